@@ -1,0 +1,38 @@
+# Two commands on a fresh machine: `make demo` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test check slow clean
+
+demo: $(VENV)/.demo  ## the main job on the embedded data set: no download, no torch
+	$(BIN)/python -m pytest suites --model=hog_grabcut
+
+test: $(VENV)/.test check  ## everything that has to hold before a change lands
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow"
+
+check: $(VENV)/.test  ## style, types, layers, spelling
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/codespell segqa fixtures suites tests docs conftest.py README.md CHANGELOG.md
+	$(BIN)/validate-pyproject pyproject.toml
+
+slow: $(VENV)/.test  ## whole data sets; minutes
+	$(BIN)/python -m pytest -m slow
+
+$(VENV)/.demo: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	touch $@
+
+# pip reads dependency groups from version 25.1
+$(VENV)/.test: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --editable ".[testing]" --group dev
+	touch $@ $(VENV)/.demo
+
+clean:
+	rm -rf $(VENV) .segqa reports .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,90 @@
+"""segqa: pytest for segmentation models.
+
+>>> import segqa
+>>> segqa.iou([[1, 1, 0]], [[0, 1, 0]])
+0.5
+
+In a notebook: `run = segqa.evaluate(model, "photos")`, then `run.mean_iou`, `run.failures("wrong_object")`,
+`run.worst(5)`. In pytest: mark the fixtures that give models with `segqa.model` and ask for the fixture `evaluation`.
+
+The names load on first use: an installed plugin is imported by every pytest run, and must not cost one that does not
+use it (`docs/decisions/lazy-door.md`).
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from segqa.case import Case, Source, Target
+    from segqa.datasets.dataset import Dataset
+    from segqa.datasets.folder import open_folder
+    from segqa.datasets.studio import open_studio
+    from segqa.errors import SegqaError
+    from segqa.evaluation.evaluation import evaluate
+    from segqa.mask import as_mask
+    from segqa.metrics import Counts, boundary_iou, count, dice, hd95, iou, nsd, precision, recall
+    from segqa.outcome import Outcome
+    from segqa.plugin.declare import dataset, model
+    from segqa.proposals import Model, Proposals
+    from segqa.run import Run
+    from segqa.settings import Thresholds
+    from segqa.store import Store
+
+_HOMES = {
+    "segqa.case": ("Case", "Source", "Target"),
+    "segqa.datasets.dataset": ("Dataset",),
+    "segqa.datasets.folder": ("open_folder",),
+    "segqa.datasets.studio": ("open_studio",),
+    "segqa.errors": ("SegqaError",),
+    "segqa.evaluation.evaluation": ("evaluate",),
+    "segqa.mask": ("as_mask",),
+    "segqa.metrics": ("Counts", "boundary_iou", "count", "dice", "hd95", "iou", "nsd", "precision", "recall"),
+    "segqa.outcome": ("Outcome",),
+    "segqa.plugin.declare": ("dataset", "model"),
+    "segqa.proposals": ("Model", "Proposals"),
+    "segqa.run": ("Run",),
+    "segqa.settings": ("Thresholds",),
+    "segqa.store": ("Store",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "Case",
+    "Counts",
+    "Dataset",
+    "Model",
+    "Outcome",
+    "Proposals",
+    "Run",
+    "SegqaError",
+    "Source",
+    "Store",
+    "Target",
+    "Thresholds",
+    "as_mask",
+    "boundary_iou",
+    "count",
+    "dataset",
+    "dice",
+    "evaluate",
+    "hd95",
+    "iou",
+    "model",
+    "nsd",
+    "open_folder",
+    "open_studio",
+    "precision",
+    "recall",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'segqa' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME_OF[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__
