@@ -1,0 +1,94 @@
+"""A mask says of each pixel whether it belongs to the object: a 2-D bool array `[H, W]`, True = object."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import cv2
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from segqa.errors import MaskError
+
+Mask: TypeAlias = NDArray[np.bool_]
+"""`[H, W]` bool, True = object."""
+
+Image: TypeAlias = NDArray[np.uint8]
+"""`[H, W, 3]` uint8, RGB."""
+
+
+def as_mask(values: ArrayLike) -> Mask:
+    """The mask that an array of {False, True}, {0, 1} or {0, 255} means, and nothing else.
+
+    Probabilities and grey values are refused: where to cut them is a decision, and it is not this function's.
+
+    Args:
+        values: `[H, W]`, bool or a number type.
+
+    Raises:
+        MaskError: not 2-D, NaN, or a value other than {0, 1} or {0, 255}.
+
+    >>> as_mask([[0, 255], [255, 0]]).tolist()
+    [[False, True], [True, False]]
+    >>> as_mask([[0.2, 0.9]])
+    Traceback (most recent call last):
+    segqa.errors.MaskError: mask values must be {0, 1} or {0, 255}, got 0.2; apply a cutoff first
+    """
+    array = np.asarray(values)
+    if array.ndim != 2:
+        raise MaskError(f"mask must be 2-D (height, width), got shape {array.shape}")
+    if array.dtype == np.bool_:
+        return array
+    if array.dtype.kind not in "iuf":
+        raise MaskError(f"mask must hold bools or numbers, got dtype {array.dtype}")
+    return _from_numbers(array)
+
+
+def _from_numbers(array: NDArray[Any]) -> Mask:
+    """The mask of a 2-D array of numbers; one pass says whether they are the right ones."""
+    if array.dtype.kind == "f" and np.isnan(array).any():
+        raise MaskError("mask holds NaN; every pixel must be object or background")
+    on: Mask = array != 0
+    top = array.max(initial=0)
+    if on.any() and (top not in (1, 255) or not np.array_equal(on, array == top)):
+        odd = array[on & (array != 1) & (array != 255)]
+        came = odd.flat[0] if odd.size else "both 1 and 255"
+        raise MaskError(f"mask values must be {{0, 1}} or {{0, 255}}, got {came}; apply a cutoff first")
+    return on
+
+
+def resize_nearest(mask: Mask, shape: tuple[int, int]) -> Mask:
+    """The mask at another size `(height, width)`, each pixel taken from the nearest one: no new values appear."""
+    if mask.shape == shape:
+        return mask
+    if mask.size == 0:
+        raise MaskError(f"cannot resize an empty mask of shape {mask.shape} to {shape}")
+    # INTER_NEAREST_EXACT samples at pixel centres; INTER_NEAREST shifts by half a pixel
+    resized = cv2.resize(mask.view(np.uint8), (shape[1], shape[0]), interpolation=cv2.INTER_NEAREST_EXACT)
+    return resized.view(np.bool_)
+
+
+def pack_masks(masks: Mask | Sequence[Mask]) -> bytes:
+    """Masks `[N, H, W]` as zlib-compressed bits; `unpack_masks` turns them back."""
+    return zlib.compress(np.packbits(np.asarray(masks, dtype=np.bool_)).tobytes(), level=1)
+
+
+def unpack_masks(packed: bytes, shape: tuple[int, int, int]) -> Mask:
+    """The masks `[N, H, W]` that `pack_masks` packed.
+
+    Raises:
+        MaskError: the bytes do not hold masks of that shape.
+
+    >>> unpack_masks(pack_masks(np.eye(3, dtype=bool)[None]), (1, 3, 3)).astype(int).tolist()
+    [[[1, 0, 0], [0, 1, 0], [0, 0, 1]]]
+    """
+    try:
+        bits = np.frombuffer(zlib.decompress(packed), dtype=np.uint8)
+    except zlib.error as error:
+        raise MaskError(f"packed masks are damaged: {error}") from error
+    size = int(np.prod(shape))
+    if len(bits) != (size + 7) // 8:
+        raise MaskError(f"packed masks hold {len(bits)} bytes, shape {shape} needs {(size + 7) // 8}")
+    return np.unpackbits(bits, count=size).reshape(shape).view(np.bool_)

@@ -1,0 +1,257 @@
+"""Metrics: how well a prediction meets its target. Counts of two masks first, then formulas on the counts.
+
+Every function here is pure. Undefined is NaN, and `resolve` is the one place where NaN becomes a number.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import get_args
+
+import cv2
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from segqa.errors import MaskError, SettingsError
+from segqa.mask import Mask, as_mask
+from segqa.settings import EmptyPolicy
+
+METRIC_VERSION = 1
+"""Goes up whenever the same two masks would score differently than before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Pixels of a prediction against its target; the overlap metrics are formulas on them.
+
+    A metric is NaN where both masks are empty. Where just one is empty there is nothing right, and all four are 0.
+
+    >>> Counts(tp=3, fp=1, fn=2, tn=10).iou
+    0.5
+    """
+
+    tp: int
+    fp: int
+    fn: int
+    tn: int
+
+    def __add__(self, other: Counts) -> Counts:
+        """The counts of both together, as for an IoU pooled over the pixels of many cases."""
+        return Counts(self.tp + other.tp, self.fp + other.fp, self.fn + other.fn, self.tn + other.tn)
+
+    @property
+    def predicted(self) -> int:
+        """The area of the prediction in pixels."""
+        return self.tp + self.fp
+
+    @property
+    def target(self) -> int:
+        """The area of the target in pixels."""
+        return self.tp + self.fn
+
+    @property
+    def iou(self) -> float:
+        """Intersection over union, the Jaccard index: TP / (TP + FP + FN)."""
+        return self._share(self.tp + self.fp + self.fn)
+
+    @property
+    def dice(self) -> float:
+        """Dice's coefficient, the F1 score: 2 TP / (2 TP + FP + FN)."""
+        return self._share((2 * self.tp + self.fp + self.fn) / 2)
+
+    @property
+    def precision(self) -> float:
+        """How much of the prediction is right: TP / (TP + FP)."""
+        return self._share(self.predicted)
+
+    @property
+    def recall(self) -> float:
+        """How much of the target is found: TP / (TP + FN)."""
+        return self._share(self.target)
+
+    def _share(self, of: float) -> float:
+        """TP over a number of pixels, by the rules of the class docstring."""
+        if self.tp:
+            return self.tp / of
+        return 0.0 if self.fp or self.fn else math.nan
+
+
+def resolve(value: float, empty: EmptyPolicy) -> float:
+    """The number that an undefined metric stands for: `"one"` 1.0, `"zero"` 0.0, `"nan"` NaN.
+
+    >>> resolve(math.nan, "one"), resolve(0.25, "one")
+    (1.0, 0.25)
+    """
+    if empty not in get_args(EmptyPolicy):
+        raise SettingsError(f"empty must be one of {', '.join(get_args(EmptyPolicy))}, got {empty!r}")
+    if not math.isnan(value):
+        return value
+    return {"one": 1.0, "zero": 0.0, "nan": math.nan}[empty]
+
+
+def count(prediction: ArrayLike, target: ArrayLike) -> Counts:
+    """The counts of a prediction `[H, W]` against its target `[H, W]`, both as `as_mask` takes them.
+
+    Raises:
+        MaskError: one is not a mask, or their shapes differ.
+
+    >>> count([[1, 1, 0]], [[0, 1, 1]])
+    Counts(tp=1, fp=1, fn=1, tn=0)
+    """
+    p, t = _pair(prediction, target)
+    if p.size == 0:
+        return Counts(0, 0, 0, 0)
+    # Three passes over bytes instead of temporaries: with |P|, |T| and |P xor T|, TP = (|P| + |T| - |P xor T|) / 2.
+    p8, t8 = p.view(np.uint8), t.view(np.uint8)
+    predicted, wanted, different = cv2.countNonZero(p8), cv2.countNonZero(t8), round(cv2.norm(p8, t8, cv2.NORM_L1))
+    tp = (predicted + wanted - different) // 2
+    return Counts(tp=tp, fp=predicted - tp, fn=wanted - tp, tn=p.size - predicted - wanted + tp)
+
+
+def iou(prediction: ArrayLike, target: ArrayLike, *, empty: EmptyPolicy = "one") -> float:
+    """Intersection over union of two masks `[H, W]`; see `Counts.iou` and `resolve`.
+
+    >>> iou([[1, 1, 0]], [[0, 1, 0]])
+    0.5
+    """
+    return resolve(count(prediction, target).iou, empty)
+
+
+def dice(prediction: ArrayLike, target: ArrayLike, *, empty: EmptyPolicy = "one") -> float:
+    """Dice's coefficient of two masks `[H, W]`; see `Counts.dice` and `resolve`."""
+    return resolve(count(prediction, target).dice, empty)
+
+
+def precision(prediction: ArrayLike, target: ArrayLike, *, empty: EmptyPolicy = "one") -> float:
+    """The share of the prediction that is right; see `Counts.precision` and `resolve`."""
+    return resolve(count(prediction, target).precision, empty)
+
+
+def recall(prediction: ArrayLike, target: ArrayLike, *, empty: EmptyPolicy = "one") -> float:
+    """The share of the target that is found; see `Counts.recall` and `resolve`."""
+    return resolve(count(prediction, target).recall, empty)
+
+
+def boundary_iou(prediction: ArrayLike, target: ArrayLike, *, ratio: float = 0.02, empty: EmptyPolicy = "one") -> float:
+    """IoU of the two inner boundary bands (Cheng et al., Boundary IoU, CVPR 2021).
+
+    A mask's band is what it loses when eroded by `d` = `ratio` × the image's diagonal, rounded, at least 1 pixel, with
+    a square of 2 d + 1; what lies outside the image counts as background.
+
+    Args:
+        prediction: `[H, W]`.
+        target: `[H, W]`.
+        ratio: the band's width as a share of the image's diagonal, above 0.
+        empty: what it is where both masks are empty.
+    """
+    p, t = _pair(prediction, target)
+    width = band_width(p.shape, ratio)
+    p, t = _crop(p, t)
+    return resolve(count(_inner_band(p, width), _inner_band(t, width)).iou, empty)
+
+
+def hd95(prediction: ArrayLike, target: ArrayLike) -> float:
+    """The 95th percentile Hausdorff distance in pixels; the greater of the two directed ones.
+
+    Distances run between edge pixels: those of a mask that touch, by a side, a pixel that is not of it (outside the
+    image nothing is). Percentiles are interpolated linearly, as in numpy.
+
+    Returns:
+        0 or more; infinity where just one mask is empty, NaN where both are.
+    """
+    p, t = _crop(*_pair(prediction, target))
+    if not p.any() or not t.any():
+        return math.inf if p.any() or t.any() else math.nan
+    p_edge, t_edge = _edge(p), _edge(t)
+    there = np.percentile(_distance_to(t_edge)[p_edge], 95)
+    back = np.percentile(_distance_to(p_edge)[t_edge], 95)
+    return float(max(there, back))
+
+
+def nsd(prediction: ArrayLike, target: ArrayLike, *, tolerance: float, empty: EmptyPolicy = "one") -> float:
+    """Normalised surface distance: the share of the two edges that lies within a tolerance of the other one.
+
+    After Nikolov et al. (2018), with edge pixels (see `hd95`) in place of surface elements.
+
+    Args:
+        prediction: `[H, W]`.
+        target: `[H, W]`.
+        tolerance: in pixels, 0 or more.
+        empty: what it is where both masks are empty; 0 where just one is.
+    """
+    if not tolerance >= 0:
+        raise SettingsError(f"tolerance must be 0 or more pixels, got {tolerance}")
+    p, t = _crop(*_pair(prediction, target))
+    if not p.any() or not t.any():
+        return 0.0 if p.any() or t.any() else resolve(math.nan, empty)
+    p_edge, t_edge = _edge(p), _edge(t)
+    near = (_distance_to(t_edge)[p_edge] <= tolerance).sum() + (_distance_to(p_edge)[t_edge] <= tolerance).sum()
+    return float(near / (p_edge.sum() + t_edge.sum()))
+
+
+def band_width(shape: tuple[int, ...], ratio: float = 0.02) -> int:
+    """The width in pixels of a boundary band in an image of shape `(height, width)`: at least 1."""
+    if not 0 < ratio < math.inf:
+        raise SettingsError(f"ratio must be above 0, got {ratio}")
+    return max(1, round(ratio * math.hypot(*shape)))
+
+
+def count_inside(prediction: Mask, target: Mask, ratio: float = 0.02) -> Counts:
+    """The counts away from the target's contour: pixels within a boundary band of it, on either side, are left out.
+
+    Where these agree and the plain ones do not, only the contour is wrong.
+    """
+    width = band_width(target.shape, ratio)
+    box = _box(prediction | target, margin=width)
+    p, t8 = prediction[box], np.ascontiguousarray(target[box]).view(np.uint8)
+    kernel = cv2.getStructuringElement(cv2.MORPH_RECT, (2 * width + 1, 2 * width + 1))
+    core = cv2.erode(t8, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0).view(np.bool_)
+    reach = cv2.dilate(t8, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0).view(np.bool_)
+    tp, fn, fp = int((p & core).sum()), int((~p & core).sum()), int((p & ~reach).sum())
+    beyond = target.size - int(reach.sum())
+    return Counts(tp, fp, fn, beyond - fp)
+
+
+def _pair(prediction: ArrayLike, target: ArrayLike) -> tuple[Mask, Mask]:
+    """Two masks of one shape, contiguous."""
+    p, t = np.ascontiguousarray(as_mask(prediction)), np.ascontiguousarray(as_mask(target))
+    if p.shape != t.shape:
+        raise MaskError(f"prediction and target must have one shape, got {p.shape} and {t.shape}; resize one of them")
+    return p, t
+
+
+def _box(mask: Mask, margin: int = 0) -> tuple[slice, slice]:
+    """Rows and columns of the box around a mask, with a margin, inside the array; one pixel where it is empty."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        return slice(0, 1), slice(0, 1)  # OpenCV takes no array without pixels
+    return (
+        slice(max(0, rows[0] - margin), rows[-1] + 1 + margin),
+        slice(max(0, columns[0] - margin), columns[-1] + 1 + margin),
+    )
+
+
+def _crop(prediction: Mask, target: Mask) -> tuple[Mask, Mask]:
+    """Both masks cut to the box around their union, with one background pixel around it on every side."""
+    box = _box(prediction | target)
+    return np.pad(prediction[box], 1), np.pad(target[box], 1)
+
+
+def _inner_band(mask: Mask, width: int) -> Mask:
+    """The pixels of a mask that erosion by `width` takes away; outside the array there is background."""
+    kernel = cv2.getStructuringElement(cv2.MORPH_RECT, (2 * width + 1, 2 * width + 1))
+    inside = cv2.erode(mask.view(np.uint8), kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    return mask & ~inside.view(np.bool_)
+
+
+def _edge(mask: Mask) -> Mask:
+    """The pixels of a mask, with a margin around it, that touch a background pixel by a side."""
+    inside = cv2.erode(mask.view(np.uint8), cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3)))
+    return mask & ~inside.view(np.bool_)
+
+
+def _distance_to(edge: Mask) -> NDArray[np.float32]:
+    """For every pixel, the Euclidean distance in pixels to the nearest pixel of an edge that has at least one."""
+    away = (~edge).view(np.uint8)
+    return cv2.distanceTransform(away, cv2.DIST_L2, cv2.DIST_MASK_PRECISE).astype(np.float32, copy=False)

@@ -1,0 +1,97 @@
+"""A picker chooses one of the proposals, by their scores alone; it never sees a target."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segqa.errors import SettingsError
+from segqa.proposals import Floats, Proposals
+
+Picker = Callable[[Proposals], int | None]
+"""From proposals to the index of the one picked; None where there is none to pick."""
+
+
+def mask_score(proposals: Proposals) -> int | None:
+    """The highest mask score; the first of equals."""
+    return _highest(proposals.mask_scores)
+
+
+def box_score(proposals: Proposals) -> int | None:
+    """The highest box score; the first of equals."""
+    return _highest(proposals.box_scores)
+
+
+def product(proposals: Proposals) -> int | None:
+    """The highest mask score × box score; the first of equals. Scores are taken to be 0 or more."""
+    return _highest(proposals.mask_scores * proposals.box_scores)
+
+
+def agreement(proposals: Proposals) -> int | None:
+    """Where both scores agree: the highest sum of the two ranks, ties by product, then the first.
+
+    A rank is the number of proposals with a lower score, so the answer does not depend on the order of the proposals
+    (that of `sequential_agreement` does). A proposal with a NaN score ranks below all others.
+    """
+    known = ~(np.isnan(proposals.mask_scores) | np.isnan(proposals.box_scores))
+    ranks = _ranks(proposals.mask_scores, known) + _ranks(proposals.box_scores, known)
+    ranks[~known] = -1
+    best = np.flatnonzero(ranks == ranks.max(initial=-1))
+    among_best = _highest((proposals.mask_scores * proposals.box_scores)[best])
+    return None if among_best is None else int(best[among_best])
+
+
+def sequential_agreement(proposals: Proposals) -> int | None:
+    """Go through the proposals in order and move on only where *both* scores rise.
+
+    Kept to reproduce published numbers. Its answer depends on the order of the proposals: use `agreement`.
+    """
+    scores = np.stack([proposals.mask_scores, proposals.box_scores], axis=1)
+    best: int | None = None
+    for index, pair in enumerate(scores):
+        if not np.isnan(pair).any() and (best is None or bool((pair > scores[best]).all())):
+            best = index
+    return 0 if best is None and len(proposals) else best
+
+
+def first(proposals: Proposals) -> int | None:
+    """The first proposal: the model's own order."""
+    return 0 if len(proposals) else None
+
+
+PICKERS = MappingProxyType(
+    {picker.__name__: picker for picker in (mask_score, agreement, box_score, product, first, sequential_agreement)}
+)
+"""The pickers that a run can be asked for by name."""
+
+
+def find_picker(name: str) -> Picker:
+    """The picker of that name.
+
+    Raises:
+        SettingsError: there is none, or it is `oracle`, which looks at the target and so cannot pick.
+    """
+    if name == "oracle":
+        raise SettingsError("the oracle looks at the target and cannot pick; every report shows its IoU and the regret")
+    if name not in PICKERS:
+        near = difflib.get_close_matches(name, PICKERS, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise SettingsError(f"unknown picker {name!r}{hint} Known: {', '.join(PICKERS)}")
+    return PICKERS[name]
+
+
+def _highest(scores: Floats) -> int | None:
+    """The index of the highest score, the first of equals; a NaN never wins over a number."""
+    if not len(scores):
+        return None
+    return int(np.argmax(np.where(np.isnan(scores), -np.inf, scores)))
+
+
+def _ranks(scores: Floats, known: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """For each score, how many of the known ones are lower."""
+    ranks: NDArray[np.int64] = (scores[:, None] > scores[None, known]).sum(axis=1, dtype=np.int64)
+    return ranks

@@ -1,0 +1,239 @@
+"""Settings: what `[tool.segqa]` in `pyproject.toml` says, checked, with defaults for what it does not say."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal, TypeAlias
+
+from segqa.errors import SettingsError
+
+EmptyPolicy: TypeAlias = Literal["one", "zero", "nan"]
+"""What a metric is where prediction and target are both empty, so that it is undefined."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thresholds:
+    """The bounds that the suites assert; each from 0 to 1.
+
+    Attributes:
+        iou: a case below it has failed.
+        mean_iou: the mean IoU is at least this.
+        p05: 95 % of the cases have at least this IoU.
+        wrong_object: at most this share of the cases is a zero-IoU false positive.
+        missed: in at most this share nothing is predicted though something is there.
+        hallucinated: in at most this share something is predicted though nothing is there.
+        errors: at most this share of the cases could not be evaluated.
+        slice_drop: no slice has a mean IoU more than this below the mean of all.
+        regret: picking loses at most this much mean IoU against the best proposal of each case.
+    """
+
+    iou: float = 0.7
+    mean_iou: float = 0.5
+    p05: float = 0.0
+    wrong_object: float = 0.05
+    missed: float = 0.05
+    hallucinated: float = 0.05
+    errors: float = 0.0
+    slice_drop: float = 0.15
+    regret: float = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All of `[tool.segqa]`.
+
+    Attributes:
+        model: which model fixtures to evaluate; empty where the user has not said.
+        dataset: the name of a declared data set, or a folder.
+        prompt: for cases without one of their own.
+        pick: the picker's name.
+        limit: evaluate this many cases only.
+        empty: what a metric is where both masks are empty.
+        mask_cutoff: object is where a mask file's grey value is above it.
+        name_pattern: finds tags in file names.
+        batch_size: images a `predict` call.
+        thresholds: for every model.
+        thresholds_by_model: what single models have instead.
+        models: what each model's fixture is given, by the model's name.
+    """
+
+    model: tuple[str, ...] = ()
+    dataset: str = "studio"
+    prompt: str = "person."
+    pick: str = "agreement"
+    limit: int | None = None
+    empty: EmptyPolicy = "one"
+    mask_cutoff: int = 127
+    name_pattern: str | None = None
+    batch_size: int = 8
+    thresholds: Thresholds = Thresholds()
+    thresholds_by_model: Mapping[str, Mapping[str, float]] = field(default_factory=lambda: MappingProxyType({}))
+    models: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: MappingProxyType({}))
+
+    def thresholds_for(self, model: str) -> Thresholds:
+        """The thresholds of one model."""
+        return replace(self.thresholds, **self.thresholds_by_model.get(model, {}))
+
+
+def read_settings(pyproject: Path) -> Settings:
+    """The settings in a `pyproject.toml`; the defaults where it is missing or has no `[tool.segqa]`.
+
+    Raises:
+        SettingsError: an unknown key (with the nearest known one), or a value of the wrong kind or out of its range.
+    """
+    if not pyproject.is_file():
+        return Settings()
+    try:
+        table = tomllib.loads(pyproject.read_text(encoding="utf-8")).get("tool", {}).get("segqa", {})
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"cannot read {pyproject.name}: {error}") from error
+    return parse_settings(table)
+
+
+def parse_settings(table: object) -> Settings:
+    """The settings that the table `[tool.segqa]` states; see `read_settings`.
+
+    >>> parse_settings({"modle": "unet"})
+    Traceback (most recent call last):
+    segqa.errors.SettingsError: [tool.segqa] has an unknown key 'modle'; did you mean 'model'?
+    """
+    where = "[tool.segqa]"
+    known = {*_CHECKS, "thresholds", "models"}
+    table = _table(table, where)
+    _refuse_unknown(table, known, where)
+    values = {key: check(table[key], f"{where} {key}") for key, check in _CHECKS.items() if key in table}
+    thresholds, by_model = _read_thresholds(table.get("thresholds", {}))
+    models = {
+        name: _table(value, f"[tool.segqa.models.{name}]")
+        for name, value in _table(table.get("models", {}), "[tool.segqa.models]").items()
+    }
+    return Settings(thresholds=thresholds, thresholds_by_model=by_model, models=models, **values)
+
+
+def override(settings: Settings, options: Mapping[str, object]) -> Settings:
+    """The settings with some replaced by what stands on the command line, checked in the same way.
+
+    Raises:
+        SettingsError: a value makes no sense.
+    """
+    values = {key: _CHECKS[key](value, f"--segqa-{key.replace('_', '-')}") for key, value in options.items()}
+    return replace(settings, **values)
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A hint for a name that is not among the known ones: the nearest, or all of them.
+
+    >>> nearest("lansgam", ["langsam", "unet"])
+    "did you mean 'langsam'?"
+    >>> nearest("x", ["langsam", "unet"])
+    'known: langsam, unet'
+    """
+    known = sorted(known)
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known) or 'none'}"
+
+
+def _read_thresholds(table: object) -> tuple[Thresholds, dict[str, dict[str, float]]]:
+    """`[tool.segqa.thresholds]`: bounds for every model, and tables of bounds for single ones."""
+    where = "[tool.segqa.thresholds]"
+    entries = _table(table, where)
+    by_model = {key: value for key, value in entries.items() if isinstance(value, Mapping)}
+    common = _bounds({key: value for key, value in entries.items() if key not in by_model}, where)
+    single = {model: _bounds(value, f"[tool.segqa.thresholds.{model}]") for model, value in by_model.items()}
+    return Thresholds(**common), single
+
+
+def _bounds(table: Mapping[str, Any], where: str) -> dict[str, float]:
+    """Bounds by their names, each from 0 to 1."""
+    _refuse_unknown(table, {bound.name for bound in fields(Thresholds)}, where)
+    return {key: _share(value, f"{where} {key}") for key, value in table.items()}
+
+
+def _refuse_unknown(table: Mapping[str, Any], known: Iterable[str], where: str) -> None:
+    for key in table:
+        if key not in known:
+            raise SettingsError(f"{where} has an unknown key {key!r}; {nearest(key, known)}")
+
+
+def _table(value: object, where: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise SettingsError(f"{where} must be a table, got {value!r}")
+    return value
+
+
+def _share(value: object, where: str) -> float:
+    # bool is an int; NaN fails every comparison, so it is refused here and cannot disarm a bound
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+        raise SettingsError(f"{where} must be a number from 0 to 1, got {value!r}")
+    return float(value)
+
+
+def _text(value: object, where: str) -> str:
+    if not isinstance(value, str) or not value:
+        raise SettingsError(f"{where} must be a text, got {value!r}")
+    return value
+
+
+def _names(value: object, where: str) -> tuple[str, ...]:
+    listed = [value] if isinstance(value, str) else value
+    if not isinstance(listed, list) or not listed:
+        raise SettingsError(f"{where} must be a text or a list of texts, got {value!r}")
+    return tuple(_text(name, where) for name in listed)
+
+
+def compile_pattern(text: str, where: str = "name pattern") -> re.Pattern[str]:
+    """A regular expression with named groups, checked.
+
+    Raises:
+        SettingsError: it is no regular expression, or has no named group.
+    """
+    try:
+        pattern = re.compile(text)
+    except re.error as error:
+        raise SettingsError(f"{where} {text!r} is not a regular expression: {error}") from error
+    if not pattern.groupindex:
+        raise SettingsError(f"{where} {text!r} has no named group such as (?P<camera>C\\d+)")
+    return pattern
+
+
+def _pattern(value: object, where: str) -> str:
+    return compile_pattern(_text(value, where), where).pattern
+
+
+def _count(value: object, where: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise SettingsError(f"{where} must be a whole number from 1, got {value!r}")
+    return value
+
+
+def _grey(value: object, where: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 254:
+        raise SettingsError(f"{where} must be a whole number from 0 to 254, got {value!r}")
+    return value
+
+
+def _empty(value: object, where: str) -> str:
+    if value not in ("one", "zero", "nan"):
+        raise SettingsError(f"{where} must be one of one, zero, nan, got {value!r}")
+    return str(value)
+
+
+_CHECKS: Mapping[str, Any] = MappingProxyType(
+    {
+        "model": _names,
+        "dataset": _text,
+        "prompt": _text,
+        "pick": _text,
+        "limit": _count,
+        "empty": _empty,
+        "mask_cutoff": _grey,
+        "name_pattern": _pattern,
+        "batch_size": _count,
+    }
+)

@@ -1,0 +1,61 @@
+"""What many tests need: small data sets made on the spot, and the real ones where they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+from segqa.mask import Image, Mask
+
+SHARED = Path(__file__).parents[2] / "shared"
+
+
+@pytest.fixture(scope="session")
+def ccp() -> Path:
+    """804 real photos with person masks; not part of the project."""
+    folder = SHARED / "data" / "ccp"
+    if not folder.is_dir():
+        pytest.skip("the CCP photos are not there (../shared/data/ccp)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def weights() -> Path:
+    """A real detector and a real segmenter; not part of the project."""
+    folder = SHARED / "weights"
+    if not folder.is_dir():
+        pytest.skip("the pretrained networks are not there (../shared/weights)")
+    return folder
+
+
+def bright_square(index: int, shape: tuple[int, int] = (40, 60)) -> tuple[Image, Mask]:
+    """A dark picture with a bright square whose place depends on the index; and its mask."""
+    mask = np.zeros(shape, np.bool_)
+    row, column = index % (shape[0] - 12), (3 * index) % (shape[1] - 12)
+    mask[row : row + 12, column : column + 12] = True
+    return np.where(mask, 200, 30).astype(np.uint8)[:, :, None].repeat(3, axis=2), mask
+
+
+def write_case(folder: Path, name: str, image: Image, mask: Mask, suffix: str = ".png") -> None:
+    """An image and its mask as files of a folder data set."""
+    for part in ("images", "masks"):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+    Pillow.fromarray(image).save(folder / "images" / f"{name}{suffix}")
+    Pillow.fromarray(mask.astype(np.uint8) * 255).save(folder / "masks" / f"{name}.png")
+
+
+@pytest.fixture
+def squares(tmp_path: Path) -> Callable[[int], Path]:
+    """Makes a folder data set of so many bright squares."""
+
+    def make(count: int) -> Path:
+        folder = tmp_path / "squares"
+        for index in range(count):
+            write_case(folder, f"{'AB'[index % 2]}_{index:03}", *bright_square(index))
+        return folder
+
+    return make

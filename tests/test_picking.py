@@ -1,0 +1,82 @@
+import numpy as np
+import pytest
+
+from segqa.errors import SettingsError
+from segqa.picking import PICKERS, agreement, box_score, find_picker, first, mask_score, product, sequential_agreement
+from segqa.proposals import Proposals
+
+NAN = float("nan")
+
+
+def offer(*scores: tuple[float, float]) -> Proposals:
+    """Proposals with these (mask score, box score)."""
+    table = np.array(scores, dtype=np.float64).reshape(-1, 2)
+    count = len(table)
+    return Proposals(np.zeros((count, 1, 1), np.bool_), table[:, 0], table[:, 1], np.zeros((count, 4)))
+
+
+# the mannequin's mask is cleaner, the dancer is the surer person
+MANNEQUIN_FIRST = offer((0.98, 0.41), (0.95, 0.88))
+
+
+@pytest.mark.parametrize("name", PICKERS)
+def test_of_nothing_nothing_is_picked(name: str) -> None:
+    assert PICKERS[name](offer()) is None
+
+
+@pytest.mark.parametrize("name", PICKERS)
+def test_of_one_that_one_is_picked(name: str) -> None:
+    assert PICKERS[name](offer((0.0, 0.0))) == 0
+
+
+@pytest.mark.parametrize("name", PICKERS)
+def test_unknown_scores_alone_still_give_an_index(name: str) -> None:
+    assert PICKERS[name](offer((NAN, NAN), (NAN, NAN))) == 0
+
+
+@pytest.mark.parametrize("picker", [mask_score, box_score, product, agreement, sequential_agreement])
+def test_a_nan_never_wins(picker: object) -> None:
+    assert callable(picker)
+    assert picker(offer((NAN, NAN), (0.1, 0.1), (NAN, NAN))) == 1
+
+
+def test_each_picker_looks_at_its_scores() -> None:
+    offered = offer((0.9, 0.1), (0.1, 0.9), (0.6, 0.6))
+    assert mask_score(offered) == 0
+    assert box_score(offered) == 1
+    assert product(offered) == 2
+    assert first(offered) == 0
+
+
+def test_the_mask_score_alone_takes_the_mannequin() -> None:
+    assert mask_score(MANNEQUIN_FIRST) == 0
+    assert product(MANNEQUIN_FIRST) == agreement(MANNEQUIN_FIRST) == 1
+
+
+def test_agreement_sums_the_two_ranks() -> None:
+    # ranks 3 + 0, 2 + 2, 1 + 1, 0 + 3: the second is best, whatever the sizes of the steps
+    assert agreement(offer((9.0, 0.0), (0.3, 0.3), (0.2, 0.2), (0.1, 9.0))) == 1
+
+
+def test_agreement_breaks_ties_by_the_product() -> None:
+    assert agreement(offer((0.5, 0.1), (0.4, 0.9))) == 1
+    assert agreement(offer((0.4, 0.9), (0.5, 0.1))) == 0
+
+
+def test_exact_equals_go_to_the_first() -> None:
+    assert agreement(offer((0.5, 0.5), (0.5, 0.5))) == 0
+
+
+def test_sequential_agreement_moves_on_only_where_both_rise() -> None:
+    assert sequential_agreement(offer((0.5, 0.5), (0.9, 0.4), (0.6, 0.6))) == 2
+    assert sequential_agreement(offer((0.9, 0.4), (0.5, 0.5), (0.6, 0.6))) == 0
+
+
+def test_an_unknown_picker_is_answered_with_the_nearest() -> None:
+    with pytest.raises(SettingsError, match="unknown picker 'produkt'; did you mean 'product'"):
+        find_picker("produkt")
+
+
+def test_the_oracle_is_no_picker() -> None:
+    with pytest.raises(SettingsError, match="looks at the target"):
+        find_picker("oracle")

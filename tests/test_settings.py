@@ -1,0 +1,63 @@
+from pathlib import Path
+
+import pytest
+
+from segqa.errors import SettingsError
+from segqa.settings import Settings, override, parse_settings, read_settings
+
+
+def test_without_a_file_or_a_table_the_defaults_hold(tmp_path: Path) -> None:
+    assert read_settings(tmp_path / "pyproject.toml") == Settings()
+    (tmp_path / "pyproject.toml").write_text("[project]\nname = 'x'\n", encoding="utf-8")
+    assert read_settings(tmp_path / "pyproject.toml") == Settings()
+
+
+def test_a_model_may_be_one_or_several() -> None:
+    assert parse_settings({"model": "unet"}).model == ("unet",)
+    assert parse_settings({"model": ["unet", "langsam"]}).model == ("unet", "langsam")
+
+
+def test_a_models_thresholds_replace_those_of_all() -> None:
+    settings = parse_settings({"thresholds": {"mean_iou": 0.6, "p05": 0.1, "langsam": {"mean_iou": 0.88}}})
+    assert settings.thresholds_for("langsam").mean_iou == 0.88
+    assert settings.thresholds_for("langsam").p05 == 0.1
+    assert settings.thresholds_for("unet").mean_iou == 0.6
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        pytest.param({"modle": "x"}, "unknown key 'modle'; did you mean 'model'", id="misspelt key"),
+        pytest.param({"thresholds": {"mean_oiu": 1}}, "did you mean 'mean_iou'", id="misspelt threshold"),
+        pytest.param(
+            {"thresholds": {"unet": {"p5": 1}}}, r"thresholds.unet\] .* did you mean 'p05'", id="in a model's table"
+        ),
+        pytest.param({"thresholds": {"mean_iou": "0.6"}}, "number from 0 to 1, got '0.6'", id="a text for a number"),
+        pytest.param({"thresholds": {"mean_iou": float("nan")}}, "got nan", id="a NaN that would disarm the bound"),
+        pytest.param({"thresholds": {"mean_iou": 60}}, "got 60", id="percent"),
+        pytest.param({"thresholds": {"mean_iou": True}}, "got True", id="a truth for a number"),
+        pytest.param({"thresholds": 0.6}, "must be a table", id="no table"),
+        pytest.param({"limit": 0}, "limit must be a whole number from 1", id="no case"),
+        pytest.param({"batch_size": 2.5}, "batch_size must be a whole number", id="half an image"),
+        pytest.param({"mask_cutoff": 255}, "from 0 to 254", id="a cutoff above all"),
+        pytest.param({"empty": "half"}, "one, zero, nan, got 'half'", id="unknown policy"),
+        pytest.param({"model": []}, "a text or a list of texts", id="no model in the list"),
+        pytest.param({"prompt": ""}, "prompt must be a text", id="empty prompt"),
+        pytest.param({"models": {"unet": 3}}, r"models.unet\] must be a table", id="a model's options"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(table: dict[str, object], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        parse_settings(table)
+
+
+def test_a_file_that_is_no_toml_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text("[tool.segqa\n", encoding="utf-8")
+    with pytest.raises(SettingsError, match=r"cannot read pyproject\.toml"):
+        read_settings(tmp_path / "pyproject.toml")
+
+
+def test_options_replace_settings_and_are_checked_alike() -> None:
+    assert override(Settings(), {"limit": 5, "pick": "product"}).limit == 5
+    with pytest.raises(SettingsError, match="--segqa-batch-size must be a whole number from 1, got 0"):
+        override(Settings(), {"batch_size": 0})
