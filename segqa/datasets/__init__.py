@@ -1,0 +1,1 @@
+"""Data sets: where cases come from."""

@@ -1,0 +1,222 @@
+"""A folder data set: `images/` and `masks/` paired by file stem, tags from `metadata.csv` and from the file names."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn, TypeAlias
+
+from segqa.case import Case, Source, Target
+from segqa.datasets import pictures
+from segqa.datasets.dataset import Dataset
+from segqa.errors import CaseError, DatasetError
+from segqa.mask import Image
+from segqa.settings import compile_pattern
+
+_Tags: TypeAlias = dict[str, dict[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """A case's pixels in two files.
+
+    Attributes:
+        image_path: the image.
+        mask_path: its mask.
+        cutoff: object is where the mask's grey value is above it.
+    """
+
+    image_path: Path
+    mask_path: Path
+    cutoff: int = 127
+
+    def digest(self) -> bytes:
+        """16 bytes of the image file's SHA-256."""
+        return pictures.file_digest(self.image_path)
+
+    def image(self) -> Image:
+        """The image, RGB uint8 `[H, W, 3]`, upright."""
+        return pictures.read_image(self.image_path)
+
+    def target(self) -> Target:
+        """The mask, upright."""
+        return pictures.read_target(self.mask_path, self.cutoff)
+
+    def target_digest(self) -> bytes:
+        """16 bytes of the mask file's SHA-256."""
+        return pictures.file_digest(self.mask_path)
+
+    def stamp(self) -> str:
+        """Names, sizes and times of both files."""
+        return f"{_stamp(self.image_path)} {_stamp(self.mask_path)} {self.cutoff}"
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A case that the listing already knows to be broken: each reading says why."""
+
+    reason: str
+
+    def _raise(self) -> NoReturn:
+        raise CaseError(self.reason)
+
+    def digest(self) -> bytes:
+        """Raises `CaseError`."""
+        self._raise()
+
+    def image(self) -> Image:
+        """Raises `CaseError`."""
+        self._raise()
+
+    def target(self) -> Target:
+        """Raises `CaseError`."""
+        self._raise()
+
+    def target_digest(self) -> bytes:
+        """Raises `CaseError`."""
+        self._raise()
+
+    def stamp(self) -> str:
+        """The reason itself."""
+        return self.reason
+
+
+def open_folder(
+    folder: str | os.PathLike[str], *, name_pattern: str | None = None, mask_cutoff: int = 127, prompt: str = ""
+) -> Dataset:
+    """The data set in a folder; no pixel is read.
+
+    Every stem found in `images/` or `masks/` is a case. What does not pair (no mask, no image, two masks) is a case,
+    too: one that is an error when it is read.
+
+    Args:
+        folder: holds `images/` and `masks/`, and may hold `metadata.csv`: a column `id`, the others are tags; a column
+            `prompt` is the case's prompt.
+        name_pattern: a regular expression with named groups, searched in each file's stem, for more tags. On the same
+            name `metadata.csv` wins.
+        mask_cutoff: object is where a mask's grey value is above it.
+        prompt: for the cases that have none of their own.
+
+    Raises:
+        DatasetError: the folder or one of its two parts is missing or holds no picture, or `metadata.csv` is malformed.
+        SettingsError: the pattern is no regular expression or has no named group.
+    """
+    root = Path(folder)
+    pattern = None if name_pattern is None else compile_pattern(name_pattern)
+    images, other_images = _pictures(root, "images")
+    masks, other_masks = _pictures(root, "masks")
+    if not images:
+        raise DatasetError(f"no image in {root / 'images'}; expected {', '.join(sorted(pictures.SUFFIXES))} files")
+    stems = sorted({*images, *masks})
+    named = _tags_of_names(stems, pattern)
+    listed = _read_metadata(root / "metadata.csv")
+    cases = []
+    for stem in stems:
+        tags = {**named.get(stem, {}), **listed.get(stem, {})}
+        own_prompt = tags.pop("prompt", "")
+        source = _pair(images.get(stem, []), masks.get(stem, []), mask_cutoff)
+        cases.append(Case(id=stem, prompt=own_prompt or prompt, source=source, tags=tags))
+    notes = _notes([*other_images, *other_masks], stems, named if pattern else None, listed)
+    return Dataset.of(root.resolve().name, cases, notes)
+
+
+def _pictures(root: Path, part: str) -> tuple[dict[str, list[Path]], list[str]]:
+    """The pictures in a part of the folder by stem, and the names of what is none. Hidden files are passed over."""
+    if not root.is_dir():
+        raise DatasetError(f"data set not found: {root}; expected a folder with images/ and masks/")
+    if not (root / part).is_dir():
+        raise DatasetError(f"no folder {part}/ in {root}; expected images/ and masks/ in it")
+    found: dict[str, list[Path]] = defaultdict(list)
+    other = []
+    for entry in sorted(os.scandir(root / part), key=lambda entry: entry.name):
+        path = Path(entry.path)
+        if path.suffix.lower() in pictures.SUFFIXES and not entry.name.startswith("."):
+            # one spelling of é, whichever way the file system keeps it
+            found[unicodedata.normalize("NFC", path.stem)].append(path)
+        elif not entry.name.startswith("."):
+            other.append(f"{part}/{entry.name}")
+    return dict(found), other
+
+
+def _pair(images: list[Path], masks: list[Path], cutoff: int) -> Source:
+    """Where a case's pixels come from: one image and one mask, or why not."""
+    for what, other, paths, others in (("mask", "image", masks, images), ("image", "mask", images, masks)):
+        if not paths:
+            return Unreadable(f"{other} {others[0].name} has no {what}: expected a file of the same stem in {what}s/")
+        if len(paths) > 1:
+            names = ", ".join(path.name for path in paths)
+            return Unreadable(f"{len(paths)} {what}s for one {other}: {names}; keep one of them")
+    return Files(images[0], masks[0], cutoff)
+
+
+def _tags_of_names(stems: Iterable[str], pattern: re.Pattern[str] | None) -> _Tags:
+    """The tags that the pattern finds in the stems; a stem that it does not match is absent."""
+    if pattern is None:
+        return {}
+    matches = {stem: pattern.search(stem) for stem in stems}
+    return {
+        stem: {key: value for key, value in match.groupdict().items() if value is not None}
+        for stem, match in matches.items()
+        if match
+    }
+
+
+def _read_metadata(path: Path) -> _Tags:
+    """The tags in `metadata.csv` by id; empty cells are left out."""
+    if not path.is_file():
+        return {}
+    tags: _Tags = {}
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = csv.DictReader(file, strict=True)
+            if "id" not in (rows.fieldnames or []):
+                raise DatasetError(f"{path} has no column 'id', got {', '.join(rows.fieldnames or []) or 'nothing'}")
+            for row in rows:
+                _add_row(tags, row, f"{path} line {rows.line_num}")
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DatasetError(f"cannot read {path}: {error}; expected a UTF-8 CSV file with a column 'id'") from error
+    return tags
+
+
+def _add_row(tags: _Tags, row: Mapping[str | None, str | list[str] | None], where: str) -> None:
+    """Add one row of `metadata.csv`; a row of another length than the header's is refused."""
+    if None in row or None in row.values():
+        raise DatasetError(f"{where} has {'more' if None in row else 'fewer'} cells than the header")
+    cells = {str(key): str(value).strip() for key, value in row.items()}
+    stem = unicodedata.normalize("NFC", cells.pop("id"))
+    if stem in tags:
+        raise DatasetError(f"{where} has id {stem!r} a second time; ids must be unique")
+    tags[stem] = {key: value for key, value in cells.items() if value}
+
+
+def _notes(other: list[str], stems: list[str], named: _Tags | None, listed: _Tags) -> list[str]:
+    """What the listing passed over, a sentence each."""
+    found = [
+        (other, "not a picture, left out"),
+        (sorted(set(listed) - set(stems)), "in metadata.csv without image or mask"),
+        (sorted(set(stems) - set(listed)) if listed else [], "without a row in metadata.csv"),
+        (
+            sorted(set(stems) - set(named)) if named is not None else [],
+            "with a name that the name pattern does not match",
+        ),
+    ]
+    return [
+        f"{len(names)} {what}: {', '.join(names[:3])}{', …' if len(names) > 3 else ''}"
+        for names, what in found
+        if names
+    ]
+
+
+def _stamp(path: Path) -> str:
+    """Name, size and time of a file; of one that cannot be looked at, its name."""
+    try:
+        status = path.stat()
+    except OSError:
+        return path.name
+    return f"{path.name} {status.st_size} {status.st_mtime_ns}"

@@ -1,0 +1,127 @@
+"""Pictures: image and mask files as arrays, by the rules that every score rests on.
+
+Pillow reads them: it looks at the header before it decodes, and refuses a truncated file where OpenCV fills up with
+grey (`docs/decisions/reading-pictures.md`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import stat
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as Pillow
+from PIL import ImageOps, UnidentifiedImageError
+
+from segqa.case import Target
+from segqa.errors import CaseError
+from segqa.mask import Image
+
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
+"""What counts as a picture, by the file's name."""
+
+MAX_PIXELS = 89_478_485
+"""More than this is refused before decoding (a quarter of a gigabyte as RGB); Pillow's own limit for a warning."""
+
+_FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
+_UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error)
+_TOO_LARGE = (Pillow.DecompressionBombError, Pillow.DecompressionBombWarning)
+
+
+def read_image(path: Path) -> Image:
+    """The image in a file as RGB uint8 `[H, W, 3]`, turned upright as its EXIF orientation says.
+
+    Grey is repeated, alpha dropped, CMYK converted, 16 bits a channel scaled to 8.
+
+    Raises:
+        CaseError: the file cannot be read as an image.
+    """
+    with _opened(path) as picture:
+        if picture.mode.startswith("I"):
+            return np.repeat(_eight_bits(picture)[:, :, None], 3, axis=2)
+        return np.array(picture.convert("RGB"))
+
+
+def read_target(path: Path, cutoff: int = 127) -> Target:
+    """The mask in a file: object where the grey value is above the cutoff; a file of {0, 1} is read as a mask, too.
+
+    More than 1 % of values strictly between 5 and 250 (an anti-aliased or JPEG-compressed mask) makes a note.
+
+    Raises:
+        CaseError: the file cannot be read, or it has values above 1 and none above the cutoff (class numbers, say).
+    """
+    with _opened(path) as picture:
+        grey = _eight_bits(picture) if picture.mode.startswith("I") else np.array(picture.convert("L"))
+    values = np.bincount(grey.ravel(), minlength=256)
+    if not values[2:].any():
+        return Target(grey > 0)
+    if not values[cutoff + 1 :].any():
+        found = ", ".join(str(value) for value in np.flatnonzero(values)[:5])
+        raise CaseError(f"mask {path.name} has values {found} and none above the cutoff {cutoff}; expected 0 and 255")
+    between = values[6:250].sum() / grey.size
+    note = (
+        f"mask {path.name} is not binary: {between:.0%} of its values lie between 5 and 250" if between > 0.01 else ""
+    )
+    return Target(grey > cutoff, note)
+
+
+def file_digest(path: Path) -> bytes:
+    """The first 16 bytes of the SHA-256 of a file.
+
+    Raises:
+        CaseError: it cannot be read.
+    """
+    _require_file(path)
+    try:
+        return hashlib.sha256(path.read_bytes()).digest()[:16]
+    except OSError as error:
+        raise CaseError(f"cannot read {path.name}: {error.strerror}") from error
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Pillow.Image]:
+    """An upright picture; whatever goes wrong while it is open becomes a `CaseError`."""
+    _require_file(path)
+    try:
+        with Pillow.open(path, formats=_FORMATS) as picture:
+            _require_size(path, picture)
+            yield ImageOps.exif_transpose(picture)
+    except _TOO_LARGE as error:
+        raise CaseError(f"{path.name} claims more than {MAX_PIXELS} pixels; split it or scale it down") from error
+    except UnidentifiedImageError as error:
+        raise CaseError(f"{path.name} is not a PNG, JPEG, BMP, TIFF or WebP picture") from error
+    except _UNREADABLE as error:
+        raise CaseError(f"cannot read {path.name}: {error}") from error
+
+
+def _require_file(path: Path) -> None:
+    """Refuse what is not a regular file: opening a pipe would wait for ever."""
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        raise CaseError(f"cannot read {path.name}: {error.strerror}") from error
+    if not stat.S_ISREG(mode):
+        raise CaseError(f"{path.name} is {'a folder' if stat.S_ISDIR(mode) else 'not a file'}; expected a picture")
+    if path.stat().st_size == 0:
+        raise CaseError(f"{path.name} is empty (0 bytes)")
+
+
+def _require_size(path: Path, picture: Pillow.Image) -> None:
+    """Refuse a picture that claims too many pixels, by its header, before they are allocated."""
+    if picture.width * picture.height > MAX_PIXELS:
+        size = f"{picture.width} × {picture.height}"
+        raise CaseError(f"{path.name} claims {size} pixels, more than {MAX_PIXELS}; split it or scale it down")
+
+
+def _eight_bits(picture: Pillow.Image) -> NDArray[np.uint8]:
+    """A grey picture of 16 or 32 bits as 8; one whose values need no more than 8 bits keeps them."""
+    wide: NDArray[Any] = np.asarray(picture)
+    if wide.min(initial=0) < 0 or wide.max(initial=0) > 65535:
+        raise ValueError(f"grey values from {wide.min()} to {wide.max()}; expected 0 to 65535")
+    return (wide if wide.max(initial=0) <= 255 else wide // 257).astype(np.uint8)

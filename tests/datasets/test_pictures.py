@@ -1,0 +1,112 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+from segqa.datasets.pictures import file_digest, read_image, read_target
+from segqa.errors import CaseError
+
+GREY = np.array([[0, 60], [190, 255]], np.uint8)
+
+
+def save(path: Path, array: np.ndarray[tuple[int, ...], np.dtype[np.generic]], mode: str | None = None) -> Path:
+    picture = Pillow.fromarray(array)
+    (picture.convert(mode) if mode else picture).save(path)
+    return path
+
+
+@pytest.mark.parametrize("suffix", ["png", "bmp", "tif", "webp", "jpg", "jpeg"])
+def test_every_format_is_read_as_rgb(tmp_path: Path, suffix: str) -> None:
+    colours = np.full((16, 24, 3), (200, 100, 50), np.uint8)
+    image = read_image(save(tmp_path / f"x.{suffix}", colours))
+    assert image.shape == (16, 24, 3)
+    assert image.dtype == np.uint8
+    assert np.abs(image.astype(int) - colours).max() <= 6
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGBA", "P"])
+def test_grey_alpha_and_palette_become_rgb(tmp_path: Path, mode: str) -> None:
+    image = read_image(save(tmp_path / "x.png", GREY, mode))
+    assert image.tolist() == GREY[:, :, None].repeat(3, axis=2).tolist()
+
+
+def test_cmyk_becomes_rgb(tmp_path: Path) -> None:
+    image = read_image(save(tmp_path / "x.tif", np.full((8, 8, 3), (255, 0, 0), np.uint8), "CMYK"))
+    assert image[4, 4].tolist() == [255, 0, 0]
+
+
+def test_16_bits_are_scaled_to_8(tmp_path: Path) -> None:
+    image = read_image(save(tmp_path / "x.png", GREY.astype(np.uint16) * 257))
+    assert image[:, :, 0].tolist() == GREY.tolist()
+
+
+def test_the_exif_orientation_is_applied_to_images_and_masks(tmp_path: Path) -> None:
+    exif = Pillow.Exif()
+    exif[0x0112] = 6  # turned a quarter to the right
+    Pillow.fromarray(np.zeros((4, 9, 3), np.uint8)).save(tmp_path / "x.jpg", exif=exif)
+    Pillow.fromarray(np.zeros((4, 9), np.uint8)).save(tmp_path / "m.png", exif=exif)
+    assert read_image(tmp_path / "x.jpg").shape == (9, 4, 3)
+    assert read_target(tmp_path / "m.png").mask.shape == (9, 4)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pytest.param(np.array([[0, 255]], np.uint8), id="0 and 255"),
+        pytest.param(np.array([[0, 1]], np.uint8), id="0 and 1"),
+        pytest.param(np.array([[False, True]]), id="one bit"),
+        pytest.param(np.array([[0, 65535]], np.uint16), id="16 bits"),
+        pytest.param(np.array([[0, 1]], np.uint16), id="16 bits, 0 and 1"),
+        pytest.param(np.array([[127, 128]], np.uint8), id="just at the cutoff"),
+    ],
+)
+def test_a_mask_file_is_cut_at_its_middle(
+    tmp_path: Path, values: np.ndarray[tuple[int, ...], np.dtype[np.generic]]
+) -> None:
+    assert read_target(save(tmp_path / "m.png", values)).mask.tolist() == [[False, True]]
+
+
+def test_the_cutoff_can_be_chosen(tmp_path: Path) -> None:
+    path = save(tmp_path / "m.png", GREY)
+    assert read_target(path, cutoff=50).mask.sum() == 3
+    assert read_target(path, cutoff=200).mask.sum() == 1
+
+
+def test_an_all_black_mask_is_empty(tmp_path: Path) -> None:
+    target = read_target(save(tmp_path / "m.png", np.zeros((3, 4), np.uint8)))
+    assert not target.mask.any()
+    assert target.note == ""
+
+
+def test_class_numbers_are_no_mask(tmp_path: Path) -> None:
+    with pytest.raises(CaseError, match=r"values 0, 15 and none above the cutoff 127; expected 0 and 255"):
+        read_target(save(tmp_path / "m.png", np.array([[0, 15]], np.uint8)))
+
+
+def test_an_anti_aliased_mask_is_read_and_noted(tmp_path: Path) -> None:
+    soft = np.tile(np.linspace(0, 255, 50).astype(np.uint8), (10, 1))
+    target = read_target(save(tmp_path / "m.png", soft))
+    assert target.mask.any()
+    assert target.note == "mask m.png is not binary: 94% of its values lie between 5 and 250"
+
+
+def test_a_few_soft_pixels_are_not_worth_a_note(tmp_path: Path) -> None:
+    mask = np.zeros((20, 20), np.uint8)
+    mask[:, 10:] = 255
+    mask[0, :3] = 100
+    assert read_target(save(tmp_path / "m.png", mask)).note == ""
+
+
+def test_a_picture_of_too_many_pixels_is_refused_by_its_header(tmp_path: Path) -> None:
+    # 84 MB decoded as grey, under Pillow's own limit for an error and above ours
+    save(tmp_path / "x.png", np.zeros((9_000, 10_000), np.uint8))
+    with pytest.raises(CaseError, match="claims more than 89478485 pixels"):
+        read_image(tmp_path / "x.png")
+
+
+def test_a_file_that_is_none_has_no_digest(tmp_path: Path) -> None:
+    with pytest.raises(CaseError, match="is a folder"):
+        file_digest(tmp_path)
+    with pytest.raises(CaseError, match="No such file"):
+        file_digest(tmp_path / "x.png")
