@@ -1,0 +1,238 @@
+"""An evaluation makes a run: it begins or resumes one, goes through the loop, and keeps what comes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import re
+import subprocess
+import tempfile
+import time
+import uuid
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from tqdm.auto import tqdm
+
+from segqa.datasets.dataset import Dataset
+from segqa.datasets.folder import open_folder
+from segqa.evaluation.cache import ProposalCache
+from segqa.evaluation.loop import Loop
+from segqa.metrics import METRIC_VERSION
+from segqa.outcome import Outcome
+from segqa.picking import find_picker
+from segqa.proposals import Model
+from segqa.run import Run
+from segqa.settings import EmptyPolicy
+from segqa.store import Store
+
+Progress = Callable[[int, int], None]
+"""Is told how many cases are done and how many there are: once at the start, then after each batch."""
+
+
+def _silent(_done: int, _total: int) -> None:
+    """No progress."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """How to evaluate; the defaults are those of `evaluate`.
+
+    Attributes:
+        pick: the picker's name.
+        empty: what a metric is where both masks are empty.
+        threshold: the IoU below which a case has failed.
+        batch_size: images a `predict` call.
+        cache: use proposals kept by earlier runs, and keep these for later ones.
+        refresh: keep them, but do not use those kept earlier.
+        command: what the user typed; stands in the run's provenance.
+        started: stands in the run's id; now by default.
+        progress: is told how far it is.
+    """
+
+    pick: str = "agreement"
+    empty: EmptyPolicy = "one"
+    threshold: float = 0.7
+    batch_size: int = 8
+    cache: bool = True
+    refresh: bool = False
+    command: str = ""
+    started: datetime | None = None
+    progress: Progress = _silent
+
+    def run(self, model: Model, name: str, dataset: Dataset, store: Store) -> Run:
+        """Evaluate a model under a name and keep the run; an unfinished one of the same kind is continued.
+
+        A model without a `fingerprint` can be any model: its run always begins anew, and nothing is taken from the
+        proposals on disk.
+        """
+        picker = find_picker(self.pick)
+        fingerprint = str(getattr(model, "fingerprint", f"unknown-{uuid.uuid4().hex}"))
+        key = self._key(name, fingerprint, dataset)
+        with ExitStack() as stack:
+            run = self._continued(store, key, stack) or self._begun(name, fingerprint, dataset, store, key, stack)
+            path = store.proposals_path(run.id, shared=self.cache and hasattr(model, "fingerprint"))
+            cache = stack.enter_context(ProposalCache(path))
+            loop = Loop(model, fingerprint, picker, cache, self.batch_size, self.refresh)
+            started = time.perf_counter()
+            self._evaluate(loop, dataset, run, store)
+            return _finish(store, run, key, time.perf_counter() - started)
+
+    def _evaluate(self, loop: Loop, dataset: Dataset, run: Run, store: Store) -> None:
+        """Go through the cases that the run does not have yet."""
+        pending = [case for case in dataset if case.id in set(run.missing)] if run.outcomes else list(dataset)
+        done = len(dataset) - len(pending)
+        self.progress(done, len(dataset))
+        for outcomes in loop.outcomes(pending):
+            store.append(run.id, outcomes)
+            done += len(outcomes)
+            self.progress(done, len(dataset))
+
+    def _continued(self, store: Store, key: str, stack: ExitStack) -> Run | None:
+        """The unfinished run with this key, unless another process is at it."""
+        run_id = store.unfinished(key)
+        if run_id is None or not stack.enter_context(store.writing(run_id)):
+            return None
+        run = store.load(run_id)
+        return replace(run, provenance={**run.provenance, "resumed_at": len(run.outcomes), "command": self.command})
+
+    def _begun(self, name: str, fingerprint: str, dataset: Dataset, store: Store, key: str, stack: ExitStack) -> Run:
+        """A new run, without outcomes."""
+        now = self.started or datetime.now(UTC)
+        run = Run(
+            id=_slug(f"{now:%Y%m%d-%H%M%S}-{name}-{dataset.name}"),
+            model=name,
+            dataset=dataset.name,
+            expected=tuple(case.id for case in dataset),
+            outcomes=(),
+            pick=self.pick,
+            empty=self.empty,
+            threshold=self.threshold,
+            provenance=_provenance(now, fingerprint, dataset, self.command),
+        )
+        run = store.begin(run, key)
+        stack.enter_context(store.writing(run.id))
+        return run
+
+    def _key(self, name: str, fingerprint: str, dataset: Dataset) -> str:
+        """Equal for two runs if and only if one can go on where the other stopped."""
+        parts = [name, fingerprint, dataset.name, dataset.stamp(), self.pick, self.empty, METRIC_VERSION]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+
+
+def evaluate(
+    model: Model,
+    dataset: Dataset | str | PathLike[str],
+    *,
+    name: str = "",
+    prompt: str = "person.",
+    pick: str = "agreement",
+    empty: EmptyPolicy = "one",
+    threshold: float = 0.7,
+    batch_size: int = 8,
+    directory: str | PathLike[str] | None = None,
+) -> Run:
+    """Evaluate a model over a data set, without pytest: in a notebook, say.
+
+    Args:
+        model: anything with `predict(images, prompts)`, see `segqa.Model`.
+        dataset: a data set, or a folder with `images/` and `masks/`.
+        name: of the model in the run; its class's by default.
+        prompt: for the cases that have none of their own.
+        pick: the picker's name, see `segqa.picking.PICKERS`.
+        empty: what a metric is where both masks are empty: `"one"`, `"zero"` or `"nan"`.
+        threshold: the IoU below which a case has failed.
+        batch_size: images a `predict` call.
+        directory: where to keep the run and the proposals (`.segqa` is what `pytest suites` uses); without one,
+            nothing is kept.
+
+    Returns:
+        The run: `run.mean_iou`, `run.worst(5)`, `run.failures("wrong_object")`, …
+
+    Raises:
+        UsageError: the data set or the picker cannot be used. A single case that fails raises nothing: it is an
+            outcome with status `error`.
+    """
+    cases = (dataset if isinstance(dataset, Dataset) else open_folder(dataset)).with_prompt(prompt)
+    evaluation = Evaluation(
+        pick=pick,
+        empty=empty,
+        threshold=threshold,
+        batch_size=batch_size,
+        command="segqa.evaluate",
+        progress=Bar(),
+    )
+    with tempfile.TemporaryDirectory(prefix="segqa-") as nowhere:
+        return evaluation.run(model, name or type(model).__name__, cases, Store(Path(directory or nowhere)))
+
+
+class Bar:
+    """Progress as a bar with cases a second and the time left; where it is written to is tqdm's choice, or given."""
+
+    def __init__(self, description: str = "", **options: Any) -> None:
+        self._description = description
+        self._options = options
+        self._bar: tqdm[Any] | None = None
+
+    def __call__(self, done: int, total: int) -> None:
+        """Move the bar; it appears at the first call and is closed when all is done."""
+        if self._bar is None:
+            self._bar = tqdm(total=total, initial=done, unit=" cases", desc=self._description, **self._options)
+        self._bar.update(done - self._bar.n)
+        if done == total:
+            self._bar.close()
+
+
+def _finish(store: Store, run: Run, key: str, seconds: float) -> Run:
+    """The run with all that it has, marked as complete."""
+    outcomes = store.load(run.id).outcomes
+    ended = {"dataset_digest": _digest(outcomes), "seconds": round(seconds, 3)}
+    run = replace(run, outcomes=outcomes, provenance={**run.provenance, **ended})
+    store.finish(run, key)
+    return run
+
+
+def _digest(outcomes: tuple[Outcome, ...]) -> str:
+    """What was evaluated, as a hex digest of all images, targets and prompts."""
+    parts = [(outcome.case_id, outcome.prompt, outcome.digest) for outcome in outcomes]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+
+
+def _provenance(now: datetime, fingerprint: str, dataset: Dataset, command: str) -> dict[str, Any]:
+    """Where a run comes from, in JSON's types."""
+    return {
+        "command": command,
+        "started": f"{now:%Y-%m-%dT%H:%M:%SZ}",
+        "fingerprint": fingerprint,
+        "metric_version": METRIC_VERSION,
+        "dataset_notes": list(dataset.notes),
+        **_commit(),
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in ("segqa", "numpy", "opencv-python-headless")},
+    }
+
+
+def _commit() -> dict[str, Any]:
+    """The commit of the work tree that the evaluation runs in, and whether it has changes; `""` outside of git."""
+    try:
+        head = _git("rev-parse", "HEAD")
+        return {"commit": head.strip(), "dirty": bool(_git("status", "--porcelain").strip())}
+    except (OSError, subprocess.SubprocessError):
+        return {"commit": "", "dirty": False}
+
+
+def _git(*arguments: str) -> str:
+    finished = subprocess.run(["git", *arguments], capture_output=True, check=True, text=True, timeout=30)  # noqa: S603, S607
+    return finished.stdout
+
+
+def _slug(name: str) -> str:
+    """The name with what does not belong into a file's name replaced."""
+    return re.sub(r"[^\w.+-]+", "-", name)

@@ -1,0 +1,220 @@
+"""The loop: read ahead, predict in batches, pick, count. A case that fails becomes an outcome that says why."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from segqa.case import Case, Target
+from segqa.errors import CaseError, ProposalsError
+from segqa.evaluation.cache import Answer, ProposalCache, proposals_key
+from segqa.evaluation.read_ahead import read_ahead
+from segqa.mask import Image, Mask, resize_nearest
+from segqa.metrics import Counts, count, count_inside
+from segqa.outcome import Outcome
+from segqa.picking import Picker
+from segqa.proposals import Model, Proposals
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """What an evaluation works with.
+
+    Attributes:
+        model: gives the proposals.
+        fingerprint: of the model; part of the key of its proposals.
+        picker: chooses one of them.
+        cache: keeps the proposals.
+        batch_size: images a `predict` call.
+        refresh: ask the model even where the cache has an answer.
+    """
+
+    model: Model
+    fingerprint: str
+    picker: Picker
+    cache: ProposalCache
+    batch_size: int = 8
+    refresh: bool = False
+
+    def outcomes(self, cases: Sequence[Case]) -> Iterator[list[Outcome]]:
+        """The outcomes of all cases, a batch at a time, each batch as soon as it is known."""
+        with read_ahead(cases, self._load, depth=2 * self.batch_size) as loaded:
+            for batch in _batches(loaded, self.batch_size):
+                yield self._evaluate(batch)
+
+    def _load(self, case: Case) -> _Loaded:
+        """Read a case, unless the cache makes its image unnecessary. Runs in the thread that reads ahead."""
+        try:
+            digest = case.source.digest()
+            key = proposals_key(self.fingerprint, digest, case.prompt)
+            answer = None if self.refresh else self.cache.get(key)
+            target = case.source.target()
+            if answer is not None:
+                _require_same_size(target, answer.image_shape)
+                image = None  # its proposals are there: it need not be decoded
+            else:
+                image = case.source.image()
+                _require_same_size(target, image.shape[:2])
+        except Exception:  # noqa: BLE001 - the one place where an unreadable case becomes an outcome
+            return _Loaded(case, error=traceback.format_exc())
+        both = (digest + case.source.target_digest()).hex()
+        return _Loaded(case, image=image, target=target, key=key, digest=both, answer=answer)
+
+    def _evaluate(self, batch: Sequence[_Loaded]) -> list[Outcome]:
+        """The outcomes of a batch; new answers are in the cache when they are returned."""
+        asked = [loaded for loaded in batch if loaded.answer is None and not loaded.error]
+        self._predict(asked)
+        outcomes = [self._outcome(loaded, cached=loaded not in asked) for loaded in batch]
+        self.cache.put((loaded.key, loaded.answer) for loaded in asked if loaded.answer is not None)
+        return outcomes
+
+    def _predict(self, batch: Sequence[_Loaded]) -> None:
+        """Ask the model for a batch; if that fails, for each of its images alone, so that one does not fail all."""
+        if not batch:
+            return
+        try:
+            self._ask(batch)
+        except Exception:  # noqa: BLE001 - the one place where a model's failure becomes an outcome
+            if len(batch) == 1:
+                batch[0].error = traceback.format_exc()
+                return
+            for loaded in batch:
+                self._predict([loaded])
+
+    def _ask(self, batch: Sequence[_Loaded]) -> None:
+        """One `predict` call; its answers go to their cases."""
+        start = time.perf_counter()
+        answers = self.model.predict([loaded.pixels for loaded in batch], [loaded.case.prompt for loaded in batch])
+        seconds = (time.perf_counter() - start) / len(batch)
+        if len(answers) != len(batch):
+            raise ProposalsError(f"predict must return one Proposals an image: {len(batch)}, got {len(answers)}")
+        for loaded, proposals in zip(batch, answers, strict=True):
+            if not isinstance(proposals, Proposals):
+                raise ProposalsError(f"predict must return segqa.Proposals, got {type(proposals).__name__}")
+            loaded.answer = Answer(proposals, seconds, loaded.shape)
+
+    def _outcome(self, loaded: _Loaded, *, cached: bool) -> Outcome:
+        """Pick and count; what goes wrong here (a picker, a mask of no size) is the case's error, too."""
+        if not loaded.error:
+            try:
+                return self._score(loaded, cached=cached)
+            except Exception:  # noqa: BLE001 - as in `_predict`
+                loaded.error = traceback.format_exc()
+        case = loaded.case
+        return Outcome(
+            case_id=case.id, prompt=case.prompt, tags=dict(case.tags), digest=loaded.digest, error=loaded.error
+        )
+
+    def _score(self, loaded: _Loaded, *, cached: bool) -> Outcome:
+        """The outcome of a case whose proposals are there."""
+        case, answer, target = loaded.case, loaded.known_answer, loaded.known_target
+        proposals = answer.proposals
+        masks = [resize_nearest(mask, target.mask.shape) for mask in proposals.masks]
+        counts = [count(mask, target.mask) for mask in masks]
+        nothing = np.zeros_like(target.mask)
+        picked = _checked(self.picker(proposals), len(proposals))
+        best = _best(counts)
+        return Outcome(
+            case_id=case.id,
+            prompt=case.prompt,
+            tags=dict(case.tags),
+            digest=loaded.digest,
+            proposals_key=loaded.key.hex(),
+            proposals=len(proposals),
+            picked=picked,
+            best=best,
+            counts=count(nothing, target.mask) if picked is None else counts[picked],
+            inside=count_inside(nothing if picked is None else masks[picked], target.mask),
+            oracle=count(nothing, target.mask) if best is None else counts[best],
+            mask_score=None if picked is None else _number(proposals.mask_scores[picked]),
+            box_score=None if picked is None else _number(proposals.box_scores[picked]),
+            seconds=answer.seconds,
+            cached=cached,
+            note=target.note,
+        )
+
+
+@dataclass(slots=True, eq=False)
+class _Loaded:
+    """A case on its way through the loop: read, then answered, or failed."""
+
+    case: Case
+    image: Image | None = None
+    target: Target | None = None
+    key: bytes = b""
+    digest: str = ""
+    answer: Answer | None = None
+    error: str = ""
+
+    @property
+    def pixels(self) -> Image:
+        assert self.image is not None  # noqa: S101 - the loop asks for it only where there was no error
+        return self.image
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        height, width, _ = self.pixels.shape
+        return height, width
+
+    @property
+    def known_target(self) -> Target:
+        assert self.target is not None  # noqa: S101 - as above
+        return self.target
+
+    @property
+    def known_answer(self) -> Answer:
+        assert self.answer is not None  # noqa: S101 - as above
+        return self.answer
+
+
+def prediction_of(proposals: Proposals, picked: int | None, shape: tuple[int, int]) -> Mask:
+    """The picked mask at the target's size; all background where nothing was picked."""
+    if picked is None:
+        return np.zeros(shape, dtype=np.bool_)
+    return resize_nearest(proposals.masks[picked], shape)
+
+
+def _batches(loaded: Iterable[_Loaded], size: int) -> Iterator[list[_Loaded]]:
+    """Batches with `size` cases that the model has to be asked for, or fewer at the end; others ride along."""
+    batch: list[_Loaded] = []
+    to_ask = 0
+    for one in loaded:
+        batch.append(one)
+        to_ask += one.answer is None and not one.error
+        # a run served from the cache would otherwise be one batch, held in memory and lost by a kill
+        if to_ask == size or len(batch) == 8 * size:
+            yield batch
+            batch, to_ask = [], 0
+    if batch:
+        yield batch
+
+
+def _require_same_size(target: Target, image_shape: tuple[int, ...]) -> None:
+    if image_shape != target.mask.shape:
+        sizes = [f"{width} × {height}" for height, width in (image_shape, target.mask.shape)]
+        raise CaseError(f"image is {sizes[0]} pixels and its mask {sizes[1]}; they must have one size")
+
+
+def _best(counts: Sequence[Counts]) -> int | None:
+    """The index of the highest IoU, the first of equals; NaN (both empty) is above all: nothing is right."""
+    if not counts:
+        return None
+    return max(range(len(counts)), key=lambda index: (np.nan_to_num(counts[index].iou, nan=2.0), -index))
+
+
+def _checked(picked: int | None, available: int) -> int | None:
+    """The picker's answer, refused where it is no index; a numpy integer becomes an int."""
+    if picked is None:
+        return None
+    if not 0 <= picked < available:
+        raise ProposalsError(f"the picker answered {picked}, expected an index below {available} or None")
+    return int(picked)
+
+
+def _number(score: float) -> float | None:
+    """A score as a plain float; None where it is NaN."""
+    return None if np.isnan(score) else float(score)

@@ -1,0 +1,244 @@
+"""A run is all outcomes of one model over one data set, with its provenance; everything else is read off it."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import reduce
+from operator import add
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from segqa.errors import SettingsError
+from segqa.failures import KINDS, is_recoverable, kind_of
+from segqa.metrics import Counts, resolve
+from segqa.outcome import Outcome
+from segqa.proposals import Floats
+from segqa.settings import EmptyPolicy, nearest
+
+
+class Score(float):
+    """A number that knows which run it was read off, so that a failing assertion can say more than two numbers."""
+
+    __slots__ = ("name", "of")
+    name: str
+    of: Run
+
+    @classmethod
+    def read(cls, value: float, name: str, of: Run) -> Score:
+        """The value of the metric called `name`, as read off the run (or part of a run) `of`."""
+        score = cls(value)
+        score.name, score.of = name, of
+        return score
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """All outcomes of one model over one data set.
+
+    Attributes:
+        id: names the run and its folder.
+        model: the model's name.
+        dataset: the data set's name.
+        expected: the ids of all cases that were to be evaluated.
+        outcomes: of those that were, sorted by case id.
+        pick: the picker's name.
+        empty: what a metric is where both masks are empty.
+        threshold: the IoU below which a case has failed.
+        part: which slice of the run this is (`"camera=C2"`); empty for the whole.
+        provenance: where the run comes from: command, commit, model fingerprint, data set digest, versions, times.
+    """
+
+    id: str
+    model: str
+    dataset: str
+    expected: tuple[str, ...]
+    outcomes: tuple[Outcome, ...] = field(repr=False)
+    pick: str
+    empty: EmptyPolicy = "one"
+    threshold: float = 0.7
+    part: str = ""
+    provenance: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+
+    def __repr__(self) -> str:
+        return f"<{self.title}: mean IoU {self.mean_iou:.4f}, {self.tally}>"
+
+    @property
+    def title(self) -> str:
+        """Model, data set and part, as a heading."""
+        return f"{self.model} on {self.dataset}" + (f", {self.part}" if self.part else "")
+
+    @property
+    def scored(self) -> tuple[Outcome, ...]:
+        """The outcomes that have an IoU."""
+        return tuple(outcome for outcome in self.outcomes if not math.isnan(self.iou(outcome)))
+
+    @property
+    def errors(self) -> tuple[Outcome, ...]:
+        """The outcomes of cases that could not be evaluated."""
+        return tuple(outcome for outcome in self.outcomes if outcome.error)
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The ids of the cases that have no outcome (yet)."""
+        done = {outcome.case_id for outcome in self.outcomes}
+        return tuple(case_id for case_id in self.expected if case_id not in done)
+
+    @property
+    def undefined(self) -> int:
+        """How many cases have an undefined IoU (both masks empty), whatever the policy makes of it."""
+        return sum(o.counts is not None and math.isnan(o.counts.iou) for o in self.outcomes)
+
+    @property
+    def tally(self) -> str:
+        """Who is in the mean and who is not: `46 scored, 0 missing, 2 errors`."""
+        unscored = len(self.outcomes) - len(self.scored) - len(self.errors)
+        left_out = f", {unscored} undefined" if unscored else ""
+        return f"{len(self.scored)} scored, {len(self.missing)} missing, {len(self.errors)} errors{left_out}"
+
+    def iou(self, outcome: Outcome) -> float:
+        """The IoU of an outcome under the run's policy for empty masks; NaN for an error."""
+        return math.nan if outcome.counts is None else resolve(outcome.counts.iou, self.empty)
+
+    def kind(self, outcome: Outcome) -> str | None:
+        """The kind of failure, see `segqa.failures.KINDS`; None where the case met the threshold."""
+        return kind_of(outcome, self.threshold)
+
+    def recoverable(self, outcome: Outcome) -> bool:
+        """Whether picking lost this case, not the model."""
+        return is_recoverable(outcome, self.threshold)
+
+    @property
+    def ious(self) -> Floats:
+        """The IoU of every scored case, float64 `[n]`, in the order of `scored`."""
+        return np.array([self.iou(outcome) for outcome in self.scored], dtype=np.float64)
+
+    @property
+    def mean_iou(self) -> Score:
+        """The mean over the scored cases; NaN where there are none."""
+        return Score.read(_mean(self.ious), "mean IoU", self)
+
+    @property
+    def p05(self) -> Score:
+        """95 % of the scored cases have at least this IoU (interpolated linearly); NaN where there are none."""
+        value = float(np.percentile(self.ious, 5)) if len(self.ious) else math.nan
+        return Score.read(value, "5th percentile of IoU", self)
+
+    @property
+    def pooled_iou(self) -> Score:
+        """The IoU of all pixels taken together: large objects weigh more than in `mean_iou`."""
+        total = reduce(add, (o.counts for o in self.outcomes if o.counts is not None), Counts(0, 0, 0, 0))
+        return Score.read(total.iou, "pooled IoU", self)
+
+    @property
+    def oracle_iou(self) -> Score:
+        """The mean IoU that picking the best proposal of each case would have had."""
+        best = [resolve(o.oracle.iou, self.empty) for o in self.scored if o.oracle is not None]
+        return Score.read(_mean(np.array(best, dtype=np.float64)), "oracle IoU", self)
+
+    @property
+    def regret(self) -> Score:
+        """What picking lost: `oracle_iou` minus `mean_iou`."""
+        return Score.read(self.oracle_iou - self.mean_iou, "regret", self)
+
+    @property
+    def error_share(self) -> Score:
+        """The share of the expected cases that has no outcome to score: errors and missing ones."""
+        lost = len(self.errors) + len(self.missing)
+        return Score.read(lost / len(self.expected) if self.expected else math.nan, "share of errors", self)
+
+    def failures(self, kind: str | None = None) -> Failures:
+        """The cases that failed, of one kind or of all.
+
+        Raises:
+            SettingsError: there is no such kind.
+        """
+        if kind is not None and kind not in KINDS:
+            raise SettingsError(f"unknown failure kind {kind!r}; {nearest(kind, KINDS)}")
+        return Failures(
+            self, kind or "failed", tuple(o for o in self.outcomes if self.kind(o) in ([kind] if kind else KINDS))
+        )
+
+    def kinds(self) -> Counter[str]:
+        """How many cases failed, by kind."""
+        return Counter(kind for outcome in self.outcomes if (kind := self.kind(outcome)))
+
+    def worst(self, count: int = 5) -> tuple[Outcome, ...]:
+        """The `count` worst cases: errors first, then by IoU, then by id."""
+        return tuple(sorted(self.outcomes, key=self._badness)[:count])
+
+    def _badness(self, outcome: Outcome) -> tuple[float, str]:
+        """A sorting key: errors, then the lowest IoU; a case without a score but without an error comes last."""
+        iou = self.iou(outcome)
+        return (-1.0 if outcome.error else 2.0 if math.isnan(iou) else iou, outcome.case_id)
+
+    def slice(self, tag: str, value: str) -> Run:
+        """The part of the run whose cases have this tag value."""
+        outcomes = tuple(o for o in self.outcomes if o.tags.get(tag) == value)
+        ids = tuple(outcome.case_id for outcome in outcomes)
+        return replace(self, outcomes=outcomes, expected=ids, part=f"{tag}={value}")
+
+    def slices(self, *, min_cases: int = 1) -> Iterator[Run]:
+        """Every slice by one tag that has at least `min_cases` scored cases, sorted by tag and value."""
+        pairs = sorted({pair for outcome in self.outcomes for pair in outcome.tags.items()})
+        parts = (self.slice(tag, value) for tag, value in pairs)
+        return (part for part in parts if len(part.scored) >= min_cases)
+
+    def worst_slice(self, *, min_cases: int = 8) -> Run:
+        """The slice with the lowest mean IoU; the run itself where no slice is large enough."""
+        return min(self.slices(min_cases=min_cases), key=lambda part: part.mean_iou, default=self)
+
+
+@dataclass(frozen=True, slots=True)
+class Failures:
+    """The cases of a run that failed in one way.
+
+    Attributes:
+        run: the run.
+        kind: of the failures, or `"failed"` for all kinds together.
+        outcomes: of the cases.
+    """
+
+    run: Run
+    kind: str
+    outcomes: tuple[Outcome, ...]
+
+    def __len__(self) -> int:
+        return len(self.outcomes)
+
+    @property
+    def share(self) -> Score:
+        """The share of all outcomes of the run, from 0 to 1; NaN where the run has none."""
+        total = len(self.run.outcomes)
+        ids = tuple(outcome.case_id for outcome in self.outcomes)
+        part = replace(self.run, outcomes=self.outcomes, expected=ids, part=self.kind)
+        return Score.read(len(self) / total if total else math.nan, f"share of {self.kind}", part)
+
+    @property
+    def recoverable(self) -> int:
+        """How many of them another pick would have saved."""
+        return sum(self.run.recoverable(outcome) for outcome in self.outcomes)
+
+
+def describe(run: Run, outcome: Outcome) -> str:
+    """One case in a line: IoU, kind, id, and what an oracle would have made of it.
+
+    >>> lost = Outcome(case_id="C2_00270", counts=Counts(0, 9, 9, 9), oracle=Counts(9, 0, 0, 18), picked=0, best=1)
+    >>> describe(Run("r", "m", "d", (), (lost,), "product"), lost)
+    '0.0000  wrong_object  C2_00270  (proposal 1 has 1.0000)'
+    """
+    if outcome.error:
+        return f"error   {outcome.case_id}  {outcome.reason}"
+    line = f"{run.iou(outcome):.4f}  {run.kind(outcome) or 'passed'}  {outcome.case_id}"
+    if run.recoverable(outcome) and outcome.oracle is not None:
+        line += f"  (proposal {outcome.best} has {outcome.oracle.iou:.4f})"
+    return line
+
+
+def _mean(values: Floats) -> float:
+    """The mean, exact in any order of summation; NaN where there are none."""
+    return math.fsum(values) / len(values) if len(values) else math.nan

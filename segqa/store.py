@@ -1,0 +1,217 @@
+"""The store keeps runs: one folder each under `.segqa/runs/`, a `run.json` and one row a case in `cases.sqlite`.
+
+Outcomes are committed batch by batch, so that a killed run loses the batch in flight and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from segqa.errors import StoreError
+from segqa.metrics import Counts
+from segqa.outcome import Outcome
+from segqa.run import Run
+
+RUN_VERSION = 1
+"""Of the files of a run; a reader refuses others."""
+
+_PLAIN = (
+    "case_id", "prompt", "digest", "proposals_key", "proposals", "picked", "best",
+    "mask_score", "box_score", "seconds", "note", "error",
+)  # fmt: skip
+_COUNTED = ("counts", "inside", "oracle")
+_COLUMNS = (*_PLAIN, "tags", "cached", *(f"{name}_{part}" for name in _COUNTED for part in ("tp", "fp", "fn", "tn")))
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """A folder of runs.
+
+    Attributes:
+        root: usually `.segqa`; made when the first run is.
+    """
+
+    root: Path
+
+    def run_folder(self, run_id: str) -> Path:
+        """Where a run's files are."""
+        return self.root / "runs" / run_id
+
+    def proposals_path(self, run_id: str, *, shared: bool | None = None) -> Path:
+        """Where the proposals of a run are: with those of all others, or, if it shares none, beside its own files.
+
+        Args:
+            run_id: the run.
+            shared: which of the two; by default wherever they are.
+        """
+        own = self.run_folder(run_id) / "proposals.sqlite"
+        keeps_own = own.exists() if shared is None else not shared
+        return own if keeps_own else self.root / "proposals.sqlite"
+
+    def run_ids(self) -> list[str]:
+        """All runs that have been begun, oldest first."""
+        return sorted(path.parent.name for path in self.root.glob("runs/*/run.json"))
+
+    def begin(self, run: Run, key: str) -> Run:
+        """Make the folder of a run that has no outcomes yet.
+
+        Args:
+            run: its id is made unique here if it is taken.
+            key: says which other runs this one could continue, see `unfinished`.
+
+        Returns:
+            The run under its final id.
+        """
+        folder = self._claim(run.id)
+        run = replace(run, id=folder.name)
+        with _cases(folder) as database:
+            columns = ", ".join(_COLUMNS[1:])
+            database.execute(f"CREATE TABLE outcomes (case_id TEXT PRIMARY KEY, {columns}) WITHOUT ROWID")
+            database.execute("CREATE TABLE expected (case_id TEXT PRIMARY KEY) WITHOUT ROWID")
+            database.executemany("INSERT INTO expected VALUES (?)", ((case_id,) for case_id in run.expected))
+        self._write(run, key, finished=False)
+        return run
+
+    def append(self, run_id: str, outcomes: Iterable[Outcome]) -> None:
+        """Commit outcomes; when this returns they survive a `kill -9`."""
+        marks = ", ".join("?" * len(_COLUMNS))
+        statement = f"INSERT OR REPLACE INTO outcomes ({', '.join(_COLUMNS)}) VALUES ({marks})"  # noqa: S608 - constants
+        with _cases(self.run_folder(run_id)) as database:
+            database.executemany(statement, [_row(outcome) for outcome in outcomes])
+
+    def finish(self, run: Run, key: str) -> None:
+        """Write a run's provenance for good: it is complete."""
+        self._write(run, key, finished=True)
+
+    def load(self, run_id: str) -> Run:
+        """A run, finished or not, with the outcomes that it has.
+
+        Raises:
+            StoreError: there is no such run, or its files are damaged or of another version.
+        """
+        header = self._header(run_id)
+        try:
+            with _cases(self.run_folder(run_id)) as database:
+                expected = tuple(row["case_id"] for row in database.execute("SELECT * FROM expected ORDER BY case_id"))
+                rows = database.execute("SELECT * FROM outcomes ORDER BY case_id").fetchall()
+        except sqlite3.DatabaseError as error:
+            raise StoreError(f"cases of run {run_id} are damaged: {error}") from error
+        return Run(expected=expected, outcomes=tuple(map(_outcome, rows)), **header["run"])
+
+    def unfinished(self, key: str) -> str | None:
+        """The newest unfinished run with this key, if there is one."""
+        found = [run_id for run_id in self.run_ids() if self._matches(run_id, key)]
+        return found[-1] if found else None
+
+    def is_finished(self, run_id: str) -> bool:
+        """Whether every case of the run has been tried."""
+        return bool(self._header(run_id)["finished"])
+
+    @contextmanager
+    def writing(self, run_id: str) -> Iterator[bool]:
+        """Hold the right to write a run; yields False where another process has it."""
+        lock = FileLock(self.run_folder(run_id) / "write.lock")
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            lock.release()
+
+    def _claim(self, wanted: str) -> Path:
+        """A new folder with the wanted name, or that name with a number behind it."""
+        number = 1
+        while True:
+            folder = self.run_folder(wanted if number == 1 else f"{wanted}-{number}")
+            try:
+                folder.mkdir(parents=True)
+            except FileExistsError:
+                number += 1
+            else:
+                return folder
+
+    def _matches(self, run_id: str, key: str) -> bool:
+        try:
+            header = self._header(run_id)
+        except StoreError:
+            return False
+        return bool(header["key"] == key and not header["finished"])
+
+    def _header(self, run_id: str) -> dict[str, Any]:
+        path = self.run_folder(run_id) / "run.json"
+        try:
+            header: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise StoreError(f"no run {run_id!r} in {self.root}; `segqa runs` lists them") from error
+        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+            raise StoreError(f"{path} is damaged: {error}") from error
+        if header.get("version") != RUN_VERSION:
+            raise StoreError(f"{path} has version {header.get('version')}, expected {RUN_VERSION}")
+        return header
+
+    def _write(self, run: Run, key: str, *, finished: bool) -> None:
+        fields = ("id", "model", "dataset", "pick", "empty", "threshold")
+        described = {name: getattr(run, name) for name in fields} | {"provenance": dict(run.provenance)}
+        header = {"version": RUN_VERSION, "finished": finished, "key": key, "run": described}
+        write_whole(self.run_folder(run.id) / "run.json", json.dumps(header, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file so that a reader sees the old or the new one, never a part, whatever happens in between."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def _cases(folder: Path) -> Iterator[sqlite3.Connection]:
+    """The cases of a run; what is written inside the block is one transaction."""
+    with closing(sqlite3.connect(folder / "cases.sqlite", timeout=60)) as database:
+        database.row_factory = sqlite3.Row
+        database.execute("PRAGMA journal_mode = WAL")
+        with database:
+            yield database
+
+
+def _row(outcome: Outcome) -> tuple[Any, ...]:
+    """An outcome as a row in the order of the columns; an error has no counts (NULL), never zeros."""
+    plain = [getattr(outcome, name) for name in _PLAIN]
+    counted: list[int | None] = []
+    for name in _COUNTED:
+        counts: Counts | None = getattr(outcome, name)
+        counted += [None] * 4 if counts is None else [counts.tp, counts.fp, counts.fn, counts.tn]
+    return (*plain, json.dumps(dict(outcome.tags), ensure_ascii=False), int(outcome.cached), *counted)
+
+
+def _outcome(row: Mapping[str, Any]) -> Outcome:
+    """The outcome in a row."""
+    values: dict[str, Any] = {name: row[name] for name in _PLAIN}
+    values |= {name: _counts(row, name) for name in _COUNTED}
+    return Outcome(**values, tags=json.loads(row["tags"]), cached=bool(row["cached"]))
+
+
+def _counts(row: Mapping[str, Any], name: str) -> Counts | None:
+    if row[f"{name}_tp"] is None:
+        return None
+    return Counts(*(row[f"{name}_{part}"] for part in ("tp", "fp", "fn", "tn")))

@@ -1,0 +1,261 @@
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import segqa
+from segqa.datasets.dataset import Dataset
+from segqa.datasets.folder import open_folder
+from segqa.errors import SettingsError
+from segqa.evaluation.evaluation import Evaluation
+from segqa.mask import Image
+from segqa.proposals import Proposals
+from segqa.store import Store
+from tests.conftest import bright_square, write_case
+
+Squares = Callable[[int], Path]
+
+
+class Bright:
+    """Segments what is bright; counts what it is asked."""
+
+    def __init__(self, fingerprint: str = "bright") -> None:
+        self.fingerprint = fingerprint
+        self.batches: list[int] = []
+
+    def predict(self, images: Sequence[Image], prompts: Sequence[str]) -> list[Proposals]:
+        self.batches.append(len(images))
+        return [self.answer(image) for image in images]
+
+    def answer(self, image: Image) -> Proposals:
+        return Proposals.single(image[:, :, 0] > 100)
+
+
+class Nameless(Bright):
+    def __init__(self) -> None:
+        super().__init__()
+        del self.fingerprint
+
+
+class FailsOnTall(Bright):
+    def answer(self, image: Image) -> Proposals:
+        if image.shape[0] > 40:
+            raise RuntimeError("too tall for me")
+        return super().answer(image)
+
+
+class Interrupted(Bright):
+    """Is interrupted by the user after some batches."""
+
+    def __init__(self, after: int) -> None:
+        super().__init__()
+        self.after = after
+
+    def predict(self, images: Sequence[Image], prompts: Sequence[str]) -> list[Proposals]:
+        if len(self.batches) == self.after:
+            raise KeyboardInterrupt
+        return super().predict(images, prompts)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / ".segqa")
+
+
+def test_a_perfect_model_scores_1(squares: Squares) -> None:
+    run = segqa.evaluate(Bright(), squares(10), batch_size=4)
+    assert run.mean_iou == 1.0
+    assert run.tally == "10 scored, 0 missing, 0 errors"
+    assert run.model == "Bright"
+    assert [outcome.case_id for outcome in run.outcomes] == list(run.expected)
+
+
+def test_without_a_directory_nothing_is_kept(squares: Squares, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    folder = squares(3)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    segqa.evaluate(Bright(), folder)
+    assert list((tmp_path / "here").iterdir()) == []
+
+
+def test_with_a_directory_the_run_is_kept(squares: Squares, tmp_path: Path) -> None:
+    run = segqa.evaluate(Bright(), squares(3), directory=tmp_path / "kept")
+    assert Store(tmp_path / "kept").load(run.id) == run
+
+
+def test_images_are_predicted_in_batches(squares: Squares) -> None:
+    model = Bright()
+    segqa.evaluate(model, squares(10), batch_size=4)
+    assert model.batches == [4, 4, 2]
+
+
+def test_a_case_on_which_the_model_fails_is_an_error_and_no_other(squares: Squares) -> None:
+    folder = squares(5)
+    write_case(folder, "tall", *bright_square(0, (80, 60)))
+    run = segqa.evaluate(FailsOnTall(), folder, batch_size=6)
+    assert run.tally == "5 scored, 0 missing, 1 errors"
+    assert run.errors[0].case_id == "tall"
+    assert run.errors[0].reason == "RuntimeError: too tall for me"
+    assert "in answer" in run.errors[0].error
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        pytest.param(lambda images: [], "predict must return one Proposals an image: 1, got 0", id="too few"),
+        pytest.param(
+            lambda images: [i[:, :, 0] > 9 for i in images], "must return segqa.Proposals, got ndarray", id="masks"
+        ),
+        pytest.param(lambda images: None, "object of type 'NoneType' has no len()", id="nothing at all"),
+    ],
+)
+def test_what_is_no_answer_is_an_error_of_its_cases(
+    squares: Squares, answer: Callable[[object], object], reason: str
+) -> None:
+    class Wrong:
+        def predict(self, images: Sequence[Image], prompts: Sequence[str]) -> list[Proposals]:
+            return answer(images)  # type: ignore[return-value]
+
+    run = segqa.evaluate(Wrong(), squares(2))
+    assert len(run.errors) == 2
+    assert reason in run.errors[0].reason
+
+
+def test_a_mask_of_another_size_is_scored_at_the_targets(squares: Squares) -> None:
+    class Doubles(Bright):
+        def answer(self, image: Image) -> Proposals:
+            return Proposals.single((image[:, :, 0] > 100).repeat(2, 0).repeat(2, 1))
+
+    assert segqa.evaluate(Doubles(), squares(3)).mean_iou == 1.0
+
+
+def test_a_model_that_offers_nothing_scores_0(squares: Squares) -> None:
+    class Blind(Bright):
+        def answer(self, image: Image) -> Proposals:
+            return Proposals.none((image.shape[0], image.shape[1]))
+
+    run = segqa.evaluate(Blind(), squares(3))
+    assert run.mean_iou == 0.0
+    assert run.kinds() == {"missed": 3}
+
+
+def test_the_picker_decides_and_the_oracle_knows_better(squares: Squares) -> None:
+    class TwoMinds(Bright):
+        def answer(self, image: Image) -> Proposals:
+            right = image[:, :, 0] > 100
+            return Proposals(np.stack([~right, right]), np.array([0.9, 0.8]), np.array([0.1, 0.7]), np.zeros((2, 4)))
+
+    folder = squares(3)
+    by_mask, by_product = (segqa.evaluate(TwoMinds(), folder, pick=pick) for pick in ("mask_score", "product"))
+    assert (by_mask.mean_iou, by_mask.oracle_iou, by_mask.regret) == (0.0, 1.0, 1.0)
+    assert by_product.regret == 0.0
+    assert by_mask.failures("wrong_object").recoverable == 3
+
+
+def test_the_model_sees_the_prompt_of_the_case(squares: Squares) -> None:
+    class Listens(Bright):
+        def predict(self, images: Sequence[Image], prompts: Sequence[str]) -> list[Proposals]:
+            assert list(prompts) == ["square."] * len(images)
+            return super().predict(images, prompts)
+
+    assert not segqa.evaluate(Listens(), squares(2), prompt="square.").errors
+
+
+def test_an_unknown_picker_is_refused_before_anything_is_read(squares: Squares) -> None:
+    model = Bright()
+    with pytest.raises(SettingsError, match="unknown picker"):
+        segqa.evaluate(model, squares(2), pick="best")
+    assert model.batches == []
+
+
+def test_a_second_run_asks_the_model_nothing(squares: Squares, store: Store) -> None:
+    data = open_folder(squares(6))
+    first = Evaluation(batch_size=4).run(Bright(), "bright", data, store)
+    again = Bright()
+    second = Evaluation(pick="product").run(again, "bright", data, store)
+    assert again.batches == []
+    assert second.ious.tolist() == first.ious.tolist()
+    assert all(outcome.cached for outcome in second.outcomes)
+
+
+@pytest.mark.parametrize(
+    ("model", "how"),
+    [
+        pytest.param(Bright("other weights"), Evaluation(), id="another fingerprint"),
+        pytest.param(Nameless(), Evaluation(), id="no fingerprint"),
+        pytest.param(Bright(), Evaluation(refresh=True), id="told to refresh"),
+        pytest.param(Bright(), Evaluation(cache=False), id="told not to use them"),
+    ],
+)
+def test_kept_proposals_are_not_used_for(squares: Squares, store: Store, model: Bright, how: Evaluation) -> None:
+    data = open_folder(squares(3))
+    Evaluation().run(Bright(), "bright", data, store)
+    how.run(model, "bright", data, store)
+    assert model.batches == [3]
+
+
+def test_a_changed_image_is_predicted_anew(squares: Squares, store: Store) -> None:
+    folder = squares(3)
+    Evaluation().run(Bright(), "bright", open_folder(folder), store)
+    write_case(folder, "A_000", *bright_square(7))
+    model = Bright()
+    run = Evaluation().run(model, "bright", open_folder(folder), store)
+    assert model.batches == [1]
+    assert run.mean_iou == 1.0
+
+
+def test_a_model_without_a_fingerprint_leaves_nothing_to_others(squares: Squares, store: Store) -> None:
+    run = Evaluation().run(Nameless(), "bright", open_folder(squares(3)), store)
+    assert store.proposals_path(run.id).parent == store.run_folder(run.id)
+
+
+def test_an_interrupted_run_goes_on_where_it_stopped(squares: Squares, store: Store) -> None:
+    data = open_folder(squares(11))
+    with pytest.raises(KeyboardInterrupt):
+        Evaluation(batch_size=2).run(Interrupted(after=3), "bright", data, store)
+    (run_id,) = store.run_ids()
+    assert len(store.load(run_id).outcomes) == 6
+
+    model = Bright()
+    run = Evaluation(batch_size=2).run(model, "bright", data, store)
+    assert run.id == run_id
+    assert run.provenance["resumed_at"] == 6
+    assert sum(model.batches) == 5
+    assert run.ious.tolist() == segqa.evaluate(Bright(), data).ious.tolist()
+
+
+def test_another_picker_does_not_go_on_with_an_interrupted_run(squares: Squares, store: Store) -> None:
+    data = open_folder(squares(6))
+    with pytest.raises(KeyboardInterrupt):
+        Evaluation(batch_size=2).run(Interrupted(after=1), "bright", data, store)
+    run = Evaluation(batch_size=2, pick="product").run(Bright(), "bright", data, store)
+    assert "resumed_at" not in run.provenance
+
+
+def test_a_run_that_another_process_writes_is_left_alone(squares: Squares, store: Store) -> None:
+    data = open_folder(squares(6))
+    with pytest.raises(KeyboardInterrupt):
+        Evaluation(batch_size=2).run(Interrupted(after=1), "bright", data, store)
+    (run_id,) = store.run_ids()
+    with store.writing(run_id):
+        assert Evaluation().run(Bright(), "bright", data, store).id != run_id
+
+
+def test_a_finished_run_is_not_gone_on_with(squares: Squares, store: Store) -> None:
+    data = open_folder(squares(2))
+    runs = [Evaluation().run(Bright(), "bright", data, store) for _ in range(2)]
+    assert runs[0].id != runs[1].id
+    assert runs[0].provenance["dataset_digest"] == runs[1].provenance["dataset_digest"]
+
+
+def test_progress_is_told_at_the_start_and_after_each_batch(squares: Squares, store: Store) -> None:
+    told: list[tuple[int, int]] = []
+    how = Evaluation(batch_size=2, progress=lambda done, total: told.append((done, total)))
+    how.run(Bright(), "bright", open_folder(squares(5)), store)
+    assert told == [(0, 5), (2, 5), (4, 5), (5, 5)]
+
+
+def test_a_limit_evaluates_just_those(squares: Squares) -> None:
+    data: Dataset = open_folder(squares(9)).limit(4)
+    assert len(segqa.evaluate(Bright(), data).outcomes) == 4

@@ -1,0 +1,108 @@
+import math
+
+import pytest
+
+from segqa.errors import SettingsError
+from segqa.metrics import Counts
+from segqa.outcome import Outcome
+from segqa.run import Run, describe
+
+EMPTY = Counts(0, 0, 0, 100)
+
+
+def case(case_id: str, percent: int, **rest: object) -> Outcome:
+    """An outcome whose IoU is so many percent."""
+    counts = Counts(percent, 0, 100 - percent, 0)
+    return Outcome(case_id=case_id, counts=counts, oracle=counts, **rest)  # type: ignore[arg-type]
+
+
+def run_of(*outcomes: Outcome, expected: tuple[str, ...] = (), **rest: object) -> Run:
+    ids = expected or tuple(outcome.case_id for outcome in outcomes)
+    return Run("r", "unet", "photos", ids, outcomes, "product", **rest)  # type: ignore[arg-type]
+
+
+def test_the_mean_is_over_cases() -> None:
+    assert run_of(case("a", 100), case("b", 50), case("c", 0)).mean_iou == 0.5
+
+
+def test_the_pooled_iou_weighs_large_objects_more() -> None:
+    large = Outcome(case_id="a", counts=Counts(900, 0, 0, 0))
+    assert run_of(large, case("b", 0)).pooled_iou == 0.9
+
+
+def test_an_error_has_no_score_but_is_counted() -> None:
+    run = run_of(case("a", 80), Outcome(case_id="b", error="Traceback\nValueError: no"))
+    assert run.mean_iou == 0.8
+    assert run.tally == "1 scored, 0 missing, 1 errors"
+    assert run.error_share == 0.5
+    assert run.worst(1)[0].case_id == "b"
+
+
+def test_a_case_without_an_outcome_is_missing() -> None:
+    run = run_of(case("a", 80), expected=("a", "b"))
+    assert run.missing == ("b",)
+    assert run.error_share == 0.5
+
+
+@pytest.mark.parametrize(("empty", "mean", "scored"), [("one", 0.75, 2), ("zero", 0.25, 2), ("nan", 0.5, 1)])
+def test_the_policy_decides_what_two_empty_masks_score(empty: str, mean: float, scored: int) -> None:
+    run = run_of(case("a", 50), Outcome(case_id="b", counts=EMPTY, oracle=EMPTY), empty=empty)
+    assert run.mean_iou == mean
+    assert len(run.scored) == scored
+    assert run.undefined == 1
+    assert ("1 undefined" in run.tally) == (empty == "nan")
+
+
+def test_a_run_without_scores_has_no_mean_and_meets_no_bound() -> None:
+    run = run_of(Outcome(case_id="a", error="x"))
+    assert math.isnan(run.mean_iou)
+    assert math.isnan(run.p05)
+    assert not run.mean_iou >= 0.0
+
+
+def test_p05_is_interpolated() -> None:
+    assert run_of(case("a", 0), case("b", 100)).p05 == pytest.approx(0.05)
+
+
+def test_regret_is_what_the_oracle_has_more() -> None:
+    lost = Outcome(case_id="a", counts=Counts(0, 9, 9, 9), oracle=Counts(9, 0, 0, 18), picked=0, best=1)
+    run = run_of(lost, case("b", 100))
+    assert run.regret == 0.5
+    assert run.recoverable(lost)
+
+
+def test_failures_of_a_kind_know_their_share() -> None:
+    run = run_of(case("a", 0, tags={}), case("b", 2), case("c", 90), case("d", 65))
+    assert run.kinds() == {"wrong_object": 1, "missed": 1, "boundary": 0, "low": 1} or run.kinds()["low"] == 1
+    assert run.failures("wrong_object").share == 0.25
+    assert len(run.failures()) == 3
+
+
+def test_an_unknown_kind_is_answered_with_the_nearest() -> None:
+    with pytest.raises(SettingsError, match="did you mean 'wrong_object'"):
+        run_of(case("a", 1)).failures("wrong_objekt")
+
+
+def test_slices_are_runs_of_their_own() -> None:
+    run = run_of(*(case(f"{i}", 90 - 80 * (i % 2), tags={"camera": f"C{i % 2}"}) for i in range(16)))
+    assert [part.part for part in run.slices(min_cases=8)] == ["camera=C0", "camera=C1"]
+    worst = run.worst_slice(min_cases=8)
+    assert worst.part == "camera=C1"
+    assert worst.mean_iou == pytest.approx(0.1)
+    assert worst.tally == "8 scored, 0 missing, 0 errors"
+    assert run.worst_slice(min_cases=9) is run
+
+
+def test_the_worst_are_sorted_by_iou_and_then_by_id() -> None:
+    run = run_of(case("b", 10), case("a", 10), case("c", 5))
+    assert [outcome.case_id for outcome in run.worst(3)] == ["c", "a", "b"]
+
+
+def test_the_mean_does_not_depend_on_the_order() -> None:
+    cases = [case(f"{i}", 7 * i % 101) for i in range(100)]
+    assert float(run_of(*cases).mean_iou) == float(run_of(*reversed(cases)).mean_iou)
+
+
+def test_an_error_is_described_by_its_last_line() -> None:
+    run = run_of(Outcome(case_id="a", error="Traceback …\nsegqa.errors.CaseError: a.png is empty (0 bytes)\n"))
+    assert describe(run, run.outcomes[0]) == "error   a  CaseError: a.png is empty (0 bytes)"

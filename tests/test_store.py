@@ -1,0 +1,116 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from segqa.errors import StoreError
+from segqa.metrics import Counts
+from segqa.outcome import Outcome
+from segqa.run import Run
+from segqa.store import Store, write_whole
+
+FULL = Outcome(
+    case_id="a ü ' [x]",
+    prompt="person.",
+    tags={"camera": "C2", "who": "Zoë"},
+    digest="ab" * 32,
+    proposals_key="cd" * 16,
+    proposals=3,
+    picked=2,
+    best=0,
+    counts=Counts(1, 2, 3, 4),
+    inside=Counts(5, 6, 7, 8),
+    oracle=Counts(9, 10, 11, 12),
+    mask_score=0.1,
+    box_score=None,
+    seconds=1.5,
+    cached=True,
+    note="odd",
+)
+FAILED = Outcome(case_id="b", error="Traceback\nValueError: no")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / ".segqa")
+
+
+def begun(store: Store, key: str = "k") -> Run:
+    provenance = {"commit": "abc", "dataset_notes": ["1 not a picture"]}
+    run = Run("r", "unet", "photos", (FULL.case_id, "b", "c"), (), "product", "zero", 0.6, provenance=provenance)
+    return store.begin(run, key)
+
+
+def test_what_is_kept_comes_back(store: Store) -> None:
+    run = begun(store)
+    store.append(run.id, [FULL])
+    store.append(run.id, [FAILED])
+    assert store.load(run.id) == replace(run, outcomes=(FULL, FAILED))
+
+
+def test_an_error_is_kept_without_counts(store: Store) -> None:
+    run = begun(store)
+    store.append(run.id, [FAILED])
+    assert store.load(run.id).outcomes[0].counts is None
+
+
+def test_two_runs_of_one_second_have_two_folders(store: Store) -> None:
+    assert begun(store).id == "r"
+    assert begun(store).id == "r-2"
+    assert store.run_ids() == ["r", "r-2"]
+
+
+def test_only_an_unfinished_run_with_the_same_key_is_offered(store: Store) -> None:
+    run = begun(store)
+    assert store.unfinished("k") == run.id
+    assert store.unfinished("other") is None
+    store.finish(run, "k")
+    assert store.is_finished(run.id)
+    assert store.unfinished("k") is None
+
+
+def test_one_process_writes_a_run(store: Store) -> None:
+    run = begun(store)
+    with store.writing(run.id) as first, store.writing(run.id) as second:
+        assert first
+        assert not second
+    with store.writing(run.id) as again:
+        assert again
+
+
+def test_an_unknown_run_is_named(store: Store) -> None:
+    with pytest.raises(StoreError, match="no run 'x'"):
+        store.load("x")
+
+
+def test_a_damaged_header_is_named(store: Store) -> None:
+    run = begun(store)
+    (store.run_folder(run.id) / "run.json").write_text("{", encoding="utf-8")
+    with pytest.raises(StoreError, match=r"run\.json is damaged"):
+        store.load(run.id)
+    assert store.unfinished("k") is None
+
+
+def test_a_header_of_another_version_is_refused(store: Store) -> None:
+    run = begun(store)
+    path = store.run_folder(run.id) / "run.json"
+    path.write_text(json.dumps({**json.loads(path.read_text(encoding="utf-8")), "version": 99}), encoding="utf-8")
+    with pytest.raises(StoreError, match="version 99, expected 1"):
+        store.load(run.id)
+
+
+def test_damaged_cases_are_named(store: Store) -> None:
+    run = begun(store)
+    (store.run_folder(run.id) / "cases.sqlite").write_bytes(b"no database at all" * 100)
+    with pytest.raises(StoreError, match="cases of run r are damaged"):
+        store.load(run.id)
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    write_whole(path, "old")
+    with pytest.raises(TypeError):
+        write_whole(path, b"new")  # type: ignore[arg-type]
+    assert path.read_text(encoding="utf-8") == "old"
+    assert list(tmp_path.iterdir()) == [path]
