@@ -1,0 +1,27 @@
+"""A run in plain text, for a terminal."""
+
+from __future__ import annotations
+
+from segqa.run import Run
+
+
+def paragraph(run: Run) -> list[str]:
+    """A run in a few lines: its numbers, who failed how, and what is odd about its data."""
+    resumed = run.provenance.get("resumed_at")
+    cached = sum(outcome.cached for outcome in run.outcomes)
+    lines = [
+        f"{run.title}: mean IoU {run.mean_iou:.4f} ({run.tally})",
+        f"  5th percentile {run.p05:.4f}, pooled {run.pooled_iou:.4f}",
+        f"  picked by {run.pick}: regret {run.regret:.4f} against the oracle's {run.oracle_iou:.4f}",
+        f"  {len(run.failures())} failing below {run.threshold:g}" + _kinds(run),
+        f"  {cached} of {len(run.outcomes)} answered from stored proposals",
+    ]
+    if resumed is not None:
+        lines.insert(1, f"  resumed: {resumed} cases had been done before")
+    return lines + [f"  data: {note}" for note in run.provenance.get("dataset_notes", [])]
+
+
+def _kinds(run: Run) -> str:
+    """How many failed in which way."""
+    kinds = run.kinds().most_common()
+    return ": " + ", ".join(f"{count} {kind}" for kind, count in kinds) if kinds else ""
