@@ -1,0 +1,60 @@
+"""The pytest plugin: options, fixtures, verdicts and the HTML report. Inert where no test asks for segqa.
+
+Every pytest run of an environment that has segqa installed imports this package, so whatever is heavy is imported by
+the function that needs it.
+"""
+
+from segqa.plugin.assertions import pytest_assertrepr_compare
+from segqa.plugin.fixtures import (
+    dataset,
+    evaluation,
+    model,
+    model_name,
+    model_options,
+    prompt,
+    pytest_collection_modifyitems,
+    pytest_generate_tests,
+    thresholds,
+)
+from segqa.plugin.html import pytest_html_report_title, pytest_html_results_summary
+from segqa.plugin.options import pytest_addoption
+from segqa.plugin.session import (
+    pytest_cmdline_main,
+    pytest_configure,
+    pytest_configure_node,
+    pytest_runtestloop,
+    pytest_sessionfinish,
+    pytest_testnodedown,
+    pytest_unconfigure,
+)
+from segqa.plugin.summary import (
+    pytest_report_collectionfinish,
+    pytest_runtest_call,
+    pytest_terminal_summary,
+)
+
+__all__ = [
+    "dataset",
+    "evaluation",
+    "model",
+    "model_name",
+    "model_options",
+    "prompt",
+    "pytest_addoption",
+    "pytest_assertrepr_compare",
+    "pytest_cmdline_main",
+    "pytest_collection_modifyitems",
+    "pytest_configure",
+    "pytest_configure_node",
+    "pytest_generate_tests",
+    "pytest_html_report_title",
+    "pytest_html_results_summary",
+    "pytest_report_collectionfinish",
+    "pytest_runtest_call",
+    "pytest_runtestloop",
+    "pytest_sessionfinish",
+    "pytest_terminal_summary",
+    "pytest_testnodedown",
+    "pytest_unconfigure",
+    "thresholds",
+]

@@ -1,0 +1,164 @@
+"""The fixtures: `evaluation` and what it is made of. One evaluation a model and session, asserted many times."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from segqa.errors import UsageError
+from segqa.plugin.declare import built
+from segqa.plugin.session import STATE, Session, check_dataset, is_worker, stop, withdraw_report
+from segqa.settings import Thresholds, nearest
+
+if TYPE_CHECKING:  # numpy and OpenCV would load with them
+    from segqa.datasets.dataset import Dataset
+    from segqa.evaluation.evaluation import Evaluation, Progress
+    from segqa.proposals import Model
+    from segqa.run import Run
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test that asks for a model, directly or not, runs once for each chosen one."""
+    if "model_name" not in metafunc.fixturenames:
+        return
+    session = metafunc.config.stash.get(STATE, None)
+    chosen = list(session.chosen) if session else []
+    metafunc.parametrize("model_name", chosen, indirect=True, scope="session")
+    if session is not None and not chosen:
+        known = nearest("", session.models)
+        session.problem = f"no model chosen: --segqa-model=NAME, or model = … in [tool.segqa]; {known}"
+
+
+def pytest_collection_modifyitems(config: pytest.Config) -> None:
+    """Refuse to run tests that have no model, or whose data set is missing, before anything is loaded."""
+    session = config.stash.get(STATE, None)
+    if session is not None and session.problem and not is_worker(config):
+        withdraw_report(config, session)
+        raise pytest.UsageError(f"segqa: {session.problem}")
+
+
+@pytest.fixture(scope="session")
+def model_name(request: pytest.FixtureRequest) -> str:
+    """The name of the model under test."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture(scope="session")
+def model_options(pytestconfig: pytest.Config) -> Callable[[str], dict[str, Any]]:
+    """What a model is built with: `model_options("unet")` is `[tool.segqa.models.unet]` and the command line's."""
+    return _session(pytestconfig).model_options
+
+
+@pytest.fixture(scope="session")
+def prompt(pytestconfig: pytest.Config) -> str:
+    """What to segment, for cases without a prompt of their own."""
+    return _session(pytestconfig).settings.prompt
+
+
+@pytest.fixture(scope="session")
+def thresholds(pytestconfig: pytest.Config, model_name: str) -> Thresholds:
+    """The bounds for the model under test, from `[tool.segqa.thresholds]`."""
+    return _session(pytestconfig).settings.thresholds_for(model_name)
+
+
+@pytest.fixture(scope="session")
+def dataset(request: pytest.FixtureRequest, pytestconfig: pytest.Config) -> Dataset:
+    """The data set to evaluate on; listed, no pixel read."""
+    session = _session(pytestconfig)
+    try:
+        return _open_dataset(session, request)
+    except UsageError as error:
+        stop(pytestconfig, str(error))
+
+
+@pytest.fixture(scope="session")
+def model(request: pytest.FixtureRequest, pytestconfig: pytest.Config, model_name: str) -> Iterator[Model]:
+    """The model under test; built when first asked for, and gone before the next one is."""
+    session = _session(pytestconfig)
+    try:
+        with built(session.models[model_name], request) as value:
+            yield value
+    except UsageError as error:
+        stop(pytestconfig, str(error))
+    finally:
+        value = None
+        _free_memory()
+
+
+@pytest.fixture(scope="session")
+def evaluation(
+    request: pytest.FixtureRequest,
+    pytestconfig: pytest.Config,
+    model_name: str,
+    dataset: Dataset,
+    thresholds: Thresholds,
+) -> Run:
+    """The run of the model under test over the data set: made once a session, whatever asserts on it."""
+    from segqa.plugin.progress import progress_for
+    from segqa.plugin.sharing import shared
+    from segqa.report.strips import write_strips
+    from segqa.report.summary import select_worst
+
+    session = _session(pytestconfig)
+
+    def evaluate() -> Run:
+        how = _how(session, thresholds, progress_for(pytestconfig, model_name))
+        run = how.run(request.getfixturevalue("model"), model_name, dataset, session.store)
+        write_strips(run, select_worst(run), dataset, session.store)
+        return run
+
+    run = shared(pytestconfig, session.store, model_name, evaluate)
+    session.runs[model_name] = run
+    return run
+
+
+def _how(session: Session, thresholds: Thresholds, progress: Progress) -> Evaluation:
+    """How to evaluate, by the settings and options of this session."""
+    from segqa.evaluation.evaluation import Evaluation
+
+    settings = session.settings
+    return Evaluation(
+        pick=settings.pick,
+        empty=settings.empty,
+        threshold=thresholds.iou,
+        batch_size=settings.batch_size,
+        cache=not session.options.get("no-cache", False),
+        refresh=session.options.get("refresh-cache", False),
+        command=session.command,
+        started=session.started,
+        progress=progress,
+    )
+
+
+def _open_dataset(session: Session, request: pytest.FixtureRequest) -> Dataset:
+    """The data set that the settings name, with the prompt and the limit that they state."""
+    from segqa.datasets.folder import open_folder
+
+    settings = session.settings
+    check_dataset(session)
+    if settings.dataset in session.datasets:
+        cases: Dataset = request.getfixturevalue(settings.dataset)
+    else:
+        cases = open_folder(session.dataset_path, name_pattern=settings.name_pattern, mask_cutoff=settings.mask_cutoff)
+    cases = cases.with_prompt(settings.prompt)
+    return cases if settings.limit is None else cases.limit(settings.limit)
+
+
+def _session(config: pytest.Config) -> Session:
+    session = config.stash.get(STATE, None)
+    if session is None:
+        stop(config, "no model is declared; mark a fixture with @segqa.model in a conftest.py (`segqa init` makes one)")
+    return session
+
+
+def _free_memory() -> None:
+    """Give back what a model held, on its device, too."""
+    gc.collect()
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -1,0 +1,33 @@
+"""What segqa adds to pytest-html's report: a title, and its summary at the top."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from segqa.plugin.session import STATE
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_html_report_title(report: Any) -> None:
+    """Name the report."""
+    report.title = "segqa"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_html_results_summary(prefix: list[str], session: pytest.Session) -> None:
+    """Put verdict, numbers, histogram and the worst cases above the list of tests."""
+    state = session.config.stash.get(STATE, None)
+    if state is None or not state.runs:
+        return
+    from segqa.report.summary import render_summary
+
+    prefix.append(render_summary(state.runs.values(), state.store, failing=_failing(session.config)))
+
+
+def _failing(config: pytest.Config) -> list[str]:
+    """The tests that failed, in the order in which they were reported."""
+    reporter = config.pluginmanager.getplugin("terminalreporter")
+    stats = {} if reporter is None else reporter.stats
+    return [report.nodeid for outcome in ("failed", "error") for report in stats.get(outcome, [])]

@@ -1,0 +1,59 @@
+"""The command-line options. What the installed plugin adds starts with `--segqa-`; short forms are a conftest's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+SHORT = ("model", "dataset", "prompt", "pick", "limit", "list-models")
+"""The options that have a short form."""
+
+_OPTIONS: dict[str, dict[str, Any]] = {
+    "model": {"action": "append", "metavar": "NAME[,NAME]", "help": "model fixtures to evaluate; 'all' for every one"},
+    "dataset": {"metavar": "NAME|DIR", "help": "a declared data set, or a folder with images/ and masks/"},
+    "prompt": {"metavar": "TEXT", "help": "what to segment, for cases without a prompt of their own (person.)"},
+    "pick": {"metavar": "NAME", "help": "the picker: agreement, product, mask_score, box_score, first, …"},
+    "limit": {"metavar": "N", "type": int, "help": "only the first N cases of a seeded shuffle"},
+    "list-models": {"action": "store_true", "help": "list the model fixtures and exit"},
+    "model-option": {
+        "action": "append",
+        "metavar": "NAME.KEY=VALUE",
+        "help": "what a model is built with, in place of [tool.segqa.models.NAME] KEY",
+    },
+    "batch-size": {"metavar": "N", "type": int, "help": "images a predict call (8)"},
+    "name-pattern": {"metavar": "REGEX", "help": "named groups in it become tags of the file names it is found in"},
+    "mask-cutoff": {"metavar": "GREY", "type": int, "help": "object is where a mask file is above it (127)"},
+    "empty": {"choices": ["one", "zero", "nan"], "help": "what a score is where both masks are empty (one)"},
+    "no-cache": {"action": "store_true", "help": "neither use proposals kept earlier nor keep these for later runs"},
+    "refresh-cache": {"action": "store_true", "help": "do not use proposals kept earlier, but keep these"},
+    "cache-dir": {"metavar": "DIR", "help": "where runs and proposals are kept (.segqa)"},
+    "report": {"metavar": "DIR", "help": "where the HTML reports go (reports)"},
+}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the long options."""
+    group = parser.getgroup("segqa", "segmentation models (segqa)")
+    for name, settings in _OPTIONS.items():
+        group.addoption(f"--segqa-{name}", dest=_dest(name), **settings)
+
+
+def add_short_options(parser: pytest.Parser) -> None:
+    """Add `--model`, `--dataset`, `--prompt`, `--pick`, `--limit` and `--list-models`, for the root `conftest.py`.
+
+    Not done by the plugin itself: two installed plugins that both add `--model` would end every pytest run.
+    """
+    group = parser.getgroup("segqa")
+    for name in SHORT:
+        group.addoption(f"--{name}", dest=_dest(name), **_OPTIONS[name])
+
+
+def given(config: pytest.Config) -> dict[str, Any]:
+    """The options that the user gave, by name (`{"pick": "product"}`)."""
+    values = {name: config.getoption(_dest(name)) for name in _OPTIONS}
+    return {name: value for name, value in values.items() if value is not None and value is not False}
+
+
+def _dest(name: str) -> str:
+    return f"segqa_{name.replace('-', '_')}"

@@ -1,0 +1,282 @@
+"""The session: what one pytest run of segqa knows; made at the start, before anything is loaded."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import pytest
+
+from segqa.errors import UsageError
+from segqa.plugin.declare import declared
+from segqa.plugin.options import given
+from segqa.settings import Settings, nearest, override, read_settings
+
+if TYPE_CHECKING:  # numpy and OpenCV would load with them
+    from segqa.run import Run
+    from segqa.store import Store
+
+STATE = pytest.StashKey["Session"]()
+
+_PROBLEM, _STARTED = "segqa_problem", "segqa_started"
+_NO_SETTING = {"model", "list-models", "model-option", "no-cache", "refresh-cache", "cache-dir", "report"}
+
+
+@dataclass(slots=True)
+class Session:
+    """What one pytest run of segqa knows.
+
+    Attributes:
+        settings: of `pyproject.toml`, with what stands on the command line in its place.
+        options: what stands on the command line.
+        models: the functions that build the declared models, by name.
+        datasets: the functions that give the declared data sets, by name.
+        chosen: the names of the models to evaluate.
+        root: the folder of `pyproject.toml`; paths in it are relative to that.
+        here: where pytest was started; paths on the command line are relative to that.
+        command: what the user typed.
+        runs: the runs of this session, by model.
+        problem: why no test can be run, found while collecting.
+    """
+
+    settings: Settings
+    options: Mapping[str, Any]
+    models: Mapping[str, Callable[..., Any]]
+    datasets: Mapping[str, Callable[..., Any]]
+    chosen: tuple[str, ...]
+    root: Path
+    here: Path
+    command: str
+    started: datetime = field(default_factory=lambda: datetime.now(UTC))
+    runs: dict[str, Run] = field(default_factory=dict)
+    problem: str = ""
+
+    @property
+    def store(self) -> Store:
+        """Where the runs are kept."""
+        from segqa.store import Store
+
+        folder = self.options.get("cache-dir")
+        return Store(self.here / folder if folder else self.root / ".segqa")
+
+    @property
+    def dataset_path(self) -> Path:
+        """The data set's folder, if it is one: as the command line or `pyproject.toml` means it."""
+        return (self.here if "dataset" in self.options else self.root) / self.settings.dataset
+
+    @property
+    def report_path(self) -> Path:
+        """Where the HTML report of this session goes."""
+        folder = self.here / self.options["report"] if "report" in self.options else self.root / "reports"
+        what = f"{'+'.join(self.chosen)}-{self.dataset_path.name}"
+        return folder / f"{self.started:%Y%m%d-%H%M%S}-{what}" / "report.html"
+
+    def model_options(self, model: str) -> dict[str, Any]:
+        """What a model is built with: `[tool.segqa.models.NAME]`, and `--segqa-model-option` in its place."""
+        return {
+            **self.settings.models.get(model, {}),
+            **_model_options(self.options.get("model-option", ())).get(model, {}),
+        }
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Check what was typed, and have pytest-html write a report; nothing where segqa is not used."""
+    models, datasets, options = declared(config, "model"), declared(config, "dataset"), given(config)
+    if not (models or datasets or options):
+        return
+    try:
+        session = _begin(config, models, datasets, options)
+    except UsageError as error:
+        raise pytest.UsageError(f"segqa: {error}") from error
+    config.stash[STATE] = session
+    if session.options.get("list-models"):
+        pytest.exit(
+            "\n".join(["model fixtures:", *(f"  {_described(name, models[name])}" for name in models)]), returncode=0
+        )
+    _request_report(config, session)
+
+
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    """Answer `--segqa-list-models` in place of a test run."""
+    if "list-models" not in given(config):
+        return None
+    for name, function in declared(config, "model").items():
+        sys.stdout.write(f"{_described(name, function)}\n")
+    return 0
+
+
+def is_worker(config: pytest.Config) -> bool:
+    """Whether this process is one of pytest-xdist's workers."""
+    return hasattr(config, "workerinput")
+
+
+def stop(config: pytest.Config, problem: str) -> NoReturn:
+    """End the session with exit code 4: what the user typed cannot be used.
+
+    A worker cannot end the session itself; it hands the problem to its controller and fails its test.
+    """
+    if is_worker(config):
+        config.workeroutput[_PROBLEM] = problem  # type: ignore[attr-defined] # xdist's
+        pytest.fail(f"segqa: {problem}", pytrace=False)
+    pytest.exit(f"segqa: {problem}", returncode=pytest.ExitCode.USAGE_ERROR)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Let a worker's runs carry the time of its controller."""
+    session = node.config.stash.get(STATE, None)
+    if session is not None:
+        node.workerinput[_STARTED] = session.started.isoformat()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take over the problem that a worker met."""
+    session = node.config.stash.get(STATE, None)
+    if session is not None:
+        session.problem = session.problem or getattr(node, "workeroutput", {}).get(_PROBLEM, "")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
+    """When all tests are through: gather the runs of the workers; without any run there is nothing to report."""
+    try:
+        return (yield)
+    finally:
+        state = session.config.stash.get(STATE, None)
+        if state is not None and not is_worker(session.config):
+            from segqa.plugin.sharing import gather
+
+            gather(session.config, state)
+            if not state.runs:
+                withdraw_report(session.config, state)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """End with 4 where what the user typed could not be used."""
+    state = session.config.stash.get(STATE, None)
+    if state is not None and state.problem:
+        session.exitstatus = pytest.ExitCode.USAGE_ERROR
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Leave nothing behind in the configuration."""
+    if STATE in config.stash:
+        del config.stash[STATE]
+
+
+def _begin(
+    config: pytest.Config,
+    models: Mapping[str, Callable[..., Any]],
+    datasets: Mapping[str, Callable[..., Any]],
+    options: Mapping[str, Any],
+) -> Session:
+    """A session from all that is known before collecting; raises `UsageError`."""
+    from segqa.picking import find_picker
+
+    overrides = {name.replace("-", "_"): value for name, value in options.items() if name not in _NO_SETTING}
+    settings = override(read_settings(config.rootpath / "pyproject.toml"), overrides)
+    session = Session(
+        settings=settings,
+        options=options,
+        models=models,
+        datasets=datasets,
+        chosen=_chosen(options.get("model") or settings.model, models),
+        root=config.rootpath,
+        here=config.invocation_params.dir,
+        command=shlex.join(["pytest", *map(str, config.invocation_params.args)]),
+    )
+    if is_worker(config):
+        session.started = datetime.fromisoformat(config.workerinput[_STARTED])  # type: ignore[attr-defined] # xdist's
+    find_picker(settings.pick)
+    _refuse_unknown_models(settings, models)
+    _model_options(options.get("model-option", ()))
+    if "dataset" in options:
+        check_dataset(session)
+    return session
+
+
+def check_dataset(session: Session) -> None:
+    """Raise `DatasetError` where there is no such data set; a folder is listed, no pixel read."""
+    if session.settings.dataset not in session.datasets:
+        from segqa.datasets.folder import open_folder
+
+        if not session.dataset_path.exists():
+            raise UsageError(
+                f"no data set {session.settings.dataset!r}: expected a folder with images/ and masks/, "
+                f"or a declared one ({nearest(session.settings.dataset, session.datasets)})"
+            )
+        open_folder(session.dataset_path, name_pattern=session.settings.name_pattern)
+
+
+def _chosen(wanted: tuple[str, ...] | list[str], models: Mapping[str, Any]) -> tuple[str, ...]:
+    """The models to evaluate: names, lists of names with commas, or `all`; each once, in the order given."""
+    names = [name.strip() for text in wanted for name in text.split(",") if name.strip()]
+    if "all" in names:
+        return tuple(models)
+    for name in names:
+        if name not in models:
+            raise UsageError(f"unknown model {name!r}; {nearest(name, models)} (--segqa-list-models lists them)")
+    return tuple(dict.fromkeys(names))
+
+
+def _refuse_unknown_models(settings: Settings, models: Mapping[str, Any]) -> None:
+    for table, names in (("thresholds", settings.thresholds_by_model), ("models", settings.models)):
+        for name in names:
+            if models and name not in models:
+                raise UsageError(f"[tool.segqa.{table}.{name}] names no model; {nearest(name, models)}")
+
+
+def _model_options(texts: tuple[str, ...] | list[str]) -> dict[str, dict[str, Any]]:
+    """`NAME.KEY=VALUE` as `{NAME: {KEY: VALUE}}`; a value that reads as TOML is what it reads as, else it is a text."""
+    import tomllib
+
+    options: dict[str, dict[str, Any]] = {}
+    for text in texts:
+        left, equals, value = text.partition("=")
+        model, dot, key = left.partition(".")
+        if not (equals and dot and model and key):
+            raise UsageError(f"--segqa-model-option must read NAME.KEY=VALUE, got {text!r}")
+        try:
+            options.setdefault(model, {})[key] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            options.setdefault(model, {})[key] = value
+    return options
+
+
+def _described(name: str, function: Callable[..., Any]) -> str:
+    """A model's name and the first line of its docstring."""
+    lines = (function.__doc__ or "").strip().splitlines()
+    return f"{name:<20} {lines[0]}" if lines else name
+
+
+def _request_report(config: pytest.Config, session: Session) -> None:
+    """Have pytest-html write a self-contained report, unless it is switched off or has been told where to."""
+    if is_worker(config) or not session.chosen or not hasattr(config.option, "htmlpath") or config.option.collectonly:
+        return
+    if config.option.htmlpath is None:
+        config.option.htmlpath = str(session.report_path)
+        config.option.self_contained_html = True
+
+
+def withdraw_report(config: pytest.Config, session: Session) -> None:
+    """No test asked for an evaluation: pytest-html shall write nothing, and its folder goes.
+
+    Not later than the end of the test loop: pytest-html writes when the session finishes.
+    """
+    if getattr(config.option, "htmlpath", None) != str(session.report_path):
+        return
+    from pytest_html.basereport import BaseReport
+
+    for plugin in config.pluginmanager.get_plugins():
+        if isinstance(plugin, BaseReport):
+            config.pluginmanager.unregister(plugin)
+    for folder in (session.report_path.parent, session.report_path.parent.parent):
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()

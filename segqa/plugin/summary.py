@@ -1,0 +1,69 @@
+"""What the terminal and the test reports say of the runs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from segqa.plugin.session import STATE
+
+if TYPE_CHECKING:
+    from segqa.run import Run
+
+
+def pytest_report_collectionfinish(config: pytest.Config, items: Sequence[pytest.Item]) -> str | None:
+    """Which models are evaluated on what, if any are."""
+    session = config.stash.get(STATE, None)
+    if session is None or not any("model_name" in getattr(item, "fixturenames", ()) for item in items):
+        return None
+    settings = session.settings
+    return f"segqa: {', '.join(session.chosen)} on {settings.dataset}, picked by {settings.pick}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Attach the scores to the test, so that they reach JUnit XML and pass from worker to controller."""
+    run = getattr(item, "funcargs", {}).get("evaluation")
+    if run is not None and STATE in item.config.stash:
+        item.user_properties.extend(_properties(run))
+    return (yield)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """A paragraph for each run, and where it is kept; where the report is, pytest-html says."""
+    session = config.stash.get(STATE, None)
+    if session is None:
+        return
+    if session.problem:
+        terminalreporter.write_line(f"ERROR: segqa: {session.problem}", red=True)
+    if session.runs:
+        terminalreporter.section("segqa")
+    for run in session.runs.values():
+        from segqa.report.text import paragraph
+
+        for line in [*paragraph(run), f"  run {_short(session.store.run_folder(run.id), config)}"]:
+            terminalreporter.write_line(line)
+
+
+def _properties(run: Run) -> list[tuple[str, object]]:
+    """The scores as JUnit XML's properties: built-in types only, others do not cross processes."""
+    return [
+        ("segqa.run", run.id),
+        ("segqa.model", run.model),
+        ("segqa.dataset", run.dataset),
+        ("segqa.mean_iou", float(run.mean_iou)),
+        ("segqa.p05", float(run.p05)),
+        ("segqa.regret", float(run.regret)),
+        ("segqa.scored", len(run.scored)),
+        ("segqa.missing", len(run.missing)),
+        ("segqa.errors", len(run.errors)),
+    ]
+
+
+def _short(path: Path, config: pytest.Config) -> str:
+    """A path as one would type it from where pytest was started."""
+    return os.path.relpath(path, config.invocation_params.dir)

@@ -1,0 +1,196 @@
+import json
+import xml.etree.ElementTree as ET
+
+import pytest
+
+from segqa.store import Store
+
+Repository = pytest.Pytester
+WORKERS = [pytest.param((), id="one process"), pytest.param(("-n", "2"), id="two workers")]
+
+
+def runs(repository: Repository) -> list[str]:
+    return Store(repository.path / ".segqa").run_ids()
+
+
+@pytest.mark.parametrize("workers", WORKERS)
+def test_a_good_model_passes_and_leaves_a_report(repository: Repository, workers: tuple[str, ...]) -> None:
+    result = repository.runpytest_subprocess("suites", *workers)
+    result.assert_outcomes(passed=8)
+    assert result.ret == 0
+    assert len(runs(repository)) == 1
+    (report,) = repository.path.glob("reports/*/report.html")
+    assert report.parent.name == runs(repository)[0]
+    result.stdout.fnmatch_lines(
+        ["bright on squares: mean IoU 1.0000 (16 scored, 0 missing, 0 errors)", f"*{report.name} -"]
+    )
+
+
+@pytest.mark.parametrize("workers", WORKERS)
+def test_a_bad_model_fails_with_number_bound_and_worst_cases(repository: Repository, workers: tuple[str, ...]) -> None:
+    result = repository.runpytest_subprocess("suites/test_quality.py", "--model=inverted", *workers)
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(
+        [
+            "E * mean IoU 0.0000 is below 0.5000",
+            "E * inverted on squares (16 scored, 0 missing, 0 errors), picked by agreement",
+            "E * worst 5:",
+            "E * 0.0000  wrong_object  A_000",
+        ]
+    )
+
+
+def test_test_ids_name_the_model(repository: Repository) -> None:
+    result = repository.runpytest("suites", "--model=inverted,bright", "-v")
+    result.stdout.fnmatch_lines_random(
+        ["*::test_mean_iou[[]inverted[]] FAILED*", "*::test_mean_iou[[]bright[]] PASSED*"]
+    )
+
+
+def test_each_model_is_gone_before_the_next_is_built(repository: Repository) -> None:
+    result = repository.runpytest("suites", "--model=inverted", "--model", "bright", "-v", "-s")
+    gone = [index for index, line in enumerate(result.outlines) if "inverted is gone" in line]
+    second = [index for index, line in enumerate(result.outlines) if "[bright]" in line and "PASSED" in line]
+    assert len(gone) == 1
+    assert gone[0] < second[0]
+    assert len(runs(repository)) == 2
+
+
+def test_all_evaluates_every_model(repository: Repository) -> None:
+    repository.runpytest("suites", "--model=all")
+    assert {run_id.split("-")[2] for run_id in runs(repository)} == {"bright", "inverted"}
+
+
+def test_models_are_listed(repository: Repository) -> None:
+    result = repository.runpytest("--list-models")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["bright * Segments what is bright.", "inverted * Segments what is dark."])
+
+
+def test_a_declared_data_set_goes_by_its_name(repository: Repository) -> None:
+    result = repository.runpytest("suites", "--dataset=declared")
+    result.stdout.fnmatch_lines(["bright on squares: mean IoU 1.0000 (4 scored, *"])
+
+
+def test_options_reach_the_evaluation(repository: Repository) -> None:
+    options = ["--limit=5", "--pick=first", "--prompt=square.", "--segqa-batch-size=2", "--segqa-empty=zero"]
+    pattern = ["--segqa-name-pattern=(?P<row>[AB])_", "--segqa-model-option=bright.cutoff=150"]
+    assert repository.runpytest("suites", *options, *pattern).ret == 0
+    run = Store(repository.path / ".segqa").load(runs(repository)[0])
+    assert len(run.outcomes) == 5
+    assert (run.pick, run.empty) == ("first", "zero")
+    assert run.outcomes[0].prompt == "square."
+    assert run.outcomes[0].tags["row"] in "AB"
+    assert "bright.cutoff=150" in run.provenance["command"]
+
+
+def test_thresholds_of_a_model_hold_for_it_alone(repository: Repository) -> None:
+    with (repository.path / "pyproject.toml").open("a", encoding="utf-8") as file:
+        file.write("\n[tool.segqa.thresholds]\nmean_iou = 0.1\n[tool.segqa.thresholds.inverted]\nmean_iou = 0.0\n")
+    result = repository.runpytest("suites", "--model=all", "-k", "test_mean_iou")
+    result.assert_outcomes(passed=2)
+
+
+def test_directories_can_be_chosen(repository: Repository) -> None:
+    repository.runpytest("suites", "--segqa-cache-dir=kept", "--segqa-report=pages")
+    assert list(repository.path.glob("pages/*/report.html"))
+    assert list(repository.path.glob("kept/runs/*/run.json"))
+    assert not (repository.path / ".segqa").exists()
+    assert not (repository.path / "reports").exists()
+
+
+@pytest.mark.parametrize("workers", WORKERS)
+def test_scores_reach_junit_xml(repository: Repository, workers: tuple[str, ...]) -> None:
+    repository.runpytest_subprocess("suites", "--junitxml=junit.xml", "-k", "test_mean_iou", *workers)
+    tree = ET.parse(repository.path / "junit.xml")  # noqa: S314 - our own
+    properties = {node.get("name"): node.get("value") for node in tree.iter("property")}
+    assert properties["segqa.mean_iou"] == "1.0"
+    assert properties["segqa.model"] == "bright"
+    assert properties["segqa.errors"] == "0"
+
+
+def test_pytest_html_goes_where_the_user_says(repository: Repository) -> None:
+    repository.runpytest("suites", "--html=mine.html")
+    assert "mean IoU" in (repository.path / "mine.html").read_text(encoding="utf-8")
+    assert not (repository.path / "reports").exists()
+
+
+def test_without_pytest_html_the_suites_still_run(repository: Repository) -> None:
+    result = repository.runpytest_subprocess("suites", "-p", "no:html", "-p", "no:metadata")
+    assert result.ret == 0
+    assert not (repository.path / "reports").exists()
+
+
+def test_tests_that_do_not_use_segqa_leave_nothing_behind(repository: Repository) -> None:
+    repository.makepyfile(test_plain="def test_plain(): pass")
+    result = repository.runpytest_subprocess("test_plain.py")
+    assert result.ret == 0
+    assert not (repository.path / ".segqa").exists()
+    assert not (repository.path / "reports").exists()
+    result.stdout.no_fnmatch_line("*html report*")
+    result.stdout.no_fnmatch_line("*segqa:*")
+
+
+def test_a_repository_without_models_is_left_alone(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("def test_plain(): pass")
+    # would be refused if anybody looked at it
+    pytester.makepyprojecttoml("[tool.segqa]\nmodle = 1")
+    result = pytester.runpytest_subprocess()
+    assert result.ret == 0
+    result.stdout.no_fnmatch_line("*segqa:*")
+
+
+def test_an_unused_plugin_imports_nothing_heavy(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import sys
+
+        def test_plain():
+            assert not {"numpy", "cv2", "scipy", "PIL", "torch", "tqdm", "filelock"} & set(sys.modules)
+        """
+    )
+    assert pytester.runpytest_subprocess("-p", "no:hypothesispytest").ret == 0
+
+
+@pytest.mark.parametrize("workers", WORKERS)
+def test_errors_are_listed_and_break_the_budget(repository: Repository, workers: tuple[str, ...]) -> None:
+    (repository.path / "squares" / "images" / "A_000.png").write_bytes(b"")
+    result = repository.runpytest_subprocess("suites", *workers)
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(
+        ["*share of errors 0.0625 is above 0.0000", "*error   A_000  CaseError: A_000.png is empty*"]
+    )
+
+
+def test_a_resumed_run_says_so(repository: Repository) -> None:
+    repository.makeconftest(
+        (repository.path / "conftest.py")
+        .read_text(encoding="utf-8")
+        .replace(
+            "    def predict(self, images, prompts):\n        return [Proposals.single(image[:, :, 0] >",
+            "    def predict(self, images, prompts):\n"
+            "        import os, pathlib\n"
+            "        pathlib.Path('asked').open('a').write(f'{len(images)}\\n')\n"
+            "        if os.environ.get('STOP') and len(pathlib.Path('asked').read_text().split()) > 2:\n"
+            "            raise KeyboardInterrupt\n"
+            "        return [Proposals.single(image[:, :, 0] >",
+        )
+    )
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("STOP", "1")
+        assert repository.runpytest_subprocess("suites", "--segqa-batch-size=4").ret == 2
+    result = repository.runpytest_subprocess("suites", "--segqa-batch-size=4")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(
+        ["bright on squares: mean IoU 1.0000 (16 scored*", "  resumed: 8 cases had been done before"]
+    )
+    assert len(runs(repository)) == 1
+
+
+def test_the_run_states_where_it_comes_from(repository: Repository) -> None:
+    repository.runpytest("suites", "--limit=3")
+    header = json.loads((repository.path / ".segqa" / "runs" / runs(repository)[0] / "run.json").read_text())
+    provenance = header["run"]["provenance"]
+    assert "suites --limit=3" in provenance["command"]
+    assert provenance["fingerprint"] == "bright-100"
+    assert provenance["commit"] == ""
