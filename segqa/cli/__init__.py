@@ -1,0 +1,11 @@
+"""The command `segqa`; one module a subcommand."""
+
+import typer
+
+from segqa.cli.init import init
+from segqa.cli.runs import runs, show
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="pytest for segmentation models.")
+app.command()(init)
+app.command()(runs)
+app.command()(show)

@@ -1,0 +1,58 @@
+"""`segqa init` copies `conftest.py`, `fixtures/` and `suites/` into a user's repository: they are theirs to change."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+PARTS = ("conftest.py", "fixtures", "suites")
+
+_PYPROJECT = """
+[tool.pytest.ini_options]
+pythonpath = ["."]
+
+[tool.segqa]
+model = "hog_grabcut"
+dataset = "studio"
+
+[tool.segqa.thresholds]
+mean_iou = 0.5
+"""
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(help="The repository; made if it is not there.")] = Path(),
+) -> None:
+    """Copy the suites and the fixtures to start from. What is already there is left as it is."""
+    for source, name in _files():
+        target = folder / name
+        if target.exists():
+            typer.echo(f"kept     {target}")
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(source.read_bytes())
+        typer.echo(f"made     {target}")
+    _settings(folder / "pyproject.toml")
+    typer.echo("\nNow: pytest suites    (and put .segqa/ and reports/ into .gitignore)")
+
+
+def _files() -> list[tuple[Path, Path]]:
+    """What to copy, and where to."""
+    package = Path(__file__).parents[1]
+    # in the wheel they lie inside the package, in a work tree beside it
+    root = package / "starter" if (package / "starter").is_dir() else package.parent
+    paths = [path for part in PARTS for path in sorted([root / part, *(root / part).rglob("*.py")]) if path.is_file()]
+    return [(path, path.relative_to(root)) for path in paths]
+
+
+def _settings(path: Path) -> None:
+    """Write the settings where there are none, and say what to add where there is a file without them."""
+    if not path.exists():
+        path.write_text(_PYPROJECT.lstrip(), encoding="utf-8")
+        typer.echo(f"made     {path}")
+    elif "[tool.segqa]" in path.read_text(encoding="utf-8"):
+        typer.echo(f"kept     {path}")
+    else:
+        typer.echo(f"kept     {path}; add to it:\n{_PYPROJECT}")

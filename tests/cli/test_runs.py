@@ -1,0 +1,50 @@
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from segqa.cli import app
+from segqa.metrics import Counts
+from segqa.outcome import Outcome
+from segqa.run import Run
+from segqa.store import Store
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Path:
+    store = Store(tmp_path)
+    for run_id in ("20260101-unet", "20260102-unet"):
+        run = store.begin(Run(run_id, "unet", "photos", ("a", "b"), (), "product"), "key")
+        store.append(run.id, [Outcome(case_id="a", counts=Counts(1, 1, 0, 0), oracle=Counts(1, 1, 0, 0))])
+    store.finish(store.load("20260101-unet"), "key")
+    return tmp_path
+
+
+def call(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def test_runs_are_listed(kept: Path) -> None:
+    lines = call("runs", "--dir", kept).output.splitlines()
+    assert lines[0] == "20260101-unet  mean IoU 0.5000  1 scored, 1 missing, 0 errors  picked by product"
+    assert lines[1].endswith("unfinished")
+
+
+def test_a_damaged_run_does_not_hide_the_others(kept: Path) -> None:
+    (kept / "runs" / "20260101-unet" / "run.json").write_text("{", encoding="utf-8")
+    lines = call("runs", "--dir", kept).output.splitlines()
+    assert "is damaged" in lines[0]
+    assert lines[1].startswith("20260102-unet")
+
+
+def test_a_run_is_shown_by_how_its_id_begins(kept: Path) -> None:
+    said = call("show", "20260102", "--dir", kept).output
+    assert "unet on photos: mean IoU 0.5000 (1 scored, 1 missing, 0 errors)" in said
+    assert "0.5000  merged  a" in said
+
+
+@pytest.mark.parametrize(("begin", "count"), [("2026", "2 runs begin"), ("x", "no runs begin")])
+def test_an_ambiguous_or_unknown_run_is_refused(kept: Path, begin: str, count: str) -> None:
+    result = call("show", begin, "--dir", kept)
+    assert result.exit_code == 4
+    assert count in result.output
