@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING
+
+import pytest
 
 if TYPE_CHECKING:
     from segqa.run import Score
@@ -12,16 +15,16 @@ _INVERSE = {">=": "below", ">": "not above", "<=": "above", "<": "not below", "=
 WORST = 5
 
 
-def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
-    """Explain a comparison in which one side was read off a run."""
+def pytest_assertrepr_compare(config: pytest.Config, op: str, left: object, right: object) -> list[str] | None:
+    """Explain a comparison whose left side was read off a run."""
     run = sys.modules.get("segqa.run")
     if run is None or op not in _INVERSE:
         return None
-    if isinstance(left, run.Score):
-        return _explain(left, f"is {_INVERSE[op]} {float(str(right)):.4f}")
-    if isinstance(right, run.Score):
-        return _explain(right, f"({float(right):.4f}), as the right side of {left!r} {op} …, does not hold")
-    return None
+    if not isinstance(left, run.Score) or not isinstance(right, (int, float)):
+        return None
+    lines = _explain(left, f"is {_INVERSE[op]} {right:.4f}")
+    report = getattr(config.option, "htmlpath", None)
+    return [*lines, f"report: {os.path.relpath(report, config.invocation_params.dir)}"] if report else lines
 
 
 def _explain(score: Score, verdict: str) -> list[str]:
@@ -29,7 +32,8 @@ def _explain(score: Score, verdict: str) -> list[str]:
     from segqa.run import describe
 
     run = score.of
-    lines = [f"{score.name} {float(score):.4f} {verdict}", f"{run.title} ({run.tally}), picked by {run.pick}"]
+    where = f" in {run.part}" if run.part and run.part not in score.name else ""
+    lines = [f"{score.name}{where} {float(score):.4f} {verdict}", f"{run.title} ({run.tally}), picked by {run.pick}"]
     worst = run.worst(WORST)
     if worst:
         lines += [f"worst {len(worst)}:", *(f"  {describe(run, outcome)}" for outcome in worst)]

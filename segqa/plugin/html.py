@@ -26,8 +26,14 @@ def pytest_html_results_summary(prefix: list[str], session: pytest.Session) -> N
     prefix.append(render_summary(state.runs.values(), state.store, failing=_failing(session.config)))
 
 
-def _failing(config: pytest.Config) -> list[str]:
-    """The tests that failed, in the order in which they were reported."""
+def _failing(config: pytest.Config) -> list[tuple[str, str]]:
+    """The tests that failed and the first line of why, in the order in which they were reported."""
     reporter = config.pluginmanager.getplugin("terminalreporter")
     stats = {} if reporter is None else reporter.stats
-    return [report.nodeid for outcome in ("failed", "error") for report in stats.get(outcome, [])]
+    return [(report.nodeid, _why(report)) for outcome in ("failed", "error") for report in stats.get(outcome, [])]
+
+
+def _why(report: Any) -> str:
+    """The first line of a failing test's message: the number and the bound, if segqa has explained it."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    return str(crash.message).partition("\n")[0].removeprefix("assert ") if crash is not None else ""

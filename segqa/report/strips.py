@@ -35,7 +35,7 @@ _HATCH_EVERY, _HATCH_WIDTH = 7, 2
 def error_map(image: Image, prediction: Mask, target: Mask) -> Image:
     """What is wrong, drawn on the photo: all three of one size `[H, W]`.
 
-    False positives are vermillion with dark stripes rising to the right, false negatives blue with light stripes
+    False positives are vermilion with dark stripes rising to the right, false negatives blue with light stripes
     falling, true positives under a light veil; the target's contour is white inside black.
     """
     painted = image.copy()

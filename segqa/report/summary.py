@@ -23,13 +23,13 @@ def select_worst(run: Run) -> list[Outcome]:
     return [outcome for outcome in run.worst(WORST) if run.kind(outcome) is not None]
 
 
-def render_summary(runs: Iterable[Run], store: Store, *, failing: Sequence[str]) -> str:
+def render_summary(runs: Iterable[Run], store: Store, *, failing: Sequence[tuple[str, str]]) -> str:
     """The summary as a piece of HTML; everything that comes from outside is escaped by the template.
 
     Args:
         runs: one section each.
         store: where their strips are.
-        failing: the names of the tests that failed; the verdict is that there are none.
+        failing: the tests that failed, name and reason each; the verdict is whether there are any.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 

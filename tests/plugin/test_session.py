@@ -36,6 +36,7 @@ def test_a_bad_model_fails_with_number_bound_and_worst_cases(repository: Reposit
             "E * inverted on squares (16 scored, 0 missing, 0 errors), picked by agreement",
             "E * worst 5:",
             "E * 0.0000  wrong_object  A_000",
+            "E * report: reports/*-inverted-squares/report.html",
         ]
     )
 

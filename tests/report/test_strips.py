@@ -9,7 +9,7 @@ from segqa.report.strips import FALSE_NEGATIVE, FALSE_POSITIVE, draw_strip, erro
 GREY = np.full((60, 90, 3), 120, np.uint8)
 
 
-def test_wrong_pixels_are_vermillion_and_lost_ones_blue() -> None:
+def test_wrong_pixels_are_vermilion_and_lost_ones_blue() -> None:
     prediction, target = np.zeros((2, 60, 90), np.bool_)
     prediction[10:50, 5:30], target[10:50, 60:85] = True, True
     painted = error_map(GREY, prediction, target).astype(int)

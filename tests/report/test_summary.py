@@ -33,7 +33,7 @@ class Tags(HTMLParser):
         self.words += data
 
 
-def render(run: Run, tmp_path: Path, failing: list[str] | None = None) -> Tags:
+def render(run: Run, tmp_path: Path, failing: list[tuple[str, str]] | None = None) -> Tags:
     return Tags(render_summary([run], Store(tmp_path), failing=failing or []))
 
 
@@ -45,9 +45,11 @@ def run_of(*outcomes: Outcome, **rest: object) -> Run:
 
 def test_the_verdict_names_the_failing_tests(tmp_path: Path) -> None:
     assert "Passed" in render(run_of(), tmp_path).words
-    failed = render(run_of(), tmp_path, ["suites/test_quality.py::test_mean_iou[unet]"]).words
+    failed = render(
+        run_of(), tmp_path, [("suites/test_quality.py::test_mean_iou[unet]", "mean IoU 0.4 is below 0.5")]
+    ).words
     assert "1 of the tests did not hold" in failed
-    assert "test_mean_iou[unet]" in failed
+    assert "test_mean_iou[unet]: mean IoU 0.4 is below 0.5" in failed
 
 
 def test_whatever_comes_from_outside_is_text(tmp_path: Path) -> None:
@@ -55,7 +57,7 @@ def test_whatever_comes_from_outside_is_text(tmp_path: Path) -> None:
         case_id=HOSTILE, tags={HOSTILE: HOSTILE}, error=f"Traceback\nValueError: {HOSTILE}", note=HOSTILE, digest="00"
     )
     provenance = {**PROVENANCE, "command": HOSTILE, "dataset_notes": [HOSTILE], "commit": HOSTILE}
-    page = render(run_of(lost, model=HOSTILE, dataset=HOSTILE, provenance=provenance), tmp_path, [HOSTILE])
+    page = render(run_of(lost, model=HOSTILE, dataset=HOSTILE, provenance=provenance), tmp_path, [(HOSTILE, HOSTILE)])
     names = {name for name, _ in page.elements}
     assert not names & {"script", "img"}
     assert not [attributes for _, attributes in page.elements if any(key.startswith("on") for key in attributes)]
