@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 .PHONY: demo test check slow clean
 
 demo: $(VENV)/.demo  ## the main job on the embedded data set: no download, no torch
-	$(BIN)/python -m pytest suites --model=hog_grabcut
+	$(BIN)/python -m pytest suites --model=hog_grabcut -rs
 
 test: $(VENV)/.test check  ## everything that has to hold before a change lands
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow"
