@@ -258,9 +258,9 @@ def _described(name: str, function: Callable[..., Any]) -> str:
 
 def _request_report(config: pytest.Config, session: Session) -> None:
     """Have pytest-html write a self-contained report, unless it is switched off or has been told where to."""
-    if is_worker(config) or not session.chosen or not hasattr(config.option, "htmlpath") or config.option.collectonly:
+    if not session.chosen or config.option.collectonly or not hasattr(config.option, "htmlpath"):
         return
-    if config.option.htmlpath is None:
+    if config.option.htmlpath is None:  # in a worker, too: its findings say where the report will be
         config.option.htmlpath = str(session.report_path)
         config.option.self_contained_html = True
 
