@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
+import sys
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TypeVar
 
 import pytest
 
 from segqa.evaluation.evaluation import Bar, Progress
 from segqa.plugin.session import is_worker
 
-if TYPE_CHECKING:  # pytest exports it nowhere else
-    from _pytest._io import TerminalWriter
+T = TypeVar("T")
 
 
 def progress_for(config: pytest.Config, model: str) -> Progress:
     """How to show an evaluation's progress here: not at all with `-q` or in a worker, which has no terminal."""
     if is_worker(config) or config.get_verbosity() < 0:
         return lambda _done, _total: None
-    reporter = config.pluginmanager.getplugin("terminalreporter")
-    if getattr(reporter, "isatty", False):
-        return Bar(model, file=_Terminal(config.get_terminal_writer()), leave=False, dynamic_ncols=True)
-    return Lines(config.get_terminal_writer(), model)
+    terminal = Terminal(config)
+    return Bar(model, file=terminal, leave=False) if terminal.isatty() else Lines(terminal.write, model)
 
 
 class Lines:
-    """Progress as a line at the start of a resumed run, and then one every 10 seconds."""
+    """Progress as a line every 10 seconds, for a log."""
 
-    def __init__(self, writer: TerminalWriter, model: str, every: float = 10.0) -> None:
-        self._writer, self._model, self._every = writer, model, every
+    def __init__(self, write: Callable[[str], None], model: str, every: float = 10.0) -> None:
+        self._write, self._model, self._every = write, model, every
         self._started = self._shown = time.monotonic()
         self._first: int | None = None
 
@@ -41,18 +40,31 @@ class Lines:
             self._shown = now
             pace = (done - self._first) / (now - self._started)
             left = (total - done) / pace
-            self._writer.line(f"\n{self._model}: {done} of {total} cases, {pace:.1f} cases/s, {left:.0f} s left")
+            self._write(f"\n{self._model}: {done} of {total} cases, {pace:.1f} cases/s, {left:.0f} s left\n")
 
 
-class _Terminal:
-    """The terminal as the file that tqdm wants; pytest's writer goes past the capturing."""
+class Terminal:
+    """What the user sees, as the file that tqdm wants: while it writes, pytest does not capture."""
 
-    def __init__(self, writer: TerminalWriter) -> None:
-        self._writer = writer
+    encoding = "utf-8"
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._writer = config.get_terminal_writer()
+        self._capture = config.pluginmanager.getplugin("capturemanager")
+
+    def isatty(self) -> bool:
+        """Whether this is a person's terminal and not a file."""
+        return self._uncaptured(lambda: sys.__stdout__ is not None and sys.__stdout__.isatty())
 
     def write(self, text: str) -> None:
         """Write, and show at once."""
-        self._writer.write(text, flush=True)
+        self._uncaptured(lambda: self._writer.write(text, flush=True))
 
     def flush(self) -> None:
         """Nothing waits: `write` has shown all."""
+
+    def _uncaptured(self, act: Callable[[], T]) -> T:
+        if self._capture is None:
+            return act()
+        with self._capture.global_and_fixture_disabled():
+            return act()
