@@ -25,9 +25,10 @@ if TYPE_CHECKING:
     from segqa.evaluation.evaluation import evaluate
     from segqa.mask import as_mask
     from segqa.metrics import Counts, boundary_iou, count, dice, hd95, iou, nsd, precision, recall
-    from segqa.outcome import Outcome
+    from segqa.outcome import Offer, Outcome
     from segqa.plugin.declare import dataset, model
     from segqa.proposals import Model, Proposals
+    from segqa.replay import replay
     from segqa.run import Run
     from segqa.settings import Thresholds
     from segqa.store import Store
@@ -41,9 +42,10 @@ _HOMES = {
     "segqa.evaluation.evaluation": ("evaluate",),
     "segqa.mask": ("as_mask",),
     "segqa.metrics": ("Counts", "boundary_iou", "count", "dice", "hd95", "iou", "nsd", "precision", "recall"),
-    "segqa.outcome": ("Outcome",),
+    "segqa.outcome": ("Offer", "Outcome"),
     "segqa.plugin.declare": ("dataset", "model"),
     "segqa.proposals": ("Model", "Proposals"),
+    "segqa.replay": ("replay",),
     "segqa.run": ("Run",),
     "segqa.settings": ("Thresholds",),
     "segqa.store": ("Store",),
@@ -55,6 +57,7 @@ __all__ = [
     "Counts",
     "Dataset",
     "Model",
+    "Offer",
     "Outcome",
     "Proposals",
     "Run",
@@ -77,6 +80,7 @@ __all__ = [
     "open_studio",
     "precision",
     "recall",
+    "replay",
 ]
 
 

@@ -1,7 +1,8 @@
-"""An outcome is what became of a case: its counts, what was picked, how long it took, or why it could not be scored."""
+"""An outcome is what became of a case: what was offered and picked, how good it is, or why it could not be scored."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -9,9 +10,26 @@ from types import MappingProxyType
 from segqa.metrics import Counts
 
 
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a run keeps of a proposal: all that a picker looks at and a metric needs, but for the pixels.
+
+    Attributes:
+        counts: the proposal's mask against the target, at the target's own size.
+        inside: the same away from the target's contour, see `metrics.count_inside`.
+        mask_score: how good the mask, by the model; None where unknown.
+        box_score: how sure the detection, by the model; None where unknown.
+    """
+
+    counts: Counts
+    inside: Counts
+    mask_score: float | None = None
+    box_score: float | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What became of one case. Counts are at the target's own size.
+    """What became of one case.
 
     Attributes:
         case_id: the case.
@@ -19,14 +37,9 @@ class Outcome:
         tags: the case's tags.
         digest: hex, changes when image or target do.
         proposals_key: hex, under which the proposals are kept; empty for an error.
-        proposals: how many the model offered.
+        offers: of the proposals, in the model's order.
         picked: which of them is the prediction; None where there was none.
-        best: which of them has the highest IoU (what an oracle would pick); None where there was none.
-        counts: the prediction against the target; None for an error.
-        inside: the same away from the target's contour, see `metrics.count_inside`; None for an error.
-        oracle: the best proposal against the target; None for an error.
-        mask_score: the picked proposal's, None where unknown.
-        box_score: the picked proposal's, None where unknown.
+        nothing: an empty prediction against the target, so its area and size; None for an error.
         seconds: inference, the case's part of its batch; as it was then if the proposals come from the store.
         cached: whether the proposals come from the store.
         note: something odd that did not stop the case.
@@ -38,14 +51,9 @@ class Outcome:
     tags: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     digest: str = ""
     proposals_key: str = ""
-    proposals: int = 0
+    offers: tuple[Offer, ...] = ()
     picked: int | None = None
-    best: int | None = None
-    counts: Counts | None = None
-    inside: Counts | None = None
-    oracle: Counts | None = None
-    mask_score: float | None = None
-    box_score: float | None = None
+    nothing: Counts | None = None
     seconds: float = 0.0
     cached: bool = False
     note: str = ""
@@ -60,3 +68,25 @@ class Outcome:
     def reason(self) -> str:
         """The last line of the traceback, without the module in front; empty where all went well."""
         return self.error.strip().rpartition("\n")[2].removeprefix("segqa.errors.")
+
+    @property
+    def counts(self) -> Counts | None:
+        """The prediction against the target; None for an error."""
+        return self.nothing if self.picked is None else self.offers[self.picked].counts
+
+    @property
+    def inside(self) -> Counts | None:
+        """The same away from the target's contour; None where nothing was picked."""
+        return None if self.picked is None else self.offers[self.picked].inside
+
+    @property
+    def best(self) -> int | None:
+        """Which proposal has the highest IoU, the first of equals; rightly nothing is above all. None without any."""
+        ious = [offer.counts.iou for offer in self.offers]
+        ranked = [2.0 if math.isnan(iou) else iou for iou in ious]
+        return ranked.index(max(ranked)) if ranked else None
+
+    @property
+    def oracle(self) -> Counts | None:
+        """The best proposal against the target; None for an error."""
+        return self.nothing if self.best is None else self.offers[self.best].counts

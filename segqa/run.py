@@ -227,7 +227,9 @@ class Failures:
 def describe(run: Run, outcome: Outcome) -> str:
     """One case in a line: IoU, kind, id, and what an oracle would have made of it.
 
-    >>> lost = Outcome(case_id="C2_00270", counts=Counts(0, 9, 9, 9), oracle=Counts(9, 0, 0, 18), picked=0, best=1)
+    >>> from segqa.outcome import Offer
+    >>> wrong, right = (Offer(counts, counts) for counts in (Counts(0, 9, 9, 9), Counts(9, 0, 0, 18)))
+    >>> lost = Outcome(case_id="C2_00270", offers=(wrong, right), picked=0, nothing=Counts(0, 0, 9, 18))
     >>> describe(Run("r", "m", "d", (), (lost,), "product"), lost)
     '0.0000  wrong_object  C2_00270  (proposal 1 has 1.0000)'
     """

@@ -19,18 +19,17 @@ from filelock import FileLock, Timeout
 
 from segqa.errors import StoreError
 from segqa.metrics import Counts
-from segqa.outcome import Outcome
+from segqa.outcome import Offer, Outcome
 from segqa.run import Run
 
 RUN_VERSION = 1
 """Of the files of a run; a reader refuses others."""
 
-_PLAIN = (
-    "case_id", "prompt", "digest", "proposals_key", "proposals", "picked", "best",
-    "mask_score", "box_score", "seconds", "note", "error",
+_COLUMNS = (
+    "case_id", "prompt", "tags", "digest", "proposals_key", "offers", "picked", "wanted", "size",
+    "seconds", "cached", "note", "error",
 )  # fmt: skip
-_COUNTED = ("counts", "inside", "oracle")
-_COLUMNS = (*_PLAIN, "tags", "cached", *(f"{name}_{part}" for name in _COUNTED for part in ("tp", "fp", "fn", "tn")))
+_PLAIN = ("case_id", "prompt", "digest", "proposals_key", "picked", "seconds", "note", "error")
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,23 +194,37 @@ def _cases(folder: Path) -> Iterator[sqlite3.Connection]:
 
 
 def _row(outcome: Outcome) -> tuple[Any, ...]:
-    """An outcome as a row in the order of the columns; an error has no counts (NULL), never zeros."""
-    plain = [getattr(outcome, name) for name in _PLAIN]
-    counted: list[int | None] = []
-    for name in _COUNTED:
-        counts: Counts | None = getattr(outcome, name)
-        counted += [None] * 4 if counts is None else [counts.tp, counts.fp, counts.fn, counts.tn]
-    return (*plain, json.dumps(dict(outcome.tags), ensure_ascii=False), int(outcome.cached), *counted)
+    """An outcome as a row in the order of the columns; an error has no target (NULL), never zeros."""
+    nothing = outcome.nothing
+    values = {name: getattr(outcome, name) for name in _PLAIN}
+    values |= {
+        "tags": json.dumps(dict(outcome.tags), ensure_ascii=False),
+        "offers": json.dumps([_numbers(offer) for offer in outcome.offers]),
+        "wanted": None if nothing is None else nothing.target,
+        "size": None if nothing is None else nothing.target + nothing.tn,
+        "cached": int(outcome.cached),
+    }
+    return tuple(values[column] for column in _COLUMNS)
 
 
 def _outcome(row: Mapping[str, Any]) -> Outcome:
     """The outcome in a row."""
-    values: dict[str, Any] = {name: row[name] for name in _PLAIN}
-    values |= {name: _counts(row, name) for name in _COUNTED}
-    return Outcome(**values, tags=json.loads(row["tags"]), cached=bool(row["cached"]))
+    plain = {name: row[name] for name in _PLAIN}
+    known = row["wanted"] is not None
+    return Outcome(
+        **plain,
+        tags=json.loads(row["tags"]),
+        offers=tuple(_offer(numbers) for numbers in json.loads(row["offers"])),
+        nothing=Counts(0, 0, row["wanted"], row["size"] - row["wanted"]) if known else None,
+        cached=bool(row["cached"]),
+    )
 
 
-def _counts(row: Mapping[str, Any], name: str) -> Counts | None:
-    if row[f"{name}_tp"] is None:
-        return None
-    return Counts(*(row[f"{name}_{part}"] for part in ("tp", "fp", "fn", "tn")))
+def _numbers(offer: Offer) -> list[Any]:
+    """An offer as JSON: the two scores, then the counts, then those inside."""
+    c, i = offer.counts, offer.inside
+    return [offer.mask_score, offer.box_score, c.tp, c.fp, c.fn, c.tn, i.tp, i.fp, i.fn, i.tn]
+
+
+def _offer(numbers: list[Any]) -> Offer:
+    return Offer(Counts(*numbers[2:6]), Counts(*numbers[6:10]), *numbers[:2])

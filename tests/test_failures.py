@@ -2,11 +2,7 @@ import pytest
 
 from segqa.failures import is_recoverable, kind_of
 from segqa.metrics import Counts
-from segqa.outcome import Outcome
-
-
-def outcome(counts: Counts | None, **rest: object) -> Outcome:
-    return Outcome(case_id="x", counts=counts, error="" if counts else "Boom", **rest)  # type: ignore[arg-type]
+from tests.outcomes import NOTHING, outcome_of
 
 
 @pytest.mark.parametrize(
@@ -28,12 +24,12 @@ def outcome(counts: Counts | None, **rest: object) -> Outcome:
     ],
 )
 def test_the_first_kind_that_matches_counts(counts: Counts | None, inside: Counts | None, kind: str | None) -> None:
-    assert kind_of(outcome(counts, inside=inside), threshold=0.7) == kind
+    assert kind_of(outcome_of(counts, inside=inside or NOTHING), threshold=0.7) == kind
 
 
 def test_recoverable_is_a_failure_whose_oracle_meets_the_threshold() -> None:
     good, bad = Counts(9, 0, 0, 9), Counts(0, 9, 9, 9)
-    assert is_recoverable(outcome(bad, oracle=good), 0.7)
-    assert not is_recoverable(outcome(bad, oracle=bad), 0.7)
-    assert not is_recoverable(outcome(good, oracle=good), 0.7)
-    assert not is_recoverable(outcome(None), 0.7)
+    assert is_recoverable(outcome_of(bad, oracle=good), 0.7)
+    assert not is_recoverable(outcome_of(bad, oracle=bad), 0.7)
+    assert not is_recoverable(outcome_of(good, oracle=good), 0.7)
+    assert not is_recoverable(outcome_of(None), 0.7)

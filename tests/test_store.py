@@ -6,7 +6,7 @@ import pytest
 
 from segqa.errors import StoreError
 from segqa.metrics import Counts
-from segqa.outcome import Outcome
+from segqa.outcome import Offer, Outcome
 from segqa.run import Run
 from segqa.store import Store, write_whole
 
@@ -16,14 +16,9 @@ FULL = Outcome(
     tags={"camera": "C2", "who": "Zoë"},
     digest="ab" * 32,
     proposals_key="cd" * 16,
-    proposals=3,
-    picked=2,
-    best=0,
-    counts=Counts(1, 2, 3, 4),
-    inside=Counts(5, 6, 7, 8),
-    oracle=Counts(9, 10, 11, 12),
-    mask_score=0.1,
-    box_score=None,
+    offers=(Offer(Counts(1, 2, 3, 4), Counts(5, 6, 7, 8), 0.1, None), Offer(Counts(0, 0, 4, 6), Counts(0, 0, 1, 2))),
+    picked=1,
+    nothing=Counts(0, 0, 4, 6),
     seconds=1.5,
     cached=True,
     note="odd",

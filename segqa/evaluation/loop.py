@@ -14,8 +14,8 @@ from segqa.errors import CaseError, ProposalsError
 from segqa.evaluation.cache import Answer, ProposalCache, proposals_key
 from segqa.evaluation.read_ahead import read_ahead
 from segqa.mask import Image, Mask, resize_nearest
-from segqa.metrics import Counts, count, count_inside
-from segqa.outcome import Outcome
+from segqa.metrics import count, count_inside
+from segqa.outcome import Offer, Outcome
 from segqa.picking import Picker
 from segqa.proposals import Model, Proposals
 
@@ -112,26 +112,15 @@ class Loop:
     def _score(self, loaded: _Loaded, *, cached: bool) -> Outcome:
         """The outcome of a case whose proposals are there."""
         case, answer, target = loaded.case, loaded.known_answer, loaded.known_target
-        proposals = answer.proposals
-        masks = [resize_nearest(mask, target.mask.shape) for mask in proposals.masks]
-        counts = [count(mask, target.mask) for mask in masks]
-        nothing = np.zeros_like(target.mask)
-        picked = _checked(self.picker(proposals), len(proposals))
-        best = _best(counts)
         return Outcome(
             case_id=case.id,
             prompt=case.prompt,
             tags=dict(case.tags),
             digest=loaded.digest,
             proposals_key=loaded.key.hex(),
-            proposals=len(proposals),
-            picked=picked,
-            best=best,
-            counts=count(nothing, target.mask) if picked is None else counts[picked],
-            inside=count_inside(nothing if picked is None else masks[picked], target.mask),
-            oracle=count(nothing, target.mask) if best is None else counts[best],
-            mask_score=None if picked is None else _number(proposals.mask_scores[picked]),
-            box_score=None if picked is None else _number(proposals.box_scores[picked]),
+            offers=tuple(_offers(answer.proposals, target.mask)),
+            picked=_checked(self.picker(answer.proposals), len(answer.proposals)),
+            nothing=count(np.zeros_like(target.mask), target.mask),
             seconds=answer.seconds,
             cached=cached,
             note=target.note,
@@ -199,11 +188,11 @@ def _require_same_size(target: Target, image_shape: tuple[int, ...]) -> None:
         raise CaseError(f"image is {sizes[0]} pixels and its mask {sizes[1]}; they must have one size")
 
 
-def _best(counts: Sequence[Counts]) -> int | None:
-    """The index of the highest IoU, the first of equals; NaN (both empty) is above all: nothing is right."""
-    if not counts:
-        return None
-    return max(range(len(counts)), key=lambda index: (np.nan_to_num(counts[index].iou, nan=2.0), -index))
+def _offers(proposals: Proposals, target: Mask) -> Iterator[Offer]:
+    """Each proposal counted against the target, at the target's size."""
+    for mask, *scores in zip(proposals.masks, proposals.mask_scores, proposals.box_scores, strict=True):
+        fitted = resize_nearest(mask, (target.shape[0], target.shape[1]))
+        yield Offer(count(fitted, target), count_inside(fitted, target), *map(_number, scores))
 
 
 def _checked(picked: int | None, available: int) -> int | None:

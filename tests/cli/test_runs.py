@@ -5,9 +5,9 @@ from typer.testing import CliRunner, Result
 
 from segqa.cli import app
 from segqa.metrics import Counts
-from segqa.outcome import Outcome
 from segqa.run import Run
 from segqa.store import Store
+from tests.outcomes import outcome_of
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def kept(tmp_path: Path) -> Path:
     store = Store(tmp_path)
     for run_id in ("20260101-unet", "20260102-unet"):
         run = store.begin(Run(run_id, "unet", "photos", ("a", "b"), (), "product"), "key")
-        store.append(run.id, [Outcome(case_id="a", counts=Counts(1, 1, 0, 0), oracle=Counts(1, 1, 0, 0))])
+        store.append(run.id, [outcome_of(Counts(1, 1, 0, 0), "a")])
     store.finish(store.load("20260101-unet"), "key")
     return tmp_path
 

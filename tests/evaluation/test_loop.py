@@ -2,18 +2,8 @@ import numpy as np
 import pytest
 
 from segqa.errors import ProposalsError
-from segqa.evaluation.loop import _best, _checked, prediction_of
-from segqa.metrics import Counts
+from segqa.evaluation.loop import _checked, prediction_of
 from segqa.proposals import Proposals
-
-
-def test_the_best_is_the_first_of_equals() -> None:
-    assert _best([Counts(1, 9, 0, 0), Counts(5, 1, 0, 0), Counts(5, 1, 0, 0)]) == 1
-    assert _best([]) is None
-
-
-def test_rightly_nothing_is_better_than_anything() -> None:
-    assert _best([Counts(0, 3, 0, 6), Counts(0, 0, 0, 9)]) == 1
 
 
 @pytest.mark.parametrize("picked", [-1, 2, 99])

@@ -12,6 +12,7 @@ from segqa.report.summary import render_summary, select_worst
 from segqa.run import Run
 from segqa.store import Store
 from tests.conftest import bright_square, write_case
+from tests.outcomes import outcome_of
 
 PROVENANCE = {"command": "pytest", "commit": "", "dirty": False, "started": "2026", "dataset_notes": []}
 HOSTILE = "</script><img src=x onerror=alert(1)>\"'&\u202e😀"
@@ -65,8 +66,8 @@ def test_whatever_comes_from_outside_is_text(tmp_path: Path) -> None:
 
 
 def test_only_failing_cases_are_shown_and_at_most_20(tmp_path: Path) -> None:
-    bad = [Outcome(case_id=f"bad{i:02}", counts=Counts(1, 9, 9, 9), oracle=Counts(1, 9, 9, 9)) for i in range(30)]
-    good = [Outcome(case_id=f"good{i}", counts=Counts(9, 0, 0, 9), oracle=Counts(9, 0, 0, 9)) for i in range(5)]
+    bad = [outcome_of(Counts(1, 9, 9, 9), f"bad{i:02}") for i in range(30)]
+    good = [outcome_of(Counts(9, 0, 0, 9), f"good{i}") for i in range(5)]
     assert len(select_worst(run_of(*bad, *good))) == 20
     assert [outcome.case_id for outcome in select_worst(run_of(bad[3], *good))] == ["bad03"]
 
