@@ -74,7 +74,8 @@ class Model(Protocol):
     """Anything that answers images with proposals.
 
     A model may also have a `fingerprint: str` that changes whenever its answers could (weights, arguments, code).
-    With one, its proposals are kept and used again by later runs; without one, they never are.
+    With one, its proposals are kept and used again by later runs; without one, they never are. And it may say the size
+    of its weights, `weights_bytes: int`, for comparisons.
     """
 
     def predict(self, images: Sequence[Image], prompts: Sequence[str]) -> Sequence[Proposals]:

@@ -3,9 +3,11 @@
 import typer
 
 from segqa.cli.init import init
-from segqa.cli.runs import runs, show
+from segqa.cli.runs import compare, pick, runs, show
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="pytest for segmentation models.")
 app.command()(init)
 app.command()(runs)
 app.command()(show)
+app.command()(compare)
+app.command()(pick)

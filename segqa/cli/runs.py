@@ -1,4 +1,4 @@
-"""`segqa runs` lists what has been evaluated, `segqa show` tells one run."""
+"""`segqa runs` lists what has been evaluated, `show` tells one run, `compare` sets several side by side."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ from typing import Annotated
 
 import typer
 
-from segqa.errors import StoreError
+from segqa.errors import SegqaError, StoreError
+from segqa.report.lineup import flip_table, line_up, pick_lab
+from segqa.report.table import Format
 from segqa.report.text import paragraph
-from segqa.run import describe
+from segqa.run import Run, describe
 from segqa.store import Store
 
 Directory = Annotated[Path, typer.Option("--dir", help="Where runs are kept.")]
+RunId = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or how it begins.")]
+As = Annotated[Format, typer.Option("--format", help="How to print the table.")]
 
 
 def runs(directory: Directory = Path(".segqa")) -> None:
@@ -28,19 +32,56 @@ def runs(directory: Directory = Path(".segqa")) -> None:
 
 
 def show(
-    run_id: Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or how it begins.")],
+    run_id: RunId,
     worst: Annotated[int, typer.Option(help="So many of the worst cases.")] = 10,
     directory: Directory = Path(".segqa"),
 ) -> None:
     """Show the numbers of a run and its worst cases."""
-    store = Store(directory)
-    found = [name for name in store.run_ids() if name.startswith(run_id)]
-    exact = [name for name in found if name == run_id]
-    if len(exact or found) != 1:
-        typer.echo(f"segqa: {len(found) or 'no'} runs begin with {run_id!r}; `segqa runs` lists them", err=True)
-        raise typer.Exit(4)
-    run = store.load((exact or found)[0])
+    run = _find(directory, run_id)
     for line in [*paragraph(run), f"worst {min(worst, len(run.outcomes))}:"]:
         typer.echo(line)
     for outcome in run.worst(worst):
         typer.echo(f"  {describe(run, outcome)}")
+
+
+def compare(
+    run_ids: Annotated[list[str], typer.Argument(metavar="RUN…", help="Ids of runs, or how they begin.")],
+    form: As = "text",
+    directory: Directory = Path(".segqa"),
+) -> None:
+    """Set runs side by side: mean IoU with its interval, zeros, seconds a case, size of the weights."""
+    typer.echo(line_up([_find(directory, run_id) for run_id in run_ids]).render(form))
+
+
+def pick(
+    run_id: RunId,
+    flips: Annotated[str, typer.Option(metavar="PICKER", help="List the cases that it decides otherwise.")] = "",
+    form: As = "text",
+    directory: Directory = Path(".segqa"),
+) -> None:
+    """Replay every picker over the proposals of a run, without a model."""
+    run = _find(directory, run_id)
+    try:
+        table = flip_table(run, flips) if flips else pick_lab(run)
+    except SegqaError as error:
+        raise _refusal(str(error)) from error
+    typer.echo(table.render(form))
+
+
+def _find(directory: Path, begin: str) -> Run:
+    """The one run whose id is this or begins so."""
+    store = Store(directory)
+    found = [name for name in store.run_ids() if name.startswith(begin)]
+    chosen = [name for name in found if name == begin] or found
+    if len(chosen) != 1:
+        raise _refusal(f"{len(found) or 'no'} runs begin with {begin!r}; `segqa runs` lists them")
+    try:
+        return store.load(chosen[0])
+    except StoreError as error:
+        raise _refusal(str(error)) from error
+
+
+def _refusal(problem: str) -> typer.Exit:
+    """Say what is wrong in one line, and end with 4."""
+    typer.echo(f"segqa: {problem}", err=True)
+    return typer.Exit(4)

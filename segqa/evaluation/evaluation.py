@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -76,8 +76,12 @@ class Evaluation:
         picker = find_picker(self.pick)
         fingerprint = str(getattr(model, "fingerprint", f"unknown-{uuid.uuid4().hex}"))
         key = self._key(name, fingerprint, dataset)
+        about = {"fingerprint": fingerprint, "weights_bytes": getattr(model, "weights_bytes", None)}
         with ExitStack() as stack:
-            run = self._continued(store, key, stack) or self._begun(name, fingerprint, dataset, store, key, stack)
+            run = self._continued(store, key) or store.begin(self._new(name, dataset, about), key)
+            if not stack.enter_context(store.writing(run.id)):
+                run = store.begin(self._new(name, dataset, about), key)
+                stack.enter_context(store.writing(run.id))
             path = store.proposals_path(run.id, shared=self.cache and hasattr(model, "fingerprint"))
             cache = stack.enter_context(ProposalCache(path))
             loop = Loop(model, fingerprint, picker, cache, self.batch_size, self.refresh)
@@ -87,7 +91,8 @@ class Evaluation:
 
     def _evaluate(self, loop: Loop, dataset: Dataset, run: Run, store: Store) -> None:
         """Go through the cases that the run does not have yet."""
-        pending = [case for case in dataset if case.id in set(run.missing)] if run.outcomes else list(dataset)
+        missing = set(run.missing)
+        pending = [case for case in dataset if case.id in missing]
         done = len(dataset) - len(pending)
         self.progress(done, len(dataset))
         for outcomes in loop.outcomes(pending):
@@ -95,18 +100,19 @@ class Evaluation:
             done += len(outcomes)
             self.progress(done, len(dataset))
 
-    def _continued(self, store: Store, key: str, stack: ExitStack) -> Run | None:
-        """The unfinished run with this key, unless another process is at it."""
+    def _continued(self, store: Store, key: str) -> Run | None:
+        """The unfinished run with this key, with the outcomes that it has."""
         run_id = store.unfinished(key)
-        if run_id is None or not stack.enter_context(store.writing(run_id)):
+        if run_id is None:
             return None
         run = store.load(run_id)
-        return replace(run, provenance={**run.provenance, "resumed_at": len(run.outcomes), "command": self.command})
+        provenance = {**run.provenance, "resumed_at": len(run.outcomes), "command": self.command}
+        return replace(run, threshold=self.threshold, provenance=provenance)
 
-    def _begun(self, name: str, fingerprint: str, dataset: Dataset, store: Store, key: str, stack: ExitStack) -> Run:
-        """A new run, without outcomes."""
+    def _new(self, name: str, dataset: Dataset, about: Mapping[str, Any]) -> Run:
+        """A run without outcomes."""
         now = self.started or datetime.now(UTC)
-        run = Run(
+        return Run(
             id=_slug(f"{now:%Y%m%d-%H%M%S}-{name}-{dataset.name}"),
             model=name,
             dataset=dataset.name,
@@ -115,11 +121,8 @@ class Evaluation:
             pick=self.pick,
             empty=self.empty,
             threshold=self.threshold,
-            provenance=_provenance(now, fingerprint, dataset, self.command),
+            provenance={**_provenance(now, dataset, self.command), **about},
         )
-        run = store.begin(run, key)
-        stack.enter_context(store.writing(run.id))
-        return run
 
     def _key(self, name: str, fingerprint: str, dataset: Dataset) -> str:
         """Equal for two runs if and only if one can go on where the other stopped."""
@@ -205,12 +208,11 @@ def _digest(outcomes: tuple[Outcome, ...]) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
-def _provenance(now: datetime, fingerprint: str, dataset: Dataset, command: str) -> dict[str, Any]:
+def _provenance(now: datetime, dataset: Dataset, command: str) -> dict[str, Any]:
     """Where a run comes from, in JSON's types."""
     return {
         "command": command,
         "started": f"{now:%Y-%m-%dT%H:%M:%SZ}",
-        "fingerprint": fingerprint,
         "metric_version": METRIC_VERSION,
         "dataset_notes": list(dataset.notes),
         **_commit(),

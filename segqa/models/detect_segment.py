@@ -73,6 +73,7 @@ class DetectSegment:
         self._class_index, self._box_cutoff, self._overlap = class_index, box_cutoff, overlap
         self._enlarge, self._mask_cutoff = enlarge, mask_cutoff
         self._cells, self._strides = _grid(detector_side)
+        self.weights_bytes = sum(path.stat().st_size for path in paths)
         self.fingerprint = fingerprint(self, arguments, weights=paths, libraries=["opencv-python-headless"])
 
     def predict(self, images: Sequence[Image], prompts: Sequence[str]) -> list[Proposals]:

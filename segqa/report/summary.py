@@ -10,6 +10,7 @@ from typing import Any
 from segqa.failures import KINDS
 from segqa.outcome import Outcome
 from segqa.report.charts import histogram
+from segqa.report.lineup import line_up
 from segqa.report.strips import read_strip
 from segqa.run import Run
 from segqa.store import Store
@@ -40,9 +41,13 @@ def render_summary(runs: Iterable[Run], store: Store, *, failing: Sequence[tuple
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    sections = [_section(run, store) for run in runs]
-    template = environment.get_template("summary.html")
-    return template.render(sections=sections, failing=failing, kinds=KINDS)
+    runs = list(runs)
+    return environment.get_template("summary.html").render(
+        sections=[_section(run, store) for run in runs],
+        side_by_side=line_up(runs).shown() if len(runs) > 1 else None,
+        failing=failing,
+        kinds=KINDS,
+    )
 
 
 @dataclass(frozen=True, slots=True)

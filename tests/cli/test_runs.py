@@ -48,3 +48,22 @@ def test_an_ambiguous_or_unknown_run_is_refused(kept: Path, begin: str, count: s
     result = call("show", begin, "--dir", kept)
     assert result.exit_code == 4
     assert count in result.output
+
+
+def test_runs_are_compared(kept: Path) -> None:
+    lines = call("compare", "20260101", "20260102", "--format", "csv", "--dir", kept).output.splitlines()
+    assert lines[0].startswith("model,data set,picked by,cases,mean IoU")
+    assert len(lines) == 3
+
+
+def test_every_picker_is_replayed(kept: Path) -> None:
+    said = call("pick", "20260101", "--dir", kept).output
+    assert "product (the run's)" in said
+    assert "(oracle)" in said
+
+
+def test_flips_to_an_unknown_picker_are_refused(kept: Path) -> None:
+    result = call("pick", "20260101", "--flips", "produkt", "--dir", kept)
+    assert result.exit_code == 4
+    assert "did you mean 'product'" in result.output
+    assert call("pick", "20260101", "--flips", "first", "--dir", kept).exit_code == 0
