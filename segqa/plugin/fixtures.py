@@ -49,8 +49,8 @@ def model_name(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def model_options(pytestconfig: pytest.Config) -> Callable[[str], dict[str, Any]]:
-    """What a model is built with: `model_options("unet")` is `[tool.segqa.models.unet]` and the command line's."""
+def model_options(pytestconfig: pytest.Config) -> Callable[..., dict[str, Any]]:
+    """What a model is built with: `model_options("unet", paths=["checkpoint"])`, see `Session.model_options`."""
     return _session(pytestconfig).model_options
 
 
@@ -85,6 +85,10 @@ def model(request: pytest.FixtureRequest, pytestconfig: pytest.Config, model_nam
             yield value
     except UsageError as error:
         stop(pytestconfig, str(error))
+    except TypeError as error:
+        if "unexpected keyword argument" not in str(error):
+            raise
+        stop(pytestconfig, f"{error}; see [tool.segqa.models.{model_name}] and --segqa-model-option")
     finally:
         value = None
         _free_memory()
@@ -138,6 +142,7 @@ def _how(session: Session, thresholds: Thresholds, progress: Progress) -> Evalua
 def _open_dataset(session: Session, request: pytest.FixtureRequest) -> Dataset:
     """The data set that the settings name, with the prompt and the limit that they state."""
     from segqa.datasets.folder import open_folder
+    from segqa.datasets.split import split
 
     settings = session.settings
     check_dataset(session)
@@ -146,6 +151,8 @@ def _open_dataset(session: Session, request: pytest.FixtureRequest) -> Dataset:
     else:
         cases = open_folder(session.dataset_path, name_pattern=settings.name_pattern, mask_cutoff=settings.mask_cutoff)
     cases = cases.with_prompt(settings.prompt)
+    if session.options.get("held-out"):
+        cases = split(cases)[1]
     return cases if settings.limit is None else cases.limit(settings.limit)
 
 

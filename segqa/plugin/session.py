@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,7 +24,19 @@ if TYPE_CHECKING:  # numpy and OpenCV would load with them
 STATE = pytest.StashKey["Session"]()
 
 _PROBLEM, _STARTED = "segqa_problem", "segqa_started"
-_NO_SETTING = {"model", "list-models", "model-option", "no-cache", "refresh-cache", "cache-dir", "report"}
+_NO_SETTING = frozenset(
+    [
+        "model",
+        "list-models",
+        "model-option",
+        "checkpoint",
+        "held-out",
+        "no-cache",
+        "refresh-cache",
+        "cache-dir",
+        "report",
+    ]
+)
 
 
 @dataclass(slots=True)
@@ -76,12 +88,19 @@ class Session:
         what = f"{'+'.join(self.chosen)}-{self.dataset_path.name}"
         return folder / f"{self.started:%Y%m%d-%H%M%S}-{what}" / "report.html"
 
-    def model_options(self, model: str) -> dict[str, Any]:
-        """What a model is built with: `[tool.segqa.models.NAME]`, and `--segqa-model-option` in its place."""
-        return {
-            **self.settings.models.get(model, {}),
-            **_model_options(self.options.get("model-option", ())).get(model, {}),
-        }
+    def model_options(self, model: str, paths: Collection[str] = ()) -> dict[str, Any]:
+        """What a model is built with: `[tool.segqa.models.NAME]`, and what stands on the command line in its place.
+
+        Args:
+            model: its name.
+            paths: the options that are paths, made absolute here: in `pyproject.toml` they are relative to it, on the
+                command line to where pytest was started. With `checkpoint` among them, `--segqa-checkpoint` counts.
+        """
+        written = dict(self.settings.models.get(model, {}))
+        typed = _model_options(self.options.get("model-option", ())).get(model, {})
+        if "checkpoint" in paths:
+            typed = {**_checkpoint_of(model, self.options.get("checkpoint", ())), **typed}
+        return {**_absolute(written, paths, self.root), **_absolute(typed, paths, self.here)}
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -248,6 +267,18 @@ def _model_options(texts: tuple[str, ...] | list[str]) -> dict[str, dict[str, An
         except tomllib.TOMLDecodeError:
             options.setdefault(model, {})[key] = value
     return options
+
+
+def _checkpoint_of(model: str, texts: tuple[str, ...] | list[str]) -> dict[str, str]:
+    """The checkpoint that `--segqa-checkpoint [NAME=]DIR` gives a model; one with its name counts first."""
+    pairs = [text.partition("=") for text in texts]
+    named = [folder for name, _, folder in pairs if folder and name == model]
+    plain = [text for text, _, folder in pairs if not folder]
+    return {"checkpoint": (named or plain)[-1]} if named or plain else {}
+
+
+def _absolute(options: dict[str, Any], paths: Collection[str], folder: Path) -> dict[str, Any]:
+    return {key: folder / Path(value).expanduser() if key in paths else value for key, value in options.items()}
 
 
 def _described(name: str, function: Callable[..., Any]) -> str:

@@ -85,6 +85,33 @@ def test_options_reach_the_evaluation(repository: Repository) -> None:
     assert "bright.cutoff=150" in run.provenance["command"]
 
 
+def test_paths_are_relative_to_where_they_are_written(repository: Repository) -> None:
+    conftest = repository.path / "conftest.py"
+    text = conftest.read_text(encoding="utf-8") + (
+        "\n\n@segqa.model\ndef shows(model_options):\n"
+        "    print('options', model_options('shows', paths=['checkpoint', 'x']))\n    return Bright()\n"
+    )
+    conftest.write_text(text, encoding="utf-8")
+    with (repository.path / "pyproject.toml").open("a", encoding="utf-8") as file:
+        file.write("\n[tool.segqa.models.shows]\nx = 'in/file'\ncheckpoint = 'old'\nsize = 3\n")
+    (repository.path / "elsewhere").mkdir()
+    repository.chdir()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.chdir(repository.path / "elsewhere")
+        options = ["--model=shows", "-s", "--segqa-checkpoint=plain", "--segqa-checkpoint=shows=new"]
+        result = repository.runpytest_inprocess("../suites/test_quality.py", "--rootdir=..", *options)
+    root = repository.path
+    seen = next(line for line in result.outlines if "options" in line)
+    assert f"'x': PosixPath('{root}/in/file')" in seen
+    assert f"'checkpoint': PosixPath('{root}/elsewhere/new')" in seen
+    assert "'size': 3" in seen
+
+
+def test_only_the_held_out_cases_are_evaluated(repository: Repository) -> None:
+    result = repository.runpytest("suites/test_quality.py", "--segqa-held-out")
+    result.stdout.fnmatch_lines(["bright on squares: mean IoU 1.0000 (4 scored, *"])
+
+
 def test_thresholds_of_a_model_hold_for_it_alone(repository: Repository) -> None:
     with (repository.path / "pyproject.toml").open("a", encoding="utf-8") as file:
         file.write("\n[tool.segqa.thresholds]\nmean_iou = 0.1\n[tool.segqa.thresholds.inverted]\nmean_iou = 0.0\n")

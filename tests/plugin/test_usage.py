@@ -103,6 +103,12 @@ def test_a_model_that_cannot_be_built_ends_with_4(repository: Repository, worker
     assert "segqa: no weights at x.onnx; put some there" in result.stdout.str() + result.stderr.str()
 
 
+def test_an_unknown_option_of_a_model_ends_with_4(repository: Repository) -> None:
+    result = repository.runpytest_subprocess("suites", "--segqa-model-option=bright.cutof=3")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stdout.fnmatch_lines(["*unexpected keyword argument 'cutof'*see [[]tool.segqa.models.bright] and*"])
+
+
 def test_a_test_that_asks_for_a_model_where_none_is_declared_says_how(pytester: pytest.Pytester) -> None:
     pytester.makepyfile("def test_x(dataset): pass")
     result = pytester.runpytest_subprocess()
