@@ -38,6 +38,9 @@ class Proposals:
     boxes: Floats
 
     def __post_init__(self) -> None:
+        for name in ("masks", "mask_scores", "box_scores", "boxes"):
+            if not isinstance(getattr(self, name), np.ndarray):
+                raise ProposalsError(f"{name} must be a numpy array, got {type(getattr(self, name)).__name__}")
         if self.masks.ndim != 3 or self.masks.dtype != np.bool_:
             came = f"shape {self.masks.shape} and dtype {self.masks.dtype}"
             raise ProposalsError(f"masks must be bool of shape (N, height, width), got {came}")

@@ -122,6 +122,13 @@ class Run:
         """The mean over the scored cases; NaN where there are none."""
         return Score.read(_mean(self.ious), "mean IoU", self)
 
+    def mean(self, metric: str) -> Score:
+        """The mean of `"iou"`, `"dice"`, `"precision"` or `"recall"` over the scored cases; NaN where there are none."""
+        if metric not in ("iou", "dice", "precision", "recall"):
+            raise SettingsError(f"unknown metric {metric!r}; {nearest(metric, ('iou', 'dice', 'precision', 'recall'))}")
+        values = [resolve(getattr(outcome.counts, metric), self.empty) for outcome in self.scored]
+        return Score.read(_mean(np.array(values, dtype=np.float64)), f"mean {metric}", self)
+
     @property
     def p05(self) -> Score:
         """95 % of the scored cases have at least this IoU (interpolated linearly); NaN where there are none."""
@@ -149,7 +156,8 @@ class Run:
     def error_share(self) -> Score:
         """The share of the expected cases that has no outcome to score: errors and missing ones."""
         lost = len(self.errors) + len(self.missing)
-        return Score.read(lost / len(self.expected) if self.expected else math.nan, "share of errors", self)
+        part = replace(self, outcomes=self.errors, expected=tuple(o.case_id for o in self.errors), part="errors")
+        return Score.read(lost / len(self.expected) if self.expected else math.nan, "share of errors", part)
 
     def failures(self, kind: str | None = None) -> Failures:
         """The cases that failed, of one kind or of all.
@@ -177,20 +185,32 @@ class Run:
         return (-1.0 if outcome.error else 2.0 if math.isnan(iou) else iou, outcome.case_id)
 
     def slice(self, tag: str, value: str) -> Run:
-        """The part of the run whose cases have this tag value."""
+        """The part of the run whose cases have this tag value.
+
+        Raises:
+            SettingsError: no case has this tag, or none has this value of it.
+        """
+        values = {outcome.tags[tag] for outcome in self.outcomes if tag in outcome.tags}
+        if not values:
+            raise SettingsError(
+                f"no case has a tag {tag!r}; {nearest(tag, {t for o in self.outcomes for t in o.tags})}"
+            )
+        if value not in values:
+            raise SettingsError(f"no case has {tag}={value}; {nearest(value, values)}")
         outcomes = tuple(o for o in self.outcomes if o.tags.get(tag) == value)
         ids = tuple(outcome.case_id for outcome in outcomes)
         return replace(self, outcomes=outcomes, expected=ids, part=f"{tag}={value}")
 
     def slices(self, *, min_cases: int = 1) -> Iterator[Run]:
-        """Every slice by one tag that has at least `min_cases` scored cases, sorted by tag and value."""
+        """Every slice by one tag that has at least `min_cases` cases, errors too, sorted by tag and value."""
         pairs = sorted({pair for outcome in self.outcomes for pair in outcome.tags.items()})
         parts = (self.slice(tag, value) for tag, value in pairs)
-        return (part for part in parts if len(part.scored) >= min_cases)
+        return (part for part in parts if len(part.outcomes) >= min_cases)
 
-    def worst_slice(self, *, min_cases: int = 8) -> Run:
-        """The slice with the lowest mean IoU; the run itself where no slice is large enough."""
-        return min(self.slices(min_cases=min_cases), key=lambda part: part.mean_iou, default=self)
+    def worst_slice(self, *, min_cases: int = 8) -> Run | None:
+        """The slice with the lowest mean IoU, or without any score; None where no slice has `min_cases` cases."""
+        parts = self.slices(min_cases=min_cases)
+        return min(parts, key=lambda part: np.nan_to_num(part.mean_iou, nan=-1.0), default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,8 +232,12 @@ class Failures:
 
     @property
     def share(self) -> Score:
-        """The share of all outcomes of the run, from 0 to 1; NaN where the run has none."""
-        total = len(self.run.outcomes)
+        """The share of the run's cases, from 0 to 1; NaN where there are none.
+
+        An error is no answer of the model, so it is left out of the cases, unless errors are what is counted.
+        """
+        counted = {"error": self.run.outcomes, "failed": self.run.outcomes}
+        total = len(counted.get(self.kind, tuple(o for o in self.run.outcomes if not o.error)))
         ids = tuple(outcome.case_id for outcome in self.outcomes)
         part = replace(self.run, outcomes=self.outcomes, expected=ids, part=self.kind)
         return Score.read(len(self) / total if total else math.nan, f"share of {self.kind}", part)
@@ -234,7 +258,8 @@ def describe(run: Run, outcome: Outcome) -> str:
     '0.0000  wrong_object  C2_00270  (proposal 1 has 1.0000)'
     """
     if outcome.error:
-        return f"error   {outcome.case_id}  {outcome.reason}"
+        reason = outcome.reason if len(outcome.reason) <= 160 else f"{outcome.reason[:159]}…"
+        return f"error   {outcome.case_id}  {reason}"
     line = f"{run.iou(outcome):.4f}  {run.kind(outcome) or 'passed'}  {outcome.case_id}"
     if run.recoverable(outcome) and outcome.oracle is not None:
         line += f"  (proposal {outcome.best} has {outcome.oracle.iou:.4f})"

@@ -139,6 +139,8 @@ class Store:
                 folder.mkdir(parents=True)
             except FileExistsError:
                 number += 1
+            except OSError as error:
+                raise StoreError(f"cannot keep a run in {self.root}: {error}; choose another folder") from error
             else:
                 return folder
 

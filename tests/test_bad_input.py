@@ -84,6 +84,12 @@ def pipe(image: Path, mask: Path) -> None:
     os.mkfifo(image)
 
 
+def shape_in_alpha(image: Path, mask: Path) -> None:
+    """Black all over, opaque where the object is."""
+    layers = [np.zeros_like(MASK)] * 3 + [MASK]
+    save(Pillow.fromarray(np.stack(layers, axis=2).astype(np.uint8) * 255), mask)
+
+
 def folder_in_place(image: Path, mask: Path) -> None:
     mask.unlink()
     mask.mkdir()
@@ -112,6 +118,7 @@ def folder_in_place(image: Path, mask: Path) -> None:
         pytest.param(
             lambda image, mask: mask.with_suffix(".bmp").write_bytes(b""), "2 masks for one image", id="two masks"
         ),
+        pytest.param(shape_in_alpha, "has its shape in the alpha channel", id="shape in alpha"),
         pytest.param(
             lambda image, mask: save(Pillow.fromarray(MASK.astype(np.uint8) * 7), mask),
             "values 0, 7",

@@ -24,7 +24,8 @@ def test_a_single_empty_mask_has_an_empty_box() -> None:
         pytest.param({"masks": np.zeros((2, 4, 4))}, "masks must be bool", id="masks of floats"),
         pytest.param({"masks": np.zeros((4, 4), np.bool_)}, r"\(N, height, width\)", id="one mask without N"),
         pytest.param({"mask_scores": np.zeros(3)}, r"mask_scores must have shape \(2,\)", id="too many mask scores"),
-        pytest.param({"box_scores": np.float64(0)}, r"box_scores must have shape \(2,\)", id="a bare box score"),
+        pytest.param({"box_scores": np.array(0.0)}, r"box_scores must have shape \(2,\)", id="a bare box score"),
+        pytest.param({"mask_scores": [0.1, 0.2]}, "mask_scores must be a numpy array, got list", id="a list"),
         pytest.param({"boxes": np.zeros((2, 5))}, r"boxes must have shape \(2, 4\)", id="boxes of five numbers"),
     ],
 )

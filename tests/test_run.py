@@ -1,4 +1,5 @@
 import math
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from tests.outcomes import outcome_of
 EMPTY = Counts(0, 0, 0, 100)
 
 
-def case(case_id: str, percent: int, **rest: object) -> Outcome:
+def case(case_id: str, percent: int, **rest: Any) -> Outcome:
     """An outcome whose IoU is so many percent."""
     return outcome_of(Counts(percent, 0, 100 - percent, 0), case_id, **rest)
 
@@ -87,10 +88,11 @@ def test_slices_are_runs_of_their_own() -> None:
     run = run_of(*(case(f"{i}", 90 - 80 * (i % 2), tags={"camera": f"C{i % 2}"}) for i in range(16)))
     assert [part.part for part in run.slices(min_cases=8)] == ["camera=C0", "camera=C1"]
     worst = run.worst_slice(min_cases=8)
+    assert worst is not None
     assert worst.part == "camera=C1"
     assert worst.mean_iou == pytest.approx(0.1)
     assert worst.tally == "8 scored, 0 missing, 0 errors"
-    assert run.worst_slice(min_cases=9) is run
+    assert run.worst_slice(min_cases=9) is None
 
 
 def test_the_worst_are_sorted_by_iou_and_then_by_id() -> None:
@@ -106,3 +108,34 @@ def test_the_mean_does_not_depend_on_the_order() -> None:
 def test_an_error_is_described_by_its_last_line() -> None:
     run = run_of(Outcome(case_id="a", error="Traceback …\nsegqa.errors.CaseError: a.png is empty (0 bytes)\n"))
     assert describe(run, run.outcomes[0]) == "error   a  CaseError: a.png is empty (0 bytes)"
+
+
+def test_a_slice_with_errors_only_is_the_worst() -> None:
+    good = [case(f"{i}", 90, tags={"light": "day"}) for i in range(8)]
+    bad = [outcome_of(None, f"n{i}", tags={"light": "night"}) for i in range(8)]
+    worst = run_of(*good, *bad).worst_slice(min_cases=8)
+    assert worst is not None
+    assert worst.part == "light=night"
+
+
+def test_an_unknown_slice_is_answered_with_the_nearest() -> None:
+    run = run_of(case("a", 90, tags={"light": "night"}))
+    with pytest.raises(SettingsError, match="no case has a tag 'ligth'; did you mean 'light'"):
+        run.slice("ligth", "night")
+    with pytest.raises(SettingsError, match="no case has light=nihgt; did you mean 'night'"):
+        run.slice("light", "nihgt")
+
+
+def test_an_error_does_not_thin_out_the_failures() -> None:
+    run = run_of(case("a", 2), outcome_of(None, "b"), outcome_of(None, "c"))
+    assert run.failures("wrong_object").share == 1.0
+    assert run.failures("error").share == pytest.approx(2 / 3)
+    assert math.isnan(run_of(outcome_of(None, "b")).failures("missed").share)
+
+
+def test_other_metrics_have_means_too() -> None:
+    run = run_of(case("a", 100), case("b", 50))
+    assert run.mean("dice") == pytest.approx((1 + 2 / 3) / 2)
+    assert run.mean("recall") == 0.75
+    with pytest.raises(SettingsError, match="unknown metric 'dize'"):
+        run.mean("dize")

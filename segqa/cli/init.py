@@ -10,15 +10,26 @@ import typer
 PARTS = ("conftest.py", "fixtures", "suites")
 
 _PYPROJECT = """
-[tool.pytest.ini_options]
-pythonpath = ["."]
-
 [tool.segqa]
 model = "hog_grabcut"
 dataset = "studio"
 
 [tool.segqa.thresholds]
 mean_iou = 0.5
+
+[tool.segqa.thresholds.hog_grabcut]
+wrong_object = 0.16
+slice_drop = 0.38
+regret = 0.09
+"""
+
+_CONFTEST = """
+from segqa.plugin.options import add_short_options
+
+pytest_plugins = ["fixtures.models", "fixtures.data"]
+
+def pytest_addoption(parser):
+    add_short_options(parser)
 """
 
 
@@ -29,7 +40,10 @@ def init(
     for source, name in _files():
         target = folder / name
         if target.exists():
-            typer.echo(f"kept     {target}")
+            same = target.read_bytes() == source.read_bytes()
+            typer.echo(
+                f"kept     {target}" + (f"; add to it:\n{_CONFTEST}" if name.name == "conftest.py" and not same else "")
+            )
             continue
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(source.read_bytes())

@@ -122,7 +122,8 @@ def open_folder(
         own_prompt = tags.pop("prompt", "")
         source = _pair(images.get(stem, []), masks.get(stem, []), mask_cutoff)
         cases.append(Case(id=stem, prompt=own_prompt or prompt, source=source, tags=tags))
-    notes = _notes([*other_images, *other_masks], stems, named if pattern else None, listed)
+    others = sorted([*other_images, *other_masks])
+    notes = _notes(others, stems, named if pattern else None, listed)
     return Dataset.of(root.resolve().name, cases, notes)
 
 
@@ -140,7 +141,7 @@ def _pictures(root: Path, part: str) -> tuple[dict[str, list[Path]], list[str]]:
             # one spelling of é, whichever way the file system keeps it
             found[unicodedata.normalize("NFC", path.stem)].append(path)
         elif not entry.name.startswith("."):
-            other.append(f"{part}/{entry.name}")
+            other.append(f"{part}/{entry.name}{'/' * entry.is_dir()}")
     return dict(found), other
 
 
@@ -197,9 +198,12 @@ def _add_row(tags: _Tags, row: Mapping[str | None, str | list[str] | None], wher
 
 def _notes(other: list[str], stems: list[str], named: _Tags | None, listed: _Tags) -> list[str]:
     """What the listing passed over, a sentence each."""
+    alone = sorted(set(listed) - set(stems))
+    suffixed = any(Path(name).stem in stems for name in alone)
     found = [
-        (other, "not a picture, left out"),
-        (sorted(set(listed) - set(stems)), "in metadata.csv without image or mask"),
+        ([name for name in other if not name.endswith("/")], "not a picture, left out"),
+        ([name for name in other if name.endswith("/")], "a folder, left out (pictures stand directly in images/)"),
+        (alone, "in metadata.csv without image or mask" + " (an id is a file's stem, without .png)" * suffixed),
         (sorted(set(stems) - set(listed)) if listed else [], "without a row in metadata.csv"),
         (
             sorted(set(stems) - set(named)) if named is not None else [],

@@ -57,6 +57,7 @@ def read_target(path: Path, cutoff: int = 127) -> Target:
         CaseError: the file cannot be read, or it has values above 1 and none above the cutoff (class numbers, say).
     """
     with _opened(path) as picture:
+        _refuse_shape_in_alpha(path, picture)
         grey = _eight_bits(picture) if picture.mode.startswith("I") else np.array(picture.convert("L"))
     values = np.bincount(grey.ravel(), minlength=256)
     if not values[2:].any():
@@ -117,6 +118,16 @@ def _require_size(path: Path, picture: Pillow.Image) -> None:
     if picture.width * picture.height > MAX_PIXELS:
         size = f"{picture.width} × {picture.height}"
         raise CaseError(f"{path.name} claims {size} pixels, more than {MAX_PIXELS}; split it or scale it down")
+
+
+def _refuse_shape_in_alpha(path: Path, picture: Pillow.Image) -> None:
+    """Refuse a mask of one colour with the shape in its alpha channel: its grey values would say nothing."""
+    if "A" not in picture.getbands():
+        return
+    low, high = picture.getchannel("A").getextrema()
+    flat_low, flat_high = picture.convert("L").getextrema()
+    if low != high and flat_low == flat_high:
+        raise CaseError(f"mask {path.name} has its shape in the alpha channel; expected it in the grey values")
 
 
 def _eight_bits(picture: Pillow.Image) -> NDArray[np.uint8]:

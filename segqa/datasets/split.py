@@ -27,7 +27,9 @@ def split(dataset: Dataset, *, held_out: float = HELD_OUT, seed: int = SEED) -> 
         DatasetError: one of the two parts would be empty.
     """
     train, test = split_indices(len(dataset), held_out=held_out, seed=seed)
-    parts = (Dataset.of(dataset.name, (dataset.cases[index] for index in part), dataset.notes) for part in (train, test))
+    parts = (
+        Dataset.of(dataset.name, (dataset.cases[index] for index in part), dataset.notes) for part in (train, test)
+    )
     first, second = parts
     return first, second
 
@@ -42,5 +44,5 @@ def split_indices(count: int, *, held_out: float = HELD_OUT, seed: int = SEED) -
     if not 0 < size < count:
         raise DatasetError(f"cannot hold {held_out:g} of {count} cases out: both parts need a case")
     # the legacy generator on purpose: scikit-learn's own, whose sequence numpy guarantees not to change
-    shuffled = np.random.RandomState(seed).permutation(count).tolist()  # noqa: NPY002
+    shuffled = np.random.RandomState(seed).permutation(count).tolist()
     return shuffled[size:], shuffled[:size]

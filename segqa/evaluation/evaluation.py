@@ -23,6 +23,7 @@ from tqdm.auto import tqdm
 
 from segqa.datasets.dataset import Dataset
 from segqa.datasets.folder import open_folder
+from segqa.errors import ModelError, SettingsError
 from segqa.evaluation.cache import ProposalCache
 from segqa.evaluation.loop import Loop
 from segqa.metrics import METRIC_VERSION
@@ -67,6 +68,12 @@ class Evaluation:
     started: datetime | None = None
     progress: Progress = _silent
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.threshold <= 1:
+            raise SettingsError(f"threshold must lie between 0 and 1, got {self.threshold}")
+        if self.batch_size < 1:
+            raise SettingsError(f"batch_size must be 1 or more, got {self.batch_size}")
+
     def run(self, model: Model, name: str, dataset: Dataset, store: Store) -> Run:
         """Evaluate a model under a name and keep the run; an unfinished one of the same kind is continued.
 
@@ -74,6 +81,7 @@ class Evaluation:
         proposals on disk.
         """
         picker = find_picker(self.pick)
+        _require_model(model)
         fingerprint = str(getattr(model, "fingerprint", f"unknown-{uuid.uuid4().hex}"))
         key = self._key(name, fingerprint, dataset)
         about = {"fingerprint": fingerprint, "weights_bytes": getattr(model, "weights_bytes", None)}
@@ -191,6 +199,14 @@ class Bar:
         self._bar.update(done - self._bar.n)
         if done == total:
             self._bar.close()
+
+
+def _require_model(model: object) -> None:
+    """Refuse what cannot be asked, once, in place of an error for each case."""
+    if isinstance(model, type):
+        raise ModelError(f"model must be an object, got the class {model.__name__}; make one: {model.__name__}()")
+    if not callable(getattr(model, "predict", None)):
+        raise ModelError(f"model must have a method predict(images, prompts), got {type(model).__name__}")
 
 
 def _finish(store: Store, run: Run, key: str, seconds: float) -> Run:

@@ -90,6 +90,8 @@ class Loop:
         start = time.perf_counter()
         answers = self.model.predict([loaded.pixels for loaded in batch], [loaded.case.prompt for loaded in batch])
         seconds = (time.perf_counter() - start) / len(batch)
+        if not isinstance(answers, Sequence):
+            raise ProposalsError(f"predict must return a list of Proposals, got {type(answers).__name__}")
         if len(answers) != len(batch):
             raise ProposalsError(f"predict must return one Proposals an image: {len(batch)}, got {len(answers)}")
         for loaded, proposals in zip(batch, answers, strict=True):
@@ -191,8 +193,18 @@ def _require_same_size(target: Target, image_shape: tuple[int, ...]) -> None:
 def _offers(proposals: Proposals, target: Mask) -> Iterator[Offer]:
     """Each proposal counted against the target, at the target's size."""
     for mask, *scores in zip(proposals.masks, proposals.mask_scores, proposals.box_scores, strict=True):
-        fitted = resize_nearest(mask, (target.shape[0], target.shape[1]))
+        fitted = _fitted(mask, target)
         yield Offer(count(fitted, target), count_inside(fitted, target), *map(_number, scores))
+
+
+def _fitted(mask: Mask, target: Mask) -> Mask:
+    """The mask at the target's size. What looks like a slip, and not like another resolution, is refused."""
+    (height, width), wanted = mask.shape, target.shape
+    one_side = (height == wanted[0]) != (width == wanted[1])
+    if one_side or (mask.shape == wanted[::-1] and height != width):
+        slip = "one side is cut" if one_side else "height and width are exchanged"
+        raise ProposalsError(f"masks must have the image's size {wanted}, or be it scaled; got {mask.shape}: {slip}")
+    return resize_nearest(mask, (wanted[0], wanted[1]))
 
 
 def _checked(picked: int | None, available: int) -> int | None:

@@ -6,6 +6,9 @@ the function that needs it.
 
 from segqa.plugin.assertions import pytest_assertrepr_compare
 from segqa.plugin.fixtures import (
+    _segqa_dataset,
+    _segqa_model,
+    _segqa_model_name,
     dataset,
     evaluation,
     model,
@@ -34,6 +37,9 @@ from segqa.plugin.summary import (
 )
 
 __all__ = [
+    "_segqa_dataset",
+    "_segqa_model",
+    "_segqa_model_name",
     "dataset",
     "evaluation",
     "model",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -11,30 +12,37 @@ import pytest
 if TYPE_CHECKING:
     from segqa.run import Score
 
-_INVERSE = {">=": "below", ">": "not above", "<=": "above", "<": "not below", "==": "not", "!=": "exactly"}
+_ORDERS = frozenset(["<", "<=", ">", ">="])
 WORST = 5
 
 
 def pytest_assertrepr_compare(config: pytest.Config, op: str, left: object, right: object) -> list[str] | None:
     """Explain a comparison whose left side was read off a run."""
     run = sys.modules.get("segqa.run")
-    if run is None or op not in _INVERSE:
+    if run is None or op not in _ORDERS or not isinstance(left, run.Score) or not isinstance(right, (int, float)):
         return None
-    if not isinstance(left, run.Score) or not isinstance(right, (int, float)):
-        return None
-    lines = _explain(left, f"is {_INVERSE[op]} {right:.4f}")
+    lines = _explain(left, float(right))
     report = getattr(config.option, "htmlpath", None)
     return [*lines, f"report: {os.path.relpath(report, config.invocation_params.dir)}"] if report else lines
 
 
-def _explain(score: Score, verdict: str) -> list[str]:
+def _explain(score: Score, bound: float) -> list[str]:
     """The lines of an explanation; the first stands behind `assert`."""
     from segqa.run import describe
 
     run = score.of
     where = f" in {run.part}" if run.part and run.part not in score.name else ""
-    lines = [f"{score.name}{where} {float(score):.4f} {verdict}", f"{run.title} ({run.tally}), picked by {run.pick}"]
-    worst = run.worst(WORST)
+    lines = [f"{score.name}{where} {_verdict(score, bound)}", f"{run.title} ({run.tally}), picked by {run.pick}"]
+    # errors have a budget and a test of their own: here they would push out what the number is made of
+    worst = [outcome for outcome in run.worst(len(run.outcomes)) if not outcome.error or run.part == "errors"][:WORST]
     if worst:
         lines += [f"worst {len(worst)}:", *(f"  {describe(run, outcome)}" for outcome in worst)]
     return lines
+
+
+def _verdict(score: Score, bound: float) -> str:
+    """Where the number stands against its bound; said of a comparison that holds, too, since `not` may be before it."""
+    if math.isnan(score):
+        return f"is undefined, nothing was scored (bound {bound:.4f})"
+    side = "below" if score < bound else "above" if score > bound else "exactly"
+    return f"{float(score):.4f} is {side} {bound:.4f}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from segqa.errors import UsageError
+from segqa.errors import StoreError, UsageError
 from segqa.plugin.declare import built
 from segqa.plugin.session import STATE, Session, check_dataset, is_worker, stop, withdraw_report
 from segqa.settings import Thresholds, nearest
@@ -21,13 +21,18 @@ if TYPE_CHECKING:  # numpy and OpenCV would load with them
     from segqa.run import Run
 
 
+PARAMETER = "_segqa_model_name"
+"""The fixture that carries the model's name. What an evaluation stands on has names that nobody else gives a fixture: a
+user's own `model` must not be evaluated under the name of another."""
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A test that asks for a model, directly or not, runs once for each chosen one."""
-    if "model_name" not in metafunc.fixturenames:
+    if PARAMETER not in metafunc.fixturenames:
         return
     session = metafunc.config.stash.get(STATE, None)
     chosen = list(session.chosen) if session else []
-    metafunc.parametrize("model_name", chosen, indirect=True, scope="session")
+    metafunc.parametrize(PARAMETER, chosen, indirect=True, scope="session")
     if session is not None and not chosen:
         known = nearest("", session.models)
         session.problem = f"no model chosen: --segqa-model=NAME, or model = … in [tool.segqa]; {known}"
@@ -42,10 +47,15 @@ def pytest_collection_modifyitems(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session")
-def model_name(request: pytest.FixtureRequest) -> str:
-    """The name of the model under test."""
+def _segqa_model_name(request: pytest.FixtureRequest) -> str:
     name: str = request.param
     return name
+
+
+@pytest.fixture(scope="session")
+def model_name(_segqa_model_name: str) -> str:
+    """The name of the model under test."""
+    return _segqa_model_name
 
 
 @pytest.fixture(scope="session")
@@ -61,14 +71,19 @@ def prompt(pytestconfig: pytest.Config) -> str:
 
 
 @pytest.fixture(scope="session")
-def thresholds(pytestconfig: pytest.Config, model_name: str) -> Thresholds:
+def thresholds(pytestconfig: pytest.Config, _segqa_model_name: str) -> Thresholds:
     """The bounds for the model under test, from `[tool.segqa.thresholds]`."""
-    return _session(pytestconfig).settings.thresholds_for(model_name)
+    return _session(pytestconfig).settings.thresholds_for(_segqa_model_name)
 
 
 @pytest.fixture(scope="session")
-def dataset(request: pytest.FixtureRequest, pytestconfig: pytest.Config) -> Dataset:
+def dataset(_segqa_dataset: Dataset) -> Dataset:
     """The data set to evaluate on; listed, no pixel read."""
+    return _segqa_dataset
+
+
+@pytest.fixture(scope="session")
+def _segqa_dataset(request: pytest.FixtureRequest, pytestconfig: pytest.Config) -> Dataset:
     session = _session(pytestconfig)
     try:
         return _open_dataset(session, request)
@@ -77,18 +92,25 @@ def dataset(request: pytest.FixtureRequest, pytestconfig: pytest.Config) -> Data
 
 
 @pytest.fixture(scope="session")
-def model(request: pytest.FixtureRequest, pytestconfig: pytest.Config, model_name: str) -> Iterator[Model]:
+def model(_segqa_model: Model) -> Model:
     """The model under test; built when first asked for, and gone before the next one is."""
+    return _segqa_model
+
+
+@pytest.fixture(scope="session")
+def _segqa_model(
+    request: pytest.FixtureRequest, pytestconfig: pytest.Config, _segqa_model_name: str
+) -> Iterator[Model]:
     session = _session(pytestconfig)
     try:
-        with built(session.models[model_name], request) as value:
+        with built(session.models[_segqa_model_name], request) as value:
             yield value
     except UsageError as error:
         stop(pytestconfig, str(error))
     except TypeError as error:
         if "unexpected keyword argument" not in str(error):
             raise
-        stop(pytestconfig, f"{error}; see [tool.segqa.models.{model_name}] and --segqa-model-option")
+        stop(pytestconfig, f"{error}; see [tool.segqa.models.{_segqa_model_name}] and --segqa-model-option")
     finally:
         value = None
         _free_memory()
@@ -96,28 +118,36 @@ def model(request: pytest.FixtureRequest, pytestconfig: pytest.Config, model_nam
 
 @pytest.fixture(scope="session")
 def evaluation(
-    request: pytest.FixtureRequest,
-    pytestconfig: pytest.Config,
-    model_name: str,
-    dataset: Dataset,
-    thresholds: Thresholds,
+    request: pytest.FixtureRequest, pytestconfig: pytest.Config, _segqa_model_name: str, _segqa_dataset: Dataset
 ) -> Run:
     """The run of the model under test over the data set: made once a session, whatever asserts on it."""
-    from segqa.plugin.progress import progress_for
     from segqa.plugin.sharing import shared
+
+    session, name = _session(pytestconfig), _segqa_model_name
+
+    def evaluate() -> Run:
+        return _evaluate(session, name, request.getfixturevalue("_segqa_model"), _segqa_dataset, pytestconfig)
+
+    try:
+        run = session.runs[name] = shared(pytestconfig, session.store, name, evaluate)
+    except (UsageError, StoreError) as error:
+        stop(pytestconfig, str(error))
+    return run
+
+
+def _evaluate(session: Session, name: str, model: Model, dataset: Dataset, config: pytest.Config) -> Run:
+    """Evaluate, and draw the worst cases while the data set is at hand."""
+    from segqa.plugin.progress import Remembered, progress_for
     from segqa.report.strips import write_strips
     from segqa.report.summary import select_worst
 
-    session = _session(pytestconfig)
-
-    def evaluate() -> Run:
-        how = _how(session, thresholds, progress_for(pytestconfig, model_name))
-        run = how.run(request.getfixturevalue("model"), model_name, dataset, session.store)
-        write_strips(run, select_worst(run), dataset, session.store)
-        return run
-
-    run = shared(pytestconfig, session.store, model_name, evaluate)
-    session.runs[model_name] = run
+    progress = Remembered(progress_for(config, name))
+    try:
+        run = _how(session, session.settings.thresholds_for(name), progress).run(model, name, dataset, session.store)
+    except KeyboardInterrupt:
+        session.interrupted = f"{name}: {progress.done} of {progress.total} cases are done and kept"
+        raise
+    write_strips(run, select_worst(run), dataset, session.store)
     return run
 
 

@@ -23,6 +23,19 @@ def progress_for(config: pytest.Config, model: str) -> Progress:
     return Bar(model, file=terminal, leave=False) if terminal.isatty() else Lines(terminal.write, model)
 
 
+class Remembered:
+    """Progress that can be asked afterwards how far it was."""
+
+    def __init__(self, shown: Progress) -> None:
+        self._shown = shown
+        self.done = self.total = 0
+
+    def __call__(self, done: int, total: int) -> None:
+        """Remember, and pass on."""
+        self.done, self.total = done, total
+        self._shown(done, total)
+
+
 class Lines:
     """Progress as a line every 10 seconds, for a log."""
 

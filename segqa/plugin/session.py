@@ -53,7 +53,8 @@ class Session:
         here: where pytest was started; paths on the command line are relative to that.
         command: what the user typed.
         runs: the runs of this session, by model.
-        problem: why no test can be run, found while collecting.
+        problem: why tests could not be run: what the user typed.
+        interrupted: how far an evaluation was when the user stopped it.
     """
 
     settings: Settings
@@ -67,6 +68,7 @@ class Session:
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
     runs: dict[str, Run] = field(default_factory=dict)
     problem: str = ""
+    interrupted: str = ""
 
     @property
     def store(self) -> Store:
@@ -138,10 +140,15 @@ def is_worker(config: pytest.Config) -> bool:
 def stop(config: pytest.Config, problem: str) -> NoReturn:
     """End the session with exit code 4: what the user typed cannot be used.
 
-    A worker cannot end the session itself; it hands the problem to its controller and fails its test.
+    Where other models wait for their turn, only the test fails, and the session ends with 4 after them. A worker cannot
+    end the session itself; it hands the problem to its controller and fails its test.
     """
+    session = config.stash.get(STATE, None)
     if is_worker(config):
         config.workeroutput[_PROBLEM] = problem  # type: ignore[attr-defined] # xdist's
+    elif session is not None:
+        session.problem = problem
+    if is_worker(config) or (session is not None and len(session.chosen) > 1):
         pytest.fail(f"segqa: {problem}", pytrace=False)
     pytest.exit(f"segqa: {problem}", returncode=pytest.ExitCode.USAGE_ERROR)
 
@@ -185,8 +192,11 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Leave nothing behind in the configuration."""
-    if STATE in config.stash:
+    """Leave no empty folder behind, and nothing in the configuration."""
+    session = config.stash.get(STATE, None)
+    if session is not None:
+        if not is_worker(config):
+            _remove_empty(session.report_path.parent)
         del config.stash[STATE]
 
 
@@ -214,8 +224,8 @@ def _begin(
     if is_worker(config):
         session.started = datetime.fromisoformat(config.workerinput[_STARTED])  # type: ignore[attr-defined] # xdist's
     find_picker(settings.pick)
-    _refuse_unknown_models(settings, models)
-    _model_options(options.get("model-option", ()))
+    _refuse_unknown_models(settings, models, _model_options(options.get("model-option", ())))
+    _refuse_reserved_names([*models, *datasets])
     if "dataset" in options:
         check_dataset(session)
     return session
@@ -228,8 +238,8 @@ def check_dataset(session: Session) -> None:
 
         if not session.dataset_path.exists():
             raise UsageError(
-                f"no data set {session.settings.dataset!r}: expected a folder with images/ and masks/, "
-                f"or a declared one ({nearest(session.settings.dataset, session.datasets)})"
+                f"no data set {session.settings.dataset!r}: expected a folder with images/ and masks/ "
+                f"at {session.dataset_path}, or a declared one ({nearest(session.settings.dataset, session.datasets)})"
             )
         open_folder(session.dataset_path, name_pattern=session.settings.name_pattern)
 
@@ -237,6 +247,8 @@ def check_dataset(session: Session) -> None:
 def _chosen(wanted: tuple[str, ...] | list[str], models: Mapping[str, Any]) -> tuple[str, ...]:
     """The models to evaluate: names, lists of names with commas, or `all`; each once, in the order given."""
     names = [name.strip() for text in wanted for name in text.split(",") if name.strip()]
+    if wanted and not names:
+        raise UsageError(f"--segqa-model names no model; {nearest('', models)}")
     if "all" in names:
         return tuple(models)
     for name in names:
@@ -245,11 +257,24 @@ def _chosen(wanted: tuple[str, ...] | list[str], models: Mapping[str, Any]) -> t
     return tuple(dict.fromkeys(names))
 
 
-def _refuse_unknown_models(settings: Settings, models: Mapping[str, Any]) -> None:
-    for table, names in (("thresholds", settings.thresholds_by_model), ("models", settings.models)):
+def _refuse_unknown_models(settings: Settings, models: Mapping[str, Any], typed: Collection[str]) -> None:
+    named = {
+        "[tool.segqa.thresholds.{}]": settings.thresholds_by_model,
+        "[tool.segqa.models.{}]": settings.models,
+        "--segqa-model-option {}.…": typed,
+    }
+    for where, names in named.items():
         for name in names:
             if models and name not in models:
-                raise UsageError(f"[tool.segqa.{table}.{name}] names no model; {nearest(name, models)}")
+                raise UsageError(f"{where.format(name)} names no model; {nearest(name, models)}")
+
+
+def _refuse_reserved_names(names: Collection[str]) -> None:
+    """A model called `evaluation` would be found in place of the fixture of that name."""
+    reserved = {"dataset", "evaluation", "model", "model_name", "model_options", "prompt", "thresholds"}
+    for name in names:
+        if name in reserved:
+            raise UsageError(f"{name!r} cannot be declared: it is a fixture of segqa's; choose another name")
 
 
 def _model_options(texts: tuple[str, ...] | list[str]) -> dict[str, dict[str, Any]]:
@@ -289,8 +314,17 @@ def _described(name: str, function: Callable[..., Any]) -> str:
 
 def _request_report(config: pytest.Config, session: Session) -> None:
     """Have pytest-html write a self-contained report, unless it is switched off or has been told where to."""
-    if not session.chosen or config.option.collectonly or not hasattr(config.option, "htmlpath"):
+    no_tests = ("help", "version", "markers", "collectonly", "showfixtures", "show_fixtures_per_test", "cacheshow")
+    if not hasattr(config.option, "htmlpath") or any(getattr(config.option, name, False) for name in no_tests):
         return
+    if not session.chosen:
+        return
+    try:
+        session.report_path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise pytest.UsageError(
+            f"segqa: cannot write a report: {error}; --segqa-report names another folder"
+        ) from error
     if config.option.htmlpath is None:  # in a worker, too: its findings say where the report will be
         config.option.htmlpath = str(session.report_path)
         config.option.self_contained_html = True
@@ -308,6 +342,11 @@ def withdraw_report(config: pytest.Config, session: Session) -> None:
     for plugin in config.pluginmanager.get_plugins():
         if isinstance(plugin, BaseReport):
             config.pluginmanager.unregister(plugin)
-    for folder in (session.report_path.parent, session.report_path.parent.parent):
-        if folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()
+    _remove_empty(session.report_path.parent)
+
+
+def _remove_empty(folder: Path) -> None:
+    """Remove a folder, and the one it is in, if they hold nothing."""
+    for each in (folder, folder.parent):
+        if each.is_dir() and not any(each.iterdir()):
+            each.rmdir()

@@ -34,8 +34,9 @@ def gather(config: pytest.Config, session: Session) -> None:
     if distributed is None:
         return
     folder = _folder(session.store, distributed.nodemanager.testrunuid)
-    for pointer in sorted(folder.glob("*.run")):
-        session.runs[pointer.stem] = session.store.load(pointer.read_text(encoding="utf-8"))
+    for pointer in (folder / f"{model}.run" for model in session.chosen):
+        if pointer.exists():
+            session.runs[pointer.stem] = session.store.load(pointer.read_text(encoding="utf-8"))
     shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from segqa.plugin.fixtures import PARAMETER
 from segqa.plugin.session import STATE
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 def pytest_report_collectionfinish(config: pytest.Config, items: Sequence[pytest.Item]) -> str | None:
     """Which models are evaluated on what, if any are."""
     session = config.stash.get(STATE, None)
-    if session is None or not any("model_name" in getattr(item, "fixturenames", ()) for item in items):
+    if session is None or not any(PARAMETER in getattr(item, "fixturenames", ()) for item in items):
         return None
     settings = session.settings
     return f"segqa: {', '.join(session.chosen)} on {settings.dataset}, picked by {settings.pick}"
@@ -40,6 +41,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         return
     if session.problem:
         terminalreporter.write_line(f"ERROR: segqa: {session.problem}", red=True)
+    if session.interrupted:
+        terminalreporter.write_line(f"segqa: {session.interrupted}; the same command goes on from there")
     if session.runs:
         terminalreporter.section("segqa")
     for run in session.runs.values():

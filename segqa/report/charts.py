@@ -11,7 +11,7 @@ import numpy as np
 from segqa.proposals import Floats
 
 BINS = 20
-_LEFT, _TOP, _BAR, _GAP, _HEIGHT, _BOTTOM = 44, 22, 28, 3, 150, 46
+_LEFT, _TOP, _BAR, _GAP, _HEIGHT, _BOTTOM = 44, 38, 28, 3, 150, 46
 _ZERO_GAP = 14
 _WIDTH = _LEFT + (BINS + 1) * (_BAR + _GAP) + _ZERO_GAP + 16
 _INK, _FILL, _ALERT = "#333333", "#6b7f94", "#D55E00"
@@ -54,7 +54,8 @@ def histogram(ious: Floats, threshold: float, title: str) -> str:
     ]
     top = max(1, zeros, *counts)
     parts = [*(_bar(bar, top) for bar in bars), _axis(), _threshold(threshold)]
-    size = f'width="{_WIDTH}" height="{_TOP + _HEIGHT + _BOTTOM}"'
+    height = _TOP + _HEIGHT + _BOTTOM
+    size = f'width="{_WIDTH}" height="{height}" viewBox="0 0 {_WIDTH} {height}"'
     head = f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" font-family="sans-serif" font-size="11">'
     return f"{head}<title>{escape(title)}</title>{''.join(parts)}</svg>"
 
@@ -86,9 +87,9 @@ def _axis() -> str:
 def _threshold(threshold: float) -> str:
     """The line at the threshold."""
     x = _x(0) - _GAP / 2 + threshold * BINS * (_BAR + _GAP)
-    ends = f'x1="{x:.1f}" y1="{_TOP - 8}" x2="{x:.1f}" y2="{_TOP + _HEIGHT}"'
+    ends = f'x1="{x:.1f}" y1="{_TOP - 20}" x2="{x:.1f}" y2="{_TOP + _HEIGHT}"'
     line = f'<line {ends} stroke="{_INK}" stroke-dasharray="4 3"/>'
-    return line + _text(x, _TOP - 12, f"threshold {threshold:g}")
+    return line + _text(x, _TOP - 26, f"threshold {threshold:g}")
 
 
 def _text(x: float, y: float, text: str) -> str:

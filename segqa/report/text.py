@@ -13,7 +13,7 @@ def paragraph(run: Run) -> list[str]:
         f"{run.title}: mean IoU {run.mean_iou:.4f} ({run.tally})",
         f"  5th percentile {run.p05:.4f}, pooled {run.pooled_iou:.4f}",
         f"  picked by {run.pick}: regret {run.regret:.4f} against the oracle's {run.oracle_iou:.4f}",
-        f"  {len(run.failures())} failing below {run.threshold:g}" + _kinds(run),
+        f"  {len(run.failures())} failing (threshold {run.threshold:g})" + _kinds(run),
         f"  {cached} of {len(run.outcomes)} answered from stored proposals",
     ]
     if resumed is not None:

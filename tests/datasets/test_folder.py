@@ -61,7 +61,11 @@ def test_what_is_no_picture_is_noted(squares: Squares) -> None:
     folder = squares(1)
     (folder / "images" / "notes.txt").touch()
     (folder / "images" / ".hidden").touch()
-    assert open_folder(folder).notes == ("1 not a picture, left out: images/notes.txt",)
+    (folder / "masks" / "more").mkdir()
+    assert open_folder(folder).notes == (
+        "1 not a picture, left out: images/notes.txt",
+        "1 a folder, left out (pictures stand directly in images/): masks/more/",
+    )
 
 
 def test_metadata_gives_tags_and_prompts(squares: Squares) -> None:
@@ -80,6 +84,12 @@ def test_metadata_that_does_not_match_is_noted(squares: Squares) -> None:
         "1 in metadata.csv without image or mask: Z",
         "1 without a row in metadata.csv: B_001",
     )
+
+
+def test_ids_with_a_suffix_are_recognised_for_what_they_are(squares: Squares) -> None:
+    folder = squares(1)
+    (folder / "metadata.csv").write_text("id,light\nA_000.png,day\n", encoding="utf-8")
+    assert "(an id is a file's stem, without .png)" in open_folder(folder).notes[0]
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 import segqa
 from segqa.datasets.dataset import Dataset
 from segqa.datasets.folder import open_folder
-from segqa.errors import SettingsError
+from segqa.errors import SettingsError, UsageError
 from segqa.evaluation.evaluation import Evaluation
 from segqa.mask import Image
 from segqa.proposals import Proposals
@@ -107,7 +107,20 @@ def test_a_case_on_which_the_model_fails_is_an_error_and_no_other(squares: Squar
         pytest.param(
             lambda images: [i[:, :, 0] > 9 for i in images], "must return segqa.Proposals, got ndarray", id="masks"
         ),
-        pytest.param(lambda images: None, "object of type 'NoneType' has no len()", id="nothing at all"),
+        pytest.param(lambda images: None, "predict must return a list of Proposals, got NoneType", id="nothing at all"),
+        pytest.param(
+            lambda images: (i for i in images), "must return a list of Proposals, got generator", id="a generator"
+        ),
+        pytest.param(
+            lambda images: [Proposals.single(i[:, :, 0].T > 9) for i in images],
+            "masks must have the image's size (40, 60), or be it scaled; got (60, 40): height and width are exchanged",
+            id="turned masks",
+        ),
+        pytest.param(
+            lambda images: [Proposals.single(i[:30, :, 0] > 9) for i in images],
+            "(30, 60): one side is cut",
+            id="cut masks",
+        ),
     ],
 )
 def test_what_is_no_answer_is_an_error_of_its_cases(
@@ -128,6 +141,30 @@ def test_a_mask_of_another_size_is_scored_at_the_targets(squares: Squares) -> No
             return Proposals.single((image[:, :, 0] > 100).repeat(2, 0).repeat(2, 1))
 
     assert segqa.evaluate(Doubles(), squares(3)).mean_iou == 1.0
+
+
+def test_a_square_mask_of_a_network_is_stretched(squares: Squares) -> None:
+    class Square(Bright):
+        def answer(self, image: Image) -> Proposals:
+            rows, columns = np.linspace(0, 39, 120).astype(int), np.linspace(0, 59, 120).astype(int)
+            return Proposals.single((image[:, :, 0] > 100)[rows][:, columns])
+
+    assert segqa.evaluate(Square(), squares(3)).mean_iou > 0.8
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "message"),
+    [
+        pytest.param(Bright, {}, "model must be an object, got the class Bright", id="a class"),
+        pytest.param(object(), {}, "model must have a method predict", id="no predict"),
+        pytest.param(Bright(), {"threshold": 70}, "threshold must lie between 0 and 1, got 70", id="percent"),
+        pytest.param(Bright(), {"threshold": float("nan")}, "threshold must lie", id="a NaN threshold"),
+        pytest.param(Bright(), {"batch_size": 0}, "batch_size must be 1 or more, got 0", id="no batch"),
+    ],
+)
+def test_nonsense_is_refused(squares: Squares, model: object, options: dict[str, object], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        segqa.evaluate(model, squares(1), **options)  # type: ignore[arg-type]
 
 
 def test_a_model_that_offers_nothing_scores_0(squares: Squares) -> None:

@@ -16,7 +16,7 @@ def runs(repository: Repository) -> list[str]:
 @pytest.mark.parametrize("workers", WORKERS)
 def test_a_good_model_passes_and_leaves_a_report(repository: Repository, workers: tuple[str, ...]) -> None:
     result = repository.runpytest_subprocess("suites", *workers)
-    result.assert_outcomes(passed=8)
+    result.assert_outcomes(passed=7, skipped=1)
     assert result.ret == 0
     assert len(runs(repository)) == 1
     (report,) = repository.path.glob("reports/*/report.html")
@@ -105,6 +105,68 @@ def test_paths_are_relative_to_where_they_are_written(repository: Repository) ->
     assert f"'x': PosixPath('{root}/in/file')" in seen
     assert f"'checkpoint': PosixPath('{root}/elsewhere/new')" in seen
     assert "'size': 3" in seen
+
+
+def test_a_users_own_fixture_called_model_is_not_evaluated_under_anothers_name(repository: Repository) -> None:
+    conftest = repository.path / "conftest.py"
+    text = conftest.read_text(encoding="utf-8") + (
+        "\n\nimport pytest\n\n@pytest.fixture(scope='session')\ndef model():\n    return 3\n"
+        "\n@pytest.fixture\ndef dataset():\n    return 4\n"
+    )
+    conftest.write_text(text, encoding="utf-8")
+    repository.makepyfile(test_own="def test_own(model, dataset): assert (model, dataset) == (3, 4)")
+    repository.runpytest("suites", "test_own.py").assert_outcomes(passed=8, skipped=1)
+
+
+def test_an_assertion_with_not_tells_the_truth(repository: Repository) -> None:
+    repository.makepyfile(
+        test_own="def test_own(evaluation):\n    assert not evaluation.mean_iou > 0.9\n"
+        "def test_slice(evaluation):\n    evaluation.slice('camera', 'C2')\n"
+    )
+    result = repository.runpytest("test_own.py")
+    result.stdout.fnmatch_lines(["E * not mean IoU 1.0000 is above 0.9000", "*no case has a tag 'camera'; known: none"])
+
+
+def test_nothing_scored_is_said_so(repository: Repository) -> None:
+    for path in (repository.path / "squares" / "masks").iterdir():
+        path.unlink()
+    result = repository.runpytest("suites/test_quality.py")
+    result.stdout.fnmatch_lines(["E * mean IoU is undefined, nothing was scored (bound 0.5000)"])
+    result.assert_outcomes(failed=6)
+
+
+def test_without_tags_the_slice_test_is_skipped(repository: Repository) -> None:
+    result = repository.runpytest("suites/test_slices.py", "-rs")
+    result.assert_outcomes(skipped=1)
+    result.stdout.fnmatch_lines(["*no tag value has 8 cases: tags come from metadata.csv*"])
+
+
+@pytest.mark.parametrize("option", ["--help", "--fixtures", "--markers", "--collect-only"])
+def test_asking_leaves_nothing_behind(repository: Repository, option: str) -> None:
+    assert repository.runpytest_subprocess(option).ret == 0
+    assert not (repository.path / "reports").exists()
+    assert not (repository.path / ".segqa").exists()
+
+
+def test_a_model_that_cannot_be_built_does_not_stop_the_others(repository: Repository) -> None:
+    conftest = repository.path / "conftest.py"
+    text = conftest.read_text(encoding="utf-8") + (
+        "\n\n@segqa.model\ndef a_lost_one():\n    from segqa.errors import ModelError\n"
+        "    raise ModelError('no weights')\n"
+    )
+    conftest.write_text(text, encoding="utf-8")
+    result = repository.runpytest_subprocess("suites/test_quality.py", "--model=a_lost_one,bright")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.assert_outcomes(passed=6, errors=6)
+    result.stdout.fnmatch_lines(["ERROR: segqa: no weights", "bright on squares: mean IoU 1.0000*"])
+
+
+def test_several_models_stand_side_by_side(repository: Repository) -> None:
+    repository.runpytest_subprocess("suites", "--model=inverted,bright", "-n", "2")
+    (report,) = repository.path.glob("reports/*/report.html")
+    page = report.read_text(encoding="utf-8")
+    assert "Side by side" in page
+    assert page.index("<h2>inverted on squares") < page.index("<h2>bright on squares")
 
 
 def test_only_the_held_out_cases_are_evaluated(repository: Repository) -> None:
@@ -206,7 +268,11 @@ def test_a_resumed_run_says_so(repository: Repository) -> None:
     )
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("STOP", "1")
-        assert repository.runpytest_subprocess("suites", "--segqa-batch-size=4").ret == 2
+        result = repository.runpytest_subprocess("suites", "--segqa-batch-size=4")
+        assert result.ret == pytest.ExitCode.INTERRUPTED
+        result.stdout.fnmatch_lines(
+            ["segqa: bright: 8 of 16 cases are done and kept; the same command goes on from there"]
+        )
     result = repository.runpytest_subprocess("suites", "--segqa-batch-size=4")
     assert result.ret == 0
     result.stdout.fnmatch_lines(

@@ -14,6 +14,12 @@ WORKERS = [pytest.param((), id="one process"), pytest.param(("-n", "2"), id="two
         pytest.param(["--model=brihgt"], "unknown model 'brihgt'; did you mean 'bright'?*", id="misspelt model"),
         pytest.param(["--model=unet"], "unknown model 'unet'; known: bright, inverted*", id="unknown model"),
         pytest.param(["--model=bright,x"], "unknown model 'x'*", id="one of two unknown"),
+        pytest.param(["--model="], "--segqa-model names no model; known: bright, inverted", id="no name"),
+        pytest.param(
+            ["--segqa-model-option=brihgt.x=1"],
+            "--segqa-model-option brihgt.* names no model; did you*",
+            id="option's model",
+        ),
         pytest.param(["--dataset=nowhere"], "no data set 'nowhere': expected a folder*", id="missing folder"),
         pytest.param(["--dataset=declraed"], "*did you mean 'declared'*", id="misspelt data set"),
         pytest.param(
@@ -101,6 +107,15 @@ def test_a_model_that_cannot_be_built_ends_with_4(repository: Repository, worker
     result = repository.runpytest_subprocess("suites", "--model=lost", *workers)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert "segqa: no weights at x.onnx; put some there" in result.stdout.str() + result.stderr.str()
+
+
+def test_a_model_cannot_take_the_name_of_a_fixture(repository: Repository) -> None:
+    conftest = repository.path / "conftest.py"
+    text = conftest.read_text(encoding="utf-8") + "\n\n@segqa.model\ndef evaluation():\n    return Bright()\n"
+    conftest.write_text(text, encoding="utf-8")
+    result = repository.runpytest_subprocess("suites")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: segqa: 'evaluation' cannot be declared: it is a fixture of segqa's; *"])
 
 
 def test_an_unknown_option_of_a_model_ends_with_4(repository: Repository) -> None:
