@@ -146,9 +146,9 @@ def stop(config: pytest.Config, problem: str) -> NoReturn:
     session = config.stash.get(STATE, None)
     if is_worker(config):
         config.workeroutput[_PROBLEM] = problem  # type: ignore[attr-defined] # xdist's
-    elif session is not None:
+        pytest.fail(f"segqa: {problem}", pytrace=False)
+    if session is not None and len(session.chosen) > 1:
         session.problem = problem
-    if is_worker(config) or (session is not None and len(session.chosen) > 1):
         pytest.fail(f"segqa: {problem}", pytrace=False)
     pytest.exit(f"segqa: {problem}", returncode=pytest.ExitCode.USAGE_ERROR)
 
