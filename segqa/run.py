@@ -123,7 +123,7 @@ class Run:
         return Score.read(_mean(self.ious), "mean IoU", self)
 
     def mean(self, metric: str) -> Score:
-        """The mean of `"iou"`, `"dice"`, `"precision"` or `"recall"` over the scored cases; NaN where there are none."""
+        """The mean of `"iou"`, `"dice"`, `"precision"` or `"recall"` over the scored cases; NaN without any."""
         if metric not in ("iou", "dice", "precision", "recall"):
             raise SettingsError(f"unknown metric {metric!r}; {nearest(metric, ('iou', 'dice', 'precision', 'recall'))}")
         values = [resolve(getattr(outcome.counts, metric), self.empty) for outcome in self.scored]

@@ -4,6 +4,7 @@ import typer
 
 from segqa.cli.init import init
 from segqa.cli.runs import compare, pick, runs, show
+from segqa.cli.train import train
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="pytest for segmentation models.")
 app.command()(init)
@@ -11,3 +12,4 @@ app.command()(runs)
 app.command()(show)
 app.command()(compare)
 app.command()(pick)
+app.command()(train)

@@ -33,7 +33,7 @@ def run(repository: Repository, *options: str) -> pytest.RunResult:
 def train(repository: Repository, name: str, *options: str) -> Path:
     out = repository.path / "weights" / name
     command = Path(sys.executable).with_name("segqa")
-    where = ["--dataset", repository.path / "squares", "--out", out]
+    where = ["--dataset", str(repository.path / "squares"), "--out", str(out)]
     assert repository.run(command, "train", name, *where, "--epochs=1", "--size=64", "--threads=1", *options).ret == 0
     return out
 

@@ -1,0 +1,233 @@
+"""`langsam` by the `lang-sam` package, for those who have it: its answers as proposals, its manners kept in."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from PIL import Image as Pillow
+
+from segqa.errors import ModelError, ProposalsError
+from segqa.mask import Image
+from segqa.models.device import find_device
+from segqa.models.fingerprint import fingerprint
+from segqa.models.grounded_sam import batches, check_cutoffs, first_line, full_prompt, weights_digest
+from segqa.proposals import Floats, Proposals
+
+REPOSITORY = "https://github.com/luca-medeiros/lang-segment-anything"
+
+_Answer = Mapping[str, Any]
+
+
+class LangSam:
+    """`lang_sam.LangSAM`, asked for images of one size at a time.
+
+    Args:
+        sam_type: SAM 2's size, as `lang_sam.SAM_MODELS` names it.
+        sam_checkpoint: its weights, a file; without one `lang_sam` fetches them.
+        detector: a folder with Grounding DINO's weights; without one `lang_sam` fetches Grounding DINO (base).
+        detector_processor: a folder with its tokenizer and preprocessing, often the same one. `lang_sam` lets both
+            folders bring code of their own and runs it, so name only folders that you trust.
+        box_cutoff: boxes whose score is not above it are left out.
+        text_cutoff: words of the prompt whose score is not above it do not name a box.
+        device: `auto` takes a GPU that CUDA knows, else the CPU; or as torch names it.
+        predictor: a `LangSAM` that is there already, in place of the first four. As nothing is known of its weights,
+            it has no fingerprint, and its proposals are not kept from run to run.
+
+    Raises:
+        ModelError: the package is missing, a path is, or `LangSAM` cannot be built.
+    """
+
+    fingerprint: str
+
+    def __init__(
+        self,
+        *,
+        sam_type: str = "sam2.1_hiera_small",
+        sam_checkpoint: str | Path | None = None,
+        detector: str | Path | None = None,
+        detector_processor: str | Path | None = None,
+        box_cutoff: float = 0.3,
+        text_cutoff: float = 0.25,
+        device: str = "auto",
+        predictor: Any = None,
+    ) -> None:
+        check_cutoffs(box_cutoff, text_cutoff)
+        paths = _checked_paths(sam_checkpoint, detector, detector_processor)
+        self._box_cutoff, self._text_cutoff = box_cutoff, text_cutoff
+        if predictor is not None:
+            self._predictor, self._device = predictor, find_device(device)
+            return
+        module = _import_lang_sam()
+        self._device = find_device(device)
+        self._predictor = _build(module, self._device, {"sam_type": sam_type, **paths})
+        arguments = {"sam_type": sam_type, **paths, "box_cutoff": box_cutoff, "text_cutoff": text_cutoff}
+        self.fingerprint = _fingerprint_of(self, self._predictor, module, {**arguments, "device": self._device.type})
+
+    def predict(self, images: Sequence[Image], prompts: Sequence[str]) -> list[Proposals]:
+        """Proposals for each image, in order, as many as boxes were found.
+
+        Args:
+            images: RGB uint8 `[H, W, 3]`, of any sizes.
+            prompts: `"person."`; several things are separated by dots.
+
+        Raises:
+            CaseError: a prompt is empty, an image is not RGB, or there are not as many of one as of the other.
+            ProposalsError: `lang_sam` answered with something else than masks.
+        """
+        asked = [full_prompt(prompt) for prompt in prompts]
+        found: dict[int, Proposals] = {}
+        with _kept_in(self._device.type):
+            for alike in batches(images, asked):
+                pictures = [Pillow.fromarray(images[index]) for index in alike]
+                found.update(zip(alike, self._propose(pictures, asked[alike[0]]), strict=True))
+        return [found[index] for index in range(len(images))]
+
+    def _propose(self, pictures: list[Pillow.Image], prompt: str) -> list[Proposals]:
+        """Proposals for pictures of one size; one by one where that fails, as a single picture fails all of them."""
+        try:
+            answers = self._ask(pictures, prompt)
+        except Exception:  # what it is depends on the versions of three packages: the detector is asked instead
+            if len(pictures) > 1:
+                return [proposals for picture in pictures for proposals in self._propose([picture], prompt)]
+            if not self._sees_nothing(pictures[0], prompt):
+                raise
+            return [Proposals.none(_shape(pictures[0]))]
+        return [_proposals_of(answer, _shape(picture)) for answer, picture in zip(answers, pictures, strict=True)]
+
+    def _ask(self, pictures: list[Pillow.Image], prompt: str) -> Sequence[_Answer]:
+        answers: Sequence[_Answer] = self._predictor.predict(
+            pictures, [prompt] * len(pictures), box_threshold=self._box_cutoff, text_threshold=self._text_cutoff
+        )
+        if len(answers) != len(pictures):
+            raise ProposalsError(f"lang_sam must answer each image, got {len(answers)} answers to {len(pictures)}")
+        return answers
+
+    def _sees_nothing(self, picture: Pillow.Image, prompt: str) -> bool:
+        """Whether the detector finds no box: the one failure that means "no proposals", however it shows itself."""
+        detector = getattr(self._predictor, "gdino", None)
+        if detector is None:
+            return False
+        (found,) = detector.predict([picture], [prompt], self._box_cutoff, self._text_cutoff)
+        return len(found["boxes"]) == 0
+
+
+def _shape(picture: Pillow.Image) -> tuple[int, int]:
+    return picture.height, picture.width
+
+
+def _proposals_of(answer: _Answer, shape: tuple[int, int]) -> Proposals:
+    """One answer of `lang_sam`: its arrays are lists where there is no box, and lack an axis where there is one."""
+    boxes = _floats(answer["boxes"]).reshape(-1, 4)
+    if not len(boxes):
+        return Proposals.none(shape)
+    masks = _array(answer["masks"])
+    if masks.size != len(boxes) * shape[0] * shape[1]:
+        raise ProposalsError(f"lang_sam must answer {len(boxes)} boxes with as many masks {shape}, got {masks.shape}")
+    scores = _floats(answer["mask_scores"]).reshape(-1)
+    return Proposals(masks.reshape(-1, *shape) > 0, scores, _floats(answer["scores"]).reshape(-1), boxes)
+
+
+def _array(values: Any) -> Any:
+    """An array of what may be a tensor, on a GPU even."""
+    return np.asarray(values.cpu() if hasattr(values, "cpu") else values)
+
+
+def _floats(values: Any) -> Floats:
+    return np.asarray(_array(values), dtype=np.float64)
+
+
+def _checked_paths(
+    sam_checkpoint: str | Path | None, detector: str | Path | None, processor: str | Path | None
+) -> dict[str, str]:
+    """The paths that were given, by `LangSAM`'s names for them.
+
+    What is not there is refused: `lang_sam` would take it for a name on the hub, and run the code that comes with it.
+    Of the detector's two paths it would ignore a single one, and go to the network without a word.
+    """
+    if (detector is None) != (processor is None):
+        raise ModelError(
+            "langsam: lang_sam loads Grounding DINO from folders only if it gets two, got one; "
+            "give both detector and detector_processor (it may be the same folder), or neither to fetch it"
+        )
+    for name, path in (("detector", detector), ("detector_processor", processor)):
+        if path is not None and not Path(path).is_dir():
+            raise ModelError(f"langsam: {name} must be a folder that is there, got {str(path)!r}")
+    if sam_checkpoint is not None and not Path(sam_checkpoint).is_file():
+        raise ModelError(f"langsam: sam_checkpoint must be a file that is there, got {str(sam_checkpoint)!r}")
+    names = ("sam_ckpt_path", "gdino_model_ckpt_path", "gdino_processor_ckpt_path")
+    paths = zip(names, (sam_checkpoint, detector, processor), strict=True)
+    return {name: str(path) for name, path in paths if path is not None}
+
+
+def _import_lang_sam() -> ModuleType:
+    """The package, with what it does to the process when imported undone.
+
+    On CUDA it enters a bfloat16 autocast and never leaves it. Autocast belongs to a thread, so it stays in one that
+    ends here, and no later model runs in it. It also lets matrix products round to TF32, for all.
+    """
+    try:
+        with _kept_in(), _same_tf32(), ThreadPoolExecutor(1) as thread:
+            return thread.submit(import_module, "lang_sam").result()
+    except ImportError as error:
+        raise ModelError(
+            f"langsam: backend lang_sam needs a package that is not on the package index ({first_line(error)}): "
+            f'pip install "lang-sam @ git+{REPOSITORY}"; backend = "transformers" does without it'
+        ) from error
+
+
+def _build(module: ModuleType, device: Any, arguments: Mapping[str, str]) -> Any:
+    try:
+        with _kept_in(device.type):
+            return module.LangSAM(device=device, **arguments)
+    except (OSError, ValueError, RuntimeError, TypeError, KeyError) as error:
+        raise ModelError(f"langsam: LangSAM cannot be built with {dict(arguments)}: {first_line(error)}") from error
+
+
+@contextlib.contextmanager
+def _kept_in(device_type: str = "") -> Iterator[None]:
+    """Keep what `lang_sam` does from the rest: no prints, no handler on the root logger, no autocast on a device."""
+    handlers = list(logging.root.handlers)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), _no_autocast(device_type):
+            yield
+    finally:
+        for handler in [handler for handler in logging.root.handlers if handler not in handlers]:
+            logging.root.removeHandler(handler)
+
+
+def _no_autocast(device_type: str) -> contextlib.AbstractContextManager[Any]:
+    if not device_type:
+        return contextlib.nullcontext()
+    import torch
+
+    return torch.autocast(device_type, enabled=False)
+
+
+@contextlib.contextmanager
+def _same_tf32() -> Iterator[None]:
+    """Leave torch's two switches for TF32 as they were."""
+    import torch
+
+    switches: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn)
+    before = [switch.allow_tf32 for switch in switches]
+    try:
+        yield
+    finally:
+        for switch, allowed in zip(switches, before, strict=True):
+            switch.allow_tf32 = allowed
+
+
+def _fingerprint_of(model: LangSam, predictor: Any, module: ModuleType, arguments: Mapping[str, Any]) -> str:
+    """Covers the package by its files: it is installed from a repository whose version hardly ever moves."""
+    digests = [weights_digest(predictor.gdino.model), weights_digest(predictor.sam.model)]
+    code = sorted(Path(str(module.__file__)).parent.rglob("*.py"))
+    return fingerprint(model, {**arguments, "weights": digests}, weights=code, libraries=["torch", "transformers"])

@@ -1,0 +1,1 @@
+"""Training the networks that come with segqa, on any data set."""

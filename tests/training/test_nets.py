@@ -1,0 +1,35 @@
+import pytest
+import torch
+
+from segqa.errors import SettingsError
+from segqa.training.nets import build_net
+from segqa.training.recipe import recipe_for
+
+
+def test_the_seed_decides_the_weights() -> None:
+    def first(seed: int) -> torch.Tensor:
+        return next(build_net(recipe_for("unet", width=4, seed=seed)).parameters())
+
+    with torch.random.fork_rng(devices=[]):
+        assert torch.equal(first(1), first(1))
+        assert not torch.equal(first(1), first(2))
+
+
+def test_any_architecture_and_encoder_of_smp_is_built() -> None:
+    with torch.random.fork_rng(devices=[]):
+        net = build_net(recipe_for("resnet34", arch="FPN", encoder="resnet18", encoder_weights="none")).eval()
+    assert type(net).__name__ == "FPN"
+    assert net(torch.rand(1, 3, 64, 64)).shape == (1, 1, 64, 64)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"arch": "unet"}, "no architecture 'unet'; did you mean 'Unet'"),
+        ({"encoder": "resnet43"}, "no encoder 'resnet43'; did you mean 'resnet34'"),
+        ({"encoder_weights": "imagined"}, "Wrong pretrained weights `imagined`"),
+    ],
+)
+def test_what_smp_has_not_is_refused(options: dict[str, str], said: str) -> None:
+    with torch.random.fork_rng(devices=[]), pytest.raises(SettingsError, match=said):
+        build_net(recipe_for("resnet34", **options))
