@@ -41,6 +41,9 @@ class Proposals:
         for name in ("masks", "mask_scores", "box_scores", "boxes"):
             if not isinstance(getattr(self, name), np.ndarray):
                 raise ProposalsError(f"{name} must be a numpy array, got {type(getattr(self, name)).__name__}")
+        # in full: a tie that rounding makes would be picked otherwise once the proposals have been stored
+        for name in ("mask_scores", "box_scores", "boxes"):
+            object.__setattr__(self, name, getattr(self, name).astype(np.float64, copy=False))
         if self.masks.ndim != 3 or self.masks.dtype != np.bool_:
             came = f"shape {self.masks.shape} and dtype {self.masks.dtype}"
             raise ProposalsError(f"masks must be bool of shape (N, height, width), got {came}")

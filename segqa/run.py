@@ -144,7 +144,10 @@ class Run:
     @property
     def oracle_iou(self) -> Score:
         """The mean IoU that picking the best proposal of each case would have had."""
-        best = [resolve(o.oracle.iou, self.empty) for o in self.scored if o.oracle is not None]
+        # in a scored case an undefined oracle is rightly nothing, whatever the policy for those who picked it
+        undefined = resolve(math.nan, self.empty if self.empty != "nan" else "one")
+        ious = [o.oracle.iou for o in self.scored if o.oracle is not None]
+        best = [undefined if math.isnan(iou) else iou for iou in ious]
         return Score.read(_mean(np.array(best, dtype=np.float64)), "oracle IoU", self)
 
     @property

@@ -139,3 +139,9 @@ def test_other_metrics_have_means_too() -> None:
     assert run.mean("recall") == 0.75
     with pytest.raises(SettingsError, match="unknown metric 'dize'"):
         run.mean("dize")
+
+
+def test_an_oracle_that_rightly_offers_nothing_is_right_under_every_policy() -> None:
+    lost = outcome_of(Counts(0, 9, 0, 91), "a", oracle=EMPTY)
+    for empty, regret in (("one", 1.0), ("zero", 0.0), ("nan", 1.0)):
+        assert run_of(lost, case("b", 50), empty=empty).regret == regret / 2

@@ -32,7 +32,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def begun(store: Store, key: str = "k") -> Run:
-    provenance = {"commit": "abc", "dataset_notes": ["1 not a picture"]}
+    provenance = {"commit": "abc", "notes": ["1 not a picture"]}
     run = Run("r", "unet", "photos", (FULL.case_id, "b", "c"), (), "product", "zero", 0.6, provenance=provenance)
     return store.begin(run, key)
 

@@ -50,7 +50,10 @@ def compare(
     directory: Directory = Path(".segqa"),
 ) -> None:
     """Set runs side by side: mean IoU with its interval, zeros, seconds a case, size of the weights."""
-    typer.echo(line_up([_find(directory, run_id) for run_id in run_ids]).render(form))
+    found = [_find(directory, run_id) for run_id in run_ids]
+    typer.echo(line_up(found).render(form))
+    if len({run.expected for run in found}) > 1:
+        typer.echo("segqa: these runs are not over the same cases", err=True)
 
 
 def pick(

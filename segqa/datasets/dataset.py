@@ -18,8 +18,11 @@ class Dataset:
 
     Attributes:
         name: as it stands in reports and file names.
-        cases: sorted by id, ids unique.
+        cases: at least one, ids unique; they are sorted by id.
         notes: what the listing left out or found odd, a sentence each.
+
+    Raises:
+        DatasetError: there is no case, or two have the same id.
     """
 
     name: str
@@ -28,20 +31,17 @@ class Dataset:
 
     @classmethod
     def of(cls, name: str, cases: Iterable[Case], notes: Iterable[str] = ()) -> Dataset:
-        """A data set of these cases, sorted.
+        """A data set of any iterable of cases."""
+        return cls(name, tuple(cases), tuple(notes))
 
-        Raises:
-            DatasetError: there is no case, or two have the same id.
-        """
-        ordered = tuple(sorted(cases, key=lambda case: case.id))
-        if not ordered:
-            raise DatasetError(f"data set {name!r} has no cases")
-        twice = [name for name, times in Counter(case.id for case in ordered).items() if times > 1]
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "cases", tuple(sorted(self.cases, key=lambda case: case.id)))
+        if not self.cases:
+            raise DatasetError(f"data set {self.name!r} has no cases")
+        twice = [case_id for case_id, times in Counter(case.id for case in self.cases).items() if times > 1]
         if twice:
-            raise DatasetError(
-                f"data set {name!r} has {len(twice)} ids twice, such as {twice[0]!r}; ids must be unique"
-            )
-        return cls(name, ordered, tuple(notes))
+            came = f"{len(twice)} ids twice, such as {twice[0]!r}"
+            raise DatasetError(f"data set {self.name!r} has {came}; ids must be unique")
 
     def __len__(self) -> int:
         return len(self.cases)

@@ -11,6 +11,7 @@ import stat
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,9 @@ from segqa.mask import Image
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 """What counts as a picture, by the file's name."""
+
+READER = f"1, Pillow {version('pillow')}"
+"""Changes whenever the same file could be read as other pixels; raise the number when the code here does it."""
 
 MAX_PIXELS = 89_478_485
 """More than this is refused before decoding (a quarter of a gigabyte as RGB); Pillow's own limit for a warning."""
@@ -58,7 +62,7 @@ def read_target(path: Path, cutoff: int = 127) -> Target:
     """
     with _opened(path) as picture:
         _refuse_shape_in_alpha(path, picture)
-        grey = _eight_bits(picture) if picture.mode.startswith("I") else np.array(picture.convert("L"))
+        grey = _grey_target(path, picture, cutoff)
     values = np.bincount(grey.ravel(), minlength=256)
     if not values[2:].any():
         return Target(grey > 0)
@@ -118,6 +122,17 @@ def _require_size(path: Path, picture: Pillow.Image) -> None:
     if picture.width * picture.height > MAX_PIXELS:
         size = f"{picture.width} × {picture.height}"
         raise CaseError(f"{path.name} claims {size} pixels, more than {MAX_PIXELS}; split it or scale it down")
+
+
+def _grey_target(path: Path, picture: Pillow.Image, cutoff: int) -> NDArray[np.uint8]:
+    """The grey values of a mask, 8 bits each. Of 16 bits the low ones must not get lost: they may be class numbers."""
+    if not picture.mode.startswith("I"):
+        return np.array(picture.convert("L"))
+    wide: NDArray[Any] = np.asarray(picture)
+    if wide.max(initial=0) > 255 and not (wide > cutoff * 257).any():
+        found = ", ".join(str(value) for value in np.unique(wide)[:5])
+        raise CaseError(f"mask {path.name} has values {found} of 16 bits, none above the cutoff {cutoff} × 257")
+    return _eight_bits(picture)
 
 
 def _refuse_shape_in_alpha(path: Path, picture: Pillow.Image) -> None:

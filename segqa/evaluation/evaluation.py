@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import platform
 import re
 import subprocess
+import sys
 import tempfile
-import time
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from os import PathLike
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from tqdm.auto import tqdm
 
 from segqa.datasets.dataset import Dataset
 from segqa.datasets.folder import open_folder
+from segqa.datasets.pictures import READER
 from segqa.errors import ModelError, SettingsError
 from segqa.evaluation.cache import ProposalCache
 from segqa.evaluation.loop import Loop
@@ -54,6 +57,7 @@ class Evaluation:
         cache: use proposals kept by earlier runs, and keep these for later ones.
         refresh: keep them, but do not use those kept earlier.
         command: what the user typed; stands in the run's provenance.
+        options: what else was chosen, in JSON's types; stands there, too.
         started: stands in the run's id; now by default.
         progress: is told how far it is.
     """
@@ -65,6 +69,7 @@ class Evaluation:
     cache: bool = True
     refresh: bool = False
     command: str = ""
+    options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     started: datetime | None = None
     progress: Progress = _silent
 
@@ -82,25 +87,27 @@ class Evaluation:
         """
         picker = find_picker(self.pick)
         _require_model(model)
-        fingerprint = str(getattr(model, "fingerprint", f"unknown-{uuid.uuid4().hex}"))
+        known = getattr(model, "fingerprint", None)
+        fingerprint = _whole_fingerprint(model, name, str(known or f"unknown-{uuid.uuid4().hex}"))
         key = self._key(name, fingerprint, dataset)
-        about = {"fingerprint": fingerprint, "weights_bytes": getattr(model, "weights_bytes", None)}
+        about = {"fingerprint": known, "weights_bytes": getattr(model, "weights_bytes", None)}
+        about["notes"] = [*dataset.notes, *_notes_on(model, dataset)]
         with ExitStack() as stack:
             run = self._continued(store, key) or store.begin(self._new(name, dataset, about), key)
             if not stack.enter_context(store.writing(run.id)):
                 run = store.begin(self._new(name, dataset, about), key)
                 stack.enter_context(store.writing(run.id))
-            path = store.proposals_path(run.id, shared=self.cache and hasattr(model, "fingerprint"))
+            path = store.proposals_path(run.id, shared=self.cache and bool(known))
             cache = stack.enter_context(ProposalCache(path))
             loop = Loop(model, fingerprint, picker, cache, self.batch_size, self.refresh)
-            started = time.perf_counter()
             self._evaluate(loop, dataset, run, store)
-            return _finish(store, run, key, time.perf_counter() - started)
+            return _finish(store, run, key)
 
     def _evaluate(self, loop: Loop, dataset: Dataset, run: Run, store: Store) -> None:
         """Go through the cases that the run does not have yet."""
-        missing = set(run.missing)
-        pending = [case for case in dataset if case.id in missing]
+        # an error may have been a moment's: a run that goes on tries it again
+        done_well = {outcome.case_id for outcome in run.outcomes if not outcome.error}
+        pending = [case for case in dataset if case.id not in done_well]
         done = len(dataset) - len(pending)
         self.progress(done, len(dataset))
         for outcomes in loop.outcomes(pending):
@@ -114,7 +121,8 @@ class Evaluation:
         if run_id is None:
             return None
         run = store.load(run_id)
-        provenance = {**run.provenance, "resumed_at": len(run.outcomes), "command": self.command}
+        done = sum(not outcome.error for outcome in run.outcomes)
+        provenance = {**run.provenance, "resumed_at": done, "command": self.command}
         return replace(run, threshold=self.threshold, provenance=provenance)
 
     def _new(self, name: str, dataset: Dataset, about: Mapping[str, Any]) -> Run:
@@ -129,12 +137,13 @@ class Evaluation:
             pick=self.pick,
             empty=self.empty,
             threshold=self.threshold,
-            provenance={**_provenance(now, dataset, self.command), **about},
+            provenance={**_provenance(now, self.command), "options": dict(self.options), **about},
         )
 
     def _key(self, name: str, fingerprint: str, dataset: Dataset) -> str:
         """Equal for two runs if and only if one can go on where the other stopped."""
-        parts = [name, fingerprint, dataset.name, dataset.stamp(), self.pick, self.empty, METRIC_VERSION]
+        how = [self.pick, self.empty, self.cache, self.refresh, METRIC_VERSION]
+        parts = [name, fingerprint, dataset.name, dataset.stamp(), *how]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
@@ -209,10 +218,30 @@ def _require_model(model: object) -> None:
         raise ModelError(f"model must have a method predict(images, prompts), got {type(model).__name__}")
 
 
-def _finish(store: Store, run: Run, key: str, seconds: float) -> Run:
+def _whole_fingerprint(model: object, name: str, fingerprint: str) -> str:
+    """What the proposals depend on beside image and prompt.
+
+    That two models say the same of themselves is no reason to share: the name and the class count, too, and so does how
+    pictures are read.
+    """
+    kind = type(model)
+    return json.dumps([name, kind.__module__, kind.__qualname__, fingerprint, READER])
+
+
+def _notes_on(model: object, dataset: Dataset) -> list[str]:
+    """What a model has to say of itself (`notes`), and how many of the cases it has been trained on (`trained_on`)."""
+    notes = [str(note) for note in getattr(model, "notes", ())]
+    seen = {case.id for case in dataset} & set(getattr(model, "trained_on", ()))
+    if seen:
+        notes.append(f"{len(seen)} of {len(dataset)} cases were trained on, such as {min(seen)} (by their ids)")
+    return notes
+
+
+def _finish(store: Store, run: Run, key: str) -> Run:
     """The run with all that it has, marked as complete."""
     outcomes = store.load(run.id).outcomes
-    ended = {"dataset_digest": _digest(outcomes), "seconds": round(seconds, 3)}
+    seconds = math.fsum(outcome.seconds for outcome in outcomes)
+    ended = {"dataset_digest": _digest(outcomes), "inference_seconds": round(seconds, 3)}
     run = replace(run, outcomes=outcomes, provenance={**run.provenance, **ended})
     store.finish(run, key)
     return run
@@ -224,17 +253,24 @@ def _digest(outcomes: tuple[Outcome, ...]) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
-def _provenance(now: datetime, dataset: Dataset, command: str) -> dict[str, Any]:
+def _provenance(now: datetime, command: str) -> dict[str, Any]:
     """Where a run comes from, in JSON's types."""
     return {
         "command": command,
         "started": f"{now:%Y-%m-%dT%H:%M:%SZ}",
         "metric_version": METRIC_VERSION,
-        "dataset_notes": list(dataset.notes),
         **_commit(),
         "python": platform.python_version(),
-        "versions": {name: version(name) for name in ("segqa", "numpy", "opencv-python-headless")},
+        "machine": platform.machine(),
+        "versions": _versions(),
     }
+
+
+def _versions() -> dict[str, str]:
+    """Of what may decide the scores, as far as it is in use here."""
+    used = [name for name in ("torch", "transformers", "segmentation_models_pytorch") if name in sys.modules]
+    found = {name: str(getattr(sys.modules[name], "__version__", "")) for name in used}
+    return {name: version(name) for name in ("segqa", "numpy", "opencv-python-headless", "pillow")} | found
 
 
 def _commit() -> dict[str, Any]:

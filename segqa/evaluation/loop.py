@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from segqa.case import Case, Target
-from segqa.errors import CaseError, ProposalsError
+from segqa.errors import CaseError, MaskError, ProposalsError
 from segqa.evaluation.cache import Answer, ProposalCache, proposals_key
 from segqa.evaluation.read_ahead import read_ahead
 from segqa.mask import Image, Mask, resize_nearest
@@ -51,7 +51,7 @@ class Loop:
         try:
             digest = case.source.digest()
             key = proposals_key(self.fingerprint, digest, case.prompt)
-            answer = None if self.refresh else self.cache.get(key)
+            answer = None if self.refresh else self._kept(key)
             target = case.source.target()
             if answer is not None:
                 _require_same_size(target, answer.image_shape)
@@ -63,6 +63,13 @@ class Loop:
             return _Loaded(case, error=traceback.format_exc())
         both = (digest + case.source.target_digest()).hex()
         return _Loaded(case, image=image, target=target, key=key, digest=both, answer=answer)
+
+    def _kept(self, key: bytes) -> Answer | None:
+        """The answer in the cache; a damaged entry is none, and will be written anew."""
+        try:
+            return self.cache.get(key)
+        except (MaskError, ProposalsError, ValueError):
+            return None
 
     def _evaluate(self, batch: Sequence[_Loaded]) -> list[Outcome]:
         """The outcomes of a batch; new answers are in the cache when they are returned."""
@@ -201,7 +208,8 @@ def _fitted(mask: Mask, target: Mask) -> Mask:
     """The mask at the target's size. What looks like a slip, and not like another resolution, is refused."""
     (height, width), wanted = mask.shape, target.shape
     one_side = (height == wanted[0]) != (width == wanted[1])
-    if one_side or (mask.shape == wanted[::-1] and height != width):
+    # square ones are left alone: so many networks answer whatever the image's shape
+    if height != width and (one_side or mask.shape == wanted[::-1]):
         slip = "one side is cut" if one_side else "height and width are exchanged"
         raise ProposalsError(f"masks must have the image's size {wanted}, or be it scaled; got {mask.shape}: {slip}")
     return resize_nearest(mask, (wanted[0], wanted[1]))

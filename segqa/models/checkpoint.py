@@ -12,7 +12,6 @@ import json
 import os
 import shutil
 import tempfile
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +28,9 @@ from segqa.models.transforms import Transform
 from segqa.models.unet import UNet
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
+CASES = "training_cases.json"
+"""The ids of the cases that the weights have seen, so that an evaluation can tell; written by the training."""
+
 FILES = (CARD, transforms.FILE, CONFIG, WEIGHTS)
 """All files, in the order in which they are replaced: the weights last."""
 
@@ -45,19 +47,21 @@ class Checkpoint:
         preprocessing: from an RGB image `[H, W, 3]` to what the net takes.
         config: how the net was built.
         files: the files that decide what the net answers.
+        notes: what had to be assumed.
     """
 
     net: nn.Module
     preprocessing: Transform
     config: Mapping[str, Any]
     files: tuple[Path, ...]
+    notes: tuple[str, ...] = ()
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:
     """The checkpoint in a folder.
 
     One without a preprocessing (segmentation_models_pytorch alone writes none) is taken to want 256 × 256 pixels and
-    ImageNet's normalisation, with a warning.
+    ImageNet's normalisation, with a note.
 
     Raises:
         ModelError: a file is missing, damaged or does not fit the others; only safetensors are read.
@@ -71,8 +75,8 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     if kept.exists():
         return Checkpoint(net.eval(), transforms.read_preprocessing(kept), config, (*files, kept))
     assumed = f"{_USUAL_SIZE} × {_USUAL_SIZE} pixels and ImageNet's normalisation"
-    warnings.warn(f"{folder} has no {transforms.FILE}; taking {assumed}", stacklevel=2)
-    return Checkpoint(net.eval(), transforms.preprocessing(_USUAL_SIZE), config, tuple(files))
+    note = f"the checkpoint has no {transforms.FILE}; taking {assumed}"
+    return Checkpoint(net.eval(), transforms.preprocessing(_USUAL_SIZE), config, tuple(files), (note,))
 
 
 def write_checkpoint(folder: Path, net: nn.Module, preprocessing: Transform, card: str) -> None:

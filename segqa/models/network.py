@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -15,7 +16,7 @@ from torch.nn import functional
 
 from segqa.errors import ModelError
 from segqa.mask import Image
-from segqa.models.checkpoint import Checkpoint, read_checkpoint
+from segqa.models.checkpoint import CASES, Checkpoint, read_checkpoint
 from segqa.models.device import find_device
 from segqa.models.fingerprint import fingerprint
 from segqa.models.unet import UNet
@@ -50,6 +51,8 @@ class Network:
         self._mask_cutoff = mask_cutoff
         libraries = _LIBRARIES if isinstance(self._net, UNet) else (*_LIBRARIES, *_SMP_LIBRARIES)
         arguments = {"mask_cutoff": mask_cutoff, "device": self._device.type}
+        self.notes = checkpoint.notes
+        self.trained_on = _trained_on(checkpoint.files[0].with_name(CASES))
         self.weights_bytes = checkpoint.files[0].stat().st_size
         self.fingerprint = fingerprint(self, arguments, weights=checkpoint.files, libraries=libraries)
 
@@ -122,6 +125,11 @@ class Network:
         resized = cv2.resize(probability, size, interpolation=cv2.INTER_LINEAR)
         mask = resized > self._mask_cutoff
         return Proposals.single(mask, float(resized[mask].mean(dtype=np.float64)) if mask.any() else 0.0)
+
+
+def _trained_on(path: Path) -> frozenset[str]:
+    """The ids of the cases that a network was trained on; none where nobody has kept them."""
+    return frozenset(json.loads(path.read_text(encoding="utf-8"))["trained_on"]) if path.is_file() else frozenset()
 
 
 def _require_family(checkpoint: Checkpoint, family: Family | None, folder: Path) -> None:

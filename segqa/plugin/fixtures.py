@@ -65,6 +65,13 @@ def model_options(pytestconfig: pytest.Config) -> Callable[..., dict[str, Any]]:
 
 
 @pytest.fixture(scope="session")
+def device(pytestconfig: pytest.Config) -> str:
+    """What a model that can choose shall run on: `auto`, `cpu`, `cuda`, …, from `--segqa-device`."""
+    name: str = _session(pytestconfig).options.get("device", "auto")
+    return name
+
+
+@pytest.fixture(scope="session")
 def prompt(pytestconfig: pytest.Config) -> str:
     """What to segment, for cases without a prompt of their own."""
     return _session(pytestconfig).settings.prompt
@@ -164,6 +171,7 @@ def _how(session: Session, thresholds: Thresholds, progress: Progress) -> Evalua
         cache=not session.options.get("no-cache", False),
         refresh=session.options.get("refresh-cache", False),
         command=session.command,
+        options={name: session.options[name] for name in ("limit", "held-out", "device") if name in session.options},
         started=session.started,
         progress=progress,
     )

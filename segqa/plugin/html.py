@@ -23,7 +23,10 @@ def pytest_html_results_summary(prefix: list[str], session: pytest.Session) -> N
         return
     from segqa.report.summary import render_summary
 
-    prefix.append(render_summary(state.runs.values(), state.store, failing=_failing(session.config)))
+    ended = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+    complete = session.exitstatus in ended and not session.shouldstop and not state.problem
+    failing = _failing(session.config)
+    prefix.append(render_summary(state.runs.values(), state.store, failing=failing, complete=complete))
 
 
 def _failing(config: pytest.Config) -> list[tuple[str, str]]:

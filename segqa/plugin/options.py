@@ -21,6 +21,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         "metavar": "NAME.KEY=VALUE",
         "help": "what a model is built with, in place of [tool.segqa.models.NAME] KEY",
     },
+    "device": {"metavar": "NAME", "help": "what the learned models run on: auto, cpu, cuda, cuda:1, … (auto)"},
     "checkpoint": {
         "action": "append",
         "metavar": "[NAME=]DIR",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import shlex
 import sys
 from collections.abc import Callable, Collection, Generator, Mapping
@@ -23,12 +25,13 @@ if TYPE_CHECKING:  # numpy and OpenCV would load with them
 
 STATE = pytest.StashKey["Session"]()
 
-_PROBLEM, _STARTED = "segqa_problem", "segqa_started"
+_PROBLEM, _STARTED, _REPORT = "segqa_problem", "segqa_started", "segqa_report"
 _NO_SETTING = frozenset(
     [
         "model",
         "list-models",
         "model-option",
+        "device",
         "checkpoint",
         "held-out",
         "no-cache",
@@ -55,6 +58,7 @@ class Session:
         runs: the runs of this session, by model.
         problem: why tests could not be run: what the user typed.
         interrupted: how far an evaluation was when the user stopped it.
+        report: where the HTML report goes; None where segqa has not asked for one.
     """
 
     settings: Settings
@@ -69,6 +73,7 @@ class Session:
     runs: dict[str, Run] = field(default_factory=dict)
     problem: str = ""
     interrupted: str = ""
+    report: Path | None = None
 
     @property
     def store(self) -> Store:
@@ -83,12 +88,21 @@ class Session:
         """The data set's folder, if it is one: as the command line or `pyproject.toml` means it."""
         return (self.here if "dataset" in self.options else self.root) / self.settings.dataset
 
-    @property
-    def report_path(self) -> Path:
-        """Where the HTML report of this session goes."""
-        folder = self.here / self.options["report"] if "report" in self.options else self.root / "reports"
-        what = f"{'+'.join(self.chosen)}-{self.dataset_path.name}"
-        return folder / f"{self.started:%Y%m%d-%H%M%S}-{what}" / "report.html"
+    def claim_report(self) -> Path:
+        """Make a folder of its own for the HTML report of this session; the path of the report.
+
+        Raises:
+            OSError: the folder cannot be made.
+        """
+        parent = self.here / self.options["report"] if "report" in self.options else self.root / "reports"
+        name = f"{self.started:%Y%m%d-%H%M%S}-{'+'.join(self.chosen)}-{self.dataset_path.name}"
+        for number in itertools.count(1):
+            folder = parent / (name if number == 1 else f"{name}-{number}")
+            with contextlib.suppress(FileExistsError):
+                folder.mkdir(parents=True)
+                break
+        self.report = folder / "report.html"
+        return self.report
 
     def model_options(self, model: str, paths: Collection[str] = ()) -> dict[str, Any]:
         """What a model is built with: `[tool.segqa.models.NAME]`, and what stands on the command line in its place.
@@ -101,7 +115,7 @@ class Session:
         written = dict(self.settings.models.get(model, {}))
         typed = _model_options(self.options.get("model-option", ())).get(model, {})
         if "checkpoint" in paths:
-            typed = {**_checkpoint_of(model, self.options.get("checkpoint", ())), **typed}
+            typed = {**_checkpoint_of(model, self.options.get("checkpoint", ()), self.models), **typed}
         return {**_absolute(written, paths, self.root), **_absolute(typed, paths, self.here)}
 
 
@@ -116,10 +130,6 @@ def pytest_configure(config: pytest.Config) -> None:
     except UsageError as error:
         raise pytest.UsageError(f"segqa: {error}") from error
     config.stash[STATE] = session
-    if session.options.get("list-models"):
-        pytest.exit(
-            "\n".join(["model fixtures:", *(f"  {_described(name, models[name])}" for name in models)]), returncode=0
-        )
     _request_report(config, session)
 
 
@@ -159,6 +169,7 @@ def pytest_configure_node(node: Any) -> None:
     session = node.config.stash.get(STATE, None)
     if session is not None:
         node.workerinput[_STARTED] = session.started.isoformat()
+        node.workerinput[_REPORT] = getattr(node.config.option, "htmlpath", None)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -195,8 +206,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """Leave no empty folder behind, and nothing in the configuration."""
     session = config.stash.get(STATE, None)
     if session is not None:
-        if not is_worker(config):
-            _remove_empty(session.report_path.parent)
+        if session.report is not None:
+            _remove_empty(session.report.parent)
         del config.stash[STATE]
 
 
@@ -225,6 +236,7 @@ def _begin(
         session.started = datetime.fromisoformat(config.workerinput[_STARTED])  # type: ignore[attr-defined] # xdist's
     find_picker(settings.pick)
     _refuse_unknown_models(settings, models, _model_options(options.get("model-option", ())))
+    _refuse_unknown_checkpoints(options.get("checkpoint", ()), models, session.here)
     _refuse_reserved_names([*models, *datasets])
     if "dataset" in options:
         check_dataset(session)
@@ -271,7 +283,7 @@ def _refuse_unknown_models(settings: Settings, models: Mapping[str, Any], typed:
 
 def _refuse_reserved_names(names: Collection[str]) -> None:
     """A model called `evaluation` would be found in place of the fixture of that name."""
-    reserved = {"dataset", "evaluation", "model", "model_name", "model_options", "prompt", "thresholds"}
+    reserved = {"dataset", "device", "evaluation", "model", "model_name", "model_options", "prompt", "thresholds"}
     for name in names:
         if name in reserved:
             raise UsageError(f"{name!r} cannot be declared: it is a fixture of segqa's; choose another name")
@@ -294,15 +306,31 @@ def _model_options(texts: tuple[str, ...] | list[str]) -> dict[str, dict[str, An
     return options
 
 
-def _checkpoint_of(model: str, texts: tuple[str, ...] | list[str]) -> dict[str, str]:
+def _checkpoint_of(model: str, texts: Collection[str], models: Collection[str]) -> dict[str, str]:
     """The checkpoint that `--segqa-checkpoint [NAME=]DIR` gives a model; one with its name counts first."""
-    pairs = [text.partition("=") for text in texts]
-    named = [folder for name, _, folder in pairs if folder and name == model]
-    plain = [text for text, _, folder in pairs if not folder]
+    named = [folder for name, folder in (_named(text, models) for text in texts) if name == model]
+    plain = [folder for name, folder in (_named(text, models) for text in texts) if not name]
     return {"checkpoint": (named or plain)[-1]} if named or plain else {}
 
 
+def _named(text: str, models: Collection[str]) -> tuple[str, str]:
+    """The model's name, if there is one, and the folder in `[NAME=]DIR`; a folder may have `=` in its own name."""
+    name, equals, folder = text.partition("=")
+    return (name, folder) if equals and name in models else ("", text)
+
+
+def _refuse_unknown_checkpoints(texts: Collection[str], models: Collection[str], here: Path) -> None:
+    for text in texts:
+        name, folder = _named(text, models)
+        if not name and not (here / folder).exists():
+            hint = nearest(text.partition("=")[0], models) if "=" in text else "expected [NAME=]DIR"
+            raise UsageError(f"no checkpoint at {text!r}; {hint}")
+
+
 def _absolute(options: dict[str, Any], paths: Collection[str], folder: Path) -> dict[str, Any]:
+    for key in paths:
+        if not isinstance(options.get(key, ""), str):
+            raise UsageError(f"a model's {key} must be a path, got {options[key]!r}")
     return {key: folder / Path(value).expanduser() if key in paths else value for key, value in options.items()}
 
 
@@ -317,17 +345,16 @@ def _request_report(config: pytest.Config, session: Session) -> None:
     no_tests = ("help", "version", "markers", "collectonly", "showfixtures", "show_fixtures_per_test", "cacheshow")
     if not hasattr(config.option, "htmlpath") or any(getattr(config.option, name, False) for name in no_tests):
         return
-    if not session.chosen:
+    if is_worker(config):  # its findings say where the report will be
+        config.option.htmlpath = config.workerinput[_REPORT]  # type: ignore[attr-defined] # xdist's
+        return
+    if not session.chosen or config.option.htmlpath is not None:
         return
     try:
-        session.report_path.parent.mkdir(parents=True, exist_ok=True)
+        config.option.htmlpath = str(session.claim_report())
     except OSError as error:
-        raise pytest.UsageError(
-            f"segqa: cannot write a report: {error}; --segqa-report names another folder"
-        ) from error
-    if config.option.htmlpath is None:  # in a worker, too: its findings say where the report will be
-        config.option.htmlpath = str(session.report_path)
-        config.option.self_contained_html = True
+        raise pytest.UsageError(f"segqa: cannot write a report: {error}; see --segqa-report") from error
+    config.option.self_contained_html = True
 
 
 def withdraw_report(config: pytest.Config, session: Session) -> None:
@@ -335,14 +362,14 @@ def withdraw_report(config: pytest.Config, session: Session) -> None:
 
     Not later than the end of the test loop: pytest-html writes when the session finishes.
     """
-    if getattr(config.option, "htmlpath", None) != str(session.report_path):
+    if session.report is None:
         return
     from pytest_html.basereport import BaseReport
 
     for plugin in config.pluginmanager.get_plugins():
         if isinstance(plugin, BaseReport):
             config.pluginmanager.unregister(plugin)
-    _remove_empty(session.report_path.parent)
+    _remove_empty(session.report.parent)
 
 
 def _remove_empty(folder: Path) -> None:

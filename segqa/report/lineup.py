@@ -19,7 +19,7 @@ from segqa.run import Run
 def line_up(runs: Sequence[Run]) -> Table:
     """Models side by side: how good, how sure of it, how fast, how large."""
     columns = ("model", "data set", "picked by", "cases", "mean IoU", "95 % interval", "zeros", "failing", "p05")
-    return Table((*columns, "s a case", "weights MB"), tuple(_line(run) for run in runs))
+    return Table((*columns, "s a case", "weights kB"), tuple(_line(run) for run in runs))
 
 
 def pick_lab(run: Run) -> Table:
@@ -70,7 +70,7 @@ def _line(run: Run) -> tuple[str | int | float | None, ...]:
         len(run.failures()),
         float(run.p05),
         statistics.median(outcome.seconds for outcome in run.scored) if run.scored else None,
-        None if weights is None else round(weights / 1e6, 1),
+        None if weights is None else round(weights / 1000),
     )
 
 

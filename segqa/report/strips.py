@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -101,8 +102,8 @@ def _strip_of(outcome: Outcome, cases: Mapping[str, Case], cache: ProposalCache)
 
 
 def _strip_path(folder: Path, outcome: Outcome) -> Path:
-    """Named by the digest: a case's id may hold what a file's name cannot."""
-    return folder / f"{outcome.digest[:32]}.webp"
+    """Named by a digest: a case's id may hold what a file's name cannot."""
+    return folder / f"{hashlib.sha256(outcome.case_id.encode()).hexdigest()[:32]}.webp"
 
 
 def _pane_size(image: Image) -> tuple[int, int]:

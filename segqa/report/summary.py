@@ -21,16 +21,19 @@ WORST = 20
 
 def select_worst(run: Run) -> list[Outcome]:
     """The worst cases of a run that did not reach its threshold, at most 20 (all others passed)."""
-    return [outcome for outcome in run.worst(WORST) if run.kind(outcome) is not None]
+    return [outcome for outcome in run.worst(len(run.outcomes)) if run.kind(outcome) is not None][:WORST]
 
 
-def render_summary(runs: Iterable[Run], store: Store, *, failing: Sequence[tuple[str, str]]) -> str:
+def render_summary(
+    runs: Iterable[Run], store: Store, *, failing: Sequence[tuple[str, str]], complete: bool = True
+) -> str:
     """The summary as a piece of HTML; everything that comes from outside is escaped by the template.
 
     Args:
         runs: one section each.
         store: where their strips are.
-        failing: the tests that failed, name and reason each; the verdict is whether there are any.
+        failing: the tests that failed, name and reason each.
+        complete: whether all tests had their turn; the verdict is "passed" only if so, and none failed.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -46,6 +49,7 @@ def render_summary(runs: Iterable[Run], store: Store, *, failing: Sequence[tuple
         sections=[_section(run, store) for run in runs],
         side_by_side=line_up(runs).shown() if len(runs) > 1 else None,
         failing=failing,
+        complete=complete,
         kinds=KINDS,
     )
 

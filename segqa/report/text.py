@@ -18,7 +18,7 @@ def paragraph(run: Run) -> list[str]:
     ]
     if resumed is not None:
         lines.insert(1, f"  resumed: {resumed} cases had been done before")
-    return lines + [f"  data: {note}" for note in run.provenance.get("dataset_notes", [])]
+    return lines + [f"  note: {note}" for note in run.provenance.get("notes", [])]
 
 
 def _kinds(run: Run) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ from segqa.errors import ModelError, SettingsError
 from segqa.evaluation.read_ahead import read_ahead
 from segqa.metrics import iou
 from segqa.models import transforms
-from segqa.models.checkpoint import write_checkpoint
+from segqa.models.checkpoint import CASES, write_checkpoint
 from segqa.models.device import find_device
 from segqa.store import write_whole
 from segqa.training import state as states
@@ -188,6 +189,8 @@ def _publish(setting: _Setting, state: State) -> None:
     if top is not None and top is state.history[-1]:
         card = model_card(recipe, setting.provenance, top)
         write_checkpoint(setting.out, state.net, transforms.preprocessing(recipe.size), card)
+    seen = {"dataset": setting.provenance.dataset, "trained_on": list(setting.provenance.trained_on)}
+    write_whole(setting.out / CASES, json.dumps(seen, indent=1) + "\n")
     write_whole(setting.out / "history.csv", to_csv(state.history))
     write_whole(setting.out / "history.svg", to_svg(state.history, f"training of {recipe.model}"))
 

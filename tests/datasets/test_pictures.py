@@ -84,6 +84,12 @@ def test_class_numbers_are_no_mask(tmp_path: Path) -> None:
         read_target(save(tmp_path / "m.png", np.array([[0, 15]], np.uint8)))
 
 
+@pytest.mark.parametrize("value", [256, 300, 513])
+def test_class_numbers_of_16_bits_are_no_mask_either(tmp_path: Path, value: int) -> None:
+    with pytest.raises(CaseError, match=f"values 0, {value} of 16 bits, none above the cutoff"):
+        read_target(save(tmp_path / "m.png", np.array([[0, value]], np.uint16)))
+
+
 def test_an_anti_aliased_mask_is_read_and_noted(tmp_path: Path) -> None:
     soft = np.tile(np.linspace(0, 255, 50).astype(np.uint8), (10, 1))
     target = read_target(save(tmp_path / "m.png", soft))

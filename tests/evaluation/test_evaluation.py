@@ -1,8 +1,11 @@
+import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image as Pillow
 
 import segqa
 from segqa.datasets.dataset import Dataset
@@ -220,6 +223,8 @@ def test_a_second_run_asks_the_model_nothing(squares: Squares, store: Store) -> 
     ("model", "how"),
     [
         pytest.param(Bright("other weights"), Evaluation(), id="another fingerprint"),
+        pytest.param(FailsOnTall("bright"), Evaluation(), id="another class that says the same of itself"),
+        pytest.param(Bright(""), Evaluation(), id="an empty fingerprint"),
         pytest.param(Nameless(), Evaluation(), id="no fingerprint"),
         pytest.param(Bright(), Evaluation(refresh=True), id="told to refresh"),
         pytest.param(Bright(), Evaluation(cache=False), id="told not to use them"),
@@ -230,6 +235,67 @@ def test_kept_proposals_are_not_used_for(squares: Squares, store: Store, model: 
     Evaluation().run(Bright(), "bright", data, store)
     how.run(model, "bright", data, store)
     assert model.batches == [3]
+
+
+def test_another_model_of_the_same_class_shares_nothing(squares: Squares, store: Store) -> None:
+    data = open_folder(squares(3))
+    Evaluation().run(Bright(), "bright", data, store)
+    other = Bright()
+    Evaluation().run(other, "bright_too", data, store)
+    assert other.batches == [3]
+
+
+def test_damaged_proposals_are_asked_for_again(squares: Squares, store: Store) -> None:
+    data = open_folder(squares(3))
+    run = Evaluation().run(Bright(), "bright", data, store)
+    with closing(sqlite3.connect(store.proposals_path(run.id))) as database, database:
+        database.execute("UPDATE proposals SET masks = x'00'")
+    model = Bright()
+    assert not Evaluation().run(model, "bright", data, store).errors
+    assert model.batches == [3]
+    assert Evaluation().run(Bright(), "bright", data, store).outcomes[0].cached
+
+
+def test_an_error_is_tried_again_when_a_run_goes_on(squares: Squares, store: Store) -> None:
+    class Moody(Interrupted):
+        def answer(self, image: Image) -> Proposals:
+            if self.after == 2:
+                raise RuntimeError("out of memory, for the moment")
+            return super().answer(image)
+
+    data = open_folder(squares(6))
+    with pytest.raises(KeyboardInterrupt):
+        Evaluation(batch_size=1).run(Moody(after=2), "moody", data, store)
+    assert len(store.load(store.run_ids()[0]).errors) == 2
+    run = Evaluation(batch_size=1).run(Moody(after=99), "moody", data, store)
+    assert run.tally == "6 scored, 0 missing, 0 errors"
+    assert len(store.run_ids()) == 1
+
+
+def test_what_was_told_not_to_use_kept_proposals_goes_on_with_none(squares: Squares, store: Store) -> None:
+    data = open_folder(squares(6))
+    Evaluation(batch_size=2).run(Interrupted(after=99), "bright", data, store)
+    with pytest.raises(KeyboardInterrupt):
+        Evaluation(batch_size=2, refresh=True).run(Interrupted(after=1), "bright", data, store)
+    run = Evaluation(batch_size=2).run(Interrupted(after=99), "bright", data, store)
+    assert "resumed_at" not in run.provenance
+
+
+def test_cases_that_a_model_was_trained_on_are_noted(squares: Squares, store: Store) -> None:
+    model = Bright()
+    model.trained_on = {"A_000", "B_001", "elsewhere"}  # type: ignore[attr-defined]
+    run = Evaluation().run(model, "bright", open_folder(squares(4)), store)
+    assert run.provenance["notes"] == ["2 of 4 cases were trained on, such as A_000 (by their ids)"]
+
+
+def test_what_is_picked_does_not_depend_on_the_targets(squares: Squares) -> None:
+    folder = squares(6)
+    before = segqa.evaluate(Bright(), folder)
+    for path in (folder / "masks").iterdir():
+        Pillow.new("L", (60, 40), 255).save(path)
+    after = segqa.evaluate(Bright(), folder)
+    assert [o.picked for o in before.outcomes] == [o.picked for o in after.outcomes]
+    assert before.mean_iou != after.mean_iou
 
 
 def test_a_changed_image_is_predicted_anew(squares: Squares, store: Store) -> None:
@@ -254,7 +320,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(squares: Squares, store: St
     (run_id,) = store.run_ids()
     assert len(store.load(run_id).outcomes) == 6
 
-    model = Bright()
+    model = Interrupted(after=99)
     run = Evaluation(batch_size=2).run(model, "bright", data, store)
     assert run.id == run_id
     assert run.provenance["resumed_at"] == 6

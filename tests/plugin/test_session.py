@@ -98,7 +98,7 @@ def test_paths_are_relative_to_where_they_are_written(repository: Repository) ->
     repository.chdir()
     with pytest.MonkeyPatch.context() as patched:
         patched.chdir(repository.path / "elsewhere")
-        options = ["--model=shows", "-s", "--segqa-checkpoint=plain", "--segqa-checkpoint=shows=new"]
+        options = ["--model=shows", "-s", "--segqa-checkpoint=shows=new"]
         result = repository.runpytest_inprocess("../suites/test_quality.py", "--rootdir=..", *options)
     root = repository.path
     seen = next(line for line in result.outlines if "options" in line)

@@ -20,6 +20,8 @@ WORKERS = [pytest.param((), id="one process"), pytest.param(("-n", "2"), id="two
             "--segqa-model-option brihgt.* names no model; did you*",
             id="option's model",
         ),
+        pytest.param(["--segqa-checkpoint=brihgt=x"], "no checkpoint at 'brihgt=x'; did you mean 'bright'?", id="ckpt"),
+        pytest.param(["--segqa-checkpoint=lost"], "no checkpoint at 'lost'; expected [[]NAME=]DIR", id="ckpt folder"),
         pytest.param(["--dataset=nowhere"], "no data set 'nowhere': expected a folder*", id="missing folder"),
         pytest.param(["--dataset=declraed"], "*did you mean 'declared'*", id="misspelt data set"),
         pytest.param(

@@ -40,7 +40,7 @@ def test_models_stand_side_by_side() -> None:
     row = dict(zip(table.columns, table.rows[0], strict=True))
     assert (row["mean IoU"], row["zeros"], row["failing"]) == (0.5, 1, 1)
     assert row["s a case"] == 0.3
-    assert row["weights MB"] == 2.5
+    assert row["weights kB"] == 2500
     assert "–" in table.render().splitlines()[2]
 
 

@@ -14,7 +14,7 @@ from segqa.store import Store
 from tests.conftest import bright_square, write_case
 from tests.outcomes import outcome_of
 
-PROVENANCE = {"command": "pytest", "commit": "", "dirty": False, "started": "2026", "dataset_notes": []}
+PROVENANCE = {"command": "pytest", "commit": "", "dirty": False, "started": "2026", "notes": []}
 HOSTILE = "</script><img src=x onerror=alert(1)>\"'&\u202e😀"
 
 
@@ -57,12 +57,24 @@ def test_whatever_comes_from_outside_is_text(tmp_path: Path) -> None:
     lost = Outcome(
         case_id=HOSTILE, tags={HOSTILE: HOSTILE}, error=f"Traceback\nValueError: {HOSTILE}", note=HOSTILE, digest="00"
     )
-    provenance = {**PROVENANCE, "command": HOSTILE, "dataset_notes": [HOSTILE], "commit": HOSTILE}
+    provenance = {**PROVENANCE, "command": HOSTILE, "notes": [HOSTILE], "commit": HOSTILE}
     page = render(run_of(lost, model=HOSTILE, dataset=HOSTILE, provenance=provenance), tmp_path, [(HOSTILE, HOSTILE)])
     names = {name for name, _ in page.elements}
     assert not names & {"script", "img"}
     assert not [attributes for _, attributes in page.elements if any(key.startswith("on") for key in attributes)]
     assert page.words.count(HOSTILE) >= 8
+
+
+def test_a_session_that_was_stopped_has_not_passed(tmp_path: Path) -> None:
+    words = Tags(render_summary([run_of()], Store(tmp_path), failing=[], complete=False)).words
+    assert "Incomplete" in words
+    assert "Passed" not in words
+
+
+def test_passing_zeros_do_not_push_failing_cases_out(tmp_path: Path) -> None:
+    nothing = [outcome_of(Counts(0, 0, 0, 9), f"a{i:02}") for i in range(25)]
+    run = run_of(*nothing, outcome_of(Counts(0, 0, 9, 9), "missed"), empty="zero")
+    assert [outcome.case_id for outcome in select_worst(run)] == ["missed"]
 
 
 def test_only_failing_cases_are_shown_and_at_most_20(tmp_path: Path) -> None:
