@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from segqa.outcome import Offer, Outcome
     from segqa.plugin.declare import dataset, model
     from segqa.proposals import Model, Proposals
-    from segqa.replay import replay
+    from segqa.replays import replay
     from segqa.run import Run
     from segqa.settings import Thresholds
     from segqa.store import Store
@@ -45,7 +45,7 @@ _HOMES = {
     "segqa.outcome": ("Offer", "Outcome"),
     "segqa.plugin.declare": ("dataset", "model"),
     "segqa.proposals": ("Model", "Proposals"),
-    "segqa.replay": ("replay",),
+    "segqa.replays": ("replay",),
     "segqa.run": ("Run",),
     "segqa.settings": ("Thresholds",),
     "segqa.store": ("Store",),

@@ -11,7 +11,7 @@ from scipy import stats
 
 from segqa.picking import PICKERS
 from segqa.proposals import Floats
-from segqa.replay import flips, replay
+from segqa.replays import flips, replay
 from segqa.report.table import Table
 from segqa.run import Run
 

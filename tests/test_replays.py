@@ -9,7 +9,7 @@ from segqa.errors import SettingsError
 from segqa.mask import Image
 from segqa.picking import PICKERS
 from segqa.proposals import Proposals
-from segqa.replay import flips, replay
+from segqa.replays import flips, replay
 from segqa.run import Run
 from tests.conftest import bright_square, write_case
 
