@@ -59,9 +59,9 @@ class Loop:
             else:
                 image = case.source.image()
                 _require_same_size(target, image.shape[:2])
+            both = (digest + case.source.target_digest()).hex()
         except Exception:  # noqa: BLE001 - the one place where an unreadable case becomes an outcome
             return _Loaded(case, error=traceback.format_exc())
-        both = (digest + case.source.target_digest()).hex()
         return _Loaded(case, image=image, target=target, key=key, digest=both, answer=answer)
 
     def _kept(self, key: bytes) -> Answer | None:

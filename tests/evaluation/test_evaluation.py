@@ -1,6 +1,7 @@
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,8 @@ from PIL import Image as Pillow
 
 import segqa
 from segqa.datasets.dataset import Dataset
-from segqa.datasets.folder import open_folder
-from segqa.errors import SettingsError, UsageError
+from segqa.datasets.folder import Files, open_folder
+from segqa.errors import CaseError, SettingsError, UsageError
 from segqa.evaluation.evaluation import Evaluation
 from segqa.mask import Image
 from segqa.proposals import Proposals
@@ -168,6 +169,20 @@ def test_a_square_mask_of_a_network_is_stretched(squares: Squares) -> None:
 def test_nonsense_is_refused(squares: Squares, model: object, options: dict[str, object], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         segqa.evaluate(model, squares(1), **options)  # type: ignore[arg-type]
+
+
+def test_a_mask_that_vanishes_between_two_reads_is_an_error_of_its_case(squares: Squares) -> None:
+    @dataclass(frozen=True, slots=True)
+    class Vanishing(Files):
+        def target_digest(self) -> bytes:
+            raise CaseError("the mask is gone")
+
+    first, second = open_folder(squares(2)).cases
+    assert isinstance(first.source, Files)
+    gone = replace(first, source=Vanishing(first.source.image_path, first.source.mask_path))
+    run = segqa.evaluate(Bright(), Dataset("two", (gone, second)))
+    assert run.tally == "1 scored, 0 missing, 1 errors"
+    assert run.errors[0].reason == "CaseError: the mask is gone"
 
 
 def test_a_model_that_offers_nothing_scores_0(squares: Squares) -> None:
