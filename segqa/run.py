@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from operator import add
@@ -159,8 +159,8 @@ class Run:
     def error_share(self) -> Score:
         """The share of the expected cases that has no outcome to score: errors and missing ones."""
         lost = len(self.errors) + len(self.missing)
-        part = replace(self, outcomes=self.errors, expected=tuple(o.case_id for o in self.errors), part="errors")
-        return Score.read(lost / len(self.expected) if self.expected else math.nan, "share of errors", part)
+        share = lost / len(self.expected) if self.expected else math.nan
+        return Score.read(share, "share of errors", self.only(self.errors, "errors"))
 
     def failures(self, kind: str | None = None) -> Failures:
         """The cases that failed, of one kind or of all.
@@ -200,14 +200,20 @@ class Run:
             )
         if value not in values:
             raise SettingsError(f"no case has {tag}={value}; {nearest(value, values)}")
-        outcomes = tuple(o for o in self.outcomes if o.tags.get(tag) == value)
-        ids = tuple(outcome.case_id for outcome in outcomes)
-        return replace(self, outcomes=outcomes, expected=ids, part=f"{tag}={value}")
+        return self._tagged(tag, value)
+
+    def only(self, outcomes: Iterable[Outcome], part: str) -> Run:
+        """The part of the run that consists of these outcomes, under a name; nothing is missing in it."""
+        kept = tuple(outcomes)
+        return replace(self, outcomes=kept, expected=tuple(outcome.case_id for outcome in kept), part=part)
+
+    def _tagged(self, tag: str, value: str) -> Run:
+        return self.only((o for o in self.outcomes if o.tags.get(tag) == value), f"{tag}={value}")
 
     def slices(self, *, min_cases: int = 1) -> Iterator[Run]:
         """Every slice by one tag that has at least `min_cases` cases, errors too, sorted by tag and value."""
         pairs = sorted({pair for outcome in self.outcomes for pair in outcome.tags.items()})
-        parts = (self.slice(tag, value) for tag, value in pairs)
+        parts = (self._tagged(tag, value) for tag, value in pairs)
         return (part for part in parts if len(part.outcomes) >= min_cases)
 
     def worst_slice(self, *, min_cases: int = 8) -> Run | None:
@@ -241,8 +247,7 @@ class Failures:
         """
         counted = {"error": self.run.outcomes, "failed": self.run.outcomes}
         total = len(counted.get(self.kind, tuple(o for o in self.run.outcomes if not o.error)))
-        ids = tuple(outcome.case_id for outcome in self.outcomes)
-        part = replace(self.run, outcomes=self.outcomes, expected=ids, part=self.kind)
+        part = self.run.only(self.outcomes, self.kind)
         return Score.read(len(self) / total if total else math.nan, f"share of {self.kind}", part)
 
     @property

@@ -71,7 +71,10 @@ class Store:
         Returns:
             The run under its final id.
         """
-        folder = self._claim(run.id)
+        try:
+            folder = claim_folder(self.run_folder(run.id))
+        except OSError as error:
+            raise StoreError(f"cannot keep a run in {self.root}: {error}; choose another folder") from error
         run = replace(run, id=folder.name)
         with _cases(folder) as database:
             columns = ", ".join(_COLUMNS[1:])
@@ -130,20 +133,6 @@ class Store:
         finally:
             lock.release()
 
-    def _claim(self, wanted: str) -> Path:
-        """A new folder with the wanted name, or that name with a number behind it."""
-        number = 1
-        while True:
-            folder = self.run_folder(wanted if number == 1 else f"{wanted}-{number}")
-            try:
-                folder.mkdir(parents=True)
-            except FileExistsError:
-                number += 1
-            except OSError as error:
-                raise StoreError(f"cannot keep a run in {self.root}: {error}; choose another folder") from error
-            else:
-                return folder
-
     def _matches(self, run_id: str, key: str) -> bool:
         try:
             header = self._header(run_id)
@@ -168,6 +157,23 @@ class Store:
         described = {name: getattr(run, name) for name in fields} | {"provenance": dict(run.provenance)}
         header = {"version": RUN_VERSION, "finished": finished, "key": key, "run": described}
         write_whole(self.run_folder(run.id) / "run.json", json.dumps(header, indent=2, ensure_ascii=False) + "\n")
+
+
+def claim_folder(wanted: Path) -> Path:
+    """Make a folder that nobody else has: the wanted one, or that name with a number behind it.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    number, folder = 1, wanted
+    while True:
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            number += 1
+            folder = wanted.with_name(f"{wanted.name}-{number}")
+        else:
+            return folder
 
 
 def write_whole(path: Path, text: str) -> None:

@@ -6,8 +6,7 @@ import hashlib
 import json
 import logging
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +19,7 @@ from segqa.errors import CaseError, ModelError
 from segqa.mask import Image, Mask
 from segqa.models.device import find_device
 from segqa.models.fingerprint import fingerprint
+from segqa.models.quiet import quiet
 from segqa.proposals import Floats, Proposals
 
 MaskChoice = Literal["single", "best"]
@@ -255,7 +255,7 @@ def _load(role: str, name: str | Path, network: Any, processor: Any, device: Any
     from safetensors import SafetensorError
 
     try:
-        with _no_warnings():
+        with quiet("transformers", logging.CRITICAL):
             local = _is_local(role, name)
             _require_type(network.config_class.get_config_dict(name, local_files_only=local)[0], _MODEL_TYPES[role])
             model, report, prepare = _read(name, network, processor, local=local)
@@ -288,18 +288,6 @@ def _read(name: str | Path, network: Any, processor: Any, *, local: bool) -> tup
         output_loading_info=True,
     )
     return model, report, processor.from_pretrained(name, local_files_only=local)
-
-
-@contextmanager
-def _no_warnings() -> Iterator[None]:
-    """Keep `transformers` from logging a page about weights that do not fit; the error says it in a line."""
-    log = logging.getLogger("transformers")
-    before = log.level
-    log.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        log.setLevel(before)
 
 
 def _knows_the_dot(processor: Any) -> bool:

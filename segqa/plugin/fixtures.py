@@ -11,7 +11,7 @@ import pytest
 
 from segqa.errors import StoreError, UsageError
 from segqa.plugin.declare import built
-from segqa.plugin.session import STATE, Session, check_dataset, is_worker, stop, withdraw_report
+from segqa.plugin.session import STATE, Session, is_worker, open_chosen_folder, stop, withdraw_report
 from segqa.settings import Thresholds, nearest
 
 if TYPE_CHECKING:  # numpy and OpenCV would load with them
@@ -179,15 +179,11 @@ def _how(session: Session, thresholds: Thresholds, progress: Progress) -> Evalua
 
 def _open_dataset(session: Session, request: pytest.FixtureRequest) -> Dataset:
     """The data set that the settings name, with the prompt and the limit that they state."""
-    from segqa.datasets.folder import open_folder
     from segqa.datasets.split import split
 
     settings = session.settings
-    check_dataset(session)
-    if settings.dataset in session.datasets:
-        cases: Dataset = request.getfixturevalue(settings.dataset)
-    else:
-        cases = open_folder(session.dataset_path, name_pattern=settings.name_pattern, mask_cutoff=settings.mask_cutoff)
+    declared = settings.dataset in session.datasets
+    cases: Dataset = request.getfixturevalue(settings.dataset) if declared else open_chosen_folder(session)
     cases = cases.with_prompt(settings.prompt)
     if session.options.get("held-out"):
         cases = split(cases)[1]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import itertools
 import shlex
 import sys
 from collections.abc import Callable, Collection, Generator, Mapping
@@ -20,6 +18,7 @@ from segqa.plugin.options import given
 from segqa.settings import Settings, nearest, override, read_settings
 
 if TYPE_CHECKING:  # numpy and OpenCV would load with them
+    from segqa.datasets.dataset import Dataset
     from segqa.run import Run
     from segqa.store import Store
 
@@ -94,14 +93,11 @@ class Session:
         Raises:
             OSError: the folder cannot be made.
         """
+        from segqa.store import claim_folder
+
         parent = self.here / self.options["report"] if "report" in self.options else self.root / "reports"
         name = f"{self.started:%Y%m%d-%H%M%S}-{'+'.join(self.chosen)}-{self.dataset_path.name}"
-        for number in itertools.count(1):
-            folder = parent / (name if number == 1 else f"{name}-{number}")
-            with contextlib.suppress(FileExistsError):
-                folder.mkdir(parents=True)
-                break
-        self.report = folder / "report.html"
+        self.report = claim_folder(parent / name) / "report.html"
         return self.report
 
     def model_options(self, model: str, paths: Collection[str] = ()) -> dict[str, Any]:
@@ -238,22 +234,22 @@ def _begin(
     _refuse_unknown_models(settings, models, _model_options(options.get("model-option", ())))
     _refuse_unknown_checkpoints(options.get("checkpoint", ()), models, session.here)
     _refuse_reserved_names([*models, *datasets])
-    if "dataset" in options:
-        check_dataset(session)
+    if "dataset" in options and settings.dataset not in datasets:
+        open_chosen_folder(session)
     return session
 
 
-def check_dataset(session: Session) -> None:
-    """Raise `DatasetError` where there is no such data set; a folder is listed, no pixel read."""
-    if session.settings.dataset not in session.datasets:
-        from segqa.datasets.folder import open_folder
+def open_chosen_folder(session: Session) -> Dataset:
+    """The data set in the folder that the settings name; listed, no pixel read. Raises `UsageError`."""
+    from segqa.datasets.folder import open_folder
 
-        if not session.dataset_path.exists():
-            raise UsageError(
-                f"no data set {session.settings.dataset!r}: expected a folder with images/ and masks/ "
-                f"at {session.dataset_path}, or a declared one ({nearest(session.settings.dataset, session.datasets)})"
-            )
-        open_folder(session.dataset_path, name_pattern=session.settings.name_pattern)
+    settings = session.settings
+    if not session.dataset_path.exists():
+        raise UsageError(
+            f"no data set {settings.dataset!r}: expected a folder with images/ and masks/ "
+            f"at {session.dataset_path}, or a declared one ({nearest(settings.dataset, session.datasets)})"
+        )
+    return open_folder(session.dataset_path, name_pattern=settings.name_pattern, mask_cutoff=settings.mask_cutoff)
 
 
 def _chosen(wanted: tuple[str, ...] | list[str], models: Mapping[str, Any]) -> tuple[str, ...]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import nn
 
 from segqa.errors import ModelError, SettingsError
+from segqa.models.quiet import quiet
 from segqa.models.unet import UNet
 from segqa.settings import nearest
 from segqa.training.recipe import Recipe
@@ -42,7 +41,7 @@ def _smp_net(recipe: Recipe, weights: str | None) -> nn.Module:
         hint = nearest(recipe.encoder, smp.encoders.get_encoder_names())
         raise SettingsError(f"no encoder {recipe.encoder!r}; {hint}")
     try:
-        with _quiet_retries():
+        with quiet("huggingface_hub", logging.ERROR):
             net: nn.Module = architectures[recipe.arch](recipe.encoder, encoder_weights=weights, classes=1)
     except OSError as error:
         raise ModelError(
@@ -60,15 +59,3 @@ def _library() -> Any:
     except ImportError as error:
         raise ModelError("resnet34 needs segmentation_models_pytorch: pip install 'segqa[models]'") from error
     return smp
-
-
-@contextmanager
-def _quiet_retries() -> Iterator[None]:
-    """Without the hub's line for every failed attempt: the error says it once."""
-    log = logging.getLogger("huggingface_hub")
-    before = log.level
-    log.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        log.setLevel(before)
