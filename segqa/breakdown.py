@@ -1,0 +1,131 @@
+"""A breakdown says where the wrong pixels of a prediction are: boundary, extent, or a segment of their own.
+
+After Bernhard et al., What's Outside the Intersection? Fine-grained Error Analysis for Semantic Segmentation Beyond IoU
+(WACV 2024).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import astuple, dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from segqa.mask import Mask
+
+BOUNDARY_RATIO = 0.01
+"""The width of a boundary as a share of the image's diagonal; the paper's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Breakdown:
+    """The wrong pixels of a prediction; each is counted once.
+
+    Attributes:
+        fp_boundary: false positives along a contour that is there in both masks, but not in the same place.
+        fp_extent: other false positives of a predicted component that touches the target: it reaches too far.
+        fp_segment: false positives of predicted components that have nothing to do with the target.
+        fn_boundary: false negatives along a contour that both masks have.
+        fn_extent: other false negatives of a component of the target that was found in part.
+        fn_segment: false negatives of components of the target that were not found at all.
+        union: pixels of prediction and target together.
+    """
+
+    fp_boundary: int
+    fp_extent: int
+    fp_segment: int
+    fn_boundary: int
+    fn_extent: int
+    fn_segment: int
+    union: int
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """The six as shares of the union; with the IoU they add up to 1. None where both masks are empty.
+
+        >>> Breakdown(1, 2, 0, 1, 0, 0, union=8).shares["fp_extent"]
+        0.25
+        """
+        names = [name for name in self.__slots__ if name != "union"]
+        if not self.union:
+            return dict.fromkeys(names, 0.0)
+        return {name: getattr(self, name) / self.union for name in names}
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The seven numbers, in the order of the attributes."""
+        return astuple(self)
+
+
+def break_down(prediction: Mask, target: Mask) -> Breakdown:
+    """Where the wrong pixels are. Both masks `[H, W]` bool, of one shape.
+
+    A wrong pixel is at the boundary if it lies within d (1 % of the diagonal, rounded, at least 1) both of a true
+    positive and of a true negative, or within d of such a pixel; and if its patch of such pixels touches both kinds.
+    """
+    width = max(1, round(BOUNDARY_RATIO * math.hypot(*target.shape)))
+    box = _box(prediction | target, width + 1)
+    prediction, target = prediction[box], target[box]
+    right = prediction & target
+    if not right.any():
+        # nothing of the one touches the other: no contour is shared, and no component found in part
+        fp, fn = int(prediction.sum()), int(target.sum())
+        return Breakdown(0, 0, fp, 0, 0, fn, fp + fn)
+    neither = ~(prediction | target)
+    contested = _within(right, width) & _within(neither, width)
+    false_positives = _split(prediction & ~target, prediction, contested, (right, neither), width)
+    false_negatives = _split(target & ~prediction, target, contested, (right, neither), width)
+    return Breakdown(*false_positives, *false_negatives, int((prediction | target).sum()))
+
+
+def _box(mask: Mask, margin: int) -> tuple[slice, slice]:
+    """Rows and columns of the box around a mask, with a margin, inside the array."""
+    x, y, width, height = cv2.boundingRect(np.ascontiguousarray(mask).view(np.uint8))
+    return slice(max(0, y - margin), y + height + margin), slice(max(0, x - margin), x + width + margin)
+
+
+def _split(wrong: Mask, mask: Mask, contested: Mask, neighbours: tuple[Mask, Mask], width: int) -> tuple[int, int, int]:
+    """Boundary, extent and segment pixels of the wrong ones, which belong to `mask`."""
+    if not wrong.any():
+        return 0, 0, 0
+    boundary = _touching(_within(wrong & contested, width) & wrong, neighbours)
+    rest = wrong & ~boundary
+    labels, found = _components(mask)
+    # the components that hold a true positive: what of them is wrong is their extent
+    reaches_target = np.zeros(found, np.bool_)
+    reaches_target[np.unique(labels[neighbours[0]])] = True
+    extent = int(reaches_target[labels[rest]].sum())
+    at_boundary = int(boundary.sum())
+    return at_boundary, extent, int(wrong.sum()) - at_boundary - extent
+
+
+def _touching(patches: Mask, neighbours: tuple[Mask, Mask]) -> Mask:
+    """The patches (8-connected components) that have a pixel of each neighbour beside them."""
+    labels, found = _components(patches)
+    kept = np.ones(found, np.bool_)
+    kept[0] = False
+    for neighbour in neighbours:
+        beside = np.zeros(found, np.bool_)
+        beside[np.unique(labels[_within(neighbour, 1) & patches])] = True
+        kept &= beside
+    return kept[labels]
+
+
+def _components(mask: Mask) -> tuple[NDArray[np.int32], int]:
+    """The number of each pixel's 8-connected component, 0 for the background, and how many numbers there are."""
+    found, labels = cv2.connectedComponents(np.ascontiguousarray(mask).view(np.uint8), connectivity=8)
+    return labels.astype(np.int32, copy=False), found
+
+
+def _within(mask: Mask, width: int) -> Mask:
+    """The pixels whose rounded Euclidean distance to a mask is at most `width`; none where the mask is empty."""
+    if not mask.any():
+        return np.zeros_like(mask)
+    if width == 1:  # all eight neighbours: a diagonal's 1.41 rounds to 1
+        return cv2.dilate(mask.view(np.uint8), np.ones((3, 3), np.uint8)).view(np.bool_)
+    away = np.ascontiguousarray(~mask).view(np.uint8)
+    distance = cv2.distanceTransform(away, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    near: Mask = distance < width + 0.5
+    return near

@@ -1,0 +1,302 @@
+"""A condition says which cases are meant: `camera=C2 and brightness=dark`.
+
+```
+condition = all ("or" all)*
+all       = one ("and" one)*
+one       = "not" one | "(" condition ")" | "tag:" NAME | ["tag:"] NAME OPERATOR VALUE
+OPERATOR  = "=" | "!=" | "<" | "<=" | ">" | ">="
+```
+
+`NAME` is a tag or a measured property, `VALUE` one of its slices (`brightness=dark`) or, after a comparison, a number
+(`target_area<0.05`). `tag:city` holds where there is a tag `city` that is not `no`, `false` or `0`. Names and values
+with a space or another odd sign stand in quotes.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Protocol, TypeAlias
+
+from segqa.errors import SettingsError
+from segqa.properties import PROPERTIES
+from segqa.settings import nearest
+from segqa.slices import Described, Edges, number, slice_of
+
+Compare: TypeAlias = Callable[[float, float], bool]
+
+_ORDERS: MappingProxyType[str, Compare] = MappingProxyType(
+    {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
+)
+_NO = frozenset({"", "no", "false", "0"})
+_PLAIN = re.compile(r"[^\s()=!<>'\"]+")
+_TOKEN = re.compile(
+    r"""\s*(?:([()])|(!=|<=|>=|=|<|>)|("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|([^\s()=!<>'"]+))""", re.DOTALL
+)
+_WORDS = frozenset({"and", "or", "not"})
+
+
+class Condition(Protocol):
+    """Which cases are meant; its text is how it is written."""
+
+    def holds(self, case: Described, edges: Edges) -> bool:
+        """Whether a case is meant."""
+        ...
+
+    def predicates(self) -> Iterator[Predicate]:
+        """The predicates in it, from left to right."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Predicate:
+    """A single requirement: an attribute, how it is compared, and with what.
+
+    Attributes:
+        name: of a tag or a property.
+        sign: `=`, `!=`, `<`, `<=`, `>`, `>=`, or `has`.
+        value: of a slice, or a number.
+        only_tag: whether a property of that name is not meant.
+    """
+
+    name: str
+    sign: str
+    value: str = ""
+    only_tag: bool = False
+
+    def __str__(self) -> str:
+        """As it is written in a condition."""
+        name = ("tag:" if self.only_tag or self.sign == "has" else "") + _quoted(self.name)
+        return name if self.sign == "has" else f"{name}{self.sign}{_quoted(self.value)}"
+
+    def holds(self, case: Described, edges: Edges) -> bool:
+        """Whether a case meets it; one that does not have the attribute does not, whatever the sign."""
+        if self.sign == "has":
+            return case.tags.get(self.name, "").lower() not in _NO
+        if self.only_tag and self.name not in case.tags:
+            return False
+        if self.sign in _ORDERS:
+            value = number(case.tags[self.name]) if self.name in case.tags else case.properties.get(self.name, math.nan)
+            return _ORDERS[self.sign](value, number(self.value))
+        found = {slice_of(case, self.name, edges), case.tags.get(self.name)} - {None}
+        return bool(found) and (self.value in found) == (self.sign == "=")
+
+    def predicates(self) -> Iterator[Predicate]:
+        """Itself."""
+        yield self
+
+
+@dataclass(frozen=True, slots=True)
+class Every:
+    """All of several conditions."""
+
+    parts: tuple[Condition, ...]
+
+    def __str__(self) -> str:
+        """As it is written."""
+        return " and ".join(f"({part})" if isinstance(part, Some) else str(part) for part in self.parts)
+
+    def holds(self, case: Described, edges: Edges) -> bool:
+        """Whether a case meets all of them."""
+        return all(part.holds(case, edges) for part in self.parts)
+
+    def predicates(self) -> Iterator[Predicate]:
+        """Those of the parts."""
+        for part in self.parts:
+            yield from part.predicates()
+
+
+@dataclass(frozen=True, slots=True)
+class Some:
+    """At least one of several conditions."""
+
+    parts: tuple[Condition, ...]
+
+    def __str__(self) -> str:
+        """As it is written."""
+        return " or ".join(map(str, self.parts))
+
+    def holds(self, case: Described, edges: Edges) -> bool:
+        """Whether a case meets one of them."""
+        return any(part.holds(case, edges) for part in self.parts)
+
+    def predicates(self) -> Iterator[Predicate]:
+        """Those of the parts."""
+        for part in self.parts:
+            yield from part.predicates()
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """The opposite of a condition."""
+
+    part: Condition
+
+    def __str__(self) -> str:
+        """As it is written."""
+        return f"not {self.part}" if isinstance(self.part, (Predicate, Not)) else f"not ({self.part})"
+
+    def holds(self, case: Described, edges: Edges) -> bool:
+        """Whether a case does not meet it."""
+        return not self.part.holds(case, edges)
+
+    def predicates(self) -> Iterator[Predicate]:
+        """Those of the part."""
+        return self.part.predicates()
+
+
+def parse_condition(text: str) -> Condition:
+    """The condition that a text states, see the module.
+
+    Raises:
+        SettingsError: it is no condition; says where and what was expected.
+
+    >>> str(parse_condition("camera=C2 and ( action = 'Modern Jazz' or tag:night )"))
+    "camera=C2 and (action='Modern Jazz' or tag:night)"
+    """
+    return _Parser(text).whole()
+
+
+def both(first: str, second: str) -> str:
+    """The text of a condition that holds where these two do; an empty one always holds.
+
+    >>> both("a=1 or b=2", "c=3")
+    '(a=1 or b=2) and c=3'
+    """
+    parts = [parse_condition(text) for text in (first, second) if text]
+    return str(Every(tuple(parts))) if len(parts) > 1 else "".join(map(str, parts))
+
+
+def check_names(condition: Condition, cases: Sequence[Described], edges: Edges, *, values: bool = True) -> None:
+    """Refuse names that no case has and, if `values` says so, values of them that no case has.
+
+    Raises:
+        SettingsError: with the nearest name or value that there is.
+    """
+    tags = {name for case in cases for name in case.tags}
+    known = tags | {name for case in cases for name in case.properties}
+    for predicate in condition.predicates():
+        only_tag = predicate.only_tag or predicate.sign == "has"
+        if predicate.name not in (tags if only_tag else known):
+            what = "tag" if only_tag else "tag or property"
+            raise SettingsError(
+                f"no case has a {what} {predicate.name!r}; {nearest(predicate.name, tags if only_tag else known)}"
+            )
+        if values:
+            _check_value(predicate, cases, edges)
+
+
+def needs_pixels(condition: Condition, tags: Iterable[str]) -> bool:
+    """Whether a condition names something that is not among these tags but measured."""
+    known = set(tags)
+    return any(
+        predicate.name in PROPERTIES - known and not predicate.only_tag and predicate.sign != "has"
+        for predicate in condition.predicates()
+    )
+
+
+def _check_value(predicate: Predicate, cases: Sequence[Described], edges: Edges) -> None:
+    """Refuse a value that none of the cases has, and a comparison with what is no number."""
+    if predicate.sign in _ORDERS:
+        if math.isnan(number(predicate.value)):
+            raise SettingsError(f"{predicate} compares with {predicate.value!r}; expected a number")
+        return
+    if predicate.sign == "has":
+        return
+    values = {slice_of(case, predicate.name, edges) for case in cases}
+    values |= {case.tags.get(predicate.name) for case in cases}
+    if predicate.value not in values:
+        known = {value for value in values if value is not None}
+        raise SettingsError(f"no case has {predicate.name}={predicate.value}; {nearest(predicate.value, known)}")
+
+
+class _Parser:
+    """Reads a condition from left to right."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._tokens = list(self._read())
+        self._at = 0
+
+    def whole(self) -> Condition:
+        found = self._some()
+        if self._at < len(self._tokens):
+            raise self._problem("'and', 'or' or the end")
+        return found
+
+    def _some(self) -> Condition:
+        parts = [self._every()]
+        while self._take("or"):
+            parts.append(self._every())
+        return Some(tuple(parts)) if len(parts) > 1 else parts[0]
+
+    def _every(self) -> Condition:
+        parts = [self._one()]
+        while self._take("and"):
+            parts.append(self._one())
+        return Every(tuple(parts)) if len(parts) > 1 else parts[0]
+
+    def _one(self) -> Condition:
+        if self._take("not"):
+            return Not(self._one())
+        if self._take("("):
+            found = self._some()
+            if not self._take(")"):
+                raise self._problem("')'")
+            return found
+        return self._predicate()
+
+    def _predicate(self) -> Predicate:
+        only_tag = self._peek().startswith("tag:")
+        name = self._word("the name of a tag or a property")
+        if only_tag:
+            name = name.removeprefix("tag:") or self._word("the name of a tag")
+        sign = self._peek()
+        if sign not in {"=", "!=", *_ORDERS}:
+            if only_tag:
+                return Predicate(name, "has")
+            raise self._problem("'=' or another comparison")
+        self._at += 1
+        return Predicate(name, sign, self._word("a value"), only_tag)
+
+    def _word(self, what: str) -> str:
+        token = self._peek()
+        if token in {"(", ")", "=", "!=", "", *_ORDERS} or token in _WORDS:
+            raise self._problem(what)
+        self._at += 1
+        return re.sub(r"\\(.)", r"\1", token[1:-1], flags=re.DOTALL) if token[0] in "'\"" else token
+
+    def _take(self, token: str) -> bool:
+        taken = self._peek() == token
+        self._at += taken
+        return taken
+
+    def _peek(self) -> str:
+        return self._tokens[self._at][0] if self._at < len(self._tokens) else ""
+
+    def _problem(self, expected: str) -> SettingsError:
+        place = self._tokens[self._at][1] if self._at < len(self._tokens) else len(self._text)
+        came = repr(self._text[place : place + 20].strip()) if place < len(self._text) else "the end"
+        return SettingsError(f"condition {self._text!r}: expected {expected}, got {came}")
+
+    def _read(self) -> Iterator[tuple[str, int]]:
+        """The tokens, each with where it begins."""
+        place = 0
+        while self._text[place:].strip():
+            match = _TOKEN.match(self._text, place)
+            if match is None:
+                raise SettingsError(f"condition {self._text!r}: cannot read {self._text[place:].strip()!r}")
+            yield match[0].strip(), match.end() - len(match[0].lstrip())
+            place = match.end()
+
+
+def _quoted(text: str) -> str:
+    """A name or a value as it is written: in quotes where it could be read as something else."""
+    if _PLAIN.fullmatch(text) and text not in _WORDS and not text.startswith("tag:"):
+        return text
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"

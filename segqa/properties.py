@@ -1,0 +1,102 @@
+"""Properties are numbers measured on a case's image and target: how large, how dark, how sharp."""
+
+from __future__ import annotations
+
+import math
+from types import MappingProxyType
+
+import cv2
+import numpy as np
+
+from segqa.mask import Image, Mask
+
+PROPERTY_VERSION = 1
+"""Goes up whenever the same pixels would measure otherwise than before."""
+
+LEVELS = MappingProxyType(
+    {
+        "target_area": ("small", "medium", "large"),
+        "elongation": ("compact", "oblong", "slender"),
+        "brightness": ("dark", "medium", "bright"),
+        "contrast": ("low", "medium", "high"),
+        "sharpness": ("blurred", "medium", "sharp"),
+        "colour_similarity": ("low", "medium", "high"),
+        "image_size": ("small", "medium", "large"),
+    }
+)
+"""What the lower, middle and upper third of a property is called."""
+
+COUNTS = frozenset({"components", "proposals"})
+"""The properties that are whole numbers; their slices are named by the numbers (`components=2-3`)."""
+
+BORDER = MappingProxyType({0.0: "free", 1.0: "touching"})
+"""What the two values of `border` are called."""
+
+PROPERTIES = frozenset({*LEVELS, *COUNTS, "border"})
+"""The names of all properties. `proposals` is how many the model made, so a run has it and a data set does not."""
+
+_BINS = 8
+
+
+def measure(image: Image, target: Mask) -> dict[str, float]:
+    """The properties of a case; what is not defined (the elongation of nothing) is left out.
+
+    Args:
+        image: RGB uint8 `[H, W, 3]`.
+        target: bool `[H, W]`, of the same size.
+
+    Returns:
+        `image_size` in pixels; `brightness` and `contrast`, mean and standard deviation of the luma (Rec. 601), 0 to 1;
+        `sharpness`, the variance of its Laplacian in squared grey levels (Pech-Pacheco et al., ICPR 2000);
+        `target_area`, a share of the image; `components`, 8-connected; `border`, 1 if the target touches it, else 0;
+        `elongation`, the ratio of the axes of the ellipse with the target's second moments, 1 or more;
+        `colour_similarity` of object and background, 0 to 1: Bhattacharyya's coefficient of their colour histograms
+        (8 × 8 × 8 bins of RGB).
+    """
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    mean, spread = cv2.meanStdDev(grey)
+    _, edges = cv2.meanStdDev(cv2.Laplacian(grey, cv2.CV_16S))
+    found = {
+        "image_size": float(target.size),
+        "brightness": float(mean[0, 0]) / 255,
+        "contrast": float(spread[0, 0]) / 255,
+        "sharpness": float(edges[0, 0]) ** 2,
+        "target_area": cv2.countNonZero(target.view(np.uint8)) / target.size,
+    }
+    return found | _of_shape(target) | _of_colours(image, target)
+
+
+def _of_shape(target: Mask) -> dict[str, float]:
+    """What is measured on the target alone."""
+    pixels = np.ascontiguousarray(target).view(np.uint8)
+    components = cv2.connectedComponents(pixels, connectivity=8)[0] - 1
+    if not components:
+        return {"components": 0.0}
+    touching = any(side.any() for side in (target[0], target[-1], target[:, 0], target[:, -1]))
+    return {"components": float(components), "border": float(touching), "elongation": _elongation(pixels)}
+
+
+def _elongation(pixels: Image) -> float:
+    """The ratio of the axes, from the central moments; each pixel is a square, so that a thin line has a width."""
+    m = cv2.moments(pixels, binaryImage=True)
+    xx, yy, xy = m["mu20"] / m["m00"] + 1 / 12, m["mu02"] / m["m00"] + 1 / 12, m["mu11"] / m["m00"]
+    half, root = (xx + yy) / 2, math.hypot((xx - yy) / 2, xy)
+    # the product of both axes is the determinant; dividing by it keeps the small one exact
+    return (half + root) / math.sqrt(max(xx * yy - xy * xy, 1e-12))
+
+
+def _of_colours(image: Image, target: Mask) -> dict[str, float]:
+    """What is measured on object against background."""
+    pixels = np.ascontiguousarray(target).view(np.uint8)
+    whole = _colours(image, None)
+    inside = _colours(image, pixels)
+    outside = whole - inside
+    if not inside.any() or not outside.any():
+        return {}
+    shared = np.sqrt(inside / inside.sum() * (outside / outside.sum())).sum()
+    return {"colour_similarity": min(1.0, float(shared))}
+
+
+def _colours(image: Image, where: Image | None) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+    """How many pixels have each colour, float64 `[8, 8, 8]`."""
+    return cv2.calcHist([image], [0, 1, 2], where, [_BINS] * 3, [0, 256] * 3).astype(np.float64)
