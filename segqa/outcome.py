@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from segqa.breakdown import Breakdown
 from segqa.metrics import Counts
 
 
@@ -19,12 +20,14 @@ class Offer:
         inside: the same away from the target's contour, see `metrics.count_inside`.
         mask_score: how good the mask, by the model; None where unknown.
         box_score: how sure the detection, by the model; None where unknown.
+        breakdown: where its wrong pixels are, if its IoU is below the run's threshold; else None.
     """
 
     counts: Counts
     inside: Counts
     mask_score: float | None = None
     box_score: float | None = None
+    breakdown: Breakdown | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +38,7 @@ class Outcome:
         case_id: the case.
         prompt: what the model was asked for.
         tags: the case's tags.
+        properties: what was measured on image and target, see `properties.measure`, and how many `proposals` there are.
         digest: hex, changes when image or target do.
         proposals_key: hex, under which the proposals are kept; empty for an error.
         offers: of the proposals, in the model's order.
@@ -49,6 +53,7 @@ class Outcome:
     case_id: str
     prompt: str = ""
     tags: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    properties: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     digest: str = ""
     proposals_key: str = ""
     offers: tuple[Offer, ...] = ()
@@ -78,6 +83,13 @@ class Outcome:
     def inside(self) -> Counts | None:
         """The same away from the target's contour; None where nothing was picked."""
         return None if self.picked is None else self.offers[self.picked].inside
+
+    @property
+    def breakdown(self) -> Breakdown | None:
+        """Where the prediction's wrong pixels are; None for an error, or where the run's threshold was met."""
+        if self.picked is not None:
+            return self.offers[self.picked].breakdown
+        return None if self.nothing is None else Breakdown(0, 0, 0, 0, 0, self.nothing.fn, self.nothing.fn)
 
     @property
     def best(self) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -13,12 +14,14 @@ from typing import Any
 
 import numpy as np
 
+from segqa.conditions import Predicate, both, check_names, parse_condition
 from segqa.errors import SettingsError
 from segqa.failures import KINDS, is_recoverable, kind_of
 from segqa.metrics import Counts, resolve
 from segqa.outcome import Outcome
 from segqa.proposals import Floats
 from segqa.settings import EmptyPolicy, nearest
+from segqa.slices import Edges, attributes_of, slice_of
 
 
 class Score(float):
@@ -50,6 +53,8 @@ class Run:
         empty: what a metric is where both masks are empty.
         threshold: the IoU below which a case has failed.
         part: which slice of the run this is (`"camera=C2"`); empty for the whole.
+        condition: which slice of the run this is, as a condition that parses; empty for the whole, and for other parts.
+        edges: how numeric attributes are cut into slices, see `slices.find_edges`.
         provenance: where the run comes from: command, commit, model fingerprint, data set digest, versions, times.
     """
 
@@ -62,6 +67,8 @@ class Run:
     empty: EmptyPolicy = "one"
     threshold: float = 0.7
     part: str = ""
+    condition: str = ""
+    edges: Edges = field(default_factory=lambda: MappingProxyType({}), repr=False)
     provenance: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), repr=False)
 
     def __repr__(self) -> str:
@@ -187,34 +194,63 @@ class Run:
         iou = self.iou(outcome)
         return (-1.0 if outcome.error else 2.0 if math.isnan(iou) else iou, outcome.case_id)
 
-    def slice(self, tag: str, value: str) -> Run:
-        """The part of the run whose cases have this tag value.
+    def where(self, condition: str, name: str = "") -> Run:
+        """The part of the run that a condition means (`"camera=C2 and brightness=dark"`, see `segqa.conditions`).
+
+        Args:
+            condition: which cases.
+            name: of the part; the condition by default.
 
         Raises:
-            SettingsError: no case has this tag, or none has this value of it.
+            SettingsError: it is no condition, or names a tag, property or value that no case has.
         """
-        values = {outcome.tags[tag] for outcome in self.outcomes if tag in outcome.tags}
-        if not values:
-            raise SettingsError(
-                f"no case has a tag {tag!r}; {nearest(tag, {t for o in self.outcomes for t in o.tags})}"
-            )
-        if value not in values:
-            raise SettingsError(f"no case has {tag}={value}; {nearest(value, values)}")
-        return self._tagged(tag, value)
+        parsed = parse_condition(condition)
+        check_names(parsed, self.outcomes, self.edges)
+        kept = (outcome for outcome in self.outcomes if parsed.holds(outcome, self.edges))
+        return replace(self.only(kept, name or str(parsed)), condition=both(self.condition, condition))
+
+    def slice(self, attribute: str, value: str) -> Run:
+        """The part of the run whose cases have this value of a tag or a measured property (`"brightness", "dark"`).
+
+        Raises:
+            SettingsError: no case has this tag or property, or none has this value of it.
+        """
+        return self.where(str(Predicate(attribute, "=", value)))
+
+    @property
+    def how_to_repeat(self) -> str:
+        """The command that evaluates just these cases again."""
+        evaluated = str(self.provenance.get("options", {}).get("where", ""))
+        condition = both(evaluated, self.condition)
+        if "proposals" in {predicate.name for predicate in parse_condition(condition).predicates()}:
+            # not known before the model has been asked
+            return shlex.join(["segqa", "show", self.id, "--where", self.condition])
+        command = str(self.provenance.get("command", ""))
+        words = shlex.split(command) if command.startswith("pytest") else ["pytest", "suites"]
+        return shlex.join([*words, "--segqa-where", condition])
 
     def only(self, outcomes: Iterable[Outcome], part: str) -> Run:
         """The part of the run that consists of these outcomes, under a name; nothing is missing in it."""
         kept = tuple(outcomes)
-        return replace(self, outcomes=kept, expected=tuple(outcome.case_id for outcome in kept), part=part)
-
-    def _tagged(self, tag: str, value: str) -> Run:
-        return self.only((o for o in self.outcomes if o.tags.get(tag) == value), f"{tag}={value}")
+        return replace(
+            self, outcomes=kept, expected=tuple(outcome.case_id for outcome in kept), part=part, condition=""
+        )
 
     def slices(self, *, min_cases: int = 1) -> Iterator[Run]:
-        """Every slice by one tag that has at least `min_cases` cases, errors too, sorted by tag and value."""
-        pairs = sorted({pair for outcome in self.outcomes for pair in outcome.tags.items()})
-        parts = (self._tagged(tag, value) for tag, value in pairs)
-        return (part for part in parts if len(part.outcomes) >= min_cases)
+        """Every slice by one tag or property that has at least `min_cases` cases, but fewer than all.
+
+        Errors count as cases. Sorted by tag, then by property, and by value.
+        """
+        for attribute in attributes_of(self.outcomes):
+            values: dict[str, list[Outcome]] = {}
+            for outcome in self.outcomes:
+                value = slice_of(outcome, attribute, self.edges)
+                if value is not None:
+                    values.setdefault(value, []).append(outcome)
+            for value, outcomes in sorted(values.items()):
+                if min_cases <= len(outcomes) < len(self.outcomes):
+                    condition = str(Predicate(attribute, "=", value))
+                    yield replace(self.only(outcomes, condition), condition=both(self.condition, condition))
 
     def worst_slice(self, *, min_cases: int = 8) -> Run | None:
         """The slice with the lowest mean IoU, or without any score; None where no slice has `min_cases` cases."""

@@ -17,16 +17,17 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from segqa.breakdown import Breakdown
 from segqa.errors import StoreError
 from segqa.metrics import Counts
 from segqa.outcome import Offer, Outcome
 from segqa.run import Run
 
-RUN_VERSION = 1
+RUN_VERSION = 2
 """Of the files of a run; a reader refuses others."""
 
 _COLUMNS = (
-    "case_id", "prompt", "tags", "digest", "proposals_key", "offers", "picked", "wanted", "size",
+    "case_id", "prompt", "tags", "properties", "digest", "proposals_key", "offers", "picked", "wanted", "size",
     "seconds", "cached", "note", "error",
 )  # fmt: skip
 _PLAIN = ("case_id", "prompt", "digest", "proposals_key", "picked", "seconds", "note", "error")
@@ -108,12 +109,29 @@ class Store:
                 rows = database.execute("SELECT * FROM outcomes ORDER BY case_id").fetchall()
         except sqlite3.DatabaseError as error:
             raise StoreError(f"cases of run {run_id} are damaged: {error}") from error
-        return Run(expected=expected, outcomes=tuple(map(_outcome, rows)), **header["run"])
+        fields = header["run"]
+        edges = {name: tuple(cuts) for name, cuts in fields.pop("edges").items()}
+        return Run(expected=expected, outcomes=tuple(map(_outcome, rows)), edges=edges, **fields)
 
     def unfinished(self, key: str) -> str | None:
         """The newest unfinished run with this key, if there is one."""
         found = [run_id for run_id in self.run_ids() if self._matches(run_id, key)]
         return found[-1] if found else None
+
+    def with_others(self, runs: Iterable[Run]) -> list[Run]:
+        """Some runs, after the last finished run of every other model over a data set of the same name."""
+        runs = list(runs)
+        models, names = {run.model for run in runs}, {run.dataset for run in runs}
+        latest: dict[str, str] = {}
+        for run_id in self.run_ids():
+            try:
+                header = self._header(run_id)
+            except StoreError:
+                continue
+            about = header["run"]
+            if header["finished"] and about["dataset"] in names and about["model"] not in models:
+                latest[about["model"]] = run_id
+        return [*map(self.load, latest.values()), *runs]
 
     def is_finished(self, run_id: str) -> bool:
         """Whether every case of the run has been tried."""
@@ -149,12 +167,13 @@ class Store:
         except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
             raise StoreError(f"{path} is damaged: {error}") from error
         if header.get("version") != RUN_VERSION:
-            raise StoreError(f"{path} has version {header.get('version')}, expected {RUN_VERSION}")
+            raise StoreError(f"{path} has version {header.get('version')}, expected {RUN_VERSION}; evaluate again")
         return header
 
     def _write(self, run: Run, key: str, *, finished: bool) -> None:
         fields = ("id", "model", "dataset", "pick", "empty", "threshold")
-        described = {name: getattr(run, name) for name in fields} | {"provenance": dict(run.provenance)}
+        described = {name: getattr(run, name) for name in fields}
+        described |= {"edges": dict(run.edges), "provenance": dict(run.provenance)}
         header = {"version": RUN_VERSION, "finished": finished, "key": key, "run": described}
         write_whole(self.run_folder(run.id) / "run.json", json.dumps(header, indent=2, ensure_ascii=False) + "\n")
 
@@ -208,6 +227,7 @@ def _row(outcome: Outcome) -> tuple[Any, ...]:
     values = {name: getattr(outcome, name) for name in _PLAIN}
     values |= {
         "tags": json.dumps(dict(outcome.tags), ensure_ascii=False),
+        "properties": json.dumps(dict(outcome.properties)),
         "offers": json.dumps([_numbers(offer) for offer in outcome.offers]),
         "wanted": None if nothing is None else nothing.target,
         "size": None if nothing is None else nothing.target + nothing.tn,
@@ -223,6 +243,7 @@ def _outcome(row: Mapping[str, Any]) -> Outcome:
     return Outcome(
         **plain,
         tags=json.loads(row["tags"]),
+        properties=json.loads(row["properties"]),
         offers=tuple(_offer(numbers) for numbers in json.loads(row["offers"])),
         nothing=Counts(0, 0, row["wanted"], row["size"] - row["wanted"]) if known else None,
         cached=bool(row["cached"]),
@@ -230,10 +251,12 @@ def _outcome(row: Mapping[str, Any]) -> Outcome:
 
 
 def _numbers(offer: Offer) -> list[Any]:
-    """An offer as JSON: the two scores, then the counts, then those inside."""
+    """An offer as JSON: the two scores, the counts, those inside, and the breakdown if there is one."""
     c, i = offer.counts, offer.inside
-    return [offer.mask_score, offer.box_score, c.tp, c.fp, c.fn, c.tn, i.tp, i.fp, i.fn, i.tn]
+    wrong = offer.breakdown.numbers if offer.breakdown else ()
+    return [offer.mask_score, offer.box_score, c.tp, c.fp, c.fn, c.tn, i.tp, i.fp, i.fn, i.tn, *wrong]
 
 
 def _offer(numbers: list[Any]) -> Offer:
-    return Offer(Counts(*numbers[2:6]), Counts(*numbers[6:10]), *numbers[:2])
+    breakdown = Breakdown(*numbers[10:]) if numbers[10:] else None
+    return Offer(Counts(*numbers[2:6]), Counts(*numbers[6:10]), numbers[0], numbers[1], breakdown)

@@ -120,7 +120,7 @@ def test_a_slice_with_errors_only_is_the_worst() -> None:
 
 def test_an_unknown_slice_is_answered_with_the_nearest() -> None:
     run = run_of(case("a", 90, tags={"light": "night"}))
-    with pytest.raises(SettingsError, match="no case has a tag 'ligth'; did you mean 'light'"):
+    with pytest.raises(SettingsError, match="no case has a tag or property 'ligth'; did you mean 'light'"):
         run.slice("ligth", "night")
     with pytest.raises(SettingsError, match="no case has light=nihgt; did you mean 'night'"):
         run.slice("light", "nihgt")

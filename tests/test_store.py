@@ -91,7 +91,7 @@ def test_a_header_of_another_version_is_refused(store: Store) -> None:
     run = begun(store)
     path = store.run_folder(run.id) / "run.json"
     path.write_text(json.dumps({**json.loads(path.read_text(encoding="utf-8")), "version": 99}), encoding="utf-8")
-    with pytest.raises(StoreError, match="version 99, expected 1"):
+    with pytest.raises(StoreError, match="version 99, expected 2; evaluate again"):
         store.load(run.id)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import os
 import re
 import unicodedata
@@ -49,8 +50,8 @@ class Files:
         return pictures.read_target(self.mask_path, self.cutoff)
 
     def target_digest(self) -> bytes:
-        """16 bytes of the mask file's SHA-256."""
-        return pictures.file_digest(self.mask_path)
+        """16 bytes of the SHA-256 of the mask file's own, and of the cutoff."""
+        return hashlib.sha256(pictures.file_digest(self.mask_path) + bytes([self.cutoff])).digest()[:16]
 
     def stamp(self) -> str:
         """Names, sizes and times of both files."""

@@ -29,12 +29,15 @@ from segqa.datasets.pictures import READER
 from segqa.errors import ModelError, SettingsError
 from segqa.evaluation.cache import ProposalCache
 from segqa.evaluation.loop import Loop
+from segqa.evaluation.measured import open_properties
 from segqa.metrics import METRIC_VERSION
 from segqa.outcome import Outcome
 from segqa.picking import find_picker
+from segqa.properties import PROPERTY_VERSION
 from segqa.proposals import Model
 from segqa.run import Run
 from segqa.settings import EmptyPolicy
+from segqa.slices import Edges, find_edges
 from segqa.store import Store
 
 Progress = Callable[[int, int], None]
@@ -60,6 +63,7 @@ class Evaluation:
         options: what else was chosen, in JSON's types; stands there, too.
         started: stands in the run's id; now by default.
         progress: is told how far it is.
+        edges: of numeric slices, where the data set is a part of one for which they are known; else they are found.
     """
 
     pick: str = "agreement"
@@ -72,6 +76,7 @@ class Evaluation:
     options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     started: datetime | None = None
     progress: Progress = _silent
+    edges: Edges | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.threshold <= 1:
@@ -99,9 +104,13 @@ class Evaluation:
                 stack.enter_context(store.writing(run.id))
             path = store.proposals_path(run.id, shared=self.cache and bool(known))
             cache = stack.enter_context(ProposalCache(path))
-            loop = Loop(model, fingerprint, picker, cache, self.batch_size, self.refresh)
+            measured = stack.enter_context(open_properties(store))
+            hidden = frozenset(name for case in dataset for name in case.tags)
+            loop = Loop(
+                model, fingerprint, picker, cache, measured, self.threshold, hidden, self.batch_size, self.refresh
+            )
             self._evaluate(loop, dataset, run, store)
-            return _finish(store, run, key)
+            return _finish(store, run, key, self.edges)
 
     def _evaluate(self, loop: Loop, dataset: Dataset, run: Run, store: Store) -> None:
         """Go through the cases that the run does not have yet."""
@@ -123,7 +132,7 @@ class Evaluation:
         run = store.load(run_id)
         done = sum(not outcome.error for outcome in run.outcomes)
         provenance = {**run.provenance, "resumed_at": done, "command": self.command}
-        return replace(run, threshold=self.threshold, provenance=provenance)
+        return replace(run, provenance=provenance)
 
     def _new(self, name: str, dataset: Dataset, about: Mapping[str, Any]) -> Run:
         """A run without outcomes."""
@@ -142,7 +151,7 @@ class Evaluation:
 
     def _key(self, name: str, fingerprint: str, dataset: Dataset) -> str:
         """Equal for two runs if and only if one can go on where the other stopped."""
-        how = [self.pick, self.empty, self.cache, self.refresh, METRIC_VERSION]
+        how = [self.pick, self.empty, self.threshold, self.cache, self.refresh, METRIC_VERSION, PROPERTY_VERSION]
         parts = [name, fingerprint, dataset.name, dataset.stamp(), *how]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
@@ -237,12 +246,14 @@ def _notes_on(model: object, dataset: Dataset) -> list[str]:
     return notes
 
 
-def _finish(store: Store, run: Run, key: str) -> Run:
+def _finish(store: Store, run: Run, key: str, edges: Edges | None) -> Run:
     """The run with all that it has, marked as complete."""
     outcomes = store.load(run.id).outcomes
+    # of a part, the slices of numbers are cut as over the whole; how many proposals there are, only a run knows
+    cuts = find_edges(outcomes) | dict(edges or {})
     seconds = math.fsum(outcome.seconds for outcome in outcomes)
     ended = {"dataset_digest": _digest(outcomes), "inference_seconds": round(seconds, 3)}
-    run = replace(run, outcomes=outcomes, provenance={**run.provenance, **ended})
+    run = replace(run, outcomes=outcomes, edges=cuts, provenance={**run.provenance, **ended})
     store.finish(run, key)
     return run
 

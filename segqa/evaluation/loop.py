@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from segqa.breakdown import break_down
 from segqa.case import Case, Target
 from segqa.errors import CaseError, MaskError, ProposalsError
 from segqa.evaluation.cache import Answer, ProposalCache, proposals_key
+from segqa.evaluation.measured import PropertyCache
 from segqa.evaluation.read_ahead import read_ahead
 from segqa.mask import Image, Mask, resize_nearest
 from segqa.metrics import count, count_inside
 from segqa.outcome import Offer, Outcome
 from segqa.picking import Picker
+from segqa.properties import measure
 from segqa.proposals import Model, Proposals
 
 
@@ -29,6 +32,9 @@ class Loop:
         fingerprint: of the model; part of the key of its proposals.
         picker: chooses one of them.
         cache: keeps the proposals.
+        measured: keeps the properties.
+        threshold: below this IoU the wrong pixels of a proposal are broken down.
+        hidden: the properties that a tag of their name hides.
         batch_size: images a `predict` call.
         refresh: ask the model even where the cache has an answer.
     """
@@ -37,6 +43,9 @@ class Loop:
     fingerprint: str
     picker: Picker
     cache: ProposalCache
+    measured: PropertyCache
+    threshold: float = 0.7
+    hidden: frozenset[str] = frozenset()
     batch_size: int = 8
     refresh: bool = False
 
@@ -47,22 +56,32 @@ class Loop:
                 yield self._evaluate(batch)
 
     def _load(self, case: Case) -> _Loaded:
-        """Read a case, unless the cache makes its image unnecessary. Runs in the thread that reads ahead."""
+        """Read a case; what fails becomes its error. Runs in the thread that reads ahead."""
+        loaded = _Loaded(case)
         try:
-            digest = case.source.digest()
-            key = proposals_key(self.fingerprint, digest, case.prompt)
-            answer = None if self.refresh else self._kept(key)
-            target = case.source.target()
-            if answer is not None:
-                _require_same_size(target, answer.image_shape)
-                image = None  # its proposals are there: it need not be decoded
-            else:
-                image = case.source.image()
-                _require_same_size(target, image.shape[:2])
-            both = (digest + case.source.target_digest()).hex()
+            self._read(loaded)
         except Exception:  # noqa: BLE001 - the one place where an unreadable case becomes an outcome
-            return _Loaded(case, error=traceback.format_exc())
-        return _Loaded(case, image=image, target=target, key=key, digest=both, answer=answer)
+            loaded.error = traceback.format_exc()
+        return loaded
+
+    def _read(self, loaded: _Loaded) -> None:
+        """Read target and image, the latter only if the model has to see it or it has not been measured yet."""
+        source = loaded.case.source
+        digest = source.digest()
+        loaded.key = proposals_key(self.fingerprint, digest, loaded.case.prompt)
+        answer = loaded.answer = None if self.refresh else self._kept(loaded.key)
+        target = loaded.target = source.target()
+        loaded.digests = digest + source.target_digest()
+        known = self.measured.get(loaded.digests)
+        if answer is not None and known is not None:
+            _require_same_size(target, answer.image_shape)
+            loaded.properties = known
+            return
+        image = source.image()
+        _require_same_size(target, image.shape[:2])
+        loaded.image = image if answer is None else None
+        loaded.properties = measure(image, target.mask) if known is None else known
+        loaded.is_new = known is None
 
     def _kept(self, key: bytes) -> Answer | None:
         """The answer in the cache; a damaged entry is none, and will be written anew."""
@@ -77,6 +96,7 @@ class Loop:
         self._predict(asked)
         outcomes = [self._outcome(loaded, cached=loaded not in asked) for loaded in batch]
         self.cache.put((loaded.key, loaded.answer) for loaded in asked if loaded.answer is not None)
+        self.measured.put((loaded.digests, loaded.properties) for loaded in batch if loaded.is_new)
         return outcomes
 
     def _predict(self, batch: Sequence[_Loaded]) -> None:
@@ -115,7 +135,12 @@ class Loop:
                 loaded.error = traceback.format_exc()
         case = loaded.case
         return Outcome(
-            case_id=case.id, prompt=case.prompt, tags=dict(case.tags), digest=loaded.digest, error=loaded.error
+            case_id=case.id,
+            prompt=case.prompt,
+            tags=dict(case.tags),
+            properties=self._shown(loaded),
+            digest=loaded.digests.hex(),
+            error=loaded.error,
         )
 
     def _score(self, loaded: _Loaded, *, cached: bool) -> Outcome:
@@ -125,15 +150,20 @@ class Loop:
             case_id=case.id,
             prompt=case.prompt,
             tags=dict(case.tags),
-            digest=loaded.digest,
+            properties={**self._shown(loaded), "proposals": float(len(answer.proposals))},
+            digest=loaded.digests.hex(),
             proposals_key=loaded.key.hex(),
-            offers=tuple(_offers(answer.proposals, target.mask)),
+            offers=tuple(_offers(answer.proposals, target.mask, self.threshold)),
             picked=_checked(self.picker(answer.proposals), len(answer.proposals)),
             nothing=count(np.zeros_like(target.mask), target.mask),
             seconds=answer.seconds,
             cached=cached,
             note=target.note,
         )
+
+    def _shown(self, loaded: _Loaded) -> dict[str, float]:
+        """The properties that no tag hides."""
+        return {name: value for name, value in loaded.properties.items() if name not in self.hidden}
 
 
 @dataclass(slots=True, eq=False)
@@ -144,8 +174,10 @@ class _Loaded:
     image: Image | None = None
     target: Target | None = None
     key: bytes = b""
-    digest: str = ""
+    digests: bytes = b""
     answer: Answer | None = None
+    properties: Mapping[str, float] = field(default_factory=dict)
+    is_new: bool = False
     error: str = ""
 
     @property
@@ -197,11 +229,14 @@ def _require_same_size(target: Target, image_shape: tuple[int, ...]) -> None:
         raise CaseError(f"image is {sizes[0]} pixels and its mask {sizes[1]}; they must have one size")
 
 
-def _offers(proposals: Proposals, target: Mask) -> Iterator[Offer]:
+def _offers(proposals: Proposals, target: Mask, threshold: float) -> Iterator[Offer]:
     """Each proposal counted against the target, at the target's size."""
     for mask, *scores in zip(proposals.masks, proposals.mask_scores, proposals.box_scores, strict=True):
         fitted = _fitted(mask, target)
-        yield Offer(count(fitted, target), count_inside(fitted, target), *map(_number, scores))
+        counts = count(fitted, target)
+        wrong = break_down(fitted, target) if counts.iou < threshold else None
+        mask_score, box_score = map(_number, scores)
+        yield Offer(counts, count_inside(fitted, target), mask_score, box_score, wrong)
 
 
 def _fitted(mask: Mask, target: Mask) -> Mask:

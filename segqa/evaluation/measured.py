@@ -1,0 +1,124 @@
+"""What has been measured on the pixels of the cases, on disk: it depends on image and target alone, not on a model."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType, TracebackType
+from typing import Self
+
+from segqa.case import Case
+from segqa.conditions import Condition, check_names, needs_pixels
+from segqa.datasets.dataset import Dataset
+from segqa.datasets.pictures import READER
+from segqa.errors import CaseError, DatasetError, SettingsError, StoreError
+from segqa.properties import PROPERTY_VERSION, measure
+from segqa.slices import Edges, find_edges
+from segqa.store import Store
+
+_TABLE = "CREATE TABLE IF NOT EXISTS properties (key BLOB PRIMARY KEY, numbers TEXT) WITHOUT ROWID"
+
+
+class PropertyCache:
+    """Properties in an SQLite file, written in batches; it may be read in one thread while another writes."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._database = sqlite3.connect(path, timeout=60, check_same_thread=False)
+        try:
+            self._database.execute("PRAGMA journal_mode = WAL")
+            self._database.execute(_TABLE)
+        except sqlite3.DatabaseError as error:
+            self._database.close()
+            raise StoreError(f"cannot use the properties in {path}: {error}; remove the file to start anew") from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._database.close()
+
+    def get(self, digests: bytes) -> dict[str, float] | None:
+        """What was measured on the image and target with these digests; None where nothing was."""
+        row = self._database.execute("SELECT numbers FROM properties WHERE key = ?", (_key(digests),)).fetchone()
+        return None if row is None else dict(json.loads(row[0]))
+
+    def put(self, measured: Iterable[tuple[bytes, Mapping[str, float]]]) -> None:
+        """Keep what was measured."""
+        rows = [(_key(digests), json.dumps(dict(numbers))) for digests, numbers in measured]
+        with self._database:
+            self._database.executemany("INSERT OR REPLACE INTO properties VALUES (?, ?)", rows)
+
+
+def open_properties(store: Store) -> PropertyCache:
+    """The properties kept beside a store's runs."""
+    return PropertyCache(store.root / "properties.sqlite")
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A case with its properties; without any where it cannot be read."""
+
+    case: Case
+    properties: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def tags(self) -> Mapping[str, str]:
+        """The case's tags."""
+        return self.case.tags
+
+
+def narrow(dataset: Dataset, condition: Condition, store: Store) -> tuple[Dataset, Edges]:
+    """The cases that a condition means, and the edges that numeric slices have over all of them.
+
+    Pixels are read only if the condition needs them, and only of the cases that have not been measured yet.
+
+    Raises:
+        SettingsError: the condition names something that there is not, or how many `proposals` there are: that is not
+            known before the model has been asked.
+        DatasetError: no case is meant.
+    """
+    tags = {name for case in dataset for name in case.tags}
+    if "proposals" in {predicate.name for predicate in condition.predicates()} - tags:
+        raise SettingsError(
+            f"{condition}: how many proposals there are only a run knows; `segqa show RUN --where` lists such cases"
+        )
+    if needs_pixels(condition, tags):
+        with open_properties(store) as cache:
+            cases = [_measured(case, cache, tags) for case in dataset]
+    else:
+        cases = [Measured(case) for case in dataset]
+    edges = find_edges(cases)
+    check_names(condition, cases, edges)
+    kept = [measured.case for measured in cases if condition.holds(measured, edges)]
+    if not kept:
+        raise DatasetError(f"none of the {len(dataset)} cases of {dataset.name} is meant by {str(condition)!r}")
+    note = f"only the {len(kept)} of {len(dataset)} cases that {condition} means"
+    return Dataset.of(dataset.name, kept, [*dataset.notes, note]), edges
+
+
+def _measured(case: Case, cache: PropertyCache, hidden: set[str]) -> Measured:
+    """A case with the properties that no tag hides."""
+    try:
+        digests = case.source.digest() + case.source.target_digest()
+        found = cache.get(digests)
+        if found is None:
+            image, target = case.image(), case.target()
+            if image.shape[:2] != target.shape:
+                return Measured(case)
+            found = measure(image, target)
+            cache.put([(digests, found)])
+    except CaseError:
+        return Measured(case)
+    return Measured(case, {name: value for name, value in found.items() if name not in hidden})
+
+
+def _key(digests: bytes) -> bytes:
+    """What the numbers depend on: image and target, how they are read and how they are measured."""
+    return hashlib.sha256(digests + f" {PROPERTY_VERSION} {READER}".encode()).digest()[:16]
