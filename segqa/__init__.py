@@ -17,12 +17,16 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from segqa.breakdown import Breakdown, break_down
     from segqa.case import Case, Source, Target
+    from segqa.cluster.cluster import Cluster, Clusters
+    from segqa.cluster.search import clusters
     from segqa.datasets.dataset import Dataset
     from segqa.datasets.folder import open_folder
     from segqa.datasets.studio import open_studio
     from segqa.errors import SegqaError
     from segqa.evaluation.evaluation import evaluate
+    from segqa.labels import suspicious_labels
     from segqa.mask import as_mask
     from segqa.metrics import Counts, boundary_iou, count, dice, hd95, iou, nsd, precision, recall
     from segqa.outcome import Offer, Outcome
@@ -34,12 +38,16 @@ if TYPE_CHECKING:
     from segqa.store import Store
 
 _HOMES = {
+    "segqa.breakdown": ("Breakdown", "break_down"),
     "segqa.case": ("Case", "Source", "Target"),
+    "segqa.cluster.cluster": ("Cluster", "Clusters"),
+    "segqa.cluster.search": ("clusters",),
     "segqa.datasets.dataset": ("Dataset",),
     "segqa.datasets.folder": ("open_folder",),
     "segqa.datasets.studio": ("open_studio",),
     "segqa.errors": ("SegqaError",),
     "segqa.evaluation.evaluation": ("evaluate",),
+    "segqa.labels": ("suspicious_labels",),
     "segqa.mask": ("as_mask",),
     "segqa.metrics": ("Counts", "boundary_iou", "count", "dice", "hd95", "iou", "nsd", "precision", "recall"),
     "segqa.outcome": ("Offer", "Outcome"),
@@ -53,7 +61,10 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "Breakdown",
     "Case",
+    "Cluster",
+    "Clusters",
     "Counts",
     "Dataset",
     "Model",
@@ -68,6 +79,8 @@ __all__ = [
     "Thresholds",
     "as_mask",
     "boundary_iou",
+    "break_down",
+    "clusters",
     "count",
     "dataset",
     "dice",
@@ -81,6 +94,7 @@ __all__ = [
     "precision",
     "recall",
     "replay",
+    "suspicious_labels",
 ]
 
 

@@ -7,6 +7,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from datetime import date
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
@@ -45,6 +46,21 @@ class Thresholds:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """A failure that is known: what would be a finding because of these cases is expected until a day.
+
+    Attributes:
+        where: which cases, as a condition.
+        reason: why they fail.
+        until: the last day on which that is expected.
+    """
+
+    where: str
+    reason: str
+    until: date
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """All of `[tool.segqa]`.
 
@@ -61,6 +77,7 @@ class Settings:
         thresholds: for every model.
         thresholds_by_model: what single models have instead.
         models: what each model's fixture is given, by the model's name.
+        known: the failures that are expected.
     """
 
     model: tuple[str, ...] = ()
@@ -75,6 +92,7 @@ class Settings:
     thresholds: Thresholds = Thresholds()
     thresholds_by_model: Mapping[str, Mapping[str, float]] = field(default_factory=lambda: MappingProxyType({}))
     models: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: MappingProxyType({}))
+    known: tuple[Known, ...] = ()
 
     def thresholds_for(self, model: str) -> Thresholds:
         """The thresholds of one model."""
@@ -104,7 +122,7 @@ def parse_settings(table: object) -> Settings:
     segqa.errors.SettingsError: [tool.segqa] has an unknown key 'modle'; did you mean 'model'?
     """
     where = "[tool.segqa]"
-    known = {*_CHECKS, "thresholds", "models"}
+    known = {*_CHECKS, "thresholds", "models", "known"}
     table = _table(table, where)
     _refuse_unknown(table, known, where)
     values = {key: check(table[key], f"{where} {key}") for key, check in _CHECKS.items() if key in table}
@@ -113,7 +131,8 @@ def parse_settings(table: object) -> Settings:
         name: _table(value, f"[tool.segqa.models.{name}]")
         for name, value in _table(table.get("models", {}), "[tool.segqa.models]").items()
     }
-    return Settings(thresholds=thresholds, thresholds_by_model=by_model, models=models, **values)
+    expected = _read_known(table.get("known", []))
+    return Settings(thresholds=thresholds, thresholds_by_model=by_model, models=models, known=expected, **values)
 
 
 def override(settings: Settings, options: Mapping[str, object]) -> Settings:
@@ -149,6 +168,23 @@ def _read_thresholds(table: object) -> tuple[Thresholds, dict[str, dict[str, flo
     return Thresholds(**common), single
 
 
+def _read_known(entries: object) -> tuple[Known, ...]:
+    """`[[tool.segqa.known]]`: failures that are expected, each with a reason and an end."""
+    where = "[[tool.segqa.known]]"
+    if not isinstance(entries, list):
+        raise SettingsError(f"{where} must be a list of tables, got {entries!r}")
+    keys = [each.name for each in fields(Known)]
+    found = []
+    for entry in entries:
+        table = _table(entry, where)
+        _refuse_unknown(table, keys, where)
+        if missing := [key for key in keys if key not in table]:
+            raise SettingsError(f"{where} needs where, reason and until, got no {' and no '.join(missing)}")
+        texts = {key: _text(table[key], f"{where} {key}") for key in ("where", "reason")}
+        found.append(Known(**texts, until=_day(table["until"], f"{where} until")))
+    return tuple(found)
+
+
 def _bounds(table: Mapping[str, Any], where: str) -> dict[str, float]:
     """Bounds by their names, each from 0 to 1."""
     _refuse_unknown(table, {bound.name for bound in fields(Thresholds)}, where)
@@ -178,6 +214,13 @@ def _text(value: object, where: str) -> str:
     if not isinstance(value, str) or not value:
         raise SettingsError(f"{where} must be a text, got {value!r}")
     return value
+
+
+def _day(value: object, where: str) -> date:
+    try:
+        return value if type(value) is date else date.fromisoformat(str(value))
+    except ValueError as error:
+        raise SettingsError(f"{where} must be a day such as 2027-01-31, got {value!r}") from error
 
 
 def _names(value: object, where: str) -> tuple[str, ...]:

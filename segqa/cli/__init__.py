@@ -2,6 +2,7 @@
 
 import typer
 
+from segqa.cli.clusters import clusters, labels
 from segqa.cli.init import init
 from segqa.cli.runs import compare, pick, runs, show
 from segqa.cli.train import train
@@ -12,4 +13,6 @@ app.command()(runs)
 app.command()(show)
 app.command()(compare)
 app.command()(pick)
+app.command()(clusters)
+app.command()(labels)
 app.command()(train)

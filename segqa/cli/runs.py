@@ -34,10 +34,15 @@ def runs(directory: Directory = Path(".segqa")) -> None:
 def show(
     run_id: RunId,
     worst: Annotated[int, typer.Option(help="So many of the worst cases.")] = 10,
+    where: Annotated[str, typer.Option(metavar="CONDITION", help="Only the cases that it means.")] = "",
     directory: Directory = Path(".segqa"),
 ) -> None:
     """Show the numbers of a run and its worst cases."""
-    run = _find(directory, run_id)
+    run = find_run(directory, run_id)
+    try:
+        run = run.where(where) if where else run
+    except SegqaError as error:
+        raise refusal(str(error)) from error
     for line in [*paragraph(run), f"worst {min(worst, len(run.outcomes))}:"]:
         typer.echo(line)
     for outcome in run.worst(worst):
@@ -50,7 +55,7 @@ def compare(
     directory: Directory = Path(".segqa"),
 ) -> None:
     """Set runs side by side: mean IoU with its interval, zeros, seconds a case, size of the weights."""
-    found = [_find(directory, run_id) for run_id in run_ids]
+    found = [find_run(directory, run_id) for run_id in run_ids]
     typer.echo(line_up(found).render(form))
     if len({run.expected for run in found}) > 1:
         typer.echo("segqa: these runs are not over the same cases", err=True)
@@ -63,28 +68,28 @@ def pick(
     directory: Directory = Path(".segqa"),
 ) -> None:
     """Replay every picker over the proposals of a run, without a model."""
-    run = _find(directory, run_id)
+    run = find_run(directory, run_id)
     try:
         table = flip_table(run, flips) if flips else pick_lab(run)
     except SegqaError as error:
-        raise _refusal(str(error)) from error
+        raise refusal(str(error)) from error
     typer.echo(table.render(form))
 
 
-def _find(directory: Path, begin: str) -> Run:
+def find_run(directory: Path, begin: str) -> Run:
     """The one run whose id is this or begins so."""
     store = Store(directory)
     found = [name for name in store.run_ids() if name.startswith(begin)]
     chosen = [name for name in found if name == begin] or found
     if len(chosen) != 1:
-        raise _refusal(f"{len(found) or 'no'} runs begin with {begin!r}; `segqa runs` lists them")
+        raise refusal(f"{len(found) or 'no'} runs begin with {begin!r}; `segqa runs` lists them")
     try:
         return store.load(chosen[0])
     except StoreError as error:
-        raise _refusal(str(error)) from error
+        raise refusal(str(error)) from error
 
 
-def _refusal(problem: str) -> typer.Exit:
+def refusal(problem: str) -> typer.Exit:
     """Say what is wrong in one line, and end with 4."""
     typer.echo(f"segqa: {problem}", err=True)
     return typer.Exit(4)

@@ -5,10 +5,13 @@ the function that needs it.
 """
 
 from segqa.plugin.assertions import pytest_assertrepr_compare
+from segqa.plugin.calls import pytest_pyfunc_call
 from segqa.plugin.fixtures import (
     _segqa_dataset,
     _segqa_model,
     _segqa_model_name,
+    _segqa_run,
+    clusters,
     dataset,
     device,
     evaluation,
@@ -41,6 +44,8 @@ __all__ = [
     "_segqa_dataset",
     "_segqa_model",
     "_segqa_model_name",
+    "_segqa_run",
+    "clusters",
     "dataset",
     "device",
     "evaluation",
@@ -57,6 +62,7 @@ __all__ = [
     "pytest_generate_tests",
     "pytest_html_report_title",
     "pytest_html_results_summary",
+    "pytest_pyfunc_call",
     "pytest_report_collectionfinish",
     "pytest_runtest_call",
     "pytest_runtestloop",

@@ -12,6 +12,9 @@ import pytest
 if TYPE_CHECKING:
     from segqa.run import Score
 
+NOTES = pytest.StashKey[list[str]]()
+"""What to add to the failure: pytest cuts off a long explanation, and a command cut in two is of no use."""
+
 _ORDERS = frozenset(["<", "<=", ">", ">="])
 WORST = 5
 
@@ -21,9 +24,12 @@ def pytest_assertrepr_compare(config: pytest.Config, op: str, left: object, righ
     run = sys.modules.get("segqa.run")
     if run is None or op not in _ORDERS or not isinstance(left, run.Score) or not isinstance(right, (int, float)):
         return None
-    lines = _explain(left, float(right))
     report = getattr(config.option, "htmlpath", None)
-    return [*lines, f"report: {os.path.relpath(report, config.invocation_params.dir)}"] if report else lines
+    config.stash[NOTES] = [
+        *([f"just these: {left.of.how_to_repeat}"] if left.of.condition else []),
+        *([f"report: {os.path.relpath(report, config.invocation_params.dir)}"] if report else []),
+    ]
+    return _explain(left, float(right))
 
 
 def _explain(score: Score, bound: float) -> list[str]:

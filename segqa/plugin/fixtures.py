@@ -10,16 +10,21 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from segqa.errors import StoreError, UsageError
+from segqa.plugin.calls import check_known
 from segqa.plugin.declare import built
+from segqa.plugin.marks import check_mark, marked_slice
 from segqa.plugin.session import STATE, Session, is_worker, open_chosen_folder, stop, withdraw_report
 from segqa.settings import Thresholds, nearest
 
 if TYPE_CHECKING:  # numpy and OpenCV would load with them
+    from segqa.cluster.cluster import Clusters
     from segqa.datasets.dataset import Dataset
     from segqa.evaluation.evaluation import Evaluation, Progress
     from segqa.proposals import Model
     from segqa.run import Run
 
+
+_KEPT_OPTIONS = ("limit", "held-out", "where", "device")
 
 PARAMETER = "_segqa_model_name"
 """The fixture that carries the model's name. What an evaluation stands on has names that nobody else gives a fixture: a
@@ -38,12 +43,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         session.problem = f"no model chosen: --segqa-model=NAME, or model = … in [tool.segqa]; {known}"
 
 
-def pytest_collection_modifyitems(config: pytest.Config) -> None:
-    """Refuse to run tests that have no model, or whose data set is missing, before anything is loaded."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Refuse to run tests that have no model, or a marker that says nothing, before anything is loaded."""
     session = config.stash.get(STATE, None)
     if session is not None and session.problem and not is_worker(config):
         withdraw_report(config, session)
         raise pytest.UsageError(f"segqa: {session.problem}")
+    try:
+        for item in items:
+            check_mark(item)
+    except UsageError as error:
+        raise pytest.UsageError(f"segqa: {error}") from error
 
 
 @pytest.fixture(scope="session")
@@ -123,11 +133,25 @@ def _segqa_model(
         _free_memory()
 
 
+@pytest.fixture
+def evaluation(request: pytest.FixtureRequest, _segqa_run: Run) -> Run:
+    """The run of the model under test over the data set: made once a session, whatever asserts on it.
+
+    In a test marked with `segqa_slice` just that slice of it.
+    """
+    return marked_slice(request.node, _segqa_run)
+
+
+@pytest.fixture
+def clusters(pytestconfig: pytest.Config, evaluation: Run) -> Clusters:
+    """What the failures of the model under test have in common, see `segqa.clusters`."""
+    return _session(pytestconfig).clusters_of(evaluation)
+
+
 @pytest.fixture(scope="session")
-def evaluation(
+def _segqa_run(
     request: pytest.FixtureRequest, pytestconfig: pytest.Config, _segqa_model_name: str, _segqa_dataset: Dataset
 ) -> Run:
-    """The run of the model under test over the data set: made once a session, whatever asserts on it."""
     from segqa.plugin.sharing import shared
 
     session, name = _session(pytestconfig), _segqa_model_name
@@ -137,6 +161,7 @@ def evaluation(
 
     try:
         run = session.runs[name] = shared(pytestconfig, session.store, name, evaluate)
+        check_known(session.settings.known, run)
     except (UsageError, StoreError) as error:
         stop(pytestconfig, str(error))
     return run
@@ -146,7 +171,7 @@ def _evaluate(session: Session, name: str, model: Model, dataset: Dataset, confi
     """Evaluate, and draw the worst cases while the data set is at hand."""
     from segqa.plugin.progress import Remembered, progress_for
     from segqa.report.strips import write_strips
-    from segqa.report.summary import select_worst
+    from segqa.report.summary import select_shown
 
     progress = Remembered(progress_for(config, name))
     try:
@@ -154,7 +179,7 @@ def _evaluate(session: Session, name: str, model: Model, dataset: Dataset, confi
     except KeyboardInterrupt:
         session.interrupted = f"{name}: {progress.done} of {progress.total} cases are done and kept"
         raise
-    write_strips(run, select_worst(run), dataset, session.store)
+    write_strips(run, select_shown(session.clusters_of(run)), dataset, session.store)
     return run
 
 
@@ -171,7 +196,8 @@ def _how(session: Session, thresholds: Thresholds, progress: Progress) -> Evalua
         cache=not session.options.get("no-cache", False),
         refresh=session.options.get("refresh-cache", False),
         command=session.command,
-        options={name: session.options[name] for name in ("limit", "held-out", "device") if name in session.options},
+        options={name: session.options[name] for name in _KEPT_OPTIONS if name in session.options},
+        edges=session.edges,
         started=session.started,
         progress=progress,
     )
@@ -179,7 +205,9 @@ def _how(session: Session, thresholds: Thresholds, progress: Progress) -> Evalua
 
 def _open_dataset(session: Session, request: pytest.FixtureRequest) -> Dataset:
     """The data set that the settings name, with the prompt and the limit that they state."""
+    from segqa.conditions import parse_condition
     from segqa.datasets.split import split
+    from segqa.evaluation.measured import narrow
 
     settings = session.settings
     declared = settings.dataset in session.datasets
@@ -187,7 +215,12 @@ def _open_dataset(session: Session, request: pytest.FixtureRequest) -> Dataset:
     cases = cases.with_prompt(settings.prompt)
     if session.options.get("held-out"):
         cases = split(cases)[1]
-    return cases if settings.limit is None else cases.limit(settings.limit)
+    if settings.limit is not None:
+        cases = cases.limit(settings.limit)
+    if "where" in session.options:
+        # last, so that the command that a finding gives means the cases of the finding
+        cases, session.edges = narrow(cases, parse_condition(session.options["where"]), session.store)
+    return cases
 
 
 def _session(config: pytest.Config) -> Session:

@@ -26,7 +26,8 @@ def pytest_html_results_summary(prefix: list[str], session: pytest.Session) -> N
     ended = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
     complete = session.exitstatus in ended and not session.shouldstop and not state.problem
     failing = _failing(session.config)
-    prefix.append(render_summary(state.runs.values(), state.store, failing=failing, complete=complete))
+    found = [state.clusters_of(run) for run in state.runs.values()]
+    prefix.append(render_summary(found, state.store, failing=failing, complete=complete))
 
 
 def _failing(config: pytest.Config) -> list[tuple[str, str]]:
@@ -39,4 +40,5 @@ def _failing(config: pytest.Config) -> list[tuple[str, str]]:
 def _why(report: Any) -> str:
     """The first line of a failing test's message: the number and the bound, if segqa has explained it."""
     crash = getattr(report.longrepr, "reprcrash", None)
-    return str(crash.message).partition("\n")[0].removeprefix("assert ") if crash is not None else ""
+    first = str(crash.message).partition("\n")[0] if crash is not None else ""
+    return first.removeprefix("AssertionError: ").removeprefix("assert ")

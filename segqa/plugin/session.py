@@ -14,12 +14,15 @@ import pytest
 
 from segqa.errors import UsageError
 from segqa.plugin.declare import declared
+from segqa.plugin.marks import MARKER
 from segqa.plugin.options import given
 from segqa.settings import Settings, nearest, override, read_settings
 
 if TYPE_CHECKING:  # numpy and OpenCV would load with them
+    from segqa.cluster.cluster import Clusters
     from segqa.datasets.dataset import Dataset
     from segqa.run import Run
+    from segqa.slices import Edges
     from segqa.store import Store
 
 STATE = pytest.StashKey["Session"]()
@@ -33,6 +36,7 @@ _NO_SETTING = frozenset(
         "device",
         "checkpoint",
         "held-out",
+        "where",
         "no-cache",
         "refresh-cache",
         "cache-dir",
@@ -57,6 +61,8 @@ class Session:
         runs: the runs of this session, by model.
         problem: why tests could not be run: what the user typed.
         interrupted: how far an evaluation was when the user stopped it.
+        edges: of numeric slices, where `--segqa-where` chose a part of the data set.
+        found: the clusters of a run, by its id and part.
         report: where the HTML report goes; None where segqa has not asked for one.
     """
 
@@ -72,6 +78,8 @@ class Session:
     runs: dict[str, Run] = field(default_factory=dict)
     problem: str = ""
     interrupted: str = ""
+    edges: Edges | None = None
+    found: dict[tuple[str, str], Clusters] = field(default_factory=dict)
     report: Path | None = None
 
     @property
@@ -100,6 +108,15 @@ class Session:
         self.report = claim_folder(parent / name) / "report.html"
         return self.report
 
+    def clusters_of(self, run: Run) -> Clusters:
+        """What the failures of a run, or of a part of it, have in common; searched for once."""
+        from segqa.cluster.search import clusters
+
+        key = (run.id, run.part)
+        if key not in self.found:
+            self.found[key] = clusters(run)
+        return self.found[key]
+
     def model_options(self, model: str, paths: Collection[str] = ()) -> dict[str, Any]:
         """What a model is built with: `[tool.segqa.models.NAME]`, and what stands on the command line in its place.
 
@@ -118,6 +135,7 @@ class Session:
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Check what was typed, and have pytest-html write a report; nothing where segqa is not used."""
+    config.addinivalue_line("markers", MARKER)
     models, datasets, options = declared(config, "model"), declared(config, "dataset"), given(config)
     if not (models or datasets or options):
         return
@@ -214,6 +232,7 @@ def _begin(
     options: Mapping[str, Any],
 ) -> Session:
     """A session from all that is known before collecting; raises `UsageError`."""
+    from segqa.conditions import parse_condition
     from segqa.picking import find_picker
 
     overrides = {name.replace("-", "_"): value for name, value in options.items() if name not in _NO_SETTING}
@@ -231,6 +250,9 @@ def _begin(
     if is_worker(config):
         session.started = datetime.fromisoformat(config.workerinput[_STARTED])  # type: ignore[attr-defined] # xdist's
     find_picker(settings.pick)
+    for condition in [options.get("where"), *(known.where for known in settings.known)]:
+        if condition:
+            parse_condition(condition)
     _refuse_unknown_models(settings, models, _model_options(options.get("model-option", ())))
     _refuse_unknown_checkpoints(options.get("checkpoint", ()), models, session.here)
     _refuse_reserved_names([*models, *datasets])
@@ -279,7 +301,8 @@ def _refuse_unknown_models(settings: Settings, models: Mapping[str, Any], typed:
 
 def _refuse_reserved_names(names: Collection[str]) -> None:
     """A model called `evaluation` would be found in place of the fixture of that name."""
-    reserved = {"dataset", "device", "evaluation", "model", "model_name", "model_options", "prompt", "thresholds"}
+    reserved = {"clusters", "dataset", "device", "evaluation", "model", "model_name", "model_options", "prompt"}
+    reserved |= {"thresholds"}
     for name in names:
         if name in reserved:
             raise UsageError(f"{name!r} cannot be declared: it is a fixture of segqa's; choose another name")

@@ -46,9 +46,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if session.runs:
         terminalreporter.section("segqa")
     for run in session.runs.values():
-        from segqa.report.text import paragraph
+        from segqa.report.text import findings, paragraph
 
-        for line in [*paragraph(run), f"  run {_short(session.store.run_folder(run.id), config)}"]:
+        kept = f"  run {_short(session.store.run_folder(run.id), config)}"
+        for line in [*paragraph(run), *findings(session.clusters_of(run)), kept]:
+            terminalreporter.write_line(line)
+    if session.runs:
+        from segqa.report.text import suspicions
+
+        for line in suspicions(session.store.with_others(session.runs.values())):
             terminalreporter.write_line(line)
 
 

@@ -7,7 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from segqa.cluster.cluster import Clusters
 from segqa.failures import KINDS
+from segqa.labels import suspicious_labels
 from segqa.outcome import Outcome
 from segqa.report.charts import histogram
 from segqa.report.lineup import line_up
@@ -18,20 +20,39 @@ from segqa.store import Store
 WORST = 20
 """So many cases are shown as strips."""
 
+EXEMPLARS = 3
+"""So many of each cluster."""
+
+_WHERE = {
+    "fp_boundary": "too much at the boundary",
+    "fp_extent": "reaching too far",
+    "fp_segment": "segments elsewhere",
+    "fn_boundary": "too little at the boundary",
+    "fn_extent": "not reaching far enough",
+    "fn_segment": "segments not found",
+}
+_LEAST_SHARE = 0.005
+
 
 def select_worst(run: Run) -> list[Outcome]:
     """The worst cases of a run that did not reach its threshold, at most 20 (all others passed)."""
     return [outcome for outcome in run.worst(len(run.outcomes)) if run.kind(outcome) is not None][:WORST]
 
 
+def select_shown(found: Clusters) -> list[Outcome]:
+    """The cases of a run that the summary shows as strips: the worst, and the exemplars of its clusters."""
+    exemplars = [outcome for cluster in found for outcome in cluster.failing[:EXEMPLARS]]
+    return list({outcome.case_id: outcome for outcome in [*select_worst(found.run), *exemplars]}.values())
+
+
 def render_summary(
-    runs: Iterable[Run], store: Store, *, failing: Sequence[tuple[str, str]], complete: bool = True
+    found: Iterable[Clusters], store: Store, *, failing: Sequence[tuple[str, str]], complete: bool = True
 ) -> str:
     """The summary as a piece of HTML; everything that comes from outside is escaped by the template.
 
     Args:
-        runs: one section each.
-        store: where their strips are.
+        found: what was found in each run; one section each.
+        store: where the strips of the runs are, and the runs of other models.
         failing: the tests that failed, name and reason each.
         complete: whether all tests had their turn; the verdict is "passed" only if so, and none failed.
     """
@@ -44,9 +65,11 @@ def render_summary(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    runs = list(runs)
+    found = list(found)
+    runs = [clusters.run for clusters in found]
     return environment.get_template("summary.html").render(
-        sections=[_section(run, store) for run in runs],
+        sections=[_section(clusters, store) for clusters in found],
+        suspicions=suspicious_labels(store.with_others(runs)),
         side_by_side=line_up(runs).shown() if len(runs) > 1 else None,
         failing=failing,
         complete=complete,
@@ -63,10 +86,12 @@ class _Shown:
     kind: str
     recoverable: bool
     strip: str
+    wrong: list[tuple[str, float]]
 
 
-def _section(run: Run, store: Store) -> dict[str, Any]:
+def _section(found: Clusters, store: Store) -> dict[str, Any]:
     """What the template needs to know of a run."""
+    run = found.run
     ious = run.ious
     return {
         "run": run,
@@ -74,6 +99,10 @@ def _section(run: Run, store: Store) -> dict[str, Any]:
         "zeros": int((ious == 0).sum()),
         "kinds": [(kind, count, run.failures(kind).recoverable) for kind, count in run.kinds().most_common()],
         "notes": [(o.case_id, o.note) for o in run.outcomes if o.note],
+        "found": found,
+        "clusters": [
+            (cluster, [_shown(run, outcome, store) for outcome in cluster.failing[:EXEMPLARS]]) for cluster in found
+        ],
         "slices": list(run.slices(min_cases=8)),
         "worst": [_shown(run, outcome, store) for outcome in select_worst(run)],
     }
@@ -82,4 +111,6 @@ def _section(run: Run, store: Store) -> dict[str, Any]:
 def _shown(run: Run, outcome: Outcome, store: Store) -> _Shown:
     strip = read_strip(run, outcome, store)
     encoded = base64.b64encode(strip).decode() if strip else ""
-    return _Shown(outcome, run.iou(outcome), run.kind(outcome) or "", run.recoverable(outcome), encoded)
+    shares = outcome.breakdown.shares if outcome.breakdown else {}
+    wrong = [(_WHERE[name], share) for name, share in shares.items() if share >= _LEAST_SHARE]
+    return _Shown(outcome, run.iou(outcome), run.kind(outcome) or "", run.recoverable(outcome), encoded, wrong)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from segqa.cluster.cluster import Clusters
+from segqa.labels import suspicious_labels
 from segqa.run import Run
 
 
@@ -19,6 +23,21 @@ def paragraph(run: Run) -> list[str]:
     if resumed is not None:
         lines.insert(1, f"  resumed: {resumed} cases had been done before")
     return lines + [f"  note: {note}" for note in run.provenance.get("notes", [])]
+
+
+def findings(clusters: Clusters) -> list[str]:
+    """What the failures of a run have in common, a line each; nothing where that is nothing."""
+    gap = [f"  {clusters.gap}"] if clusters.gap else []
+    return [*gap, *(f"  cluster {cluster}" for cluster in clusters)]
+
+
+def suspicions(runs: Sequence[Run], limit: int = 10) -> list[str]:
+    """The cases whose label one should check, a line each."""
+    found = suspicious_labels(runs)
+    lines = [str(each) for each in found[:limit]]
+    if len(found) > limit:
+        lines.append(f"… and {len(found) - limit} more labels to check: `segqa labels` lists all")
+    return lines
 
 
 def _kinds(run: Run) -> str:

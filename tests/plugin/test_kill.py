@@ -98,5 +98,5 @@ def test_a_worker_that_dies_while_evaluating_is_replaced(repository: Repository)
     said = process.communicate()[0].decode()
     # xdist reports the test that was running in the worker as failed; every other one has its answer
     assert "mean IoU 1.0000 (16 scored, 0 missing, 0 errors)" in said
-    assert "1 failed, 6 passed, 1 skipped" in said
+    assert "1 failed, 8 passed" in said
     assert process.returncode == 1

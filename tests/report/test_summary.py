@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 
+from segqa.cluster.search import clusters
 from segqa.evaluation.evaluation import Evaluation
 from segqa.metrics import Counts
 from segqa.outcome import Outcome
@@ -35,7 +36,7 @@ class Tags(HTMLParser):
 
 
 def render(run: Run, tmp_path: Path, failing: list[tuple[str, str]] | None = None) -> Tags:
-    return Tags(render_summary([run], Store(tmp_path), failing=failing or []))
+    return Tags(render_summary([clusters(run)], Store(tmp_path), failing=failing or []))
 
 
 def run_of(*outcomes: Outcome, **rest: object) -> Run:
@@ -66,7 +67,7 @@ def test_whatever_comes_from_outside_is_text(tmp_path: Path) -> None:
 
 
 def test_a_session_that_was_stopped_has_not_passed(tmp_path: Path) -> None:
-    words = Tags(render_summary([run_of()], Store(tmp_path), failing=[], complete=False)).words
+    words = Tags(render_summary([clusters(run_of())], Store(tmp_path), failing=[], complete=False)).words
     assert "Incomplete" in words
     assert "Passed" not in words
 
@@ -99,13 +100,13 @@ def test_strips_of_the_worst_cases_are_in_the_page(tmp_path: Path) -> None:
     run = Evaluation().run(Dark(), "dark", data, store)  # type: ignore[arg-type]
     write_strips(run, select_worst(run), data, store)
     assert all(read_strip(run, outcome, store) for outcome in run.outcomes)
-    page = Tags(render_summary([run], store, failing=[]))
+    page = Tags(render_summary([clusters(run)], store, failing=[]))
     sources = [attributes["src"] or "" for name, attributes in page.elements if name == "img"]
     assert len(sources) == 3
     assert all(source.startswith("data:image/webp;base64,UklGR") for source in sources)
 
 
 def test_nothing_is_fetched_from_anywhere(tmp_path: Path) -> None:
-    text = render_summary([run_of()], Store(tmp_path), failing=[])
+    text = render_summary([clusters(run_of())], Store(tmp_path), failing=[])
     assert "http://" not in text.replace("http://www.w3.org/2000/svg", "")
     assert "https://" not in text

@@ -1,0 +1,47 @@
+"""`segqa clusters` says what the failures of a run have in common, `segqa labels` which labels one should check."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from segqa.cli.runs import Directory, RunId, find_run, refusal
+from segqa.cluster.search import ALPHA, DEPTH, MIN_CASES
+from segqa.cluster.search import clusters as find
+from segqa.errors import SegqaError
+from segqa.labels import suspicious_labels
+
+
+def clusters(
+    run_id: RunId,
+    kind: Annotated[str, typer.Option(help="Of one kind of failure only, such as wrong_object.")] = "",
+    alpha: Annotated[float, typer.Option(help="How often, at most, something is found where nothing is.")] = ALPHA,
+    min_cases: Annotated[int, typer.Option(help="Cases of a rule, at least.")] = MIN_CASES,
+    depth: Annotated[int, typer.Option(help="Predicates in a rule, at most.")] = DEPTH,
+    directory: Directory = Path(".segqa"),
+) -> None:
+    """Find the rules whose cases fail far more than the rest."""
+    try:
+        found = find(find_run(directory, run_id), alpha=alpha, min_cases=min_cases, depth=depth)
+        story = found.story(kind)
+    except SegqaError as error:
+        raise refusal(str(error)) from error
+    if found.gap:
+        typer.echo(str(found.gap))
+    typer.echo(story or "no cluster")
+    tried = " + ".join(map(str, found.searched))
+    typer.echo(f"tried {tried} rules of 1 to {len(found.searched)} predicates, and {found.permutations} permutations")
+
+
+def labels(
+    run_ids: Annotated[list[str], typer.Argument(metavar="RUN…", help="Runs of several models over the same cases.")],
+    directory: Directory = Path(".segqa"),
+) -> None:
+    """List the cases that fail in the same way under every model: perhaps it is the label that is wrong."""
+    runs = [find_run(directory, run_id) for run_id in run_ids]
+    if len({run.model for run in runs}) < 2:
+        raise refusal("labels are judged by two models or more; give a run of each")
+    for suspicion in suspicious_labels(runs):
+        typer.echo(str(suspicion))

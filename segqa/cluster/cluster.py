@@ -1,0 +1,143 @@
+"""A cluster is a slice that segqa itself found to fail far more than the rest: a rule, with its numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from segqa.cluster.gap import Gap
+from segqa.conditions import Every, Predicate
+from segqa.errors import SettingsError
+from segqa.failures import KINDS
+from segqa.outcome import Outcome
+from segqa.run import Run, describe
+from segqa.settings import nearest
+
+BELOW = "failed"
+"""The kind of a cluster whose cases are below the threshold in more than one way."""
+
+SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Cluster:
+    """A rule whose cases fail far more often than all others.
+
+    Attributes:
+        kind: of the failures, see `segqa.failures.KINDS`; `"failed"` for all below the threshold together.
+        rule: one to three predicates, all of which a case meets.
+        part: the run's cases that meet the rule.
+        failing: those of them that failed in this way, the worst first.
+        rest_failing: how many of the others failed in this way.
+        rest: how many others there are. Errors count among neither, unless they are what is counted.
+        p: of so many failures or more in the rule by chance alone; exact, one-sided, for this rule only.
+        corrected: how often a search like this one finds a rule as rare as this where there is nothing to find.
+        twins: predicates that mean the same cases as one of the rule's, by that one.
+    """
+
+    kind: str
+    rule: tuple[Predicate, ...]
+    part: Run
+    failing: tuple[Outcome, ...]
+    support: int
+    rest_failing: int
+    rest: int
+    p: float
+    corrected: float
+    twins: tuple[Predicate, ...] = ()
+
+    @property
+    def condition(self) -> str:
+        """The rule as a condition that parses: `camera=C2 and action=Jazz`."""
+        return str(Every(self.rule))
+
+    @property
+    def rate(self) -> float:
+        """The share of its cases that failed in this way."""
+        return len(self.failing) / self.support
+
+    @property
+    def rest_rate(self) -> float:
+        """The share of all other cases that did."""
+        return self.rest_failing / self.rest
+
+    @property
+    def ratio(self) -> float:
+        """How many times the rest's rate its own is; infinite where no other case failed in this way."""
+        return self.rate / self.rest_rate if self.rest_failing else math.inf
+
+    @property
+    def recoverable(self) -> int:
+        """How many of its failures another pick would have saved."""
+        return sum(self.part.recoverable(outcome) for outcome in self.failing)
+
+    def __repr__(self) -> str:
+        return f"<{self.condition}: {len(self.failing)} of {self.support} {self.kind}>"
+
+    def __str__(self) -> str:
+        """The rule and its numbers in one line."""
+        times = "no other case does" if math.isinf(self.ratio) else f"{self.ratio:.1f} times the rest"
+        count = f"{len(self.failing)} of {self.support}"
+        saved = f", {self.recoverable} of {len(self.failing)} recoverable by another pick" if self.recoverable else ""
+        return f"{self.condition}: {self.rate:.0%} {self.kind} ({count}), {times}{saved}; {_p(self.corrected)}"
+
+    @property
+    def story(self) -> str:
+        """The rule, its five worst cases, and what evaluates just its cases."""
+        worst = [f"  {describe(self.part, outcome)}" for outcome in self.failing[:SHOWN]]
+        more = [f"  … and {len(self.failing) - SHOWN} more"] if len(self.failing) > SHOWN else []
+        same = [f"  the same cases: {', '.join(map(str, self.twins))}"] if self.twins else []
+        return "\n".join([str(self), *same, *worst, *more, f"  just these: {self.part.how_to_repeat}"])
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Clusters:
+    """What was found in a run, the surest first.
+
+    Attributes:
+        run: that was searched.
+        found: the clusters.
+        gap: between a spike at zero and the rest, if there is one.
+        searched: rules of one, two and three predicates that were tried, for each kind of failure.
+        permutations: of the outcomes that were searched as well.
+        alpha: how often, at most, something is found where there is nothing.
+    """
+
+    run: Run
+    found: tuple[Cluster, ...]
+    gap: Gap | None
+    searched: tuple[int, ...]
+    permutations: int
+    alpha: float
+
+    def __repr__(self) -> str:
+        return f"<clusters of {self.run.title}: {', '.join(map(repr, self.found)) or 'none'}>"
+
+    def __len__(self) -> int:
+        return len(self.found)
+
+    def __iter__(self) -> Iterator[Cluster]:
+        return iter(self.found)
+
+    def __getitem__(self, index: int) -> Cluster:
+        return self.found[index]
+
+    def of(self, kind: str) -> tuple[Cluster, ...]:
+        """The clusters of one kind of failure; `"failed"` for those that mix kinds.
+
+        Raises:
+            SettingsError: there is no such kind.
+        """
+        if kind not in {*KINDS, BELOW}:
+            raise SettingsError(f"unknown failure kind {kind!r}; {nearest(kind, [*KINDS, BELOW])}")
+        return tuple(cluster for cluster in self.found if cluster.kind == kind)
+
+    def story(self, kind: str = "") -> str:
+        """The clusters of a kind, or all, as a failing test tells them."""
+        return "\n".join(cluster.story for cluster in (self.of(kind) if kind else self.found))
+
+
+def _p(value: float) -> str:
+    """A corrected p-value as it is shown."""
+    return f"p {value:.2g}" if value >= 1e-4 else "p < 0.0001"

@@ -1,0 +1,62 @@
+"""Exact probabilities: how likely so many failures in a slice are by chance alone (Fisher's exact test, one-sided)."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import gammaln
+
+from segqa.proposals import Floats
+
+Whole: TypeAlias = NDArray[np.int64]
+
+_NEGLIGIBLE = 1e-16
+
+
+def log_tail(failing: Whole, support: Whole, failing_all: int, cases: int) -> Floats:
+    """The natural logarithm of P(X >= failing) where X of `support` cases drawn from all fail; hypergeometric.
+
+    Args:
+        failing: failures in the slice, int `[n]`.
+        support: cases in the slice, int `[n]`.
+        failing_all: failures in all.
+        cases: in all.
+
+    >>> round(float(np.exp(log_tail(np.array([2]), np.array([2]), 2, 4))[0]), 9)  # one of six pairs
+    0.166666667
+    """
+    f, s = np.asarray(failing, dtype=np.float64), np.asarray(support, dtype=np.float64)
+    low = np.maximum(0, s + failing_all - cases)
+    top = np.minimum(s, failing_all)
+    at = np.clip(f, low, top)
+    first = _log_choose(failing_all, at) + _log_choose(cases - failing_all, s - at) - _log_choose(np.float64(cases), s)
+    total, term, x = np.ones_like(at), np.ones_like(at), at.copy()
+    # each term is the one before times a simple ratio; past the mode they shrink faster than geometrically
+    while (x < top).any():
+        term = np.where(x < top, term * (failing_all - x) * (s - x) / ((x + 1) * (cases - failing_all - s + x + 1)), 0)
+        x = x + 1
+        total += term
+        if (term <= _NEGLIGIBLE * total).all():
+            break
+    tail = np.minimum(0.0, first + np.log(total))
+    return np.where(f > top, -np.inf, np.where(f <= low, 0.0, tail))
+
+
+def fewest(support: Whole, failing_all: int, cases: int, log_p: float) -> Whole:
+    """For each support the fewest failures with a tail of at most `log_p`; where there are none, one too many."""
+    low = np.zeros_like(support)
+    high = np.minimum(support, failing_all) + 1
+    while (low < high).any():
+        middle = (low + high) // 2
+        rare = log_tail(middle, support, failing_all, cases) <= log_p
+        high = np.where(rare, middle, high)
+        low = np.where(rare, low, np.minimum(middle + 1, high))
+    return high
+
+
+def _log_choose(n: float, k: Floats) -> Floats:
+    """The logarithm of the binomial coefficient."""
+    chosen: Floats = gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)
+    return chosen

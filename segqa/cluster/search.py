@@ -1,0 +1,210 @@
+"""The search for clusters: all rules of a run, judged against the same search in permuted outcomes, the best kept."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segqa.cluster.cluster import BELOW, Cluster, Clusters
+from segqa.cluster.exact import log_tail
+from segqa.cluster.gap import find_gap
+from segqa.cluster.lattice import Failing, Hit, Lattice
+from segqa.cluster.table import Table
+from segqa.conditions import Every, Predicate
+from segqa.errors import SettingsError
+from segqa.failures import KINDS
+from segqa.mask import Mask
+from segqa.outcome import Outcome
+from segqa.proposals import Floats
+from segqa.run import Run
+
+ALPHA = 0.01
+MIN_CASES = 8
+DEPTH = 3
+MIN_FAILING = 3
+MIN_RATIO = 2.0
+
+_PERMUTATIONS = 199
+_FEWEST_PERMUTATIONS = 99
+_WORK = 6_000_000_000
+_COMBINATIONS = 100_000
+_SEED = 20240101
+
+
+def clusters(run: Run, *, alpha: float = ALPHA, min_cases: int = MIN_CASES, depth: int = DEPTH) -> Clusters:
+    """The rules whose cases fail far more than the rest, and the gap above a spike at zero.
+
+    Every conjunction of up to `depth` predicates (`camera=C2`, `brightness=dark`) that `min_cases` cases meet is
+    tried, for each kind of failure and for all below the threshold. A rule is a cluster if three of its cases or more
+    failed in that way, at twice the rest's rate or more, and if that is significant: where there is nothing to find, as
+    in permuted outcomes, a search finds a rule as rare with a probability of at most `alpha`. Of rules that share cases
+    the rarest is kept; another one has to be significant without the cases of those before it.
+
+    Args:
+        run: at least two cases with a tag or property in which they differ, else nothing can be found.
+        alpha: above 0, below 1.
+        min_cases: of a rule, 2 or more.
+        depth: predicates in a rule, at most: 1, 2 or 3.
+
+    Raises:
+        SettingsError: an argument is out of its range.
+    """
+    if not 0 < alpha < 1 or min_cases < 2 or depth not in (1, 2, 3):
+        got = f"alpha={alpha}, min_cases={min_cases}, depth={depth}"
+        raise SettingsError(f"clusters needs 0 < alpha < 1, min_cases of 2 or more and a depth of 1 to 3, got {got}")
+    answered = [outcome for outcome in run.outcomes if not outcome.error]
+    by_kind = _by_kind(run, answered)
+    errors = np.flatnonzero([bool(outcome.error) for outcome in run.outcomes])
+    searches = [_Search.of(run, answered, by_kind, alpha, min_cases, depth)]
+    if len(errors) >= MIN_FAILING:
+        searches.append(_Search.of(run, run.outcomes, {"error": errors}, alpha, min_cases, depth))
+    found = sorted((pair for search in searches for pair in search.found()), key=lambda pair: pair[0])
+    first = searches[0]
+    return Clusters(
+        run, tuple(cluster for _, cluster in found), find_gap(run), first.lattice.sizes, first.permutations, alpha
+    )
+
+
+def _by_kind(run: Run, outcomes: Sequence[Outcome]) -> dict[str, NDArray[np.int64]]:
+    """The places of the failing cases by kind; kinds that are too rare to make a cluster go together."""
+    kinds = [run.kind(outcome) for outcome in outcomes]
+    places = {kind: np.flatnonzero([found == kind for found in kinds]) for kind in KINDS}
+    return {kind: found for kind, found in places.items() if len(found)}
+
+
+@dataclass(slots=True, eq=False)
+class _Search:
+    """One search: which cases, which of them failed, and what the lattice says."""
+
+    run: Run
+    outcomes: Sequence[Outcome]
+    failed: Mapping[str, NDArray[np.int64]]
+    alpha: float
+    min_cases: int
+    table: Table
+    lattice: Lattice
+    permutations: int
+
+    @classmethod
+    def of(
+        cls,
+        run: Run,
+        outcomes: Sequence[Outcome],
+        failed: Mapping[str, NDArray[np.int64]],
+        alpha: float,
+        min_cases: int,
+        depth: int,
+    ) -> _Search:
+        table = Table.of(outcomes, run.edges, min_cases=min_cases)
+        width = len(table.predicates)
+        while depth > 1 and math.comb(width, depth) > _COMBINATIONS:
+            depth -= 1
+        lattice = Lattice(table, min_cases, depth)
+        work = len(lattice.supports) * sum(map(len, failed.values()))
+        permutations = min(_PERMUTATIONS, max(_FEWEST_PERMUTATIONS, _WORK // max(1, work)))
+        return cls(run, outcomes, failed, alpha, min_cases, table, lattice, permutations)
+
+    def found(self) -> list[tuple[float, Cluster]]:
+        """The clusters, each with its `log_q`."""
+        if sum(map(len, self.failed.values())) < MIN_FAILING or not self.lattice.supports:
+            return []
+        failing = Failing.of(list(self.failed.values()), len(self.outcomes), self.permutations, _SEED)
+        hits = self.lattice.hits(failing)
+        judge = _Judge.of(hits, self.permutations, self.lattice.sizes, len(failing.totals))
+        names = [*self.failed, BELOW][: len(failing.totals)]
+        masks = [self._mask(places) for places in self.failed.values()]
+        masks = [*masks, np.logical_or.reduce(masks)][: len(names)]
+        taken = np.zeros(len(self.outcomes), dtype=np.bool_)
+        clusters: list[tuple[float, Cluster]] = []
+        for number, (kind, mask) in enumerate(zip(names, masks, strict=True)):
+            own = [hit for hit in hits if hit.row == 0 and hit.kind == number]
+            # what is one kind's cluster is not told again as one of all kinds together
+            kept = self._cover(own, mask, judge, ~taken if kind == BELOW else np.ones_like(taken))
+            clusters += [(hit.log_q, self._cluster(hit, kind, mask, judge)) for hit in kept]
+            for hit in kept:
+                taken |= self.table.members(hit.rule)
+        return clusters
+
+    def _cover(self, hits: Sequence[Hit], failed: Mask, judge: _Judge, left: Mask) -> list[Hit]:
+        """The hits that are significant, each without the cases of those before it."""
+        kept = []
+        for hit in hits:
+            if judge.corrected(hit.log_q) > self.alpha:
+                break
+            inside = self.table.members(hit.rule)
+            counts = [int(mask.sum()) for mask in (inside & left & failed, inside & left, left & failed, left)]
+            if self._stands(hit, counts, judge):
+                kept.append(hit)
+                left = left & ~inside
+        return kept
+
+    def _stands(self, hit: Hit, counts: Sequence[int], judge: _Judge) -> bool:
+        """Whether a rule with these counts (failing and all cases of it, failing and all cases left) is a cluster."""
+        failing, support, all_failing, cases = counts
+        if failing < MIN_FAILING or support < self.min_cases:
+            return False
+        rest, rest_failing = cases - support, all_failing - failing
+        if rest and failing / support < MIN_RATIO * rest_failing / rest:
+            return False
+        log_p = float(log_tail(np.array([failing]), np.array([support]), all_failing, cases)[0])
+        return judge.corrected(log_p + hit.log_q - hit.log_p) <= self.alpha
+
+    def _cluster(self, hit: Hit, kind: str, failed: Mask, judge: _Judge) -> Cluster:
+        rule = tuple(self.table.predicates[attribute][code] for attribute, code in hit.rule)
+        inside = self.table.members(hit.rule)
+        part = self.run.where(str(Every(rule)))
+        failing = {self.outcomes[place].case_id for place in np.flatnonzero(inside & failed).tolist()}
+        worst = tuple(o for o in part.worst(len(part.outcomes)) if o.case_id in failing)
+        return Cluster(
+            kind=kind,
+            rule=rule,
+            part=part,
+            failing=worst,
+            support=hit.support,
+            rest_failing=int(failed.sum()) - hit.failing,
+            rest=len(self.outcomes) - hit.support,
+            p=math.exp(hit.log_p),
+            corrected=judge.corrected(hit.log_q),
+            twins=self._twins(rule),
+        )
+
+    def _twins(self, rule: Sequence[Predicate]) -> tuple[Predicate, ...]:
+        return tuple(twin for predicate in rule for twin in self.table.twins.get(predicate, ()))
+
+    def _mask(self, places: NDArray[np.int64]) -> Mask:
+        mask = np.zeros(len(self.outcomes), dtype=np.bool_)
+        mask[places] = True
+        return mask
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Judge:
+    """Knows the best rule of each permutation, so how rare a rule has to be.
+
+    Attributes:
+        best: of each permutation, the lowest `log_q` of a hit; infinite where there was none.
+        bound: `log_q` plus this is the logarithm of a p-value corrected by Bonferroni.
+    """
+
+    best: Floats
+    bound: float
+
+    @classmethod
+    def of(cls, hits: Sequence[Hit], permutations: int, sizes: Sequence[int], kinds: int) -> _Judge:
+        best = np.full(permutations + 1, np.inf)
+        for hit in hits:
+            best[hit.row] = min(best[hit.row], hit.log_q)
+        return cls(best[1:], math.log(sum(size > 0 for size in sizes) * kinds))
+
+    def corrected(self, log_q: float) -> float:
+        """The p-value corrected for all that was searched.
+
+        The share of searches with a better best rule, counting this one; or Bonferroni's, which is never too small and
+        goes below what a few hundred permutations can show.
+        """
+        by_permutation = (1 + int((self.best <= log_q).sum())) / (1 + len(self.best))
+        return min(by_permutation, math.exp(min(0.0, log_q + self.bound)))

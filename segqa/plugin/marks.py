@@ -1,0 +1,83 @@
+"""Marks: `@pytest.mark.segqa_slice("night", where="brightness=dark and tag:city")` narrows a test to a slice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+from segqa.errors import SettingsError, UsageError
+
+if TYPE_CHECKING:
+    from segqa.run import Run
+
+NAME = "segqa_slice"
+MARKER = f"{NAME}(name, where, min_cases=8): evaluation and clusters are those of a slice; too few cases are a skip"
+
+
+@dataclass(frozen=True, slots=True)
+class SliceMark:
+    """What the marker says.
+
+    Attributes:
+        name: of the slice, as findings call it.
+        where: which cases, as a condition.
+        min_cases: with fewer the test is skipped.
+    """
+
+    name: str
+    where: str
+    min_cases: int = 8
+
+    def __post_init__(self) -> None:
+        texts: tuple[object, ...] = (self.name, self.where)
+        count: object = self.min_cases
+        if not all(isinstance(text, str) and text for text in texts) or not isinstance(count, int):
+            raise TypeError(f"expected two texts and a number, got {self.name!r}, {self.where!r}, {self.min_cases!r}")
+
+
+def marked_slice(node: pytest.Item, run: Run) -> Run:
+    """The part of the run that a test is marked for; the run itself where it is not."""
+    mark = slice_mark(node)
+    if mark is None:
+        return run
+    try:
+        part = run.where(mark.where, mark.name)
+    except SettingsError as error:
+        pytest.fail(f"segqa: slice {mark.name!r}: {error}", pytrace=False)
+    if len(part.outcomes) < mark.min_cases:
+        pytest.skip(f"slice {mark.name!r} ({mark.where}) has {len(part.outcomes)} cases, fewer than {mark.min_cases}")
+    return part
+
+
+def check_mark(node: pytest.Item) -> None:
+    """Refuse a marker that does not say what it has to, or whose condition cannot be read.
+
+    Raises:
+        UsageError: says for which test.
+    """
+    mark = slice_mark(node)
+    if mark is None:
+        return
+    from segqa.conditions import parse_condition
+
+    try:
+        parse_condition(mark.where)
+    except SettingsError as error:
+        raise UsageError(f"{node.nodeid}: {error}") from error
+
+
+def slice_mark(node: pytest.Item) -> SliceMark | None:
+    """The nearest marker of a test; None where there is none.
+
+    Raises:
+        UsageError: it does not say what it has to say.
+    """
+    mark = node.get_closest_marker(NAME)
+    if mark is None:
+        return None
+    try:
+        return SliceMark(*mark.args, **mark.kwargs)
+    except TypeError as error:
+        raise UsageError(f"{node.nodeid}: expected segqa_slice(name, where=…, min_cases=8): {error}") from error

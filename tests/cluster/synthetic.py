@@ -1,0 +1,38 @@
+"""Runs for tests of the search, from tags and from who failed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from segqa.metrics import Counts
+from segqa.outcome import Offer, Outcome
+from segqa.run import Run
+
+NOTHING = Counts(0, 0, 10, 90)
+WRONG, RIGHT, MERGED = (
+    Offer(counts, counts) for counts in (Counts(0, 10, 10, 80), Counts(10, 0, 0, 90), Counts(10, 30, 0, 60))
+)
+
+
+def random_tags(cases: int, tags: int, values: int, seed: int) -> list[dict[str, str]]:
+    """So many tags with so many values each, at random."""
+    drawn = np.random.default_rng(seed).integers(values, size=(cases, tags))
+    return [{f"t{tag}": f"v{value}" for tag, value in enumerate(row)} for row in drawn.tolist()]
+
+
+def outcome(case: int, tags: dict[str, str], offer: Offer, better: Offer | None = None) -> Outcome:
+    """An outcome whose prediction is this offer."""
+    offers = (offer,) if better is None else (offer, better)
+    return Outcome(case_id=f"{case:05}", tags=tags, offers=offers, picked=0, nothing=NOTHING)
+
+
+def run_of(tags: Sequence[dict[str, str]], fails: Callable[[dict[str, str], float], bool], seed: int = 0) -> Run:
+    """A run in which those cases are zero-IoU false positives for which `fails(tags, chance)` says so."""
+    chances = np.random.default_rng(seed + 10_000).random(len(tags)).tolist()
+    outcomes = tuple(
+        outcome(case, own, WRONG if fails(own, chance) else RIGHT)
+        for case, (own, chance) in enumerate(zip(tags, chances, strict=True))
+    )
+    return Run("r", "m", "d", tuple(each.case_id for each in outcomes), outcomes, "agreement")

@@ -1,0 +1,42 @@
+import pytest
+
+from segqa.cluster.gap import find_gap
+from segqa.metrics import Counts
+from segqa.run import Run
+from tests.outcomes import outcome_of
+
+
+def run_of(*ious: float) -> Run:
+    outcomes = tuple(
+        outcome_of(Counts(tp, 1000 - tp, 0, 10), f"{n:04}") for n, tp in enumerate(round(1000 * iou) for iou in ious)
+    )
+    return Run("r", "m", "d", tuple(o.case_id for o in outcomes), outcomes, "agreement")
+
+
+def test_the_storys_spike_is_a_gap() -> None:
+    gap = find_gap(run_of(*[0.0] * 124, *[0.5] * 6, *[0.86, 0.91, 0.94] * 354))
+    assert gap is not None
+    assert str(gap) == "gap: 124 of 1192 cases (10.4%) have IoU below 0.05, and 6 between that and 0.85"
+
+
+@pytest.mark.parametrize(
+    "ious",
+    [
+        [0.0] * 2 + [0.9] * 50,
+        [n / 100 for n in range(100)],
+        [0.0] * 10 + [0.12] * 10 + [0.9] * 50,
+        [0.0] * 10,
+        [0.0] * 10 + [0.3] * 2 + [0.9] * 1,
+        [],
+    ],
+    ids=["two zeros", "no gap", "too narrow", "nothing above", "hardly anything above", "empty"],
+)
+def test_what_is_no_gap(ious: list[float]) -> None:
+    assert find_gap(run_of(*ious)) is None
+
+
+def test_perfect_cases_are_above_the_gap() -> None:
+    gap = find_gap(run_of(*[0.0] * 5, *[1.0] * 20))
+    assert gap is not None
+    assert (gap.spike, gap.between, gap.upper) == (5, 0, 0.95)
+    assert "and none between that and 0.95" in str(gap)
