@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check slow clean
+.PHONY: demo test check slow benchmarks clean
 
 demo: $(VENV)/.demo  ## the main job on the embedded data set: no download, no torch
 	$(BIN)/python -m pytest suites --model=hog_grabcut -rs
@@ -21,6 +21,11 @@ check: $(VENV)/.test  ## style, types, layers, spelling
 
 slow: $(VENV)/.test  ## whole data sets; minutes
 	$(BIN)/python -m pytest -m slow
+
+benchmarks: $(VENV)/.test  ## what is claimed about speed and about the search for clusters; half an hour
+	$(BIN)/python -m pip install --quiet --group benchmarks
+	$(BIN)/python benchmarks/clusters_speed.py
+	$(BIN)/python benchmarks/planted_clusters.py
 
 $(VENV)/.demo: pyproject.toml
 	$(PYTHON) -m venv $(VENV)

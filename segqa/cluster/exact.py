@@ -32,15 +32,9 @@ def log_tail(failing: Whole, support: Whole, failing_all: int, cases: int) -> Fl
     top = np.minimum(s, failing_all)
     at = np.clip(f, low, top)
     first = _log_choose(failing_all, at) + _log_choose(cases - failing_all, s - at) - _log_choose(np.float64(cases), s)
-    total, term, x = np.ones_like(at), np.ones_like(at), at.copy()
-    # each term is the one before times a simple ratio; past the mode they shrink faster than geometrically
-    while (x < top).any():
-        term = np.where(x < top, term * (failing_all - x) * (s - x) / ((x + 1) * (cases - failing_all - s + x + 1)), 0)
-        x = x + 1
-        total += term
-        if (term <= _NEGLIGIBLE * total).all():
-            break
-    tail = np.minimum(0.0, first + np.log(total))
+    # so far below the mode that the sum has no room in a float, the tail is all there is
+    with np.errstate(over="ignore", invalid="ignore"):
+        tail = np.minimum(0.0, first + np.log(_relative_sum(at, s, top, failing_all, cases)))
     return np.where(f > top, -np.inf, np.where(f <= low, 0.0, tail))
 
 
@@ -54,6 +48,19 @@ def fewest(support: Whole, failing_all: int, cases: int, log_p: float) -> Whole:
         high = np.where(rare, middle, high)
         low = np.where(rare, low, np.minimum(middle + 1, high))
     return high
+
+
+def _relative_sum(at: Floats, s: Floats, top: Floats, failing_all: int, cases: int) -> Floats:
+    """The sum of the probabilities from `at` to `top`, in units of the first one."""
+    total, term, x = np.ones_like(at), np.ones_like(at), at.copy()
+    # each term is the one before times a simple ratio; past the mode they shrink faster than geometrically
+    while (x < top).any():
+        term = np.where(x < top, term * (failing_all - x) * (s - x) / ((x + 1) * (cases - failing_all - s + x + 1)), 0)
+        x = x + 1
+        total += term
+        if (term <= _NEGLIGIBLE * total).all():
+            break
+    return total
 
 
 def _log_choose(n: float, k: Floats) -> Floats:

@@ -29,6 +29,10 @@ def test_a_tail_far_below_what_a_float_can_hold_is_still_a_number() -> None:
     assert log_tail(np.array([2000]), np.array([2000]), 5000, 100_000)[0] == pytest.approx(by_hand)
 
 
+def test_far_below_what_one_expects_the_tail_is_everything() -> None:
+    assert log_tail(np.array([1, 100]), np.array([50_000, 50_000]), 30_000, 100_000).tolist() == [0, 0]
+
+
 @given(st.integers(2, 200), st.data())
 def test_the_fewest_failures_are_the_first_that_are_rare_enough(cases: int, data: st.DataObject) -> None:
     failing_all, bound = data.draw(st.integers(0, cases)), data.draw(st.floats(-12, -0.1))
