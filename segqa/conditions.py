@@ -161,10 +161,10 @@ def parse_condition(text: str) -> Condition:
     return _Parser(text).whole()
 
 
-def both(first: str, second: str) -> str:
+def joined(first: str, second: str) -> str:
     """The text of a condition that holds where these two do; an empty one always holds.
 
-    >>> both("a=1 or b=2", "c=3")
+    >>> joined("a=1 or b=2", "c=3")
     '(a=1 or b=2) and c=3'
     """
     parts = [parse_condition(text) for text in (first, second) if text]

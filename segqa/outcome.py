@@ -20,7 +20,7 @@ class Offer:
         inside: the same away from the target's contour, see `metrics.count_inside`.
         mask_score: how good the mask, by the model; None where unknown.
         box_score: how sure the detection, by the model; None where unknown.
-        breakdown: where its wrong pixels are, if its IoU is below the run's threshold; else None.
+        breakdown: where its wrong pixels are, if it was picked and its IoU is below the run's threshold; else None.
     """
 
     counts: Counts

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from segqa.conditions import Predicate, both, check_names, parse_condition
+from segqa.conditions import Predicate, check_names, joined, parse_condition
 from segqa.errors import SettingsError
 from segqa.failures import KINDS, is_recoverable, kind_of
 from segqa.metrics import Counts, resolve
@@ -194,20 +194,28 @@ class Run:
         iou = self.iou(outcome)
         return (-1.0 if outcome.error else 2.0 if math.isnan(iou) else iou, outcome.case_id)
 
-    def where(self, condition: str, name: str = "") -> Run:
+    @property
+    def is_partial(self) -> bool:
+        """Whether only a part of the data set was evaluated: `--limit`, `--segqa-where`, `--segqa-held-out`."""
+        options = self.provenance.get("options", {})
+        return any(options.get(name) for name in ("limit", "where", "held-out"))
+
+    def where(self, condition: str, name: str = "", *, strict: bool = True) -> Run:
         """The part of the run that a condition means (`"camera=C2 and brightness=dark"`, see `segqa.conditions`).
 
         Args:
             condition: which cases.
             name: of the part; the condition by default.
+            strict: refuse what no case has; else it means no case.
 
         Raises:
             SettingsError: it is no condition, or names a tag, property or value that no case has.
         """
         parsed = parse_condition(condition)
-        check_names(parsed, self.outcomes, self.edges)
+        if strict:
+            check_names(parsed, self.outcomes, self.edges)
         kept = (outcome for outcome in self.outcomes if parsed.holds(outcome, self.edges))
-        return replace(self.only(kept, name or str(parsed)), condition=both(self.condition, condition))
+        return replace(self.only(kept, name or str(parsed)), condition=joined(self.condition, condition))
 
     def slice(self, attribute: str, value: str) -> Run:
         """The part of the run whose cases have this value of a tag or a measured property (`"brightness", "dark"`).
@@ -220,13 +228,15 @@ class Run:
     @property
     def how_to_repeat(self) -> str:
         """The command that evaluates just these cases again."""
+        command = str(self.provenance.get("command", ""))
+        words = shlex.split(command) if command.startswith("pytest") else ["pytest", "suites"]
         evaluated = str(self.provenance.get("options", {}).get("where", ""))
-        condition = both(evaluated, self.condition)
+        condition = joined(evaluated, self.condition)
+        if not condition:
+            return shlex.join(words)
         if "proposals" in {predicate.name for predicate in parse_condition(condition).predicates()}:
             # not known before the model has been asked
             return shlex.join(["segqa", "show", self.id, "--where", self.condition])
-        command = str(self.provenance.get("command", ""))
-        words = shlex.split(command) if command.startswith("pytest") else ["pytest", "suites"]
         return shlex.join([*words, "--segqa-where", condition])
 
     def only(self, outcomes: Iterable[Outcome], part: str) -> Run:
@@ -250,7 +260,7 @@ class Run:
             for value, outcomes in sorted(values.items()):
                 if min_cases <= len(outcomes) < len(self.outcomes):
                     condition = str(Predicate(attribute, "=", value))
-                    yield replace(self.only(outcomes, condition), condition=both(self.condition, condition))
+                    yield replace(self.only(outcomes, condition), condition=joined(self.condition, condition))
 
     def worst_slice(self, *, min_cases: int = 8) -> Run | None:
         """The slice with the lowest mean IoU, or without any score; None where no slice has `min_cases` cases."""

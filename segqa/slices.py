@@ -7,6 +7,7 @@ edges of the cuts stay with the run, so that `brightness=dark` means the same in
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol, TypeAlias
 
@@ -17,8 +18,9 @@ from segqa.properties import BORDER, COUNTS, LEVELS
 Edges: TypeAlias = Mapping[str, tuple[float, ...]]
 """For each numeric attribute the upper ends of its slices but the last: none, one or two, rising."""
 
-_TAG_LEVELS = ("low", "middle", "high")
-_MANY = 10
+_TAG_LEVELS = ("low", "medium", "high")
+_MANY, _FEW = 10, 8
+_NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?")
 
 
 class Described(Protocol):
@@ -38,7 +40,8 @@ class Described(Protocol):
 def find_edges(cases: Sequence[Described]) -> dict[str, tuple[float, ...]]:
     """Where to cut the numeric attributes of these cases: at the thirds of their values, as far as these differ.
 
-    A tag is numeric if all its values are numbers, more than ten different ones.
+    A tag is numeric if all its values are numbers (`12.5`, not `012`), more than ten different ones, of which none but
+    the odd one returns: with eight cases to a value it is a name.
 
     >>> from segqa.outcome import Outcome
     >>> find_edges([Outcome(case_id=str(n), properties={"brightness": n / 10}) for n in range(1, 10)])
@@ -46,9 +49,11 @@ def find_edges(cases: Sequence[Described]) -> dict[str, tuple[float, ...]]:
     """
     found = {}
     for name in sorted({name for case in cases for name in case.tags}):
-        values = [number(case.tags[name]) for case in cases if name in case.tags]
-        if len(set(values)) > _MANY and not any(math.isnan(value) for value in values):
-            found[name] = _thirds(values)
+        texts = [case.tags[name] for case in cases if name in case.tags]
+        different = set(texts)
+        many = len(different) > _MANY and len(texts) < _FEW * len(different)
+        if many and all(_NUMBER.fullmatch(text) for text in different):
+            found[name] = _thirds([number(text) for text in texts])
     tags = {name for case in cases for name in case.tags}
     for name in sorted({*LEVELS, *COUNTS} - tags):
         values = [case.properties[name] for case in cases if name in case.properties]
@@ -90,6 +95,8 @@ def number(text: str) -> float:
     try:
         value = float(text)
     except ValueError:
+        return math.nan
+    if "_" in text:
         return math.nan
     return value if math.isfinite(value) else math.nan
 

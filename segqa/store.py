@@ -119,7 +119,7 @@ class Store:
         return found[-1] if found else None
 
     def with_others(self, runs: Iterable[Run]) -> list[Run]:
-        """Some runs, after the last finished run of every other model over a data set of the same name."""
+        """Some runs, after the last whole run of every other model over a data set of the same name."""
         runs = list(runs)
         models, names = {run.model for run in runs}, {run.dataset for run in runs}
         latest: dict[str, str] = {}
@@ -129,9 +129,18 @@ class Store:
             except StoreError:
                 continue
             about = header["run"]
-            if header["finished"] and about["dataset"] in names and about["model"] not in models:
+            part = {"limit", "where"} & set(about["provenance"].get("options", {}))
+            if header["finished"] and not part and about["dataset"] in names and about["model"] not in models:
                 latest[about["model"]] = run_id
-        return [*map(self.load, latest.values()), *runs]
+        return [*self._loadable(latest.values()), *runs]
+
+    def _loadable(self, run_ids: Iterable[str]) -> Iterator[Run]:
+        """Those of some runs whose files are whole."""
+        for run_id in run_ids:
+            try:
+                yield self.load(run_id)
+            except StoreError:
+                continue
 
     def is_finished(self, run_id: str) -> bool:
         """Whether every case of the run has been tried."""

@@ -8,8 +8,8 @@ from segqa.conditions import (
     Not,
     Predicate,
     Some,
-    both,
     check_names,
+    joined,
     needs_pixels,
     parse_condition,
 )
@@ -46,7 +46,7 @@ CASE = Outcome(
         ("target_area<0.05", True),
         ("target_area >= 0.05", False),
         ("frame>149 and frame<=150", True),
-        ("frame=middle", True),
+        ("frame=medium", True),
         ("frame=00150", True),
         ("camera<3", False),
         ("sharpness=sharp", False),
@@ -98,9 +98,9 @@ def test_what_is_written_reads_as_it_was_meant(condition: Condition) -> None:
 
 
 def test_both_of_two_conditions() -> None:
-    assert both("a=1 or b=2", "c=3") == "(a=1 or b=2) and c=3"
-    assert both("", "c = 3") == "c=3"
-    assert both("", "") == ""
+    assert joined("a=1 or b=2", "c=3") == "(a=1 or b=2) and c=3"
+    assert joined("", "c = 3") == "c=3"
+    assert joined("", "") == ""
 
 
 def test_unknown_names_are_answered_with_the_nearest() -> None:

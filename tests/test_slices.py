@@ -43,6 +43,7 @@ def test_a_numeric_tag_is_cut_and_keeps_its_values() -> None:
     edges = find_edges(cases)
     assert set(edges) == {"distance"}
     assert slice_of(cases[0], "distance", edges) == "low"
+    assert slice_of(cases[6], "distance", edges) == "medium"
     assert slice_of(cases[11], "distance", edges) == "high"
     assert slice_of(cases[0], "camera", edges) == "7"
 
@@ -50,6 +51,13 @@ def test_a_numeric_tag_is_cut_and_keeps_its_values() -> None:
 def test_few_numbers_or_a_word_among_them_are_names() -> None:
     assert not find_edges([case({"take": str(n)}) for n in range(10)])
     assert not find_edges([case({"take": str(n)}) for n in range(20)] + [case({"take": "last"})])
+
+
+def test_numbers_that_are_names_are_not_cut() -> None:
+    assert not find_edges([case({"dancer": str(n % 20 + 1)}) for n in range(400)])
+    assert not find_edges([case({"frame": f"{n:03}"}) for n in range(50)])
+    assert not find_edges([case({"day": f"2024_{n:02}"}) for n in range(50)])
+    assert find_edges([case({"frame": str(n)}) for n in range(50)])
 
 
 def test_what_a_case_does_not_have_is_no_slice() -> None:

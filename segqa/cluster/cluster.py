@@ -27,10 +27,11 @@ class Cluster:
     Attributes:
         kind: of the failures, see `segqa.failures.KINDS`; `"failed"` for all below the threshold together.
         rule: one to three predicates, all of which a case meets.
-        part: the run's cases that meet the rule.
+        part: the run's cases that meet the rule, errors too.
         failing: those of them that failed in this way, the worst first.
+        support: how many cases meet the rule. Errors do not count here, unless they are what is counted.
         rest_failing: how many of the others failed in this way.
-        rest: how many others there are. Errors count among neither, unless they are what is counted.
+        rest: how many others there are, without errors again.
         p: of so many failures or more in the rule by chance alone; exact, one-sided, for this rule only.
         corrected: how often a search like this one finds a rule as rare as this where there is nothing to find.
         twins: predicates that mean the same cases as one of the rule's, by that one.

@@ -7,8 +7,9 @@ are and, in one pass, for permutations of them: a search finds something in ever
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import TypeAlias
 
@@ -25,6 +26,9 @@ Combination: TypeAlias = tuple[int, ...]
 
 _CELLS = 65_536
 """Failures counted at a time: what fits into a processor's cache."""
+
+_TABLE = 4_096
+"""Up to so many keys a combination is looked up in a table, else by searching."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,8 +78,42 @@ class Hit:
     rule: tuple[tuple[int, int], ...]
     failing: int
     support: int
-    log_p: float
-    log_q: float
+    log_p: float = 0.0
+    log_q: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Level:
+    """The rules of one combination of attributes that enough cases meet.
+
+    Attributes:
+        sizes: for each attribute how many codes it has, the one for none of its slices included.
+        keys: each rule's codes as one number, rising.
+        supports: how many cases meet each.
+        own: whether each means fewer cases than every rule with one predicate less.
+        parents: for each attribute, where the rule without its predicate is in its own combination.
+        places: for each key where its rule is; None where that would be too large, and is searched for.
+    """
+
+    sizes: tuple[int, ...]
+    keys: Whole
+    supports: Whole
+    own: Mask
+    parents: tuple[Whole, ...]
+    places: Whole | None
+
+    def place(self, keys: Whole) -> Whole:
+        """Where the rules with these keys are; one past the last where there is none."""
+        if self.places is not None:
+            return self.places[keys]
+        found = np.searchsorted(self.keys, keys)
+        hit = self.keys[np.minimum(found, len(self.keys) - 1)] == keys
+        return np.where(hit, found, len(self.keys))
+
+    def rule(self, combination: Combination, place: int) -> tuple[tuple[int, int], ...]:
+        """A rule as pairs of attribute and code."""
+        codes = np.unravel_index(self.keys[place], self.sizes)
+        return tuple(zip(combination, map(int, codes), strict=True))
 
 
 @dataclass(slots=True, eq=False)
@@ -86,39 +124,34 @@ class Lattice:
         table: the cases.
         min_cases: of a rule.
         depth: predicates in a rule, at most.
-        supports: for each combination of attributes, how many cases meet each rule; 0 where it is no rule of its own.
+        levels: the combinations of attributes that have a rule, the short ones first.
     """
 
     table: Table
     min_cases: int
     depth: int
-    supports: dict[Combination, Whole] = field(init=False, default_factory=dict)
+    levels: dict[Combination, Level] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        met: dict[Combination, Whole] = {}
-        for combination in self._combinations():
-            parts = [met[part] for part in combinations(combination, len(combination) - 1) if part]
-            if not all(part.any() for part in parts):
-                continue
-            counts = self._support(combination)
-            enough = np.where((counts >= self.min_cases) & (counts < self.table.codes.shape[1]), counts, 0)
-            # a predicate that no case of a rule fails to meet says nothing: the shorter rule stands for both
-            own = enough * _differs(enough, combination, met)
-            met[combination] = enough
-            if own.any():
-                self.supports[combination] = own
+        for length in range(1, self.depth + 1):
+            for combination in combinations(range(len(self.table.predicates)), length):
+                parts = _parts(combination)
+                if all(part in self.levels for part in parts):
+                    level = self._level(combination, parts)
+                    if len(level.keys):
+                        self.levels[combination] = level
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """The number of rules on each level."""
+        """The number of rules of each length."""
         found = [0] * self.depth
-        for combination, supports in self.supports.items():
-            found[len(combination) - 1] += int((supports > 0).sum())
+        for combination, level in self.levels.items():
+            found[len(combination) - 1] += int(level.own.sum())
         return tuple(found)
 
     @property
     def log_weights(self) -> Floats:
-        """For each level the logarithm of how many rules are as short: of rules alike, the shorter counts more."""
+        """For each length the logarithm of how many rules are as short: of rules alike, the shorter counts more."""
         weights: Floats = np.log(np.maximum(1, np.cumsum(self.sizes)))
         return weights
 
@@ -132,32 +165,45 @@ class Lattice:
             found += self._hits(counter, need)
         return self._scored(found, failing)
 
-    def _combinations(self) -> Iterator[Combination]:
-        """Of one attribute, then of two, then of three."""
-        for level in range(1, self.depth + 1):
-            yield from combinations(range(len(self.table.predicates)), level)
+    def _level(self, combination: Combination, parts: list[Combination]) -> Level:
+        """The rules of a combination."""
+        sizes = tuple(len(self.table.predicates[attribute]) + 1 for attribute in combination)
+        keys, supports = self._counted(combination, sizes)
+        codes = np.unravel_index(keys, sizes)
+        named = [code < size - 1 for code, size in zip(codes, sizes, strict=True)]
+        kept = np.logical_and.reduce([*named, supports >= self.min_cases, supports < self.table.codes.shape[1]])
+        keys, supports, codes = keys[kept], supports[kept], tuple(code[kept] for code in codes)
+        own, parents = np.ones(len(keys), dtype=np.bool_), []
+        for axis, part in enumerate(parts):
+            others = [*range(axis), *range(axis + 1, len(sizes))]
+            key = np.ravel_multi_index([codes[other] for other in others], [sizes[other] for other in others])
+            parents.append(self.levels[part].place(key))
+            # a predicate that no case of a rule fails to meet says nothing: the shorter rule stands for both
+            own &= supports < self.levels[part].supports[parents[-1]]
+        return Level(sizes, keys, supports, own, tuple(parents), _places(keys, math.prod(sizes)))
 
-    def _support(self, combination: Combination) -> Whole:
-        """How many cases meet each rule of a combination, an axis an attribute."""
-        shape = [len(self.table.predicates[attribute]) + 1 for attribute in combination]
-        code = np.zeros(self.table.codes.shape[1], dtype=np.int64)
-        for attribute, size in zip(combination, shape, strict=True):
-            code = code * size + self.table.codes[attribute]
-        counts = np.bincount(code, minlength=int(np.prod(shape))).reshape(shape)
-        return counts[tuple(slice(0, -1) for _ in shape)]
+    def _counted(self, combination: Combination, sizes: tuple[int, ...]) -> tuple[Whole, Whole]:
+        """The keys that occur and how often; by a table, or by sorting where that would be too large."""
+        key = np.zeros(self.table.codes.shape[1], dtype=np.int64)
+        for attribute, size in zip(combination, sizes, strict=True):
+            key = key * size + self.table.codes[attribute]
+        if math.prod(sizes) > _TABLE:
+            return np.unique(key, return_counts=True)
+        counts = np.bincount(key, minlength=0)
+        keys = np.flatnonzero(counts)
+        return keys, counts[keys]
 
     def _need(self, failing: Failing) -> list[list[Whole]]:
-        """By level and kind, for each support: the failures from which a rule is a hit."""
+        """By length and kind, for each support: the failures from which a rule is a hit."""
         most = self.table.codes.shape[1]
         needed = []
-        for level, log_weight in enumerate(self.log_weights.tolist(), start=1):
-            occurring = {int(s) for c, table in self.supports.items() if len(c) == level for s in np.unique(table)}
-            supports = np.array(sorted(occurring - {0}), dtype=np.int64)
+        for length, log_weight in enumerate(self.log_weights.tolist(), start=1):
+            levels = [level for combination, level in self.levels.items() if len(combination) == length]
+            supports = np.unique(np.concatenate([np.zeros(0, np.int64), *(level.supports for level in levels)]))
             by_kind = []
             for total in failing.totals:
                 need = np.full(most + 1, most + 1, dtype=np.int64)
-                if len(supports):
-                    need[supports] = fewest(supports, total, failing.population, -log_weight)
+                need[supports] = fewest(supports, total, failing.population, -log_weight)
                 by_kind.append(need)
             needed.append(by_kind)
         return needed
@@ -165,18 +211,24 @@ class Lattice:
     def _hits(self, counter: _Counter, need: list[list[Whole]]) -> list[Hit]:
         """The hits among some rows, not yet scored."""
         found = []
-        bounds: dict[Combination, Whole] = {}
-        for combination, supports in self.supports.items():
-            wanted = np.stack([by_support[supports] for by_support in need[len(combination) - 1]])
-            if len(combination) > 2 and not (_bound(combination, bounds, wanted.shape) >= wanted).any():
+        most: dict[Combination, Whole] = {}
+        for combination, level in self.levels.items():
+            wanted = np.stack([by_support[level.supports] for by_support in need[len(combination) - 1]])
+            # a rule has no more failures than any of the rules with one predicate less
+            bounds = [
+                most[part][:, places]
+                for part, places in zip(_parts(combination), level.parents, strict=True)
+                if part in most
+            ]
+            if bounds and not (np.minimum.reduce(bounds) >= wanted).any():
                 continue
-            counts = counter.count(combination)
+            counts = counter.count(combination, level)
             if len(combination) < self.depth:
-                bounds[combination] = counts.max(axis=0)
-            for row, kind, *codes in np.argwhere(counts >= wanted).tolist():
-                rule = tuple(zip(combination, codes, strict=True))
-                at = (row, kind, *codes)
-                found.append(Hit(counter.start + row, kind, rule, int(counts[at]), int(supports[tuple(codes)]), 0, 0))
+                most[combination] = counts.max(axis=0)
+            for row, kind, place in np.argwhere((counts >= wanted) & level.own).tolist():
+                rule = level.rule(combination, place)
+                failures, support = int(counts[row, kind, place]), int(level.supports[place])
+                found.append(Hit(counter.start + row, kind, rule, failures, support))
         return found
 
     def _scored(self, hits: list[Hit], failing: Failing) -> list[Hit]:
@@ -187,8 +239,7 @@ class Lattice:
             of_kind = [hit for hit in hits if hit.kind == kind]
             f, s = (np.array([getattr(hit, name) for hit in of_kind], np.int64) for name in ("failing", "support"))
             for hit, log_p in zip(of_kind, log_tail(f, s, total, failing.population).tolist(), strict=True):
-                log_q = log_p + float(logs[len(hit.rule) - 1])
-                scored.append(Hit(hit.row, hit.kind, hit.rule, hit.failing, hit.support, log_p, log_q))
+                scored.append(replace(hit, log_p=log_p, log_q=log_p + float(logs[len(hit.rule) - 1])))
         return sorted(scored, key=lambda hit: (hit.log_q, len(hit.rule), hit.rule, hit.kind))
 
 
@@ -198,52 +249,46 @@ class _Counter:
     def __init__(self, table: Table, failing: Failing, start: int, stop: int) -> None:
         cases = failing.cases[start:stop]
         self.start = start
+        self._codes = [column[cases].astype(np.int64) for column in table.codes]
         self._sizes = [len(predicates) + 1 for predicates in table.predicates]
-        self._codes = [column[cases] for column in table.codes]
         self._kinds = int(failing.kind.max(initial=0)) + 1
         self._rows = len(cases)
         self._cell = np.arange(self._rows)[:, None] * self._kinds + failing.kind
-        self._pair: tuple[Combination, NDArray[np.int64]] = ((), self._cell)
-        self._buffer = np.empty_like(self._cell)
+        self._first: tuple[Combination, NDArray[np.int64]] = ((), np.zeros_like(self._cell))
 
-    def count(self, combination: Combination) -> Whole:
-        """`[rows, kinds, codes of the first attribute, …]`; the last kind is all together if there are several."""
+    def count(self, combination: Combination, level: Level) -> Whole:
+        """`[rows, kinds, rules]`; the last kind is all together if there are several."""
         *first, last = combination
-        code = self._prefix(tuple(first))
-        np.multiply(code, self._sizes[last], out=self._buffer)
-        self._buffer += self._codes[last]
-        shape = (self._rows, self._kinds, *(self._sizes[attribute] for attribute in combination))
-        counts = np.bincount(self._buffer.ravel(), minlength=int(np.prod(shape))).reshape(shape)
-        counts = counts[(slice(None), slice(None), *(slice(0, -1) for _ in combination))]
+        key = self._prefix(tuple(first)) * self._sizes[last] + self._codes[last]
+        width = len(level.keys) + 1
+        shape = (self._rows, self._kinds, width)
+        cells = self._cell * width + level.place(key)
+        counts = np.bincount(cells.ravel(), minlength=math.prod(shape)).reshape(shape)[:, :, :-1]
         if self._kinds == 1:
             return counts
         return np.concatenate([counts, counts.sum(axis=1, keepdims=True)], axis=1)
 
     def _prefix(self, combination: Combination) -> NDArray[np.int64]:
-        """The cell and the codes of all attributes but the last, as one number; kept for the next combination."""
-        if self._pair[0] != combination:
-            code = self._cell
+        """The codes of all attributes but the last as one number; kept for the next combination."""
+        if self._first[0] != combination:
+            key = np.zeros_like(self._cell)
             for attribute in combination:
-                code = code * self._sizes[attribute] + self._codes[attribute]
-            self._pair = (combination, code)
-        return self._pair[1]
+                key = key * self._sizes[attribute] + self._codes[attribute]
+            self._first = (combination, key)
+        return self._first[1]
 
 
-def _differs(enough: Whole, combination: Combination, met: Mapping[Combination, Whole]) -> Mask:
-    """Where a rule means fewer cases than each of the rules with one predicate less."""
-    own = np.ones(enough.shape, dtype=np.bool_)
-    for axis in range(len(combination)):
-        part = combination[:axis] + combination[axis + 1 :]
-        if part:
-            own &= enough < np.expand_dims(met[part], axis)
-    return own
+def _places(keys: Whole, cells: int) -> Whole | None:
+    """For each possible key where it is among these, one past the last where it is not; None for too many."""
+    if cells > _TABLE:
+        return None
+    places = np.full(cells, len(keys))
+    places[keys] = np.arange(len(keys))
+    return places
 
 
-def _bound(combination: Combination, bounds: Mapping[Combination, Whole], shape: tuple[int, ...]) -> Floats | Whole:
-    """The failures that a rule can have at most: no more than any of the rules with one predicate less."""
-    most = np.full(shape, np.iinfo(np.int64).max)
-    for axis in range(len(combination)):
-        part = combination[:axis] + combination[axis + 1 :]
-        if part in bounds:
-            most = np.minimum(most, np.expand_dims(bounds[part], axis + 1))
-    return most
+def _parts(combination: Combination) -> list[Combination]:
+    """The combinations with one attribute less; none of a single one."""
+    if len(combination) == 1:
+        return []
+    return [combination[:axis] + combination[axis + 1 :] for axis in range(len(combination))]

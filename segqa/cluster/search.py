@@ -40,9 +40,10 @@ def clusters(run: Run, *, alpha: float = ALPHA, min_cases: int = MIN_CASES, dept
 
     Every conjunction of up to `depth` predicates (`camera=C2`, `brightness=dark`) that `min_cases` cases meet is
     tried, for each kind of failure and for all below the threshold. A rule is a cluster if three of its cases or more
-    failed in that way, at twice the rest's rate or more, and if that is significant: where there is nothing to find, as
-    in permuted outcomes, a search finds a rule as rare with a probability of at most `alpha`. Of rules that share cases
-    the rarest is kept; another one has to be significant without the cases of those before it.
+    failed in that way, at twice the rest's rate (or half as many of its cases passed), and if that is significant:
+    where there is nothing to find, as in permuted outcomes, a search finds a rule as rare with a probability of at most
+    `alpha`. Of rules that share cases the rarest is kept; another one has to be significant without the cases of those
+    before it, and each also without the cases that failed in another way.
 
     Args:
         run: at least two cases with a tag or property in which they differ, else nothing can be found.
@@ -59,9 +60,11 @@ def clusters(run: Run, *, alpha: float = ALPHA, min_cases: int = MIN_CASES, dept
     answered = [outcome for outcome in run.outcomes if not outcome.error]
     by_kind = _by_kind(run, answered)
     errors = np.flatnonzero([bool(outcome.error) for outcome in run.outcomes])
-    searches = [_Search.of(run, answered, by_kind, alpha, min_cases, depth)]
+    # two searches have each half of what may go wrong
+    level = alpha / 2 if len(errors) >= MIN_FAILING else alpha
+    searches = [_Search.of(run, answered, by_kind, level, min_cases, depth)]
     if len(errors) >= MIN_FAILING:
-        searches.append(_Search.of(run, run.outcomes, {"error": errors}, alpha, min_cases, depth))
+        searches.append(_Search.of(run, run.outcomes, {"error": errors}, level, min_cases, depth))
     found = sorted((pair for search in searches for pair in search.found()), key=lambda pair: pair[0])
     first = searches[0]
     return Clusters(
@@ -70,7 +73,7 @@ def clusters(run: Run, *, alpha: float = ALPHA, min_cases: int = MIN_CASES, dept
 
 
 def _by_kind(run: Run, outcomes: Sequence[Outcome]) -> dict[str, NDArray[np.int64]]:
-    """The places of the failing cases by kind; kinds that are too rare to make a cluster go together."""
+    """The places of the failing cases, by the kinds that there are."""
     kinds = [run.kind(outcome) for outcome in outcomes]
     places = {kind: np.flatnonzero([found == kind for found in kinds]) for kind in KINDS}
     return {kind: found for kind, found in places.items() if len(found)}
@@ -104,30 +107,43 @@ class _Search:
         while depth > 1 and math.comb(width, depth) > _COMBINATIONS:
             depth -= 1
         lattice = Lattice(table, min_cases, depth)
-        work = len(lattice.supports) * sum(map(len, failed.values()))
+        work = len(lattice.levels) * sum(map(len, failed.values()))
         permutations = min(_PERMUTATIONS, max(_FEWEST_PERMUTATIONS, _WORK // max(1, work)))
         return cls(run, outcomes, failed, alpha, min_cases, table, lattice, permutations)
 
     def found(self) -> list[tuple[float, Cluster]]:
         """The clusters, each with its `log_q`."""
-        if sum(map(len, self.failed.values())) < MIN_FAILING or not self.lattice.supports:
+        if sum(map(len, self.failed.values())) < MIN_FAILING or not self.lattice.levels:
             return []
         failing = Failing.of(list(self.failed.values()), len(self.outcomes), self.permutations, _SEED)
         hits = self.lattice.hits(failing)
         judge = _Judge.of(hits, self.permutations, self.lattice.sizes, len(failing.totals))
         names = [*self.failed, BELOW][: len(failing.totals)]
         masks = [self._mask(places) for places in self.failed.values()]
-        masks = [*masks, np.logical_or.reduce(masks)][: len(names)]
+        any_kind = np.logical_or.reduce(masks)
         taken = np.zeros(len(self.outcomes), dtype=np.bool_)
         clusters: list[tuple[float, Cluster]] = []
-        for number, (kind, mask) in enumerate(zip(names, masks, strict=True)):
-            own = [hit for hit in hits if hit.row == 0 and hit.kind == number]
+        for number, kind in enumerate(names):
+            mask = any_kind if kind == BELOW else masks[number]
+            own = [hit for hit in hits if hit.row == 0 and hit.kind == number and not self._is_said(kind, hit)]
             # what is one kind's cluster is not told again as one of all kinds together
-            kept = self._cover(own, mask, judge, ~taken if kind == BELOW else np.ones_like(taken))
+            left = ~taken if kind == BELOW else self._comparable(kind, mask, any_kind)
+            kept = self._cover(own, mask, judge, left)
             clusters += [(hit.log_q, self._cluster(hit, kind, mask, judge)) for hit in kept]
             for hit in kept:
                 taken |= self.table.members(hit.rule)
         return clusters
+
+    def _comparable(self, kind: str, failed: Mask, any_kind: Mask) -> Mask:
+        """The cases among which a kind is rare or not: what failed in another way could not fail in this one."""
+        empty = np.array([outcome.nothing is not None and not outcome.nothing.target for outcome in self.outcomes])
+        about = np.ones_like(empty) if kind == "error" else empty if kind == "hallucinated" else ~empty
+        return about & (failed | ~any_kind)
+
+    def _is_said(self, kind: str, hit: Hit) -> bool:
+        """Whether a rule says no more than the kind does: what is missed has no proposals."""
+        names = {self.table.predicates[attribute][code].name for attribute, code in hit.rule}
+        return "proposals" in names and kind in {"missed", "hallucinated", "error"}
 
     def _cover(self, hits: Sequence[Hit], failed: Mask, judge: _Judge, left: Mask) -> list[Hit]:
         """The hits that are significant, each without the cases of those before it."""
@@ -136,21 +152,19 @@ class _Search:
             if judge.corrected(hit.log_q) > self.alpha:
                 break
             inside = self.table.members(hit.rule)
-            counts = [int(mask.sum()) for mask in (inside & left & failed, inside & left, left & failed, left)]
-            if self._stands(hit, counts, judge):
+            everywhere = np.ones_like(left)
+            if self._stands(hit, inside, failed, left, judge) and _is_far_more(inside, failed, everywhere):
                 kept.append(hit)
                 left = left & ~inside
         return kept
 
-    def _stands(self, hit: Hit, counts: Sequence[int], judge: _Judge) -> bool:
-        """Whether a rule with these counts (failing and all cases of it, failing and all cases left) is a cluster."""
-        failing, support, all_failing, cases = counts
-        if failing < MIN_FAILING or support < self.min_cases:
+    def _stands(self, hit: Hit, inside: Mask, failed: Mask, left: Mask, judge: _Judge) -> bool:
+        """Whether a rule is a cluster among the cases that are left."""
+        failing, support = int((inside & left & failed).sum()), int((inside & left).sum())
+        if failing < MIN_FAILING or support < self.min_cases or not _is_far_more(inside, failed, left):
             return False
-        rest, rest_failing = cases - support, all_failing - failing
-        if rest and failing / support < MIN_RATIO * rest_failing / rest:
-            return False
-        log_p = float(log_tail(np.array([failing]), np.array([support]), all_failing, cases)[0])
+        counts = int((left & failed).sum()), int(left.sum())
+        log_p = float(log_tail(np.array([failing]), np.array([support]), *counts)[0])
         return judge.corrected(log_p + hit.log_q - hit.log_p) <= self.alpha
 
     def _cluster(self, hit: Hit, kind: str, failed: Mask, judge: _Judge) -> Cluster:
@@ -179,6 +193,12 @@ class _Search:
         mask = np.zeros(len(self.outcomes), dtype=np.bool_)
         mask[places] = True
         return mask
+
+
+def _is_far_more(inside: Mask, failed: Mask, among: Mask) -> bool:
+    """Whether twice as many fail in a rule as outside it, or half as many pass: 60 % cannot be doubled."""
+    rate, rest = (float(failed[part].mean()) if part.any() else 0.0 for part in (inside & among, ~inside & among))
+    return rate >= MIN_RATIO * rest or MIN_RATIO * (1 - rate) <= 1 - rest
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -249,8 +249,10 @@ def _notes_on(model: object, dataset: Dataset) -> list[str]:
 def _finish(store: Store, run: Run, key: str, edges: Edges | None) -> Run:
     """The run with all that it has, marked as complete."""
     outcomes = store.load(run.id).outcomes
-    # of a part, the slices of numbers are cut as over the whole; how many proposals there are, only a run knows
-    cuts = find_edges(outcomes) | dict(edges or {})
+    cuts = found = find_edges(outcomes)
+    if edges is not None:
+        # a part is cut as the whole was; only how many proposals there are, no data set knows
+        cuts = {**edges, **{name: found[name] for name in ("proposals",) if name in found}}
     seconds = math.fsum(outcome.seconds for outcome in outcomes)
     ended = {"dataset_digest": _digest(outcomes), "inference_seconds": round(seconds, 3)}
     run = replace(run, outcomes=outcomes, edges=cuts, provenance={**run.provenance, **ended})

@@ -33,7 +33,7 @@ class Loop:
         picker: chooses one of them.
         cache: keeps the proposals.
         measured: keeps the properties.
-        threshold: below this IoU the wrong pixels of a proposal are broken down.
+        threshold: below this IoU the wrong pixels of a prediction are broken down.
         hidden: the properties that a tag of their name hides.
         batch_size: images a `predict` call.
         refresh: ask the model even where the cache has an answer.
@@ -146,24 +146,25 @@ class Loop:
     def _score(self, loaded: _Loaded, *, cached: bool) -> Outcome:
         """The outcome of a case whose proposals are there."""
         case, answer, target = loaded.case, loaded.known_answer, loaded.known_target
+        picked = _checked(self.picker(answer.proposals), len(answer.proposals))
         return Outcome(
             case_id=case.id,
             prompt=case.prompt,
             tags=dict(case.tags),
-            properties={**self._shown(loaded), "proposals": float(len(answer.proposals))},
+            properties=self._shown(loaded, proposals=float(len(answer.proposals))),
             digest=loaded.digests.hex(),
             proposals_key=loaded.key.hex(),
-            offers=tuple(_offers(answer.proposals, target.mask, self.threshold)),
-            picked=_checked(self.picker(answer.proposals), len(answer.proposals)),
+            offers=tuple(_offers(answer.proposals, target.mask, picked, self.threshold)),
+            picked=picked,
             nothing=count(np.zeros_like(target.mask), target.mask),
             seconds=answer.seconds,
             cached=cached,
             note=target.note,
         )
 
-    def _shown(self, loaded: _Loaded) -> dict[str, float]:
+    def _shown(self, loaded: _Loaded, **more: float) -> dict[str, float]:
         """The properties that no tag hides."""
-        return {name: value for name, value in loaded.properties.items() if name not in self.hidden}
+        return {name: value for name, value in {**loaded.properties, **more}.items() if name not in self.hidden}
 
 
 @dataclass(slots=True, eq=False)
@@ -229,12 +230,14 @@ def _require_same_size(target: Target, image_shape: tuple[int, ...]) -> None:
         raise CaseError(f"image is {sizes[0]} pixels and its mask {sizes[1]}; they must have one size")
 
 
-def _offers(proposals: Proposals, target: Mask, threshold: float) -> Iterator[Offer]:
-    """Each proposal counted against the target, at the target's size."""
-    for mask, *scores in zip(proposals.masks, proposals.mask_scores, proposals.box_scores, strict=True):
+def _offers(proposals: Proposals, target: Mask, picked: int | None, threshold: float) -> Iterator[Offer]:
+    """Each proposal counted against the target, at the target's size; the picked one broken down if it is below."""
+    scored = zip(proposals.masks, proposals.mask_scores, proposals.box_scores, strict=True)
+    for index, (mask, *scores) in enumerate(scored):
         fitted = _fitted(mask, target)
         counts = count(fitted, target)
-        wrong = break_down(fitted, target) if counts.iou < threshold else None
+        # many times as slow as counting: for the others nobody asks
+        wrong = break_down(fitted, target) if index == picked and counts.iou < threshold else None
         mask_score, box_score = map(_number, scores)
         yield Offer(counts, count_inside(fitted, target), mask_score, box_score, wrong)
 

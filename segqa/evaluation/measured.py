@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType, TracebackType
@@ -20,6 +20,7 @@ from segqa.properties import PROPERTY_VERSION, measure
 from segqa.slices import Edges, find_edges
 from segqa.store import Store
 
+_AT_A_TIME = 256
 _TABLE = "CREATE TABLE IF NOT EXISTS properties (key BLOB PRIMARY KEY, numbers TEXT) WITHOUT ROWID"
 
 
@@ -77,7 +78,9 @@ class Measured:
 def narrow(dataset: Dataset, condition: Condition, store: Store) -> tuple[Dataset, Edges]:
     """The cases that a condition means, and the edges that numeric slices have over all of them.
 
-    Pixels are read only if the condition needs them, and only of the cases that have not been measured yet.
+    Pixels are read only if the condition needs them, and only of the cases that have not been measured yet. Where it
+    does not need them the properties have no edges, and the part no slices by them: cut over the part alone they would
+    mean other cases than over the whole.
 
     Raises:
         SettingsError: the condition names something that there is not, or how many `proposals` there are: that is not
@@ -91,7 +94,7 @@ def narrow(dataset: Dataset, condition: Condition, store: Store) -> tuple[Datase
         )
     if needs_pixels(condition, tags):
         with open_properties(store) as cache:
-            cases = [_measured(case, cache, tags) for case in dataset]
+            cases = list(_measured(dataset, cache, tags))
     else:
         cases = [Measured(case) for case in dataset]
     edges = find_edges(cases)
@@ -103,20 +106,30 @@ def narrow(dataset: Dataset, condition: Condition, store: Store) -> tuple[Datase
     return Dataset.of(dataset.name, kept, [*dataset.notes, note]), edges
 
 
-def _measured(case: Case, cache: PropertyCache, hidden: set[str]) -> Measured:
-    """A case with the properties that no tag hides."""
+def _measured(dataset: Dataset, cache: PropertyCache, hidden: set[str]) -> Iterator[Measured]:
+    """All cases with the properties that no tag hides; what is new is kept, some at a time."""
+    new: dict[bytes, dict[str, float]] = {}
+    for case in dataset:
+        yield Measured(case, {name: value for name, value in _look(case, cache, new).items() if name not in hidden})
+        if len(new) >= _AT_A_TIME:
+            cache.put(new.items())
+            new.clear()
+    cache.put(new.items())
+
+
+def _look(case: Case, cache: PropertyCache, new: dict[bytes, dict[str, float]]) -> dict[str, float]:
+    """The properties of a case, kept or measured; none where it cannot be read."""
     try:
         digests = case.source.digest() + case.source.target_digest()
         found = cache.get(digests)
         if found is None:
             image, target = case.image(), case.target()
             if image.shape[:2] != target.shape:
-                return Measured(case)
-            found = measure(image, target)
-            cache.put([(digests, found)])
+                return {}
+            found = new[digests] = measure(image, target)
     except CaseError:
-        return Measured(case)
-    return Measured(case, {name: value for name, value in found.items() if name not in hidden})
+        return {}
+    return found
 
 
 def _key(digests: bytes) -> bytes:

@@ -22,6 +22,7 @@ from segqa.plugin.fixtures import (
     pytest_collection_modifyitems,
     pytest_generate_tests,
     thresholds,
+    whole_run,
 )
 from segqa.plugin.html import pytest_html_report_title, pytest_html_results_summary
 from segqa.plugin.options import pytest_addoption
@@ -71,4 +72,5 @@ __all__ = [
     "pytest_testnodedown",
     "pytest_unconfigure",
     "thresholds",
+    "whole_run",
 ]

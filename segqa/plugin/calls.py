@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from segqa.errors import SettingsError
 from segqa.plugin.assertions import NOTES
 from segqa.plugin.session import STATE
 from segqa.settings import Known
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
     """Turn the failure of a test into an expected one where known failures alone explain it.
 
-    The test is called a second time with the run as it would be without their cases. Where it holds then, they are what
-    it failed for.
+    The test is called a second time with the run as it would be without their failing cases. Where it holds then, they
+    are what it failed for.
     """
     pyfuncitem.config.stash[NOTES] = []
     try:
@@ -32,56 +33,63 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
             error.add_note(note)
         run: Any = pyfuncitem.funcargs.get("evaluation")
         session = pyfuncitem.config.stash.get(STATE, None)
-        if session is None or run is None or not session.settings.known:
+        if session is None or run is None:
             raise
         today = datetime.now(UTC).astimezone().date()
-        found = [known for known in session.settings.known if _cases_of([known], run)]
-        active = [known for known in found if today <= known.until]
+        active = [known for known in session.settings.known if today <= known.until and _failing_of([known], run)]
         if active and _holds_without(pyfuncitem, active, run):
             pytest.xfail("; ".join(f"known until {known.until}: {known.reason} ({known.where})" for known in active))
-        for known in found:
-            if known not in active:
-                error.add_note(f"known until {known.until}, which has passed: {known.reason} ({known.where})")
+        for known in session.settings.known:
+            _explain(error, known, run, expired=today > known.until)
         raise
 
 
-def check_known(known: Sequence[Known], run: Run) -> None:
-    """Refuse a known failure whose condition names what no case has; one that means no case of this run is all right.
-
-    Raises:
-        SettingsError: with the nearest name that there is.
-    """
+def _explain(error: BaseException, known: Known, run: Run, *, expired: bool) -> None:
+    """Add to a failure why a known failure is none any more, or means nothing."""
     from segqa.conditions import check_names, parse_condition
 
-    for each in known:
-        check_names(parse_condition(each.where), run.outcomes, run.edges, values=False)
+    if expired and _failing_of([known], run):
+        error.add_note(f"known until {known.until}, which has passed: {known.reason} ({known.where})")
+    if not run.is_partial:
+        try:
+            check_names(parse_condition(known.where), run.outcomes, run.edges)
+        except SettingsError as problem:
+            error.add_note(f"the known failure {known.where!r} means no case: {problem}")
 
 
 def _holds_without(item: pytest.Function, known: Sequence[Known], run: Run) -> bool:
-    """Whether a test holds where the known cases are left out."""
+    """Whether a test holds, or has nothing to say, where the known cases are left out."""
     from segqa.cluster.search import clusters
 
-    left_out = _cases_of(known, run)
+    left_out = _failing_of(known, run)
     rest = run.only((outcome for outcome in run.outcomes if outcome.case_id not in left_out), run.part)
-    arguments: dict[str, Any] = {name: item.funcargs[name] for name in inspect.signature(item.obj).parameters}
+    if not rest.outcomes:
+        return True
+    # the arguments that pytest fills: one with a default is none of them
+    arguments: dict[str, Any] = {name: item.funcargs[name] for name in item._fixtureinfo.argnames}  # noqa: SLF001
     if "evaluation" in arguments:
         arguments["evaluation"] = rest
     if "clusters" in arguments:
         arguments["clusters"] = clusters(rest)
     try:
-        item.obj(**arguments)
-    except (Exception, pytest.fail.Exception, pytest.skip.Exception):  # noqa: BLE001 - whatever it is, it does not hold
+        answer = item.obj(**arguments)
+    except pytest.skip.Exception:
+        return True
+    except (Exception, pytest.fail.Exception):  # noqa: BLE001 - whatever it is, it does not hold
+        return False
+    if inspect.iscoroutine(answer):  # what it would say is not known, so nothing excuses it
+        answer.close()
         return False
     return True
 
 
-def _cases_of(known: Sequence[Known], run: Run) -> set[str]:
-    """The ids of the cases that known failures mean."""
+def _failing_of(known: Sequence[Known], run: Run) -> set[str]:
+    """The ids of the failing cases that known failures mean."""
     from segqa.conditions import parse_condition
 
     conditions = [parse_condition(each.where) for each in known]
     return {
         outcome.case_id
         for outcome in run.outcomes
-        if any(condition.holds(outcome, run.edges) for condition in conditions)
+        if run.kind(outcome) is not None and any(condition.holds(outcome, run.edges) for condition in conditions)
     }

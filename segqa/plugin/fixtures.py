@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from segqa.errors import StoreError, UsageError
-from segqa.plugin.calls import check_known
 from segqa.plugin.declare import built
 from segqa.plugin.marks import check_mark, marked_slice
-from segqa.plugin.session import STATE, Session, is_worker, open_chosen_folder, stop, withdraw_report
+from segqa.plugin.session import STATE, Session, is_worker, open_chosen_folder, refuse, stop, withdraw_report
 from segqa.settings import Thresholds, nearest
 
 if TYPE_CHECKING:  # numpy and OpenCV would load with them
@@ -53,7 +52,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items:
             check_mark(item)
     except UsageError as error:
-        raise pytest.UsageError(f"segqa: {error}") from error
+        refuse(config, items, str(error))
 
 
 @pytest.fixture(scope="session")
@@ -104,7 +103,7 @@ def _segqa_dataset(request: pytest.FixtureRequest, pytestconfig: pytest.Config) 
     session = _session(pytestconfig)
     try:
         return _open_dataset(session, request)
-    except UsageError as error:
+    except (UsageError, StoreError) as error:
         stop(pytestconfig, str(error))
 
 
@@ -142,6 +141,12 @@ def evaluation(request: pytest.FixtureRequest, _segqa_run: Run) -> Run:
     return marked_slice(request.node, _segqa_run)
 
 
+@pytest.fixture(scope="session")
+def whole_run(_segqa_run: Run) -> Run:
+    """The run of the model under test, whatever slice a test is marked for; for fixtures that outlive a test."""
+    return _segqa_run
+
+
 @pytest.fixture
 def clusters(pytestconfig: pytest.Config, evaluation: Run) -> Clusters:
     """What the failures of the model under test have in common, see `segqa.clusters`."""
@@ -161,7 +166,6 @@ def _segqa_run(
 
     try:
         run = session.runs[name] = shared(pytestconfig, session.store, name, evaluate)
-        check_known(session.settings.known, run)
     except (UsageError, StoreError) as error:
         stop(pytestconfig, str(error))
     return run

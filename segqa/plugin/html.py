@@ -27,7 +27,7 @@ def pytest_html_results_summary(prefix: list[str], session: pytest.Session) -> N
     complete = session.exitstatus in ended and not session.shouldstop and not state.problem
     failing = _failing(session.config)
     found = [state.clusters_of(run) for run in state.runs.values()]
-    prefix.append(render_summary(found, state.store, failing=failing, complete=complete))
+    prefix.append(render_summary(found, state.store, failing=failing, complete=complete, suspicions=state.suspects()))
 
 
 def _failing(config: pytest.Config) -> list[tuple[str, str]]:

@@ -21,6 +21,7 @@ from segqa.settings import Settings, nearest, override, read_settings
 if TYPE_CHECKING:  # numpy and OpenCV would load with them
     from segqa.cluster.cluster import Clusters
     from segqa.datasets.dataset import Dataset
+    from segqa.labels import Suspicion
     from segqa.run import Run
     from segqa.slices import Edges
     from segqa.store import Store
@@ -62,7 +63,8 @@ class Session:
         problem: why tests could not be run: what the user typed.
         interrupted: how far an evaluation was when the user stopped it.
         edges: of numeric slices, where `--segqa-where` chose a part of the data set.
-        found: the clusters of a run, by its id and part.
+        found: the clusters of a run, by its id, part and condition.
+        suspicions: the labels that one should check, once all runs are there.
         report: where the HTML report goes; None where segqa has not asked for one.
     """
 
@@ -79,7 +81,8 @@ class Session:
     problem: str = ""
     interrupted: str = ""
     edges: Edges | None = None
-    found: dict[tuple[str, str], Clusters] = field(default_factory=dict)
+    found: dict[tuple[str, str, str], Clusters] = field(default_factory=dict)
+    suspicions: tuple[Suspicion, ...] | None = None
     report: Path | None = None
 
     @property
@@ -108,11 +111,19 @@ class Session:
         self.report = claim_folder(parent / name) / "report.html"
         return self.report
 
+    def suspects(self) -> tuple[Suspicion, ...]:
+        """The labels that one should check, judged by the runs of this session and the last ones of other models."""
+        from segqa.labels import suspicious_labels
+
+        if self.suspicions is None:
+            self.suspicions = suspicious_labels(self.store.with_others(self.runs.values()))
+        return self.suspicions
+
     def clusters_of(self, run: Run) -> Clusters:
         """What the failures of a run, or of a part of it, have in common; searched for once."""
         from segqa.cluster.search import clusters
 
-        key = (run.id, run.part)
+        key = (run.id, run.part, run.condition)
         if key not in self.found:
             self.found[key] = clusters(run)
         return self.found[key]
@@ -175,6 +186,14 @@ def stop(config: pytest.Config, problem: str) -> NoReturn:
         session.problem = problem
         pytest.fail(f"segqa: {problem}", pytrace=False)
     pytest.exit(f"segqa: {problem}", returncode=pytest.ExitCode.USAGE_ERROR)
+
+
+def refuse(config: pytest.Config, items: list[pytest.Item], problem: str) -> None:
+    """End the collection with exit code 4. A worker cannot: it hands the problem to its controller and runs nothing."""
+    if not is_worker(config):
+        raise pytest.UsageError(f"segqa: {problem}")
+    config.workeroutput[_PROBLEM] = problem  # type: ignore[attr-defined] # xdist's
+    items.clear()
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -302,7 +321,7 @@ def _refuse_unknown_models(settings: Settings, models: Mapping[str, Any], typed:
 def _refuse_reserved_names(names: Collection[str]) -> None:
     """A model called `evaluation` would be found in place of the fixture of that name."""
     reserved = {"clusters", "dataset", "device", "evaluation", "model", "model_name", "model_options", "prompt"}
-    reserved |= {"thresholds"}
+    reserved |= {"thresholds", "whole_run"}
     for name in names:
         if name in reserved:
             raise UsageError(f"{name!r} cannot be declared: it is a fixture of segqa's; choose another name")

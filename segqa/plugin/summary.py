@@ -54,7 +54,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if session.runs:
         from segqa.report.text import suspicions
 
-        for line in suspicions(session.store.with_others(session.runs.values())):
+        for line in suspicions(session.suspects()):
             terminalreporter.write_line(line)
 
 

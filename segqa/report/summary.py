@@ -9,7 +9,7 @@ from typing import Any
 
 from segqa.cluster.cluster import Clusters
 from segqa.failures import KINDS
-from segqa.labels import suspicious_labels
+from segqa.labels import Suspicion
 from segqa.outcome import Outcome
 from segqa.report.charts import histogram
 from segqa.report.lineup import line_up
@@ -46,14 +46,20 @@ def select_shown(found: Clusters) -> list[Outcome]:
 
 
 def render_summary(
-    found: Iterable[Clusters], store: Store, *, failing: Sequence[tuple[str, str]], complete: bool = True
+    found: Iterable[Clusters],
+    store: Store,
+    *,
+    failing: Sequence[tuple[str, str]],
+    complete: bool = True,
+    suspicions: Sequence[Suspicion] = (),
 ) -> str:
     """The summary as a piece of HTML; everything that comes from outside is escaped by the template.
 
     Args:
         found: what was found in each run; one section each.
-        store: where the strips of the runs are, and the runs of other models.
+        store: where the strips of the runs are.
         failing: the tests that failed, name and reason each.
+        suspicions: the labels that one should check.
         complete: whether all tests had their turn; the verdict is "passed" only if so, and none failed.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -69,7 +75,7 @@ def render_summary(
     runs = [clusters.run for clusters in found]
     return environment.get_template("summary.html").render(
         sections=[_section(clusters, store) for clusters in found],
-        suspicions=suspicious_labels(store.with_others(runs)),
+        suspicions=suspicions,
         side_by_side=line_up(runs).shown() if len(runs) > 1 else None,
         failing=failing,
         complete=complete,

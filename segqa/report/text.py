@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from segqa.cluster.cluster import Clusters
-from segqa.labels import suspicious_labels
+from segqa.labels import Suspicion
 from segqa.run import Run
 
 
@@ -31,9 +31,8 @@ def findings(clusters: Clusters) -> list[str]:
     return [*gap, *(f"  cluster {cluster}" for cluster in clusters)]
 
 
-def suspicions(runs: Sequence[Run], limit: int = 10) -> list[str]:
+def suspicions(found: Sequence[Suspicion], limit: int = 10) -> list[str]:
     """The cases whose label one should check, a line each."""
-    found = suspicious_labels(runs)
     lines = [str(each) for each in found[:limit]]
     if len(found) > limit:
         lines.append(f"… and {len(found) - limit} more labels to check: `segqa labels` lists all")

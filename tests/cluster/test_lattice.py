@@ -41,9 +41,9 @@ def test_every_rule_that_enough_cases_meet_is_there_once(seed: int) -> None:
     lattice = Lattice(table, 6, 3)
     rules = all_rules(table, 6)
     found = {
-        tuple(zip(combination, codes, strict=True)): int(supports[codes])
-        for combination, supports in lattice.supports.items()
-        for codes in zip(*(axis.tolist() for axis in np.nonzero(supports)), strict=True)
+        level.rule(combination, place): int(level.supports[place])
+        for combination, level in lattice.levels.items()
+        for place in np.flatnonzero(level.own).tolist()
     }
     assert found == {rule: len(cases) for rule, cases in rules.items()}
     assert sum(lattice.sizes) == len(rules)

@@ -7,7 +7,7 @@ from segqa.cluster.search import clusters
 from segqa.errors import SettingsError
 from segqa.outcome import Outcome
 from segqa.run import Run
-from tests.cluster.synthetic import MERGED, RIGHT, WRONG, outcome, random_tags, run_of
+from tests.cluster.synthetic import MERGED, NOTHING, RIGHT, WRONG, outcome, random_tags, run_of
 
 TAGS = random_tags(600, 6, 4, 0)
 
@@ -67,6 +67,38 @@ def test_kinds_that_are_each_too_rare_are_found_together() -> None:
     outcomes = tuple(outcome(case, own, offer) for case, (own, offer) in enumerate(zip(tags, offers, strict=True)))
     found = clusters(Run("r", "m", "d", tuple(o.case_id for o in outcomes), outcomes, "agreement"), alpha=1e-7)
     assert [(cluster.kind, cluster.condition) for cluster in found] == [("failed", "camera=C2")]
+
+
+def test_what_failed_in_another_way_makes_no_cluster_elsewhere() -> None:
+    found = []
+    for seed in range(10):
+        tags = random_tags(300, 6, 2, seed)
+        chances = np.random.default_rng(seed + 99).random(300).tolist()
+        offers = [
+            WRONG if own["t0"] == "v0" else MERGED if c < 0.3 else RIGHT for own, c in zip(tags, chances, strict=True)
+        ]
+        outcomes = tuple(outcome(case, own, offer) for case, (own, offer) in enumerate(zip(tags, offers, strict=True)))
+        found += list(clusters(Run("r", "m", "d", tuple(o.case_id for o in outcomes), outcomes, "agreement")))
+    assert {(cluster.kind, cluster.condition) for cluster in found} == {("wrong_object", "t0=v0")}
+
+
+def test_a_rule_does_not_say_what_the_kind_says() -> None:
+    missed = np.random.default_rng(5).random(300) < 0.2
+    outcomes = tuple(
+        replace(
+            outcome(case, {}, RIGHT) if not lost else Outcome(case_id=f"{case:05}", nothing=NOTHING),
+            properties={"proposals": 0.0 if lost else 1.0 + case % 2},
+        )
+        for case, lost in enumerate(missed.tolist())
+    )
+    run = Run("r", "m", "d", tuple(o.case_id for o in outcomes), outcomes, "agreement", edges={"proposals": (0.0, 1.0)})
+    assert len(run.failures("missed")) > 40
+    assert not len(clusters(run))
+
+
+def test_where_most_fail_half_of_the_passes_is_enough() -> None:
+    run = run_of(TAGS, lambda own, chance: chance < (0.95 if own["t1"] == "v0" else 0.6))
+    assert [cluster.condition for cluster in clusters(run)] == ["t1=v0"]
 
 
 def test_errors_are_searched_among_all_cases() -> None:

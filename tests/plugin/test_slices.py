@@ -143,6 +143,43 @@ def test_a_slice_with_too_few_cases_is_a_skip(studio: Repository) -> None:
     result.stdout.fnmatch_lines(["*slice 'mannequin' (camera=B) has 10 cases, fewer than 20"])
 
 
+def test_a_slice_that_a_part_does_not_have_is_a_skip(studio: Repository) -> None:
+    studio.makepyfile(
+        test_own="""
+        import pytest
+
+        @pytest.mark.segqa_slice("a", where="camera=A")
+        def test_a(evaluation):
+            assert False
+        """
+    )
+    studio.runpytest("test_own.py", *PHOTOS, "--segqa-where=camera=B").assert_outcomes(skipped=1)
+
+
+def test_a_fixture_that_outlives_a_test_sees_the_whole_run(studio: Repository) -> None:
+    studio.makepyfile(
+        test_own="""
+        import pytest
+
+        @pytest.fixture(scope="module")
+        def count(whole_run):
+            return len(whole_run.outcomes)
+
+        @pytest.mark.segqa_slice("b", where="camera=B")
+        def test_b(count, evaluation):
+            assert (count, len(evaluation.outcomes)) == (40, 10)
+        """
+    )
+    studio.runpytest("test_own.py", *PHOTOS).assert_outcomes(passed=1)
+
+
+def test_a_part_is_cut_as_the_whole_or_not_at_all(studio: Repository) -> None:
+    studio.runpytest("suites/test_quality.py", *PHOTOS, "--segqa-where=camera=A")
+    (folder,) = (studio.path / ".segqa" / "runs").iterdir()
+    header = json.loads((folder / "run.json").read_text(encoding="utf-8"))["run"]
+    assert set(header["edges"]) == {"proposals"}
+
+
 def test_a_slice_of_an_unknown_tag_is_an_error(studio: Repository) -> None:
     studio.makepyfile(
         test_own="""
@@ -158,8 +195,9 @@ def test_a_slice_of_an_unknown_tag_is_an_error(studio: Repository) -> None:
     result.stdout.fnmatch_lines(["*slice 'mannequin': no case has a tag or property 'camra'; did you mean 'camera'?"])
 
 
+@pytest.mark.parametrize("workers", WORKERS)
 @pytest.mark.parametrize("mark", ['"x"', '"x", where="camera"', '"x", where="a=1", cases=3', '"", where="a=1"'])
-def test_a_marker_that_says_nothing_is_refused_at_once(studio: Repository, mark: str) -> None:
+def test_a_marker_that_says_nothing_is_refused_at_once(studio: Repository, mark: str, workers: tuple[str, ...]) -> None:
     studio.makepyfile(
         test_own=f"""
         import pytest
@@ -169,10 +207,10 @@ def test_a_marker_that_says_nothing_is_refused_at_once(studio: Repository, mark:
             pass
         """
     )
-    result = studio.runpytest("test_own.py", *PHOTOS)
+    result = studio.runpytest_subprocess("test_own.py", *PHOTOS, *workers)
     assert result.ret == 4
-    result.stderr.fnmatch_lines(["*test_own.py::test_b*"])
-    assert not (studio.path / ".segqa").exists()
+    assert any("test_own.py::test_b" in line for line in [*result.outlines, *result.errlines])
+    assert not (studio.path / ".segqa" / "runs").exists()
 
 
 KNOWN = """
@@ -201,6 +239,43 @@ def test_after_its_day_a_known_failure_fails_again(studio: Repository) -> None:
     result.stdout.fnmatch_lines(["*known until 2001-01-01, which has passed: the mannequin (camera=B)"])
 
 
+def test_a_known_failure_that_means_no_case_is_said_so(studio: Repository) -> None:
+    settings(studio, KNOWN.format(until="2999-12-31").replace("camera=B", "camra=B"))
+    result = studio.runpytest("suites/test_slices.py", *PHOTOS)
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines(["*the known failure 'camra=B' means no case: *did you mean 'camera'?"])
+
+
+def test_where_all_cases_are_known_nothing_is_left_to_say(studio: Repository) -> None:
+    settings(studio, KNOWN.format(until="2999-12-31"))
+    studio.runpytest("suites/test_quality.py", *PHOTOS, "--segqa-where=camera=B").assert_outcomes(xfailed=2, passed=4)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_coroutine_is_not_excused(studio: Repository) -> None:
+    settings(studio, KNOWN.format(until="2999-12-31"))
+    studio.makepyfile(
+        test_own="""
+        import pytest
+
+        @pytest.fixture
+        def anyio_backend():
+            return "asyncio"
+
+        @pytest.mark.anyio
+        async def test_own(evaluation):
+            assert evaluation.slice("camera", "A").mean_iou > 1
+        """
+    )
+    studio.runpytest("test_own.py", *PHOTOS).assert_outcomes(failed=1)
+
+
+def test_known_cases_that_passed_excuse_nothing(studio: Repository) -> None:
+    settings(studio, KNOWN.format(until="2999-12-31").replace("camera=B", "camera=A"))
+    studio.makepyfile(test_own="def test_own(evaluation, least=11):\n    assert len(evaluation.failures()) > least\n")
+    studio.runpytest("test_own.py", *PHOTOS).assert_outcomes(failed=1)
+
+
 def test_a_known_failure_excuses_no_other(studio: Repository) -> None:
     settings(studio, KNOWN.format(until="2999-12-31"))
     studio.makepyfile(test_own="def test_own(evaluation):\n    assert evaluation.slice('camera', 'A').mean_iou > 1\n")
@@ -212,7 +287,6 @@ def test_a_known_failure_excuses_no_other(studio: Repository) -> None:
     [
         ('where = "camera=B"\nreason = "x"', "needs where, reason and until, got no until"),
         ('where = "camera"\nreason = "x"\nuntil = 2999-01-01', "expected '=' or another comparison"),
-        ('where = "camra=B"\nreason = "x"\nuntil = 2999-01-01', "did you mean 'camera'?"),
         ('where = "camera=B"\nreason = "x"\nuntil = "soon"', "must be a day such as 2027-01-31, got 'soon'"),
         ('were = "camera=B"', "unknown key 'were'; did you mean 'where'?"),
     ],
