@@ -17,15 +17,18 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from segqa.baseline import read_baseline, write_baseline
     from segqa.breakdown import Breakdown, break_down
     from segqa.case import Case, Source, Target
     from segqa.cluster.cluster import Cluster, Clusters
     from segqa.cluster.search import clusters
+    from segqa.comparison.comparison import Comparison, compare
     from segqa.datasets.dataset import Dataset
     from segqa.datasets.folder import open_folder
     from segqa.datasets.studio import open_studio
     from segqa.errors import SegqaError
     from segqa.evaluation.evaluation import evaluate
+    from segqa.gate import Verdict, judge
     from segqa.labels import suspicious_labels
     from segqa.mask import as_mask
     from segqa.metrics import Counts, boundary_iou, count, dice, hd95, iou, nsd, precision, recall
@@ -38,15 +41,18 @@ if TYPE_CHECKING:
     from segqa.store import Store
 
 _HOMES = {
+    "segqa.baseline": ("read_baseline", "write_baseline"),
     "segqa.breakdown": ("Breakdown", "break_down"),
     "segqa.case": ("Case", "Source", "Target"),
     "segqa.cluster.cluster": ("Cluster", "Clusters"),
     "segqa.cluster.search": ("clusters",),
+    "segqa.comparison.comparison": ("Comparison", "compare"),
     "segqa.datasets.dataset": ("Dataset",),
     "segqa.datasets.folder": ("open_folder",),
     "segqa.datasets.studio": ("open_studio",),
     "segqa.errors": ("SegqaError",),
     "segqa.evaluation.evaluation": ("evaluate",),
+    "segqa.gate": ("Verdict", "judge"),
     "segqa.labels": ("suspicious_labels",),
     "segqa.mask": ("as_mask",),
     "segqa.metrics": ("Counts", "boundary_iou", "count", "dice", "hd95", "iou", "nsd", "precision", "recall"),
@@ -65,6 +71,7 @@ __all__ = [
     "Case",
     "Cluster",
     "Clusters",
+    "Comparison",
     "Counts",
     "Dataset",
     "Model",
@@ -77,24 +84,29 @@ __all__ = [
     "Store",
     "Target",
     "Thresholds",
+    "Verdict",
     "as_mask",
     "boundary_iou",
     "break_down",
     "clusters",
+    "compare",
     "count",
     "dataset",
     "dice",
     "evaluate",
     "hd95",
     "iou",
+    "judge",
     "model",
     "nsd",
     "open_folder",
     "open_studio",
     "precision",
+    "read_baseline",
     "recall",
     "replay",
     "suspicious_labels",
+    "write_baseline",
 ]
 
 

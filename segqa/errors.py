@@ -4,7 +4,9 @@ SegqaError
 ├── UsageError           what the user typed or wrote cannot be used; nothing has been evaluated yet
 │   ├── SettingsError    an option or a key of [tool.segqa]
 │   ├── DatasetError     a data set that is missing, empty or malformed as a whole
-│   └── ModelError       a model that cannot be built: weights missing, not readable, not fitting
+│   ├── ModelError       a model that cannot be built: weights missing, not readable, not fitting
+│   ├── BaselineError    a baseline that is missing, corrupt, or must not be written
+│   └── IncomparableError  two runs that say nothing about each other
 ├── CaseError            one case cannot be read: it is recorded, and the run goes on
 ├── MaskError            an array that is not a mask
 ├── ProposalsError       what a model returned is not what a model returns
@@ -30,6 +32,14 @@ class DatasetError(UsageError):
 
 class ModelError(UsageError):
     """A model cannot be built."""
+
+
+class BaselineError(UsageError):
+    """A baseline is missing or corrupt, or must not be written from this run."""
+
+
+class IncomparableError(UsageError):
+    """Two runs were made on other data or scored in another way."""
 
 
 class CaseError(SegqaError):

@@ -46,6 +46,25 @@ class Thresholds:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GateSettings:
+    """What `[tool.segqa.gate]` says.
+
+    Attributes:
+        baseline: the folder of the baselines.
+        fail_on: rules beside the default ones, or in their place; see `segqa.gate`.
+        alpha: how often, at most, a drop is found where there is none.
+        group_by: a tag; cases that share its value are flipped together.
+        required: whether a missing baseline is a failure; None for where the variable `CI` is set.
+    """
+
+    baseline: str = "baselines"
+    fail_on: tuple[str, ...] = ()
+    alpha: float = 0.05
+    group_by: str = ""
+    required: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
     """A failure that is known: what would be a finding because of these cases is expected until a day.
 
@@ -78,6 +97,7 @@ class Settings:
         thresholds_by_model: what single models have instead.
         models: what each model's fixture is given, by the model's name.
         known: the failures that are expected.
+        gate: what counts as a regression.
     """
 
     model: tuple[str, ...] = ()
@@ -93,6 +113,7 @@ class Settings:
     thresholds_by_model: Mapping[str, Mapping[str, float]] = field(default_factory=lambda: MappingProxyType({}))
     models: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: MappingProxyType({}))
     known: tuple[Known, ...] = ()
+    gate: GateSettings = GateSettings()
 
     def thresholds_for(self, model: str) -> Thresholds:
         """The thresholds of one model."""
@@ -122,7 +143,7 @@ def parse_settings(table: object) -> Settings:
     segqa.errors.SettingsError: [tool.segqa] has an unknown key 'modle'; did you mean 'model'?
     """
     where = "[tool.segqa]"
-    known = {*_CHECKS, "thresholds", "models", "known"}
+    known = {*_CHECKS, "thresholds", "models", "known", "gate"}
     table = _table(table, where)
     _refuse_unknown(table, known, where)
     values = {key: check(table[key], f"{where} {key}") for key, check in _CHECKS.items() if key in table}
@@ -132,7 +153,10 @@ def parse_settings(table: object) -> Settings:
         for name, value in _table(table.get("models", {}), "[tool.segqa.models]").items()
     }
     expected = _read_known(table.get("known", []))
-    return Settings(thresholds=thresholds, thresholds_by_model=by_model, models=models, known=expected, **values)
+    gate = _read_gate(table.get("gate", {}))
+    return Settings(
+        thresholds=thresholds, thresholds_by_model=by_model, models=models, known=expected, gate=gate, **values
+    )
 
 
 def override(settings: Settings, options: Mapping[str, object]) -> Settings:
@@ -166,6 +190,18 @@ def _read_thresholds(table: object) -> tuple[Thresholds, dict[str, dict[str, flo
     common = _bounds({key: value for key, value in entries.items() if key not in by_model}, where)
     single = {model: _bounds(value, f"[tool.segqa.thresholds.{model}]") for model, value in by_model.items()}
     return Thresholds(**common), single
+
+
+def _read_gate(table: object) -> GateSettings:
+    """`[tool.segqa.gate]`."""
+    where = "[tool.segqa.gate]"
+    checks = {"baseline": _text, "fail_on": _names, "alpha": _share, "group_by": _text, "required": _flag}
+    entries = _table(table, where)
+    _refuse_unknown(entries, checks, where)
+    values: dict[str, Any] = {key: checks[key](value, f"{where} {key}") for key, value in entries.items()}
+    if not 0 < values.get("alpha", 0.05) < 1:
+        raise SettingsError(f"{where} alpha must lie between 0 and 1, got {values['alpha']}")
+    return GateSettings(**values)
 
 
 def _read_known(entries: object) -> tuple[Known, ...]:
@@ -221,6 +257,12 @@ def _day(value: object, where: str) -> date:
         return value if type(value) is date else date.fromisoformat(str(value))
     except ValueError as error:
         raise SettingsError(f"{where} must be a day such as 2027-01-31, got {value!r}") from error
+
+
+def _flag(value: object, where: str) -> bool:
+    if not isinstance(value, bool):
+        raise SettingsError(f"{where} must be true or false, got {value!r}")
+    return value
 
 
 def _names(value: object, where: str) -> tuple[str, ...]:

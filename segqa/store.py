@@ -134,6 +134,19 @@ class Store:
                 latest[about["model"]] = run_id
         return [*self._loadable(latest.values()), *runs]
 
+    def last_whole(self, model: str) -> str | None:
+        """The id of the last finished run of a model over a whole data set; None where there is none."""
+        found = None
+        for run_id in self.run_ids():
+            try:
+                header = self._header(run_id)
+            except StoreError:
+                continue
+            part = {"limit", "where"} & set(header["run"]["provenance"].get("options", {}))
+            if header["finished"] and header["run"]["model"] == model and not part:
+                found = run_id
+        return found
+
     def _loadable(self, run_ids: Iterable[str]) -> Iterator[Run]:
         """Those of some runs whose files are whole."""
         for run_id in run_ids:

@@ -2,9 +2,11 @@
 
 import typer
 
+from segqa.cli.baseline import app as baseline
 from segqa.cli.clusters import clusters, labels
 from segqa.cli.init import init
 from segqa.cli.runs import compare, pick, runs, show
+from segqa.cli.selftest import selftest
 from segqa.cli.train import train
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="pytest for segmentation models.")
@@ -16,3 +18,5 @@ app.command()(pick)
 app.command()(clusters)
 app.command()(labels)
 app.command()(train)
+app.command()(selftest)
+app.add_typer(baseline, name="baseline")

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import math
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
+from segqa.baseline import read_baseline
+from segqa.cluster.search import clusters
+from segqa.comparison.comparison import compare as pair_up
+from segqa.comparison.signflip import bootstrap_interval
 from segqa.errors import SegqaError, StoreError
+from segqa.gate import judge, rules_of
 from segqa.report.lineup import flip_table, line_up, pick_lab
 from segqa.report.table import Format
 from segqa.report.text import paragraph
+from segqa.report.verdict import Judged, as_json, as_markdown
 from segqa.run import Run, describe
 from segqa.store import Store
 
@@ -50,15 +58,64 @@ def show(
 
 
 def compare(
-    run_ids: Annotated[list[str], typer.Argument(metavar="RUN…", help="Ids of runs, or how they begin.")],
-    form: As = "text",
+    names: Annotated[list[str], typer.Argument(metavar="RUN…", help="Runs, by how their ids begin, or baselines.")],
+    form: Annotated[Literal["text", "md", "json", "csv"], typer.Option("--format", help="How to print it.")] = "text",
+    fail_on: Annotated[list[str] | None, typer.Option(help="A rule: mean_iou:-0.01, latency_p95:+20%, …")] = None,
+    group_by: Annotated[str, typer.Option(help="A tag; cases that share its value are flipped together.")] = "",
     directory: Directory = Path(".segqa"),
 ) -> None:
-    """Set runs side by side: mean IoU with its interval, zeros, seconds a case, size of the weights."""
-    found = [find_run(directory, run_id) for run_id in run_ids]
-    typer.echo(line_up(found).render(form))
-    if len({run.expected for run in found}) > 1:
-        typer.echo("segqa: these runs are not over the same cases", err=True)
+    """Set runs side by side; of two, judge the second against the first, and exit with 1 for a regression."""
+    found = [_run_or_baseline(directory, name) for name in names]
+    if len(found) != 2 or form == "csv":
+        typer.echo(line_up(found).render("text" if form == "json" else form))
+        if len({run.expected for run in found}) > 1:
+            typer.echo("segqa: these runs are not over the same cases", err=True)
+        return
+    try:
+        verdict = judge(pair_up(*found, same_picker=False), rules_of(fail_on or ()), group_by=group_by)
+    except SegqaError as error:
+        raise refusal(str(error)) from error
+    judged = Judged(found[1], verdict, "", clusters(found[1]))
+    typer.echo({"text": _told, "md": _as_markdown, "json": _as_json}[form](judged))
+    if not verdict.passed:
+        raise typer.Exit(1)
+
+
+def _told(judged: Judged) -> str:
+    """A comparison in plain text."""
+    verdict = judged.verdict
+    assert verdict is not None  # noqa: S101 - the caller has made it
+    comparison = verdict.comparison
+    lines = [line_up([comparison.baseline, comparison.candidate]).render("text"), "", verdict.story]
+    low, high = verdict.interval.low, verdict.interval.high
+    lines.append(f"90% interval of the mean difference {low:+.4f} to {high:+.4f}")
+    if boot := bootstrap_interval(comparison.differences):
+        lines.append(f"the same by bootstrap {boot.low:+.4f} to {boot.high:+.4f}")
+    counts = f"{len(comparison.broken)} broken, {len(comparison.fixed)} fixed"
+    lines.append(f"{counts}, {comparison.worse} worse, {comparison.better} better")
+    moved = [f"{before} → {after}: {n}" for (before, after), n in comparison.transitions.most_common()]
+    lines += [f"  {line}" for line in moved]
+    ratio = comparison.latency(50)
+    return "\n".join(lines if math.isnan(ratio) else [*lines, f"seconds a case: {ratio:.2f} times"])
+
+
+def _as_markdown(judged: Judged) -> str:
+    return as_markdown([judged], [])
+
+
+def _as_json(judged: Judged) -> str:
+    passed = judged.verdict is None or judged.verdict.passed
+    return json.dumps(as_json([judged], [], 0 if passed else 1), indent=2, ensure_ascii=False)
+
+
+def _run_or_baseline(directory: Path, name: str) -> Run:
+    """The baseline in a file of that name, or the run whose id begins so."""
+    if not name.endswith(".jsonl"):
+        return find_run(directory, name)
+    try:
+        return read_baseline(Path(name))
+    except SegqaError as error:
+        raise refusal(str(error)) from error
 
 
 def pick(

@@ -6,6 +6,7 @@ the function that needs it.
 
 from segqa.plugin.assertions import pytest_assertrepr_compare
 from segqa.plugin.calls import pytest_pyfunc_call
+from segqa.plugin.ci import pytest_sessionfinish
 from segqa.plugin.fixtures import (
     _segqa_dataset,
     _segqa_model,
@@ -15,6 +16,7 @@ from segqa.plugin.fixtures import (
     dataset,
     device,
     evaluation,
+    gate,
     model,
     model_name,
     model_options,
@@ -31,7 +33,6 @@ from segqa.plugin.session import (
     pytest_configure,
     pytest_configure_node,
     pytest_runtestloop,
-    pytest_sessionfinish,
     pytest_testnodedown,
     pytest_unconfigure,
 )
@@ -50,6 +51,7 @@ __all__ = [
     "dataset",
     "device",
     "evaluation",
+    "gate",
     "model",
     "model_name",
     "model_options",

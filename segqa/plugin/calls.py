@@ -60,6 +60,7 @@ def _explain(error: BaseException, known: Known, run: Run, *, expired: bool) -> 
 def _holds_without(item: pytest.Function, known: Sequence[Known], run: Run) -> bool:
     """Whether a test holds, or has nothing to say, where the known cases are left out."""
     from segqa.cluster.search import clusters
+    from segqa.plugin.regression import verdict_without
 
     left_out = _failing_of(known, run)
     rest = run.only((outcome for outcome in run.outcomes if outcome.case_id not in left_out), run.part)
@@ -71,6 +72,8 @@ def _holds_without(item: pytest.Function, known: Sequence[Known], run: Run) -> b
         arguments["evaluation"] = rest
     if "clusters" in arguments:
         arguments["clusters"] = clusters(rest)
+    if "gate" in arguments:
+        arguments["gate"] = verdict_without(item.config, arguments["gate"], left_out)
     try:
         answer = item.obj(**arguments)
     except pytest.skip.Exception:

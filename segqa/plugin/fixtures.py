@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # numpy and OpenCV would load with them
     from segqa.cluster.cluster import Clusters
     from segqa.datasets.dataset import Dataset
     from segqa.evaluation.evaluation import Evaluation, Progress
+    from segqa.gate import Verdict
     from segqa.proposals import Model
     from segqa.run import Run
 
@@ -151,6 +152,14 @@ def whole_run(_segqa_run: Run) -> Run:
 def clusters(pytestconfig: pytest.Config, evaluation: Run) -> Clusters:
     """What the failures of the model under test have in common, see `segqa.clusters`."""
     return _session(pytestconfig).clusters_of(evaluation)
+
+
+@pytest.fixture
+def gate(pytestconfig: pytest.Config, evaluation: Run) -> Verdict:
+    """The verdict on the model under test against its baseline, see `segqa.gate`."""
+    from segqa.plugin.regression import verdict_on
+
+    return verdict_on(pytestconfig, _session(pytestconfig), evaluation)
 
 
 @pytest.fixture(scope="session")

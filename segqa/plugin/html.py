@@ -25,12 +25,12 @@ def pytest_html_results_summary(prefix: list[str], session: pytest.Session) -> N
 
     ended = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
     complete = session.exitstatus in ended and not session.shouldstop and not state.problem
-    failing = _failing(session.config)
+    failing = failing_tests(session.config)
     found = [state.clusters_of(run) for run in state.runs.values()]
     prefix.append(render_summary(found, state.store, failing=failing, complete=complete, suspicions=state.suspects()))
 
 
-def _failing(config: pytest.Config) -> list[tuple[str, str]]:
+def failing_tests(config: pytest.Config) -> list[tuple[str, str]]:
     """The tests that failed and the first line of why, in the order in which they were reported."""
     reporter = config.pluginmanager.getplugin("terminalreporter")
     stats = {} if reporter is None else reporter.stats

@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # numpy and OpenCV would load with them
     from segqa.cluster.cluster import Clusters
     from segqa.datasets.dataset import Dataset
     from segqa.labels import Suspicion
+    from segqa.report.verdict import Judged
     from segqa.run import Run
     from segqa.slices import Edges
     from segqa.store import Store
@@ -42,6 +43,15 @@ _NO_SETTING = frozenset(
         "refresh-cache",
         "cache-dir",
         "report",
+        "baseline",
+        "update-baseline",
+        "accept",
+        "allow-dirty",
+        "require-baseline",
+        "fail-on",
+        "group-by",
+        "markdown",
+        "openmetrics",
     ]
 )
 
@@ -65,6 +75,8 @@ class Session:
         edges: of numeric slices, where `--segqa-where` chose a part of the data set.
         found: the clusters of a run, by its id, part and condition.
         suspicions: the labels that one should check, once all runs are there.
+        judged: the runs against their baselines, at the end.
+        said: lines for the end of the terminal's output.
         report: where the HTML report goes; None where segqa has not asked for one.
     """
 
@@ -83,6 +95,8 @@ class Session:
     edges: Edges | None = None
     found: dict[tuple[str, str, str], Clusters] = field(default_factory=dict)
     suspicions: tuple[Suspicion, ...] | None = None
+    judged: tuple[Judged, ...] = ()
+    said: list[str] = field(default_factory=list)
     report: Path | None = None
 
     @property
@@ -228,13 +242,6 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, objec
                 withdraw_report(session.config, state)
 
 
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """End with 4 where what the user typed could not be used."""
-    state = session.config.stash.get(STATE, None)
-    if state is not None and state.problem:
-        session.exitstatus = pytest.ExitCode.USAGE_ERROR
-
-
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Leave no empty folder behind, and nothing in the configuration."""
     session = config.stash.get(STATE, None)
@@ -252,6 +259,7 @@ def _begin(
 ) -> Session:
     """A session from all that is known before collecting; raises `UsageError`."""
     from segqa.conditions import parse_condition
+    from segqa.gate import rules_of
     from segqa.picking import find_picker
 
     overrides = {name.replace("-", "_"): value for name, value in options.items() if name not in _NO_SETTING}
@@ -269,6 +277,7 @@ def _begin(
     if is_worker(config):
         session.started = datetime.fromisoformat(config.workerinput[_STARTED])  # type: ignore[attr-defined] # xdist's
     find_picker(settings.pick)
+    rules_of([*settings.gate.fail_on, *options.get("fail-on", ())])
     for condition in [options.get("where"), *(known.where for known in settings.known)]:
         if condition:
             parse_condition(condition)
@@ -321,7 +330,7 @@ def _refuse_unknown_models(settings: Settings, models: Mapping[str, Any], typed:
 def _refuse_reserved_names(names: Collection[str]) -> None:
     """A model called `evaluation` would be found in place of the fixture of that name."""
     reserved = {"clusters", "dataset", "device", "evaluation", "model", "model_name", "model_options", "prompt"}
-    reserved |= {"thresholds", "whole_run"}
+    reserved |= {"gate", "thresholds", "whole_run"}
     for name in names:
         if name in reserved:
             raise UsageError(f"{name!r} cannot be declared: it is a fixture of segqa's; choose another name")

@@ -13,6 +13,7 @@ from segqa.plugin.fixtures import PARAMETER
 from segqa.plugin.session import STATE
 
 if TYPE_CHECKING:
+    from segqa.gate import Verdict
     from segqa.run import Run
 
 
@@ -28,9 +29,11 @@ def pytest_report_collectionfinish(config: pytest.Config, items: Sequence[pytest
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """Attach the scores to the test, so that they reach JUnit XML and pass from worker to controller."""
-    run = getattr(item, "funcargs", {}).get("evaluation")
+    given = getattr(item, "funcargs", {})
+    run = given.get("evaluation")
     if run is not None and STATE in item.config.stash:
         item.user_properties.extend(_properties(run))
+        item.user_properties.extend(_verdict(given.get("gate")))
     return (yield)
 
 
@@ -54,8 +57,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if session.runs:
         from segqa.report.text import suspicions
 
-        for line in suspicions(session.suspects()):
+        for line in [*suspicions(session.suspects()), *(one.verdict.headline for one in session.judged if one.verdict)]:
             terminalreporter.write_line(line)
+    for line in session.said:
+        terminalreporter.write_line(line)
 
 
 def _properties(run: Run) -> list[tuple[str, object]]:
@@ -70,6 +75,18 @@ def _properties(run: Run) -> list[tuple[str, object]]:
         ("segqa.scored", len(run.scored)),
         ("segqa.missing", len(run.missing)),
         ("segqa.errors", len(run.errors)),
+    ]
+
+
+def _verdict(verdict: Verdict | None) -> list[tuple[str, object]]:
+    """What the gate says, for the test that asks it."""
+    if verdict is None:
+        return []
+    return [
+        ("segqa.verdict", verdict.name),
+        ("segqa.baseline_mean_iou", float(verdict.comparison.baseline.mean_iou)),
+        ("segqa.broken", len(verdict.comparison.broken)),
+        ("segqa.findings", len(verdict.findings)),
     ]
 
 

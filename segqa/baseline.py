@@ -1,0 +1,186 @@
+"""A baseline is a run that is committed: the one that others are judged against. One file a model and data set.
+
+Line 1 is a header, then comes one case a line, sorted by id: whole numbers from which every score is computed again,
+and nothing that changes from machine to machine or from day to day. A file that two branches have been merged into line
+by line is no baseline any more, and is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from segqa.errors import BaselineError
+from segqa.metrics import METRIC_VERSION, Counts
+from segqa.outcome import Offer, Outcome
+from segqa.run import Run
+from segqa.store import write_whole
+
+BASELINE_VERSION = 1
+"""Of the files; a reader refuses others."""
+
+_HEADER = ("segqa_baseline", "model", "dataset", "cases", "metric_version", "empty", "pick", "fingerprint", "accepted")
+
+
+def baseline_path(folder: Path, run: Run) -> Path:
+    """Where the baseline for a run is kept: `<folder>/<dataset>/<model>.jsonl`."""
+    return folder / scope_of(run) / f"{run.model}.jsonl"
+
+
+def scope_of(run: Run) -> str:
+    """The data set of a run, as baselines are named: the held-out part of one is a data set of its own."""
+    held_out = bool(run.provenance.get("options", {}).get("held-out"))
+    return f"{run.dataset}-held-out" if held_out and not run.dataset.endswith("-held-out") else run.dataset
+
+
+def write_baseline(path: Path, run: Run, accepted: Sequence[str] = ()) -> None:
+    """Write a run as a baseline; the same outcomes give the same bytes.
+
+    Args:
+        path: see `baseline_path`.
+        run: a whole one.
+        accepted: the reasons for which regressions have been accepted so far.
+    """
+    header = {
+        "segqa_baseline": BASELINE_VERSION,
+        "model": run.model,
+        "dataset": scope_of(run),
+        "cases": len(run.outcomes),
+        "metric_version": run.provenance.get("metric_version", METRIC_VERSION),
+        "empty": run.empty,
+        "pick": run.pick,
+        "fingerprint": run.provenance.get("fingerprint"),
+        "accepted": list(accepted),
+    }
+    rows = [header, *(_row(outcome) for outcome in sorted(run.outcomes, key=lambda outcome: outcome.case_id))]
+    lines = (json.dumps(row, ensure_ascii=False, separators=(",", ":")) for row in rows)
+    write_whole(path, "".join(f"{line}\n" for line in lines))
+
+
+def read_baseline(path: Path) -> Run:
+    """The run that a baseline keeps.
+
+    Raises:
+        BaselineError: there is none, or the file is corrupt; with the line's number.
+    """
+    try:
+        # not by `splitlines`: a case's id may hold what else ends a line
+        lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+    except FileNotFoundError as error:
+        raise BaselineError(f"no baseline at {path}; `pytest suites --segqa-update-baseline` writes one") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise BaselineError(f"cannot read {path}: {error}") from error
+    header = _header(path, lines)
+    outcomes = tuple(_outcomes(path, lines))
+    if len(outcomes) != header["cases"]:
+        raise BaselineError(f"{path} line 1 says {header['cases']} cases, and {len(outcomes)} follow; {_AGAIN}")
+    return Run(
+        id=f"baseline {path.stem}",
+        model=header["model"],
+        dataset=header["dataset"],
+        expected=tuple(outcome.case_id for outcome in outcomes),
+        outcomes=outcomes,
+        pick=header["pick"],
+        empty=header["empty"],
+        provenance={key: header[key] for key in ("metric_version", "fingerprint", "accepted")},
+    )
+
+
+def content_of(outcome: Outcome) -> str:
+    """Hex; equal for two outcomes if image, target and prompt are the same."""
+    return hashlib.sha256(f"{outcome.digest} {outcome.prompt}".encode()).hexdigest()[:16]
+
+
+_AGAIN = "write it again with `pytest suites --segqa-update-baseline`, or restore it from git"
+
+
+def _header(path: Path, lines: Sequence[str]) -> dict[str, Any]:
+    """The first line, checked."""
+    header = _object(path, 1, lines[0])
+    if header.get("segqa_baseline") != BASELINE_VERSION:
+        came = header.get("segqa_baseline")
+        raise BaselineError(f"{path} line 1 is no header of a baseline of version {BASELINE_VERSION} (got {came})")
+    if missing := [key for key in _HEADER if key not in header]:
+        raise BaselineError(f"{path} line 1 has no {missing[0]!r}; {_AGAIN}")
+    return header
+
+
+def _outcomes(path: Path, lines: Sequence[str]) -> Iterator[Outcome]:
+    """The cases, in order, each once."""
+    before = ""
+    for number, line in enumerate(lines[1:], start=2):
+        row = _object(path, number, line)
+        try:
+            outcome = _outcome(row)
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise BaselineError(f"{path} line {number} is no case: {error!r}; {_AGAIN}") from error
+        if outcome.case_id == before:
+            raise BaselineError(f"{path} line {number} has case {before!r} a second time: merged by lines? {_AGAIN}")
+        if outcome.case_id < before:
+            raise BaselineError(f"{path} line {number} is not in order: {outcome.case_id!r} after {before!r}; {_AGAIN}")
+        before = outcome.case_id
+        yield outcome
+
+
+def _object(path: Path, number: int, line: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as error:
+        merged = line.startswith(("<<<<<<<", "=======", ">>>>>>>"))
+        what = "is a mark of a merge conflict" if merged else f"is not JSON ({error.msg})"
+        raise BaselineError(f"{path} line {number} {what}; {_AGAIN}") from error
+    if not isinstance(row, dict):
+        raise BaselineError(f"{path} line {number} is not an object; {_AGAIN}")
+    return row
+
+
+def _row(outcome: Outcome) -> dict[str, Any]:
+    """A case in whole numbers: the picked proposal and the best one."""
+    row: dict[str, Any] = {"id": outcome.case_id, "content": content_of(outcome), "status": outcome.status}
+    row |= {"tags": dict(sorted(outcome.tags.items()))}
+    if outcome.nothing is None:
+        return row
+    row |= {"target": [outcome.nothing.target, outcome.nothing.target + outcome.nothing.tn]}
+    row |= {"of": len(outcome.offers), "picked": outcome.picked, "best": outcome.best}
+    if outcome.picked is not None:
+        row["counts"] = _numbers(outcome.offers[outcome.picked])
+    if outcome.best is not None and outcome.best != outcome.picked:
+        row["oracle"] = _numbers(outcome.offers[outcome.best])
+    return row
+
+
+def _outcome(row: Mapping[str, Any]) -> Outcome:
+    """The case in a row. Of its proposals it knows the picked one, which comes first, and the best if it is another."""
+    case_id, tags, digest = str(row["id"]), dict(row["tags"]), str(row["content"])
+    if row["status"] == "error":
+        return Outcome(case_id=case_id, tags=tags, digest=digest, error="error in the baseline")
+    wanted, size = map(_whole, row["target"])
+    nothing = Counts(0, 0, wanted, size - wanted)
+    offers = tuple(_offer(row[key], nothing) for key in ("counts", "oracle") if key in row)
+    picked = None if row["picked"] is None else 0
+    if (picked is None) == ("counts" in row) or row["status"] != "ok":
+        raise ValueError("picked and counts do not fit")
+    return Outcome(case_id=case_id, tags=tags, digest=digest, offers=offers, picked=picked, nothing=nothing)
+
+
+def _numbers(offer: Offer) -> list[int]:
+    c, i = offer.counts, offer.inside
+    return [c.tp, c.fp, c.fn, c.tn, i.tp, i.fp, i.fn, i.tn]
+
+
+def _offer(numbers: Sequence[Any], nothing: Counts) -> Offer:
+    """An offer, whose counts have to be of the target's size."""
+    checked = [_whole(number) for number in numbers]
+    counts, inside = Counts(*checked[:4]), Counts(*checked[4:])
+    if counts.target != nothing.target or counts.fp + counts.tn != nothing.tn:
+        raise ValueError("counts do not add up to the target's")
+    return Offer(counts, inside)
+
+
+def _whole(number: object) -> int:
+    if isinstance(number, bool) or not isinstance(number, int) or number < 0:
+        raise ValueError(f"expected a whole number from 0, got {number!r}")
+    return number

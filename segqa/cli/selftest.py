@@ -1,0 +1,55 @@
+"""`segqa selftest` damages copies of a run, and says what the gate sees of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from segqa.cli.runs import Directory, find_run, refusal
+from segqa.errors import SegqaError
+from segqa.gate import rules_of
+from segqa.report.table import Table
+from segqa.selftest import Trial
+from segqa.selftest import selftest as trials_of
+from segqa.settings import read_settings
+from segqa.store import Store
+
+
+def selftest(
+    run_id: Annotated[str, typer.Argument(metavar="[RUN]", help="A run's id, or how it begins.")] = "",
+    model: Annotated[str, typer.Option(help="In place of RUN: the last whole run of this model.")] = "",
+    fail_on: Annotated[list[str] | None, typer.Option(help="A rule beside those of [tool.segqa.gate].")] = None,
+    directory: Directory = Path(".segqa"),
+) -> None:
+    """Test the gate of pyproject.toml: does it see what it promises, and is it silent where there is nothing?"""
+    try:
+        gate = read_settings(Path("pyproject.toml")).gate
+        run = find_run(directory, run_id or _last_of(directory, model))
+        rules = rules_of([*gate.fail_on, *(fail_on or ())])
+        trials = trials_of(run, rules, alpha=gate.alpha, group_by=gate.group_by)
+    except SegqaError as error:
+        raise refusal(str(error)) from error
+    typer.echo(f"{run.id}: {len(run.scored)} cases, rules {' '.join(map(str, rules))}")
+    rows = tuple((trial.name, f"{trial.fired} of {trial.trials}", _promise(trial), trial.text) for trial in trials)
+    typer.echo(Table(("damage", "seen", "", "first finding"), rows).render("text"))
+    if not all(trial.passed for trial in trials):
+        raise typer.Exit(1)
+
+
+def _promise(trial: Trial) -> str:
+    """Whether what was seen is what has to be."""
+    if trial.promised is None:
+        return "not promised"
+    return "ok" if trial.passed else "MISSED" if trial.promised else "CRIED WOLF"
+
+
+def _last_of(directory: Path, model: str) -> str:
+    """The id of the last whole run of a model."""
+    if not model:
+        raise refusal("give a RUN, or --model NAME")
+    run_id = Store(directory).last_whole(model)
+    if run_id is None:
+        raise refusal(f"no whole run of {model!r} in {directory}; `segqa runs` lists what there is")
+    return run_id

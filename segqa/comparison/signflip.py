@@ -1,0 +1,180 @@
+"""Sign flips: how likely a mean difference is if every pair could as well have come the other way round.
+
+A studentised permutation test. Where nothing has changed, the sign of each paired difference is a coin's; the
+differences are flipped many times, and their t statistic is compared with the one that was seen. The statistic is
+corrected for skewness (Hall, JRSS B 1992): many small losses and a few large gains look like a drop otherwise. How it
+holds its level is measured in `docs/decisions/the-gate.md`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from segqa.mask import Mask
+from segqa.proposals import Floats
+
+FLIPS = 10_000
+_SEED = 20240101
+_BLOCK = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """Where a mean lies.
+
+    Attributes:
+        low: its lower end.
+        high: its upper end.
+    """
+
+    low: float
+    high: float
+
+
+def interval(differences: Floats, *, level: float = 0.9) -> Interval:
+    """A confidence interval of the mean, by a t statistic corrected for skewness (Johnson, JASA 1978).
+
+    Args:
+        differences: `[n]`; with fewer than two the interval is all numbers.
+        level: 0.9 leaves 5 % on each side.
+    """
+    n = len(differences)
+    if n < 2:
+        return Interval(-math.inf, math.inf)
+    mean, spread = float(differences.mean()), float(differences.std(ddof=1))
+    if spread == 0:
+        return Interval(mean, mean)
+    third = float(((differences - mean) ** 3).mean())
+    centre = mean + third / (6 * spread**2 * n)
+    reach = float(stats.t.ppf((1 + level) / 2, n - 1)) * spread / math.sqrt(n)
+    return Interval(centre - reach, centre + reach)
+
+
+def bootstrap_interval(differences: Floats, *, level: float = 0.9) -> Interval | None:
+    """The BCa bootstrap's interval; None below 60 cases, where it does not hold its level, or above 5,000."""
+    if not 60 <= len(differences) <= 5_000 or float(differences.std()) == 0:
+        return None
+    found = stats.bootstrap(
+        (differences,), np.mean, confidence_level=level, n_resamples=999, method="BCa", rng=np.random.default_rng(_SEED)
+    ).confidence_interval
+    return Interval(float(found.low), float(found.high))
+
+
+def detectable_drop(differences: Floats) -> float:
+    """The smallest true drop of the mean that such a comparison would see in 80 % of the cases, at a level of 5 %.
+
+    (1.645 + 0.842) · s / √n; NaN with fewer than two differences.
+    """
+    n = len(differences)
+    return float((1.645 + 0.842) * differences.std(ddof=1) / math.sqrt(n)) if n > 1 else math.nan
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Whether the mean of some pairs has dropped.
+
+    Attributes:
+        mean: of the differences.
+        p: how likely so low a mean is by chance; one-sided, for these pairs alone.
+        corrected: the same, corrected for all that were tested together.
+    """
+
+    mean: float
+    p: float
+    corrected: float
+
+
+def judge_drops(
+    differences: Floats,
+    members: Sequence[Mask],
+    tolerances: Sequence[float],
+    *,
+    groups: NDArray[np.int64] | None = None,
+    flips: int = FLIPS,
+) -> list[Drop]:
+    """Judge, for several sets of pairs at once, whether the mean lies below minus a tolerance.
+
+    All sets see the same flips, and the lowest t statistic of all sets is the reference for each (max T; Westfall and
+    Young, 1993), so that many overlapping slices are corrected for no more than they have to be.
+
+    Args:
+        differences: `[n]`, candidate minus baseline.
+        members: a bool `[n]` for each set.
+        tolerances: for each set, 0 or more.
+        groups: `[n]`, pairs of one number are flipped together; by default each alone.
+        flips: so many.
+
+    Returns:
+        One for each set; p-values are 1 where a set has fewer than two pairs, or has not dropped at all.
+    """
+    shifted = [np.where(m, differences + t, 0.0) for m, t in zip(members, tolerances, strict=True)]
+    sums = _by_group(np.stack(shifted, axis=1), groups) if shifted else np.zeros((0, 0))
+    counts = _by_group(np.stack(members, axis=1).astype(np.float64), groups) if shifted else sums
+    sizes = (counts > 0).sum(axis=0)
+    squares = (sums**2).sum(axis=0)
+    seen = _t(sums.sum(axis=0), squares, (sums**3).sum(axis=0), sizes)
+    alone, together = np.ones(len(members)), np.ones(len(members))
+    moving = sums[(sums != 0).any(axis=1)]
+    # sums and sums of cubes change with the signs, sums of squares do not
+    powers = np.concatenate([moving, moving**3], axis=1)
+    half, total = (2 * powers).astype(np.float32), powers.sum(axis=0)
+    # of two that are equal the flipped one has been rounded
+    reached = seen + 1e-5 * np.abs(np.where(np.isfinite(seen), seen, 0))
+    for heads in _sums_of_heads(half, flips):
+        flips_of = heads - total
+        flipped = _t(flips_of[:, : len(members)], squares, flips_of[:, len(members) :], sizes)
+        alone += (flipped <= reached).sum(axis=0)
+        together += (flipped.min(axis=1, keepdims=True, initial=np.inf) <= reached).sum(axis=0)
+    means = [float(differences[m].mean()) if m.any() else math.nan for m in members]
+    dropped = [mean < -tolerance for mean, tolerance in zip(means, tolerances, strict=True)]
+    return [
+        Drop(mean, float(p) if low else 1.0, float(q) if low else 1.0)
+        for mean, low, p, q in zip(means, dropped, alone / (1 + flips), together / (1 + flips), strict=True)
+    ]
+
+
+def _by_group(values: Floats, groups: NDArray[np.int64] | None) -> Floats:
+    """The sums of each column over the pairs of each group."""
+    if groups is None:
+        return values
+    sums = np.zeros((int(groups.max(initial=-1)) + 1, values.shape[1]))
+    np.add.at(sums, groups, values)
+    return sums
+
+
+def _t(sums: Floats, squares: Floats, cubes: Floats, sizes: NDArray[np.int64]) -> Floats:
+    """Hall's transformed t statistic of sums of so many terms with these sums of powers; infinite where it is none."""
+    some = np.maximum(sizes, 1)
+    mean = sums / some
+    variance = squares / some - mean**2
+    # what rounding leaves of no spread at all
+    variance = np.where(variance <= 1e-12 * squares, 0, variance)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        t = mean / np.sqrt(variance / np.maximum(sizes - 1, 1))
+        third = (cubes / some - 3 * mean * squares / some + 2 * mean**3) / variance**1.5
+        skewed = third / np.sqrt(some)
+        # the cubic term keeps it rising with t, as Johnson's correction without it does not
+        found: Floats = np.where(variance > 0, t + skewed * t**2 / 3 + skewed**2 * t**3 / 27 + skewed / 6, t)
+    return np.where((sizes < 2) | np.isnan(found), np.inf, found)
+
+
+def _sums_of_heads(values: NDArray[np.float32], flips: int) -> Iterator[Floats]:
+    """Blocks of rows: for each toss of a coin per row of `values`, the column sums of those that showed heads.
+
+    The same each time. Blocks are as large as a processor's cache likes them.
+    """
+    random = np.random.default_rng(_SEED)
+    for start in range(0, flips, _BLOCK):
+        rows = min(_BLOCK, flips - start)
+        sums = np.zeros((rows, values.shape[1]))
+        for first in range(0, len(values), _BLOCK):
+            part = values[first : first + _BLOCK]
+            bits = random.integers(0, 256, size=(rows, (len(part) + 7) // 8), dtype=np.uint8)
+            sums += np.unpackbits(bits, axis=1, count=len(part)).astype(np.float32) @ part
+        yield sums

@@ -1,0 +1,364 @@
+"""The gate: rules that say which change is a regression, and the verdict on a comparison.
+
+A rule reads `SUBJECT:BOUND`. Means and slices are tested: the rule fires on a drop that is *proven* larger than its
+bound. Everything else is counted.
+
+| rule | fires if |
+|---|---|
+| `broken:0` | more cases than that met the threshold and now collapse |
+| `errors:+0` | so many more cases cannot be evaluated |
+| `missing:0` | more cases of the baseline than that have no outcome |
+| `mean_iou:-0.002` | the mean is proven to have dropped by more; `mean_dice`, `mean_precision`, `mean_recall` as well |
+| `slice(camera).mean_iou:-0.03` | that of a slice has; `slice(*)` for every attribute |
+| `wrong_object:+0`, `missed:+1%` | so many more failures of a kind, or so many more in % of the cases |
+| `p05:-0.05`, `pooled_iou:-0.01`, `oracle_iou:-0.01`, `regret:+0.01` | the number changed by more |
+| `latency_p95:+20%` | seconds a case grew by more; between two runs only |
+
+`SUBJECT:off` switches a default rule off.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from segqa.comparison.comparison import METRICS, MIN_CHANGED, MIN_JUDGED, Comparison, Pair, is_baseline
+from segqa.comparison.signflip import Drop, Interval, detectable_drop, interval, judge_drops
+from segqa.errors import SettingsError
+from segqa.failures import KINDS
+from segqa.mask import Mask
+from segqa.settings import nearest
+
+DEFAULT_RULES = ("broken:0", "errors:+0", "missing:0", "mean_iou:-0.002", "slice(*).mean_iou:-0.002")
+ALPHA = 0.05
+SHOWN = 5
+
+_NOT_JUDGED = f"{{}} slices with fewer than {MIN_JUDGED} cases, or {MIN_CHANGED} that changed, are not judged"
+_RULE = re.compile(
+    r"(?:slice\((?P<attribute>[^()]+)\)\.)?(?P<subject>\w+)"
+    r":(?P<bound>off|(?P<sign>[+-]?)(?P<size>\d+(?:\.\d+)?)(?P<percent>%?))"
+)
+_TESTED = frozenset(f"mean_{metric}" for metric in METRICS)
+_DROPS = frozenset({"p05", "pooled_iou", "oracle_iou"})
+_RISES = frozenset({"regret"})
+_COUNTS = frozenset({"broken", "missing"})
+_LATENCIES = frozenset({"latency_p50", "latency_p95"})
+_KINDS = frozenset(KINDS) - {"error"}
+_BOUNDS: tuple[tuple[frozenset[str], str, str, Callable[[float, bool], bool]], ...] = (
+    (_TESTED | _DROPS, "-", "-0.01", lambda size, percent: not percent and size < 1),
+    (_RISES, "+", "+0.01", lambda size, percent: not percent and size < 1),
+    (_COUNTS, "", "0", lambda size, percent: not percent and size.is_integer()),
+    (_LATENCIES, "+", "+20%", lambda _, percent: percent),
+    (_KINDS | {"errors"}, "+", "+0", lambda size, percent: percent or size.is_integer()),
+)
+"""What a bound of some subjects looks like: its sign, an example, and whether a number, in % or not, is one."""
+
+_SUBJECTS = _TESTED | _DROPS | _RISES | _COUNTS | _LATENCIES | _KINDS | {"errors"}
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What counts as a regression.
+
+    Attributes:
+        subject: what is looked at.
+        bound: how much it may change, as a positive number; None where the rule is off.
+        percent: whether that is in % (of the cases, or of the seconds).
+        attribute: of the slices that are looked at, `*` for all; empty for the whole.
+    """
+
+    subject: str
+    bound: float | None
+    percent: bool = False
+    attribute: str = ""
+
+    @property
+    def key(self) -> str:
+        """What a later rule replaces."""
+        return f"slice({self.attribute}).{self.subject}" if self.attribute else self.subject
+
+    def __str__(self) -> str:
+        """As it is written."""
+        if self.bound is None:
+            return f"{self.key}:off"
+        sign = "-" if self.subject in _TESTED | _DROPS else "" if self.subject in _COUNTS else "+"
+        return f"{self.key}:{sign}{self.bound:g}{'%' * self.percent}"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A rule that was broken.
+
+    Attributes:
+        rule: the rule.
+        text: the number, the bound, and how sure it is.
+        cases: the ids of the cases that show it, the worst first.
+        lines: the first of them, a line each.
+        condition: which slice it is about; empty for the whole.
+    """
+
+    rule: str
+    text: str
+    cases: tuple[str, ...] = ()
+    lines: tuple[str, ...] = ()
+    condition: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Verdict:
+    """What the gate says of a comparison.
+
+    Attributes:
+        comparison: that was judged.
+        rules: by which.
+        findings: the rules that were broken.
+        notes: what one should know beside that.
+        mean: of the differences in IoU, and how likely it is by chance; None without pairs.
+        interval: in which the true mean difference lies, 5 % left out on each side.
+        detectable: the smallest drop of the mean that would have been seen in 80 % of the cases.
+    """
+
+    comparison: Comparison
+    rules: tuple[Rule, ...]
+    findings: tuple[Finding, ...]
+    notes: tuple[str, ...]
+    mean: Drop | None
+    interval: Interval
+    detectable: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether no rule was broken."""
+        return not self.findings
+
+    @property
+    def name(self) -> str:
+        """`identical`, `regressed`, `improved`, `inconclusive` or `similar`."""
+        if self.findings:
+            return "regressed"
+        if self.comparison.identical:
+            return "identical"
+        if self.interval.low > 0:
+            return "improved"
+        return "similar" if self.interval.low >= -self._tolerance else "inconclusive"
+
+    @property
+    def headline(self) -> str:
+        """The verdict in a line."""
+        runs = self.comparison.baseline, self.comparison.candidate
+        before, after = (float(run.mean_iou) for run in runs)
+        change = "" if self.mean is None else f" ({self.mean.mean:+.4f} over {len(self.comparison.pairs)} cases)"
+        return f"{self.comparison.candidate.model}: {self.name}, mean IoU {before:.4f} → {after:.4f}{change}"
+
+    @property
+    def story(self) -> str:
+        """The verdict, each finding with its cases, and what one should know."""
+        lines = [self.headline]
+        for finding in self.findings:
+            lines += [f"{finding.rule}  {finding.text}", *(f"  {line}" for line in finding.lines)]
+            if len(finding.cases) > len(finding.lines):
+                lines.append(f"  … and {len(finding.cases) - len(finding.lines)} more")
+        return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
+
+    @property
+    def _tolerance(self) -> float:
+        bounds = [rule.bound for rule in self.rules if rule.key == "mean_iou" and rule.bound is not None]
+        return bounds[0] if bounds else 0.0
+
+
+def parse_rule(text: str) -> Rule:
+    """The rule that a text states, see the module.
+
+    Raises:
+        SettingsError: it is none, or its bound makes no sense.
+
+    >>> parse_rule("mean_iou:-0.01").bound
+    0.01
+    >>> parse_rule("mean_iou:nan")
+    Traceback (most recent call last):
+    segqa.errors.SettingsError: rule 'mean_iou:nan' must read SUBJECT:BOUND, such as mean_iou:-0.01 or broken:0
+    """
+    match = _RULE.fullmatch(text.replace(" ", ""))
+    if match is None:
+        raise SettingsError(f"rule {text!r} must read SUBJECT:BOUND, such as mean_iou:-0.01 or broken:0")
+    subject, attribute = match["subject"], match["attribute"] or ""
+    if subject not in _SUBJECTS:
+        raise SettingsError(f"rule {text!r}: unknown subject {subject!r}; {nearest(subject, _SUBJECTS)}")
+    if attribute and subject not in _TESTED:
+        raise SettingsError(f"rule {text!r}: of a slice only a mean is judged, such as mean_iou")
+    if match["bound"] == "off":
+        return Rule(subject, None, attribute=attribute)
+    percent, size = bool(match["percent"]), float(match["size"])
+    _check_bound(text, subject, match["sign"], size, percent=percent)
+    return Rule(subject, size, percent, attribute)
+
+
+def rules_of(texts: Iterable[str]) -> tuple[Rule, ...]:
+    """The default rules, with those in the place of their like; of several on one subject the last counts.
+
+    Raises:
+        SettingsError: one is none.
+    """
+    rules = {rule.key: rule for rule in map(parse_rule, [*DEFAULT_RULES, *texts])}
+    return tuple(rule for rule in rules.values() if rule.bound is not None)
+
+
+def judge(
+    comparison: Comparison, rules: Sequence[Rule] | None = None, *, alpha: float = ALPHA, group_by: str = ""
+) -> Verdict:
+    """Judge a comparison.
+
+    Args:
+        comparison: to be judged.
+        rules: by these; by default the default ones.
+        alpha: how often, at most, a mean or a slice is found to have dropped where none has; all of them together.
+        group_by: a tag; cases that share its value are flipped together.
+
+    Raises:
+        SettingsError: an attribute or tag that no case has, or seconds are to be compared with a baseline's.
+    """
+    rules = rules_of(()) if rules is None else tuple(rules)
+    findings = [finding for rule in rules if (finding := _counted(rule, comparison))]
+    tested, notes = _tested(rules, comparison, alpha, group_by)
+    differences = comparison.differences
+    (mean,) = judge_drops(differences, [np.ones(len(differences), np.bool_)], [0.0]) if len(differences) else (None,)
+    detectable = detectable_drop(differences)
+    tolerances = [rule.bound for rule in rules if rule.key == "mean_iou" and rule.bound is not None]
+    if tolerances and detectable > tolerances[0] and not comparison.identical:
+        notes.append(f"with so few or so different cases only a drop of {detectable:.4f} or more would surely be seen")
+    if comparison.new:
+        notes.append(f"{len(comparison.new)} cases are not in the baseline, such as {comparison.new[0]}")
+    order = [rule.key for rule in rules]
+    found = sorted([*findings, *tested], key=lambda f: order.index(f.rule.partition(":")[0]))
+    return Verdict(comparison, rules, tuple(found), tuple(notes), mean, interval(differences), detectable)
+
+
+def _check_bound(text: str, subject: str, sign: str, size: float, *, percent: bool) -> None:
+    """Refuse a bound that no value of the subject could break, or that any value does."""
+    for subjects, wanted, example, fits in _BOUNDS:
+        if subject in subjects and (sign != wanted or not fits(size, percent)):
+            raise SettingsError(f"rule {text!r}: the bound makes no sense; expected one like {subject}:{example}")
+
+
+def _counted(rule: Rule, comparison: Comparison) -> Finding | None:
+    """The finding of a rule that only counts; None where it holds or is of another sort."""
+    named = {
+        "missing": (comparison.missing, "of the baseline have no outcome"),
+        "errors": (comparison.new_errors, "cannot be evaluated any more"),
+    }
+    if rule.subject == "broken":
+        return _listed(rule, comparison.broken, "met the threshold and collapsed")
+    if rule.subject in named:
+        return _named(rule, *named[rule.subject])
+    by_subjects = ((_KINDS, _kind), (_LATENCIES, _latency), (_DROPS | _RISES, _changed))
+    return next((find(rule, comparison) for subjects, find in by_subjects if rule.subject in subjects), None)
+
+
+def _changed(rule: Rule, comparison: Comparison) -> Finding | None:
+    """The finding of a rule on a number that is not tested."""
+    before, after = (float(getattr(run, rule.subject)) for run in (comparison.baseline, comparison.candidate))
+    lost = (before - after) * (-1 if rule.subject in _RISES else 1)
+    # this way round, so that NaN is never a pass
+    if lost <= (rule.bound or 0.0) + 1e-12:
+        return None
+    return Finding(str(rule), f"{rule.subject} {before:.4f} → {after:.4f}")
+
+
+def _listed(rule: Rule, pairs: Sequence[Pair], what: str) -> Finding | None:
+    """The finding of a rule that allows some cases, which are worth showing."""
+    if len(pairs) <= (rule.bound or 0.0):
+        return None
+    ordered = sorted(pairs, key=lambda pair: (pair.difference, pair.case_id))
+    text = f"{_cases(len(ordered))} {what}, allowed {rule.bound:g}"
+    return Finding(str(rule), text, tuple(pair.case_id for pair in ordered), _lines(ordered))
+
+
+def _named(rule: Rule, case_ids: Sequence[str], what: str) -> Finding | None:
+    """The finding of a rule that allows some cases, of which there are no numbers."""
+    if len(case_ids) <= (rule.bound or 0.0):
+        return None
+    text = f"{_cases(len(case_ids))} {what}, allowed {rule.bound:g}"
+    return Finding(str(rule), text, tuple(case_ids), tuple(case_ids[:SHOWN]))
+
+
+def _kind(rule: Rule, comparison: Comparison) -> Finding | None:
+    """The finding of a rule on a kind of failure."""
+    kind_of = comparison.candidate.kind
+    sides = [[pair.before for pair in comparison.pairs], [pair.after for pair in comparison.pairs]]
+    counts = [sum(kind_of(outcome) == rule.subject for outcome in side) for side in sides]
+    allowed = (rule.bound or 0.0) * (len(comparison.pairs) / 100 if rule.percent else 1)
+    if counts[1] - counts[0] <= allowed + 1e-9:
+        return None
+    turned = [p for p in comparison.pairs if kind_of(p.after) == rule.subject != kind_of(p.before)]
+    turned.sort(key=lambda pair: (pair.difference, pair.case_id))
+    text = f"{rule.subject} {counts[0]} → {counts[1]} of {_cases(len(comparison.pairs))}"
+    return Finding(str(rule), text, tuple(pair.case_id for pair in turned), _lines(turned))
+
+
+def _latency(rule: Rule, comparison: Comparison) -> Finding | None:
+    """The finding of a rule on seconds."""
+    if is_baseline(comparison.baseline):
+        raise SettingsError(f"rule {rule}: a baseline keeps no seconds; `segqa compare RUN RUN` compares those of runs")
+    ratio = comparison.latency(float(rule.subject.removeprefix("latency_p")))
+    if ratio <= 1 + (rule.bound or 0.0) / 100:
+        return None
+    return Finding(str(rule), f"seconds a case are {ratio:.2f} times those before")
+
+
+def _tested(
+    rules: Sequence[Rule], comparison: Comparison, alpha: float, group_by: str
+) -> tuple[list[Finding], list[str]]:
+    """The findings of the rules on means, and what could not be judged."""
+    findings: list[Finding] = []
+    groups = comparison.groups(group_by)
+    few = 0
+    for metric in METRICS:
+        claims: list[tuple[Rule, str, Mask]] = []
+        for rule in (rule for rule in rules if rule.subject == f"mean_{metric}"):
+            if not rule.attribute:
+                claims.append((rule, "", np.ones(len(comparison.pairs), np.bool_)))
+                continue
+            slices = comparison.slices(rule.attribute)
+            judged = [each for each in slices if each.changed >= MIN_CHANGED and each.members.sum() >= MIN_JUDGED]
+            claims += [(rule, each.name, each.members) for each in judged]
+            few += sum(each.changed > 0 for each in slices) - len(judged)
+        if not claims or not comparison.pairs:
+            continue
+        differences = comparison.metric_differences(metric)
+        tolerances = [rule.bound or 0.0 for rule, _, _ in claims]
+        drops = judge_drops(differences, [members for *_, members in claims], tolerances, groups=groups)
+        proven = [(*claim, drop) for claim, drop in zip(claims, drops, strict=True) if drop.corrected <= alpha]
+        proven.sort(key=lambda claim: (claim[-1].corrected, claim[-1].p, claim[1]))
+        findings += [
+            _dropped(rule, [claim[1:] for claim in proven if claim[0] == rule], comparison, metric)
+            for rule in dict.fromkeys(rule for rule, *_ in proven)
+        ]
+    return findings, [_NOT_JUDGED.format(few)] if few else []
+
+
+def _dropped(rule: Rule, proven: Sequence[tuple[str, Mask, Drop]], comparison: Comparison, metric: str) -> Finding:
+    """A mean, or those of some slices, that are proven to have dropped; the surest one with its cases."""
+    name, members, drop = proven[0]
+    inside = [pair for pair, member in zip(comparison.pairs, members, strict=True) if member]
+    lost = sorted((pair for pair in inside if pair.difference < 0), key=lambda pair: (pair.difference, pair.case_id))
+    where = f" in {name}" if name else ""
+    text = (
+        f"mean {'IoU' if metric == 'iou' else metric}{where} changed by {drop.mean:+.4f} over {_cases(len(inside))}, "
+        f"proven below {-(rule.bound or 0.0):g} (p {drop.corrected:.2g})"
+    )
+    if others := [f"{name} ({drop.mean:+.4f})" for name, _, drop in proven[1:]]:
+        more = f", and {len(others) - SHOWN} more" if len(others) > SHOWN else ""
+        text += f"; also {', '.join(others[:SHOWN])}{more}"
+    return Finding(str(rule), text, tuple(pair.case_id for pair in lost), _lines(lost), name)
+
+
+def _lines(pairs: Sequence[Pair]) -> tuple[str, ...]:
+    """The first of some cases, a line each."""
+    return tuple(f"{pair.iou_before:.4f} → {pair.iou_after:.4f}  {pair.case_id}" for pair in pairs[:SHOWN])
+
+
+def _cases(count: int) -> str:
+    return f"{count} case{'' if count == 1 else 's'}"

@@ -1,0 +1,173 @@
+"""Regression: the runs of a session against their baselines, and how these are written."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from segqa.errors import BaselineError, UsageError
+from segqa.plugin.session import Session, stop
+
+if TYPE_CHECKING:
+    from segqa.gate import Rule, Verdict
+    from segqa.run import Run
+
+
+def verdict_on(config: pytest.Config, session: Session, run: Run) -> Verdict:
+    """The verdict on a run, or on a part of one, against its baseline.
+
+    Without a baseline the test is skipped, or fails where one is required; what cannot be compared ends the session.
+    """
+    path = path_for(session, run)
+    if not path.exists():
+        hint = f"no baseline {_typed(path, session)}; `pytest suites --segqa-update-baseline` makes one: commit it"
+        if is_required(session):
+            pytest.fail(f"segqa: {hint}", pytrace=False)
+        pytest.skip(hint)
+    try:
+        return judged(session, run)
+    except UsageError as error:
+        stop(config, str(error))
+
+
+def judged(session: Session, run: Run) -> Verdict:
+    """The verdict on a run against its baseline.
+
+    Raises:
+        UsageError: there is no baseline, it is corrupt, or it says nothing about this run.
+    """
+    from segqa.baseline import read_baseline
+    from segqa.comparison.comparison import compare
+    from segqa.gate import judge
+
+    gate = session.settings.gate
+    baseline = read_baseline(path_for(session, run))
+    if run.part or run.provenance.get("options", {}).keys() & {"limit", "where"}:
+        # of a part nothing but the part can be missing
+        expected = set(run.expected)
+        kept = (outcome for outcome in baseline.outcomes if outcome.case_id in expected)
+        baseline = replace(baseline.only(kept, run.part), part="")
+    group_by = session.options.get("group-by", gate.group_by)
+    return judge(compare(baseline, run), _rules(session), alpha=gate.alpha, group_by=group_by)
+
+
+def verdict_without(config: pytest.Config, verdict: Verdict, case_ids: set[str]) -> Verdict:
+    """The verdict as it would be without some cases."""
+    from segqa.gate import judge
+    from segqa.plugin.session import STATE
+
+    session = config.stash[STATE]
+    gate = session.settings.gate
+    comparison = verdict.comparison.without(case_ids)
+    return judge(comparison, verdict.rules, alpha=gate.alpha, group_by=session.options.get("group-by", gate.group_by))
+
+
+def verdicts(session: Session) -> Iterator[tuple[Run, Verdict | None, str]]:
+    """For each run of the session its verdict, or why there is none."""
+    for run in session.runs.values():
+        try:
+            yield run, judged(session, run), ""
+        except UsageError as error:
+            yield run, None, str(error)
+
+
+def update_baselines(session: Session) -> list[str]:
+    """Write the runs of the session as baselines; a line for each.
+
+    Raises:
+        BaselineError: one of them must not be; nothing has been written then.
+    """
+    from segqa.baseline import read_baseline, write_baseline
+
+    reason = session.options.get("accept", "")
+    ready = []
+    for run in session.runs.values():
+        path = path_for(session, run)
+        _refuse_unfit(session, run)
+        accepted: list[str] = []
+        if path.exists():
+            accepted = list(read_baseline(path).provenance["accepted"])
+            verdict = _verdict_or_none(session, run, reason)
+            if verdict is not None and not verdict.passed and not reason:
+                raise BaselineError(
+                    f"baseline of {run.model} not written, the run is a regression:\n{verdict.story}\n"
+                    "if that is wanted: --segqa-accept REASON"
+                )
+            accepted += [reason] if reason and (verdict is None or not verdict.passed) else []
+        ready.append((path, run, accepted))
+    for path, run, accepted in ready:
+        write_baseline(path, run, accepted)
+    return [f"wrote {_typed(path, session)} ({len(run.outcomes)} cases)" for path, run, _ in ready]
+
+
+def is_required(session: Session) -> bool:
+    """Whether a missing baseline is a failure."""
+    required = session.settings.gate.required
+    if session.options.get("require-baseline"):
+        return True
+    return bool(os.environ.get("CI")) if required is None else required
+
+
+def path_for(session: Session, run: Run) -> Path:
+    """Where the baseline for a run is."""
+    from segqa.baseline import baseline_path
+
+    folder = session.options.get("baseline")
+    return baseline_path(session.here / folder if folder else session.root / session.settings.gate.baseline, run)
+
+
+def _rules(session: Session) -> tuple[Rule, ...]:
+    from segqa.gate import rules_of
+
+    return rules_of([*session.settings.gate.fail_on, *session.options.get("fail-on", ())])
+
+
+def _verdict_or_none(session: Session, run: Run, reason: str) -> Verdict | None:
+    """The verdict against the baseline to be replaced; None where they cannot be compared, and that is accepted."""
+    try:
+        return judged(session, run)
+    except UsageError as error:
+        if reason:
+            return None
+        raise BaselineError(f"{error}\nif the new one shall take its place: --segqa-accept REASON") from error
+
+
+def _refuse_unfit(session: Session, run: Run) -> None:
+    """Refuse a run that says less than a baseline has to."""
+    options = run.provenance.get("options", {})
+    part = [f"--segqa-{name}" for name in ("limit", "where") if name in options]
+    budget = session.settings.thresholds_for(run.model).errors
+    if part or run.missing:
+        why = f"with {' and '.join(part)}" if part else f"{len(run.missing)} cases are missing"
+        raise BaselineError(f"no baseline is made of a part of a data set ({why})")
+    if run.error_share > budget:
+        raise BaselineError(
+            f"{run.model} has {len(run.errors)} errors, more than the budget of {budget:.0%}: no baseline is made of it"
+        )
+    if run.provenance.get("dirty") and not session.options.get("allow-dirty") and _is_dirty(session):
+        raise BaselineError(
+            "the work tree has changes, so nobody could make this baseline again: commit them, or --segqa-allow-dirty"
+        )
+
+
+def _is_dirty(session: Session) -> bool:
+    """Whether there are changes to anything but the baselines; those of other models may just have been written."""
+    folder = session.options.get("baseline")
+    baselines = session.here / folder if folder else session.root / session.settings.gate.baseline
+    command = ["git", "status", "--porcelain", "--", ".", f":(exclude){baselines}"]
+    try:
+        said = subprocess.run(command, cwd=session.root, capture_output=True, check=True, text=True, timeout=30)  # noqa: S603
+    except (OSError, subprocess.SubprocessError):
+        return True
+    return bool(said.stdout.strip())
+
+
+def _typed(path: Path, session: Session) -> str:
+    """A path as one would type it from where pytest was started."""
+    return os.path.relpath(path, session.here)

@@ -1,0 +1,192 @@
+"""Verdicts for machines and for pull requests: JSON, Markdown, OpenMetrics, annotations."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from segqa.cluster.cluster import BELOW, Cluster, Clusters
+from segqa.gate import Verdict
+from segqa.run import Run
+
+MAX_MARKDOWN = 60_000
+"""Characters; GitHub takes 65,536 in a comment."""
+
+VERDICT_VERSION = 1
+_CASES = 20
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Judged:
+    """A run, and what the gate says of it.
+
+    Attributes:
+        run: the run.
+        verdict: against its baseline; None where there is none.
+        why: there is none.
+        clusters: what its failures have in common.
+    """
+
+    run: Run
+    verdict: Verdict | None
+    why: str
+    clusters: Clusters
+
+    @property
+    def name(self) -> str:
+        """The verdict in a word."""
+        return self.verdict.name if self.verdict else "no baseline"
+
+    @property
+    def new_clusters(self) -> list[Cluster]:
+        """The clusters of which fewer than half of the cases failed so in the baseline."""
+        if self.verdict is None:
+            return []
+        baseline = self.verdict.comparison.baseline
+        kinds = {outcome.case_id: baseline.kind(outcome) for outcome in baseline.outcomes}
+        return [cluster for cluster in self.clusters if 2 * _failed_before(cluster, kinds) < len(cluster.failing)]
+
+
+def as_json(judged: Iterable[Judged], failing: Sequence[tuple[str, str]], exit_status: int) -> dict[str, Any]:
+    """The session for a script: what `verdict.json` holds."""
+    return {
+        "version": VERDICT_VERSION,
+        "exit_status": exit_status,
+        "models": [_model(one) for one in judged],
+        "failing": [{"test": name, "reason": why} for name, why in failing],
+    }
+
+
+def as_markdown(judged: Sequence[Judged], failing: Sequence[tuple[str, str]]) -> str:
+    """The session for a pull request: at most 60,000 characters, whatever comes from outside escaped."""
+    head = f"### segqa: {f'{len(failing)} tests failed' if failing else 'passed'}"
+    lines = [head, "", "| model | data set | mean IoU | baseline | change | failing | verdict |"]
+    lines += ["| :--- | :--- | ---: | ---: | ---: | ---: | :--- |", *(_table_row(one) for one in judged), ""]
+    for one in judged:
+        lines += _section(one)
+    if failing:
+        lines += ["#### Failing tests", "", *(f"- {escape(name)}: {escape(why)}" for name, why in failing), ""]
+    return _cut(lines)
+
+
+def as_openmetrics(judged: Iterable[Judged]) -> str:
+    """The numbers as OpenMetrics text, one family a number."""
+    families: dict[str, list[str]] = {}
+    for one in judged:
+        labels = ",".join(
+            f'{key}="{_label(value)}"' for key, value in (("model", one.run.model), ("dataset", one.run.dataset))
+        )
+        for name, value in _numbers(one).items():
+            if not math.isnan(value):
+                families.setdefault(name, []).append(f"segqa_{name}{{{labels}}} {value:.6g}")
+    lines = [line for name, samples in families.items() for line in (f"# TYPE segqa_{name} gauge", *samples)]
+    return "\n".join([*lines, "# EOF", ""])
+
+
+def as_annotations(judged: Iterable[Judged]) -> list[str]:
+    """GitHub's workflow commands, one a finding."""
+    return [
+        f"::error title={_command(f'segqa {one.run.model} {finding.rule}', more=True)}::{_command(finding.text)}"
+        for one in judged
+        if one.verdict
+        for finding in one.verdict.findings
+    ]
+
+
+def escape(text: str) -> str:
+    """Text that Markdown shows as it is: no markup, no HTML, no mention, one line."""
+    flat = " ".join(text.split())
+    plain = flat.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("@", "@\u200b")
+    return re.sub(r"([\\`*_{}\[\]()#|~!-])", r"\\\1", plain)
+
+
+def _failed_before(cluster: Cluster, kinds: dict[str, str | None]) -> int:
+    """How many of a cluster's failures were failures of that kind in the baseline."""
+    before = [kinds.get(outcome.case_id) for outcome in cluster.failing]
+    return sum(kind is not None and cluster.kind in (kind, BELOW) for kind in before)
+
+
+def _model(one: Judged) -> dict[str, Any]:
+    """A run and its verdict in JSON's types; what is not known is null."""
+    run, verdict = one.run, one.verdict
+    found: dict[str, Any] = {"model": run.model, "dataset": run.dataset, "run": run.id, "verdict": one.name}
+    found |= {name: None if math.isnan(value) else value for name, value in _numbers(one).items()}
+    found["kinds"] = dict(run.kinds())
+    found["clusters"] = [{"condition": c.condition, "kind": c.kind, "failing": len(c.failing)} for c in one.clusters]
+    found["new_clusters"] = [cluster.condition for cluster in one.new_clusters]
+    if verdict is None:
+        return found | {"why": one.why, "findings": [], "notes": []}
+    comparison = verdict.comparison
+    return found | {
+        "findings": [{"rule": f.rule, "text": f.text, "cases": list(f.cases)} for f in verdict.findings],
+        "notes": list(verdict.notes),
+        "broken": [pair.case_id for pair in comparison.broken],
+        "fixed": [pair.case_id for pair in comparison.fixed],
+        "new": list(comparison.new),
+        "missing": list(comparison.missing),
+        "transitions": {" → ".join(kinds): count for kinds, count in comparison.transitions.most_common()},
+    }
+
+
+def _numbers(one: Judged) -> dict[str, float]:
+    """What is counted and measured of a run."""
+    run, verdict = one.run, one.verdict
+    numbers = {name: float(getattr(run, name)) for name in ("mean_iou", "p05", "pooled_iou", "oracle_iou", "regret")}
+    numbers |= {"scored": len(run.scored), "failing": len(run.failures()), "clusters": len(one.clusters)}
+    numbers |= {"errors": len(run.errors), "missing_cases": len(run.missing)}
+    if verdict is not None:
+        numbers |= {"baseline_mean_iou": float(verdict.comparison.baseline.mean_iou)}
+        numbers |= {"mean_difference": verdict.mean.mean if verdict.mean else math.nan}
+        numbers |= {"broken": len(verdict.comparison.broken), "findings": len(verdict.findings)}
+    return numbers
+
+
+def _table_row(one: Judged) -> str:
+    run, verdict = one.run, one.verdict
+    before = f"{verdict.comparison.baseline.mean_iou:.4f}" if verdict else "–"
+    change = f"{verdict.mean.mean:+.4f}" if verdict and verdict.mean else "–"
+    cells = [escape(run.model), escape(run.dataset), f"{run.mean_iou:.4f}", before, change]
+    return f"| {' | '.join([*cells, f'{len(run.failures())} of {len(run.outcomes)}', f'**{one.name}**'])} |"
+
+
+def _section(one: Judged) -> list[str]:
+    """What there is to say of one model."""
+    lines = []
+    if one.verdict is None:
+        lines.append(f"{escape(one.run.model)}: {escape(one.why)}")
+    for finding in one.verdict.findings if one.verdict else ():
+        lines.append(f"- **{escape(finding.rule)}** {escape(finding.text)}")
+        lines += [f"  - {escape(line)}" for line in finding.lines]
+    if one.verdict and one.verdict.comparison.broken:
+        broken = [pair.case_id for pair in one.verdict.comparison.broken]
+        more = f" and {len(broken) - _CASES} more" if len(broken) > _CASES else ""
+        lines.append(f"- broken cases: {', '.join(map(escape, broken[:_CASES]))}{more}")
+    lines += [f"- new cluster: {escape(str(cluster))}" for cluster in one.new_clusters]
+    lines += [f"- {escape(note)}" for note in (one.verdict.notes if one.verdict else ())]
+    return [f"#### {escape(one.run.model)}", "", *lines, ""] if lines else []
+
+
+def _cut(lines: Sequence[str]) -> str:
+    """The lines as far as there is room."""
+    end = "\n… cut here: verdict.json has all of it\n"
+    kept: list[str] = []
+    room = MAX_MARKDOWN - len(end)
+    for line in lines:
+        room -= len(line) + 1
+        if room < 0:
+            return "\n".join(kept) + end
+        kept.append(line)
+    return "\n".join(kept) + "\n"
+
+
+def _label(value: str) -> str:
+    return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+
+
+def _command(text: str, *, more: bool = False) -> str:
+    """Text in a workflow command; the properties need more signs escaped."""
+    escaped = text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return escaped.replace(":", "%3A").replace(",", "%2C") if more else escaped

@@ -1,0 +1,175 @@
+"""The gate's own test: a finished run is damaged in known ways, and the gate has to see what it promises to see.
+
+It must also stay silent where there is nothing to see: at an identical copy, and at noise.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from segqa.comparison.comparison import compare
+from segqa.errors import SettingsError
+from segqa.gate import ALPHA, Rule, judge, rules_of
+from segqa.metrics import Counts
+from segqa.outcome import Offer, Outcome
+from segqa.run import Run
+
+NOISE = 20
+"""So many noisy copies are judged; by chance one in twenty may be found worse."""
+
+_SEED = 20240101
+Damage = Callable[[Run, np.random.Generator], Run]
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One way of damaging a run, and whether the gate saw it.
+
+    Attributes:
+        name: what was done.
+        fired: how often the gate found a regression.
+        trials: of how many.
+        promised: whether it has to; None where that depends on the run.
+        text: the first finding.
+    """
+
+    name: str
+    fired: int
+    trials: int
+    promised: bool | None
+    text: str
+
+    @property
+    def passed(self) -> bool:
+        """Whether the gate did what it has to."""
+        if self.promised is None:
+            return True
+        # a level of 5 % on 20 copies: more than four by chance in one of 400 tests
+        return self.fired == self.trials if self.promised else self.fired <= self.trials // 5
+
+
+def selftest(run: Run, rules: Sequence[Rule] | None = None, *, alpha: float = ALPHA, group_by: str = "") -> list[Trial]:
+    """Damage copies of a run, and judge each against it.
+
+    Args:
+        run: a finished one, with ten scored cases or more.
+        rules: of the gate.
+        alpha: of the gate.
+        group_by: of the gate.
+
+    Raises:
+        SettingsError: the run is too small to be damaged.
+    """
+    if len(run.scored) < 10:
+        raise SettingsError(f"a selftest needs a run with 10 scored cases or more, got {len(run.scored)}")
+    rules = rules_of(()) if rules is None else tuple(rules)
+    return [_tried(run, rules, alpha, group_by, *damage) for damage in _damages(run, rules)]
+
+
+def _damages(run: Run, rules: Sequence[Rule]) -> Iterator[tuple[str, Damage, int, bool | None]]:
+    """What is done: a name, how, how often, and whether the gate has to see it; None where its rules do not say."""
+    bounds = {rule.key: rule.bound for rule in rules if rule.bound is not None}
+    good = sum(run.kind(outcome) is None for outcome in run.scored)
+    for count in (1, 3, 10):
+        if count <= good:
+            yield f"{count} good cases to zero", _zeroed(count), 1, bounds.get("broken", 1e9) < count or None
+    mean = bounds.get("mean_iou", 1.0)
+    yield "all cases 0.5 points worse", lambda run, _: _all(run, -0.005), 1, mean < 0.004 or None
+    yield "one slice 2 points worse", _slice_worse, 1, None
+    yield "predictions shuffled, half of another's IoU each", _shuffled, 1, mean < 0.1 or None
+    yield "one case an error", _error, 1, bounds.get("errors", 1) < 1 or None
+    yield "one case missing", _without_one, 1, bounds.get("missing", 1) < 1 or None
+    yield "an identical copy", lambda run, _: run, 1, False
+    yield "noise of 1 point", _noisy, NOISE, False
+
+
+def _tried(
+    run: Run,
+    rules: Sequence[Rule] | None,
+    alpha: float,
+    group_by: str,
+    name: str,
+    damage: Damage,
+    trials: int,
+    promised: bool | None,
+) -> Trial:
+    random = np.random.default_rng(_SEED)
+    fired, text = 0, ""
+    for _ in range(trials):
+        verdict = judge(compare(run, damage(run, random)), rules, alpha=alpha, group_by=group_by)
+        fired += not verdict.passed
+        text = text or next((f"{finding.rule}  {finding.text}" for finding in verdict.findings), "")
+    return Trial(name, fired, trials, promised, text)
+
+
+def _zeroed(count: int) -> Damage:
+    """So many of the cases that met the threshold, at random, lose their object."""
+
+    def damage(run: Run, random: np.random.Generator) -> Run:
+        good = [outcome.case_id for outcome in run.scored if run.kind(outcome) is None]
+        lost = set(random.choice(good, count, replace=False).tolist())
+        return _changed(run, lambda outcome: 0.0 if outcome.case_id in lost else None)
+
+    return damage
+
+
+def _slice_worse(run: Run, _random: np.random.Generator) -> Run:
+    """The cases of the largest slice with at most half of all lose 2 points."""
+    slices = [part for part in run.slices(min_cases=8) if 2 * len(part.outcomes) <= len(run.outcomes)]
+    chosen = max(slices, key=lambda part: len(part.outcomes), default=run)
+    inside = {outcome.case_id for outcome in chosen.outcomes}
+    return _changed(run, lambda outcome: run.iou(outcome) - 0.02 if outcome.case_id in inside else None)
+
+
+def _shuffled(run: Run, random: np.random.Generator) -> Run:
+    """Every case has the IoU of another one, and half of it: a mask from another image hardly ever fits."""
+    ious = dict(zip([o.case_id for o in run.scored], random.permutation(run.ious).tolist(), strict=True))
+    return _changed(run, lambda outcome: 0.5 * ious[outcome.case_id] if outcome.case_id in ious else None)
+
+
+def _error(run: Run, random: np.random.Generator) -> Run:
+    lost = random.choice([outcome.case_id for outcome in run.scored])
+    outcomes = (
+        Outcome(case_id=o.case_id, tags=o.tags, error="Traceback\nRuntimeError: damaged") if o.case_id == lost else o
+        for o in run.outcomes
+    )
+    return replace(run, outcomes=tuple(outcomes))
+
+
+def _without_one(run: Run, _random: np.random.Generator) -> Run:
+    return replace(run, outcomes=run.outcomes[1:])
+
+
+def _noisy(run: Run, random: np.random.Generator) -> Run:
+    """Every case a little better or worse, as likely the one as the other, by 1 point or as far as there is room."""
+
+    def noisy(outcome: Outcome) -> float:
+        iou = run.iou(outcome)
+        return iou + float(random.uniform(-1, 1)) * min(0.01 * math.sqrt(3), iou, 1 - iou)
+
+    return _changed(run, noisy)
+
+
+def _all(run: Run, by: float) -> Run:
+    return _changed(run, lambda outcome: run.iou(outcome) + by)
+
+
+def _changed(run: Run, iou_of: Callable[[Outcome], float | None]) -> Run:
+    """The run with other predictions: cases that are given an IoU have it, as near as whole pixels go."""
+    return replace(run, outcomes=tuple(_with(run, outcome, iou_of(outcome)) for outcome in run.outcomes))
+
+
+def _with(run: Run, outcome: Outcome, iou: float | None) -> Outcome:
+    """An outcome with another prediction: as much of the target as its IoU says, and nothing beside it."""
+    nothing = outcome.nothing
+    if iou is None or nothing is None or not nothing.target or run.kind(outcome) == "missed":
+        return outcome
+    tp = round(min(max(iou, 0.0), 1.0) * nothing.target)
+    # of a zero something has to be predicted, or it would be a missed case
+    fp = 0 if tp else min(1, nothing.tn)
+    counts = Counts(tp, fp, nothing.target - tp, nothing.tn - fp)
+    return replace(outcome, offers=(Offer(counts, counts),), picked=0)

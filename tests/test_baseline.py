@@ -1,0 +1,97 @@
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from segqa.baseline import baseline_path, read_baseline, write_baseline
+from segqa.comparison.comparison import compare
+from segqa.errors import BaselineError
+from segqa.metrics import Counts
+from segqa.outcome import Offer, Outcome
+from segqa.run import Run
+from tests.comparison.runs import run_of
+
+
+def mixed() -> Run:
+    """A run with every sort of outcome."""
+    right, wrong, nothing = Counts(8, 1, 2, 9), Counts(0, 9, 10, 1), Counts(0, 0, 10, 10)
+    outcomes = (
+        Outcome(case_id="a", tags={"z": "1", "b": "é"}, digest="1", nothing=nothing),
+        Outcome(case_id="b", digest="2", nothing=nothing, offers=(Offer(wrong, wrong), Offer(right, right)), picked=0),
+        Outcome(case_id="c", digest="3", nothing=nothing, offers=(Offer(right, right),), picked=0),
+        Outcome(case_id="d", digest="4", error="Traceback\nValueError: no"),
+        Outcome(case_id="e", digest="5", nothing=Counts(0, 0, 0, 20)),
+        Outcome(case_id="x\u2028y", digest="6", nothing=nothing, offers=(Offer(wrong, wrong),), picked=0),
+    )
+    return Run("r", "unet", "photos", tuple(o.case_id for o in outcomes), outcomes, "product")
+
+
+def test_every_score_comes_back_exactly(tmp_path: Path) -> None:
+    run, path = mixed(), tmp_path / "b.jsonl"
+    write_baseline(path, run)
+    again = read_baseline(path)
+    assert again.ious.tolist() == run.ious.tolist()
+    assert again.kinds() == run.kinds()
+    assert (again.oracle_iou, again.regret, again.tally) == (run.oracle_iou, run.regret, run.tally)
+    assert [again.recoverable(o) for o in again.outcomes] == [run.recoverable(o) for o in run.outcomes]
+    assert compare(again, run).identical
+
+
+def test_the_same_outcomes_give_the_same_bytes(tmp_path: Path) -> None:
+    run = mixed()
+    other = replace(run, id="later", outcomes=tuple(replace(o, seconds=9.0, cached=True) for o in run.outcomes[::-1]))
+    write_baseline(tmp_path / "a", run)
+    write_baseline(tmp_path / "b", other)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    assert "." not in (tmp_path / "a").read_text(encoding="utf-8").replace("é", "")
+
+
+def test_it_is_kept_by_data_set_and_model() -> None:
+    run = run_of([0.9])
+    assert baseline_path(Path("baselines"), run) == Path("baselines/photos/unet.jsonl")
+    held_out = replace(run, provenance={"options": {"held-out": True}})
+    assert baseline_path(Path("baselines"), held_out) == Path("baselines/photos-held-out/unet.jsonl")
+
+
+Edit = Callable[[list[str]], list[str]]
+
+
+@pytest.mark.parametrize(
+    ("edit", "problem"),
+    [
+        (lambda lines: lines[:2] + lines[3:], "line 1 says 6 cases, and 5 follow"),
+        (lambda lines: [*lines[:3], lines[2], *lines[3:]], "line 4 has case 'b' a second time: merged by lines"),
+        (lambda lines: [lines[0], lines[2], lines[1], *lines[3:]], "line 3 is not in order: 'a' after 'b'"),
+        (lambda lines: [*lines[:2], "<<<<<<< HEAD", *lines[2:]], "line 3 is a mark of a merge conflict"),
+        (lambda lines: [*lines[:2], "{", *lines[3:]], "line 3 is not JSON"),
+        (lambda lines: [*lines[:2], "[]", *lines[3:]], "line 3 is not an object"),
+        (lambda lines: [*lines[:2], '{"id":"b"}', *lines[3:]], "line 3 is no case: KeyError"),
+        (lambda lines: lines[1:], "line 1 is no header"),
+        (lambda _: [], "line 1 is not JSON"),
+        (lambda lines: [lines[0].replace('"pick":"product",', ""), *lines[1:]], "line 1 has no 'pick'"),
+        (lambda lines: [*lines[:3], lines[3].replace("[8,1,2,9", "[8,1,3,9"), *lines[4:]], "line 4 is no case.*add up"),
+        (lambda lines: [*lines[:3], lines[3].replace("[8,1,2,9", "[8,1.5,2,9"), *lines[4:]], "whole number"),
+        (lambda lines: [*lines[:3], lines[3].replace('"picked":0', '"picked":null'), *lines[4:]], "do not fit"),
+    ],
+    ids=str,
+)
+def test_a_file_that_is_no_baseline_is_refused_with_the_line(tmp_path: Path, edit: Edit, problem: str) -> None:
+    path = tmp_path / "b.jsonl"
+    write_baseline(path, mixed())
+    lines = path.read_text(encoding="utf-8").split("\n")[:-1]
+    path.write_text("".join(f"{line}\n" for line in edit(lines)), encoding="utf-8")
+    with pytest.raises(BaselineError, match=problem):
+        read_baseline(path)
+
+
+def test_a_missing_baseline_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(BaselineError, match="`pytest suites --segqa-update-baseline` writes one"):
+        read_baseline(tmp_path / "b.jsonl")
+
+
+def test_reasons_are_kept(tmp_path: Path) -> None:
+    write_baseline(tmp_path / "b", mixed(), ["the old masks were wrong"])
+    assert read_baseline(tmp_path / "b").provenance["accepted"] == ["the old masks were wrong"]
+    assert json.loads((tmp_path / "b").read_text(encoding="utf-8").partition("\n")[0])["segqa_baseline"] == 1
