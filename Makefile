@@ -26,6 +26,7 @@ benchmarks: $(VENV)/.test  ## what is claimed about speed and about the search f
 	$(BIN)/python -m pip install --quiet --group benchmarks
 	$(BIN)/python benchmarks/clusters_speed.py
 	$(BIN)/python benchmarks/planted_clusters.py
+	$(BIN)/python benchmarks/gate_detection.py
 
 $(VENV)/.demo: pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -224,7 +224,9 @@ def judge(
     findings = [finding for rule in rules if (finding := _counted(rule, comparison))]
     tested, notes = _tested(rules, comparison, alpha, group_by)
     differences = comparison.differences
-    (mean,) = judge_drops(differences, [np.ones(len(differences), np.bool_)], [0.0]) if len(differences) else (None,)
+    # for show: the rules have been tested with all flips
+    everything = [np.ones(len(differences), np.bool_)]
+    mean = judge_drops(differences, everything, [0.0], flips=2_000)[0] if len(differences) else None
     detectable = detectable_drop(differences)
     tolerances = [rule.bound for rule in rules if rule.key == "mean_iou" and rule.bound is not None]
     if tolerances and detectable > tolerances[0] and not comparison.identical:

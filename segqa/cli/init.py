@@ -23,6 +23,8 @@ slice_drop = 0.38
 regret = 0.09
 """
 
+_ATTRIBUTES = "baselines/**/*.jsonl -merge"
+
 _CONFTEST = """
 from segqa.plugin.options import add_short_options
 
@@ -49,6 +51,7 @@ def init(
         target.write_bytes(source.read_bytes())
         typer.echo(f"made     {target}")
     _settings(folder / "pyproject.toml")
+    _attributes(folder / ".gitattributes")
     typer.echo("\nNow: pytest suites    (and put .segqa/ and reports/ into .gitignore)")
 
 
@@ -59,6 +62,17 @@ def _files() -> list[tuple[Path, Path]]:
     root = package / "starter" if (package / "starter").is_dir() else package.parent
     paths = [path for part in PARTS for path in sorted([root / part, *(root / part).rglob("*.py")]) if path.is_file()]
     return [(path, path.relative_to(root)) for path in paths]
+
+
+def _attributes(path: Path) -> None:
+    """Keep git from merging baselines line by line: the result would be no run that ever was."""
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    if _ATTRIBUTES in text:
+        typer.echo(f"kept     {path}")
+        return
+    typer.echo(f"{'added to' if text else 'made    '} {path}: {_ATTRIBUTES}")
+    before = text if text.endswith("\n") or not text else f"{text}\n"
+    path.write_text(f"{before}{_ATTRIBUTES}\n", encoding="utf-8")
 
 
 def _settings(path: Path) -> None:

@@ -34,3 +34,11 @@ def test_what_is_there_is_left_as_it_is(tmp_path: Path) -> None:
 def test_a_second_time_changes_nothing(tmp_path: Path) -> None:
     init(tmp_path)
     assert "made" not in init(tmp_path)
+
+
+def test_git_is_kept_from_merging_baselines(tmp_path: Path) -> None:
+    (tmp_path / ".gitattributes").write_text("*.png binary", encoding="utf-8")
+    for _ in range(2):
+        assert CliRunner().invoke(app, ["init", str(tmp_path)]).exit_code == 0
+    lines = (tmp_path / ".gitattributes").read_text(encoding="utf-8").splitlines()
+    assert lines == ["*.png binary", "baselines/**/*.jsonl -merge"]

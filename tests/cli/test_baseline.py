@@ -1,0 +1,100 @@
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from segqa.cli import app
+from segqa.run import Run
+from segqa.store import Store
+from tests.comparison.runs import run_of
+
+
+def call(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def keep(store: Store, run: Run) -> None:
+    store.begin(run, "key")
+    store.append(run.id, run.outcomes)
+    store.finish(store.load(run.id), "key")
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a good run, a bad one and the baseline of the good one."""
+    store = Store(tmp_path / ".segqa")
+    keep(store, run_of([0.9] * 40, id="1-good", tags=2))
+    keep(store, run_of([0.0, *[0.9] * 39], id="2-bad", tags=2))
+    monkeypatch.chdir(tmp_path)
+    assert call("baseline", "accept", "1-good", "--reason", "the first one").exit_code == 0
+    return tmp_path
+
+
+def test_a_baseline_is_shown_with_what_was_accepted(here: Path) -> None:
+    said = call("baseline", "show", "baselines/photos/unet.jsonl").output
+    assert "unet on photos: mean IoU 0.9000 (40 scored, 0 missing, 0 errors)" in said
+    assert "accepted: the first one" in said
+
+
+def test_baselines_are_verified(here: Path) -> None:
+    path = here / "baselines" / "photos" / "unet.jsonl"
+    assert call("baseline", "verify", "baselines").output.startswith("baselines/photos/unet.jsonl  40 cases, mean IoU")
+    path.write_text(path.read_text(encoding="utf-8").replace('"0004"', '"0003"'), encoding="utf-8")
+    broken = call("baseline", "verify", "baselines")
+    assert broken.exit_code == 4
+    assert "line 6 has case '0003' a second time" in broken.output
+    assert call("baseline", "verify", here / ".segqa").exit_code == 4
+
+
+def test_a_run_is_judged_against_its_baseline(here: Path) -> None:
+    assert call("baseline", "diff", "1-good").exit_code == 0
+    worse = call("baseline", "diff", "2-bad")
+    assert worse.exit_code == 1
+    assert "broken:0  1 case met the threshold and collapsed" in worse.output
+
+
+def test_reasons_add_up(here: Path) -> None:
+    assert call("baseline", "accept", "2-bad", "--reason", "so be it").exit_code == 0
+    assert call("baseline", "diff", "2-bad").exit_code == 0
+    said = call("baseline", "show", "baselines/photos/unet.jsonl").output
+    assert said.index("the first one") < said.index("so be it")
+    assert call("baseline", "accept", "2-bad", "--reason", " ").exit_code == 4
+
+
+@pytest.mark.parametrize("before", ["1-good", "baselines/photos/unet.jsonl"])
+def test_two_runs_or_baselines_compare(here: Path, before: str) -> None:
+    result = call("compare", before, "2-bad")
+    assert result.exit_code == 1
+    for line in ("1 broken, 0 fixed, 1 worse, 0 better", "passed → wrong_object: 1", "90% interval of the mean"):
+        assert line in result.output
+    assert call("compare", before, "1-good").exit_code == 0
+
+
+@pytest.mark.parametrize("form", ["text", "md", "json", "csv"])
+def test_a_comparison_in_each_format(here: Path, form: str) -> None:
+    said = call("compare", "1-good", "2-bad", "--format", form).output
+    expected = {"text": "unet: regressed", "md": "**regressed**", "csv": "0.8775"}
+    if form == "json":
+        assert json.loads(said)["models"][0]["verdict"] == "regressed"
+    else:
+        assert expected[form] in said
+
+
+def test_rules_of_a_comparison_can_be_given(here: Path) -> None:
+    rules = ["--fail-on", "broken:1", "--fail-on", "mean_iou:-0.1"]
+    assert call("compare", "1-good", "2-bad", *rules).exit_code == 0
+    assert call("compare", "1-good", "2-bad", "--fail-on", "broken:-1").exit_code == 4
+    assert call("compare", "1-good", "nothing.jsonl").exit_code == 4
+
+
+def test_the_gate_of_pyproject_is_tested(here: Path) -> None:
+    result = call("selftest", "--model", "unet")
+    assert "2-bad: 40 cases, rules broken:0" in result.output
+    assert result.exit_code == 0
+    off = "[tool.segqa.gate]\nfail_on = ['slice(*).mean_iou:off']\nalpha = 0.5\n"
+    (here / "pyproject.toml").write_text(off, encoding="utf-8")
+    wolf = call("selftest", "1-good")
+    assert "slice" not in wolf.output.splitlines()[0]
+    assert call("selftest").exit_code == 4
+    assert call("selftest", "--model", "nobody").exit_code == 4

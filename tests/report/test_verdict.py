@@ -1,0 +1,75 @@
+import json
+
+import pytest
+
+from segqa.cluster.search import clusters
+from segqa.comparison.comparison import compare
+from segqa.gate import judge
+from segqa.report.verdict import MAX_MARKDOWN, Judged, as_annotations, as_json, as_markdown, as_openmetrics, escape
+from segqa.run import Run
+from tests.comparison.runs import run_of
+
+HOSTILE = "</td><script>alert(1)</script> | `@team` [x](y) \n# big"
+
+
+def judged(before: Run, after: Run) -> Judged:
+    return Judged(after, judge(compare(before, after)), "", clusters(after))
+
+
+def broken(**rest: object) -> Judged:
+    return judged(run_of([0.9] * 20, **rest), run_of([0.0, *[0.9] * 19], **rest))  # type: ignore[arg-type]
+
+
+def test_the_json_says_what_a_script_needs() -> None:
+    found = json.loads(json.dumps(as_json([broken()], [("t", "why")], 1)))
+    (model,) = found["models"]
+    assert (found["exit_status"], model["verdict"], model["broken"]) == (1, "regressed", ["0000"])
+    assert model["findings"][0]["rule"] == "broken:0"
+    assert model["transitions"] == {"passed → wrong_object": 1}
+    assert found["failing"] == [{"test": "t", "reason": "why"}]
+
+
+def test_what_is_not_known_is_null() -> None:
+    nothing = Judged(run_of([None]), None, "no baseline", clusters(run_of([None])))
+    (model,) = json.loads(json.dumps(as_json([nothing], [], 0), allow_nan=False))["models"]
+    assert (model["mean_iou"], model["verdict"], model["why"]) == (None, "no baseline", "no baseline")
+
+
+def test_markdown_shows_hostile_names_as_they_are() -> None:
+    text = as_markdown([broken(model=HOSTILE)], [(HOSTILE, HOSTILE)])
+    assert "<script>" not in text
+    assert "\n# big" not in text
+    assert "@team" not in text
+    assert text.count("\n| ") == 3
+
+
+@pytest.mark.parametrize("sign", list("\\`*_{}[]()#|~!"))
+def test_every_sign_of_markdown_is_escaped(sign: str) -> None:
+    assert escape(f"a{sign}b") == f"a\\{sign}b"
+
+
+def test_a_long_text_is_cut_and_says_so() -> None:
+    text = as_markdown([broken()], [(f"test_{n}", "x" * 200) for n in range(1000)])
+    assert len(text) <= MAX_MARKDOWN
+    assert text.endswith("… cut here: verdict.json has all of it\n")
+
+
+def test_clusters_that_the_baseline_did_not_have_are_new() -> None:
+    before = run_of([0.9] * 80, tags=4)
+    after = run_of([0.0 if case % 4 == 1 else 0.9 for case in range(80)], tags=4)
+    assert [cluster.condition for cluster in judged(before, after).new_clusters] == ["camera=C1"]
+    assert not judged(after, after).new_clusters
+    assert "new cluster: camera=C1" in as_markdown([judged(before, after)], [])
+
+
+def test_openmetrics_has_a_type_for_each_family_and_an_end() -> None:
+    lines = as_openmetrics([broken(model='a"b\\c')]).splitlines()
+    assert lines[-1] == "# EOF"
+    assert 'segqa_mean_iou{model="a\\"b\\\\c",dataset="photos"} 0.855' in lines
+    assert lines.count("# TYPE segqa_mean_iou gauge") == 1
+
+
+def test_annotations_are_one_line_each() -> None:
+    (line,) = as_annotations([broken(model="a,b:c\nd%")])
+    assert line.startswith("::error title=segqa a%2Cb%3Ac%0Ad%25 broken%3A0::1 case met")
+    assert "\n" not in line

@@ -1,0 +1,45 @@
+import numpy as np
+import pytest
+
+from segqa.errors import SettingsError
+from segqa.gate import rules_of
+from segqa.selftest import Trial, selftest
+from tests.comparison.runs import run_of
+
+GOOD = [float(iou) for iou in np.random.default_rng(0).normal(0.9, 0.03, 120).clip(0, 0.99)]
+
+
+def test_the_default_gate_sees_what_it_promises() -> None:
+    trials = {trial.name: trial for trial in selftest(run_of(GOOD, tags=3))}
+    assert len(trials) == 10
+    assert all(trial.passed for trial in trials.values())
+    assert trials["1 good cases to zero"].text.startswith("broken:0  1 case")
+    assert trials["an identical copy"].fired == 0
+    assert trials["one case missing"].fired == 1
+
+
+def test_a_gate_that_promises_less_is_told_what_it_does_not_see() -> None:
+    trials = {t.name: t for t in selftest(run_of(GOOD), rules_of(["broken:5", "mean_iou:-0.05", "errors:off"]))}
+    assert trials["3 good cases to zero"].promised is None
+    assert trials["3 good cases to zero"].fired == 0
+    assert trials["10 good cases to zero"].fired == 1
+    assert trials["all cases 0.5 points worse"].fired == 0
+    assert trials["one case an error"].fired == 0
+    assert all(trial.passed for trial in trials.values())
+
+
+def test_missing_a_promise_or_crying_wolf_fails() -> None:
+    assert not Trial("x", 0, 1, True, "").passed
+    assert not Trial("x", 1, 1, False, "").passed
+    assert not Trial("x", 5, 20, False, "").passed
+    assert Trial("x", 4, 20, False, "").passed
+
+
+def test_a_run_that_is_too_small_is_refused() -> None:
+    with pytest.raises(SettingsError, match="10 scored cases or more, got 9"):
+        selftest(run_of(GOOD[:9]))
+
+
+def test_a_bad_run_can_be_damaged_too() -> None:
+    trials = selftest(run_of([0.0, 0.3, None, *[0.1] * 12]))
+    assert not any("good cases" in trial.name for trial in trials)
