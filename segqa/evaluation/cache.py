@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 
-from segqa.errors import StoreError
+from segqa.evaluation.database import Database
 from segqa.mask import pack_masks, unpack_masks
 from segqa.proposals import Proposals
 
@@ -53,7 +50,7 @@ def proposals_key(fingerprint: str, image_digest: bytes, prompt: str) -> bytes:
     return digest.digest()[:16]
 
 
-class ProposalCache:
+class ProposalCache(Database):
     """Answers in an SQLite file, written in batches; safe against `kill -9` and against other processes.
 
     Masks are packed bits, zlib-compressed; scores and boxes raw float64. Nothing is pickled. It may be read in one
@@ -61,22 +58,7 @@ class ProposalCache:
     """
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._database = sqlite3.connect(path, timeout=60, check_same_thread=False)
-        try:
-            self._database.execute("PRAGMA journal_mode = WAL")
-            self._database.execute(_TABLE)
-        except sqlite3.DatabaseError as error:
-            self._database.close()
-            raise StoreError(f"cannot use the proposals in {path}: {error}; remove the file to start anew") from error
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._database.close()
+        super().__init__(path, _TABLE, "proposals")
 
     def get(self, key: bytes) -> Answer | None:
         """The answer under a key; None where there is none.

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType, TracebackType
-from typing import Self
+from types import MappingProxyType
 
 from segqa.case import Case
 from segqa.conditions import Condition, check_names, needs_pixels
 from segqa.datasets.dataset import Dataset
 from segqa.datasets.pictures import READER
-from segqa.errors import CaseError, DatasetError, SettingsError, StoreError
+from segqa.errors import CaseError, DatasetError, SettingsError
+from segqa.evaluation.database import Database
 from segqa.properties import PROPERTY_VERSION, measure
 from segqa.slices import Edges, find_edges
 from segqa.store import Store
@@ -24,26 +23,11 @@ _AT_A_TIME = 256
 _TABLE = "CREATE TABLE IF NOT EXISTS properties (key BLOB PRIMARY KEY, numbers TEXT) WITHOUT ROWID"
 
 
-class PropertyCache:
+class PropertyCache(Database):
     """Properties in an SQLite file, written in batches; it may be read in one thread while another writes."""
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._database = sqlite3.connect(path, timeout=60, check_same_thread=False)
-        try:
-            self._database.execute("PRAGMA journal_mode = WAL")
-            self._database.execute(_TABLE)
-        except sqlite3.DatabaseError as error:
-            self._database.close()
-            raise StoreError(f"cannot use the properties in {path}: {error}; remove the file to start anew") from error
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._database.close()
+        super().__init__(path, _TABLE, "properties")
 
     def get(self, digests: bytes) -> dict[str, float] | None:
         """What was measured on the image and target with these digests; None where nothing was."""

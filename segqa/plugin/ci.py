@@ -29,7 +29,11 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if state.problem:
         session.exitstatus = pytest.ExitCode.USAGE_ERROR
     if made:
-        _write(config, state, int(session.exitstatus))
+        try:
+            _write(config, state, int(session.exitstatus))
+        except OSError as error:
+            state.problem = state.problem or f"cannot write {error.filename}: {error.strerror}"
+            session.exitstatus = pytest.ExitCode.USAGE_ERROR
 
 
 def _judge(session: Session, exit_status: int) -> None:

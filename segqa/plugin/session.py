@@ -15,6 +15,7 @@ import pytest
 from segqa.errors import UsageError
 from segqa.plugin.declare import declared
 from segqa.plugin.marks import MARKER
+from segqa.plugin.model_options import absolute_paths, checkpoint_of, parse_options, refuse_unknown_checkpoints
 from segqa.plugin.options import given
 from segqa.settings import Settings, nearest, override, read_settings
 
@@ -151,10 +152,10 @@ class Session:
                 command line to where pytest was started. With `checkpoint` among them, `--segqa-checkpoint` counts.
         """
         written = dict(self.settings.models.get(model, {}))
-        typed = _model_options(self.options.get("model-option", ())).get(model, {})
+        typed = parse_options(self.options.get("model-option", ())).get(model, {})
         if "checkpoint" in paths:
-            typed = {**_checkpoint_of(model, self.options.get("checkpoint", ()), self.models), **typed}
-        return {**_absolute(written, paths, self.root), **_absolute(typed, paths, self.here)}
+            typed = {**checkpoint_of(model, self.options.get("checkpoint", ()), self.models), **typed}
+        return {**absolute_paths(written, paths, self.root), **absolute_paths(typed, paths, self.here)}
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -281,8 +282,8 @@ def _begin(
     for condition in [options.get("where"), *(known.where for known in settings.known)]:
         if condition:
             parse_condition(condition)
-    _refuse_unknown_models(settings, models, _model_options(options.get("model-option", ())))
-    _refuse_unknown_checkpoints(options.get("checkpoint", ()), models, session.here)
+    _refuse_unknown_models(settings, models, parse_options(options.get("model-option", ())))
+    refuse_unknown_checkpoints(options.get("checkpoint", ()), models, session.here)
     _refuse_reserved_names([*models, *datasets])
     if "dataset" in options and settings.dataset not in datasets:
         open_chosen_folder(session)
@@ -334,51 +335,6 @@ def _refuse_reserved_names(names: Collection[str]) -> None:
     for name in names:
         if name in reserved:
             raise UsageError(f"{name!r} cannot be declared: it is a fixture of segqa's; choose another name")
-
-
-def _model_options(texts: tuple[str, ...] | list[str]) -> dict[str, dict[str, Any]]:
-    """`NAME.KEY=VALUE` as `{NAME: {KEY: VALUE}}`; a value that reads as TOML is what it reads as, else it is a text."""
-    import tomllib
-
-    options: dict[str, dict[str, Any]] = {}
-    for text in texts:
-        left, equals, value = text.partition("=")
-        model, dot, key = left.partition(".")
-        if not (equals and dot and model and key):
-            raise UsageError(f"--segqa-model-option must read NAME.KEY=VALUE, got {text!r}")
-        try:
-            options.setdefault(model, {})[key] = tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError:
-            options.setdefault(model, {})[key] = value
-    return options
-
-
-def _checkpoint_of(model: str, texts: Collection[str], models: Collection[str]) -> dict[str, str]:
-    """The checkpoint that `--segqa-checkpoint [NAME=]DIR` gives a model; one with its name counts first."""
-    named = [folder for name, folder in (_named(text, models) for text in texts) if name == model]
-    plain = [folder for name, folder in (_named(text, models) for text in texts) if not name]
-    return {"checkpoint": (named or plain)[-1]} if named or plain else {}
-
-
-def _named(text: str, models: Collection[str]) -> tuple[str, str]:
-    """The model's name, if there is one, and the folder in `[NAME=]DIR`; a folder may have `=` in its own name."""
-    name, equals, folder = text.partition("=")
-    return (name, folder) if equals and name in models else ("", text)
-
-
-def _refuse_unknown_checkpoints(texts: Collection[str], models: Collection[str], here: Path) -> None:
-    for text in texts:
-        name, folder = _named(text, models)
-        if not name and not (here / folder).exists():
-            hint = nearest(text.partition("=")[0], models) if "=" in text else "expected [NAME=]DIR"
-            raise UsageError(f"no checkpoint at {text!r}; {hint}")
-
-
-def _absolute(options: dict[str, Any], paths: Collection[str], folder: Path) -> dict[str, Any]:
-    for key in paths:
-        if not isinstance(options.get(key, ""), str):
-            raise UsageError(f"a model's {key} must be a path, got {options[key]!r}")
-    return {key: folder / Path(value).expanduser() if key in paths else value for key, value in options.items()}
 
 
 def _described(name: str, function: Callable[..., Any]) -> str:

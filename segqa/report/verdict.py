@@ -38,7 +38,9 @@ class Judged:
     @property
     def name(self) -> str:
         """The verdict in a word."""
-        return self.verdict.name if self.verdict else "no baseline"
+        if self.verdict is None:
+            return "incomparable" if self.why.startswith("incomparable") else "no baseline"
+        return self.verdict.name
 
     @property
     def new_clusters(self) -> list[Cluster]:

@@ -285,3 +285,14 @@ def test_ci_gets_what_it_asks_for(committed: Repository, monkeypatch: pytest.Mon
     assert 'segqa_broken{model="steady",dataset="squares"} 1\n' in metrics
     assert metrics.endswith("# EOF\n")
     assert 'name="segqa.verdict" value="regressed"' in (committed.path / "junit.xml").read_text(encoding="utf-8")
+
+
+def test_a_file_that_cannot_be_written_ends_with_4(committed: Repository) -> None:
+    result = committed.runpytest(*GATE, "--segqa-markdown=nowhere/summary.md")
+    assert result.ret == 4
+    result.stdout.fnmatch_lines(["*segqa: cannot write *nowhere/summary.md: No such file or directory"])
+
+
+def test_what_cannot_be_compared_is_said_so_in_the_verdict(committed: Repository) -> None:
+    committed.runpytest(*GATE, "--pick=first")
+    assert verdict(committed)["verdict"] == "incomparable"

@@ -1,0 +1,57 @@
+"""Model options: what a model is built with, as the command line writes it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from segqa.errors import UsageError
+from segqa.settings import nearest
+
+
+def parse_options(texts: tuple[str, ...] | list[str]) -> dict[str, dict[str, Any]]:
+    """`NAME.KEY=VALUE` as `{NAME: {KEY: VALUE}}`; a value that reads as TOML is what it reads as, else it is a text."""
+    import tomllib
+
+    options: dict[str, dict[str, Any]] = {}
+    for text in texts:
+        left, equals, value = text.partition("=")
+        model, dot, key = left.partition(".")
+        if not (equals and dot and model and key):
+            raise UsageError(f"--segqa-model-option must read NAME.KEY=VALUE, got {text!r}")
+        try:
+            options.setdefault(model, {})[key] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            options.setdefault(model, {})[key] = value
+    return options
+
+
+def checkpoint_of(model: str, texts: Collection[str], models: Collection[str]) -> dict[str, str]:
+    """The checkpoint that `--segqa-checkpoint [NAME=]DIR` gives a model; one with its name counts first."""
+    named = [folder for name, folder in (_named(text, models) for text in texts) if name == model]
+    plain = [folder for name, folder in (_named(text, models) for text in texts) if not name]
+    return {"checkpoint": (named or plain)[-1]} if named or plain else {}
+
+
+def _named(text: str, models: Collection[str]) -> tuple[str, str]:
+    """The model's name, if there is one, and the folder in `[NAME=]DIR`; a folder may have `=` in its own name."""
+    name, equals, folder = text.partition("=")
+    return (name, folder) if equals and name in models else ("", text)
+
+
+def refuse_unknown_checkpoints(texts: Collection[str], models: Collection[str], here: Path) -> None:
+    """Refuse a folder that is not there, unless a model is named: that one will say so itself."""
+    for text in texts:
+        name, folder = _named(text, models)
+        if not name and not (here / folder).exists():
+            hint = nearest(text.partition("=")[0], models) if "=" in text else "expected [NAME=]DIR"
+            raise UsageError(f"no checkpoint at {text!r}; {hint}")
+
+
+def absolute_paths(options: dict[str, Any], paths: Collection[str], folder: Path) -> dict[str, Any]:
+    """The options with those that are paths made absolute."""
+    for key in paths:
+        if not isinstance(options.get(key, ""), str):
+            raise UsageError(f"a model's {key} must be a path, got {options[key]!r}")
+    return {key: folder / Path(value).expanduser() if key in paths else value for key, value in options.items()}
