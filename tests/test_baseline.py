@@ -76,9 +76,20 @@ Edit = Callable[[list[str]], list[str]]
         (lambda lines: [*lines[:3], lines[3].replace('"picked":0', '"picked":null'), *lines[4:]], "do not fit"),
     ],
     ids=[
-        "a line lost", "a line twice", "not in order", "a mark of a merge", "no JSON", "no object", "no case",
-        "no header", "empty", "a header without a field", "counts that do not add up", "a fraction", "nothing picked",
-    ],  # fmt: skip
+        "a line lost",
+        "a line twice",
+        "not in order",
+        "a mark of a merge",
+        "no JSON",
+        "no object",
+        "no case",
+        "no header",
+        "empty",
+        "a header without a field",
+        "counts that do not add up",
+        "a fraction",
+        "nothing picked",
+    ],
 )
 def test_a_file_that_is_no_baseline_is_refused_with_the_line(tmp_path: Path, edit: Edit, problem: str) -> None:
     path = tmp_path / "b.jsonl"
