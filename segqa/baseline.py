@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from segqa.errors import BaselineError
 from segqa.metrics import METRIC_VERSION, Counts
 from segqa.outcome import Offer, Outcome
 from segqa.run import Run
+from segqa.settings import EmptyPolicy
 from segqa.store import write_whole
 
 BASELINE_VERSION = 1
@@ -97,6 +98,16 @@ def content_of(outcome: Outcome) -> str:
 _AGAIN = "write it again with `pytest suites --segqa-update-baseline`, or restore it from git"
 
 
+_FITS: Mapping[str, Callable[[Any], bool]] = {
+    "dataset": lambda value: isinstance(value, str),
+    "cases": lambda value: isinstance(value, int),
+    "metric_version": lambda value: isinstance(value, int),
+    "empty": lambda value: value in get_args(EmptyPolicy),
+    "pick": lambda value: isinstance(value, str),
+    "accepted": lambda value: isinstance(value, list) and all(isinstance(reason, str) for reason in value),
+}
+
+
 def _header(path: Path, lines: Sequence[str]) -> dict[str, Any]:
     """The first line, checked."""
     header = _object(path, 1, lines[0])
@@ -105,6 +116,11 @@ def _header(path: Path, lines: Sequence[str]) -> dict[str, Any]:
         raise BaselineError(f"{path} line 1 is no header of a baseline of version {BASELINE_VERSION} (got {came})")
     if missing := [key for key in _HEADER if key not in header]:
         raise BaselineError(f"{path} line 1 has no {missing[0]!r}; {_AGAIN}")
+    wrong = [key for key, fits in _FITS.items() if not fits(header[key])]
+    if header["model"] != path.stem:
+        wrong.append("model")
+    if wrong:
+        raise BaselineError(f"{path} line 1 has {header[wrong[0]]!r} as {wrong[0]}, which cannot be; {_AGAIN}")
     return header
 
 
@@ -116,7 +132,7 @@ def _outcomes(path: Path, lines: Sequence[str]) -> Iterator[Outcome]:
         try:
             outcome = _outcome(row)
         except (KeyError, TypeError, ValueError, IndexError) as error:
-            raise BaselineError(f"{path} line {number} is no case: {error!r}; {_AGAIN}") from error
+            raise BaselineError(f"{path} line {number} is no case ({error}); {_AGAIN}") from error
         if outcome.case_id == before:
             raise BaselineError(f"{path} line {number} has case {before!r} a second time: merged by lines? {_AGAIN}")
         if outcome.case_id < before:
@@ -154,7 +170,9 @@ def _row(outcome: Outcome) -> dict[str, Any]:
 
 def _outcome(row: Mapping[str, Any]) -> Outcome:
     """The case in a row. Of its proposals it knows the picked one, which comes first, and the best if it is another."""
-    case_id, tags, digest = str(row["id"]), dict(row["tags"]), str(row["content"])
+    case_id, tags, digest = str(row["id"]), row["tags"], str(row["content"])
+    if not isinstance(tags, dict) or not all(isinstance(value, str) for value in tags.values()):
+        raise TypeError("tags are not texts")
     if row["status"] == "error":
         return Outcome(case_id=case_id, tags=tags, digest=digest, error="error in the baseline")
     wanted, size = map(_whole, row["target"])
@@ -163,6 +181,8 @@ def _outcome(row: Mapping[str, Any]) -> Outcome:
     picked = None if row["picked"] is None else 0
     if (picked is None) == ("counts" in row) or row["status"] != "ok":
         raise ValueError("picked and counts do not fit")
+    if any(row[key] is not None and _whole(row[key]) >= _whole(row["of"]) for key in ("picked", "best")):
+        raise ValueError("picked and best are not among the proposals")
     return Outcome(case_id=case_id, tags=tags, digest=digest, offers=offers, picked=picked, nothing=nothing)
 
 

@@ -5,7 +5,7 @@ bound. Everything else is counted.
 
 | rule | fires if |
 |---|---|
-| `broken:0` | more cases than that met the threshold and now collapse |
+| `broken:0` | more cases than that collapse: they lose 0.5, or met the threshold and are a zero-IoU case now |
 | `errors:+0` | so many more cases cannot be evaluated |
 | `missing:0` | more cases of the baseline than that have no outcome |
 | `mean_iou:-0.002` | the mean is proven to have dropped by more; `mean_dice`, `mean_precision`, `mean_recall` as well |
@@ -36,7 +36,7 @@ DEFAULT_RULES = ("broken:0", "errors:+0", "missing:0", "mean_iou:-0.002", "slice
 ALPHA = 0.05
 SHOWN = 5
 
-_NOT_JUDGED = f"{{}} slices with fewer than {MIN_JUDGED} cases, or {MIN_CHANGED} that changed, are not judged"
+_NOT_JUDGED = f"{{}} slices are not judged: fewer than {MIN_JUDGED} cases, or fewer than {MIN_CHANGED} of them changed"
 _RULE = re.compile(
     r"(?:slice\((?P<attribute>[^()]+)\)\.)?(?P<subject>\w+)"
     r":(?P<bound>off|(?P<sign>[+-]?)(?P<size>\d+(?:\.\d+)?)(?P<percent>%?))"
@@ -107,7 +107,7 @@ class Finding:
     condition: str = ""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Verdict:
     """What the gate says of a comparison.
 
@@ -128,6 +128,9 @@ class Verdict:
     mean: Drop | None
     interval: Interval
     detectable: float
+
+    def __repr__(self) -> str:
+        return f"<verdict on {self.comparison.candidate.title}: {self.name}>"
 
     @property
     def passed(self) -> bool:
@@ -248,13 +251,13 @@ def _check_bound(text: str, subject: str, sign: str, size: float, *, percent: bo
 def _counted(rule: Rule, comparison: Comparison) -> Finding | None:
     """The finding of a rule that only counts; None where it holds or is of another sort."""
     named = {
-        "missing": (comparison.missing, "of the baseline have no outcome"),
+        "missing": (comparison.missing, "of the baseline without an outcome"),
         "errors": (comparison.new_errors, "cannot be evaluated any more"),
     }
     if rule.subject == "broken":
-        return _listed(rule, comparison.broken, "met the threshold and collapsed")
+        return _listed(rule, comparison, comparison.broken, "collapsed")
     if rule.subject in named:
-        return _named(rule, *named[rule.subject])
+        return _named(rule, comparison, *named[rule.subject])
     by_subjects = ((_KINDS, _kind), (_LATENCIES, _latency), (_DROPS | _RISES, _changed))
     return next((find(rule, comparison) for subjects, find in by_subjects if rule.subject in subjects), None)
 
@@ -269,21 +272,23 @@ def _changed(rule: Rule, comparison: Comparison) -> Finding | None:
     return Finding(str(rule), f"{rule.subject} {before:.4f} → {after:.4f}")
 
 
-def _listed(rule: Rule, pairs: Sequence[Pair], what: str) -> Finding | None:
+def _listed(rule: Rule, comparison: Comparison, pairs: Sequence[Pair], what: str) -> Finding | None:
     """The finding of a rule that allows some cases, which are worth showing."""
     if len(pairs) <= (rule.bound or 0.0):
         return None
     ordered = sorted(pairs, key=lambda pair: (pair.difference, pair.case_id))
     text = f"{_cases(len(ordered))} {what}, allowed {rule.bound:g}"
-    return Finding(str(rule), text, tuple(pair.case_id for pair in ordered), _lines(ordered))
+    return Finding(str(rule), text, tuple(pair.case_id for pair in ordered), _lines(comparison, ordered))
 
 
-def _named(rule: Rule, case_ids: Sequence[str], what: str) -> Finding | None:
+def _named(rule: Rule, comparison: Comparison, case_ids: Sequence[str], what: str) -> Finding | None:
     """The finding of a rule that allows some cases, of which there are no numbers."""
     if len(case_ids) <= (rule.bound or 0.0):
         return None
     text = f"{_cases(len(case_ids))} {what}, allowed {rule.bound:g}"
-    return Finding(str(rule), text, tuple(case_ids), tuple(case_ids[:SHOWN]))
+    reasons = {outcome.case_id: f"  {outcome.reason[:120]}" for outcome in comparison.candidate.errors}
+    lines = tuple(f"{case_id}{reasons.get(case_id, '')}" for case_id in case_ids[:SHOWN])
+    return Finding(str(rule), text, tuple(case_ids), lines)
 
 
 def _kind(rule: Rule, comparison: Comparison) -> Finding | None:
@@ -297,7 +302,7 @@ def _kind(rule: Rule, comparison: Comparison) -> Finding | None:
     turned = [p for p in comparison.pairs if kind_of(p.after) == rule.subject != kind_of(p.before)]
     turned.sort(key=lambda pair: (pair.difference, pair.case_id))
     text = f"{rule.subject} {counts[0]} → {counts[1]} of {_cases(len(comparison.pairs))}"
-    return Finding(str(rule), text, tuple(pair.case_id for pair in turned), _lines(turned))
+    return Finding(str(rule), text, tuple(pair.case_id for pair in turned), _lines(comparison, turned))
 
 
 def _latency(rule: Rule, comparison: Comparison) -> Finding | None:
@@ -354,12 +359,16 @@ def _dropped(rule: Rule, proven: Sequence[tuple[str, Mask, Drop]], comparison: C
     if others := [f"{name} ({drop.mean:+.4f})" for name, _, drop in proven[1:]]:
         more = f", and {len(others) - SHOWN} more" if len(others) > SHOWN else ""
         text += f"; also {', '.join(others[:SHOWN])}{more}"
-    return Finding(str(rule), text, tuple(pair.case_id for pair in lost), _lines(lost), name)
+    return Finding(str(rule), text, tuple(pair.case_id for pair in lost), _lines(comparison, lost), name)
 
 
-def _lines(pairs: Sequence[Pair]) -> tuple[str, ...]:
+def _lines(comparison: Comparison, pairs: Sequence[Pair]) -> tuple[str, ...]:
     """The first of some cases, a line each."""
-    return tuple(f"{pair.iou_before:.4f} → {pair.iou_after:.4f}  {pair.case_id}" for pair in pairs[:SHOWN])
+    kinds = [comparison.candidate.kind(pair.after) or "passed" for pair in pairs[:SHOWN]]
+    return tuple(
+        f"{pair.iou_before:.4f} → {pair.iou_after:.4f}  {kind}  {pair.case_id}"
+        for pair, kind in zip(pairs, kinds, strict=False)
+    )
 
 
 def _cases(count: int) -> str:

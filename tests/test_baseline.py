@@ -29,7 +29,7 @@ def mixed() -> Run:
 
 
 def test_every_score_comes_back_exactly(tmp_path: Path) -> None:
-    run, path = mixed(), tmp_path / "b.jsonl"
+    run, path = mixed(), tmp_path / "unet.jsonl"
     write_baseline(path, run)
     again = read_baseline(path)
     assert again.ious.tolist() == run.ious.tolist()
@@ -67,13 +67,21 @@ Edit = Callable[[list[str]], list[str]]
         (lambda lines: [*lines[:2], "<<<<<<< HEAD", *lines[2:]], "line 3 is a mark of a merge conflict"),
         (lambda lines: [*lines[:2], "{", *lines[3:]], "line 3 is not JSON"),
         (lambda lines: [*lines[:2], "[]", *lines[3:]], "line 3 is not an object"),
-        (lambda lines: [*lines[:2], '{"id":"b"}', *lines[3:]], "line 3 is no case: KeyError"),
+        (lambda lines: [*lines[:2], '{"id":"b"}', *lines[3:]], "line 3 is no case"),
         (lambda lines: lines[1:], "line 1 is no header"),
         (lambda _: [], "line 1 is not JSON"),
         (lambda lines: [lines[0].replace('"pick":"product",', ""), *lines[1:]], "line 1 has no 'pick'"),
         (lambda lines: [*lines[:3], lines[3].replace("[8,1,2,9", "[8,1,3,9"), *lines[4:]], "line 4 is no case.*add up"),
         (lambda lines: [*lines[:3], lines[3].replace("[8,1,2,9", "[8,1.5,2,9"), *lines[4:]], "whole number"),
         (lambda lines: [*lines[:3], lines[3].replace('"picked":0', '"picked":null'), *lines[4:]], "do not fit"),
+        (
+            lambda lines: [*lines[:3], lines[3].replace('"picked":0', '"picked":9'), *lines[4:]],
+            "not among the proposals",
+        ),
+        (lambda lines: [lines[0], lines[1].replace('{"b":"é","z":"1"}', "[]"), *lines[2:]], "tags are not texts"),
+        (lambda lines: [lines[0].replace('"one"', '"two"'), *lines[1:]], "line 1 has 'two' as empty"),
+        (lambda lines: [lines[0].replace("unet", "other"), *lines[1:]], "line 1 has 'other' as model"),
+        (lambda lines: [lines[0].replace("[]", '"xyz"'), *lines[1:]], "line 1 has 'xyz' as accepted"),
     ],
     ids=[
         "a line lost",
@@ -89,10 +97,15 @@ Edit = Callable[[list[str]], list[str]]
         "counts that do not add up",
         "a fraction",
         "nothing picked",
+        "picked what is not there",
+        "tags of a list",
+        "an unknown policy",
+        "another model",
+        "reasons of letters",
     ],
 )
 def test_a_file_that_is_no_baseline_is_refused_with_the_line(tmp_path: Path, edit: Edit, problem: str) -> None:
-    path = tmp_path / "b.jsonl"
+    path = tmp_path / "unet.jsonl"
     write_baseline(path, mixed())
     lines = path.read_text(encoding="utf-8").split("\n")[:-1]
     path.write_text("".join(f"{line}\n" for line in edit(lines)), encoding="utf-8")
@@ -102,10 +115,10 @@ def test_a_file_that_is_no_baseline_is_refused_with_the_line(tmp_path: Path, edi
 
 def test_a_missing_baseline_says_how_to_make_one(tmp_path: Path) -> None:
     with pytest.raises(BaselineError, match="`pytest suites --segqa-update-baseline` writes one"):
-        read_baseline(tmp_path / "b.jsonl")
+        read_baseline(tmp_path / "unet.jsonl")
 
 
 def test_reasons_are_kept(tmp_path: Path) -> None:
-    write_baseline(tmp_path / "b", mixed(), ["the old masks were wrong"])
-    assert read_baseline(tmp_path / "b").provenance["accepted"] == ["the old masks were wrong"]
-    assert json.loads((tmp_path / "b").read_text(encoding="utf-8").partition("\n")[0])["segqa_baseline"] == 1
+    write_baseline(tmp_path / "unet.jsonl", mixed(), ["the old masks were wrong"])
+    assert read_baseline(tmp_path / "unet.jsonl").provenance["accepted"] == ["the old masks were wrong"]
+    assert json.loads((tmp_path / "unet.jsonl").read_text(encoding="utf-8").partition("\n")[0])["segqa_baseline"] == 1

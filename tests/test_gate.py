@@ -66,7 +66,7 @@ def test_small_slices_are_said_to_be_unjudged() -> None:
     runs = [run_of([0.9] * 40, tags=4), run_of([0.8] * 40, tags=4)]
     verdict = judge(compare(*runs))
     assert [finding.rule for finding in verdict.findings] == ["mean_iou:-0.002"]
-    assert "4 slices with fewer than 30 cases, or 5 that changed, are not judged" in verdict.notes
+    assert "4 slices are not judged: fewer than 30 cases, or fewer than 5 of them changed" in verdict.notes
 
 
 def test_a_new_error_and_a_missing_case() -> None:

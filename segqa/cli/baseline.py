@@ -11,9 +11,10 @@ from segqa.baseline import baseline_path, read_baseline, write_baseline
 from segqa.cli.runs import Directory, find_run, refusal
 from segqa.comparison.comparison import compare
 from segqa.errors import SegqaError
-from segqa.gate import judge
+from segqa.gate import judge, rules_of
 from segqa.report.text import paragraph
 from segqa.run import describe
+from segqa.settings import read_settings
 
 app = typer.Typer(no_args_is_help=True, help="Look at baselines, and change them.")
 
@@ -61,10 +62,11 @@ def verify(paths: Paths) -> None:
 
 @app.command()
 def diff(run_id: RunName, baseline: Folder = Path("baselines"), directory: Directory = Path(".segqa")) -> None:
-    """Judge a run against its baseline, by the default rules; exit 1 for a regression."""
+    """Judge a run against its baseline, by the rules in pyproject.toml; exit 1 for a regression."""
     try:
-        run = find_run(directory, run_id)
-        verdict = judge(compare(read_baseline(baseline_path(baseline, run)), run))
+        run, gate = find_run(directory, run_id), read_settings(Path("pyproject.toml")).gate
+        comparison = compare(read_baseline(baseline_path(baseline, run)), run)
+        verdict = judge(comparison, rules_of(gate.fail_on), alpha=gate.alpha, group_by=gate.group_by)
     except SegqaError as error:
         raise refusal(str(error)) from error
     typer.echo(verdict.story)

@@ -20,6 +20,7 @@ from segqa.report.table import Format
 from segqa.report.text import paragraph
 from segqa.report.verdict import Judged, as_json, as_markdown
 from segqa.run import Run, describe
+from segqa.settings import read_settings
 from segqa.store import Store
 
 Directory = Annotated[Path, typer.Option("--dir", help="Where runs are kept.")]
@@ -51,6 +52,8 @@ def show(
         run = run.where(where) if where else run
     except SegqaError as error:
         raise refusal(str(error)) from error
+    if where and not run.outcomes:
+        raise refusal(f"no case of {run_id} is meant by {where!r}")
     for line in [*paragraph(run), f"worst {min(worst, len(run.outcomes))}:"]:
         typer.echo(line)
     for outcome in run.worst(worst):
@@ -72,7 +75,10 @@ def compare(
             typer.echo("segqa: these runs are not over the same cases", err=True)
         return
     try:
-        verdict = judge(pair_up(*found, same_picker=False), rules_of(fail_on or ()), group_by=group_by)
+        gate = read_settings(Path("pyproject.toml")).gate
+        rules = rules_of([*gate.fail_on, *(fail_on or ())])
+        comparison = pair_up(*found, same_picker=False)
+        verdict = judge(comparison, rules, alpha=gate.alpha, group_by=group_by or gate.group_by)
     except SegqaError as error:
         raise refusal(str(error)) from error
     judged = Judged(found[1], verdict, "", clusters(found[1]))
@@ -87,6 +93,8 @@ def _told(judged: Judged) -> str:
     assert verdict is not None  # noqa: S101 - the caller has made it
     comparison = verdict.comparison
     lines = [line_up([comparison.baseline, comparison.candidate]).render("text"), "", verdict.story]
+    if comparison.baseline.pick != comparison.candidate.pick:
+        lines.append(f"note: picked by {comparison.baseline.pick}, then by {comparison.candidate.pick}")
     low, high = verdict.interval.low, verdict.interval.high
     lines.append(f"90% interval of the mean difference {low:+.4f} to {high:+.4f}")
     if boot := bootstrap_interval(comparison.differences):

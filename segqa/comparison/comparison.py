@@ -128,7 +128,7 @@ class Comparison:
 
     @property
     def broken(self) -> tuple[Pair, ...]:
-        """The cases that met the threshold and now collapse: they lose 0.5 or more, or become a zero-IoU case."""
+        """The cases that collapse: they lose 0.5 or more, or met the threshold and become a zero-IoU case."""
         return tuple(pair for pair in self.pairs if self._collapses(pair.iou_before, pair.iou_after))
 
     @property
@@ -217,8 +217,10 @@ class Comparison:
         return Comparison(runs[0], runs[1], tuple(pair for pair in self.pairs if pair.case_id not in case_ids))
 
     def _collapses(self, before: float, after: float) -> bool:
-        lost = before - after >= BROKEN_DROP or after < WRONG_OBJECT_IOU
-        return before >= self.candidate.threshold and after < self.candidate.threshold and lost
+        threshold = self.candidate.threshold
+        return after < threshold and (
+            before - after >= BROKEN_DROP or (before >= threshold and after < WRONG_OBJECT_IOU)
+        )
 
     def _kind(self, outcome: Outcome) -> str:
         return self.candidate.kind(outcome) or "passed"
@@ -258,6 +260,7 @@ def compare(baseline: Run, candidate: Run, *, same_picker: bool = True) -> Compa
     for name, (before, after) in fields.items():
         if before != after and (same_picker or name != "picker"):
             raise IncomparableError(f"incomparable: the {name} differs, {before!r} in {baseline.id}, now {after!r}")
+    baseline = _as_far_as(baseline, candidate)
     before_by_id = {outcome.case_id: outcome for outcome in baseline.outcomes}
     both = [(before_by_id[o.case_id], o) for o in candidate.outcomes if o.case_id in before_by_id]
     readable = [(before, after) for before, after in both if not before.error and not after.error]
@@ -270,6 +273,15 @@ def compare(baseline: Run, candidate: Run, *, same_picker: bool = True) -> Compa
     scored = [(b, a, baseline.iou(b), candidate.iou(a)) for b, a in both]
     pairs = tuple(Pair(*row) for row in scored if not math.isnan(row[2]) and not math.isnan(row[3]))
     return Comparison(baseline, candidate, pairs)
+
+
+def _as_far_as(baseline: Run, candidate: Run) -> Run:
+    """The baseline's part that a part of the data set can be judged by: nothing but the part can be missing in it."""
+    if not candidate.part and not candidate.provenance.get("options", {}).keys() & {"limit", "where"}:
+        return baseline
+    expected = set(candidate.expected)
+    kept = (outcome for outcome in baseline.outcomes if outcome.case_id in expected)
+    return replace(baseline.only(kept, candidate.part), part="")
 
 
 def _content(run: Run, outcome: Outcome) -> str:

@@ -42,11 +42,14 @@ def marked_slice(node: pytest.Item, run: Run) -> Run:
     mark = slice_mark(node)
     if mark is None:
         return run
+    problem = ""
     try:
         # in a part of the data set a slice may well have no case
         part = run.where(mark.where, mark.name, strict=not run.is_partial)
     except SettingsError as error:
-        pytest.fail(f"segqa: slice {mark.name!r}: {error}", pytrace=False)
+        problem = f"segqa: slice {mark.name!r}: {error}"
+    if problem:
+        pytest.fail(problem, pytrace=False)
     if len(part.outcomes) < mark.min_cases:
         pytest.skip(f"slice {mark.name!r} ({mark.where}) has {len(part.outcomes)} cases, fewer than {mark.min_cases}")
     return part

@@ -278,6 +278,8 @@ def _begin(
     if is_worker(config):
         session.started = datetime.fromisoformat(config.workerinput[_STARTED])  # type: ignore[attr-defined] # xdist's
     find_picker(settings.pick)
+    if "accept" in options and not (options["accept"].strip() and "update-baseline" in options):
+        raise UsageError("--segqa-accept must say why, and goes with --segqa-update-baseline")
     rules_of([*settings.gate.fail_on, *options.get("fail-on", ())])
     for condition in [options.get("where"), *(known.where for known in settings.known)]:
         if condition:

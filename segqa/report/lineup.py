@@ -69,7 +69,7 @@ def _line(run: Run) -> tuple[str | int | float | None, ...]:
         int((ious == 0).sum()),
         len(run.failures()),
         float(run.p05),
-        statistics.median(outcome.seconds for outcome in run.scored) if run.scored else None,
+        statistics.median(seconds) if (seconds := [o.seconds for o in run.scored if o.seconds > 0]) else None,
         None if weights is None else round(weights / 1000),
     )
 

@@ -64,7 +64,7 @@ def as_json(judged: Iterable[Judged], failing: Sequence[tuple[str, str]], exit_s
 
 def as_markdown(judged: Sequence[Judged], failing: Sequence[tuple[str, str]]) -> str:
     """The session for a pull request: at most 60,000 characters, whatever comes from outside escaped."""
-    head = f"### segqa: {f'{len(failing)} tests failed' if failing else 'passed'}"
+    head = f"### segqa: {f'failed ({len(failing)} of the tests)' if failing else 'passed'}"
     lines = [head, "", "| model | data set | mean IoU | baseline | change | failing | verdict |"]
     lines += ["| :--- | :--- | ---: | ---: | ---: | ---: | :--- |", *(_table_row(one) for one in judged), ""]
     for one in judged:

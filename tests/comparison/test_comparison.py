@@ -18,9 +18,14 @@ def test_pairs_are_made_by_id_whatever_the_order() -> None:
 
 def test_broken_and_fixed_cases() -> None:
     found = compare(run_of([0.9, 0.9, 0.9, 0.6, 0.02, 0.71]), run_of([0.3, 0.69, 0.0, 0.0, 0.9, 0.04]))
-    assert [pair.case_id for pair in found.broken] == ["0000", "0002", "0005"]
+    assert [pair.case_id for pair in found.broken] == ["0000", "0002", "0003", "0005"]
     assert [pair.case_id for pair in found.fixed] == ["0004"]
     assert [pair.case_id for pair in found.worst(2)] == ["0002", "0005"]
+
+
+def test_a_case_below_the_threshold_can_collapse_too() -> None:
+    found = compare(run_of([0.62, 0.62]), run_of([0.0, 0.2]))
+    assert [pair.case_id for pair in found.broken] == ["0000"]
 
 
 def test_what_came_went_and_could_not_be_evaluated() -> None:

@@ -106,8 +106,8 @@ def test_a_case_that_breaks_is_told_so_that_one_knows_what_to_do(
     result.stdout.fnmatch_lines(
         [
             "E *AssertionError: steady: regressed, mean IoU 1.0000 → 0.9375 (-0.0625 over 16 cases)",
-            "E *broken:0  1 case met the threshold and collapsed, allowed 0",
-            "E *1.0000 → 0.0000  B_005",
+            "E *broken:0  1 case collapsed, allowed 0",
+            "E *1.0000 → 0.0000  wrong_object  B_005",
             "steady: regressed, mean IoU 1.0000 → 0.9375*",
         ]
     )
@@ -155,7 +155,9 @@ def test_trap_the_failed_run_saved_as_the_next_baseline(committed: Repository) -
 
 def test_a_regression_that_is_accepted_keeps_its_reason(committed: Repository) -> None:
     accept = ("--segqa-update-baseline", "--segqa-accept", "the old masks were wrong")
-    committed.runpytest(*GATE, *accept, worse("blind", 5))
+    result = committed.runpytest(*GATE, *accept, worse("blind", 5), "-rx")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["XFAIL*accepted: the old masks were wrong*"])
     header = json.loads(baseline(committed).read_text(encoding="utf-8").partition("\n")[0])
     assert header["accepted"] == ["the old masks were wrong"]
     assert committed.runpytest(*GATE, worse("blind", 5)).ret == 0
@@ -171,7 +173,7 @@ def test_trap_a_missing_case_ignored(committed: Repository) -> None:
         (committed.path / "squares" / part / "A_004.png").unlink()
     result = committed.runpytest(*GATE)
     assert result.ret == 1
-    result.stdout.fnmatch_lines(["E *missing:0  1 case of the baseline have no outcome, allowed 0", "E *A_004"])
+    result.stdout.fnmatch_lines(["E *missing:0  1 case of the baseline without an outcome, allowed 0", "E *A_004"])
 
 
 @pytest.mark.parametrize("rule", ["mean_iou:nan", "mean_iou:", "mean_iou:-inf", "mean:-0.1", "mean_iou:+0.1"])
@@ -277,9 +279,9 @@ def test_ci_gets_what_it_asks_for(committed: Repository, monkeypatch: pytest.Mon
     (committed.path / "summary.md").write_text("before\n", encoding="utf-8")
     options = ("--segqa-markdown=summary.md", "--segqa-openmetrics=metrics.txt", "--junit-xml=junit.xml")
     result = committed.runpytest_subprocess(*GATE, worse("blind", 5), *options)
-    result.stdout.fnmatch_lines(["::error title=segqa steady broken%3A0::1 case met the threshold and collapsed*"])
+    result.stdout.fnmatch_lines(["::error title=segqa steady broken%3A0::1 case collapsed*"])
     markdown = (committed.path / "summary.md").read_text(encoding="utf-8")
-    assert markdown.startswith("before\n### segqa: 1 tests failed")
+    assert markdown.startswith("before\n### segqa: failed (1 of the tests)")
     assert "| steady | squares | 0.9375 | 1.0000 | \\-0.0625" in markdown or "-0.0625" in markdown
     metrics = (committed.path / "metrics.txt").read_text(encoding="utf-8")
     assert 'segqa_broken{model="steady",dataset="squares"} 1\n' in metrics
@@ -296,3 +298,17 @@ def test_a_file_that_cannot_be_written_ends_with_4(committed: Repository) -> Non
 def test_what_cannot_be_compared_is_said_so_in_the_verdict(committed: Repository) -> None:
     committed.runpytest(*GATE, "--pick=first")
     assert verdict(committed)["verdict"] == "incomparable"
+
+
+@pytest.mark.parametrize("options", [("--segqa-accept=x",), ("--segqa-update-baseline", "--segqa-accept= ")])
+def test_a_reason_says_something_and_goes_with_an_update(committed: Repository, options: tuple[str, ...]) -> None:
+    result = committed.runpytest(*GATE, *options)
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(["*--segqa-accept must say why, and goes with --segqa-update-baseline"])
+
+
+def test_what_is_incomparable_keeps_no_other_test_from_its_turn(committed: Repository) -> None:
+    result = committed.runpytest("suites", "--model=steady", "--pick=first")
+    assert result.ret == 4
+    outcomes = result.parseoutcomes()
+    assert (outcomes["errors"], outcomes["passed"]) == (1, 9)

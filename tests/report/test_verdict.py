@@ -71,5 +71,5 @@ def test_openmetrics_has_a_type_for_each_family_and_an_end() -> None:
 
 def test_annotations_are_one_line_each() -> None:
     (line,) = as_annotations([broken(model="a,b:c\nd%")])
-    assert line.startswith("::error title=segqa a%2Cb%3Ac%0Ad%25 broken%3A0::1 case met")
+    assert line.startswith("::error title=segqa a%2Cb%3Ac%0Ad%25 broken%3A0::1 case collapsed")
     assert "\n" not in line
