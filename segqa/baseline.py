@@ -162,9 +162,9 @@ def _row(outcome: Outcome) -> dict[str, Any]:
     row |= {"target": [outcome.nothing.target, outcome.nothing.target + outcome.nothing.tn]}
     row |= {"of": len(outcome.offers), "picked": outcome.picked, "best": outcome.best}
     if outcome.picked is not None:
-        row["counts"] = _numbers(outcome.offers[outcome.picked])
+        row["counts"] = outcome.offers[outcome.picked].numbers
     if outcome.best is not None and outcome.best != outcome.picked:
-        row["oracle"] = _numbers(outcome.offers[outcome.best])
+        row["oracle"] = outcome.offers[outcome.best].numbers
     return row
 
 
@@ -184,11 +184,6 @@ def _outcome(row: Mapping[str, Any]) -> Outcome:
     if any(row[key] is not None and _whole(row[key]) >= _whole(row["of"]) for key in ("picked", "best")):
         raise ValueError("picked and best are not among the proposals")
     return Outcome(case_id=case_id, tags=tags, digest=digest, offers=offers, picked=picked, nothing=nothing)
-
-
-def _numbers(offer: Offer) -> list[int]:
-    c, i = offer.counts, offer.inside
-    return [c.tp, c.fp, c.fn, c.tn, i.tp, i.fp, i.fn, i.tn]
 
 
 def _offer(numbers: Sequence[Any], nothing: Counts) -> Offer:

@@ -30,7 +30,7 @@ from segqa.comparison.signflip import Drop, Interval, detectable_drop, interval,
 from segqa.errors import SettingsError
 from segqa.failures import KINDS
 from segqa.mask import Mask
-from segqa.settings import nearest
+from segqa.settings import GateSettings, nearest
 
 DEFAULT_RULES = ("broken:0", "errors:+0", "missing:0", "mean_iou:-0.002", "slice(*).mean_iou:-0.002")
 ALPHA = 0.05
@@ -168,8 +168,7 @@ class Verdict:
 
     @property
     def _tolerance(self) -> float:
-        bounds = [rule.bound for rule in self.rules if rule.key == "mean_iou" and rule.bound is not None]
-        return bounds[0] if bounds else 0.0
+        return _tolerance_of(self.rules) or 0.0
 
 
 def parse_rule(text: str) -> Rule:
@@ -231,14 +230,37 @@ def judge(
     everything = [np.ones(len(differences), np.bool_)]
     mean = judge_drops(differences, everything, [0.0], flips=2_000)[0] if len(differences) else None
     detectable = detectable_drop(differences)
-    tolerances = [rule.bound for rule in rules if rule.key == "mean_iou" and rule.bound is not None]
-    if tolerances and detectable > tolerances[0] and not comparison.identical:
+    tolerance = _tolerance_of(rules)
+    if tolerance is not None and detectable > tolerance and not comparison.identical:
         notes.append(f"with so few or so different cases only a drop of {detectable:.4f} or more would surely be seen")
     if comparison.new:
         notes.append(f"{len(comparison.new)} cases are not in the baseline, such as {comparison.new[0]}")
     order = [rule.key for rule in rules]
     found = sorted([*findings, *tested], key=lambda f: order.index(f.rule.partition(":")[0]))
     return Verdict(comparison, rules, tuple(found), tuple(notes), mean, interval(differences), detectable)
+
+
+def judge_by(
+    settings: GateSettings, comparison: Comparison, *, fail_on: Iterable[str] = (), group_by: str | None = None
+) -> Verdict:
+    """Judge a comparison as `[tool.segqa.gate]` says.
+
+    Args:
+        settings: that table.
+        comparison: to be judged.
+        fail_on: more rules, in the place of their like.
+        group_by: a tag in place of the settings' own; None for theirs.
+
+    Raises:
+        SettingsError: as `judge` and `rules_of` do.
+    """
+    rules = rules_of([*settings.fail_on, *fail_on])
+    return judge(comparison, rules, alpha=settings.alpha, group_by=settings.group_by if group_by is None else group_by)
+
+
+def _tolerance_of(rules: Iterable[Rule]) -> float | None:
+    """By how much the mean IoU may drop; None where no rule says."""
+    return next((rule.bound for rule in rules if rule.key == "mean_iou"), None)
 
 
 def _check_bound(text: str, subject: str, sign: str, size: float, *, percent: bool) -> None:

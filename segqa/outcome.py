@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from types import MappingProxyType
 
 from segqa.breakdown import Breakdown
@@ -28,6 +28,11 @@ class Offer:
     mask_score: float | None = None
     box_score: float | None = None
     breakdown: Breakdown | None = None
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The counts, then those inside, as files keep them."""
+        return *astuple(self.counts), *astuple(self.inside)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

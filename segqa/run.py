@@ -197,8 +197,12 @@ class Run:
     @property
     def is_partial(self) -> bool:
         """Whether only a part of the data set was evaluated: `--limit`, `--segqa-where`, `--segqa-held-out`."""
-        options = self.provenance.get("options", {})
-        return any(options.get(name) for name in ("limit", "where", "held-out"))
+        return bool(self.narrowed_by) or bool(self.provenance.get("options", {}).get("held-out"))
+
+    @property
+    def narrowed_by(self) -> list[str]:
+        """The options that left cases out, see `narrowing`."""
+        return narrowing(self.provenance)
 
     def where(self, condition: str, name: str = "", *, strict: bool = True) -> Run:
         """The part of the run that a condition means (`"camera=C2 and brightness=dark"`, see `segqa.conditions`).
@@ -300,6 +304,14 @@ class Failures:
     def recoverable(self) -> int:
         """How many of them another pick would have saved."""
         return sum(self.run.recoverable(outcome) for outcome in self.outcomes)
+
+
+def narrowing(provenance: Mapping[str, Any]) -> list[str]:
+    """The options in a run's provenance that left cases of its data set out: `limit`, `where`.
+
+    A held-out part is not meant: it is a data set of its own.
+    """
+    return [name for name in ("limit", "where") if name in provenance.get("options", {})]
 
 
 def describe(run: Run, outcome: Outcome) -> str:

@@ -21,7 +21,7 @@ from segqa.breakdown import Breakdown
 from segqa.errors import StoreError
 from segqa.metrics import Counts
 from segqa.outcome import Offer, Outcome
-from segqa.run import Run
+from segqa.run import Run, narrowing
 
 RUN_VERSION = 2
 """Of the files of a run; a reader refuses others."""
@@ -122,30 +122,27 @@ class Store:
         """Some runs, after the last whole run of every other model over a data set of the same name."""
         runs = list(runs)
         models, names = {run.model for run in runs}, {run.dataset for run in runs}
-        latest: dict[str, str] = {}
-        for run_id in self.run_ids():
-            try:
-                header = self._header(run_id)
-            except StoreError:
-                continue
-            about = header["run"]
-            part = {"limit", "where"} & set(about["provenance"].get("options", {}))
-            if header["finished"] and not part and about["dataset"] in names and about["model"] not in models:
-                latest[about["model"]] = run_id
+        latest = {
+            about["model"]: run_id
+            for run_id, about in self._whole()
+            if about["dataset"] in names and about["model"] not in models
+        }
         return [*self._loadable(latest.values()), *runs]
 
     def last_whole(self, model: str) -> str | None:
         """The id of the last finished run of a model over a whole data set; None where there is none."""
-        found = None
+        found = [run_id for run_id, about in self._whole() if about["model"] == model]
+        return found[-1] if found else None
+
+    def _whole(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """The ids of the finished runs over whole data sets, oldest first, and what their headers say of them."""
         for run_id in self.run_ids():
             try:
                 header = self._header(run_id)
             except StoreError:
                 continue
-            part = {"limit", "where"} & set(header["run"]["provenance"].get("options", {}))
-            if header["finished"] and header["run"]["model"] == model and not part:
-                found = run_id
-        return found
+            if header["finished"] and not narrowing(header["run"]["provenance"]):
+                yield run_id, header["run"]
 
     def _loadable(self, run_ids: Iterable[str]) -> Iterator[Run]:
         """Those of some runs whose files are whole."""
@@ -274,9 +271,8 @@ def _outcome(row: Mapping[str, Any]) -> Outcome:
 
 def _numbers(offer: Offer) -> list[Any]:
     """An offer as JSON: the two scores, the counts, those inside, and the breakdown if there is one."""
-    c, i = offer.counts, offer.inside
     wrong = offer.breakdown.numbers if offer.breakdown else ()
-    return [offer.mask_score, offer.box_score, c.tp, c.fp, c.fn, c.tn, i.tp, i.fp, i.fn, i.tn, *wrong]
+    return [offer.mask_score, offer.box_score, *offer.numbers, *wrong]
 
 
 def _offer(numbers: list[Any]) -> Offer:

@@ -11,7 +11,7 @@ from segqa.baseline import baseline_path, read_baseline, write_baseline
 from segqa.cli.runs import Directory, find_run, refusal
 from segqa.comparison.comparison import compare
 from segqa.errors import SegqaError
-from segqa.gate import judge, rules_of
+from segqa.gate import judge_by
 from segqa.report.text import paragraph
 from segqa.run import describe
 from segqa.settings import read_settings
@@ -66,7 +66,7 @@ def diff(run_id: RunName, baseline: Folder = Path("baselines"), directory: Direc
     try:
         run, gate = find_run(directory, run_id), read_settings(Path("pyproject.toml")).gate
         comparison = compare(read_baseline(baseline_path(baseline, run)), run)
-        verdict = judge(comparison, rules_of(gate.fail_on), alpha=gate.alpha, group_by=gate.group_by)
+        verdict = judge_by(gate, comparison)
     except SegqaError as error:
         raise refusal(str(error)) from error
     typer.echo(verdict.story)
@@ -86,7 +86,7 @@ def accept(
         raise refusal("--reason must say why")
     run = find_run(directory, run_id)
     path = baseline_path(baseline, run)
-    if run.missing or run.provenance.get("options", {}).keys() & {"limit", "where"}:
+    if run.missing or run.narrowed_by:
         raise refusal("no baseline is made of a part of a data set")
     try:
         before = list(read_baseline(path).provenance["accepted"]) if path.exists() else []

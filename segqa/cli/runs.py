@@ -14,7 +14,7 @@ from segqa.cluster.search import clusters
 from segqa.comparison.comparison import compare as pair_up
 from segqa.comparison.signflip import bootstrap_interval
 from segqa.errors import SegqaError, StoreError
-from segqa.gate import judge, rules_of
+from segqa.gate import judge_by
 from segqa.report.lineup import flip_table, line_up, pick_lab
 from segqa.report.table import Format
 from segqa.report.text import paragraph
@@ -76,9 +76,8 @@ def compare(
         return
     try:
         gate = read_settings(Path("pyproject.toml")).gate
-        rules = rules_of([*gate.fail_on, *(fail_on or ())])
         comparison = pair_up(*found, same_picker=False)
-        verdict = judge(comparison, rules, alpha=gate.alpha, group_by=group_by or gate.group_by)
+        verdict = judge_by(gate, comparison, fail_on=fail_on or (), group_by=group_by or None)
     except SegqaError as error:
         raise refusal(str(error)) from error
     judged = Judged(found[1], verdict, "", clusters(found[1]))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from itertools import combinations
+from itertools import chain, combinations
 from typing import TypeAlias
 
 import numpy as np
@@ -133,13 +133,15 @@ class Lattice:
     levels: dict[Combination, Level] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        for length in range(1, self.depth + 1):
-            for combination in combinations(range(len(self.table.predicates)), length):
-                parts = _parts(combination)
-                if all(part in self.levels for part in parts):
-                    level = self._level(combination, parts)
-                    if len(level.keys):
-                        self.levels[combination] = level
+        attributes = range(len(self.table.predicates))
+        lengths = range(1, self.depth + 1)
+        for combination in chain.from_iterable(combinations(attributes, length) for length in lengths):
+            parts = _parts(combination)
+            if not all(part in self.levels for part in parts):
+                continue
+            level = self._level(combination, parts)
+            if len(level.keys):
+                self.levels[combination] = level
 
     @property
     def sizes(self) -> tuple[int, ...]:

@@ -277,7 +277,7 @@ def compare(baseline: Run, candidate: Run, *, same_picker: bool = True) -> Compa
 
 def _as_far_as(baseline: Run, candidate: Run) -> Run:
     """The baseline's part that a part of the data set can be judged by: nothing but the part can be missing in it."""
-    if not candidate.part and not candidate.provenance.get("options", {}).keys() & {"limit", "where"}:
+    if not candidate.part and not candidate.narrowed_by:
         return baseline
     expected = set(candidate.expected)
     kept = (outcome for outcome in baseline.outcomes if outcome.case_id in expected)

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from segqa.errors import BaselineError, UsageError
-from segqa.plugin.session import Session, is_worker, stop
+from segqa.plugin.session import STATE, Session, is_worker, stop
 
 if TYPE_CHECKING:
-    from segqa.gate import Rule, Verdict
+    from segqa.comparison.comparison import Comparison
+    from segqa.gate import Verdict
     from segqa.run import Run
 
 
@@ -42,30 +43,23 @@ def verdict_on(config: pytest.Config, session: Session, run: Run) -> Verdict:
 
 
 def judged(session: Session, run: Run) -> Verdict:
-    """The verdict on a run against its baseline.
+    """The verdict on a run against its baseline; judged once.
 
     Raises:
         UsageError: there is no baseline, it is corrupt, or it says nothing about this run.
     """
     from segqa.baseline import read_baseline
     from segqa.comparison.comparison import compare
-    from segqa.gate import judge
 
-    gate = session.settings.gate
-    baseline = read_baseline(path_for(session, run))
-    group_by = session.options.get("group-by", gate.group_by)
-    return judge(compare(baseline, run), _rules(session), alpha=gate.alpha, group_by=group_by)
+    key = (run.id, run.part, run.condition)
+    if key not in session.verdicts:
+        session.verdicts[key] = _judge(session, compare(read_baseline(path_for(session, run)), run))
+    return session.verdicts[key]
 
 
 def verdict_without(config: pytest.Config, verdict: Verdict, case_ids: set[str]) -> Verdict:
     """The verdict as it would be without some cases."""
-    from segqa.gate import judge
-    from segqa.plugin.session import STATE
-
-    session = config.stash[STATE]
-    gate = session.settings.gate
-    comparison = verdict.comparison.without(case_ids)
-    return judge(comparison, verdict.rules, alpha=gate.alpha, group_by=session.options.get("group-by", gate.group_by))
+    return _judge(config.stash[STATE], verdict.comparison.without(case_ids))
 
 
 def verdicts(session: Session) -> Iterator[tuple[Run, Verdict | None, str]]:
@@ -122,10 +116,13 @@ def path_for(session: Session, run: Run) -> Path:
     return baseline_path(session.here / folder if folder else session.root / session.settings.gate.baseline, run)
 
 
-def _rules(session: Session) -> tuple[Rule, ...]:
-    from segqa.gate import rules_of
+def _judge(session: Session, comparison: Comparison) -> Verdict:
+    """The verdict by the settings, and what stands on the command line beside them."""
+    from segqa.gate import judge_by
 
-    return rules_of([*session.settings.gate.fail_on, *session.options.get("fail-on", ())])
+    options = session.options
+    fail_on, group_by = options.get("fail-on", ()), options.get("group-by")
+    return judge_by(session.settings.gate, comparison, fail_on=fail_on, group_by=group_by)
 
 
 def _verdict_or_none(session: Session, run: Run, reason: str) -> Verdict | None:
@@ -140,8 +137,7 @@ def _verdict_or_none(session: Session, run: Run, reason: str) -> Verdict | None:
 
 def _refuse_unfit(session: Session, run: Run) -> None:
     """Refuse a run that says less than a baseline has to."""
-    options = run.provenance.get("options", {})
-    part = [f"--segqa-{name}" for name in ("limit", "where") if name in options]
+    part = [f"--segqa-{name}" for name in run.narrowed_by]
     budget = session.settings.thresholds_for(run.model).errors
     if part or run.missing:
         why = f"with {' and '.join(part)}" if part else f"{len(run.missing)} cases are missing"

@@ -22,6 +22,7 @@ from segqa.settings import Settings, nearest, override, read_settings
 if TYPE_CHECKING:  # numpy and OpenCV would load with them
     from segqa.cluster.cluster import Clusters
     from segqa.datasets.dataset import Dataset
+    from segqa.gate import Verdict
     from segqa.labels import Suspicion
     from segqa.report.verdict import Judged
     from segqa.run import Run
@@ -75,6 +76,7 @@ class Session:
         interrupted: how far an evaluation was when the user stopped it.
         edges: of numeric slices, where `--segqa-where` chose a part of the data set.
         found: the clusters of a run, by its id, part and condition.
+        verdicts: of the gate, by the same.
         suspicions: the labels that one should check, once all runs are there.
         judged: the runs against their baselines, at the end.
         said: lines for the end of the terminal's output.
@@ -95,6 +97,7 @@ class Session:
     interrupted: str = ""
     edges: Edges | None = None
     found: dict[tuple[str, str, str], Clusters] = field(default_factory=dict)
+    verdicts: dict[tuple[str, str, str], Verdict] = field(default_factory=dict)
     suspicions: tuple[Suspicion, ...] | None = None
     judged: tuple[Judged, ...] = ()
     said: list[str] = field(default_factory=list)
