@@ -8,8 +8,8 @@ OPERATOR  = "=" | "!=" | "<" | "<=" | ">" | ">="
 ```
 
 `NAME` is a tag or a measured property, `VALUE` one of its slices (`brightness=dark`) or, after a comparison, a number
-(`target_area<0.05`). `tag:city` holds where there is a tag `city` that is not `no`, `false` or `0`. Names and values
-with a space or another odd sign stand in quotes.
+(`target_area<0.05`). `id=Jazz_C2_00270` means one case. `tag:city` holds where there is a tag `city` that is not `no`,
+`false` or `0`. Names and values with a space or another odd sign stand in quotes.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ _TOKEN = re.compile(
     r"""\s*(?:([()])|(!=|<=|>=|=|<|>)|("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|([^\s()=!<>'"]+))""", re.DOTALL
 )
 _WORDS = frozenset({"and", "or", "not"})
+_ID = "id"
 
 
 class Condition(Protocol):
@@ -82,7 +83,7 @@ class Predicate:
         if self.sign in _ORDERS:
             value = number(case.tags[self.name]) if self.name in case.tags else case.properties.get(self.name, math.nan)
             return _ORDERS[self.sign](value, number(self.value))
-        found = {slice_of(case, self.name, edges), case.tags.get(self.name)} - {None}
+        found = _values_of(self, case, edges)
         return bool(found) and (self.value in found) == (self.sign == "=")
 
     def predicates(self) -> Iterator[Predicate]:
@@ -178,7 +179,7 @@ def check_names(condition: Condition, cases: Sequence[Described], edges: Edges, 
         SettingsError: with the nearest name or value that there is.
     """
     tags = {name for case in cases for name in case.tags}
-    known = tags | {name for case in cases for name in case.properties}
+    known = tags | {name for case in cases for name in case.properties} | {_ID}
     for predicate in condition.predicates():
         only_tag = predicate.only_tag or predicate.sign == "has"
         if predicate.name not in (tags if only_tag else known):
@@ -207,11 +208,17 @@ def _check_value(predicate: Predicate, cases: Sequence[Described], edges: Edges)
         return
     if predicate.sign == "has":
         return
-    values = {slice_of(case, predicate.name, edges) for case in cases}
-    values |= {case.tags.get(predicate.name) for case in cases}
+    values = {value for case in cases for value in _values_of(predicate, case, edges)}
     if predicate.value not in values:
-        known = {value for value in values if value is not None}
-        raise SettingsError(f"no case has {predicate.name}={predicate.value}; {nearest(predicate.value, known)}")
+        raise SettingsError(f"no case has {predicate.name}={predicate.value}; {nearest(predicate.value, values)}")
+
+
+def _values_of(predicate: Predicate, case: Described, edges: Edges) -> set[str]:
+    """What a case has under a predicate's name: the slice that it is in, the tag as it is written, or its id."""
+    if predicate.name == _ID and _ID not in case.tags:
+        return {case.case_id}
+    found = slice_of(case, predicate.name, edges), case.tags.get(predicate.name)
+    return {value for value in found if value is not None}
 
 
 class _Parser:

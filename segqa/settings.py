@@ -14,6 +14,8 @@ from typing import Any, Literal, TypeAlias
 
 from segqa.errors import SettingsError
 
+_LISTED = 30
+
 EmptyPolicy: TypeAlias = Literal["one", "zero", "nan"]
 """What a metric is where prediction and target are both empty, so that it is undefined."""
 
@@ -170,7 +172,7 @@ def override(settings: Settings, options: Mapping[str, object]) -> Settings:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """A hint for a name that is not among the known ones: the nearest, or all of them.
+    """A hint for a name that is not among the known ones: the nearest, or all of them as long as they can be read.
 
     >>> nearest("lansgam", ["langsam", "unet"])
     "did you mean 'langsam'?"
@@ -179,7 +181,10 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """
     known = sorted(known)
     near = difflib.get_close_matches(name, known, n=1)
-    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known) or 'none'}"
+    if near:
+        return f"did you mean {near[0]!r}?"
+    more = f", … and {len(known) - _LISTED} more" if len(known) > _LISTED else ""
+    return f"known: {', '.join(known[:_LISTED]) or 'none'}{more}"
 
 
 def _read_thresholds(table: object) -> tuple[Thresholds, dict[str, dict[str, float]]]:

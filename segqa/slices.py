@@ -24,7 +24,12 @@ _NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?")
 
 
 class Described(Protocol):
-    """What has tags and properties: an outcome, or a case that has been measured."""
+    """What has an id, tags and properties: an outcome, or a case that has been measured."""
+
+    @property
+    def case_id(self) -> str:
+        """The case."""
+        ...
 
     @property
     def tags(self) -> Mapping[str, str]:

@@ -51,6 +51,10 @@ CASE = Outcome(
         ("camera<3", False),
         ("sharpness=sharp", False),
         ("sharpness!=sharp", False),
+        ("id=x", True),
+        ("id!=x", False),
+        ("id=y or id=x", True),
+        ("tag:id=x", False),
     ],
 )
 def test_what_a_condition_means(text: str, *, holds: bool) -> None:
@@ -122,3 +126,17 @@ def test_pixels_are_needed_for_properties_alone() -> None:
     assert needs_pixels(parse_condition("camera=C2 and brightness=dark"), ["camera"])
     assert not needs_pixels(parse_condition("camera=C2 or tag:brightness=dark"), ["camera"])
     assert not needs_pixels(parse_condition("brightness=dark"), ["brightness"])
+
+
+def test_a_tag_called_id_is_meant_before_the_id() -> None:
+    tagged = Outcome(case_id="x", tags={"id": "7"})
+    assert parse_condition("id=7").holds(tagged, {})
+    assert not parse_condition("id=x").holds(tagged, {})
+
+
+def test_an_unknown_id_names_the_nearest() -> None:
+    cases = [Outcome(case_id=f"Jazz_C2_{index:03}") for index in range(50)]
+    with pytest.raises(SettingsError, match="no case has id=Jazz_C2_05O; did you mean 'Jazz_C2_0"):
+        check_names(parse_condition("id=Jazz_C2_05O"), cases, {})
+    with pytest.raises(SettingsError, match="… and 20 more"):
+        check_names(parse_condition("id=zzz"), cases, {})

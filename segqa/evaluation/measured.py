@@ -54,6 +54,11 @@ class Measured:
     properties: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
+    def case_id(self) -> str:
+        """The case's id."""
+        return self.case.id
+
+    @property
     def tags(self) -> Mapping[str, str]:
         """The case's tags."""
         return self.case.tags
