@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from segqa.plugin.declare import dataset, model
     from segqa.proposals import Model, Proposals
     from segqa.replays import replay
+    from segqa.report.report import write_report
     from segqa.run import Run
     from segqa.settings import Thresholds
     from segqa.store import Store
@@ -60,6 +61,7 @@ _HOMES = {
     "segqa.plugin.declare": ("dataset", "model"),
     "segqa.proposals": ("Model", "Proposals"),
     "segqa.replays": ("replay",),
+    "segqa.report.report": ("write_report",),
     "segqa.run": ("Run",),
     "segqa.settings": ("Thresholds",),
     "segqa.store": ("Store",),
@@ -107,6 +109,7 @@ __all__ = [
     "replay",
     "suspicious_labels",
     "write_baseline",
+    "write_report",
 ]
 
 

@@ -18,7 +18,7 @@ from segqa.metrics import METRIC_VERSION, Counts
 from segqa.outcome import Offer, Outcome
 from segqa.run import Run
 from segqa.settings import EmptyPolicy
-from segqa.store import write_whole
+from segqa.store import Store, write_whole
 
 BASELINE_VERSION = 1
 """Of the files; a reader refuses others."""
@@ -29,6 +29,11 @@ _HEADER = ("segqa_baseline", "model", "dataset", "cases", "metric_version", "emp
 def baseline_path(folder: Path, run: Run) -> Path:
     """Where the baseline for a run is kept: `<folder>/<dataset>/<model>.jsonl`."""
     return folder / scope_of(run) / f"{run.model}.jsonl"
+
+
+def kept_baseline(store: Store, run: Run) -> Path:
+    """Where a run keeps the baseline that it was judged against."""
+    return store.run_folder(run.id) / "baseline" / f"{run.model}.jsonl"
 
 
 def scope_of(run: Run) -> str:

@@ -243,6 +243,11 @@ class Run:
             return shlex.join(["segqa", "show", self.id, "--where", self.condition])
         return shlex.join([*words, "--segqa-where", condition])
 
+    def command_for(self, case_id: str) -> str:
+        """The command that evaluates just this case again."""
+        condition = str(Predicate("id", "=", case_id))
+        return replace(self, condition=joined(self.condition, condition)).how_to_repeat
+
     def only(self, outcomes: Iterable[Outcome], part: str) -> Run:
         """The part of the run that consists of these outcomes, under a name; nothing is missing in it."""
         kept = tuple(outcomes)

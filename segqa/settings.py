@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import date
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 from segqa.errors import SettingsError
 
@@ -18,6 +18,9 @@ _LISTED = 30
 
 EmptyPolicy: TypeAlias = Literal["one", "zero", "nan"]
 """What a metric is where prediction and target are both empty, so that it is undefined."""
+
+ReportFormat: TypeAlias = Literal["html", "dir", "json"]
+"""What the review page is written as."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +70,25 @@ class GateSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReportSettings:
+    """What `[tool.segqa.report]` says of the review page.
+
+    Attributes:
+        images: of so many cases of a run there are pictures, at most.
+        photos: whether the photos are among them; without, masks are shown on grey.
+        image_size: pixels of a picture's longer side, at most.
+        max_mb: so many megabytes (10^6 bytes) at most; pictures are left out, the least important first.
+        format: `html`, one file; `dir`, a folder for servers that forbid scripts; `json`, just the numbers.
+    """
+
+    images: int = 200
+    photos: bool = True
+    image_size: int = 512
+    max_mb: float = 25.0
+    format: ReportFormat = "html"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
     """A failure that is known: what would be a finding because of these cases is expected until a day.
 
@@ -100,6 +122,7 @@ class Settings:
         models: what each model's fixture is given, by the model's name.
         known: the failures that are expected.
         gate: what counts as a regression.
+        report: what the review page is like.
     """
 
     model: tuple[str, ...] = ()
@@ -116,6 +139,7 @@ class Settings:
     models: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: MappingProxyType({}))
     known: tuple[Known, ...] = ()
     gate: GateSettings = GateSettings()
+    report: ReportSettings = ReportSettings()
 
     def thresholds_for(self, model: str) -> Thresholds:
         """The thresholds of one model."""
@@ -145,7 +169,7 @@ def parse_settings(table: object) -> Settings:
     segqa.errors.SettingsError: [tool.segqa] has an unknown key 'modle'; did you mean 'model'?
     """
     where = "[tool.segqa]"
-    known = {*_CHECKS, "thresholds", "models", "known", "gate"}
+    known = {*_CHECKS, "thresholds", "models", "known", "gate", "report"}
     table = _table(table, where)
     _refuse_unknown(table, known, where)
     values = {key: check(table[key], f"{where} {key}") for key, check in _CHECKS.items() if key in table}
@@ -156,9 +180,36 @@ def parse_settings(table: object) -> Settings:
     }
     expected = _read_known(table.get("known", []))
     gate = _read_gate(table.get("gate", {}))
+    report = report_settings(_table(table.get("report", {}), "[tool.segqa.report]"), "[tool.segqa.report] {}")
     return Settings(
-        thresholds=thresholds, thresholds_by_model=by_model, models=models, known=expected, gate=gate, **values
+        thresholds=thresholds,
+        thresholds_by_model=by_model,
+        models=models,
+        known=expected,
+        gate=gate,
+        report=report,
+        **values,
     )
+
+
+def report_settings(values: Mapping[str, object], where: str, base: ReportSettings | None = None) -> ReportSettings:
+    """The settings of the review page with some replaced, checked.
+
+    Args:
+        values: by their names; `images` may be `"none"`, which leaves the photos out.
+        where: what to call one of them in an error, `{}` for its name.
+        base: those that are not among the values; the defaults by default.
+
+    Raises:
+        SettingsError: an unknown name, or a value of the wrong kind.
+    """
+    checks = {"images": _images, "image_size": _side, "max_mb": _megabytes, "format": _format}
+    _refuse_unknown(values, checks, where.partition("{}")[0].strip())
+    checked: dict[str, Any] = {key: checks[key](value, where.format(key)) for key, value in values.items()}
+    if checked.get("images") == "none":
+        del checked["images"]
+        checked["photos"] = False
+    return replace(base or ReportSettings(), **checked)
 
 
 def override(settings: Settings, options: Mapping[str, object]) -> Settings:
@@ -306,6 +357,33 @@ def _grey(value: object, where: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 254:
         raise SettingsError(f"{where} must be a whole number from 0 to 254, got {value!r}")
     return value
+
+
+def _images(value: object, where: str) -> int | str:
+    if value == "none" or (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
+        return value
+    if isinstance(value, str) and value.isdecimal() and int(value) >= 1:
+        return int(value)
+    raise SettingsError(f"{where} must be a whole number from 1, or none, got {value!r}")
+
+
+def _side(value: object, where: str) -> int:
+    if _count(value, where) > 4096 or _count(value, where) < 32:
+        raise SettingsError(f"{where} must be from 32 to 4096 pixels, got {value!r}")
+    return _count(value, where)
+
+
+def _megabytes(value: object, where: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.1 <= value <= 500:
+        # a page above that is more than a browser opens
+        raise SettingsError(f"{where} must be a number of megabytes from 0.1 to 500, got {value!r}")
+    return float(value)
+
+
+def _format(value: object, where: str) -> str:
+    if value not in get_args(ReportFormat):
+        raise SettingsError(f"{where} must be one of {', '.join(get_args(ReportFormat))}, got {value!r}")
+    return str(value)
 
 
 def _empty(value: object, where: str) -> str:

@@ -134,6 +134,15 @@ class Store:
         found = [run_id for run_id, about in self._whole() if about["model"] == model]
         return found[-1] if found else None
 
+    def last_with(self, model: str, fingerprint: str) -> str | None:
+        """The id of the last finished run of a model with this fingerprint over a whole data set; None for neither."""
+        found = [
+            run_id
+            for run_id, about in self._whole()
+            if about["model"] == model and fingerprint and about["provenance"].get("fingerprint") == fingerprint
+        ]
+        return found[-1] if found else None
+
     def _whole(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """The ids of the finished runs over whole data sets, oldest first, and what their headers say of them."""
         for run_id in self.run_ids():

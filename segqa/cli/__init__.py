@@ -5,6 +5,7 @@ import typer
 from segqa.cli.baseline import app as baseline
 from segqa.cli.clusters import clusters, labels
 from segqa.cli.init import init
+from segqa.cli.report import report
 from segqa.cli.runs import compare, pick, runs, show
 from segqa.cli.selftest import selftest
 from segqa.cli.train import train
@@ -14,6 +15,7 @@ app.command()(init)
 app.command()(runs)
 app.command()(show)
 app.command()(compare)
+app.command()(report)
 app.command()(pick)
 app.command()(clusters)
 app.command()(labels)

@@ -9,11 +9,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from segqa.plugin.session import STATE
+
 if TYPE_CHECKING:
-    from segqa.run import Score
+    from segqa.run import Run, Score
 
 NOTES = pytest.StashKey[list[str]]()
 """What to add to the failure: pytest cuts off a long explanation, and a command cut in two is of no use."""
+
+SHOWN: pytest.StashKey[Run | None] = pytest.StashKey()
+"""The run, or the part of one, that the assertion was about."""
 
 _ORDERS = frozenset(["<", "<=", ">", ">="])
 WORST = 5
@@ -24,11 +29,13 @@ def pytest_assertrepr_compare(config: pytest.Config, op: str, left: object, righ
     run = sys.modules.get("segqa.run")
     if run is None or op not in _ORDERS or not isinstance(left, run.Score) or not isinstance(right, (int, float)):
         return None
-    report = getattr(config.option, "htmlpath", None)
+    session = config.stash.get(STATE, None)
+    page = session.page if session else None
     config.stash[NOTES] = [
         *([f"just these: {left.of.how_to_repeat}"] if left.of.condition else []),
-        *([f"report: {os.path.relpath(report, config.invocation_params.dir)}"] if report else []),
+        *([f"review: {os.path.relpath(page, config.invocation_params.dir)}"] if page else []),
     ]
+    config.stash[SHOWN] = left.of
     return _explain(left, float(right))
 
 

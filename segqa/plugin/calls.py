@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from segqa.errors import SettingsError
-from segqa.plugin.assertions import NOTES
+from segqa.plugin.assertions import NOTES, SHOWN
 from segqa.plugin.session import STATE
 from segqa.settings import Known
 
@@ -26,6 +26,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
     are what it failed for.
     """
     pyfuncitem.config.stash[NOTES] = []
+    pyfuncitem.config.stash[SHOWN] = None
     try:
         return (yield)
     except (AssertionError, pytest.fail.Exception) as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -30,7 +29,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         session.exitstatus = pytest.ExitCode.USAGE_ERROR
     if made:
         try:
-            _write(config, state, int(session.exitstatus))
+            _write(session, state)
         except OSError as error:
             state.problem = state.problem or f"cannot write {error.filename}: {error.strerror}"
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
@@ -61,23 +60,27 @@ def _update(session: Session) -> None:
     session.said += update_baselines(session)
 
 
-def _write(config: pytest.Config, session: Session, exit_status: int) -> None:
+def _write(session: pytest.Session, state: Session) -> None:
     """The files."""
-    from segqa.plugin.html import failing_tests
+    from segqa.plugin.html import ending_of
+    from segqa.report.ending import write_ending
+    from segqa.report.review import write_review
     from segqa.report.verdict import as_annotations, as_json, as_markdown, as_openmetrics
     from segqa.store import write_whole
 
-    failing = failing_tests(config)
-    report = getattr(config.option, "htmlpath", None)
-    if report:
-        verdict: dict[str, Any] = as_json(session.judged, failing, exit_status)
-        path = Path(report).parent / "verdict.json"
-        write_whole(path, json.dumps(verdict, indent=2, ensure_ascii=False) + "\n")
-    if "markdown" in session.options:
+    ending = ending_of(session)
+    for run in state.runs.values():
+        write_ending(ending, state.store, run.id)
+    if state.folder is not None:
+        verdict: dict[str, Any] = as_json(state.judged, ending.failing, int(session.exitstatus))
+        write_whole(state.folder / "verdict.json", json.dumps(verdict, indent=2, ensure_ascii=False) + "\n")
+        settings, suspicions = state.settings.report, state.suspects()
+        write_review(state.judged, state.store, state.folder, ending=ending, suspicions=suspicions, settings=settings)
+    if "markdown" in state.options:
         # GitHub's summary is one file for all steps
-        with (session.here / session.options["markdown"]).open("a", encoding="utf-8") as file:
-            file.write(as_markdown(session.judged, failing))
-    if "openmetrics" in session.options:
-        write_whole(session.here / session.options["openmetrics"], as_openmetrics(session.judged))
+        with (state.here / state.options["markdown"]).open("a", encoding="utf-8") as file:
+            file.write(as_markdown(state.judged, ending.failing))
+    if "openmetrics" in state.options:
+        write_whole(state.here / state.options["openmetrics"], as_openmetrics(state.judged))
     if os.environ.get("GITHUB_ACTIONS") == "true":
-        session.said += as_annotations(session.judged)
+        state.said += as_annotations(state.judged)

@@ -1,12 +1,23 @@
-"""What segqa adds to pytest-html's report: a title, and its summary at the top."""
+"""What segqa adds to pytest-html's report: a title, a summary at the top, a column, the worst case of a failure."""
 
 from __future__ import annotations
 
-from typing import Any
+import base64
+import os
+from collections.abc import Generator
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from segqa.plugin.assertions import SHOWN
 from segqa.plugin.session import STATE
+
+if TYPE_CHECKING:
+    from segqa.plugin.session import Session
+    from segqa.report.ending import Ending
+    from segqa.run import Run
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -17,17 +28,55 @@ def pytest_html_report_title(report: Any) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_html_results_summary(prefix: list[str], session: pytest.Session) -> None:
-    """Put verdict, numbers, histogram and the worst cases above the list of tests."""
+    """Put verdict, numbers, histogram, clusters and the way to the review page above the list of tests."""
     state = session.config.stash.get(STATE, None)
     if state is None or not state.runs:
         return
     from segqa.report.summary import render_summary
 
+    found = [state.clusters_of(run) for run in state.runs.values()]
+    prefix.append(render_summary(found, ending_of(session), _address(session.config)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_html_results_table_header(cells: list[str]) -> None:
+    """A column for the mean IoU that a test was about; it sorts."""
+    cells.insert(2, '<th class="sortable" data-column-type="iou">IoU</th>')
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_html_results_table_row(report: pytest.TestReport, cells: list[str]) -> None:
+    """The mean IoU of the evaluation that a test asked for."""
+    scores = [value for name, value in getattr(report, "user_properties", []) if name == "segqa.mean_iou"]
+    shown = f"{float(scores[-1]):.4f}" if scores else ""
+    cells.insert(2, f'<td class="col-iou">{shown}</td>')
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show the worst case that a failing test is about, and link to it in the review page."""
+    report = yield
+    state = item.config.stash.get(STATE, None)
+    if report.when == "call" and report.failed and state is not None:
+        run: Run | None = item.config.stash.get(SHOWN, None) or getattr(item, "funcargs", {}).get("evaluation")
+        if run is not None and getattr(item.config.option, "htmlpath", None):
+            found = [*getattr(report, "extras", []), *_extras(item.config, state, run)]
+            report.extras = found  # type: ignore[attr-defined] # pytest-html's
+    return report
+
+
+def ending_of(session: pytest.Session) -> Ending:
+    """How the tests of this session went."""
+    from segqa.report.ending import Ending
+
+    state = session.config.stash[STATE]
     ended = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
     complete = session.exitstatus in ended and not session.shouldstop and not state.problem
-    failing = failing_tests(session.config)
-    found = [state.clusters_of(run) for run in state.runs.values()]
-    prefix.append(render_summary(found, state.store, failing=failing, complete=complete, suspicions=state.suspects()))
+    reporter = session.config.pluginmanager.getplugin("terminalreporter")
+    stats: dict[str, list[Any]] = {} if reporter is None else reporter.stats
+    named = ("passed", "failed", "error", "skipped", "xfailed", "xpassed")
+    counts = {name: len(stats[name]) for name in named if stats.get(name)}
+    return Ending(tuple(failing_tests(session.config)), counts, bool(complete))
 
 
 def failing_tests(config: pytest.Config) -> list[tuple[str, str]]:
@@ -42,3 +91,36 @@ def _why(report: Any) -> str:
     crash = getattr(report.longrepr, "reprcrash", None)
     first = str(crash.message).partition("\n")[0] if crash is not None else ""
     return first.removeprefix("AssertionError: ").removeprefix("assert ")
+
+
+def _address(config: pytest.Config) -> str:
+    """The address of the review page, as seen from pytest-html's report."""
+    page, report = config.stash[STATE].page, getattr(config.option, "htmlpath", None)
+    if page is None or not report:
+        return ""
+    return Path(os.path.relpath(page, (config.invocation_params.dir / report).parent)).as_posix()
+
+
+def _extras(config: pytest.Config, session: Session, run: Run) -> list[dict[str, Any]]:
+    """The strip of the worst case that has one, and the way to it; in JSON's types, since they cross processes."""
+    from pytest_html import extras
+
+    from segqa.report.columns import case_key
+    from segqa.report.drawing import encode_picture, media_type
+    from segqa.report.exhibits import Exhibits
+
+    worst = [outcome for outcome in run.worst(len(run.outcomes)) if run.kind(outcome) is not None]
+    with Exhibits(session.store, run.id) as exhibits:
+        shown = next(exhibits.get_all((outcome.case_id for outcome in worst), 1), None)
+    if shown is None:
+        return []
+    picked = next(outcome.picked for outcome in worst if outcome.case_id == shown.case_id)
+    strip = encode_picture(shown.strip(picked))
+    name = escape(shown.case_id)
+    address = f"data:{media_type(strip)};base64,{base64.b64encode(strip).decode()}"
+    picture = f'<img alt="image, target, prediction and error map of {name}" src="{address}" width="720">'
+    found = [extras.html(f"<div><p>worst: {name}: image, target, prediction, error map</p>{picture}</div>")]
+    page = _address(config)
+    if page and page.endswith(".html"):
+        found.append(extras.url(f"{page}#case={case_key(shown.case_id)}", name="review"))
+    return found

@@ -45,7 +45,14 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "no-cache": {"action": "store_true", "help": "neither use proposals kept earlier nor keep these for later runs"},
     "refresh-cache": {"action": "store_true", "help": "do not use proposals kept earlier, but keep these"},
     "cache-dir": {"metavar": "DIR", "help": "where runs and proposals are kept (.segqa)"},
-    "report": {"metavar": "DIR", "help": "where the HTML reports go (reports)"},
+    "report": {"metavar": "DIR", "help": "where the reports go (reports)"},
+    "report-images": {"metavar": "N|none", "help": "pictures of so many cases (200); none: no photos, masks on grey"},
+    "report-image-size": {"metavar": "PIXELS", "type": int, "help": "a picture's longer side in the page (512)"},
+    "report-max-mb": {"metavar": "MB", "type": float, "help": "how large the review page may be (25)"},
+    "report-format": {
+        "choices": ["html", "dir", "json"],
+        "help": "html: one file; dir: for servers that forbid scripts; json: the numbers",
+    },
 }
 
 

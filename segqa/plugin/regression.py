@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,6 +56,25 @@ def judged(session: Session, run: Run) -> Verdict:
     if key not in session.verdicts:
         session.verdicts[key] = _judge(session, compare(read_baseline(path_for(session, run)), run))
     return session.verdicts[key]
+
+
+def comparison_of(session: Session, run: Run) -> Comparison | None:
+    """The run against its baseline; None where there is none, or it says nothing about this run."""
+    try:
+        return judged(session, run).comparison
+    except UsageError:
+        return None
+
+
+def keep_baseline(session: Session, run: Run) -> None:
+    """Keep the baseline that a run is judged against with it, so that its page can be made again anywhere."""
+    from segqa.baseline import kept_baseline
+
+    path = path_for(session, run)
+    if path.is_file():
+        kept = kept_baseline(session.store, run)
+        kept.parent.mkdir(exist_ok=True)
+        shutil.copyfile(path, kept)
 
 
 def verdict_without(config: pytest.Config, verdict: Verdict, case_ids: set[str]) -> Verdict:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Callable, Collection, Generator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -17,7 +17,7 @@ from segqa.plugin.declare import declared
 from segqa.plugin.marks import MARKER
 from segqa.plugin.model_options import absolute_paths, checkpoint_of, parse_options, refuse_unknown_checkpoints
 from segqa.plugin.options import given
-from segqa.settings import Settings, nearest, override, read_settings
+from segqa.settings import Settings, nearest, override, read_settings, report_settings
 
 if TYPE_CHECKING:  # numpy and OpenCV would load with them
     from segqa.cluster.cluster import Clusters
@@ -31,7 +31,8 @@ if TYPE_CHECKING:  # numpy and OpenCV would load with them
 
 STATE = pytest.StashKey["Session"]()
 
-_PROBLEM, _STARTED, _REPORT = "segqa_problem", "segqa_started", "segqa_report"
+_PROBLEM, _STARTED, _REPORT, _FOLDER = "segqa_problem", "segqa_started", "segqa_report", "segqa_folder"
+_REVIEW = ("report-images", "report-image-size", "report-max-mb", "report-format")
 _NO_SETTING = frozenset(
     [
         "model",
@@ -54,6 +55,7 @@ _NO_SETTING = frozenset(
         "group-by",
         "markdown",
         "openmetrics",
+        *_REVIEW,
     ]
 )
 
@@ -80,7 +82,8 @@ class Session:
         suspicions: the labels that one should check, once all runs are there.
         judged: the runs against their baselines, at the end.
         said: lines for the end of the terminal's output.
-        report: where the HTML report goes; None where segqa has not asked for one.
+        folder: where reports go; None where nothing is evaluated.
+        html: whether pytest-html has been asked by segqa, and not by the user, to write a report there.
     """
 
     settings: Settings
@@ -101,7 +104,14 @@ class Session:
     suspicions: tuple[Suspicion, ...] | None = None
     judged: tuple[Judged, ...] = ()
     said: list[str] = field(default_factory=list)
-    report: Path | None = None
+    folder: Path | None = None
+    html: bool = False
+
+    @property
+    def page(self) -> Path | None:
+        """The review page, or whatever is written in its place."""
+        name = "report.json" if self.settings.report.format == "json" else "index.html"
+        return self.folder / name if self.folder else None
 
     @property
     def store(self) -> Store:
@@ -116,8 +126,8 @@ class Session:
         """The data set's folder, if it is one: as the command line or `pyproject.toml` means it."""
         return (self.here if "dataset" in self.options else self.root) / self.settings.dataset
 
-    def claim_report(self) -> Path:
-        """Make a folder of its own for the HTML report of this session; the path of the report.
+    def claim_folder(self) -> Path:
+        """Make a folder of its own for the reports of this session.
 
         Raises:
             OSError: the folder cannot be made.
@@ -126,8 +136,8 @@ class Session:
 
         parent = self.here / self.options["report"] if "report" in self.options else self.root / "reports"
         name = f"{self.started:%Y%m%d-%H%M%S}-{'+'.join(self.chosen)}-{self.dataset_path.name}"
-        self.report = claim_folder(parent / name) / "report.html"
-        return self.report
+        self.folder = claim_folder(parent / name)
+        return self.folder
 
     def suspects(self) -> tuple[Suspicion, ...]:
         """The labels that one should check, judged by the runs of this session and the last ones of other models."""
@@ -221,6 +231,7 @@ def pytest_configure_node(node: Any) -> None:
     if session is not None:
         node.workerinput[_STARTED] = session.started.isoformat()
         node.workerinput[_REPORT] = getattr(node.config.option, "htmlpath", None)
+        node.workerinput[_FOLDER] = str(session.folder or "")
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -250,8 +261,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """Leave no empty folder behind, and nothing in the configuration."""
     session = config.stash.get(STATE, None)
     if session is not None:
-        if session.report is not None:
-            _remove_empty(session.report.parent)
+        if session.folder is not None and not is_worker(config):
+            _remove_empty(session.folder)
         del config.stash[STATE]
 
 
@@ -268,6 +279,8 @@ def _begin(
 
     overrides = {name.replace("-", "_"): value for name, value in options.items() if name not in _NO_SETTING}
     settings = override(read_settings(config.rootpath / "pyproject.toml"), overrides)
+    typed = {name.removeprefix("report-").replace("-", "_"): options[name] for name in _REVIEW if name in options}
+    settings = replace(settings, report=report_settings(typed, "--segqa-report-{}", settings.report))
     session = Session(
         settings=settings,
         options=options,
@@ -349,35 +362,40 @@ def _described(name: str, function: Callable[..., Any]) -> str:
 
 
 def _request_report(config: pytest.Config, session: Session) -> None:
-    """Have pytest-html write a self-contained report, unless it is switched off or has been told where to."""
+    """Claim a folder, and have pytest-html write a self-contained report there unless it has been told where to."""
     no_tests = ("help", "version", "markers", "collectonly", "showfixtures", "show_fixtures_per_test", "cacheshow")
-    if not hasattr(config.option, "htmlpath") or any(getattr(config.option, name, False) for name in no_tests):
+    if not session.chosen or any(getattr(config.option, name, False) for name in no_tests):
         return
-    if is_worker(config):  # its findings say where the report will be
-        config.option.htmlpath = config.workerinput[_REPORT]  # type: ignore[attr-defined] # xdist's
-        return
-    if not session.chosen or config.option.htmlpath is not None:
+    has_html = hasattr(config.option, "htmlpath")
+    if is_worker(config):  # its findings say where the reports will be
+        given: dict[str, Any] = config.workerinput  # type: ignore[attr-defined] # xdist's
+        session.folder = Path(given[_FOLDER])
+        if has_html:
+            config.option.htmlpath = given[_REPORT]
         return
     try:
-        config.option.htmlpath = str(session.claim_report())
+        folder = session.claim_folder()
     except OSError as error:
         raise pytest.UsageError(f"segqa: cannot write a report: {error}; see --segqa-report") from error
-    config.option.self_contained_html = True
+    if has_html and config.option.htmlpath is None:
+        session.html = True
+        config.option.htmlpath = str(folder / "report.html")
+        config.option.self_contained_html = True
 
 
 def withdraw_report(config: pytest.Config, session: Session) -> None:
-    """No test asked for an evaluation: pytest-html shall write nothing, and its folder goes.
+    """No test asked for an evaluation: pytest-html shall write nothing, and the folder goes.
 
     Not later than the end of the test loop: pytest-html writes when the session finishes.
     """
-    if session.report is None:
-        return
-    from pytest_html.basereport import BaseReport
+    if session.html:
+        from pytest_html.basereport import BaseReport
 
-    for plugin in config.pluginmanager.get_plugins():
-        if isinstance(plugin, BaseReport):
-            config.pluginmanager.unregister(plugin)
-    _remove_empty(session.report.parent)
+        for plugin in config.pluginmanager.get_plugins():
+            if isinstance(plugin, BaseReport):
+                config.pluginmanager.unregister(plugin)
+    if session.folder is not None:
+        _remove_empty(session.folder)
 
 
 def _remove_empty(folder: Path) -> None:

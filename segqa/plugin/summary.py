@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from segqa.plugin.fixtures import PARAMETER
-from segqa.plugin.session import STATE
+from segqa.plugin.session import STATE, Session
 
 if TYPE_CHECKING:
     from segqa.gate import Verdict
@@ -33,12 +33,14 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     run = given.get("evaluation")
     if run is not None and STATE in item.config.stash:
         item.user_properties.extend(_properties(run))
+        page = item.config.stash[STATE].page
+        item.user_properties.append(("segqa.report", "" if page is None else _short(page, item.config)))
         item.user_properties.extend(_verdict(given.get("gate")))
     return (yield)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """A paragraph for each run, and where it is kept; where the report is, pytest-html says."""
+    """A paragraph for each run, where it is kept, and where the review page is."""
     session = config.stash.get(STATE, None)
     if session is None:
         return
@@ -48,19 +50,23 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.write_line(f"segqa: {session.interrupted}; the same command goes on from there")
     if session.runs:
         terminalreporter.section("segqa")
-    for run in session.runs.values():
-        from segqa.report.text import findings, paragraph
-
-        kept = f"  run {_short(session.store.run_folder(run.id), config)}"
-        for line in [*paragraph(run), *findings(session.clusters_of(run)), kept]:
-            terminalreporter.write_line(line)
-    if session.runs:
-        from segqa.report.text import suspicions
-
-        for line in [*suspicions(session.suspects()), *(one.verdict.headline for one in session.judged if one.verdict)]:
+        for line in _on_runs(session, config):
             terminalreporter.write_line(line)
     for line in session.said:
         terminalreporter.write_line(line)
+    if session.runs and session.page is not None and session.page.exists():
+        terminalreporter.write_line(f"review page: {_short(session.page, config)}")
+
+
+def _on_runs(session: Session, config: pytest.Config) -> Iterator[str]:
+    """What there is to say of the runs."""
+    from segqa.report.text import findings, paragraph, suspicions
+
+    for run in session.runs.values():
+        yield from [*paragraph(run), *findings(session.clusters_of(run))]
+        yield f"  run {_short(session.store.run_folder(run.id), config)}"
+    yield from suspicions(session.suspects())
+    yield from (one.verdict.headline for one in session.judged if one.verdict)
 
 
 def _properties(run: Run) -> list[tuple[str, object]]:

@@ -1,4 +1,7 @@
-"""Charts: small SVG pictures, drawn by hand so that they need neither a plotting library nor a style sheet."""
+"""Charts: small SVG pictures, drawn by hand so that they need neither a plotting library nor a style sheet.
+
+Text and lines take the colour of the text around them, so that they can be read on a light and on a dark page.
+"""
 
 from __future__ import annotations
 
@@ -14,17 +17,20 @@ BINS = 20
 _LEFT, _TOP, _BAR, _GAP, _HEIGHT, _BOTTOM = 44, 38, 28, 3, 150, 46
 _ZERO_GAP = 14
 _WIDTH = _LEFT + (BINS + 1) * (_BAR + _GAP) + _ZERO_GAP + 16
-_INK, _FILL, _ALERT = "#333333", "#6b7f94", "#D55E00"
+_INK, _FILL, _ALERT, _GOOD = "currentColor", "#6b7f94", "#D55E00", "#0072B2"
+_COLUMNS = 240
+_SPAN, _SLIM = 150, 16
 
 
 @dataclass(frozen=True, slots=True)
 class _Bar:
-    """One bar: its left edge, count, colour, and what it holds in words."""
+    """One bar: its left edge, count, colour, what it holds in words, and as a filter of the review page."""
 
     x: int
     count: int
     colour: str
     range: str
+    filter: str
 
 
 def bin_counts(ious: Floats) -> tuple[int, list[int]]:
@@ -39,25 +45,87 @@ def bin_counts(ious: Floats) -> tuple[int, list[int]]:
     return int(zero.sum()), [int(count) for count in counts]
 
 
-def histogram(ious: Floats, threshold: float, title: str) -> str:
+def histogram(ious: Floats, threshold: float, title: str, *, before: Floats | None = None, link: str = "") -> str:
     """The distribution of IoU as SVG: a bar of its own for exact zeros, 20 bins, heights on a square-root scale.
 
     Args:
         ious: float64 `[n]`, each from 0 to 1.
         threshold: a line is drawn there.
         title: for screen readers.
+        before: those of a baseline, drawn as a line of steps.
+        link: with one, each bar links there, with `0` or a range such as `0.20-0.25` put behind it.
     """
-    zeros, counts = bin_counts(ious)
-    bars = [_Bar(_LEFT, zeros, _ALERT, "exactly 0")]
-    bars += [
-        _Bar(_x(index), n, _FILL, f"{index / BINS:.2f} to {(index + 1) / BINS:.2f}") for index, n in enumerate(counts)
-    ]
-    top = max(1, zeros, *counts)
-    parts = [*(_bar(bar, top) for bar in bars), _axis(), _threshold(threshold)]
+    bars, steps = _bars(ious), _bars(ious if before is None else before)
+    top = max(1, *(bar.count for bar in bars), *(bar.count for bar in steps))
+    drawn = "".join(_linked(_bar(bar, top), bar, link) for bar in bars)
+    parts = [f'<g class="bars">{drawn}</g>', _axis(), _threshold(threshold)]
+    if before is not None:
+        parts.append(_steps(steps, top))
     height = _TOP + _HEIGHT + _BOTTOM
-    size = f'width="{_WIDTH}" height="{height}" viewBox="0 0 {_WIDTH} {height}"'
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" font-family="sans-serif" font-size="11">'
-    return f"{head}<title>{escape(title)}</title>{''.join(parts)}</svg>"
+    role = "group" if link else "img"
+    return _svg(_WIDTH, height, title, "".join(parts), role=role)
+
+
+def changes(differences: Floats, noise: float, title: str) -> str:
+    """The changes in IoU case by case as SVG, from the greatest drop to the greatest gain.
+
+    Args:
+        differences: float64 `[n]`, each from -1 to 1.
+        noise: up to which a change is drawn as none.
+        title: for screen readers.
+    """
+    ordered = np.sort(differences)
+    places = np.unique(np.linspace(0, len(ordered) - 1, min(_COLUMNS, len(ordered))).round().astype(int))
+    reach = max(0.05, float(np.abs(ordered).max(initial=0.0)))
+    width, middle = 420, _TOP + _HEIGHT / 2
+    step = (width - _LEFT - 16) / max(1, len(places))
+    parts = []
+    for column, value in enumerate(float(ordered[place]) for place in places):
+        height = abs(value) / reach * _HEIGHT / 2
+        colour = _FILL if abs(value) <= noise else _ALERT if value < 0 else _GOOD
+        y = middle if value < 0 else middle - height
+        size = f'width="{max(0.8, step):.2f}" height="{max(0.5, height):.1f}"'
+        parts.append(f'<rect x="{_LEFT + column * step:.2f}" y="{y:.1f}" {size} fill="{colour}"/>')
+    parts.append(f'<line x1="{_LEFT}" y1="{middle}" x2="{width - 16}" y2="{middle}" stroke="{_INK}"/>')
+    labels = ((_HEIGHT / 2, f"{-reach:+.2f}"), (0, "0"), (-_HEIGHT / 2, f"{reach:+.2f}"))
+    parts += [_text(_LEFT - 22, middle + below + 4, label) for below, label in labels]
+    worse, better = int((differences < -noise).sum()), int((differences > noise).sum())
+    told = f"{worse} worse, {better} better, {len(differences) - worse - better} the same"
+    parts.append(_text(width / 2, _TOP + _HEIGHT + 36, f"IoU now minus IoU before, each case: {told}"))
+    return _svg(width, _TOP + _HEIGHT + _BOTTOM, title, "".join(parts))
+
+
+def interval_bar(mean: float, low: float, high: float, overall: float, title: str) -> str:
+    """A mean from 0 to 1 with its interval as SVG, small; a tick stands at the overall mean. NaN draws no such part."""
+    parts = [f'<rect x="0" y="6" width="{_SPAN}" height="4" fill="{_INK}" fill-opacity="0.15"/>']
+    if not math.isnan(low):
+        start, end = (min(1.0, max(0.0, edge)) * _SPAN for edge in (low, high))
+        parts.append(f'<rect x="{start:.1f}" y="5" width="{max(1.0, end - start):.1f}" height="6" fill="{_FILL}"/>')
+    if not math.isnan(overall):
+        parts.append(f'<rect x="{overall * _SPAN:.1f}" y="1" width="1.5" height="14" fill="{_INK}"/>')
+    if not math.isnan(mean):
+        parts.append(f'<circle cx="{mean * _SPAN:.1f}" cy="8" r="4" fill="{_ALERT if mean < overall else _GOOD}"/>')
+    return _svg(_SPAN + 4, _SLIM, title, "".join(parts))
+
+
+def _svg(width: int, height: int, title: str, content: str, *, role: str = "img") -> str:
+    size = f'width="{width}" height="{height}" viewBox="0 0 {width} {height}"'
+    label = f'role="{role}" aria-label="{escape(title)}"'
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" {size} {label} font-family="sans-serif" font-size="11">'
+    return f"{head}{content}</svg>"
+
+
+def _bars(ious: Floats) -> list[_Bar]:
+    """The bar of the zeros, then those of the bins."""
+    zeros, counts = bin_counts(ious)
+    edges = [(index / BINS, (index + 1) / BINS) for index in range(BINS)]
+    return [
+        _Bar(_LEFT, zeros, _ALERT, "exactly 0", "0"),
+        *(
+            _Bar(_x(index), n, _FILL, f"{low:.2f} to {high:.2f}", f"{low:.2f}-{high:.2f}")
+            for index, (n, (low, high)) in enumerate(zip(counts, edges, strict=True))
+        ),
+    ]
 
 
 def _x(index: int) -> int:
@@ -65,14 +133,39 @@ def _x(index: int) -> int:
     return _LEFT + (index + 1) * (_BAR + _GAP) + _ZERO_GAP
 
 
+def _tall(count: int, top: int) -> int:
+    """A bar's height; the smallest count still shows."""
+    return 0 if count == 0 else max(3, round(_HEIGHT * math.sqrt(count / top)))
+
+
 def _bar(bar: _Bar, top: int) -> str:
-    """A bar with its count above it; the smallest count still shows."""
-    height = 0 if bar.count == 0 else max(3, round(_HEIGHT * math.sqrt(bar.count / top)))
+    """A bar with its count above it."""
+    height = _tall(bar.count, top)
     y = _TOP + _HEIGHT - height
-    cases = f"{bar.count} case{'' if bar.count == 1 else 's'}"
     rect = f'<rect x="{bar.x}" y="{y}" width="{_BAR}" height="{height}" fill="{bar.colour}"/>'
     label = _text(bar.x + _BAR / 2, y - 5, str(bar.count)) if bar.count else ""
-    return f"<g><title>IoU {bar.range}: {cases}</title>{rect}{label}</g>"
+    return f"<g><title>{_told(bar)}</title>{rect}{label}</g>"
+
+
+def _linked(drawn: str, bar: _Bar, link: str) -> str:
+    """The bar as a link to its cases, if there is any to go to."""
+    if not link or not bar.count:
+        return drawn
+    return f'<a href="{escape(link + bar.filter)}" aria-label="{_told(bar)}">{drawn}</a>'
+
+
+def _told(bar: _Bar) -> str:
+    return f"IoU {bar.range}: {bar.count} case{'' if bar.count == 1 else 's'}"
+
+
+def _steps(bars: list[_Bar], top: int) -> str:
+    """The outline of the bars, with a name."""
+    points = []
+    for bar in bars:
+        y = _TOP + _HEIGHT - _tall(bar.count, top)
+        points += [f"{bar.x - _GAP / 2},{y}", f"{bar.x + _BAR + _GAP / 2},{y}"]
+    line = f'<polyline points="{" ".join(points)}" fill="none" stroke="{_INK}" stroke-width="1.5"/>'
+    return line + _text(_x(2), 12, "line: baseline")
 
 
 def _axis() -> str:

@@ -22,7 +22,7 @@ def test_a_good_model_passes_and_leaves_a_report(repository: Repository, workers
     (report,) = repository.path.glob("reports/*/report.html")
     assert report.parent.name == runs(repository)[0]
     result.stdout.fnmatch_lines(
-        ["bright on squares: mean IoU 1.0000 (16 scored, 0 missing, 0 errors)", f"*{report.name} -"]
+        ["bright on squares: mean IoU 1.0000 (16 scored, 0 missing, 0 errors)", "review page: reports/*/index.html", f"*{report.name} -"]
     )
 
 
@@ -36,7 +36,7 @@ def test_a_bad_model_fails_with_number_bound_and_worst_cases(repository: Reposit
             "E * inverted on squares (16 scored, 0 missing, 0 errors), picked by agreement",
             "E * worst 5:",
             "E * 0.0000  wrong_object  A_000",
-            "E * report: reports/*-inverted-squares/report.html",
+            "E * review: reports/*-inverted-squares/index.html",
         ]
     )
 
@@ -206,14 +206,14 @@ def test_scores_reach_junit_xml(repository: Repository, workers: tuple[str, ...]
 
 def test_pytest_html_goes_where_the_user_says(repository: Repository) -> None:
     repository.runpytest("suites", "--html=mine.html")
-    assert "mean IoU" in (repository.path / "mine.html").read_text(encoding="utf-8")
-    assert not (repository.path / "reports").exists()
+    (page,) = repository.path.glob("reports/*/*.html")
+    assert f"reports/{page.parent.name}/index.html" in (repository.path / "mine.html").read_text(encoding="utf-8")
 
 
 def test_without_pytest_html_the_suites_still_run(repository: Repository) -> None:
     result = repository.runpytest_subprocess("suites", "-p", "no:html", "-p", "no:metadata")
     assert result.ret == 0
-    assert not (repository.path / "reports").exists()
+    assert [page.name for page in repository.path.glob("reports/*/*.html")] == ["index.html"]
 
 
 def test_tests_that_do_not_use_segqa_leave_nothing_behind(repository: Repository) -> None:

@@ -300,10 +300,10 @@ def test_a_known_failure_that_makes_no_sense_ends_with_4(studio: Repository, tex
 
 def test_the_report_shows_the_cluster_and_its_pictures(studio: Repository) -> None:
     studio.runpytest("suites/test_slices.py", *PHOTOS)
-    (report,) = studio.path.glob("reports/*/report.html")
-    text = report.read_text(encoding="utf-8")
+    (page,) = studio.path.glob("reports/*/index.html")
+    text = page.read_text(encoding="utf-8")
     assert "What the failures have in common" in text
-    assert text.count("image, target, prediction and error map of B_001") == 2
+    assert text.count("error map of B_0") >= 6
 
 
 def test_a_label_is_suspected_by_models_evaluated_one_after_the_other(studio: Repository) -> None:

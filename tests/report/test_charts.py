@@ -3,7 +3,7 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 
-from segqa.report.charts import bin_counts, histogram
+from segqa.report.charts import bin_counts, changes, histogram, interval_bar
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -41,8 +41,42 @@ def test_few_cases_make_a_chart_too(ious: list[float]) -> None:
 
 
 def test_titles_are_escaped() -> None:
-    assert parse([0.5], title="<script>&").find(f"{SVG}title") is not None
+    assert parse([0.5], title='<script>&"').get("aria-label") == '<script>&"'
 
 
 def test_nothing_depends_on_a_style_sheet() -> None:
     assert "style=" not in histogram(np.array([0.5]), 0.7, "x")
+
+
+def test_a_baseline_is_a_line_of_steps() -> None:
+    drawn = ET.fromstring(histogram(np.array([0.9]), 0.7, "x", before=np.array([0.1, 0.1])))  # noqa: S314 - our own
+    (line,) = drawn.iter(f"{SVG}polyline")
+    heights = [float(point.split(",")[1]) for point in str(line.get("points")).split()]
+    assert min(heights) < max(heights)
+    assert not list(parse([0.9]).iter(f"{SVG}polyline"))
+
+
+def test_bars_link_to_their_cases_and_empty_ones_do_not() -> None:
+    drawn = ET.fromstring(histogram(np.array([0.0, 0.42]), 0.7, "x", link="#run=1&iou="))  # noqa: S314 - our own
+    assert [link.get("href") for link in drawn.iter(f"{SVG}a")] == ["#run=1&iou=0", "#run=1&iou=0.40-0.45"]
+
+
+def test_changes_are_counted_and_noise_is_none() -> None:
+    differences = np.array([-0.5, -0.2, -0.004, 0.0, 0.3])
+    drawn = ET.fromstring(changes(differences, 0.005, "x"))  # noqa: S314 - our own
+    words = "".join(text.text or "" for text in drawn.iter(f"{SVG}text"))
+    assert "2 worse, 1 better, 2 the same" in words
+    assert len(list(drawn.iter(f"{SVG}rect"))) == 5
+
+
+@pytest.mark.parametrize("count", [0, 1, 10_000])
+def test_changes_of_many_cases_make_a_small_picture(count: int) -> None:
+    assert len(changes(np.zeros(count), 0.005, "x")) < 40_000
+
+
+def test_an_interval_reaches_from_low_to_high() -> None:
+    drawn = ET.fromstring(interval_bar(0.5, 0.4, 0.6, 0.8, "x"))  # noqa: S314 - our own
+    rects = [(float(r.get("x", 0)), float(r.get("width", 0))) for r in drawn.iter(f"{SVG}rect")]
+    assert rects[1] == (60.0, 30.0)
+    nothing = ET.fromstring(interval_bar(np.nan, np.nan, np.nan, np.nan, "x"))  # noqa: S314 - our own
+    assert not list(nothing.iter(f"{SVG}circle"))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from segqa.report.strips import FALSE_NEGATIVE, FALSE_POSITIVE, draw_strip, error_map
+from segqa.report.drawing import FALSE_NEGATIVE, FALSE_POSITIVE, draw_strip, error_map
 
 GREY = np.full((60, 90, 3), 120, np.uint8)
 

@@ -1,0 +1,70 @@
+"""`segqa report` writes the review page of stored runs again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from segqa.baseline import baseline_path, kept_baseline, read_baseline
+from segqa.cli.runs import Directory, find_run, refusal
+from segqa.datasets.dataset import Dataset
+from segqa.datasets.folder import open_folder
+from segqa.datasets.studio import open_studio
+from segqa.errors import SegqaError
+from segqa.report.report import write_report
+from segqa.run import Run
+from segqa.settings import Settings, read_settings, report_settings
+from segqa.store import Store
+
+
+def report(
+    names: Annotated[list[str], typer.Argument(metavar="RUN…", help="Runs, by how their ids begin, or baselines.")],
+    show: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+    out: Annotated[Path | None, typer.Option(help="The folder to write to; reports/RUN.")] = None,
+    form: Annotated[Literal["html", "dir", "json"] | None, typer.Option("--format", help="How to write it.")] = None,
+    images: Annotated[str | None, typer.Option(metavar="N|none", help="Pictures of so many cases.")] = None,
+    max_mb: Annotated[float | None, typer.Option(help="How large it may be.")] = None,
+    dataset: Annotated[str, typer.Option(metavar="DIR", help="Draw more pictures from here; or studio.")] = "",
+    baseline: Annotated[Path, typer.Option(help="The folder of the baselines.")] = Path("baselines"),
+    directory: Directory = Path(".segqa"),
+) -> None:
+    """Write the review page of runs again; of two runs of one model the first is the baseline of the second."""
+    try:
+        settings = read_settings(Path("pyproject.toml"))
+        given = {"format": form, "images": images, "max_mb": max_mb}
+        typed = {name: value for name, value in given.items() if value is not None}
+        chosen = report_settings(typed, "--{}", settings.report)
+        runs = [find_run(directory, name) for name in names if not name.endswith(".jsonl")]
+        if not runs:
+            raise refusal("give at least one RUN beside the baselines; `segqa runs` lists them")
+        baselines = [read_baseline(Path(name)) for name in names if name.endswith(".jsonl")]
+        baselines += [found for run in runs if (found := _committed(run, baseline, Store(directory)))]
+        page = write_report(
+            runs,
+            out or Path("reports") / "+".join(run.id for run in runs),
+            directory=directory,
+            baselines=baselines,
+            dataset=_open(dataset, settings) if dataset else None,
+            gate=settings.gate,
+            settings=chosen,
+        )
+    except (SegqaError, OSError) as error:
+        raise refusal(str(error)) from error
+    typer.echo(page)
+    if show:
+        typer.launch(str(page))
+
+
+def _committed(run: Run, folder: Path, store: Store) -> Run | None:
+    """The committed baseline of a run that has kept none; None where there is none either."""
+    path = baseline_path(folder, run)
+    return read_baseline(path) if path.is_file() and not kept_baseline(store, run).is_file() else None
+
+
+def _open(name: str, settings: Settings) -> Dataset:
+    """The data set in a folder, read as the settings say, or the embedded one."""
+    if name == "studio":
+        return open_studio()
+    return open_folder(name, name_pattern=settings.name_pattern, mask_cutoff=settings.mask_cutoff)

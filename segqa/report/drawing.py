@@ -1,0 +1,101 @@
+"""Drawing: what is wrong, painted on the photo; and a strip, which shows a case side by side.
+
+The colours differ for every type of colour vision, also where the photo has the tint's own colour: see the hatching.
+"""
+
+from __future__ import annotations
+
+import io
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as Pillow
+from PIL import features
+
+from segqa.mask import Image, Mask, resize_nearest
+
+STRIP_HEIGHT = 300
+STRIP_WIDTH = 400
+"""Pixels of one pane of a strip, at most."""
+
+FALSE_POSITIVE = (213, 94, 0)
+FALSE_NEGATIVE = (0, 114, 178)
+_GAP = 6
+_VEIL = (255, 255, 255)
+_HATCH_EVERY, _HATCH_WIDTH = 7, 2
+
+
+def error_map(image: Image, prediction: Mask, target: Mask) -> Image:
+    """What is wrong, drawn on the photo: all three of one size `[H, W]`.
+
+    False positives are vermilion with dark stripes rising to the right, false negatives blue with light stripes
+    falling, true positives under a light veil; the target's contour is white inside black.
+    """
+    painted = image.copy()
+    rows, columns = np.indices(target.shape)
+    rising = (rows + columns) % _HATCH_EVERY < _HATCH_WIDTH
+    falling = (rows - columns) % _HATCH_EVERY < _HATCH_WIDTH
+    wrong, lost = prediction & ~target, target & ~prediction
+    _tint(painted, prediction & target, _VEIL, 0.25)
+    _tint(painted, wrong, FALSE_POSITIVE, 0.55)
+    _tint(painted, wrong & rising, (30, 10, 0), 0.7)
+    _tint(painted, lost, FALSE_NEGATIVE, 0.55)
+    _tint(painted, lost & falling, (235, 245, 255), 0.7)
+    contours, _ = cv2.findContours(target.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+    cv2.drawContours(painted, contours, -1, (0, 0, 0), 3)
+    cv2.drawContours(painted, contours, -1, (255, 255, 255), 1)
+    return painted
+
+
+def draw_strip(image: Image, prediction: Mask, target: Mask) -> Image:
+    """Image, target, prediction and error map side by side, each at most 300 pixels high; masks resized nearest."""
+    photo = fit(image, STRIP_HEIGHT, STRIP_WIDTH)
+    shape = photo.shape[0], photo.shape[1]
+    small_prediction, small_target = (resize_nearest(mask, shape) for mask in (prediction, target))
+    panes = [
+        photo,
+        _as_picture(small_target),
+        _as_picture(small_prediction),
+        error_map(photo, small_prediction, small_target),
+    ]
+    gap = np.full((shape[0], _GAP, 3), 255, dtype=np.uint8)
+    return np.concatenate([part for pane in panes for part in (pane, gap)][:-1], axis=1)
+
+
+def fit(image: Image, height: int, width: int) -> Image:
+    """The image scaled down to fit; never enlarged, never less than a pixel."""
+    scale = min(1.0, height / image.shape[0], width / image.shape[1])
+    size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+def encode_picture(picture: Image) -> bytes:
+    """A picture as the bytes of a WebP file; of a JPEG where this Pillow has no WebP."""
+    buffer = io.BytesIO()
+    if features.check("webp"):
+        Pillow.fromarray(picture).save(buffer, "WEBP", quality=75, method=4)
+    else:
+        Pillow.fromarray(picture).save(buffer, "JPEG", quality=80)
+    return buffer.getvalue()
+
+
+def decode_picture(encoded: bytes) -> Image:
+    """The picture in the bytes of a file that `encode_picture` made."""
+    with Pillow.open(io.BytesIO(encoded)) as opened:
+        return np.asarray(opened.convert("RGB"))
+
+
+def media_type(encoded: bytes) -> str:
+    """`image/webp` or `image/jpeg`, by how the bytes begin."""
+    return "image/webp" if encoded.startswith(b"RIFF") else "image/jpeg"
+
+
+def _tint(picture: Image, where: Mask, colour: tuple[int, int, int], opacity: float) -> None:
+    """Mix a colour into some pixels of a picture, in place."""
+    picture[where] = (picture[where] * (1 - opacity) + np.array(colour) * opacity).astype(np.uint8)
+
+
+def _as_picture(mask: Mask) -> NDArray[np.uint8]:
+    """A mask as a picture: white on dark grey, so that its frame shows on a white page."""
+    return np.where(mask[:, :, None], np.uint8(255), np.uint8(40)).repeat(3, axis=2)

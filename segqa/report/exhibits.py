@@ -1,0 +1,282 @@
+"""An exhibit is a case as it is shown: its photo, target and proposals, small. A run keeps those of some of its cases.
+
+They are drawn while the data set is at hand, so that a report can be made again without it, and on another machine.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from types import MappingProxyType
+from typing import Any, TypeAlias
+
+import cv2
+import numpy as np
+
+from segqa.baseline import content_of
+from segqa.case import Case
+from segqa.comparison.comparison import is_baseline
+from segqa.datasets.dataset import Dataset
+from segqa.errors import CaseError
+from segqa.evaluation.cache import Answer, ProposalCache
+from segqa.evaluation.database import Database
+from segqa.evaluation.loop import prediction_of
+from segqa.mask import Image, Mask, resize_nearest
+from segqa.metrics import band_width, boundary_iou, count, hd95, nsd
+from segqa.outcome import Outcome
+from segqa.report.drawing import decode_picture, draw_strip, encode_picture, error_map, fit
+from segqa.report.rle import decode_mask, encode_mask
+from segqa.run import Run
+from segqa.store import Store
+
+THUMBNAIL = 176
+"""Pixels of a thumbnail's longer side."""
+
+BOUNDARY_TOLERANCE = 0.0075
+"""How far two contours may lie apart to count as one, as a share of the diagonal; as Csurka et al. (2013) have it."""
+
+Before: TypeAlias = Mapping[str, Outcome]
+"""By case id, the outcomes of an earlier run, whose predictions are to be shown as well."""
+
+_GREY = 128
+_TABLE = """
+CREATE TABLE IF NOT EXISTS exhibits (case_id TEXT PRIMARY KEY, about TEXT, photo BLOB, thumbnail BLOB) WITHOUT ROWID
+"""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Exhibit:
+    """A case as it is shown.
+
+    Attributes:
+        case_id: the case.
+        shape: `(height, width)` of photo and masks here.
+        whole: `(height, width)` of the case itself, at which all scores are computed.
+        target: the true mask, as `rle.encode_mask` writes it.
+        masks: of the proposals, in the model's order.
+        boxes: of the proposals: x0, y0, x1, y1 in pixels of the photo here.
+        before: the baseline's prediction; None where it is not known.
+        measured: scores of the prediction that need pixels: `boundary_iou`, `boundary_f`, `hd95`, `pieces` of the
+            prediction and `target_pieces`.
+        photo: the bytes of a picture file; empty where photos are left out.
+        thumbnail: the error map, as the bytes of a smaller one.
+    """
+
+    case_id: str
+    shape: tuple[int, int]
+    whole: tuple[int, int]
+    target: str
+    masks: tuple[str, ...]
+    boxes: tuple[tuple[float, ...], ...] = ()
+    before: str | None = None
+    measured: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    photo: bytes = b""
+    thumbnail: bytes = b""
+
+    @property
+    def layers(self) -> dict[str, Any]:
+        """All but the pictures, in JSON's types."""
+        return {
+            "shape": self.shape,
+            "whole": self.whole,
+            "target": self.target,
+            "masks": self.masks,
+            "boxes": self.boxes,
+            "before": self.before,
+            "measured": dict(self.measured),
+        }
+
+    @property
+    def size(self) -> int:
+        """About so many characters in a page."""
+        return (len(self.photo) + len(self.thumbnail)) * 4 // 3 + len(json.dumps(self.layers)) + 200
+
+    def strip(self, picked: int | None) -> Image:
+        """Image, target, prediction and error map side by side."""
+        target = decode_mask(self.target, self.shape)
+        nothing = np.zeros(self.shape, np.bool_)
+        prediction = nothing if picked is None else decode_mask(self.masks[picked], self.shape)
+        return draw_strip(self._picture(), prediction, target)
+
+    def _picture(self) -> Image:
+        return decode_picture(self.photo) if self.photo else _blank(self.shape)
+
+
+class Exhibits(Database):
+    """The exhibits of a run, in an SQLite file beside its cases."""
+
+    def __init__(self, store: Store, run_id: str) -> None:
+        super().__init__(store.run_folder(run_id) / "exhibits.sqlite", _TABLE, "exhibits")
+
+    def case_ids(self) -> set[str]:
+        """The cases that have one."""
+        return {row[0] for row in self._database.execute("SELECT case_id FROM exhibits")}
+
+    def get(self, case_id: str) -> Exhibit | None:
+        """The exhibit of a case; None where there is none."""
+        row = self._database.execute("SELECT * FROM exhibits WHERE case_id = ?", (case_id,)).fetchone()
+        if row is None:
+            return None
+        about = json.loads(row[1])
+        lists = {name: tuple(about.pop(name)) for name in ("shape", "whole", "masks")}
+        boxes = tuple(tuple(box) for box in about.pop("boxes"))
+        return Exhibit(case_id, **lists, boxes=boxes, **about, photo=row[2], thumbnail=row[3])  # type: ignore[arg-type]
+
+    def get_all(self, case_ids: Iterable[str], limit: int) -> Iterator[Exhibit]:
+        """The exhibits of these cases, in this order, as far as there are any; so many at most."""
+        there = self.case_ids()
+        for case_id in islice((case_id for case_id in case_ids if case_id in there), limit):
+            exhibit = self.get(case_id)
+            if exhibit is not None:
+                yield exhibit
+
+    def put(self, exhibits: Iterable[Exhibit]) -> None:
+        """Keep exhibits, in the place of those of the same cases."""
+        rows = ((e.case_id, json.dumps(e.layers), e.photo, e.thumbnail) for e in exhibits)
+        with self._database:
+            self._database.executemany("INSERT OR REPLACE INTO exhibits VALUES (?, ?, ?, ?)", rows)
+
+
+def draw_exhibits(
+    run: Run,
+    outcomes: Iterable[Outcome],
+    dataset: Dataset,
+    store: Store,
+    *,
+    size: int = 512,
+    photos: bool = True,
+    before: Before | None = None,
+) -> None:
+    """Draw these outcomes and keep them with the run; a case whose pixels cannot be had, or are others now, has none.
+
+    Args:
+        run: kept in the store, as are its proposals.
+        outcomes: of the run.
+        dataset: where the pixels come from.
+        store: where the run is.
+        size: pixels of the longer side, at most.
+        photos: whether to keep the photos; without them the masks are shown on grey.
+        before: outcomes of an earlier run with the same pixels, whose predictions to show as well.
+    """
+    cases = {case.id: case for case in dataset}
+    wanted = [outcome for outcome in outcomes if outcome.case_id in cases and outcome.proposals_key]
+    with ProposalCache(store.proposals_path(run.id)) as cache, Exhibits(store, run.id) as exhibits:
+        for outcome in wanted:
+            pixels = _read(cases[outcome.case_id], outcome, cache)
+            if pixels is not None:
+                earlier = _prediction_before((before or {}).get(outcome.case_id), cache, pixels)
+                exhibits.put([_draw(outcome, pixels, earlier, size=size, photos=photos)])
+
+
+def earlier_outcomes(baseline: Run, store: Store) -> Before:
+    """The outcomes of a baseline with the keys of its proposals, as far as these are still kept here.
+
+    A baseline's file has no masks. But the run that it was made of may be in the store, or another one of the same
+    model: of its proposals that one is the prediction which has the same counts.
+    """
+    if not is_baseline(baseline):
+        return {outcome.case_id: outcome for outcome in baseline.outcomes}
+    twin = store.last_with(baseline.model, str(baseline.provenance["fingerprint"] or ""))
+    if twin is None:
+        return {}
+    known = {outcome.case_id: outcome for outcome in store.load(twin).outcomes}
+    pairs = [(known[outcome.case_id], outcome) for outcome in baseline.outcomes if outcome.case_id in known]
+    return {kept.case_id: again for kept, outcome in pairs if (again := _picked_as(kept, outcome)) is not None}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Pixels:
+    """All that is drawn of a case, at its own size."""
+
+    image: Image
+    target: Mask
+    answer: Answer
+
+
+def _read(case: Case, outcome: Outcome, cache: ProposalCache) -> _Pixels | None:
+    """The pixels of a case; None where they cannot be had, or are not those that were evaluated."""
+    answer = cache.get(bytes.fromhex(outcome.proposals_key))
+    if answer is None:
+        return None
+    try:
+        if (case.source.digest() + case.source.target_digest()).hex() != outcome.digest:
+            return None
+        return _Pixels(case.image(), case.target(), answer)
+    except CaseError:
+        return None
+
+
+def _draw(outcome: Outcome, pixels: _Pixels, before: Mask | None, *, size: int, photos: bool) -> Exhibit:
+    """The exhibit of a case."""
+    whole = pixels.target.shape[0], pixels.target.shape[1]
+    photo = fit(pixels.image, size, size)
+    shape = photo.shape[0], photo.shape[1]
+    target = resize_nearest(pixels.target, shape)
+    proposals = pixels.answer.proposals
+    prediction = prediction_of(proposals, outcome.picked, whole)
+    background = photo if photos else _blank(shape)
+    thumbnail = error_map(background, resize_nearest(prediction, shape), target)
+    scale = shape[1] / proposals.masks.shape[2]
+    return Exhibit(
+        case_id=outcome.case_id,
+        shape=shape,
+        whole=whole,
+        target=encode_mask(target),
+        masks=tuple(encode_mask(resize_nearest(mask, shape)) for mask in proposals.masks),
+        boxes=tuple(tuple(round(float(edge) * scale, 1) for edge in box) for box in proposals.boxes),
+        before=None if before is None else encode_mask(resize_nearest(before, shape)),
+        measured=_measure(prediction, pixels.target),
+        photo=encode_picture(photo) if photos else b"",
+        thumbnail=encode_picture(fit(thumbnail, THUMBNAIL, THUMBNAIL)),
+    )
+
+
+def _measure(prediction: Mask, target: Mask) -> dict[str, float]:
+    """The scores that need pixels, as far as they are defined."""
+    tolerance = band_width(target.shape, BOUNDARY_TOLERANCE)
+    found = {
+        "boundary_iou": boundary_iou(prediction, target, empty="nan"),
+        "boundary_f": nsd(prediction, target, tolerance=tolerance, empty="nan"),
+        "hd95": hd95(prediction, target),
+        "pieces": float(_pieces(prediction)),
+        "target_pieces": float(_pieces(target)),
+    }
+    return {name: round(value, 4) for name, value in found.items() if math.isfinite(value)}
+
+
+def _pieces(mask: Mask) -> int:
+    """How many connected components a mask has."""
+    return cv2.connectedComponents(mask.view(np.uint8), connectivity=8)[0] - 1
+
+
+def _prediction_before(outcome: Outcome | None, cache: ProposalCache, pixels: _Pixels) -> Mask | None:
+    """The prediction of an earlier run for the same case; None where it is not known any more."""
+    if outcome is None or outcome.error:
+        return None
+    shape = pixels.target.shape[0], pixels.target.shape[1]
+    if outcome.picked is None:
+        return np.zeros(shape, np.bool_)
+    answer = cache.get(bytes.fromhex(outcome.proposals_key)) if outcome.proposals_key else None
+    if answer is None:
+        return None
+    prediction = prediction_of(answer.proposals, outcome.picked, shape)
+    return prediction if count(prediction, pixels.target) == outcome.counts else None
+
+
+def _picked_as(kept: Outcome, outcome: Outcome) -> Outcome | None:
+    """An outcome that is kept with its proposals, with that one picked which a baseline's outcome means."""
+    if kept.error or outcome.error or content_of(kept) != outcome.digest:
+        return None
+    if outcome.picked is None:
+        return replace(kept, picked=None)
+    wanted = outcome.offers[outcome.picked].numbers
+    found = [index for index, offer in enumerate(kept.offers) if offer.numbers == wanted]
+    return replace(kept, picked=found[0]) if found else None
+
+
+def _blank(shape: tuple[int, int]) -> Image:
+    """What masks are shown on where photos are left out."""
+    return np.full((*shape, 3), _GREY, dtype=np.uint8)

@@ -1,0 +1,118 @@
+"""A report is made of stored runs, at any time, on any machine: the runs' own files are all that it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+
+from segqa.baseline import kept_baseline, read_baseline, scope_of
+from segqa.cluster.search import clusters
+from segqa.comparison.comparison import compare
+from segqa.datasets.dataset import Dataset
+from segqa.datasets.folder import open_folder
+from segqa.errors import IncomparableError
+from segqa.gate import judge_by
+from segqa.labels import suspicious_labels
+from segqa.report.ending import Ending, read_ending
+from segqa.report.exhibits import draw_exhibits, earlier_outcomes
+from segqa.report.review import write_review
+from segqa.report.selection import select
+from segqa.report.verdict import Judged
+from segqa.run import Run
+from segqa.settings import GateSettings, ReportSettings
+from segqa.store import Store
+
+
+def write_report(
+    runs: Run | Sequence[Run],
+    folder: str | PathLike[str],
+    *,
+    directory: str | PathLike[str] = ".segqa",
+    baselines: Sequence[Run] = (),
+    dataset: Dataset | str | PathLike[str] | None = None,
+    gate: GateSettings | None = None,
+    settings: ReportSettings | None = None,
+) -> Path:
+    """Write the review page of one run or several.
+
+    Of two runs of one model the first is the baseline of the second, unless one is given. A run of which nothing is
+    given is judged against the baseline that it was judged against when it was made, if there was one.
+
+    Args:
+        runs: from `segqa.evaluate(…, directory=…)` or `Store.load`.
+        folder: where to write; made if it is not there.
+        directory: where the runs are kept, with their pictures.
+        baselines: what was good enough, from `read_baseline` or a run; one a model.
+        dataset: draw the pictures that are not there yet from here: a data set, or a folder with `images/` and
+            `masks/`. Its pixels have to be those that were evaluated.
+        gate: how to judge; by the default rules where nothing is said.
+        settings: form and size of the page.
+
+    Returns:
+        The file to open: `index.html`, or `report.json`.
+
+    Raises:
+        UsageError: a baseline is corrupt.
+    """
+    runs = [runs] if isinstance(runs, Run) else list(runs)
+    store, settings = Store(Path(directory)), settings or ReportSettings()
+    judged = [_judged(run, _baseline_of(run, runs, baselines, store), gate or GateSettings()) for run in runs]
+    if dataset is not None:
+        cases = dataset if isinstance(dataset, Dataset) else open_folder(dataset)
+        _draw(judged, cases, store, settings)
+    return write_review(
+        judged,
+        store,
+        Path(folder),
+        ending=_ending(runs, store),
+        suspicions=suspicious_labels(store.with_others(runs)),
+        settings=settings,
+    )
+
+
+def _baseline_of(run: Run, runs: Sequence[Run], baselines: Sequence[Run], store: Store) -> Run | None:
+    """What a run is judged against; None for nothing."""
+    fitting = [each for each in baselines if each.model == run.model and scope_of(each) == scope_of(run)]
+    earlier = [each for each in runs[: runs.index(run)] if each.model == run.model and scope_of(each) == scope_of(run)]
+    if fitting or earlier:
+        return (fitting or earlier)[0]
+    kept = kept_baseline(store, run)
+    return read_baseline(kept) if kept.is_file() else None
+
+
+def _judged(run: Run, baseline: Run | None, gate: GateSettings) -> Judged:
+    """A run, and what the gate says of it, if anything."""
+    found = clusters(run)
+    if baseline is None:
+        return Judged(run, None, "", found)
+    try:
+        return Judged(run, judge_by(gate, compare(baseline, run, same_picker=False)), "", found)
+    except IncomparableError as error:
+        return Judged(run, None, str(error), found)
+
+
+def _draw(judged: Sequence[Judged], dataset: Dataset, store: Store, settings: ReportSettings) -> None:
+    """Draw of all runs the cases that are worth it in one of them."""
+    comparisons = [one.verdict.comparison if one.verdict else None for one in judged]
+    wanted = {
+        outcome.case_id
+        for one, comparison in zip(judged, comparisons, strict=True)
+        for outcome in select(one.clusters, comparison, settings.images)
+    }
+    for one, comparison in zip(judged, comparisons, strict=True):
+        draw_exhibits(
+            one.run,
+            [outcome for outcome in one.run.outcomes if outcome.case_id in wanted],
+            dataset,
+            store,
+            size=settings.image_size,
+            photos=settings.photos,
+            before=earlier_outcomes(comparison.baseline, store) if comparison else None,
+        )
+
+
+def _ending(runs: Sequence[Run], store: Store) -> Ending | None:
+    """How the tests went, if the runs are of one session."""
+    endings = [read_ending(store, run.id) for run in runs]
+    return endings[0] if all(ending == endings[0] for ending in endings) else None

@@ -1,0 +1,279 @@
+"""The review page: what a person opens after a run.
+
+It answers, from top to bottom: is it worse, where, what kind, show me, how do I reproduce it, what do I do with it?
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from segqa.failures import KINDS
+from segqa.labels import Suspicion
+from segqa.report.columns import KIND_NAMES, case_key, columns
+from segqa.report.drawing import encode_picture, media_type
+from segqa.report.ending import Ending
+from segqa.report.exhibits import Exhibit, Exhibits
+from segqa.report.lineup import line_up
+from segqa.report.sections import section_of, verdict_of
+from segqa.report.selection import select
+from segqa.report.verdict import Judged
+from segqa.settings import ReportSettings
+from segqa.store import Store, write_whole
+
+KEYS = (
+    (("j", "k"), "next and previous case of the list, as the arrows do"),
+    (("Enter", "Esc"), "open the case, close it"),
+    (("Space",), "hold to hide the masks"),
+    (("[", "]"), "less and more opacity"),
+    (("o",), "outlines only"),
+    (("e", "g", "p"), "error map, target, prediction on and off"),
+    (("1", "…", "9"), "the first, … ninth proposal"),
+    (("0",), "the picked one"),
+    (("b",), "the baseline's prediction"),
+    (("v",), "four panes, slider, one"),
+    (("+", "-", "f"), "zoom in, out, fit; the wheel zooms, dragging moves"),
+    (("n",), "the next newly failing case"),
+    (("m",), "the same case in the next run"),
+    (("a", "x", "l"), "accept as known, bug, label error"),
+    (("c", "y"), "copy the command, copy the link"),
+    (("/", "?"), "search, this list"),
+)
+_FILES = {"im": "photo", "th": "thumbnail"}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Picked:
+    """The exhibits of a page.
+
+    Attributes:
+        by_run: for each run, in order of importance.
+        numbers: for each run the number of each case's exhibit, counted through all runs.
+        left_out: how many there would be beside them.
+    """
+
+    by_run: list[list[Exhibit]]
+    numbers: list[dict[str, int]]
+    left_out: int
+
+    @property
+    def all(self) -> list[Exhibit]:
+        """Those of all runs, by their numbers."""
+        return [exhibit for exhibits in self.by_run for exhibit in exhibits]
+
+
+def write_review(
+    judged: Sequence[Judged],
+    store: Store,
+    folder: Path,
+    *,
+    ending: Ending | None = None,
+    suspicions: Sequence[Suspicion] = (),
+    settings: ReportSettings | None = None,
+) -> Path:
+    """Write the review page of some runs.
+
+    Args:
+        judged: the runs, with what the gate says of them.
+        store: where they are, with their exhibits.
+        folder: where to write; made if it is not there.
+        ending: how the tests went; None where there were none.
+        suspicions: the labels that one should check.
+        settings: form and size of the page.
+
+    Returns:
+        The file to open: `index.html`, or `report.json`.
+    """
+    settings = settings or ReportSettings()
+    picked = _picked(judged, store, settings)
+    data = _data(judged, picked, settings)
+    if settings.format == "json":
+        path = folder / "report.json"
+        write_whole(path, json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+        return path
+    files = ""
+    if settings.format == "dir":
+        files = _write_files(picked, judged, folder)
+    path = folder / "index.html"
+    write_whole(path, _render(judged, picked, data, ending, suspicions, settings, files))
+    return path
+
+
+def render_review(judged: Sequence[Judged], store: Store, **rest: Any) -> str:
+    """The page as one text, see `write_review`."""
+    settings = rest.pop("settings", None) or ReportSettings()
+    picked = _picked(judged, store, settings)
+    data = _data(judged, picked, settings)
+    return _render(judged, picked, data, rest.get("ending"), rest.get("suspicions", ()), settings, "")
+
+
+def _picked(judged: Sequence[Judged], store: Store, settings: ReportSettings) -> _Picked:
+    """The exhibits that there is room for, in turn from each run."""
+    queues = [_in_order(one, store, settings.images * len(judged)) for one in judged]
+    room = settings.max_mb * 1e6 - 60_000 - sum(400 * len(one.run.outcomes) for one in judged)
+    by_run: list[list[Exhibit]] = [[] for _ in judged]
+    left_out = 0
+    for place in range(max(map(len, queues), default=0)):
+        for number, queue in enumerate(queues):
+            if place < len(queue):
+                room -= queue[place].size
+                if room < 0:
+                    left_out += 1
+                else:
+                    by_run[number].append(queue[place])
+    numbers: list[dict[str, int]] = []
+    for exhibits in by_run:
+        start = sum(map(len, numbers))
+        numbers.append({exhibit.case_id: start + place for place, exhibit in enumerate(exhibits)})
+    return _Picked(by_run, numbers, left_out)
+
+
+def _in_order(judged: Judged, store: Store, limit: int) -> list[Exhibit]:
+    """The exhibits of a run, the most important first."""
+    comparison = judged.verdict.comparison if judged.verdict else None
+    order = select(judged.clusters, comparison, len(judged.run.outcomes))
+    if not store.run_folder(judged.run.id).is_dir():
+        return []
+    with Exhibits(store, judged.run.id) as exhibits:
+        return list(exhibits.get_all((outcome.case_id for outcome in order), limit))
+
+
+def _data(judged: Sequence[Judged], picked: _Picked, settings: ReportSettings) -> dict[str, Any]:
+    """What the script knows."""
+    return {
+        "version": 1,
+        "kinds": KIND_NAMES,
+        "meanings": ["the threshold is met", *KINDS.values()],
+        "photos": settings.photos and any(exhibit.photo for exhibit in picked.all),
+        "pictures": _suffix(picked) if settings.format == "dir" else "",
+        "runs": [columns(one, numbers) for one, numbers in zip(judged, picked.numbers, strict=True)],
+    }
+
+
+def _render(
+    judged: Sequence[Judged],
+    picked: _Picked,
+    data: dict[str, Any],
+    ending: Ending | None,
+    suspicions: Sequence[Suspicion],
+    settings: ReportSettings,
+    files: str,
+) -> str:
+    """The page; whatever comes from outside is escaped by the template, or is JSON that no tag can end."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("segqa.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    script, style = (_part(environment, name) for name in ("review.js", "review.css"))
+    runs = [one.run for one in judged]
+    sections = [
+        section_of(one, place, picked.by_run[place], picked.numbers[place], link) for place, one in enumerate(judged)
+    ]
+    return environment.get_template("review.html").render(
+        sections=sections,
+        side_by_side=line_up(runs).shown() if len(runs) > 1 else None,
+        verdict=verdict_of(judged, ending),
+        ending=ending,
+        suspicions=suspicions,
+        exhibits=[as_data(exhibit.layers) for exhibit in picked.all],
+        pictures=[] if files else list(_pictures(picked, settings)),
+        data=as_data(data),
+        kept=_kept(judged, picked, settings),
+        policy="" if files else _policy(script),
+        keys_told=KEYS,
+        files=files,
+        script=script,
+        style=style,
+        link=link,
+        key=case_key,
+    )
+
+
+def link(number: int, **parameters: object) -> str:
+    """What stands behind the `#` of an address: a run, a case or a filter of its cases.
+
+    >>> link(1, kind="missed")
+    'run=1&kind=missed'
+    """
+    return urlencode({**({"run": number} if number else {}), **parameters})
+
+
+def as_data(value: object) -> str:
+    r"""JSON that can stand in a page: nothing in it ends a script element or begins a comment.
+
+    >>> print(as_data("</script>"))
+    "\u003c/script>"
+    """
+    return json.dumps(value, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
+
+
+def _policy(script: str) -> str:
+    """A content security policy under which nothing runs but our script, and nothing is fetched."""
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    fixed = "default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+    return f"{fixed}; script-src 'sha256-{digest}'"
+
+
+def _part(environment: Any, name: str) -> str:
+    """A file beside the template, as it is."""
+    source: str = environment.loader.get_source(environment, name)[0]
+    return source
+
+
+def _pictures(picked: _Picked, settings: ReportSettings) -> Iterator[tuple[str, int, str, str]]:
+    """For each picture its kind, number, type, and itself in base64."""
+    for number, exhibit in enumerate(picked.all):
+        for kind, name in _FILES.items():
+            encoded: bytes = getattr(exhibit, name)
+            if encoded and (settings.photos or kind != "im"):
+                yield kind, number, media_type(encoded), base64.b64encode(encoded).decode()
+
+
+def _suffix(picked: _Picked) -> str:
+    """Of the picture files of a folder."""
+    return next((media_type(exhibit.thumbnail).removeprefix("image/") for exhibit in picked.all), "webp")
+
+
+def _write_files(picked: _Picked, judged: Sequence[Judged], folder: Path) -> str:
+    """Pictures, strips, style and script as files of their own; the suffix of the pictures."""
+    from importlib.resources import files
+
+    suffix = _suffix(picked)
+    for name in ("review.js", "review.css"):
+        write_whole(folder / name, (files("segqa.report") / "templates" / name).read_text(encoding="utf-8"))
+    for kind in ("im", "th", "strips"):
+        (folder / kind).mkdir(parents=True, exist_ok=True)
+    number = 0
+    for one, exhibits in zip(judged, picked.by_run, strict=True):
+        chosen = {outcome.case_id: outcome.picked for outcome in one.run.outcomes}
+        for exhibit in exhibits:
+            strip = encode_picture(exhibit.strip(chosen[exhibit.case_id]))
+            for kind, encoded in (("im", exhibit.photo), ("th", exhibit.thumbnail), ("strips", strip)):
+                if encoded:
+                    (folder / kind / f"{number}.{suffix}").write_bytes(encoded)
+            number += 1
+    return suffix
+
+
+def _kept(judged: Sequence[Judged], picked: _Picked, settings: ReportSettings) -> str:
+    """Which pictures the page has, and how there would be more."""
+    total = sum(len(one.run.outcomes) for one in judged)
+    what = "photos and masks" if settings.photos and any(e.photo for e in picked.all) else "masks, and no photo,"
+    text = (
+        f"This page contains {what} of {len(picked.all)} of {total} cases: all that newly fail, then in turn the worst "
+        "of each cluster, kind and slice, the greatest changes, and some that pass."
+    )
+    if picked.left_out:
+        text += f" {picked.left_out} more would make it larger than {settings.max_mb:g} MB (--segqa-report-max-mb)."
+    return f"{text} More with --segqa-report-images=N, without photos with --segqa-report-images=none."

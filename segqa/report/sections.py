@@ -1,0 +1,393 @@
+"""A section is what the review page says of one run, before anything is clicked."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+
+from segqa.cluster.cluster import Cluster
+from segqa.comparison.comparison import Comparison, is_baseline
+from segqa.failures import KINDS
+from segqa.outcome import Outcome
+from segqa.proposals import Floats
+from segqa.report.charts import BINS, bin_counts, changes, histogram, interval_bar
+from segqa.report.columns import case_key
+from segqa.report.drawing import decode_picture
+from segqa.report.ending import Ending
+from segqa.report.exhibits import Exhibit
+from segqa.report.lineup import mean_interval, pick_lab
+from segqa.report.selection import NOISE, newly_failing, newly_passing
+from segqa.report.verdict import Judged
+from segqa.run import Run
+
+ACTIONS = {
+    "error": "Read the traceback; mend the file or the model's code",
+    "hallucinated": "Raise the cutoff of the detection score, or train on empty images, too",
+    "missed": "Lower the cutoff of the detection score, or try another prompt",
+    "wrong_object": "Look at the other proposals: if one is right, change the picker; if none is, the detector",
+    "merged": "Look at what is swallowed: a tighter box, a higher mask cutoff, or another proposal",
+    "partial": "Look at what is lost: a wider box, a lower mask cutoff, or a larger input",
+    "boundary": "Check how masks are scaled and cut off; a larger input, or a loss on the contour",
+    "low": "Look at the error map: it is of no kind above",
+}
+"""What to try against each kind of failure."""
+
+_EXEMPLARS = 6
+_MOST_SLICES = 40
+_MOST_REPLAYED = 20_000
+_LOOKED_AT = 40
+_SHOWN = 8
+
+Link = Callable[..., str]
+
+
+def verdict_of(judged: Sequence[Judged], ending: Ending | None) -> str:
+    """The page's verdict in a word: how the tests ended; without tests, what the gate says."""
+    if ending is not None:
+        return ending.name
+    names = [one.name for one in judged if one.verdict is not None]
+    return "regressed" if "regressed" in names else names[0] if len(names) == 1 else "evaluated"
+
+
+def section_of(
+    judged: Judged, number: int, exhibits: Sequence[Exhibit], numbers: Mapping[str, int], link: Link
+) -> dict[str, Any]:
+    """What the template needs to know of a run.
+
+    Args:
+        judged: the run, with what the gate says of it.
+        number: of the run in the page.
+        exhibits: of the run.
+        numbers: of the exhibits, by case id.
+        link: makes addresses.
+    """
+    run, verdict, comparison = judged.run, judged.verdict, judged.verdict.comparison if judged.verdict else None
+    shown = {exhibit.case_id: exhibit for exhibit in exhibits}
+
+    def exemplars(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
+        having = [shown[outcome.case_id] for outcome in outcomes if outcome.case_id in shown][:_LOOKED_AT]
+        return [_exemplar(exhibit, numbers) for exhibit in varied(having, _EXEMPLARS)]
+
+    zeros, bins = bin_counts(run.ious)
+    before = _ious_before(comparison) if comparison else None
+    slices, more = _slices(run, comparison)
+    return {
+        "run": run,
+        "badge": judged.name.replace(" ", "-"),
+        "headline": headline(judged),
+        "command": str(run.provenance.get("command", "")),
+        "facts": _facts(run),
+        "chips": _chips(judged, number, link),
+        "histogram": histogram(
+            run.ious,
+            run.threshold,
+            f"IoU of {len(run.ious)} cases of {run.title}",
+            before=before,
+            link="#" + link(number, iou="") if zeros or any(bins) else "",
+        ),
+        "pickers": _pickers(run),
+        "bins": _bins(run.ious, before),
+        "gap": judged.clusters.gap,
+        "changes": _changes(comparison) if comparison else "",
+        "clusters": [
+            {
+                "cluster": cluster,
+                "mean": _mean_of(run, cluster.failing),
+                "is_new": cluster in judged.new_clusters,
+                "exemplars": exemplars(cluster.failing),
+            }
+            for cluster in judged.clusters
+        ],
+        "searched": sum(judged.clusters.searched),
+        "kinds": [
+            {
+                "kind": kind,
+                "count": count,
+                "share": count / len(run.outcomes),
+                "mean": _mean_of(run, run.failures(kind).outcomes),
+                "new": _new_by_kind(comparison)[kind],
+                "recoverable": run.failures(kind).recoverable,
+                "meaning": KINDS[kind],
+                "action": ACTIONS[kind],
+                "exemplars": exemplars(_worst_first(run, run.failures(kind).outcomes)),
+            }
+            for kind, count in run.kinds().most_common()
+        ],
+        "slices": slices,
+        "more_slices": more,
+        "compared": _compared(judged) if verdict else None,
+        "why": judged.why or "There is no baseline; `pytest suites --segqa-update-baseline` makes one.",
+        "groups": _groups(run, numbers),
+        "details": _details(run),
+    }
+
+
+def headline(judged: Judged) -> list[str]:
+    """What fails and why, in a few sentences."""
+    run = judged.run
+    failed = run.failures()
+    told = [f"{len(failed)} of {len(run.outcomes)} cases fail: IoU below {run.threshold:g}, or an error."]
+    if not len(failed):
+        told = [f"All {len(run.outcomes)} cases reach IoU {run.threshold:g}."]
+    clusters = [cluster for cluster in judged.clusters if cluster.kind != "failed"] or list(judged.clusters)
+    if clusters:
+        told.append(_cluster_told(clusters[0]))
+    elif len(failed):
+        kind, count = run.kinds().most_common(1)[0]
+        told.append(f"Most often {kind} ({count}): {KINDS[kind]}.")
+    saved = failed.recoverable
+    if saved:
+        told.append(f"{saved} of the {len(failed)} are lost by picking: another proposal of the model is good enough.")
+    if judged.verdict:
+        newly = len(newly_failing(judged.verdict.comparison))
+        told.append(f"Against the baseline: {judged.name}, {newly} newly failing.")
+    if run.missing:
+        told.append(f"{len(run.missing)} cases have no outcome.")
+    return told
+
+
+def varied(exhibits: Sequence[Exhibit], count: int) -> list[Exhibit]:
+    """Some exhibits that look different: the first, then always the one that is least like those chosen before."""
+    if len(exhibits) <= count:
+        return list(exhibits)
+    looks = np.stack([_look(exhibit) for exhibit in exhibits])
+    chosen = [0]
+    distances = np.abs(looks - looks[0]).mean(axis=1)
+    while len(chosen) < count:
+        chosen.append(int(distances.argmax()))
+        distances = np.minimum(distances, np.abs(looks - looks[chosen[-1]]).mean(axis=1))
+    return [exhibits[place] for place in sorted(chosen)]
+
+
+def _look(exhibit: Exhibit) -> Floats:
+    """What an exhibit looks like, in 192 numbers."""
+    small = cv2.resize(decode_picture(exhibit.thumbnail), (8, 8), interpolation=cv2.INTER_AREA)
+    return small.astype(np.float64).ravel()
+
+
+def _exemplar(exhibit: Exhibit, numbers: Mapping[str, int]) -> dict[str, Any]:
+    return {
+        "number": numbers[exhibit.case_id],
+        "key": case_key(exhibit.case_id),
+        "label": f"error map of {exhibit.case_id[:120]}",
+    }
+
+
+def _cluster_told(cluster: Cluster) -> str:
+    """A cluster in a sentence."""
+    rest = "no other case does" if math.isinf(cluster.ratio) else f"{cluster.ratio:.1f} times the rest"
+    return (
+        f"Where {cluster.condition}, {cluster.rate:.0%} are {cluster.kind} "
+        f"({len(cluster.failing)} of {cluster.support}, {rest})."
+    )
+
+
+def _facts(run: Run) -> list[tuple[str, str]]:
+    """Where the run comes from, in a line."""
+    known = run.provenance
+    options = known.get("options", {})
+    commit = str(known.get("commit", ""))[:10] + (" with changes" if known.get("dirty") else "")
+    facts = {
+        "picked by": run.pick,
+        "model": str(known.get("fingerprint") or "")[:40],
+        "commit": commit,
+        "device": options.get("device", ""),
+        "data": str(known.get("dataset_digest", ""))[:10],
+        "": known.get("started", ""),
+        "run": run.id,
+    }
+    return [(name, str(value)) for name, value in facts.items() if value]
+
+
+def _chips(judged: Judged, number: int, link: Link) -> list[dict[str, str]]:
+    """The headline numbers; those of cases link to these."""
+    run, verdict = judged.run, judged.verdict
+
+    def chip(label: str, value: object, note: str = "", tone: str = "", **wants: str) -> dict[str, str]:
+        href = link(number, **wants) if wants else ""
+        return {"label": label, "value": str(value), "note": note, "tone": tone, "href": href}
+
+    failing, errors = len(run.failures()), len(run.errors)
+    change = ""
+    if verdict and verdict.mean:
+        change = f"{verdict.mean.mean:+.4f} ({verdict.interval.low:+.4f} to {verdict.interval.high:+.4f})"
+    chips = [
+        chip("mean IoU", f"{run.mean_iou:.4f}", change),
+        chip("failing", failing, f"of {len(run.outcomes)}", "bad" if failing else "", outcome="failing"),
+    ]
+    if verdict:
+        newly, fixed = newly_failing(verdict.comparison), newly_passing(verdict.comparison)
+        chips += [
+            chip("newly failing", len(newly), tone="bad" if newly else "", change="new"),
+            chip("newly passing", len(fixed), change="fixed"),
+        ]
+    chips += [
+        chip("recoverable", run.failures().recoverable, "lost by picking", outcome="recoverable"),
+        chip("IoU exactly 0", bin_counts(run.ious)[0], iou="0"),
+        chip("errors", errors, "not in the mean", "bad" if errors else "", outcome="error"),
+        chip("oracle IoU", f"{run.oracle_iou:.4f}", f"regret {run.regret:.4f}"),
+        chip("5th percentile", f"{run.p05:.4f}"),
+        chip("pooled IoU", f"{run.pooled_iou:.4f}"),
+    ]
+    if run.missing:
+        chips.append(chip("missing", len(run.missing), "no outcome", "bad"))
+    if run.undefined:
+        chips.append(chip("both masks empty", run.undefined, f"scored “{run.empty}”"))
+    return chips
+
+
+def _pickers(run: Run) -> list[tuple[str, ...]]:
+    """The run under every picker, as it is shown; nothing where there is no choice, or it would take seconds."""
+    choice = any(len(outcome.offers) > 1 for outcome in run.outcomes)
+    return pick_lab(run).shown() if choice and len(run.outcomes) <= _MOST_REPLAYED else []
+
+
+def _bins(ious: Floats, before: Floats | None) -> list[list[str]]:
+    """The histogram as a table."""
+    columns = [bin_counts(each) for each in (ious, before) if each is not None]
+    rows = [["exactly 0", *(str(zeros) for zeros, _ in columns)]]
+    return rows + [
+        [f"{index / BINS:.2f} to {(index + 1) / BINS:.2f}", *(str(bins[index]) for _, bins in columns)]
+        for index in range(BINS)
+    ]
+
+
+def _ious_before(comparison: Comparison) -> Floats:
+    """The IoUs of the baseline in the cases that both have, float64 `[n]`."""
+    return np.array([pair.iou_before for pair in comparison.pairs], dtype=np.float64)
+
+
+def _changes(comparison: Comparison) -> str:
+    return changes(comparison.differences, NOISE, f"changes in IoU of {len(comparison.pairs)} cases, sorted")
+
+
+def _mean_of(run: Run, outcomes: Sequence[Outcome]) -> str:
+    """The mean IoU of some cases as it is shown."""
+    value = float(run.only(outcomes, "").mean_iou)
+    return "–" if math.isnan(value) else f"{value:.4f}"
+
+
+def _worst_first(run: Run, outcomes: Sequence[Outcome]) -> list[Outcome]:
+    return list(run.only(outcomes, "").worst(len(outcomes)))
+
+
+def _new_by_kind(comparison: Comparison | None) -> Counter[str]:
+    """How many cases newly fail, by kind."""
+    pairs = newly_failing(comparison) if comparison else []
+    return Counter(kind for pair in pairs if comparison and (kind := comparison.candidate.kind(pair.after)))
+
+
+def _slices(run: Run, comparison: Comparison | None) -> tuple[list[dict[str, Any]], int]:
+    """The slices in which most cases fail beyond the run's own rate, and how many there are beside them."""
+    total = len(run.failures()) / len(run.outcomes) if run.outcomes else 0.0
+    change = {pair.case_id: pair.difference for pair in comparison.pairs} if comparison else {}
+    rows: list[dict[str, Any]] = []
+    for part in run.slices(min_cases=5):
+        ious, failing, count = part.ious, len(part.failures()), len(part.outcomes)
+        low, high = mean_interval(ious)
+        mean = float(part.mean_iou)
+        shown = "–" if math.isnan(mean) else f"{mean:.4f}"
+        moved = [change[outcome.case_id] for outcome in part.outcomes if outcome.case_id in change]
+        title = f"mean {shown}, 95 % interval {low:.4f} to {high:.4f}"
+        rows.append(
+            {
+                "name": part.part,
+                "count": count,
+                "mean": shown,
+                "failing": failing,
+                "rate": failing / count,
+                "bar": interval_bar(mean, low, high, float(run.mean_iou), title),
+                "change": f"{math.fsum(moved) / len(moved):+.4f}" if moved else "–",
+                "excess": failing - total * count,
+            }
+        )
+    rows.sort(key=lambda row: (-row["excess"], row["name"]))
+    return rows[:_MOST_SLICES], max(0, len(rows) - _MOST_SLICES)
+
+
+def _compared(judged: Judged) -> dict[str, Any]:
+    """What there is to say against the baseline."""
+    verdict = judged.verdict
+    assert verdict is not None  # noqa: S101 - the caller has looked
+    comparison = verdict.comparison
+    by_change = sorted(comparison.pairs, key=lambda pair: (pair.difference, pair.case_id))
+    return {
+        "headline": verdict.headline,
+        "low": verdict.interval.low,
+        "high": verdict.interval.high,
+        "findings": verdict.findings,
+        "notes": [*_unlike(comparison), *verdict.notes],
+        "newly": newly_failing(comparison),
+        "fixed": newly_passing(comparison),
+        "drops": [pair for pair in by_change if pair.difference < -NOISE][:_SHOWN],
+        "gains": [pair for pair in by_change[::-1] if pair.difference > NOISE][:_SHOWN],
+        "moved": [(" → ".join(kinds), count) for kinds, count in comparison.transitions.most_common(12)],
+        "missing": comparison.missing,
+        "new": comparison.new,
+    }
+
+
+def _unlike(comparison: Comparison) -> list[str]:
+    """In what the two runs differ beside their outcomes."""
+    before, after = comparison.baseline, comparison.candidate
+    notes = []
+    if before.pick != after.pick:
+        notes.append(f"Picked by {before.pick} before, by {after.pick} now.")
+    if before.model != after.model:
+        notes.append(f"The baseline is of another model, {before.model}.")
+    if is_baseline(before) and before.provenance.get("accepted"):
+        notes.append(f"Accepted so far: {'; '.join(before.provenance['accepted'])}")
+    return notes
+
+
+def _groups(run: Run, numbers: Mapping[str, int]) -> list[dict[str, Any]]:
+    """The cases that a page without a script shows, by kind: all that have a picture, and the errors."""
+    groups: dict[str, list[dict[str, Any]]] = {kind: [] for kind in [*KINDS, ""]}
+    for outcome in run.worst(len(run.outcomes)):
+        if outcome.case_id in numbers or outcome.error:
+            kind = run.kind(outcome) or ""
+            groups[kind].append(
+                {
+                    "outcome": outcome,
+                    "key": case_key(outcome.case_id),
+                    "number": numbers.get(outcome.case_id),
+                    "iou": "" if outcome.error else f"IoU {run.iou(outcome):.4f}",
+                    "command": run.command_for(outcome.case_id),
+                }
+            )
+    return [{"kind": kind, "cases": cases} for kind, cases in groups.items() if cases]
+
+
+def _details(run: Run) -> list[tuple[str, Any]]:
+    """All that is known of where the run comes from."""
+    known = run.provenance
+    versions = ", ".join(f"{name} {version}" for name, version in known.get("versions", {}).items())
+    options = ", ".join(f"{name} {value}" for name, value in known.get("options", {}).items())
+    seconds = [outcome.seconds for outcome in run.outcomes if outcome.seconds]
+    details: dict[str, Any] = {
+        "run": run.id,
+        "command": known.get("command"),
+        "started": known.get("started"),
+        "commit": f"{known.get('commit', '')}{' with changes' if known.get('dirty') else ''}",
+        "model": f"{run.model} {known.get('fingerprint') or '(without a fingerprint)'}",
+        "data set": f"{run.dataset}, {len(run.expected)} cases, {known.get('dataset_digest', '')}",
+        "cases": run.tally,
+        "picked by": run.pick,
+        "threshold": run.threshold,
+        "both masks empty": f"scored “{run.empty}”, {run.undefined} cases",
+        "options": options,
+        "python": known.get("python"),
+        "machine": known.get("machine"),
+        "versions": versions,
+        "inference": f"{math.fsum(seconds):.1f} s, {sum(o.cached for o in run.outcomes)} cases from stored proposals",
+        "resumed": known.get("resumed_at"),
+        "notes": "; ".join(map(str, known.get("notes", []))),
+    }
+    noted = [f"{outcome.case_id}: {outcome.note}" for outcome in run.outcomes if outcome.note]
+    details["noted"] = "; ".join(noted[:10]) + (f"; … and {len(noted) - 10} more" if len(noted) > 10 else "")
+    return [(name, value) for name, value in details.items() if value not in (None, "")]
