@@ -25,20 +25,23 @@
   };
 
   // ---- what is asked for stands in the address -------------------------------------------------------------------
-  const asked = () => Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
+  let fragment = location.hash.slice(1);
+  const asked = () => Object.fromEntries(new URLSearchParams(fragment));
   const address = (changes) => {
-    const parameters = new URLSearchParams(location.hash.slice(1));
+    const parameters = new URLSearchParams(fragment);
     for (const [name, value] of Object.entries(changes)) {
       if (value === "" || value === null || value === undefined) parameters.delete(name);
       else parameters.set(name, value);
     }
     return "#" + parameters;
   };
-  const go = (changes) => {
-    const target = address(changes);
-    try { history.replaceState(null, "", target); } catch { location.replace(target); }
+  const visit = (target, push) => {
+    fragment = target.slice(1);
+    // a sandbox has no history: the page works all the same
+    try { history[push ? "pushState" : "replaceState"](null, "", target); } catch { /* as said */ }
     apply();
   };
+  const go = (changes) => visit(address(changes), false);
 
   // ---- runs and their cases --------------------------------------------------------------------------------------
   const runs = data.runs.map((run) => {
@@ -491,10 +494,19 @@
     if (wants.case && at >= 0) showCase(at);
     else if ($("#case").open) closeCase();
   };
-  addEventListener("hashchange", () => {
-    apply();
-    const { case: one, run: other, ...rest } = asked();
-    if (!one && Object.keys(rest).length) $("#cases").scrollIntoView();
+  for (const event of ["hashchange", "popstate"]) {
+    addEventListener(event, () => {
+      if (fragment === location.hash.slice(1)) return;
+      fragment = location.hash.slice(1);
+      apply();
+    });
+  }
+  addEventListener("click", (event) => {
+    const anchor = event.target.closest("a[href^='#']");
+    if (!anchor || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    visit(anchor.getAttribute("href"), true);
+    if (!asked().case) $("#cases").scrollIntoView();
   });
 
   // ---- controls --------------------------------------------------------------------------------------------------
@@ -507,7 +519,7 @@
   $("#more").addEventListener("click", showMore);
   $("#previous").addEventListener("click", () => step(-1));
   $("#next").addEventListener("click", () => step(1));
-  $("#case").addEventListener("close", closeCase);
+  for (const event of ["cancel", "close"]) $("#case").addEventListener(event, closeCase);
   for (const button of $$("[data-close]")) button.addEventListener("click", () => button.closest("dialog").close());
   for (const button of $$("[data-copy]")) {
     const from = document.getElementById(button.dataset.copy);
@@ -576,9 +588,10 @@
   };
   const PAGE_KEYS = { j: () => focusCard(1), ArrowRight: () => focusCard(1), k: () => focusCard(-1), ArrowLeft: () => focusCard(-1), n: nextNew, "/": () => $("#q").focus(), "?": () => $("#help").showModal() };
   addEventListener("keydown", (event) => {
-    const typing = event.target.closest("input, textarea, select"), open = $("dialog[open]");
+    const typing = event.target.closest("input:not([type=range]), textarea, select"), open = $("dialog[open]");
     if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.key === " " && event.target.closest("button, a, summary")) return;
+    if (event.key.startsWith("Arrow") && event.target.closest("input")) return;
     if (event.key.startsWith("Arrow") && event.target.closest(".bars")) { roam(event); return; }
     let action = open ? (open.id === "case" ? CASE_KEYS[event.key] : undefined) : PAGE_KEYS[event.key];
     if (open?.id === "case" && event.key === "?") action = PAGE_KEYS["?"];
@@ -606,6 +619,6 @@
 
   document.documentElement.classList.add("js");
   try { document.documentElement.dataset.theme = $("#theme").value = localStorage.getItem("segqa:theme") || "auto"; } catch { /* as above */ }
-  if (!location.hash && runs[0].kind.some((kind) => kind > 0)) go({ outcome: "failing" });
+  if (!fragment && runs[0].kind.some((kind) => kind > 0)) go({ outcome: "failing" });
   else apply();
 })();
