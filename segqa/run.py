@@ -232,8 +232,7 @@ class Run:
     @property
     def how_to_repeat(self) -> str:
         """The command that evaluates just these cases again."""
-        command = str(self.provenance.get("command", ""))
-        words = shlex.split(command) if command.startswith("pytest") else ["pytest", "suites"]
+        words = self._typed()
         evaluated = str(self.provenance.get("options", {}).get("where", ""))
         condition = joined(evaluated, self.condition)
         if not condition:
@@ -242,6 +241,14 @@ class Run:
             # not known before the model has been asked
             return shlex.join(["segqa", "show", self.id, "--where", self.condition])
         return shlex.join([*words, "--segqa-where", condition])
+
+    def _typed(self) -> list[str]:
+        """The words of the command that made the run; the plain one where it was made otherwise."""
+        try:
+            words = shlex.split(str(self.provenance.get("command", "")))
+        except ValueError:  # not by a shell
+            words = []
+        return words if words[:1] == ["pytest"] else ["pytest", "suites"]
 
     def command_for(self, case_id: str) -> str:
         """The command that evaluates just this case again."""

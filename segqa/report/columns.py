@@ -33,13 +33,8 @@ def case_key(case_id: str) -> str:
     return hashlib.sha256(case_id.encode()).hexdigest()[:10]
 
 
-def columns(judged: Judged, exhibits: Mapping[str, int]) -> dict[str, Any]:
-    """The columns of a run, in JSON's types.
-
-    Args:
-        judged: the run, with what the gate says of it.
-        exhibits: the number of each case's exhibit, for those that have one.
-    """
+def columns(judged: Judged) -> dict[str, Any]:
+    """The columns of a run, with what the gate says of it, in JSON's types."""
     run, outcomes = judged.run, judged.run.outcomes
     places = {outcome.case_id: place for place, outcome in enumerate(outcomes)}
     counts = [outcome.counts for outcome in outcomes]
@@ -80,7 +75,6 @@ def columns(judged: Judged, exhibits: Mapping[str, int]) -> dict[str, Any]:
             for outcome in outcomes
             if outcome.breakdown
         },
-        "exhibit": {places[case_id]: number for case_id, number in exhibits.items()},
         "command": _commands(run),
         **_compared(judged, places),
     }

@@ -45,6 +45,7 @@ KEYS = (
     (("c", "y"), "copy the command, copy the link"),
     (("/", "?"), "search, this list"),
 )
+_FRAME = 110_000  # the page without any case
 _FILES = {"im": "photo", "th": "thumbnail"}
 
 
@@ -66,6 +67,10 @@ class _Picked:
     def all(self) -> list[Exhibit]:
         """Those of all runs, by their numbers."""
         return [exhibit for exhibits in self.by_run for exhibit in exhibits]
+
+    def has_photos(self, settings: ReportSettings) -> bool:
+        """Whether there are photos, and they shall be shown."""
+        return settings.photos and any(exhibit.photo for exhibit in self.all)
 
 
 def write_review(
@@ -91,32 +96,28 @@ def write_review(
         The file to open: `index.html`, or `report.json`.
     """
     settings = settings or ReportSettings()
-    picked = _picked(judged, store, settings)
-    data = _data(judged, picked, settings)
+    data: dict[str, Any] = {
+        "version": 1,
+        "kinds": KIND_NAMES,
+        "meanings": ["the threshold is met", *KINDS.values()],
+        "runs": [columns(one) for one in judged],
+    }
+    picked = _picked(judged, store, settings, room=settings.max_mb * 1e6 - _FRAME - len(as_data(data)))
+    for run, numbers in zip(data["runs"], picked.numbers, strict=True):
+        run["exhibit"] = {place: numbers[case_id] for place, case_id in enumerate(run["id"]) if case_id in numbers}
+    data["photos"] = picked.has_photos(settings)
+    data["pictures"] = _write_files(picked, judged, folder) if settings.format == "dir" else ""
     if settings.format == "json":
-        path = folder / "report.json"
-        write_whole(path, json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
-        return path
-    files = ""
-    if settings.format == "dir":
-        files = _write_files(picked, judged, folder)
-    path = folder / "index.html"
-    write_whole(path, _render(judged, picked, data, ending, suspicions, settings, files))
+        path, text = folder / "report.json", json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    else:
+        path, text = folder / "index.html", _render(judged, picked, data, ending, suspicions, settings)
+    write_whole(path, text)
     return path
 
 
-def render_review(judged: Sequence[Judged], store: Store, **rest: Any) -> str:
-    """The page as one text, see `write_review`."""
-    settings = rest.pop("settings", None) or ReportSettings()
-    picked = _picked(judged, store, settings)
-    data = _data(judged, picked, settings)
-    return _render(judged, picked, data, rest.get("ending"), rest.get("suspicions", ()), settings, "")
-
-
-def _picked(judged: Sequence[Judged], store: Store, settings: ReportSettings) -> _Picked:
+def _picked(judged: Sequence[Judged], store: Store, settings: ReportSettings, room: float) -> _Picked:
     """The exhibits that there is room for, in turn from each run."""
     queues = [_in_order(one, store, settings.images * len(judged)) for one in judged]
-    room = settings.max_mb * 1e6 - 60_000 - sum(400 * len(one.run.outcomes) for one in judged)
     by_run: list[list[Exhibit]] = [[] for _ in judged]
     left_out = 0
     for place in range(max(map(len, queues), default=0)):
@@ -144,18 +145,6 @@ def _in_order(judged: Judged, store: Store, limit: int) -> list[Exhibit]:
         return list(exhibits.get_all((outcome.case_id for outcome in order), limit))
 
 
-def _data(judged: Sequence[Judged], picked: _Picked, settings: ReportSettings) -> dict[str, Any]:
-    """What the script knows."""
-    return {
-        "version": 1,
-        "kinds": KIND_NAMES,
-        "meanings": ["the threshold is met", *KINDS.values()],
-        "photos": settings.photos and any(exhibit.photo for exhibit in picked.all),
-        "pictures": _suffix(picked) if settings.format == "dir" else "",
-        "runs": [columns(one, numbers) for one, numbers in zip(judged, picked.numbers, strict=True)],
-    }
-
-
 def _render(
     judged: Sequence[Judged],
     picked: _Picked,
@@ -163,10 +152,11 @@ def _render(
     ending: Ending | None,
     suspicions: Sequence[Suspicion],
     settings: ReportSettings,
-    files: str,
 ) -> str:
     """The page; whatever comes from outside is escaped by the template, or is JSON that no tag can end."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    files = data["pictures"]
 
     environment = Environment(
         loader=PackageLoader("segqa.report"),
@@ -240,16 +230,11 @@ def _pictures(picked: _Picked, settings: ReportSettings) -> Iterator[tuple[str, 
                 yield kind, number, media_type(encoded), base64.b64encode(encoded).decode()
 
 
-def _suffix(picked: _Picked) -> str:
-    """Of the picture files of a folder."""
-    return next((media_type(exhibit.thumbnail).removeprefix("image/") for exhibit in picked.all), "webp")
-
-
 def _write_files(picked: _Picked, judged: Sequence[Judged], folder: Path) -> str:
     """Pictures, strips, style and script as files of their own; the suffix of the pictures."""
     from importlib.resources import files
 
-    suffix = _suffix(picked)
+    suffix = next((media_type(exhibit.thumbnail).removeprefix("image/") for exhibit in picked.all), "webp")
     for name in ("review.js", "review.css"):
         write_whole(folder / name, (files("segqa.report") / "templates" / name).read_text(encoding="utf-8"))
     for kind in ("im", "th", "strips"):
@@ -269,7 +254,7 @@ def _write_files(picked: _Picked, judged: Sequence[Judged], folder: Path) -> str
 def _kept(judged: Sequence[Judged], picked: _Picked, settings: ReportSettings) -> str:
     """Which pictures the page has, and how there would be more."""
     total = sum(len(one.run.outcomes) for one in judged)
-    what = "photos and masks" if settings.photos and any(e.photo for e in picked.all) else "masks, and no photo,"
+    what = "photos and masks" if picked.has_photos(settings) else "masks, and no photo,"
     text = (
         f"This page contains {what} of {len(picked.all)} of {total} cases: all that newly fail, then in turn the worst "
         "of each cluster, kind and slice, the greatest changes, and some that pass."

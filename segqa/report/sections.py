@@ -151,6 +151,11 @@ def headline(judged: Judged) -> list[str]:
     return told
 
 
+def four(value: float) -> str:
+    """A number as it is shown: with four digits, or not at all."""
+    return "–" if math.isnan(value) else f"{value:.4f}"
+
+
 def varied(exhibits: Sequence[Exhibit], count: int) -> list[Exhibit]:
     """Some exhibits that look different: the first, then always the one that is least like those chosen before."""
     if len(exhibits) <= count:
@@ -217,7 +222,7 @@ def _chips(judged: Judged, number: int, link: Link) -> list[dict[str, str]]:
     if verdict and verdict.mean:
         change = f"{verdict.mean.mean:+.4f} ({verdict.interval.low:+.4f} to {verdict.interval.high:+.4f})"
     chips = [
-        chip("mean IoU", f"{run.mean_iou:.4f}", change),
+        chip("mean IoU", four(run.mean_iou), change),
         chip("failing", failing, f"of {len(run.outcomes)}", "bad" if failing else "", outcome="failing"),
     ]
     if verdict:
@@ -230,9 +235,9 @@ def _chips(judged: Judged, number: int, link: Link) -> list[dict[str, str]]:
         chip("recoverable", run.failures().recoverable, "lost by picking", outcome="recoverable"),
         chip("IoU exactly 0", bin_counts(run.ious)[0], iou="0"),
         chip("errors", errors, "not in the mean", "bad" if errors else "", outcome="error"),
-        chip("oracle IoU", f"{run.oracle_iou:.4f}", f"regret {run.regret:.4f}"),
-        chip("5th percentile", f"{run.p05:.4f}"),
-        chip("pooled IoU", f"{run.pooled_iou:.4f}"),
+        chip("oracle IoU", four(run.oracle_iou), f"regret {four(run.regret)}"),
+        chip("5th percentile", four(run.p05)),
+        chip("pooled IoU", four(run.pooled_iou)),
     ]
     if run.missing:
         chips.append(chip("missing", len(run.missing), "no outcome", "bad"))
@@ -268,8 +273,7 @@ def _changes(comparison: Comparison) -> str:
 
 def _mean_of(run: Run, outcomes: Sequence[Outcome]) -> str:
     """The mean IoU of some cases as it is shown."""
-    value = float(run.only(outcomes, "").mean_iou)
-    return "–" if math.isnan(value) else f"{value:.4f}"
+    return four(run.only(outcomes, "").mean_iou)
 
 
 def _worst_first(run: Run, outcomes: Sequence[Outcome]) -> list[Outcome]:
@@ -291,9 +295,9 @@ def _slices(run: Run, comparison: Comparison | None) -> tuple[list[dict[str, Any
         ious, failing, count = part.ious, len(part.failures()), len(part.outcomes)
         low, high = mean_interval(ious)
         mean = float(part.mean_iou)
-        shown = "–" if math.isnan(mean) else f"{mean:.4f}"
+        shown = four(mean)
         moved = [change[outcome.case_id] for outcome in part.outcomes if outcome.case_id in change]
-        title = f"mean {shown}, 95 % interval {low:.4f} to {high:.4f}"
+        title = f"mean {shown}, 95 % interval {four(low)} to {four(high)}"
         rows.append(
             {
                 "name": part.part,

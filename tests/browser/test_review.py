@@ -72,7 +72,7 @@ def test_a_cluster_is_a_filter(open_page: Opener, small_page: Path) -> None:
     page = open_page(small_page)
     page.locator("#outcome").select_option("")
     assert page.locator("#count").inner_text() == "24 of 24 cases"
-    page.get_by_role("region", name="clusters").get_by_role("link", name=re.compile("camera=B")).first.click()
+    page.get_by_role("region", name="clusters, table").get_by_role("link", name=re.compile("camera=B")).first.click()
     assert page.locator("#count").inner_text() == "8 of 24 cases"
     assert page.url.endswith("#cluster=1")
     assert set(page.locator("#cards .id").all_text_contents()) == {f"B_{index:03}" for index in range(0, 24, 3)}
@@ -244,7 +244,10 @@ def test_the_next_newly_failing_case(open_page: Opener, small_page: Path) -> Non
 
 def test_command_and_link_are_copied(open_page: Opener, small_page: Path) -> None:
     page = open_page(small_page, f"#case={case_key(WRONG)}", permissions=["clipboard-read", "clipboard-write"])
-    for key, expected in (("c", f"pytest suites --model=two --segqa-where id={WRONG}"), ("y", f"#case={case_key(WRONG)}")):
+    for key, expected in (
+        ("c", f"pytest suites --model=two --segqa-where id={WRONG}"),
+        ("y", f"#case={case_key(WRONG)}"),
+    ):
         page.keyboard.press(key)
         page.get_by_text("copied").wait_for()
         assert page.evaluate("navigator.clipboard.readText()").endswith(expected)
@@ -272,7 +275,11 @@ def test_decisions_are_kept_filtered_and_exported(open_page: Opener, small: Revi
     (entry,) = parse_settings(known).known
     assert entry.reason == 'the "decoy" is on its way out'
     assert [outcome.case_id for outcome in small.run.where(entry.where).outcomes] == [WRONG]
-    assert page.locator("#accept").input_value().startswith(f"segqa baseline accept '{small.run.id}' --reason 'the \"decoy\"")
+    assert (
+        page.locator("#accept")
+        .input_value()
+        .startswith(f"segqa baseline accept '{small.run.id}' --reason 'the \"decoy\"")
+    )
     with page.expect_download() as download:
         page.locator("#download").click()
     exported = json.loads(Path(download.value.path()).read_text(encoding="utf-8"))

@@ -22,7 +22,11 @@ def test_a_good_model_passes_and_leaves_a_report(repository: Repository, workers
     (report,) = repository.path.glob("reports/*/report.html")
     assert report.parent.name == runs(repository)[0]
     result.stdout.fnmatch_lines(
-        ["bright on squares: mean IoU 1.0000 (16 scored, 0 missing, 0 errors)", "review page: reports/*/index.html", f"*{report.name} -"]
+        [
+            "bright on squares: mean IoU 1.0000 (16 scored, 0 missing, 0 errors)",
+            "review page: reports/*/index.html",
+            f"*{report.name} -",
+        ]
     )
 
 

@@ -62,7 +62,9 @@ def test_a_session_that_was_stopped_has_not_passed() -> None:
 
 
 def test_it_leads_to_the_review_page() -> None:
-    links = [attributes["href"] for name, attributes in render(run_of(), page="../r/index.html").elements if name == "a"]
+    links = [
+        attributes["href"] for name, attributes in render(run_of(), page="../r/index.html").elements if name == "a"
+    ]
     assert links == ["../r/index.html"]
     assert not [name for name, _ in render(run_of(), page="").elements if name == "a"]
 

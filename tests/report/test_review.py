@@ -1,0 +1,195 @@
+"""The page without a browser: its parts, its size, its bytes."""
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from segqa.cluster.search import clusters
+from segqa.errors import SettingsError
+from segqa.metrics import Counts
+from segqa.report.columns import case_key
+from segqa.report.ending import Ending, read_ending, write_ending
+from segqa.report.report import write_report
+from segqa.report.review import write_review
+from segqa.report.rle import decode_mask
+from segqa.report.sections import varied
+from segqa.report.verdict import Judged
+from segqa.run import Run
+from segqa.settings import ReportSettings, parse_settings, report_settings
+from segqa.store import Store
+from tests.outcomes import outcome_of
+from tests.report.test_summary import Tags
+from tests.reviewed import Reviewed, reviewed
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Reviewed:
+    return reviewed(tmp_path_factory.mktemp("review"))
+
+
+def block(text: str, name: str) -> Any:
+    """What stands in a data block of the page."""
+    found = re.search(rf'<script type="application/json" id="{name}">(.*?)</script>', text, re.DOTALL)
+    assert found is not None
+    return json.loads(found[1])
+
+
+def test_the_columns_are_those_of_the_run(small: Reviewed) -> None:
+    text = small.page().read_text(encoding="utf-8")
+    data = block(text, "data")
+    (run,) = data["runs"]
+    assert run["id"] == [outcome.case_id for outcome in small.run.outcomes]
+    assert run["iou"] == [round(small.run.iou(outcome), 6) for outcome in small.run.outcomes]
+    assert [data["kinds"][kind] or None for kind in run["kind"]] == [small.run.kind(o) for o in small.run.outcomes]
+    assert [run["id"][place] for place in run["clusters"][0]["cases"]] == [f"B_{i:03}" for i in range(0, 24, 3)]
+    camera = run["attributes"]["camera"]
+    assert [camera["values"][at] for at in camera["of"]] == [o.tags["camera"] for o in small.run.outcomes]
+    assert [change for change, name in zip(run["change"], run["id"], strict=True) if name[0] == "B"] == [1] * 8
+    layers = block(text, f"ex-{run['exhibit'][str(run['id'].index('B_000'))]}")
+    counts = small.run.outcomes[run["id"].index("B_000")].offers[1].counts
+    target, decoy = (decode_mask(each, tuple(layers["shape"])) for each in (layers["target"], layers["masks"][1]))
+    assert Counts(int((decoy & target).sum()), int((decoy & ~target).sum()), 0, 0).fp == counts.fp
+
+
+def test_the_headings_answer_in_their_order(small: Reviewed) -> None:
+    text = small.page().read_text(encoding="utf-8")
+    order = [
+        "IoU distribution",
+        "Change, case by case",
+        "What the failures have in common",
+        "Kinds of failure",
+        "Slices",
+        "Compared with the baseline",
+        ">Cases<",
+        "Run details",
+    ]
+    places = [text.index(title) for title in order]
+    assert places == sorted(places)
+    words = Tags(text).words
+    assert "8 of 24 cases fail" in words
+    assert "Where camera=B, 100% are wrong_object (8 of 8, no other case does)." in words
+    assert "8 of the 8 are lost by picking" in words
+
+
+def test_the_same_run_gives_the_same_bytes_and_fetches_nothing(small: Reviewed) -> None:
+    text = small.page(name="one").read_text(encoding="utf-8")
+    assert small.page(name="two").read_text(encoding="utf-8") == text
+    assert "http://" not in text.replace("http://www.w3.org/2000/svg", "")
+    assert "https://" not in text
+    assert str(small.folder) not in text
+
+
+def test_without_a_baseline_a_line_says_how_to_make_one(small: Reviewed) -> None:
+    words = Tags(small.page(baseline=False).read_text(encoding="utf-8")).words
+    assert "pytest suites --segqa-update-baseline" in words
+    assert "Change, case by case" not in words
+
+
+def test_pictures_are_left_out_to_stay_below_the_limit_and_it_says_so(small: Reviewed) -> None:
+    whole, less = small.page(name="whole"), small.page(name="less", max_mb=0.125)
+    text = less.read_text(encoding="utf-8")
+    assert less.stat().st_size < min(125_000, whole.stat().st_size)
+    kept = len(block(text, "data")["runs"][0]["exhibit"])
+    assert 0 < kept < 24
+    assert f"photos and masks of {kept} of 24 cases" in text
+    assert f"{24 - kept} more would make it larger than 0.125 MB" in text
+    assert "photos and masks of 3 of 24 cases" in small.page(name="three", images=3).read_text(encoding="utf-8")
+
+
+def test_the_numbers_alone(small: Reviewed) -> None:
+    path = small.page(name="json", format="json")
+    assert path.name == "report.json"
+    assert json.loads(path.read_text(encoding="utf-8"))["runs"][0]["model"] == "two"
+
+
+def test_of_two_runs_of_a_model_the_first_is_the_baseline(small: Reviewed) -> None:
+    path = write_report([small.before, small.run], small.folder / "pair", directory=small.store.root)
+    words = Tags(path.read_text(encoding="utf-8")).words
+    assert "two: regressed" in words
+    assert "Picked by box_score before, by mask_score now." in words
+
+
+def test_the_baseline_that_was_judged_against_stays_with_the_run(small: Reviewed) -> None:
+    from segqa.baseline import kept_baseline, write_baseline
+
+    write_baseline(kept_baseline(small.store, small.run), small.before)
+    try:
+        path = write_report(small.run, small.folder / "kept", directory=small.store.root)
+    finally:
+        kept_baseline(small.store, small.run).unlink()
+    assert "regressed" in path.read_text(encoding="utf-8")
+
+
+def test_what_cannot_be_compared_is_said(small: Reviewed) -> None:
+    other = replace(small.before, empty="zero")
+    path = write_report(small.run, small.folder / "odd", directory=small.store.root, baselines=[other])
+    words = Tags(path.read_text(encoding="utf-8")).words
+    assert "incomparable: the empty policy differs" in words
+
+
+def test_a_run_that_is_kept_nowhere_has_a_page_without_pictures(tmp_path: Path) -> None:
+    run = Run("r", "m", "d", ("x", "y"), (outcome_of(Counts(9, 0, 0, 9), "x"), outcome_of(None, "y")), "product")
+    words = Tags(write_report(run, tmp_path, directory=tmp_path).read_text(encoding="utf-8")).words
+    assert "masks, and no photo, of 0 of 2 cases" in words
+    assert "1 of 2 cases fail" in words
+
+
+@pytest.mark.parametrize("outcomes", [(), (outcome_of(None, "x"),), (outcome_of(Counts(0, 0, 0, 9), "x"),)])
+def test_runs_without_scores_have_a_page(tmp_path: Path, outcomes: Any) -> None:
+    run = Run("r", "m", "d", tuple(o.case_id for o in outcomes), outcomes, "product", empty="nan")
+    path = write_review([Judged(run, None, "", clusters(run))], Store(tmp_path), tmp_path)
+    assert "nan" not in Tags(path.read_text(encoding="utf-8")).words.replace("scored “nan”", "").split()
+
+
+def test_how_the_tests_ended_is_kept(tmp_path: Path) -> None:
+    ending = Ending((("test_x", "0.1 is below 0.5"),), {"failed": 1, "passed": 3})
+    store = Store(tmp_path)
+    write_ending(ending, store, "r")
+    assert read_ending(store, "r") == ending
+    assert read_ending(store, "s") is None
+    assert (ending.name, Ending().name, Ending(complete=False).name) == ("failed", "passed", "incomplete")
+    assert not Ending(complete=False).passed
+
+
+def test_examples_are_chosen_to_differ(small: Reviewed) -> None:
+    from segqa.report.drawing import encode_picture
+    from segqa.report.exhibits import Exhibit
+
+    def looks(name: str, grey: int) -> Exhibit:
+        picture = encode_picture(np.full((20, 20, 3), grey, np.uint8))
+        return Exhibit(name, (20, 20), (20, 20), "", (), thumbnail=picture)
+
+    alike = [looks(f"dark{i}", 10 + i) for i in range(9)] + [looks("bright", 240), looks("grey", 120)]
+    assert {each.case_id for each in varied(alike, 3)} == {"dark0", "bright", "grey"}
+
+
+def test_a_key_of_a_case_is_short_and_its_own() -> None:
+    keys = {case_key(f"case {number}") for number in range(10_000)}
+    assert len(keys) == 10_000
+    assert all(re.fullmatch(r"[0-9a-f]{10}", key) for key in keys)
+
+
+@pytest.mark.parametrize(
+    ("table", "problem"),
+    [
+        ({"imagse": 1}, "unknown key 'imagse'; did you mean 'image"),
+        ({"images": 0}, "images must be a whole number from 1, or none, got 0"),
+        ({"images": "few"}, "images must be a whole number from 1, or none, got 'few'"),
+        ({"max_mb": 0}, "max_mb must be a number of megabytes from 0.1 to 500, got 0"),
+        ({"image_size": 8}, "image_size must be from 32 to 4096 pixels, got 8"),
+        ({"format": "pdf"}, "format must be one of html, dir, json, got 'pdf'"),
+    ],
+)
+def test_settings_of_the_report_are_checked(table: dict[str, object], problem: str) -> None:
+    with pytest.raises(SettingsError, match=re.escape(problem)):
+        parse_settings({"report": table})
+
+
+def test_images_none_leaves_the_photos_out() -> None:
+    assert parse_settings({"report": {"images": "none"}}).report == ReportSettings(photos=False)
+    assert report_settings({"images": "20"}, "--{}").images == 20

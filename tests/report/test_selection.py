@@ -1,0 +1,47 @@
+from segqa.cluster.search import clusters
+from segqa.comparison.comparison import compare
+from segqa.metrics import Counts
+from segqa.outcome import Outcome
+from segqa.report.selection import newly_failing, newly_passing, select
+from segqa.run import Run
+from tests.outcomes import outcome_of
+
+
+def case(case_id: str, iou: float, **rest: object) -> Outcome:
+    tp = round(1000 * iou)
+    return outcome_of(Counts(tp, 0, 1000 - tp, 1000), case_id, digest=case_id, **rest)
+
+
+def run_of(*outcomes: Outcome) -> Run:
+    ids = tuple(outcome.case_id for outcome in outcomes)
+    return Run("r", "m", "d", ids, outcomes, "product")
+
+
+def test_newly_failing_come_first_then_each_sort_in_turn() -> None:
+    cases = [case(f"zero{i:02}", 0.0, tags={"camera": "C2"}) for i in range(30)]
+    cases += [case(f"low{i}", 0.65, tags={"camera": "C1"}) for i in range(3)]
+    cases += [case(f"good{i:02}", 0.9, tags={"camera": "C1"}) for i in range(60)]
+    before = run_of(*(case(o.case_id, 0.9) if o.case_id == "low1" else o for o in cases))
+    run = run_of(*cases)
+    comparison = compare(before, run)
+    chosen = [outcome.case_id for outcome in select(clusters(run), comparison, 20)]
+    assert chosen[0] == "low1"
+    assert {"low0", "low2"} <= set(chosen)
+    assert sum(name.startswith("zero") for name in chosen) < 12
+    assert any(name.startswith("good") for name in chosen)
+
+
+def test_the_choice_is_always_the_same_and_ends_with_all() -> None:
+    run = run_of(*(case(f"{i:03}", i / 100) for i in range(100)), outcome_of(None, "error"))
+    chosen = [outcome.case_id for outcome in select(clusters(run), None, 1000)]
+    assert chosen == [outcome.case_id for outcome in select(clusters(run), None, 1000)]
+    assert len(chosen) == len(set(chosen)) == 100
+    assert len(select(clusters(run), None, 7)) == 7
+
+
+def test_noise_is_neither_newly_failing_nor_newly_passing() -> None:
+    before = run_of(case("a", 0.701), case("b", 0.699), case("c", 0.8), case("d", 0.1))
+    after = run_of(case("a", 0.699), case("b", 0.701), case("c", 0.1), case("d", 0.8))
+    comparison = compare(before, after)
+    assert [pair.case_id for pair in newly_failing(comparison)] == ["c"]
+    assert [pair.case_id for pair in newly_passing(comparison)] == ["d"]
