@@ -197,7 +197,7 @@ def report_settings(values: Mapping[str, object], where: str, base: ReportSettin
 
     Args:
         values: by their names; `images` may be `"none"`, which leaves the photos out.
-        where: what to call one of them in an error, `{}` for its name.
+        where: what to call one of them in an error, `{}` for its name; of an option, with dashes.
         base: those that are not among the values; the defaults by default.
 
     Raises:
@@ -205,7 +205,9 @@ def report_settings(values: Mapping[str, object], where: str, base: ReportSettin
     """
     checks = {"images": _images, "image_size": _side, "max_mb": _megabytes, "format": _format}
     _refuse_unknown(values, checks, where.partition("{}")[0].strip())
-    checked: dict[str, Any] = {key: checks[key](value, where.format(key)) for key, value in values.items()}
+    dashed = where.startswith("--")
+    names = {key: where.format(key.replace("_", "-") if dashed else key) for key in values}
+    checked: dict[str, Any] = {key: checks[key](value, names[key]) for key, value in values.items()}
     if checked.get("images") == "none":
         del checked["images"]
         checked["photos"] = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -90,7 +91,8 @@ def test_text_from_outside_stays_text(open_page: Opener, tmp_path: Path, text: s
 
 def test_an_injected_script_is_blocked_by_the_pages_own_policy(browser: Any, small_page: Path, tmp_path: Path) -> None:
     text = small_page.read_text(encoding="utf-8")
-    injected = "<script>document.title='owned'</script><img src='https://example.com/x.png' onerror=\"document.title='owned'\">"
+    image = "<img src='https://example.com/x.png' onerror=\"document.title='owned'\">"
+    injected = f"<script>document.title='owned'</script>{image}"
     path = tmp_path / "injected.html"
     path.write_text(text.replace("<main>", f"<main>{injected}"), encoding="utf-8")
     page = browser.new_page()
@@ -125,11 +127,9 @@ def test_files_of_any_name_can_be_looked_at_and_evaluated_again(open_page: Opene
     page = open_page(named.page(), f"#case={case_key(name)}")
     assert page.locator("#case-id").text_content() == name
     assert page.locator("#panes").is_visible()
-    import shlex
-
     words = shlex.split(page.locator("#command").text_content())
     assert words[:4] == ["pytest", "suites", "--model=two", "--segqa-where"]
     assert [outcome.case_id for outcome in named.run.where(words[4]).outcomes] == [name]
     page.keyboard.press("Escape")
-    page.locator("#q").fill(name.split()[0])
+    page.locator("#q").fill(name.split(maxsplit=1)[0])
     assert re.match(r"[1-9]", page.locator("#count").inner_text())

@@ -1,3 +1,5 @@
+from typing import Any
+
 from segqa.cluster.search import clusters
 from segqa.comparison.comparison import compare
 from segqa.metrics import Counts
@@ -7,7 +9,7 @@ from segqa.run import Run
 from tests.outcomes import outcome_of
 
 
-def case(case_id: str, iou: float, **rest: object) -> Outcome:
+def case(case_id: str, iou: float, **rest: Any) -> Outcome:
     tp = round(1000 * iou)
     return outcome_of(Counts(tp, 0, 1000 - tp, 1000), case_id, digest=case_id, **rest)
 
