@@ -27,6 +27,7 @@ benchmarks: $(VENV)/.test  ## what is claimed about speed and about the search f
 	$(BIN)/python benchmarks/clusters_speed.py
 	$(BIN)/python benchmarks/planted_clusters.py
 	$(BIN)/python benchmarks/gate_detection.py
+	$(BIN)/python benchmarks/review_page.py
 
 $(VENV)/.demo: pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -2,19 +2,18 @@
 
     python benchmarks/review_page.py [--cases 10000] [--images 200] [--html-rows 1000 10000]
 
-A run of 10,000 cases with three proposals each, of which about 15 % fail, against a baseline that differs a little; with
-pictures of 200 of them, 512 × 384, from `../shared/data/ccp` if it is there, else drawn. All times are taken inside of
-Chromium, from an event to the second animation frame after it, so that painting counts; an event that does nothing takes
-the time of the row `nothing`. Medians, and the slowest in parentheses.
+A run of 10,000 cases with three proposals each, of which about 15 % fail, against a baseline that differs a little;
+with pictures of 200 of them, 512 × 384, from `../shared/data/ccp` if it is there, else drawn. All times are taken inside
+of Chromium, from an event to the second animation frame after it, so that painting counts; an event that does nothing
+takes the time of the row `nothing`. Medians, and the slowest in parentheses.
 
-What the two give is not the same: pytest-html has one photo a row and no masks, filters by outcome only, and has no next
-case; the nearest that it has is to open a row.
+What the two give is not the same: pytest-html has one photo a row and no masks, filters by outcome only, and has no
+next case; the nearest that it has is to open a row.
 """
 
 from __future__ import annotations
 
 import argparse
-import base64
 import hashlib
 import json
 import shutil
@@ -59,8 +58,6 @@ PATIENCE = 300
 """Seconds after which pytest-html is given up."""
 
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
-
-# ---- the run ----------------------------------------------------------------------------------------------------------
 
 ACTIONS = ("Ballet", "Break", "House", "Jazz", "Krump", "Lock", "Pop", "Waack")
 PLACES = ("hall", "roof", "stage", "street", "studio")
@@ -189,9 +186,6 @@ def _run(outcomes: list[Outcome]) -> Run:
     )
 
 
-# ---- the pictures -----------------------------------------------------------------------------------------------------
-
-
 def pictures() -> Iterator[tuple[Image, Mask]]:
     """Photos with the mask of a person, without end."""
     random = np.random.default_rng(0)
@@ -249,9 +243,6 @@ def _wobble(mask: Mask, random: np.random.Generator) -> Mask:
     rows, columns = np.indices(mask.shape).astype(np.float32)
     moves = [8 * _cloud(random, 12, 1) + 2 * _cloud(random, 96, 1) for _ in range(2)]
     return cv2.remap(mask.astype(np.uint8), columns + moves[0], rows + moves[1], cv2.INTER_NEAREST) > 0
-
-
-# ---- the pages --------------------------------------------------------------------------------------------------------
 
 
 def keep(folder: Path, cases: int, images: int) -> tuple[Run, Run, list[Exhibit]]:
@@ -338,8 +329,6 @@ def html_page(folder: Path, run: Run, exhibits: Sequence[Exhibit], rows: int) ->
     return project / "page.html"
 
 
-# ---- the browser ------------------------------------------------------------------------------------------------------
-
 WATCH = """
 window.drawn = 0;
 const original = CanvasRenderingContext2D.prototype.drawImage;
@@ -371,7 +360,7 @@ CHANGE = """{
   control.value = value[1];
   control.dispatchEvent(new Event(control.id === "q" ? "input" : "change", { bubbles: true }));
 }"""
-KEY = "document.activeElement.dispatchEvent(new KeyboardEvent('keydown', { key: value, bubbles: true, cancelable: true }))"
+KEY = "document.activeElement.dispatchEvent(new KeyboardEvent('keydown', { key: value, bubbles: true }))"
 CLICK = "document.querySelector(value).click()"
 PHOTO = "!document.querySelector('#panes').hidden && window.drawn === drawn"
 
@@ -431,8 +420,9 @@ def segqa_times(browser: Browser, path: Path) -> tuple[Timings, float]:
         times["show more"] = timed(page, CLICK, ["#more"] * REPEATS)
         timed(page, CHANGE, [("change", "new")])
         times["open a case"] = timed(page, CLICK, ["#cards .card"], PHOTO)
-        times["next case"] = timed(page, KEY, ["j"] * 20, PHOTO)
-        times["next case, seen before"] = timed(page, KEY, ["k"] * 20, PHOTO)
+        steps = min(20, int(page.inner_text("#position").split()[-1]) - 1)
+        times["next case"] = timed(page, KEY, ["j"] * steps, PHOTO)
+        times["next case, seen before"] = timed(page, KEY, ["k"] * steps, PHOTO)
         layers = [f"[data-layer={layer}]" for layer in ("error", "target", "prediction", "outline", "before")]
         times["layer"] = timed(page, CLICK, [layer for layer in layers for _ in range(2)])
         times["four, slider, one"] = timed(page, KEY, ["v"] * 6)
@@ -446,7 +436,8 @@ def segqa_times(browser: Browser, path: Path) -> tuple[Timings, float]:
 
 def _filters(page: Page) -> list[tuple[str, str]]:
     """Every filter set to its second and third value, and back."""
-    script = "[...document.querySelectorAll('.filters select:not(#sort)')].map((s) => [s.id, [...s.options].map((o) => o.value)])"
+    script = """[...document.querySelectorAll('.filters select:not(#sort)')]
+        .map((select) => [select.id, [...select.options].map((option) => option.value)])"""
     return [
         (name, value)
         for name, values in page.evaluate(script)
@@ -465,9 +456,6 @@ def html_times(browser: Browser, path: Path) -> tuple[Timings, float]:
         times["sort"] = timed(page, CLICK, [f"[data-column-type={name}]" for name in ("testId", "duration", "result")])
         times["next case"] = timed(page, CLICK, [".collapsible .col-result"] * 3)
         return times, heap(page)
-
-
-# ---- the table --------------------------------------------------------------------------------------------------------
 
 
 def main(cases: int, images: int, html_rows: Sequence[int]) -> None:

@@ -71,10 +71,10 @@ def changes(differences: Floats, noise: float, title: str) -> str:
 
     Args:
         differences: float64 `[n]`, each from -1 to 1.
-        noise: up to which a change is drawn as none.
+        noise: a change up to this is none, and left out.
         title: for screen readers.
     """
-    ordered = np.sort(differences)
+    ordered = np.sort(differences[np.abs(differences) > noise])
     places = np.unique(np.linspace(0, len(ordered) - 1, min(_COLUMNS, len(ordered))).round().astype(int))
     reach = max(0.05, float(np.abs(ordered).max(initial=0.0)))
     width, middle = 420, _TOP + _HEIGHT / 2
@@ -82,17 +82,14 @@ def changes(differences: Floats, noise: float, title: str) -> str:
     parts = []
     for column, value in enumerate(float(ordered[place]) for place in places):
         height = abs(value) / reach * _HEIGHT / 2
-        colour = _FILL if abs(value) <= noise else _ALERT if value < 0 else _GOOD
+        colour = _ALERT if value < 0 else _GOOD
         y = middle if value < 0 else middle - height
         size = f'width="{max(0.8, step):.2f}" height="{max(0.5, height):.1f}"'
         parts.append(f'<rect x="{_LEFT + column * step:.2f}" y="{y:.1f}" {size} fill="{colour}"/>')
     parts.append(f'<line x1="{_LEFT}" y1="{middle}" x2="{width - 16}" y2="{middle}" stroke="{_INK}"/>')
     labels = ((_HEIGHT / 2, f"{-reach:+.2f}"), (0, "0"), (-_HEIGHT / 2, f"{reach:+.2f}"))
     parts += [_text(_LEFT - 22, middle + below + 4, label) for below, label in labels]
-    worse, better = int((differences < -noise).sum()), int((differences > noise).sum())
-    told = f"{worse} worse, {better} better, {len(differences) - worse - better} the same"
-    parts.append(_text(width / 2, _TOP + _HEIGHT + 36, f"IoU now minus IoU before, each case: {told}"))
-    return _svg(width, _TOP + _HEIGHT + _BOTTOM, title, "".join(parts))
+    return _svg(width, _TOP + _HEIGHT + _BOTTOM // 2, title, "".join(parts))
 
 
 def interval_bar(mean: float, low: float, high: float, overall: float, title: str) -> str:
@@ -159,13 +156,14 @@ def _told(bar: _Bar) -> str:
 
 
 def _steps(bars: list[_Bar], top: int) -> str:
-    """The outline of the bars, with a name."""
-    points = []
+    """The outline of the bars, that of the zeros apart, with a name."""
+    steps = []
     for bar in bars:
         y = _TOP + _HEIGHT - _tall(bar.count, top)
-        points += [f"{bar.x - _GAP / 2},{y}", f"{bar.x + _BAR + _GAP / 2},{y}"]
-    line = f'<polyline points="{" ".join(points)}" fill="none" stroke="{_INK}" stroke-width="1.5"/>'
-    return line + _text(_x(2), 12, "line: baseline")
+        steps.append(f"{bar.x - _GAP / 2},{y} {bar.x + _BAR + _GAP / 2},{y}")
+    lines = [steps[0], " ".join(steps[1:])]
+    drawn = [f'<polyline points="{line}" fill="none" stroke="{_INK}" stroke-width="1.5"/>' for line in lines]
+    return "".join(drawn) + _text(_x(2), 12, "line: baseline")
 
 
 def _axis() -> str:

@@ -46,7 +46,6 @@ KEYS = (
     (("/", "?"), "search, this list"),
 )
 _FRAME = 110_000  # the page without any case
-_FILES = {"im": "photo", "th": "thumbnail"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,6 +66,12 @@ class _Picked:
     def all(self) -> list[Exhibit]:
         """Those of all runs, by their numbers."""
         return [exhibit for exhibits in self.by_run for exhibit in exhibits]
+
+    @property
+    def photos(self) -> list[int]:
+        """For each exhibit the number of the first one with the same photo: runs over one data set share them."""
+        first: dict[bytes, int] = {}
+        return [first.setdefault(exhibit.photo, number) for number, exhibit in enumerate(self.all)]
 
     def has_photos(self, settings: ReportSettings) -> bool:
         """Whether there are photos, and they shall be shown."""
@@ -120,14 +125,17 @@ def _picked(judged: Sequence[Judged], store: Store, settings: ReportSettings, ro
     queues = [_in_order(one, store, settings.images * len(judged)) for one in judged]
     by_run: list[list[Exhibit]] = [[] for _ in judged]
     left_out = 0
+    seen: set[bytes] = set()
     for place in range(max(map(len, queues), default=0)):
         for number, queue in enumerate(queues):
             if place < len(queue):
-                room -= queue[place].size
+                exhibit = queue[place]
+                room -= exhibit.size - (len(exhibit.photo) * 4 // 3 if exhibit.photo in seen else 0)
                 if room < 0:
                     left_out += 1
                 else:
-                    by_run[number].append(queue[place])
+                    by_run[number].append(exhibit)
+                    seen.add(exhibit.photo)
     numbers: list[dict[str, int]] = []
     for exhibits in by_run:
         start = sum(map(len, numbers))
@@ -176,7 +184,9 @@ def _render(
         verdict=verdict_of(judged, ending),
         ending=ending,
         suspicions=suspicions,
-        exhibits=[as_data(exhibit.layers) for exhibit in picked.all],
+        exhibits=[
+            as_data(exhibit.layers | {"photo": photo}) for exhibit, photo in zip(picked.all, picked.photos, strict=True)
+        ],
         pictures=[] if files else list(_pictures(picked, settings)),
         data=as_data(data),
         kept=_kept(judged, picked, settings),
@@ -223,10 +233,10 @@ def _part(environment: Any, name: str) -> str:
 
 def _pictures(picked: _Picked, settings: ReportSettings) -> Iterator[tuple[str, int, str, str]]:
     """For each picture its kind, number, type, and itself in base64."""
-    for number, exhibit in enumerate(picked.all):
-        for kind, name in _FILES.items():
-            encoded: bytes = getattr(exhibit, name)
-            if encoded and (settings.photos or kind != "im"):
+    for number, (exhibit, photo) in enumerate(zip(picked.all, picked.photos, strict=True)):
+        wanted = {"th": exhibit.thumbnail, "im": exhibit.photo if settings.photos and photo == number else b""}
+        for kind, encoded in wanted.items():
+            if encoded:
                 yield kind, number, media_type(encoded), base64.b64encode(encoded).decode()
 
 

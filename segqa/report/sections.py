@@ -93,7 +93,7 @@ def section_of(
         "pickers": _pickers(run),
         "bins": _bins(run.ious, before),
         "gap": judged.clusters.gap,
-        "changes": _changes(comparison) if comparison else "",
+        "changes": _changes(comparison) if comparison else None,
         "clusters": [
             {
                 "cluster": cluster,
@@ -120,7 +120,7 @@ def section_of(
         ],
         "slices": slices,
         "more_slices": more,
-        "compared": _compared(judged) if verdict else None,
+        "compared": _compared(judged, exemplars) if verdict else None,
         "why": judged.why or "There is no baseline; `pytest suites --segqa-update-baseline` makes one.",
         "groups": _groups(run, numbers),
         "details": _details(run),
@@ -267,8 +267,12 @@ def _ious_before(comparison: Comparison) -> Floats:
     return np.array([pair.iou_before for pair in comparison.pairs], dtype=np.float64)
 
 
-def _changes(comparison: Comparison) -> str:
-    return changes(comparison.differences, NOISE, f"changes in IoU of {len(comparison.pairs)} cases, sorted")
+def _changes(comparison: Comparison) -> dict[str, str]:
+    """The changes case by case, drawn and told."""
+    differences = comparison.differences
+    worse, better = int((differences < -NOISE).sum()), int((differences > NOISE).sum())
+    told = f"{worse} cases worse, {better} better, {len(differences) - worse - better} the same (within {NOISE:g})"
+    return {"drawn": changes(differences, NOISE, f"IoU now minus IoU before, sorted: {told}"), "told": told}
 
 
 def _mean_of(run: Run, outcomes: Sequence[Outcome]) -> str:
@@ -314,20 +318,23 @@ def _slices(run: Run, comparison: Comparison | None) -> tuple[list[dict[str, Any
     return rows[:_MOST_SLICES], max(0, len(rows) - _MOST_SLICES)
 
 
-def _compared(judged: Judged) -> dict[str, Any]:
+def _compared(judged: Judged, exemplars: Callable[[Sequence[Outcome]], list[dict[str, Any]]]) -> dict[str, Any]:
     """What there is to say against the baseline."""
     verdict = judged.verdict
     assert verdict is not None  # noqa: S101 - the caller has looked
     comparison = verdict.comparison
-    by_change = sorted(comparison.pairs, key=lambda pair: (pair.difference, pair.case_id))
+    newly, fixed = newly_failing(comparison), newly_passing(comparison)
+    told = {pair.case_id for pair in (*newly, *fixed)}
+    by_change = [pair for pair in comparison.worst(len(comparison.pairs)) if pair.case_id not in told]
     return {
         "headline": verdict.headline,
         "low": verdict.interval.low,
         "high": verdict.interval.high,
         "findings": verdict.findings,
         "notes": [*_unlike(comparison), *verdict.notes],
-        "newly": newly_failing(comparison),
-        "fixed": newly_passing(comparison),
+        "newly": newly,
+        "fixed": fixed,
+        "exemplars": exemplars([pair.after for pair in newly]),
         "drops": [pair for pair in by_change if pair.difference < -NOISE][:_SHOWN],
         "gains": [pair for pair in by_change[::-1] if pair.difference > NOISE][:_SHOWN],
         "moved": [(" → ".join(kinds), count) for kinds, count in comparison.transitions.most_common(12)],

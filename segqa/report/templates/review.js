@@ -232,7 +232,7 @@
     if (number === undefined) return null;
     if (!cache.has(number)) {
       const layers = JSON.parse(document.getElementById("ex-" + number).textContent);
-      const photo = new Image(), from = data.photos ? source("im", number) : null;
+      const photo = new Image(), from = data.photos ? source("im", layers.photo) : null;
       const item = { ...layers, masks: layers.masks.map(() => null), rle: layers.masks, number, photo: null };
       item.target = decode(layers.target, layers.shape);
       item.mask = (k) => (item.masks[k] ??= decode(item.rle[k], item.shape));
@@ -298,6 +298,15 @@
     canvas.getContext("2d").putImageData(picture, 0, 0);
     return canvas;
   };
+  const drawBox = (context, item) => {
+    const box = item.boxes[view.mask === "picked" ? run.picked[current] : view.mask];
+    if (!box || box[2] <= box[0]) return;
+    for (const [colour, dash] of [["#000", []], ["#fff", [6, 6]]]) {
+      context.strokeStyle = colour;
+      context.setLineDash(dash);
+      context.strokeRect(box[0] + 0.5, box[1] + 0.5, box[2] - box[0] - 1, box[3] - box[1] - 1);
+    }
+  };
   const draw = (canvas, item) => {
     const [height, width] = item.shape, what = canvas.dataset.pane;
     if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
@@ -306,7 +315,11 @@
     context.fillRect(0, 0, width, height);
     if (item.photo) context.drawImage(item.photo, 0, 0, width, height);
     if (view.hidden || what === "image") return;
-    if (what !== "slider") { context.drawImage(overlay(item, what), 0, 0); return; }
+    if (what !== "slider") {
+      context.drawImage(overlay(item, what), 0, 0);
+      if (view.prediction && (what === "prediction" || what === "one")) drawBox(context, item);
+      return;
+    }
     const middle = Math.round(view.split * width);
     for (const [side, from, to] of [["target", 0, middle], ["prediction", middle, width]]) {
       if (to > from) context.drawImage(overlay(item, side), from, 0, to - from, height, from, 0, to - from, height);
