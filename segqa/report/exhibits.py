@@ -94,15 +94,21 @@ class Exhibit:
         """About so many characters in a page."""
         return (len(self.photo) + len(self.thumbnail)) * 4 // 3 + len(json.dumps(self.layers)) + 200
 
+    def without_photo(self, picked: int | None) -> Exhibit:
+        """The same with nothing left of the photo, in the thumbnail neither."""
+        if not self.photo:
+            return self
+        target = decode_mask(self.target, self.shape)
+        drawn = error_map(_blank(self.shape), self._prediction(picked), target)
+        return replace(self, photo=b"", thumbnail=_thumbnail(drawn))
+
     def strip(self, picked: int | None) -> Image:
         """Image, target, prediction and error map side by side."""
-        target = decode_mask(self.target, self.shape)
-        nothing = np.zeros(self.shape, np.bool_)
-        prediction = nothing if picked is None else decode_mask(self.masks[picked], self.shape)
-        return draw_strip(self._picture(), prediction, target)
+        picture = decode_picture(self.photo) if self.photo else _blank(self.shape)
+        return draw_strip(picture, self._prediction(picked), decode_mask(self.target, self.shape))
 
-    def _picture(self) -> Image:
-        return decode_picture(self.photo) if self.photo else _blank(self.shape)
+    def _prediction(self, picked: int | None) -> Mask:
+        return np.zeros(self.shape, np.bool_) if picked is None else decode_mask(self.masks[picked], self.shape)
 
 
 class Exhibits(Database):
@@ -218,7 +224,7 @@ def _draw(outcome: Outcome, pixels: _Pixels, before: Mask | None, *, size: int, 
     proposals = pixels.answer.proposals
     prediction = prediction_of(proposals, outcome.picked, whole)
     background = photo if photos else _blank(shape)
-    thumbnail = error_map(background, resize_nearest(prediction, shape), target)
+    drawn = error_map(background, resize_nearest(prediction, shape), target)
     scale = shape[1] / proposals.masks.shape[2]
     return Exhibit(
         case_id=outcome.case_id,
@@ -230,8 +236,12 @@ def _draw(outcome: Outcome, pixels: _Pixels, before: Mask | None, *, size: int, 
         before=None if before is None else encode_mask(resize_nearest(before, shape)),
         measured=_measure(prediction, pixels.target),
         photo=encode_picture(photo) if photos else b"",
-        thumbnail=encode_picture(fit(thumbnail, THUMBNAIL, THUMBNAIL)),
+        thumbnail=_thumbnail(drawn),
     )
+
+
+def _thumbnail(drawn: Image) -> bytes:
+    return encode_picture(fit(drawn, THUMBNAIL, THUMBNAIL))
 
 
 def _measure(prediction: Mask, target: Mask) -> dict[str, float]:

@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -19,6 +20,7 @@ from segqa.labels import Suspicion
 from segqa.report.columns import KIND_NAMES, case_key, columns
 from segqa.report.drawing import encode_picture, media_type
 from segqa.report.ending import Ending
+from segqa.report.examples import Shown
 from segqa.report.exhibits import Exhibit, Exhibits
 from segqa.report.lineup import line_up
 from segqa.report.sections import section_of, verdict_of
@@ -45,6 +47,7 @@ KEYS = (
     (("c", "y"), "copy the command, copy the link"),
     (("/", "?"), "search, this list"),
 )
+_FOLDERS = ("im", "th", "strips")
 _FRAME = 110_000  # the page without any case
 
 
@@ -73,9 +76,10 @@ class _Picked:
         first: dict[bytes, int] = {}
         return [first.setdefault(exhibit.photo, number) for number, exhibit in enumerate(self.all)]
 
-    def has_photos(self, settings: ReportSettings) -> bool:
-        """Whether there are photos, and they shall be shown."""
-        return settings.photos and any(exhibit.photo for exhibit in self.all)
+    @property
+    def has_photos(self) -> bool:
+        """Whether there are photos to be shown."""
+        return any(exhibit.photo for exhibit in self.all)
 
 
 def write_review(
@@ -110,7 +114,7 @@ def write_review(
     picked = _picked(judged, store, settings, room=settings.max_mb * 1e6 - _FRAME - len(as_data(data)))
     for run, numbers in zip(data["runs"], picked.numbers, strict=True):
         run["exhibit"] = {place: numbers[case_id] for place, case_id in enumerate(run["id"]) if case_id in numbers}
-    data["photos"] = picked.has_photos(settings)
+    data["photos"] = picked.has_photos
     data["pictures"] = _write_files(picked, judged, folder) if settings.format == "dir" else ""
     if settings.format == "json":
         path, text = folder / "report.json", json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
@@ -122,35 +126,38 @@ def write_review(
 
 def _picked(judged: Sequence[Judged], store: Store, settings: ReportSettings, room: float) -> _Picked:
     """The exhibits that there is room for, in turn from each run."""
-    queues = [_in_order(one, store, settings.images * len(judged)) for one in judged]
+    queues = [_in_order(one, store, settings.images * len(judged), photos=settings.photos) for one in judged]
     by_run: list[list[Exhibit]] = [[] for _ in judged]
-    left_out = 0
     seen: set[bytes] = set()
-    for place in range(max(map(len, queues), default=0)):
-        for number, queue in enumerate(queues):
-            if place < len(queue):
-                exhibit = queue[place]
-                room -= exhibit.size - (len(exhibit.photo) * 4 // 3 if exhibit.photo in seen else 0)
-                if room < 0:
-                    left_out += 1
-                else:
-                    by_run[number].append(exhibit)
-                    seen.add(exhibit.photo)
+    for number, exhibit in _in_turn(queues):
+        room -= exhibit.size - (len(exhibit.photo) * 4 // 3 if exhibit.photo in seen else 0)
+        if room >= 0:
+            by_run[number].append(exhibit)
+            seen.add(exhibit.photo)
     numbers: list[dict[str, int]] = []
     for exhibits in by_run:
         start = sum(map(len, numbers))
         numbers.append({exhibit.case_id: start + place for place, exhibit in enumerate(exhibits)})
-    return _Picked(by_run, numbers, left_out)
+    return _Picked(by_run, numbers, sum(map(len, queues)) - sum(map(len, by_run)))
 
 
-def _in_order(judged: Judged, store: Store, limit: int) -> list[Exhibit]:
+def _in_turn(queues: Sequence[Sequence[Exhibit]]) -> Iterator[tuple[int, Exhibit]]:
+    """The first of each run, with the run's number, then the second of each, and so on."""
+    for row in zip_longest(*queues):
+        for number, exhibit in enumerate(row):
+            if exhibit is not None:
+                yield number, exhibit
+
+
+def _in_order(judged: Judged, store: Store, limit: int, *, photos: bool) -> list[Exhibit]:
     """The exhibits of a run, the most important first."""
     comparison = judged.verdict.comparison if judged.verdict else None
-    order = select(judged.clusters, comparison, len(judged.run.outcomes))
+    order = {o.case_id: o.picked for o in select(judged.clusters, comparison, len(judged.run.outcomes))}
     if not store.run_folder(judged.run.id).is_dir():
         return []
     with Exhibits(store, judged.run.id) as exhibits:
-        return list(exhibits.get_all((outcome.case_id for outcome in order), limit))
+        found = exhibits.get_all(order, limit)
+        return [exhibit if photos else exhibit.without_photo(order[exhibit.case_id]) for exhibit in found]
 
 
 def _render(
@@ -175,9 +182,11 @@ def _render(
     )
     script, style = (_part(environment, name) for name in ("review.js", "review.css"))
     runs = [one.run for one in judged]
-    sections = [
-        section_of(one, place, picked.by_run[place], picked.numbers[place], link) for place, one in enumerate(judged)
+    shown = [
+        Shown({exhibit.case_id: exhibit for exhibit in exhibits}, numbers)
+        for exhibits, numbers in zip(picked.by_run, picked.numbers, strict=True)
     ]
+    sections = [section_of(one, place, shown[place], link) for place, one in enumerate(judged)]
     return environment.get_template("review.html").render(
         sections=sections,
         side_by_side=line_up(runs).shown() if len(runs) > 1 else None,
@@ -187,7 +196,7 @@ def _render(
         exhibits=[
             as_data(exhibit.layers | {"photo": photo}) for exhibit, photo in zip(picked.all, picked.photos, strict=True)
         ],
-        pictures=[] if files else list(_pictures(picked, settings)),
+        pictures=[] if files else list(_pictures(picked)),
         data=as_data(data),
         kept=_kept(judged, picked, settings),
         policy="" if files else _policy(script),
@@ -231,10 +240,10 @@ def _part(environment: Any, name: str) -> str:
     return source
 
 
-def _pictures(picked: _Picked, settings: ReportSettings) -> Iterator[tuple[str, int, str, str]]:
+def _pictures(picked: _Picked) -> Iterator[tuple[str, int, str, str]]:
     """For each picture its kind, number, type, and itself in base64."""
     for number, (exhibit, photo) in enumerate(zip(picked.all, picked.photos, strict=True)):
-        wanted = {"th": exhibit.thumbnail, "im": exhibit.photo if settings.photos and photo == number else b""}
+        wanted = {"th": exhibit.thumbnail, "im": exhibit.photo if photo == number else b""}
         for kind, encoded in wanted.items():
             if encoded:
                 yield kind, number, media_type(encoded), base64.b64encode(encoded).decode()
@@ -247,24 +256,24 @@ def _write_files(picked: _Picked, judged: Sequence[Judged], folder: Path) -> str
     suffix = next((media_type(exhibit.thumbnail).removeprefix("image/") for exhibit in picked.all), "webp")
     for name in ("review.js", "review.css"):
         write_whole(folder / name, (files("segqa.report") / "templates" / name).read_text(encoding="utf-8"))
-    for kind in ("im", "th", "strips"):
+    for kind in _FOLDERS:
         (folder / kind).mkdir(parents=True, exist_ok=True)
-    number = 0
-    for one, exhibits in zip(judged, picked.by_run, strict=True):
-        chosen = {outcome.case_id: outcome.picked for outcome in one.run.outcomes}
-        for exhibit in exhibits:
-            strip = encode_picture(exhibit.strip(chosen[exhibit.case_id]))
-            for kind, encoded in (("im", exhibit.photo), ("th", exhibit.thumbnail), ("strips", strip)):
-                if encoded:
-                    (folder / kind / f"{number}.{suffix}").write_bytes(encoded)
-            number += 1
+        for old in (folder / kind).glob(f"[0-9]*.{suffix}"):
+            old.unlink()
+    chosen = [{outcome.case_id: outcome.picked for outcome in one.run.outcomes} for one in judged]
+    shown = [picks[e.case_id] for picks, exhibits in zip(chosen, picked.by_run, strict=True) for e in exhibits]
+    for number, (exhibit, pick) in enumerate(zip(picked.all, shown, strict=True)):
+        pictures = (exhibit.photo, exhibit.thumbnail, encode_picture(exhibit.strip(pick)))
+        for kind, encoded in zip(_FOLDERS, pictures, strict=True):
+            if encoded:
+                (folder / kind / f"{number}.{suffix}").write_bytes(encoded)
     return suffix
 
 
 def _kept(judged: Sequence[Judged], picked: _Picked, settings: ReportSettings) -> str:
     """Which pictures the page has, and how there would be more."""
     total = sum(len(one.run.outcomes) for one in judged)
-    what = "photos and masks" if picked.has_photos(settings) else "masks, and no photo,"
+    what = "photos and masks" if picked.has_photos else "masks, and no photo,"
     text = (
         f"This page contains {what} of {len(picked.all)} of {total} cases: all that newly fail, then in turn the worst "
         "of each cluster, kind and slice, the greatest changes, and some that pass."

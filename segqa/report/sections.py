@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import cv2
 import numpy as np
 
 from segqa.cluster.cluster import Cluster
 from segqa.comparison.comparison import Comparison, is_baseline
 from segqa.failures import KINDS
+from segqa.gate import Verdict
 from segqa.outcome import Outcome
 from segqa.proposals import Floats
 from segqa.report.charts import BINS, bin_counts, changes, histogram, interval_bar
 from segqa.report.columns import case_key
-from segqa.report.drawing import decode_picture
 from segqa.report.ending import Ending
-from segqa.report.exhibits import Exhibit
+from segqa.report.examples import Shown
 from segqa.report.lineup import mean_interval, pick_lab
 from segqa.report.selection import NOISE, newly_failing, newly_passing
 from segqa.report.verdict import Judged
@@ -37,10 +36,8 @@ ACTIONS = {
 }
 """What to try against each kind of failure."""
 
-_EXEMPLARS = 6
 _MOST_SLICES = 40
 _MOST_REPLAYED = 20_000
-_LOOKED_AT = 40
 _SHOWN = 8
 
 Link = Callable[..., str]
@@ -54,27 +51,16 @@ def verdict_of(judged: Sequence[Judged], ending: Ending | None) -> str:
     return "regressed" if "regressed" in names else names[0] if len(names) == 1 else "evaluated"
 
 
-def section_of(
-    judged: Judged, number: int, exhibits: Sequence[Exhibit], numbers: Mapping[str, int], link: Link
-) -> dict[str, Any]:
+def section_of(judged: Judged, number: int, shown: Shown, link: Link) -> dict[str, Any]:
     """What the template needs to know of a run.
 
     Args:
         judged: the run, with what the gate says of it.
         number: of the run in the page.
-        exhibits: of the run.
-        numbers: of the exhibits, by case id.
+        shown: its exhibits.
         link: makes addresses.
     """
-    run, verdict, comparison = judged.run, judged.verdict, judged.verdict.comparison if judged.verdict else None
-    shown = {exhibit.case_id: exhibit for exhibit in exhibits}
-
-    def exemplars(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
-        having = [shown[outcome.case_id] for outcome in outcomes if outcome.case_id in shown][:_LOOKED_AT]
-        return [_exemplar(exhibit, numbers) for exhibit in varied(having, _EXEMPLARS)]
-
-    zeros, bins = bin_counts(run.ious)
-    before = _ious_before(comparison) if comparison else None
+    run, comparison = judged.run, judged.verdict.comparison if judged.verdict else None
     slices, more = _slices(run, comparison)
     return {
         "run": run,
@@ -83,46 +69,18 @@ def section_of(
         "command": str(run.provenance.get("command", "")),
         "facts": _facts(run),
         "chips": _chips(judged, number, link),
-        "histogram": histogram(
-            run.ious,
-            run.threshold,
-            f"IoU of {len(run.ious)} cases of {run.title}",
-            before=before,
-            link="#" + link(number, iou="") if zeros or any(bins) else "",
-        ),
-        "pickers": _pickers(run),
-        "bins": _bins(run.ious, before),
+        **_distribution(run, comparison, link(number, iou="")),
         "gap": judged.clusters.gap,
         "changes": _changes(comparison) if comparison else None,
-        "clusters": [
-            {
-                "cluster": cluster,
-                "mean": _mean_of(run, cluster.failing),
-                "is_new": cluster in judged.new_clusters,
-                "exemplars": exemplars(cluster.failing),
-            }
-            for cluster in judged.clusters
-        ],
+        "pickers": _pickers(run),
+        "clusters": _clusters(judged, shown),
         "searched": sum(judged.clusters.searched),
-        "kinds": [
-            {
-                "kind": kind,
-                "count": count,
-                "share": count / len(run.outcomes),
-                "mean": _mean_of(run, run.failures(kind).outcomes),
-                "new": _new_by_kind(comparison)[kind],
-                "recoverable": run.failures(kind).recoverable,
-                "meaning": KINDS[kind],
-                "action": ACTIONS[kind],
-                "exemplars": exemplars(_worst_first(run, run.failures(kind).outcomes)),
-            }
-            for kind, count in run.kinds().most_common()
-        ],
+        "kinds": _kinds(run, comparison, shown),
         "slices": slices,
         "more_slices": more,
-        "compared": _compared(judged, exemplars) if verdict else None,
+        "compared": _compared(judged.verdict, shown) if judged.verdict else None,
         "why": judged.why or "There is no baseline; `pytest suites --segqa-update-baseline` makes one.",
-        "groups": _groups(run, numbers),
+        "groups": _groups(run, shown),
         "details": _details(run),
     }
 
@@ -154,33 +112,6 @@ def headline(judged: Judged) -> list[str]:
 def four(value: float) -> str:
     """A number as it is shown: with four digits, or not at all."""
     return "–" if math.isnan(value) else f"{value:.4f}"
-
-
-def varied(exhibits: Sequence[Exhibit], count: int) -> list[Exhibit]:
-    """Some exhibits that look different: the first, then always the one that is least like those chosen before."""
-    if len(exhibits) <= count:
-        return list(exhibits)
-    looks = np.stack([_look(exhibit) for exhibit in exhibits])
-    chosen = [0]
-    distances = np.abs(looks - looks[0]).mean(axis=1)
-    while len(chosen) < count:
-        chosen.append(int(distances.argmax()))
-        distances = np.minimum(distances, np.abs(looks - looks[chosen[-1]]).mean(axis=1))
-    return [exhibits[place] for place in sorted(chosen)]
-
-
-def _look(exhibit: Exhibit) -> Floats:
-    """What an exhibit looks like, in 192 numbers."""
-    small = cv2.resize(decode_picture(exhibit.thumbnail), (8, 8), interpolation=cv2.INTER_AREA)
-    return small.astype(np.float64).ravel()
-
-
-def _exemplar(exhibit: Exhibit, numbers: Mapping[str, int]) -> dict[str, Any]:
-    return {
-        "number": numbers[exhibit.case_id],
-        "key": case_key(exhibit.case_id),
-        "label": f"error map of {exhibit.case_id[:120]}",
-    }
 
 
 def _cluster_told(cluster: Cluster) -> str:
@@ -252,6 +183,45 @@ def _pickers(run: Run) -> list[tuple[str, ...]]:
     return pick_lab(run).shown() if choice and len(run.outcomes) <= _MOST_REPLAYED else []
 
 
+def _distribution(run: Run, comparison: Comparison | None, address: str) -> dict[str, Any]:
+    """The histogram, drawn and as a table."""
+    before = None
+    if comparison:
+        before = np.array([pair.iou_before for pair in comparison.pairs], dtype=np.float64)
+    title = f"IoU of {len(run.ious)} cases of {run.title}"
+    drawn = histogram(run.ious, run.threshold, title, before=before, link=f"#{address}")
+    return {"histogram": drawn, "bins": _bins(run.ious, before)}
+
+
+def _clusters(judged: Judged, shown: Shown) -> list[dict[str, Any]]:
+    """The clusters, with examples."""
+    new = judged.new_clusters
+    return [
+        {
+            "cluster": cluster,
+            "mean": _mean_of(judged.run, cluster.failing),
+            "is_new": cluster in new,
+            "examples": shown.examples(cluster.failing),
+        }
+        for cluster in judged.clusters
+    ]
+
+
+def _kinds(run: Run, comparison: Comparison | None, shown: Shown) -> list[dict[str, Any]]:
+    """The kinds of failure that there are, with examples."""
+    newly = newly_failing(comparison) if comparison else []
+    new = Counter(run.kind(pair.after) for pair in newly)
+    rows = []
+    for kind, count in run.kinds().most_common():
+        failed = run.failures(kind)
+        part = run.only(failed.outcomes, kind)
+        row: dict[str, Any] = {"kind": kind, "count": count, "share": count / len(run.outcomes), "new": new[kind]}
+        row |= {"mean": four(part.mean_iou), "recoverable": failed.recoverable}
+        row |= {"meaning": KINDS[kind], "action": ACTIONS[kind], "examples": shown.examples(part.worst(count))}
+        rows.append(row)
+    return rows
+
+
 def _bins(ious: Floats, before: Floats | None) -> list[list[str]]:
     """The histogram as a table."""
     columns = [bin_counts(each) for each in (ious, before) if each is not None]
@@ -260,11 +230,6 @@ def _bins(ious: Floats, before: Floats | None) -> list[list[str]]:
         [f"{index / BINS:.2f} to {(index + 1) / BINS:.2f}", *(str(bins[index]) for _, bins in columns)]
         for index in range(BINS)
     ]
-
-
-def _ious_before(comparison: Comparison) -> Floats:
-    """The IoUs of the baseline in the cases that both have, float64 `[n]`."""
-    return np.array([pair.iou_before for pair in comparison.pairs], dtype=np.float64)
 
 
 def _changes(comparison: Comparison) -> dict[str, str]:
@@ -278,16 +243,6 @@ def _changes(comparison: Comparison) -> dict[str, str]:
 def _mean_of(run: Run, outcomes: Sequence[Outcome]) -> str:
     """The mean IoU of some cases as it is shown."""
     return four(run.only(outcomes, "").mean_iou)
-
-
-def _worst_first(run: Run, outcomes: Sequence[Outcome]) -> list[Outcome]:
-    return list(run.only(outcomes, "").worst(len(outcomes)))
-
-
-def _new_by_kind(comparison: Comparison | None) -> Counter[str]:
-    """How many cases newly fail, by kind."""
-    pairs = newly_failing(comparison) if comparison else []
-    return Counter(kind for pair in pairs if comparison and (kind := comparison.candidate.kind(pair.after)))
 
 
 def _slices(run: Run, comparison: Comparison | None) -> tuple[list[dict[str, Any]], int]:
@@ -318,10 +273,8 @@ def _slices(run: Run, comparison: Comparison | None) -> tuple[list[dict[str, Any
     return rows[:_MOST_SLICES], max(0, len(rows) - _MOST_SLICES)
 
 
-def _compared(judged: Judged, exemplars: Callable[[Sequence[Outcome]], list[dict[str, Any]]]) -> dict[str, Any]:
+def _compared(verdict: Verdict, shown: Shown) -> dict[str, Any]:
     """What there is to say against the baseline."""
-    verdict = judged.verdict
-    assert verdict is not None  # noqa: S101 - the caller has looked
     comparison = verdict.comparison
     newly, fixed = newly_failing(comparison), newly_passing(comparison)
     told = {pair.case_id for pair in (*newly, *fixed)}
@@ -334,7 +287,7 @@ def _compared(judged: Judged, exemplars: Callable[[Sequence[Outcome]], list[dict
         "notes": [*_unlike(comparison), *verdict.notes],
         "newly": newly,
         "fixed": fixed,
-        "exemplars": exemplars([pair.after for pair in newly]),
+        "examples": shown.examples([pair.after for pair in newly]),
         "drops": [pair for pair in by_change if pair.difference < -NOISE][:_SHOWN],
         "gains": [pair for pair in by_change[::-1] if pair.difference > NOISE][:_SHOWN],
         "moved": [(" → ".join(kinds), count) for kinds, count in comparison.transitions.most_common(12)],
@@ -356,17 +309,17 @@ def _unlike(comparison: Comparison) -> list[str]:
     return notes
 
 
-def _groups(run: Run, numbers: Mapping[str, int]) -> list[dict[str, Any]]:
+def _groups(run: Run, shown: Shown) -> list[dict[str, Any]]:
     """The cases that a page without a script shows, by kind: all that have a picture, and the errors."""
     groups: dict[str, list[dict[str, Any]]] = {kind: [] for kind in [*KINDS, ""]}
     for outcome in run.worst(len(run.outcomes)):
-        if outcome.case_id in numbers or outcome.error:
+        if outcome.case_id in shown.numbers or outcome.error:
             kind = run.kind(outcome) or ""
             groups[kind].append(
                 {
                     "outcome": outcome,
                     "key": case_key(outcome.case_id),
-                    "number": numbers.get(outcome.case_id),
+                    "number": shown.numbers.get(outcome.case_id),
                     "iou": "" if outcome.error else f"IoU {run.iou(outcome):.4f}",
                     "command": run.command_for(outcome.case_id),
                 }

@@ -53,7 +53,7 @@ def test_under_jenkins_policy_the_content_is_there(browser: Any, server: str) ->
     strips = page.locator("article img")
     assert strips.count() == 24
     assert strips.first.evaluate(loaded) == 4 * 80 + 18
-    assert page.locator(".exemplar img").first.evaluate(loaded) == 80
+    assert page.locator(".example img").first.evaluate(loaded) == 80
     assert page.evaluate("getComputedStyle(document.querySelector('h1')).fontSize") == "17px"
     page.close()
 

@@ -8,16 +8,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image as Pillow
 
 from segqa.cluster.search import clusters
 from segqa.errors import SettingsError
 from segqa.metrics import Counts
 from segqa.report.columns import case_key
 from segqa.report.ending import Ending, read_ending, write_ending
+from segqa.report.examples import varied
 from segqa.report.report import write_report
 from segqa.report.review import write_review
 from segqa.report.rle import decode_mask
-from segqa.report.sections import varied
 from segqa.report.verdict import Judged
 from segqa.run import Run
 from segqa.settings import ReportSettings, parse_settings, report_settings
@@ -99,6 +100,17 @@ def test_pictures_are_left_out_to_stay_below_the_limit_and_it_says_so(small: Rev
     assert f"photos and masks of {kept} of 24 cases" in text
     assert f"{24 - kept} more would make it larger than 0.125 MB" in text
     assert "photos and masks of 3 of 24 cases" in small.page(name="three", images=3).read_text(encoding="utf-8")
+
+
+def test_nothing_of_a_photo_is_left_where_photos_are_left_out(small: Reviewed) -> None:
+    small.page(name="private", format="dir")
+    page = small.page(name="private", format="dir", photos=False)
+    assert not list(page.parent.glob("im/*"))
+    for kind in ("th", "strips"):
+        for path in page.parent.glob(f"{kind}/*.webp"):
+            with Pillow.open(path) as picture:
+                grey = np.asarray(picture.convert("RGB"))[2:20, :3].astype(int)
+            assert abs(grey - 128).max() < 6
 
 
 def test_the_numbers_alone(small: Reviewed) -> None:

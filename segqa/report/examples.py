@@ -1,0 +1,73 @@
+"""Examples are cases of one sort that look different: six views of one scene say what one of them does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from segqa.outcome import Outcome
+from segqa.proposals import Floats
+from segqa.report.columns import case_key
+from segqa.report.drawing import decode_picture
+from segqa.report.exhibits import Exhibit
+
+COUNT = 6
+_LOOKED_AT = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A thumbnail that leads to its case.
+
+    Attributes:
+        number: of the exhibit in the page.
+        key: of the case in addresses.
+        label: for who cannot see it.
+    """
+
+    number: int
+    key: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shown:
+    """The exhibits of a run in a page.
+
+    Attributes:
+        exhibits: by case id.
+        numbers: of the exhibits in the page, by case id.
+    """
+
+    exhibits: Mapping[str, Exhibit]
+    numbers: Mapping[str, int]
+
+    def examples(self, outcomes: Sequence[Outcome]) -> list[Example]:
+        """Some of these cases that look different, the first of them always."""
+        having = [self.exhibits[outcome.case_id] for outcome in outcomes if outcome.case_id in self.exhibits]
+        return [
+            Example(self.numbers[each.case_id], case_key(each.case_id), f"error map of {each.case_id[:120]}")
+            for each in varied(having[:_LOOKED_AT], COUNT)
+        ]
+
+
+def varied(exhibits: Sequence[Exhibit], count: int) -> list[Exhibit]:
+    """Some exhibits that look different: the first, then always the one that is least like those chosen before."""
+    if len(exhibits) <= count:
+        return list(exhibits)
+    looks = np.stack([_look(exhibit) for exhibit in exhibits])
+    chosen = [0]
+    distances = np.abs(looks - looks[0]).mean(axis=1)
+    while len(chosen) < count:
+        chosen.append(int(distances.argmax()))
+        distances = np.minimum(distances, np.abs(looks - looks[chosen[-1]]).mean(axis=1))
+    return [exhibits[place] for place in sorted(chosen)]
+
+
+def _look(exhibit: Exhibit) -> Floats:
+    """What an exhibit looks like, in 192 numbers."""
+    small = cv2.resize(decode_picture(exhibit.thumbnail), (8, 8), interpolation=cv2.INTER_AREA)
+    return small.astype(np.float64).ravel()
