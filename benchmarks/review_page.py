@@ -30,6 +30,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image as Pillow
 from playwright.sync_api import Browser, Page, sync_playwright
 
@@ -162,9 +163,13 @@ def _offers(random: np.random.Generator, sort: str, target: int) -> tuple[Offer,
     offers = [_offer(random, each, target) for each in (picked, better, "wrong_object")]
     counts = offers[0].counts
     if counts.iou < 0.7:
-        wrong = [part for n in (counts.fp, counts.fn) for part in (n // 3, n // 3, n - 2 * (n // 3))]
-        offers[0] = replace(offers[0], breakdown=Breakdown(*wrong, counts.tp + counts.fp + counts.fn))
+        breakdown = Breakdown(*_thirds(counts.fp), *_thirds(counts.fn), counts.tp + counts.fp + counts.fn)
+        offers[0] = replace(offers[0], breakdown=breakdown)
     return tuple(offers)
+
+
+def _thirds(number: int) -> tuple[int, int, int]:
+    return number // 3, number // 3, number - 2 * (number // 3)
 
 
 def _offer(random: np.random.Generator, sort: str, target: int) -> Offer:
@@ -217,9 +222,9 @@ def _drawn(random: np.random.Generator) -> tuple[Image, Mask]:
     return image, away + 0.1 * _cloud(random, 8, 1) + 0.02 * _cloud(random, 64, 1) < 0.3
 
 
-def _cloud(random: np.random.Generator, size: int, channels: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+def _cloud(random: np.random.Generator, size: int, channels: int) -> NDArray[np.float32]:
     noise = random.standard_normal((size, size, channels)).astype(np.float32)
-    return cv2.resize(noise, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
+    return np.asarray(cv2.resize(noise, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC), np.float32)
 
 
 def _exhibit(outcome: Outcome, photo: Image, target: Mask, random: np.random.Generator) -> Exhibit:
@@ -242,7 +247,7 @@ def _exhibit(outcome: Outcome, photo: Image, target: Mask, random: np.random.Gen
 
 
 def _wobble(mask: Mask, random: np.random.Generator) -> Mask:
-    """The mask with its pixels moved a little to and fro, so that its contour is as rough as a model's."""
+    """The mask with its pixels moved a little, so that its contour is as rough as a model's."""
     rows, columns = np.indices(mask.shape).astype(np.float32)
     moves = [8 * _cloud(random, 12, 1) + 2 * _cloud(random, 96, 1) for _ in range(2)]
     return cv2.remap(mask.astype(np.uint8), columns + moves[0], rows + moves[1], cv2.INTER_NEAREST) > 0

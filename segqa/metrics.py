@@ -6,8 +6,9 @@ Every function here is pure. Undefined is NaN, and `resolve` is the one place wh
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import get_args
+from types import MappingProxyType
 
 import cv2
 import numpy as np
@@ -77,17 +78,18 @@ class Counts:
         return 0.0 if self.fp or self.fn else math.nan
 
 
+_STANDS_FOR: Mapping[EmptyPolicy, float] = MappingProxyType({"one": 1.0, "zero": 0.0, "nan": math.nan})
+
+
 def resolve(value: float, empty: EmptyPolicy) -> float:
     """The number that an undefined metric stands for: `"one"` 1.0, `"zero"` 0.0, `"nan"` NaN.
 
     >>> resolve(math.nan, "one"), resolve(0.25, "one")
     (1.0, 0.25)
     """
-    if empty not in get_args(EmptyPolicy):
-        raise SettingsError(f"empty must be one of {', '.join(get_args(EmptyPolicy))}, got {empty!r}")
-    if not math.isnan(value):
-        return value
-    return {"one": 1.0, "zero": 0.0, "nan": math.nan}[empty]
+    if empty not in _STANDS_FOR:
+        raise SettingsError(f"empty must be one of {', '.join(_STANDS_FOR)}, got {empty!r}")
+    return _STANDS_FOR[empty] if math.isnan(value) else value
 
 
 def count(prediction: ArrayLike, target: ArrayLike) -> Counts:

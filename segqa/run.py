@@ -122,7 +122,8 @@ class Run:
     @property
     def ious(self) -> Floats:
         """The IoU of every scored case, float64 `[n]`, in the order of `scored`."""
-        return np.array([self.iou(outcome) for outcome in self.scored], dtype=np.float64)
+        ious = np.array([self.iou(outcome) for outcome in self.outcomes], dtype=np.float64)
+        return ious[~np.isnan(ious)]
 
     @property
     def mean_iou(self) -> Score:

@@ -249,11 +249,12 @@ def _slices(run: Run, comparison: Comparison | None) -> tuple[list[dict[str, Any
     """The slices in which most cases fail beyond the run's own rate, and how many there are beside them."""
     total = len(run.failures()) / len(run.outcomes) if run.outcomes else 0.0
     change = {pair.case_id: pair.difference for pair in comparison.pairs} if comparison else {}
+    overall = float(run.mean_iou)
     rows: list[dict[str, Any]] = []
     for part in run.slices(min_cases=5):
         ious, failing, count = part.ious, len(part.failures()), len(part.outcomes)
         low, high = mean_interval(ious)
-        mean = float(part.mean_iou)
+        mean = math.fsum(ious) / len(ious) if len(ious) else math.nan
         shown = four(mean)
         moved = [change[outcome.case_id] for outcome in part.outcomes if outcome.case_id in change]
         title = f"mean {shown}, 95 % interval {four(low)} to {four(high)}"
@@ -264,7 +265,7 @@ def _slices(run: Run, comparison: Comparison | None) -> tuple[list[dict[str, Any
                 "mean": shown,
                 "failing": failing,
                 "rate": failing / count,
-                "bar": interval_bar(mean, low, high, float(run.mean_iou), title),
+                "bar": interval_bar(mean, low, high, overall, title),
                 "change": f"{math.fsum(moved) / len(moved):+.4f}" if moved else "–",
                 "excess": failing - total * count,
             }

@@ -34,14 +34,15 @@ def select(found: Clusters, comparison: Comparison | None, limit: int) -> list[O
     order = [outcome for outcome in run.worst(len(run.outcomes)) if not outcome.error]
     newly = [pair.after for pair in newly_failing(comparison)] if comparison else []
     strata = [[outcome for outcome in cluster.failing if not outcome.error] for cluster in found]
-    strata += [[o for o in order if run.kind(o) == kind] for kind in KINDS]
+    kinds = {outcome.case_id: run.kind(outcome) for outcome in order}
+    strata += [[outcome for outcome in order if kinds[outcome.case_id] == kind] for kind in KINDS]
     strata += [_failing(part) for part in run.slices(min_cases=8)]
     if comparison:
         by_change = [pair.after for pair in comparison.worst(len(comparison.pairs)) if abs(pair.difference) > NOISE]
         strata += [by_change, by_change[::-1][:_GAINS]]
-    passing = [outcome for outcome in order if run.kind(outcome) is None]
+    passing = [outcome for outcome in order if kinds[outcome.case_id] is None]
     strata.append(random.Random(0).sample(passing, min(_PASSING, len(passing))))  # noqa: S311 - no secret
-    failing = [outcome for outcome in order if run.kind(outcome) is not None]
+    failing = [outcome for outcome in order if kinds[outcome.case_id] is not None]
     chosen = dict.fromkeys(outcome.case_id for each in (newly, in_turn(strata), failing, order) for outcome in each)
     by_id = {outcome.case_id: outcome for outcome in run.outcomes}
     return [by_id[case_id] for case_id in list(chosen)[:limit]]

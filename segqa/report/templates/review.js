@@ -49,7 +49,7 @@
     for (const [name, { values, of }] of Object.entries(run.attributes)) {
       values.forEach((value, at) => slices.set(`${name}=${value}`, { of, at }));
     }
-    const text = run.id.map((id, i) => [
+    const text = () => run.id.map((id, i) => [
       id, data.kinds[run.kind[i]], run.prompts.values[run.prompts.of[i]], run.notes[i] ?? "",
       ...Object.entries(run.attributes).map(([name, { values, of }]) => (of[i] < 0 ? "" : `${name}=${values[of[i]]}`)),
     ].join(" ").toLowerCase());
@@ -82,7 +82,8 @@
   const TESTS = {
     q: (text) => {
       const words = text.toLowerCase().split(/\s+/).filter(Boolean);
-      return (i) => words.every((word) => run.text[i].includes(word));
+      run.words ??= run.text();
+      return (i) => words.every((word) => run.words[i].includes(word));
     },
     kind: (name) => { const kind = data.kinds.indexOf(name); return (i) => run.kind[i] === kind; },
     cluster: (number) => { const cases = new Set(run.clusters[number - 1]?.cases ?? []); return (i) => cases.has(i); },
@@ -193,14 +194,13 @@
   };
   let shown = "";
   const showList = (wants) => {
+    const what = JSON.stringify({ ...wants, case: "" });
+    if (what === shown && !wants.review) return;
+    shown = what;
     fillFilters(wants);
     list = choose(wants);
-    const what = JSON.stringify({ ...wants, case: "" });
-    if (what !== shown || wants.review) {
-      $("#cards").replaceChildren();
-      showMore();
-      shown = what;
-    }
+    $("#cards").replaceChildren();
+    showMore();
     $("#count").textContent = `${list.length} of ${run.size} cases`;
     $("#clear").hidden = !Object.keys(TESTS).some((name) => wants[name]);
     $("#nothing").hidden = list.length > 0;
@@ -238,7 +238,11 @@
       item.mask = (k) => (item.masks[k] ??= decode(item.rle[k], item.shape));
       item.before = layers.before === null ? null : decode(layers.before, layers.shape);
       if (from) {
-        photo.onload = () => { item.photo = photo; if (current >= 0 && run.exhibit[current] === number) paint(); };
+        item.waiting = true;
+        photo.onload = photo.onerror = (event) => {
+          Object.assign(item, { waiting: false, photo: event.type === "load" ? photo : null });
+          if (current >= 0 && run.exhibit[current] === number) paint();
+        };
         photo.src = from;
       }
       cache.set(number, item);
@@ -253,21 +257,26 @@
   };
 
   const COLOURS = { tp: [255, 255, 255], fp: [213, 94, 0], fn: [0, 114, 178], target: [0, 158, 115], prediction: [240, 228, 66] };
-  const put = (pixels, at, [r, g, b], alpha) => { pixels[4 * at] = r; pixels[4 * at + 1] = g; pixels[4 * at + 2] = b; pixels[4 * at + 3] = 255 * alpha; };
-  const fill = (pixels, mask, colour, alpha) => { for (let k = 0; k < mask.length; k++) if (mask[k]) put(pixels, k, colour, alpha); };
+  // a pixel is one number, its bytes red, green, blue and alpha from the lowest on
+  const tint = ([r, g, b], alpha) => ((Math.round(255 * alpha) << 24) | (b << 16) | (g << 8) | r) >>> 0;
+  const fill = (pixels, mask, colour, alpha) => {
+    const tinted = tint(colour, alpha);
+    for (let k = 0; k < mask.length; k++) if (mask[k]) pixels[k] = tinted;
+  };
   const fillErrors = (pixels, mask, target, width) => {
     const alpha = view.opacity, stripe = Math.min(1, view.opacity * 1.27);
+    const right = tint(COLOURS.tp, alpha * 0.45), wrong = tint(COLOURS.fp, alpha), lost = tint(COLOURS.fn, alpha);
+    const dark = tint([30, 10, 0], stripe), light = tint([235, 245, 255], stripe);
     for (let k = 0; k < target.length; k++) {
       if (!mask[k] && !target[k]) continue;
       const row = Math.floor(k / width), column = k % width;
-      if (mask[k] && target[k]) put(pixels, k, COLOURS.tp, alpha * 0.45);
-      else if (mask[k]) { if ((row + column) % 7 < 2) put(pixels, k, [30, 10, 0], stripe); else put(pixels, k, COLOURS.fp, alpha); }
-      else if ((((row - column) % 7) + 7) % 7 < 2) put(pixels, k, [235, 245, 255], stripe);
-      else put(pixels, k, COLOURS.fn, alpha);
+      if (mask[k] && target[k]) pixels[k] = right;
+      else if (mask[k]) pixels[k] = (row + column) % 7 < 2 ? dark : wrong;
+      else pixels[k] = (((row - column) % 7) + 7) % 7 < 2 ? light : lost;
     }
   };
   const contour = (pixels, mask, [height, width], colour) => {
-    const edge = [];
+    const edge = [], black = tint([0, 0, 0], 1), line = tint(colour, 1);
     for (let k = 0; k < mask.length; k++) {
       const column = k % width;
       if (mask[k] && !(column && mask[k - 1] && column < width - 1 && mask[k + 1] && k >= width && mask[k - width] && mask[k + width])) edge.push(k);
@@ -275,13 +284,13 @@
     for (const k of edge) {
       const row = Math.floor(k / width), column = k % width;
       for (let r = Math.max(0, row - 1); r <= Math.min(height - 1, row + 1); r++) {
-        for (let c = Math.max(0, column - 1); c <= Math.min(width - 1, column + 1); c++) put(pixels, r * width + c, [0, 0, 0], 1);
+        for (let c = Math.max(0, column - 1); c <= Math.min(width - 1, column + 1); c++) pixels[r * width + c] = black;
       }
     }
-    for (const k of edge) put(pixels, k, colour, 1);
+    for (const k of edge) pixels[k] = line;
   };
   const overlay = (item, what) => {
-    const [height, width] = item.shape, mask = prediction(item), picture = new ImageData(width, height), pixels = picture.data;
+    const [height, width] = item.shape, mask = prediction(item), picture = new ImageData(width, height), pixels = new Uint32Array(picture.data.buffer);
     const layers = { error: what === "error" || what === "one", target: what === "target" || what === "one", prediction: what === "prediction" || what === "one" };
     for (const name of Object.keys(layers)) layers[name] &&= view[name];
     if (what === "one" && layers.error) layers.target = layers.prediction = false;
@@ -336,7 +345,7 @@
     const panes = { four: ["image", "error", "target", "prediction"], slider: ["slider"], one: ["one"] }[view.mode];
     for (const pane of $$("#panes figure")) {
       pane.hidden = !panes.includes(pane.dataset.pane);
-      if (!pane.hidden) draw($("canvas", pane), item);
+      if (!pane.hidden && !item.waiting) draw($("canvas", pane), item);
     }
     arrange(item.shape, panes.length);
     $("#split-label").hidden = view.mode !== "slider";
@@ -351,8 +360,8 @@
     $("#pane-iou").textContent = `IoU ${four(of(view.mask === "picked" ? run.picked[current] : view.mask))}`;
   };
   const arrange = ([height, width], count) => {
-    const panes = $("#panes"), narrow = matchMedia("(max-width: 800px)").matches;
-    const scale = (columns) => Math.min(panes.clientWidth / columns / width, (panes.clientHeight / Math.ceil(count / columns) - 22) / height);
+    const panes = $("#panes"), narrow = matchMedia("(max-width: 800px)").matches, { clientWidth, clientHeight } = panes;
+    const scale = (columns) => Math.min(clientWidth / columns / width, (clientHeight / Math.ceil(count / columns) - 22) / height);
     const fits = [1, 2, 4].filter((columns) => columns <= count).sort((a, b) => scale(b) - scale(a))[0];
     panes.style.setProperty("--panes", narrow ? Math.min(2, count) : fits);
     panes.style.setProperty("--aspect", width / height);
@@ -441,7 +450,10 @@
     current = -1;
     if ($("#case").open) $("#case").close();
     if (asked().case) go({ case: "" });
-    $(`[data-case="${last}"]`)?.focus();
+    const stale = $(`[data-case="${last}"]`);
+    if (!stale) return;
+    stale.parentElement.replaceWith(card(last));
+    $(`[data-case="${last}"]`).focus();
   };
   const nextNew = () => {
     const from = list.indexOf(current), found = list.find((i, at) => at > from && run.change[i] === 1);
