@@ -215,7 +215,7 @@ def _check_value(predicate: Predicate, cases: Sequence[Described], edges: Edges)
 
 def _values_of(predicate: Predicate, case: Described, edges: Edges) -> set[str]:
     """What a case has under a predicate's name: the slice that it is in, the tag as it is written, or its id."""
-    if predicate.name == _ID and _ID not in case.tags:
+    if predicate.name == _ID:
         return {case.case_id}
     found = slice_of(case, predicate.name, edges), case.tags.get(predicate.name)
     return {value for value in found if value is not None}

@@ -23,6 +23,9 @@ from segqa.proposals import Floats
 from segqa.settings import EmptyPolicy, nearest
 from segqa.slices import Edges, attributes_of, slice_of
 
+_FOR_ALL = ("--segqa-update-baseline", "--segqa-allow-dirty")
+"""Options that say nothing of a part of a data set."""
+
 
 class Score(float):
     """A number that knows which run it was read off, so that a failing assertion can say more than two numbers."""
@@ -249,7 +252,12 @@ class Run:
             words = shlex.split(str(self.provenance.get("command", "")))
         except ValueError:  # not by a shell
             words = []
-        return words if words[:1] == ["pytest"] else ["pytest", "suites"]
+        if words[:1] != ["pytest"]:
+            return ["pytest", "suites"]
+        # a part of a data set is never made the baseline
+        reason = "--segqa-accept"
+        kept = [word for word, before in zip(words, ["", *words], strict=False) if reason not in {word, before}]
+        return [word for word in kept if not word.startswith((f"{reason}=", *_FOR_ALL))]
 
     def command_for(self, case_id: str) -> str:
         """The command that evaluates just this case again."""

@@ -208,9 +208,10 @@ def report_settings(values: Mapping[str, object], where: str, base: ReportSettin
     dashed = where.startswith("--")
     names = {key: where.format(key.replace("_", "-") if dashed else key) for key in values}
     checked: dict[str, Any] = {key: checks[key](value, names[key]) for key, value in values.items()}
+    if "images" in checked:
+        checked["photos"] = checked["images"] != "none"
     if checked.get("images") == "none":
         del checked["images"]
-        checked["photos"] = False
     return replace(base or ReportSettings(), **checked)
 
 
@@ -340,6 +341,8 @@ def compile_pattern(text: str, where: str = "name pattern") -> re.Pattern[str]:
         pattern = re.compile(text)
     except re.error as error:
         raise SettingsError(f"{where} {text!r} is not a regular expression: {error}") from error
+    if "id" in pattern.groupindex:
+        raise SettingsError(f"{where} {text!r} has a group called id, which is the case's own; choose another name")
     if not pattern.groupindex:
         raise SettingsError(f"{where} {text!r} has no named group such as (?P<camera>C\\d+)")
     return pattern
@@ -362,11 +365,11 @@ def _grey(value: object, where: str) -> int:
 
 
 def _images(value: object, where: str) -> int | str:
-    if value == "none" or (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
+    if value == "none" or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
         return value
-    if isinstance(value, str) and value.isdecimal() and int(value) >= 1:
+    if isinstance(value, str) and value.isdecimal():
         return int(value)
-    raise SettingsError(f"{where} must be a whole number from 1, or none, got {value!r}")
+    raise SettingsError(f"{where} must be a whole number from 0, or none, got {value!r}")
 
 
 def _side(value: object, where: str) -> int:

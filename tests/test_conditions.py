@@ -128,12 +128,6 @@ def test_pixels_are_needed_for_properties_alone() -> None:
     assert not needs_pixels(parse_condition("brightness=dark"), ["brightness"])
 
 
-def test_a_tag_called_id_is_meant_before_the_id() -> None:
-    tagged = Outcome(case_id="x", tags={"id": "7"})
-    assert parse_condition("id=7").holds(tagged, {})
-    assert not parse_condition("id=x").holds(tagged, {})
-
-
 def test_an_unknown_id_names_the_nearest() -> None:
     cases = [Outcome(case_id=f"Jazz_C2_{index:03}") for index in range(50)]
     with pytest.raises(SettingsError, match="no case has id=Jazz_C2_05O; did you mean 'Jazz_C2_0"):

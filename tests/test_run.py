@@ -145,3 +145,19 @@ def test_an_oracle_that_rightly_offers_nothing_is_right_under_every_policy() -> 
     lost = outcome_of(Counts(0, 9, 0, 91), "a", oracle=EMPTY)
     for empty, regret in (("one", 1.0), ("zero", 0.0), ("nan", 1.0)):
         assert run_of(lost, case("b", 50), empty=empty).regret == regret / 2
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("pytest suites -q", "pytest suites -q"),
+        ("pytest --segqa-update-baseline --segqa-allow-dirty -q", "pytest -q"),
+        ("pytest --segqa-accept 'a reason' -q", "pytest -q"),
+        ("pytest '--segqa-accept=a reason' -q", "pytest -q"),
+        ("pytest 'unclosed", "pytest suites"),
+        ("segqa.evaluate", "pytest suites"),
+    ],
+)
+def test_the_command_for_a_case_is_that_of_the_run_without_what_is_for_all(command: str, words: str) -> None:
+    run = run_of(case("a b", 50), provenance={"command": command})
+    assert run.command_for("a b") == f"{words} --segqa-where " + r"""'id='"'"'a b'"'"''"""

@@ -19,7 +19,7 @@ from segqa.settings import read_settings
 app = typer.Typer(no_args_is_help=True, help="Look at baselines, and change them.")
 
 Paths = Annotated[list[Path], typer.Argument(metavar="FILE…", help="Baselines, or folders of them.")]
-Folder = Annotated[Path, typer.Option("--baseline", help="The folder of the baselines.")]
+Folder = Annotated[Path | None, typer.Option("--baseline", help="The folder of the baselines.")]
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or how it begins.")]
 
 
@@ -61,11 +61,11 @@ def verify(paths: Paths) -> None:
 
 
 @app.command()
-def diff(run_id: RunName, baseline: Folder = Path("baselines"), directory: Directory = Path(".segqa")) -> None:
+def diff(run_id: RunName, baseline: Folder = None, directory: Directory = Path(".segqa")) -> None:
     """Judge a run against its baseline, by the rules in pyproject.toml; exit 1 for a regression."""
     try:
         run, gate = find_run(directory, run_id), read_settings(Path("pyproject.toml")).gate
-        comparison = compare(read_baseline(baseline_path(baseline, run)), run)
+        comparison = compare(read_baseline(baseline_path(baseline or Path(gate.baseline), run)), run)
         verdict = judge_by(gate, comparison)
     except SegqaError as error:
         raise refusal(str(error)) from error
@@ -78,14 +78,14 @@ def diff(run_id: RunName, baseline: Folder = Path("baselines"), directory: Direc
 def accept(
     run_id: RunName,
     reason: Annotated[str, typer.Option(help="Why it is accepted; kept in the baseline.")],
-    baseline: Folder = Path("baselines"),
+    baseline: Folder = None,
     directory: Directory = Path(".segqa"),
 ) -> None:
     """Make a run the baseline, whatever it loses, and keep the reason."""
     if not reason.strip():
         raise refusal("--reason must say why")
     run = find_run(directory, run_id)
-    path = baseline_path(baseline, run)
+    path = baseline_path(baseline or _configured(), run)
     if run.missing or run.narrowed_by:
         raise refusal("no baseline is made of a part of a data set")
     try:
@@ -94,3 +94,11 @@ def accept(
     except SegqaError as error:
         raise refusal(str(error)) from error
     typer.echo(f"wrote {path} ({len(run.outcomes)} cases); commit it")
+
+
+def _configured() -> Path:
+    """The folder of the baselines by `[tool.segqa.gate]`."""
+    try:
+        return Path(read_settings(Path("pyproject.toml")).gate.baseline)
+    except SegqaError as error:
+        raise refusal(str(error)) from error

@@ -27,7 +27,7 @@ def report(
     images: Annotated[str | None, typer.Option(metavar="N|none", help="Pictures of so many cases.")] = None,
     max_mb: Annotated[float | None, typer.Option(help="How large it may be.")] = None,
     dataset: Annotated[str, typer.Option(metavar="DIR", help="Draw more pictures from here; or studio.")] = "",
-    baseline: Annotated[Path, typer.Option(help="The folder of the baselines.")] = Path("baselines"),
+    baseline: Annotated[Path | None, typer.Option(help="The folder of the baselines.")] = None,
     directory: Directory = Path(".segqa"),
 ) -> None:
     """Write the review page of runs again; of two runs of one model the first is the baseline of the second."""
@@ -40,7 +40,9 @@ def report(
         if not runs:
             raise refusal("give at least one RUN beside the baselines; `segqa runs` lists them")
         baselines = [read_baseline(Path(name)) for name in names if name.endswith(".jsonl")]
-        baselines += [found for run in runs if (found := _committed(run, baseline, Store(directory)))]
+        folder = baseline or Path(settings.gate.baseline)
+        alone = [run for run in runs if [each.model for each in runs].count(run.model) == 1]
+        baselines += [found for run in alone if (found := _committed(run, folder, Store(directory)))]
         page = write_report(
             runs,
             out or Path("reports") / "+".join(run.id for run in runs),

@@ -39,6 +39,8 @@ class Dataset:
         if not self.cases:
             raise DatasetError(f"data set {self.name!r} has no cases")
         twice = [case_id for case_id, times in Counter(case.id for case in self.cases).items() if times > 1]
+        if any("id" in case.tags for case in self.cases):
+            raise DatasetError(f"data set {self.name!r} has a tag called id, which is the case's own; rename the tag")
         if twice:
             came = f"{len(twice)} ids twice, such as {twice[0]!r}"
             raise DatasetError(f"data set {self.name!r} has {came}; ids must be unique")

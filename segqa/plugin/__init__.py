@@ -26,13 +26,7 @@ from segqa.plugin.fixtures import (
     thresholds,
     whole_run,
 )
-from segqa.plugin.html import (
-    pytest_html_report_title,
-    pytest_html_results_summary,
-    pytest_html_results_table_header,
-    pytest_html_results_table_row,
-    pytest_runtest_makereport,
-)
+from segqa.plugin.html import pytest_runtest_makereport
 from segqa.plugin.options import pytest_addoption
 from segqa.plugin.session import (
     pytest_cmdline_main,
@@ -69,10 +63,6 @@ __all__ = [
     "pytest_configure",
     "pytest_configure_node",
     "pytest_generate_tests",
-    "pytest_html_report_title",
-    "pytest_html_results_summary",
-    "pytest_html_results_table_header",
-    "pytest_html_results_table_row",
     "pytest_pyfunc_call",
     "pytest_report_collectionfinish",
     "pytest_runtest_call",

@@ -71,16 +71,16 @@ def _write(session: pytest.Session, state: Session) -> None:
     ending = ending_of(session)
     for run in state.runs.values():
         write_ending(ending, state.store, run.id)
-    if state.folder is not None:
-        verdict: dict[str, Any] = as_json(state.judged, ending.failing, int(session.exitstatus))
-        write_whole(state.folder / "verdict.json", json.dumps(verdict, indent=2, ensure_ascii=False) + "\n")
-        settings, suspicions = state.settings.report, state.suspects()
-        write_review(state.judged, state.store, state.folder, ending=ending, suspicions=suspicions, settings=settings)
     if "markdown" in state.options:
         # GitHub's summary is one file for all steps
         with (state.here / state.options["markdown"]).open("a", encoding="utf-8") as file:
             file.write(as_markdown(state.judged, ending.failing))
     if "openmetrics" in state.options:
         write_whole(state.here / state.options["openmetrics"], as_openmetrics(state.judged))
+    if state.folder is not None:
+        verdict: dict[str, Any] = as_json(state.judged, ending.failing, int(session.exitstatus))
+        write_whole(state.folder / "verdict.json", json.dumps(verdict, indent=2, ensure_ascii=False) + "\n")
+        settings, suspicions = state.settings.report, state.suspects()
+        write_review(state.judged, state.store, state.folder, ending=ending, suspicions=suspicions, settings=settings)
     if os.environ.get("GITHUB_ACTIONS") == "true":
         state.said += as_annotations(state.judged)

@@ -8,6 +8,7 @@ from collections.abc import Generator
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import pytest
 
@@ -20,36 +21,36 @@ if TYPE_CHECKING:
     from segqa.run import Run
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_html_report_title(report: Any) -> None:
-    """Name the report."""
-    report.title = "segqa"
+class Additions:
+    """What pytest-html calls; registered only where segqa is used, since its report is everybody's."""
 
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_html_report_title(self, report: Any) -> None:
+        """Name the report."""
+        report.title = "segqa"
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_html_results_summary(prefix: list[str], session: pytest.Session) -> None:
-    """Put verdict, numbers, histogram, clusters and the way to the review page above the list of tests."""
-    state = session.config.stash.get(STATE, None)
-    if state is None or not state.runs:
-        return
-    from segqa.report.summary import render_summary
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_html_results_summary(self, prefix: list[str], session: pytest.Session) -> None:
+        """Put verdict, numbers, histogram, clusters and the way to the review page above the list of tests."""
+        state = session.config.stash[STATE]
+        if not state.runs:
+            return
+        from segqa.report.summary import render_summary
 
-    found = [state.clusters_of(run) for run in state.runs.values()]
-    prefix.append(render_summary(found, ending_of(session), _address(session.config)))
+        found = [state.clusters_of(run) for run in state.runs.values()]
+        prefix.append(render_summary(found, ending_of(session), _address(session.config)))
 
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_html_results_table_header(self, cells: list[str]) -> None:
+        """A column for the mean IoU that a test was about; it sorts."""
+        cells.insert(2, '<th class="sortable" data-column-type="iou">IoU</th>')
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_html_results_table_header(cells: list[str]) -> None:
-    """A column for the mean IoU that a test was about; it sorts."""
-    cells.insert(2, '<th class="sortable" data-column-type="iou">IoU</th>')
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_html_results_table_row(report: pytest.TestReport, cells: list[str]) -> None:
-    """The mean IoU of the evaluation that a test asked for."""
-    scores = [value for name, value in getattr(report, "user_properties", []) if name == "segqa.mean_iou"]
-    shown = f"{float(scores[-1]):.4f}" if scores else ""
-    cells.insert(2, f'<td class="col-iou">{shown}</td>')
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_html_results_table_row(self, report: pytest.TestReport, cells: list[str]) -> None:
+        """The mean IoU of the evaluation that a test asked for."""
+        scores = [value for name, value in getattr(report, "user_properties", []) if name == "segqa.mean_iou"]
+        shown = f"{float(scores[-1]):.4f}" if scores else ""
+        cells.insert(2, f'<td class="col-iou">{shown}</td>')
 
 
 @pytest.hookimpl(wrapper=True)
@@ -98,14 +99,14 @@ def _address(config: pytest.Config) -> str:
     page, report = config.stash[STATE].page, getattr(config.option, "htmlpath", None)
     if page is None or not report:
         return ""
-    return Path(os.path.relpath(page, (config.invocation_params.dir / report).parent)).as_posix()
+    return quote(Path(os.path.relpath(page, (config.invocation_params.dir / report).parent)).as_posix())
 
 
 def _extras(config: pytest.Config, session: Session, run: Run) -> list[dict[str, Any]]:
     """The strip of the worst case that has one, and the way to it; in JSON's types, since they cross processes."""
     from pytest_html import extras
 
-    from segqa.report.columns import case_key
+    from segqa.report.address import permalink
     from segqa.report.drawing import encode_picture, media_type
     from segqa.report.exhibits import Exhibits
 
@@ -122,5 +123,5 @@ def _extras(config: pytest.Config, session: Session, run: Run) -> list[dict[str,
     found = [extras.html(f"<div><p>worst: {name}: image, target, prediction, error map</p>{picture}</div>")]
     page = _address(config)
     if page and page.endswith(".html"):
-        found.append(extras.url(f"{page}#case={case_key(shown.case_id)}", name="review"))
+        found.append(extras.url(f"{page}#{permalink(run, shown.case_id)}", name="review"))
     return found

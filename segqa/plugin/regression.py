@@ -88,7 +88,8 @@ def verdicts(session: Session) -> Iterator[tuple[Run, Verdict | None, str]]:
         try:
             yield run, judged(session, run), ""
         except UsageError as error:
-            yield run, None, str(error)
+            # where the repository lies is nobody's business who reads a report
+            yield run, None, str(error).replace(f"{session.root}{os.sep}", "")
 
 
 def update_baselines(session: Session) -> list[str]:

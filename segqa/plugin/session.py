@@ -184,6 +184,9 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(f"segqa: {error}") from error
     config.stash[STATE] = session
     _request_report(config, session)
+    from segqa.plugin.html import Additions
+
+    config.pluginmanager.register(Additions(), "segqa-html")
 
 
 def pytest_cmdline_main(config: pytest.Config) -> int | None:

@@ -33,8 +33,12 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     run = given.get("evaluation")
     if run is not None and STATE in item.config.stash:
         item.user_properties.extend(_properties(run))
-        page = item.config.stash[STATE].page
-        item.user_properties.append(("segqa.report", "" if page is None else _short(page, item.config)))
+        state = item.config.stash[STATE]
+        found = state.found.get((run.id, run.part, run.condition), ())
+        item.user_properties += [
+            ("segqa.cluster", "; ".join(cluster.condition for cluster in found)),
+            ("segqa.report", "" if state.page is None else _short(state.page, item.config)),
+        ]
         item.user_properties.extend(_verdict(given.get("gate")))
     return (yield)
 

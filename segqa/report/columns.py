@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -11,6 +10,7 @@ from typing import Any
 from segqa.conditions import Predicate
 from segqa.failures import KINDS
 from segqa.outcome import Outcome
+from segqa.report.address import case_key
 from segqa.report.selection import newly_failing, newly_passing
 from segqa.report.verdict import Judged
 from segqa.run import Run
@@ -22,15 +22,6 @@ KIND_NAMES = ("", *KINDS)
 _PLACEHOLDER = "SEGQA-CASE-ID"
 _SIMPLE = re.compile(r"[A-Za-z0-9_.+-]+")
 _WORDS = frozenset({"and", "or", "not"})
-
-
-def case_key(case_id: str) -> str:
-    """Ten hex digits that stand for a case in an address: an id may hold anything.
-
-    >>> case_key("Jazz C2 [270]")
-    '292ac1510e'
-    """
-    return hashlib.sha256(case_id.encode()).hexdigest()[:10]
 
 
 def columns(judged: Judged) -> dict[str, Any]:
@@ -47,8 +38,8 @@ def columns(judged: Judged) -> dict[str, Any]:
         "key": [case_key(outcome.case_id) for outcome in outcomes],
         "kind": [KIND_NAMES.index(run.kind(outcome) or "") for outcome in outcomes],
         "recoverable": [int(run.recoverable(outcome)) for outcome in outcomes],
-        "iou": [_rounded(run.iou(outcome)) for outcome in outcomes],
-        "oracle": [_rounded(outcome.oracle.iou if outcome.oracle else math.nan) for outcome in outcomes],
+        "iou": [_exactly(run.iou(outcome)) for outcome in outcomes],
+        "oracle": [_exactly(outcome.oracle.iou if outcome.oracle else math.nan) for outcome in outcomes],
         "tp": [count.tp if count else 0 for count in counts],
         "fp": [count.fp if count else 0 for count in counts],
         "fn": [count.fn if count else 0 for count in counts],
@@ -57,7 +48,7 @@ def columns(judged: Judged) -> dict[str, Any]:
         "offers": [_offers(outcome) for outcome in outcomes],
         "prompts": _named([outcome.prompt for outcome in outcomes]),
         "attributes": {
-            name: _named([slice_of(outcome, name, run.edges) for outcome in outcomes])
+            name: _attribute(name, [slice_of(outcome, name, run.edges) for outcome in outcomes])
             for name in attributes_of(outcomes)
         },
         "clusters": [
@@ -69,7 +60,8 @@ def columns(judged: Judged) -> dict[str, Any]:
             for cluster in judged.clusters
         ],
         "notes": {places[outcome.case_id]: outcome.note for outcome in outcomes if outcome.note},
-        "errors": {places[outcome.case_id]: outcome.error for outcome in outcomes if outcome.error},
+        "errors": _named([shortened(outcome.error) or None for outcome in outcomes]),
+        "whole": not run.narrowed_by and not run.missing,
         "wrong": {
             places[outcome.case_id]: [round(share, 3) for share in outcome.breakdown.shares.values()]
             for outcome in outcomes
@@ -81,16 +73,20 @@ def columns(judged: Judged) -> dict[str, Any]:
 
 
 def _compared(judged: Judged, places: Mapping[str, int]) -> dict[str, list[float | int | None]]:
-    """IoU in the baseline, and whether a case fails newly (1) or passes newly (2)."""
+    """IoU in the baseline, and whether a case fails newly (1, errors too) or passes newly (2)."""
     before: list[float | int | None] = [None] * len(places)
     change: list[float | int | None] = [0] * len(places)
     if judged.verdict is not None:
         comparison = judged.verdict.comparison
         for pair in comparison.pairs:
-            before[places[pair.case_id]] = _rounded(pair.iou_before)
+            before[places[pair.case_id]] = _exactly(pair.iou_before)
         for code, pairs in ((1, newly_failing(comparison)), (2, newly_passing(comparison))):
             for pair in pairs:
                 change[places[pair.case_id]] = code
+        for outcome in comparison.baseline.outcomes:
+            if outcome.case_id in comparison.new_errors:
+                before[places[outcome.case_id]] = _exactly(comparison.baseline.iou(outcome))
+                change[places[outcome.case_id]] = 1
     return {"before": before, "change": change}
 
 
@@ -113,6 +109,17 @@ def _named(values: Sequence[str | None]) -> dict[str, Any]:
     return {"values": names, "of": [-1 if value is None else numbers[value] for value in values]}
 
 
+def _attribute(name: str, values: Sequence[str | None]) -> dict[str, Any]:
+    """A column of an attribute, with its slices as they are written in a condition."""
+    named = _named(values)
+    return {**named, "slices": [str(Predicate(name, "=", value)) for value in named["values"]]}
+
+
+def shortened(error: str) -> str:
+    """A traceback with files by their names alone: where they lie is nobody's business who reads the page."""
+    return re.sub(r'File "[^"\n]*[/\\]([^"/\\\n]+)"', r'File "\1"', error)
+
+
 def _commands(run: Run) -> dict[str, Any]:
     """What evaluates one case again: the text around a simple id, and the whole for others."""
     before, _, after = run.command_for(_PLACEHOLDER).partition(_PLACEHOLDER)
@@ -130,5 +137,10 @@ def _commands(run: Run) -> dict[str, Any]:
 
 
 def _rounded(value: float) -> float | None:
-    """As many digits as the page can use; None for NaN."""
-    return None if math.isnan(value) else round(value, 6)
+    """A score with as many digits as are shown, and some; None for what is no number."""
+    return round(value, 6) if math.isfinite(value) else None
+
+
+def _exactly(value: float) -> float | None:
+    """An IoU with so many digits that it lies on the same side of every bound; None for NaN."""
+    return None if math.isnan(value) else round(value, 9)

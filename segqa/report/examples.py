@@ -10,7 +10,7 @@ import numpy as np
 
 from segqa.outcome import Outcome
 from segqa.proposals import Floats
-from segqa.report.columns import case_key
+from segqa.report.address import case_key
 from segqa.report.drawing import decode_picture
 from segqa.report.exhibits import Exhibit
 

@@ -232,7 +232,10 @@ def _draw(outcome: Outcome, pixels: _Pixels, before: Mask | None, *, size: int, 
         whole=whole,
         target=encode_mask(target),
         masks=tuple(encode_mask(resize_nearest(mask, shape)) for mask in proposals.masks),
-        boxes=tuple(tuple(round(float(edge) * scale, 1) for edge in box) for box in proposals.boxes),
+        boxes=tuple(
+            tuple(round(float(edge) * scale, 1) for edge in (box if np.isfinite(box).all() else np.zeros(4)))
+            for box in proposals.boxes
+        ),
         before=None if before is None else encode_mask(resize_nearest(before, shape)),
         measured=_measure(prediction, pixels.target),
         photo=encode_picture(photo) if photos else b"",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,9 @@ from segqa.failures import KINDS
 from segqa.gate import Verdict
 from segqa.outcome import Outcome
 from segqa.proposals import Floats
+from segqa.report.address import case_key, link
 from segqa.report.charts import BINS, bin_counts, changes, histogram, interval_bar
-from segqa.report.columns import case_key
+from segqa.report.columns import shortened
 from segqa.report.ending import Ending
 from segqa.report.examples import Shown
 from segqa.report.lineup import mean_interval, pick_lab
@@ -40,8 +41,6 @@ _MOST_SLICES = 40
 _MOST_REPLAYED = 20_000
 _SHOWN = 8
 
-Link = Callable[..., str]
-
 
 def verdict_of(judged: Sequence[Judged], ending: Ending | None) -> str:
     """The page's verdict in a word: how the tests ended; without tests, what the gate says."""
@@ -51,14 +50,14 @@ def verdict_of(judged: Sequence[Judged], ending: Ending | None) -> str:
     return "regressed" if "regressed" in names else names[0] if len(names) == 1 else "evaluated"
 
 
-def section_of(judged: Judged, number: int, shown: Shown, link: Link) -> dict[str, Any]:
+def section_of(judged: Judged, number: int, shown: Shown, *, listed: bool) -> dict[str, Any]:
     """What the template needs to know of a run.
 
     Args:
         judged: the run, with what the gate says of it.
         number: of the run in the page.
         shown: its exhibits.
-        link: makes addresses.
+        listed: whether cases are listed for who has no script.
     """
     run, comparison = judged.run, judged.verdict.comparison if judged.verdict else None
     slices, more = _slices(run, comparison)
@@ -68,7 +67,7 @@ def section_of(judged: Judged, number: int, shown: Shown, link: Link) -> dict[st
         "headline": headline(judged),
         "command": str(run.provenance.get("command", "")),
         "facts": _facts(run),
-        "chips": _chips(judged, number, link),
+        "chips": _chips(judged, number),
         **_distribution(run, comparison, link(number, iou="")),
         "gap": judged.clusters.gap,
         "changes": _changes(comparison) if comparison else None,
@@ -80,7 +79,7 @@ def section_of(judged: Judged, number: int, shown: Shown, link: Link) -> dict[st
         "more_slices": more,
         "compared": _compared(judged.verdict, shown) if judged.verdict else None,
         "why": judged.why or "There is no baseline; `pytest suites --segqa-update-baseline` makes one.",
-        "groups": _groups(run, shown),
+        "groups": _groups(run, shown) if listed else [],
         "details": _details(run),
     }
 
@@ -140,7 +139,7 @@ def _facts(run: Run) -> list[tuple[str, str]]:
     return [(name, str(value)) for name, value in facts.items() if value]
 
 
-def _chips(judged: Judged, number: int, link: Link) -> list[dict[str, str]]:
+def _chips(judged: Judged, number: int) -> list[dict[str, str]]:
     """The headline numbers; those of cases link to these."""
     run, verdict = judged.run, judged.verdict
 
@@ -292,6 +291,8 @@ def _compared(verdict: Verdict, shown: Shown) -> dict[str, Any]:
         "drops": [pair for pair in by_change if pair.difference < -NOISE][:_SHOWN],
         "gains": [pair for pair in by_change[::-1] if pair.difference > NOISE][:_SHOWN],
         "moved": [(" → ".join(kinds), count) for kinds, count in comparison.transitions.most_common(12)],
+        "new_errors": comparison.new_errors,
+        "recovered": comparison.recovered,
         "missing": comparison.missing,
         "new": comparison.new,
     }
@@ -321,7 +322,8 @@ def _groups(run: Run, shown: Shown) -> list[dict[str, Any]]:
                     "outcome": outcome,
                     "key": case_key(outcome.case_id),
                     "number": shown.numbers.get(outcome.case_id),
-                    "iou": "" if outcome.error else f"IoU {run.iou(outcome):.4f}",
+                    "iou": "" if outcome.error else f"IoU {four(run.iou(outcome))}",
+                    "error": shortened(outcome.error),
                     "command": run.command_for(outcome.case_id),
                 }
             )

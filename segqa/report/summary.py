@@ -9,6 +9,7 @@ from segqa.cluster.cluster import Clusters
 from segqa.report.charts import histogram
 from segqa.report.ending import Ending
 from segqa.report.lineup import line_up
+from segqa.report.templates import render
 
 
 def render_summary(found: Iterable[Clusters], ending: Ending, page: str) -> str:
@@ -19,17 +20,9 @@ def render_summary(found: Iterable[Clusters], ending: Ending, page: str) -> str:
         ending: how the tests went.
         page: the address of the review page, as seen from the report; empty for none.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("segqa.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     found = list(found)
-    return environment.get_template("summary.html").render(
+    return render(
+        "summary.html",
         sections=[_section(clusters) for clusters in found],
         side_by_side=line_up([clusters.run for clusters in found]).shown() if len(found) > 1 else None,
         ending=ending,

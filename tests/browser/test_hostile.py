@@ -14,7 +14,7 @@ import pytest
 from segqa.cluster.search import clusters
 from segqa.labels import Suspicion
 from segqa.outcome import Outcome
-from segqa.report.columns import case_key
+from segqa.report.address import case_key
 from segqa.report.ending import Ending
 from segqa.report.review import write_review
 from segqa.report.verdict import Judged
@@ -112,6 +112,8 @@ NAMES = [
     "ü ñ 日本 👩🏽‍🚀",
     "a%20b#c?d",
     "-rf --help",
+    "constructor",
+    "__proto__",
     "\u202egnp.exe",
 ]
 
@@ -130,6 +132,22 @@ def test_files_of_any_name_can_be_looked_at_and_evaluated_again(open_page: Opene
     words = shlex.split(page.locator("#command").text_content())
     assert words[:4] == ["pytest", "suites", "--model=two", "--segqa-where"]
     assert [outcome.case_id for outcome in named.run.where(words[4]).outcomes] == [name]
+    page.keyboard.press("a")
+    assert page.locator("#export-open").text_content() == "Export 1 decision"
     page.keyboard.press("Escape")
     page.locator("#q").fill(name.split(maxsplit=1)[0])
     assert re.match(r"[1-9]", page.locator("#count").inner_text())
+
+
+def test_slices_whose_names_need_quotes_can_be_chosen(open_page: Opener, tmp_path: Path) -> None:
+    cases = [
+        Outcome(case_id=str(number), tags={"the action": ["Modern Jazz", "it's 'x'=y"][number % 2]}, error="Traceback")
+        for number in range(20)
+    ]
+    run = Run("r", "m", "d", tuple(o.case_id for o in cases), tuple(cases), "product")
+    page = open_page(write_review([Judged(run, None, "", clusters(run))], Store(tmp_path), tmp_path))
+    for link in page.get_by_role("region", name="slices, table").get_by_role("link").all():
+        link.click()
+        assert page.locator("#count").inner_text() == "10 of 20 cases"
+    page.locator("#slice").select_option(index=1)
+    assert page.locator("#count").inner_text() == "10 of 20 cases"

@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from segqa.mask import Mask
-from segqa.report.columns import case_key
+from segqa.report.address import case_key, permalink
 from segqa.report.drawing import FALSE_NEGATIVE, FALSE_POSITIVE
 from segqa.report.exhibits import Exhibits
 from segqa.report.rle import decode_mask
@@ -153,7 +153,7 @@ def test_a_permalink_opens_the_case(open_page: Opener, small_page: Path) -> None
     assert page.locator("#case-id").inner_text() == WRONG
     assert page.locator("#command").inner_text() == f"pytest suites --model=two --segqa-where id={WRONG}"
     rows = page.locator("#proposals tbody tr").all_inner_texts()
-    assert rows[1].split() == ["1", "0.9000", "0.3000", "0.0000", "picked"]
+    assert rows[1].split() == ["1", "2", "0.9000", "0.3000", "0.0000", "picked"]
     assert "★ best" in rows[0]
     page.keyboard.press("Escape")
     assert page.locator("#count").inner_text() == "24 of 24 cases"
@@ -348,3 +348,65 @@ def test_keys_are_told(open_page: Opener, small_page: Path) -> None:
     assert "hold to hide the masks" in page.locator("#help").inner_text()
     page.keyboard.press("Escape")
     assert not page.locator("#help").is_visible()
+
+
+def test_keys_do_nothing_to_the_case_below_the_help(open_page: Opener, small_page: Path) -> None:
+    page = open_page(small_page, f"#cluster=1&case={case_key(WRONG)}")
+    page.keyboard.press("?")
+    page.keyboard.press("j")
+    page.keyboard.press("x")
+    page.keyboard.press("Escape")
+    assert page.locator("#case-id").inner_text() == WRONG
+    assert page.locator("#export-open").inner_text() == "Export decisions"
+
+
+def test_the_same_case_of_every_run_in_turn(open_page: Opener, small: Reviewed) -> None:
+    page = open_page(small.page(small.before, small.run, small.before, name="three"), f"#case={case_key(WRONG)}")
+    seen = []
+    for _ in range(3):
+        page.keyboard.press("m")
+        seen.append(page.url.partition("run=")[2][:1])
+    assert seen == ["1", "2", ""]
+
+
+def test_a_link_may_name_the_run_by_its_id(open_page: Opener, small: Reviewed) -> None:
+    path = small.page(small.before, small.run, name="by_id")
+    page = open_page(path, f"#{permalink(small.run, WRONG)}")
+    assert page.locator("#case-iou").inner_text().startswith("IoU 0.0000")
+
+
+def test_cards_show_each_decision(open_page: Opener, small_page: Path) -> None:
+    page = open_page(small_page, f"#cluster=1&case={case_key(WRONG)}")
+    for key in ("a", "j", "x", "Escape"):
+        page.keyboard.press(key)
+    assert page.locator("#cards .marks").nth(0).text_content().endswith("known")
+    assert page.locator("#cards .marks").nth(1).text_content().endswith("bug")
+
+
+def test_closing_leads_back_to_where_one_was(open_page: Opener, small_page: Path) -> None:
+    page = open_page(small_page)
+    example = page.locator(".example").first
+    example.scroll_into_view_if_needed()
+    before = page.evaluate("scrollY")
+    example.click()
+    page.keyboard.press("Escape")
+    assert page.evaluate("scrollY") == before
+    assert page.evaluate("document.activeElement.className") == "example"
+    assert page.locator("#count").inner_text() == "8 of 24 cases"
+
+
+def test_arrows_scroll_what_scrolls(open_page: Opener, small_page: Path) -> None:
+    page = open_page(small_page, f"#cluster=1&case={case_key(WRONG)}", height=500)
+    page.locator(".side").focus()
+    page.keyboard.press("ArrowDown")
+    page.wait_for_timeout(300)
+    assert page.locator("#case-id").inner_text() == WRONG
+    assert page.locator(".side").evaluate("(side) => side.scrollTop") > 0
+
+
+def test_the_baseline_layer_is_over_with_its_case(open_page: Opener, small_page: Path) -> None:
+    page = open_page(small_page, f"#cluster=1&case={case_key(WRONG)}")
+    page.keyboard.press("b")
+    assert page.locator("[data-layer=before]").get_attribute("aria-pressed") == "true"
+    page.keyboard.press("j")
+    assert page.locator("[data-layer=before]").get_attribute("aria-pressed") == "false"

@@ -41,6 +41,19 @@ def test_a_committed_baseline_is_found_and_another_can_be_named(small: Reviewed)
     assert "identical" in Path("named/index.html").read_text("utf-8")
 
 
+def test_of_two_runs_the_first_counts_before_a_committed_baseline(small: Reviewed) -> None:
+    write_baseline(Path("baselines/photos/two.jsonl"), small.run)
+    report(small.before.id, small.run.id, "--out=pair")
+    assert "regressed" in Path("pair/index.html").read_text("utf-8")
+
+
+def test_the_folder_of_the_baselines_is_the_configured_one(small: Reviewed) -> None:
+    Path("pyproject.toml").write_text('[tool.segqa.gate]\nbaseline = "elsewhere"\n', encoding="utf-8")
+    write_baseline(Path("elsewhere/photos/two.jsonl"), small.before)
+    report(small.run.id, "--out=found")
+    assert "regressed" in Path("found/index.html").read_text("utf-8")
+
+
 def test_it_opens_in_the_browser(small: Reviewed, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[str] = []
     monkeypatch.setattr("typer.launch", opened.append)
@@ -53,7 +66,7 @@ def test_it_opens_in_the_browser(small: Reviewed, monkeypatch: pytest.MonkeyPatc
     [
         (["nothing"], "no runs begin with 'nothing'"),
         (["baselines/x.jsonl"], "give at least one RUN"),
-        (["2", "--images=few"], "--images must be a whole number from 1, or none, got 'few'"),
+        (["2", "--images=few"], "--images must be a whole number from 0, or none, got 'few'"),
         (["2", "--dataset=nowhere"], "nowhere"),
     ],
 )

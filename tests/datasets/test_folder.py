@@ -1,5 +1,6 @@
 import unicodedata
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -170,3 +171,10 @@ def test_real_photos_are_listed_with_their_tags(ccp: Path) -> None:
     assert len(data) == 804
     assert data.notes == ()
     assert data.cases[0].tags["lower"] == "skirt"
+
+
+def test_a_tag_called_id_is_refused(squares: Squares) -> None:
+    with pytest.raises(SettingsError, match="has a group called id"):
+        open_folder(squares(2), name_pattern=r"_(?P<id>\d+)")
+    with pytest.raises(DatasetError, match="has a tag called id"):
+        Dataset.of("x", [replace(case, tags={"id": "1"}) for case in open_folder(squares(2))])

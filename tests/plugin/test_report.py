@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from segqa.report.columns import case_key
+from segqa.report.address import case_key
 from segqa.report.exhibits import Exhibits
 from segqa.store import Store
 from tests.report.test_summary import Tags
@@ -35,7 +35,7 @@ def test_a_failing_test_shows_its_worst_case_and_leads_to_it(repository: Reposit
     repository.runpytest_subprocess("suites/test_quality.py", "--model=inverted", *workers)
     text = the(repository, "report.html").read_text(encoding="utf-8").replace("&#34;", '"').replace("&quot;", '"')
     assert "worst: A_000: image, target, prediction, error map" in text.replace("&lt;", "<")
-    assert f"index.html#case={case_key('A_000')}" in text
+    assert f"case={case_key('A_000')}" in text
     assert "data:image/webp;base64,UklGR" in text
 
 
@@ -54,7 +54,7 @@ def test_a_test_about_a_slice_shows_the_worst_case_of_the_slice(repository: Repo
         test_slice="def test_b(evaluation): assert evaluation.where('target_area>0 and id=B_003').mean_iou >= 0.5"
     )
     repository.runpytest_subprocess("test_slice.py", "--model=inverted")
-    assert f"index.html#case={case_key('B_003')}" in the(repository, "report.html").read_text(encoding="utf-8")
+    assert f"case={case_key('B_003')}" in the(repository, "report.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("workers", WORKERS)
@@ -92,8 +92,8 @@ def test_a_folder_for_servers_that_forbid_scripts(repository: Repository) -> Non
     repository.runpytest_subprocess("suites/test_quality.py", "--model=inverted", "--segqa-report-format=dir")
     page = the(repository, "index.html")
     assert "<article" in page.read_text(encoding="utf-8")
-    assert len(list(page.parent.glob("strips/*.webp"))) == 16
-    assert (page.parent / "review.css").is_file()
+    assert len(list(page.parent.glob("index_files/strips/*.webp"))) == 16
+    assert (page.parent / "index_files" / "review.css").is_file()
 
 
 def test_the_numbers_alone(repository: Repository) -> None:
@@ -124,7 +124,7 @@ def test_settings_of_the_page_stand_in_pyproject(repository: Repository) -> None
 @pytest.mark.parametrize(
     ("option", "problem"),
     [
-        ("--segqa-report-images=few", "--segqa-report-images must be a whole number from 1, or none, got 'few'"),
+        ("--segqa-report-images=few", "--segqa-report-images must be a whole number from 0, or none, got 'few'"),
         ("--segqa-report-image-size=9", "--segqa-report-image-size must be from 32 to 4096 pixels, got 9"),
         ("--segqa-report-max-mb=0", "--segqa-report-max-mb must be a number of megabytes from 0.1 to 500, got 0.0"),
     ],
@@ -133,3 +133,27 @@ def test_what_makes_no_sense_ends_with_4(repository: Repository, option: str, pr
     result = repository.runpytest_subprocess("suites", option)
     assert result.ret == 4
     result.stderr.fnmatch_lines([f"*{problem}*"])
+
+
+def test_no_page_says_where_the_repository_lies(repository: Repository) -> None:
+    repository.makepyfile(
+        test_lost="import segqa\n\n\ndef test_lost(evaluation):\n    assert evaluation.error_share <= 0\n"
+    )
+    (repository.path / "squares" / "masks" / "A_000.png").write_bytes(b"no picture")
+    repository.run(sys.executable, "-m", "pytest", "test_lost.py")
+    for name in ("index.html", "verdict.json"):
+        assert str(repository.path) not in the(repository, name).read_text(encoding="utf-8")
+
+
+def test_the_test_log_of_others_is_left_alone(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("def test_plain(): pass")
+    pytester.runpytest_subprocess("--html=log.html")
+    text = (pytester.path / "log.html").read_text(encoding="utf-8")
+    assert "log.html" in text
+    assert "IoU" not in text
+
+
+def test_the_way_from_a_log_elsewhere_is_quoted(repository: Repository) -> None:
+    (repository.path / "squares").rename(repository.path / "my #1 squares")
+    repository.runpytest_subprocess("suites", "--dataset=my #1 squares", "--html=other/dir/log.html")
+    assert "my%20%231%20squares/index.html" in (repository.path / "other/dir/log.html").read_text(encoding="utf-8")

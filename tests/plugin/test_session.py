@@ -206,6 +206,8 @@ def test_scores_reach_junit_xml(repository: Repository, workers: tuple[str, ...]
     assert properties["segqa.mean_iou"] == "1.0"
     assert properties["segqa.model"] == "bright"
     assert properties["segqa.errors"] == "0"
+    assert properties["segqa.cluster"] == ""
+    assert str(properties["segqa.report"]).endswith("index.html")
 
 
 def test_pytest_html_goes_where_the_user_says(repository: Repository) -> None:

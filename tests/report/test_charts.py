@@ -78,3 +78,9 @@ def test_an_interval_reaches_from_low_to_high() -> None:
     assert rects[1] == (60.0, 30.0)
     nothing = ET.fromstring(interval_bar(np.nan, np.nan, np.nan, np.nan, "x"))  # noqa: S314 - our own
     assert not list(nothing.iter(f"{SVG}circle"))
+
+
+def test_an_iou_on_an_edge_is_in_the_bin_above_it() -> None:
+    edges = np.arange(1, 20) / 20
+    for place, edge in enumerate(edges, start=1):
+        assert bin_counts(np.array([edge]))[1][place] == 1

@@ -1,6 +1,7 @@
 """The page without a browser: its parts, its size, its bytes."""
 
 import json
+import math
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,9 @@ from PIL import Image as Pillow
 from segqa.cluster.search import clusters
 from segqa.errors import SettingsError
 from segqa.metrics import Counts
-from segqa.report.columns import case_key
+from segqa.outcome import Offer, Outcome
+from segqa.report.address import case_key
+from segqa.report.columns import shortened
 from segqa.report.ending import Ending, read_ending, write_ending
 from segqa.report.examples import varied
 from segqa.report.report import write_report
@@ -45,7 +48,7 @@ def test_the_columns_are_those_of_the_run(small: Reviewed) -> None:
     data = block(text, "data")
     (run,) = data["runs"]
     assert run["id"] == [outcome.case_id for outcome in small.run.outcomes]
-    assert run["iou"] == [round(small.run.iou(outcome), 6) for outcome in small.run.outcomes]
+    assert run["iou"] == [round(small.run.iou(outcome), 9) for outcome in small.run.outcomes]
     assert [data["kinds"][kind] or None for kind in run["kind"]] == [small.run.kind(o) for o in small.run.outcomes]
     assert [run["id"][place] for place in run["clusters"][0]["cases"]] == [f"B_{i:03}" for i in range(0, 24, 3)]
     camera = run["attributes"]["camera"]
@@ -92,22 +95,22 @@ def test_without_a_baseline_a_line_says_how_to_make_one(small: Reviewed) -> None
 
 
 def test_pictures_are_left_out_to_stay_below_the_limit_and_it_says_so(small: Reviewed) -> None:
-    whole, less = small.page(name="whole"), small.page(name="less", max_mb=0.125)
+    whole, less = small.page(name="whole"), small.page(name="less", max_mb=0.113)
     text = less.read_text(encoding="utf-8")
-    assert less.stat().st_size < min(125_000, whole.stat().st_size)
+    assert less.stat().st_size < min(113_000, whole.stat().st_size)
     kept = len(block(text, "data")["runs"][0]["exhibit"])
     assert 0 < kept < 24
     assert f"photos and masks of {kept} of 24 cases" in text
-    assert f"{24 - kept} more would make it larger than 0.125 MB" in text
+    assert f"{24 - kept} more would make it larger than 0.113 MB" in text
     assert "photos and masks of 3 of 24 cases" in small.page(name="three", images=3).read_text(encoding="utf-8")
 
 
 def test_nothing_of_a_photo_is_left_where_photos_are_left_out(small: Reviewed) -> None:
     small.page(name="private", format="dir")
     page = small.page(name="private", format="dir", photos=False)
-    assert not list(page.parent.glob("im/*"))
+    assert not list(page.parent.glob("index_files/im/*"))
     for kind in ("th", "strips"):
-        for path in page.parent.glob(f"{kind}/*.webp"):
+        for path in page.parent.glob(f"index_files/{kind}/*.webp"):
             with Pillow.open(path) as picture:
                 grey = np.asarray(picture.convert("RGB"))[2:20, :3].astype(int)
             assert abs(grey - 128).max() < 6
@@ -158,6 +161,34 @@ def test_runs_without_scores_have_a_page(tmp_path: Path, outcomes: Any) -> None:
     assert "nan" not in Tags(path.read_text(encoding="utf-8")).words.replace("scored “nan”", "").split()
 
 
+def test_scores_without_bounds_do_not_stop_the_page(tmp_path: Path) -> None:
+    counts = Counts(9, 0, 0, 9)
+    odd = Outcome(
+        case_id="x", offers=(Offer(counts, counts, math.inf, math.nan),), picked=0, nothing=Counts(0, 0, 9, 9)
+    )
+    run = Run("r", "m", "d", ("x",), (odd,), "product")
+    text = write_report(run, tmp_path, directory=tmp_path).read_text(encoding="utf-8")
+    assert block(text, "data")["runs"][0]["offers"] == [[[None, None, 1.0]]]
+
+
+def test_files_of_a_traceback_are_told_by_their_names_alone() -> None:
+    told = shortened('Traceback\n  File "/home/me/secret/model.py", line 3, in f\n  File "C:\\x\\y.py", line 1\nE: x')
+    assert told == 'Traceback\n  File "model.py", line 3, in f\n  File "y.py", line 1\nE: x'
+
+
+def test_new_errors_are_listed_and_newly_failing(tmp_path: Path) -> None:
+    good = [outcome_of(Counts(9, 0, 0, 9), f"case{i}", digest="d") for i in range(9)]
+    lost = [outcome_of(None, good[0].case_id), *good[1:]]
+    runs = [
+        Run(name, "m", "d", tuple(o.case_id for o in outcomes), tuple(outcomes), "product")
+        for name, outcomes in (("before", good), ("after", lost))
+    ]
+    text = write_report(runs, tmp_path, directory=tmp_path).read_text(encoding="utf-8")
+    assert "Errors that were none before: 1" in text
+    after = block(text, "data")["runs"][1]
+    assert (after["change"][0], after["before"][0]) == (1, 1.0)
+
+
 def test_how_the_tests_ended_is_kept(tmp_path: Path) -> None:
     ending = Ending((("test_x", "0.1 is below 0.5"),), {"failed": 1, "passed": 3})
     store = Store(tmp_path)
@@ -190,8 +221,8 @@ def test_a_key_of_a_case_is_short_and_its_own() -> None:
     ("table", "problem"),
     [
         ({"imagse": 1}, "unknown key 'imagse'; did you mean 'image"),
-        ({"images": 0}, "images must be a whole number from 1, or none, got 0"),
-        ({"images": "few"}, "images must be a whole number from 1, or none, got 'few'"),
+        ({"images": -1}, "images must be a whole number from 0, or none, got -1"),
+        ({"images": "few"}, "images must be a whole number from 0, or none, got 'few'"),
         ({"max_mb": 0}, "max_mb must be a number of megabytes from 0.1 to 500, got 0"),
         ({"image_size": 8}, "image_size must be from 32 to 4096 pixels, got 8"),
         ({"format": "pdf"}, "format must be one of html, dir, json, got 'pdf'"),
@@ -204,4 +235,4 @@ def test_settings_of_the_report_are_checked(table: dict[str, object], problem: s
 
 def test_images_none_leaves_the_photos_out() -> None:
     assert parse_settings({"report": {"images": "none"}}).report == ReportSettings(photos=False)
-    assert report_settings({"images": "20"}, "--{}").images == 20
+    assert report_settings({"images": "20"}, "--{}", ReportSettings(photos=False)) == ReportSettings(images=20)

@@ -14,11 +14,12 @@
     return element;
   };
   const data = JSON.parse($("#data").textContent);
-  const PAGE = 120, KEPT = 24, NOISE = 0.005;
+  const PAGE = 120, KEPT = 24, NOISE = 0.005, MANY = 40;
   const four = (value) => (value === null || value === undefined ? "–" : value.toFixed(4));
+  const top = () => $$("dialog[open]").at(-1);
   const say = (text) => {
     const said = $("#said");
-    ($("dialog[open]") ?? document.body).append(said);
+    (top() ?? document.body).append(said);
     said.textContent = "";
     setTimeout(() => (said.textContent = text), 30);
     setTimeout(() => { if (said.textContent === text) said.textContent = ""; }, 4000);
@@ -46,23 +47,21 @@
   // ---- runs and their cases --------------------------------------------------------------------------------------
   const runs = data.runs.map((run) => {
     const slices = new Map();
-    for (const [name, { values, of }] of Object.entries(run.attributes)) {
-      values.forEach((value, at) => slices.set(`${name}=${value}`, { of, at }));
-    }
+    for (const { slices: names, of } of Object.values(run.attributes)) names.forEach((name, at) => slices.set(name, { of, at }));
     const text = () => run.id.map((id, i) => [
       id, data.kinds[run.kind[i]], run.prompts.values[run.prompts.of[i]], run.notes[i] ?? "",
       ...Object.entries(run.attributes).map(([name, { values, of }]) => (of[i] < 0 ? "" : `${name}=${values[of[i]]}`)),
     ].join(" ").toLowerCase());
     return { ...run, slices, text, place: new Map(run.key.map((key, i) => [key, i])), size: run.id.length };
   });
-  let run = runs[0], list = [], current = -1;
+  let run = runs[0], list = [], current = -1, opener = null, first = -1;
   const ERROR = data.kinds.indexOf("error");
 
   const stored = new Map();
   const decisions = (of = run) => {
     if (!stored.has(of)) {
-      let kept = {};
-      try { kept = JSON.parse(localStorage.getItem("segqa:" + of.run)) ?? {}; } catch { /* a sandbox has no storage */ }
+      const kept = Object.create(null);  // a case may be called constructor
+      try { Object.assign(kept, JSON.parse(localStorage.getItem("segqa:" + of.run))); } catch { /* a sandbox has no storage */ }
       stored.set(of, kept);
     }
     return stored.get(of);
@@ -73,6 +72,7 @@
     if (!all[id].decision && !all[id].note) delete all[id];
     try { localStorage.setItem("segqa:" + run.run, JSON.stringify(all)); } catch { /* kept until the page closes */ }
     countDecisions();
+    $(`[data-case="${i}"]`)?.parentElement.replaceWith(card(i));
   };
   const countDecisions = () => {
     const count = Object.keys(decisions()).length;
@@ -138,8 +138,9 @@
   // ---- pictures --------------------------------------------------------------------------------------------------
   const source = (kind, number) => {
     const block = document.getElementById(`${kind}-${number}`);
-    return block ? `data:${block.dataset.type};base64,${block.textContent.trim()}` : data.pictures ? `${kind}/${number}.${data.pictures}` : null;
+    return block ? `data:${block.dataset.type};base64,${block.textContent.trim()}` : data.pictures ? `index_files/${kind}/${number}.${data.pictures}` : null;
   };
+  const score = (i) => (run.kind[i] === ERROR ? "error" : run.iou[i] === null ? "undefined" : four(run.iou[i]));
   const thumbnail = (i) => {
     const number = run.exhibit[i];
     if (number === undefined) return h("span", { class: "blank" }, run.kind[i] === ERROR ? "error" : "no picture");
@@ -156,7 +157,7 @@
   // ---- the list --------------------------------------------------------------------------------------------------
   const card = (i) => h("li", {}, h("a", { class: "card", href: address({ case: run.key[i] }), "data-case": String(i) },
     h("span", { class: "thumb" }, thumbnail(i)),
-    h("span", { class: "numbers" }, h("b", {}, run.iou[i] === null ? "error" : four(run.iou[i])), change(i)),
+    h("span", { class: "numbers" }, h("b", {}, score(i)), change(i)),
     h("span", { class: "marks" }, kindOf(i),
       run.change[i] === 1 ? h("span", { class: "kind new" }, "new") : null,
       run.recoverable[i] ? h("span", { class: "kind recoverable" }, "recoverable") : null,
@@ -178,11 +179,10 @@
     const kinds = data.kinds.map((kind, at) => [kind, at]).filter(([, at]) => at && run.kind.includes(at));
     options($("#kind"), [["", "any kind"], ...kinds.map(([kind]) => [kind, kind])], wants.kind ?? "");
     options($("#cluster"), [["", "any cluster"], ...run.clusters.map((c, at) => [String(at + 1), `${c.condition}: ${c.kind}`])], wants.cluster ?? "");
-    const names = Object.entries(run.attributes).filter(([, { values }]) => values.length <= 40)
-      .flatMap(([name, { values }]) => values.map((value) => `${name}=${value}`));
+    const names = Object.values(run.attributes).filter(({ values }) => values.length <= MANY).flatMap(({ slices }) => slices);
     if (wants.slice && !names.includes(wants.slice)) names.push(wants.slice);
     options($("#slice"), [["", "any slice"], ...names.map((name) => [name, name])], wants.slice ?? "");
-    const prompts = run.prompts.values.length > 1 ? run.prompts.values.map((prompt) => [prompt, prompt]) : [];
+    const prompts = run.prompts.values.length > 1 && run.prompts.values.length <= MANY ? run.prompts.values.map((prompt) => [prompt, prompt]) : [];
     options($("#prompt"), [["", "any prompt"], ...prompts], wants.prompt ?? "");
     const compared = run.before.some((iou) => iou !== null);
     options($("#change"), compared ? [["", "any change"], ["new", "newly failing"], ["fixed", "newly passing"], ["worse", "worse"], ["better", "better"]] : [["", ""]], wants.change ?? "");
@@ -339,13 +339,16 @@
   const paint = () => {
     const item = exhibit(current), dialog = $("#case");
     dialog.dataset.mode = view.mode;
+    view.before = view.mask === "before";
     $("#panes").hidden = $("#tools").hidden = !item;
     $("#unseen").hidden = Boolean(item);
     if (!item) return;
     const panes = { four: ["image", "error", "target", "prediction"], slider: ["slider"], one: ["one"] }[view.mode];
     for (const pane of $$("#panes figure")) {
       pane.hidden = !panes.includes(pane.dataset.pane);
-      if (!pane.hidden && !item.waiting) draw($("canvas", pane), item);
+      const canvas = $("canvas", pane);
+      if (item.waiting) canvas.width = item.shape[1]; // empty: not the case before
+      else if (!pane.hidden) draw(canvas, item);
     }
     arrange(item.shape, panes.length);
     $("#split-label").hidden = view.mode !== "slider";
@@ -393,9 +396,9 @@
   };
   const proposals = (i, item) => run.offers[i].map(([maskScore, boxScore, iou], k) => h("tr", { "data-mask": String(k) },
     h("td", {}, item ? h("button", { type: "button", class: "plain", onclick: () => { view.mask = k; paint(); } }, `${k}`) : `${k}`),
-    h("td", {}, four(maskScore)), h("td", {}, four(boxScore)), h("td", {}, four(iou)),
+    h("td", {}, k < 9 ? h("kbd", {}, String(k + 1)) : ""), h("td", {}, four(maskScore)), h("td", {}, four(boxScore)), h("td", {}, four(iou)),
     h("td", {}, [k === run.picked[i] ? "picked" : "", k === run.best[i] ? "★ best" : ""].filter(Boolean).join(", "))));
-  const others = (i) => runs.filter((other) => other !== run && other.place.has(run.key[i])).map((other) => {
+  const others = (i) => [...runs.slice(runs.indexOf(run) + 1), ...runs.slice(0, runs.indexOf(run))].filter((other) => other.place.has(run.key[i])).map((other) => {
     const at = other.place.get(run.key[i]), number = runs.indexOf(other);
     return h("li", {}, h("a", { href: address({ run: number || "", cluster: "", case: run.key[i] }) }, other.title), ` IoU ${four(other.iou[at])}`);
   });
@@ -404,13 +407,13 @@
   const WRONG = ["too much at the boundary", "reaching too far", "segments elsewhere", "too little at the boundary", "not reaching far enough", "segments not found"];
 
   const showCase = (i) => {
-    const dialog = $("#case"), item = exhibit(i), at = list.indexOf(i), error = run.errors[i];
+    const dialog = $("#case"), item = exhibit(i), at = list.indexOf(i), error = run.errors.values[run.errors.of[i]];
     if (current !== i && view.mask !== "picked") view.mask = "picked";
     current = i;
     $("#position").textContent = at < 0 ? "outside of the filter" : `${at + 1} of ${list.length}`;
     $("#case-id").textContent = run.id[i];
     $("#case-prompt").textContent = run.prompts.values[run.prompts.of[i]] || "–";
-    $("#case-iou").replaceChildren(h("b", {}, run.iou[i] === null ? "error" : `IoU ${four(run.iou[i])}`), " ", change(i) ?? "",
+    $("#case-iou").replaceChildren(h("b", {}, `IoU ${score(i)}`), " ", change(i) ?? "",
       run.before[i] === null ? "" : ` from ${four(run.before[i])}`);
     $("#case-kinds").replaceChildren(kindOf(i), run.recoverable[i] ? h("span", { class: "kind recoverable" }, `recoverable: proposal ${run.best[i]} has ${four(run.oracle[i])}`) : "");
     $("#case-meaning").textContent = data.meanings[run.kind[i]];
@@ -435,7 +438,11 @@
     if (document.activeElement !== $("#note")) $("#note").value = decided.note ?? "";
     $("#previous").disabled = at <= 0;
     $("#next").disabled = at < 0 || at >= list.length - 1;
-    if (!dialog.open) { dialog.showModal(); $("#stage").focus(); }
+    if (!dialog.open) {
+      [opener, first] = [document.activeElement, i];
+      dialog.showModal();
+      $("#stage").focus();
+    }
     paint();
   };
   const step = (by) => {
@@ -450,10 +457,8 @@
     current = -1;
     if ($("#case").open) $("#case").close();
     if (asked().case) go({ case: "" });
-    const stale = $(`[data-case="${last}"]`);
-    if (!stale) return;
-    stale.parentElement.replaceWith(card(last));
-    $(`[data-case="${last}"]`).focus();
+    const back = opener?.isConnected && opener !== document.body && last === first ? opener : $(`[data-case="${last}"]`);
+    back?.focus({ preventScroll: back === opener });
   };
   const nextNew = () => {
     const from = list.indexOf(current), found = list.find((i, at) => at > from && run.change[i] === 1);
@@ -466,7 +471,7 @@
     try { await navigator.clipboard.writeText(text); } catch {
       const area = h("textarea", { readOnly: true });
       area.value = text;
-      ($("dialog[open]") ?? document.body).append(area);
+      (top() ?? document.body).append(area);
       area.select();
       document.execCommand("copy");
       area.remove();
@@ -493,7 +498,8 @@
     if (!$("#until").value) $("#until").value = new Date(Date.now() + 30 * 864e5).toISOString().slice(0, 10);
     $("#known").value = known();
     const reasons = [...new Set(accepted().map(reason))].join("; ");
-    $("#accept").value = accepted().length ? `segqa baseline accept ${shell(run.run)} --reason ${shell(reasons)}` : "";
+    $("#accept-whole").hidden = !run.whole;
+    $("#accept").value = run.whole && accepted().length ? `segqa baseline accept ${shell(run.run)} --reason ${shell(reasons)}` : "";
     if (!$("#export").open) $("#export").showModal();
   };
   const download = () => {
@@ -509,7 +515,7 @@
   // ---- the page follows the address ------------------------------------------------------------------------------
   const apply = () => {
     const wants = asked();
-    const wanted = runs[Number(wants.run ?? 0)] ?? runs[0];
+    const wanted = runs.find((each) => each.run === wants.run) ?? runs[Number(wants.run ?? 0)] ?? runs[0];
     if (wanted !== run) { run = wanted; shown = ""; current = -1; }
     for (const [at, section] of $$(".run").entries()) section.hidden = runs[at] !== run;
     for (const [at, anchor] of $$("#runs a").entries()) anchor.setAttribute("aria-current", String(runs[at] === run));
@@ -530,7 +536,9 @@
     const anchor = event.target.closest("a[href^='#']");
     if (!anchor || event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
-    visit(anchor.getAttribute("href"), true);
+    const href = anchor.getAttribute("href"), wants = Object.fromEntries(new URLSearchParams(href.slice(1)));
+    // a link to a case keeps the filters of its run
+    visit(wants.case && (wants.run ?? "") === (asked().run ?? "") ? address(wants) : href, true);
     if (!asked().case) $("#cases").scrollIntoView();
   });
 
@@ -553,9 +561,9 @@
   $("#copy-link").addEventListener("click", () => copy(link(), "link"));
   for (const button of $$("#tools [data-mode]")) button.addEventListener("click", () => { view.mode = button.dataset.mode; paint(); });
   const toggle = (name) => {
-    if (name === "before") view.mask = view.mask === "before" || !exhibit(current)?.before ? "picked" : "before";
-    else view[name] = !view[name];
-    view.before = view.mask === "before";
+    if (name !== "before") view[name] = !view[name];
+    else if (!exhibit(current)?.before) say("the baseline's prediction is not known");
+    else view.mask = view.mask === "before" ? "picked" : "before";
     paint();
   };
   for (const button of $$("#tools [data-layer]")) button.addEventListener("click", () => toggle(button.dataset.layer));
@@ -613,10 +621,10 @@
   };
   const PAGE_KEYS = { j: () => focusCard(1), ArrowRight: () => focusCard(1), k: () => focusCard(-1), ArrowLeft: () => focusCard(-1), n: nextNew, "/": () => $("#q").focus(), "?": () => $("#help").showModal() };
   addEventListener("keydown", (event) => {
-    const typing = event.target.closest("input:not([type=range]), textarea, select"), open = $("dialog[open]");
+    const typing = event.target.closest("input:not([type=range]), textarea, select"), open = top();
     if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.key === " " && event.target.closest("button, a, summary")) return;
-    if (event.key.startsWith("Arrow") && event.target.closest("input")) return;
+    if (event.key.startsWith("Arrow") && (event.target.closest("input") || event.target.matches(".scroll, .chart, .side, pre"))) return;
     if (event.key.startsWith("Arrow") && event.target.closest(".bars")) { roam(event); return; }
     let action = open ? (open.id === "case" ? CASE_KEYS[event.key] : undefined) : PAGE_KEYS[event.key];
     if (open?.id === "case" && event.key === "?") action = PAGE_KEYS["?"];

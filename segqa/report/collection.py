@@ -1,0 +1,132 @@
+"""A collection is the exhibits of one page: those of all its runs, as many as there is room for."""
+
+from __future__ import annotations
+
+import base64
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+from typing import TypeAlias
+
+from segqa.report.drawing import encode_picture, media_type
+from segqa.report.exhibits import Exhibit, Exhibits
+from segqa.report.selection import select
+from segqa.report.templates import part
+from segqa.report.verdict import Judged
+from segqa.settings import ReportSettings
+from segqa.store import Store, write_whole
+
+Queue: TypeAlias = Sequence[tuple[Exhibit, int | None]]
+"""The exhibits of a run, the most important first, each with the proposal that was picked."""
+
+FILES = "index_files"
+"""The folder of a page's files, beside it; all of it is ours."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Collection:
+    """The exhibits of a page.
+
+    Attributes:
+        by_run: for each run, in order of importance, each with the proposal that was picked.
+        left_out: how many there would be beside them.
+    """
+
+    by_run: list[list[tuple[Exhibit, int | None]]]
+    left_out: int
+
+    @property
+    def all(self) -> list[Exhibit]:
+        """Those of all runs; their places here are their numbers in the page."""
+        return [exhibit for exhibits in self.by_run for exhibit, _ in exhibits]
+
+    @property
+    def numbers(self) -> list[dict[str, int]]:
+        """For each run the number of each case's exhibit."""
+        starts = [sum(map(len, self.by_run[:place])) for place in range(len(self.by_run))]
+        return [
+            {exhibit.case_id: start + place for place, (exhibit, _) in enumerate(exhibits)}
+            for start, exhibits in zip(starts, self.by_run, strict=True)
+        ]
+
+    @property
+    def photos(self) -> list[int]:
+        """For each exhibit the number of the first one with the same photo: runs over one data set share them."""
+        first: dict[bytes, int] = {}
+        return [first.setdefault(exhibit.photo, number) for number, exhibit in enumerate(self.all)]
+
+    @property
+    def has_photos(self) -> bool:
+        """Whether there are photos to be shown."""
+        return any(exhibit.photo for exhibit in self.all)
+
+    @property
+    def suffix(self) -> str:
+        """Of the picture files."""
+        return next((media_type(exhibit.thumbnail).removeprefix("image/") for exhibit in self.all), "webp")
+
+    def encoded(self) -> Iterator[tuple[str, int, str, str]]:
+        """For each picture its kind, number, type, and itself in base64."""
+        for number, (exhibit, photo) in enumerate(zip(self.all, self.photos, strict=True)):
+            wanted = {"th": exhibit.thumbnail, "im": exhibit.photo if photo == number else b""}
+            for kind, encoded in wanted.items():
+                if encoded:
+                    yield kind, number, media_type(encoded), base64.b64encode(encoded).decode()
+
+
+def queues(judged: Sequence[Judged], store: Store, settings: ReportSettings) -> list[Queue]:
+    """The exhibits that the runs have, as many as are wanted."""
+    return [_queue(one, store, settings.images * len(judged), photos=settings.photos) for one in judged]
+
+
+def collect(queued: Sequence[Queue], room: float) -> Collection:
+    """The exhibits that there is room for, in turn from each run.
+
+    Args:
+        queued: the exhibits of each run.
+        room: characters.
+    """
+    by_run: list[list[tuple[Exhibit, int | None]]] = [[] for _ in queued]
+    seen: set[bytes] = set()
+    for row in zip_longest(*queued):
+        for number, entry in enumerate(row):
+            if entry is None:
+                continue
+            exhibit = entry[0]
+            room -= exhibit.size - (len(exhibit.photo) * 4 // 3 if exhibit.photo in seen else 0)
+            if room >= 0:
+                by_run[number].append(entry)
+                seen.add(exhibit.photo)
+    return Collection(by_run, sum(map(len, queued)) - sum(map(len, by_run)))
+
+
+def clear_files(folder: Path) -> None:
+    """Remove the files of an earlier page: photos must not stay beside one that has none."""
+    shutil.rmtree(folder / FILES, ignore_errors=True)
+
+
+def write_files(collection: Collection, folder: Path) -> None:
+    """Pictures, strips, style and script of a page as files of their own."""
+    for name in ("review.js", "review.css"):
+        write_whole(folder / FILES / name, part(name))
+    for kind in ("im", "th", "strips"):
+        (folder / FILES / kind).mkdir()
+    entries = [entry for entries in collection.by_run for entry in entries]
+    for number, (exhibit, picked) in enumerate(entries):
+        strip = encode_picture(exhibit.strip(picked))
+        for kind, encoded in (("im", exhibit.photo), ("th", exhibit.thumbnail), ("strips", strip)):
+            if encoded:
+                (folder / FILES / kind / f"{number}.{collection.suffix}").write_bytes(encoded)
+
+
+def _queue(judged: Judged, store: Store, limit: int, *, photos: bool) -> Queue:
+    """The exhibits of a run, the most important first."""
+    comparison = judged.verdict.comparison if judged.verdict else None
+    order = {o.case_id: o.picked for o in select(judged.clusters, comparison, len(judged.run.outcomes))}
+    if not store.run_folder(judged.run.id).is_dir():
+        return []
+    with Exhibits(store, judged.run.id) as exhibits:
+        found = [(exhibit, order[exhibit.case_id]) for exhibit in exhibits.get_all(order, limit)]
+    return found if photos else [(exhibit.without_photo(picked), picked) for exhibit, picked in found]

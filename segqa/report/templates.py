@@ -1,0 +1,25 @@
+"""The templates: what pages are made of. Whatever is put into one is escaped; a name that is not there is an error."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import Any
+
+
+def render(name: str, **values: Any) -> str:
+    """A template with values put in."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("segqa.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(name).render(**values)
+
+
+def part(name: str) -> str:
+    """A file beside the templates, as it is."""
+    return (files("segqa.report") / "templates" / name).read_text(encoding="utf-8")
