@@ -22,6 +22,8 @@ KIND_NAMES = ("", *KINDS)
 _PLACEHOLDER = "SEGQA-CASE-ID"
 _SIMPLE = re.compile(r"[A-Za-z0-9_.+-]+")
 _WORDS = frozenset({"and", "or", "not"})
+_FILE = re.compile(r'File "[^"\n]*[/\\]([^"/\\\n]+)"')
+_PATH = re.compile(r"(?<![\w./:\\])(?:[A-Za-z]:)?(?:[/\\][^\s/\\'\":<>|]+)+[/\\]([^\s/\\'\":<>|]+)")
 
 
 def columns(judged: Judged) -> dict[str, Any]:
@@ -117,7 +119,7 @@ def _attribute(name: str, values: Sequence[str | None]) -> dict[str, Any]:
 
 def shortened(error: str) -> str:
     """A traceback with files by their names alone: where they lie is nobody's business who reads the page."""
-    return re.sub(r'File "[^"\n]*[/\\]([^"/\\\n]+)"', r'File "\1"', error)
+    return _PATH.sub(r"\1", _FILE.sub(r'File "\1"', error))
 
 
 def _commands(run: Run) -> dict[str, Any]:

@@ -171,9 +171,18 @@ def test_scores_without_bounds_do_not_stop_the_page(tmp_path: Path) -> None:
     assert block(text, "data")["runs"][0]["offers"] == [[[None, None, 1.0]]]
 
 
-def test_files_of_a_traceback_are_told_by_their_names_alone() -> None:
-    told = shortened('Traceback\n  File "/home/me/secret/model.py", line 3, in f\n  File "C:\\x\\y.py", line 1\nE: x')
-    assert told == 'Traceback\n  File "model.py", line 3, in f\n  File "y.py", line 1\nE: x'
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        ('File "/home/me/my secret/model.py", line 3, in f', 'File "model.py", line 3, in f'),
+        ('File "C:\\x\\y.py", line 1', 'File "y.py", line 1'),
+        ("cannot identify image file '/data/a/b.png'", "cannot identify image file 'b.png'"),
+        ("no C:\\data\\b.png here", "no b.png here"),
+        ("see https://example.com/a/b and a/b/c, 1/2", "see https://example.com/a/b and a/b/c, 1/2"),
+    ],
+)
+def test_files_in_a_traceback_are_told_by_their_names_alone(error: str, told: str) -> None:
+    assert shortened(error) == told
 
 
 def test_new_errors_are_listed_and_newly_failing(tmp_path: Path) -> None:
