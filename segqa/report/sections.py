@@ -63,7 +63,7 @@ def section_of(judged: Judged, number: int, shown: Shown, *, listed: bool) -> di
     slices, more = _slices(run, comparison)
     return {
         "run": run,
-        "badge": judged.name.replace(" ", "-"),
+        "badge": judged.name,
         "headline": headline(judged),
         "command": str(run.provenance.get("command", "")),
         "facts": _facts(run),
