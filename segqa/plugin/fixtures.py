@@ -183,7 +183,8 @@ def _segqa_run(
 def _evaluate(session: Session, name: str, model: Model, dataset: Dataset, config: pytest.Config) -> Run:
     """Evaluate, and draw cases of each sort while the data set is at hand."""
     from segqa.plugin.progress import Remembered, progress_for
-    from segqa.plugin.regression import keep_baseline
+    from segqa.plugin.regression import comparison_of, keep_baseline
+    from segqa.report.exhibits import draw_choice
 
     progress = Remembered(progress_for(config, name))
     try:
@@ -191,38 +192,11 @@ def _evaluate(session: Session, name: str, model: Model, dataset: Dataset, confi
     except KeyboardInterrupt:
         session.interrupted = f"{name}: {progress.done} of {progress.total} cases are done and kept"
         raise
-    _draw(session, run, dataset)
+    runs = [run, *(other for other in session.runs.values() if other.id != run.id)]
+    found = [(session.clusters_of(each), comparison_of(session, each)) for each in runs]
+    draw_choice(found, dataset, session.store, session.settings.report)
     keep_baseline(session, run)
     return run
-
-
-def _draw(session: Session, run: Run, dataset: Dataset) -> None:
-    """Draw what the review page shows of a run; of all runs of this session the same cases, so that they compare."""
-    from segqa.plugin.regression import comparison_of
-    from segqa.report.exhibits import Exhibits, draw_exhibits, earlier_outcomes
-    from segqa.report.selection import select
-
-    settings = session.settings.report
-    wanted = {
-        outcome.case_id for outcome in select(session.clusters_of(run), comparison_of(session, run), settings.images)
-    }
-    runs = [run, *(other for other in session.runs.values() if other.id != run.id)]
-    there = {}
-    for each in runs:
-        with Exhibits(session.store, each.id) as exhibits:
-            there[each.id] = exhibits.case_ids()
-    wanted.update(*there.values())
-    for each in runs:
-        comparison = comparison_of(session, each)
-        draw_exhibits(
-            each,
-            [outcome for outcome in each.outcomes if outcome.case_id in wanted - there[each.id]],
-            dataset,
-            session.store,
-            size=settings.image_size,
-            photos=settings.photos,
-            before=earlier_outcomes(comparison.baseline, session.store) if comparison else None,
-        )
 
 
 def _how(session: Session, thresholds: Thresholds, progress: Progress) -> Evaluation:

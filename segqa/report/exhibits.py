@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from types import MappingProxyType
@@ -18,7 +18,8 @@ import numpy as np
 
 from segqa.baseline import content_of
 from segqa.case import Case
-from segqa.comparison.comparison import is_baseline
+from segqa.cluster.cluster import Clusters
+from segqa.comparison.comparison import Comparison, is_baseline
 from segqa.datasets.dataset import Dataset
 from segqa.errors import CaseError
 from segqa.evaluation.cache import Answer, ProposalCache
@@ -29,7 +30,9 @@ from segqa.metrics import band_width, boundary_iou, count, hd95, nsd
 from segqa.outcome import Outcome
 from segqa.report.drawing import decode_picture, draw_strip, encode_picture, error_map, fit
 from segqa.report.rle import decode_mask, encode_mask
+from segqa.report.selection import select
 from segqa.run import Run
+from segqa.settings import ReportSettings
 from segqa.store import Store
 
 THUMBNAIL = 176
@@ -175,6 +178,36 @@ def draw_exhibits(
             if pixels is not None:
                 earlier = _prediction_before((before or {}).get(outcome.case_id), cache, pixels)
                 exhibits.put([_draw(outcome, pixels, earlier, size=size, photos=photos)])
+
+
+def draw_choice(
+    found: Sequence[tuple[Clusters, Comparison | None]], dataset: Dataset, store: Store, settings: ReportSettings
+) -> None:
+    """Draw the cases of some runs that are worth it in one of them, in all of them, so that the runs compare.
+
+    What has been drawn before stays as it is.
+
+    Args:
+        found: the clusters of each run, and its comparison with a baseline if there is one.
+        dataset: where the pixels come from.
+        store: where the runs are.
+        settings: how many, how large, with or without photos.
+    """
+    chosen = [select(clusters, comparison, settings.images) for clusters, comparison in found]
+    wanted = {outcome.case_id for outcomes in chosen for outcome in outcomes}
+    for clusters, comparison in found:
+        run = clusters.run
+        with Exhibits(store, run.id) as exhibits:
+            missing = wanted - exhibits.case_ids()
+        draw_exhibits(
+            run,
+            [outcome for outcome in run.outcomes if outcome.case_id in missing],
+            dataset,
+            store,
+            size=settings.image_size,
+            photos=settings.photos,
+            before=earlier_outcomes(comparison.baseline, store) if comparison else None,
+        )
 
 
 def earlier_outcomes(baseline: Run, store: Store) -> Before:

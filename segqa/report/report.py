@@ -15,9 +15,8 @@ from segqa.errors import IncomparableError
 from segqa.gate import judge_by
 from segqa.labels import suspicious_labels
 from segqa.report.ending import Ending, read_ending
-from segqa.report.exhibits import draw_exhibits, earlier_outcomes
+from segqa.report.exhibits import draw_choice
 from segqa.report.review import write_review
-from segqa.report.selection import select
 from segqa.report.verdict import Judged
 from segqa.run import Run
 from segqa.settings import GateSettings, ReportSettings
@@ -60,7 +59,8 @@ def write_report(
     judged = [_judged(run, _baseline_of(run, runs, baselines, store), gate or GateSettings()) for run in runs]
     if dataset is not None:
         cases = dataset if isinstance(dataset, Dataset) else open_folder(dataset)
-        _draw(judged, cases, store, settings)
+        found = [(one.clusters, one.verdict.comparison if one.verdict else None) for one in judged]
+        draw_choice(found, cases, store, settings)
     return write_review(
         judged,
         store,
@@ -90,26 +90,6 @@ def _judged(run: Run, baseline: Run | None, gate: GateSettings) -> Judged:
         return Judged(run, judge_by(gate, compare(baseline, run, same_picker=False)), "", found)
     except IncomparableError as error:
         return Judged(run, None, str(error), found)
-
-
-def _draw(judged: Sequence[Judged], dataset: Dataset, store: Store, settings: ReportSettings) -> None:
-    """Draw of all runs the cases that are worth it in one of them."""
-    comparisons = [one.verdict.comparison if one.verdict else None for one in judged]
-    wanted = {
-        outcome.case_id
-        for one, comparison in zip(judged, comparisons, strict=True)
-        for outcome in select(one.clusters, comparison, settings.images)
-    }
-    for one, comparison in zip(judged, comparisons, strict=True):
-        draw_exhibits(
-            one.run,
-            [outcome for outcome in one.run.outcomes if outcome.case_id in wanted],
-            dataset,
-            store,
-            size=settings.image_size,
-            photos=settings.photos,
-            before=earlier_outcomes(comparison.baseline, store) if comparison else None,
-        )
 
 
 def _ending(runs: Sequence[Run], store: Store) -> Ending | None:
