@@ -117,6 +117,7 @@ class Settings:
         mask_cutoff: object is where a mask file's grey value is above it.
         name_pattern: finds tags in file names.
         batch_size: images a `predict` call.
+        max_cache_mb: megabytes of proposals that are kept for later runs.
         thresholds: for every model.
         thresholds_by_model: what single models have instead.
         models: what each model's fixture is given, by the model's name.
@@ -134,6 +135,7 @@ class Settings:
     mask_cutoff: int = 127
     name_pattern: str | None = None
     batch_size: int = 8
+    max_cache_mb: int = 10_000
     thresholds: Thresholds = Thresholds()
     thresholds_by_model: Mapping[str, Mapping[str, float]] = field(default_factory=lambda: MappingProxyType({}))
     models: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: MappingProxyType({}))
@@ -408,5 +410,6 @@ _CHECKS: Mapping[str, Any] = MappingProxyType(
         "mask_cutoff": _grey,
         "name_pattern": _pattern,
         "batch_size": _count,
+        "max_cache_mb": _count,
     }
 )

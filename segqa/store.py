@@ -56,7 +56,12 @@ class Store:
         """
         own = self.run_folder(run_id) / "proposals.sqlite"
         keeps_own = own.exists() if shared is None else not shared
-        return own if keeps_own else self.root / "proposals.sqlite"
+        return own if keeps_own else self.shared_proposals
+
+    @property
+    def shared_proposals(self) -> Path:
+        """Where the proposals of all models are that have a fingerprint."""
+        return self.root / "proposals.sqlite"
 
     def run_ids(self) -> list[str]:
         """All runs that have been begun, oldest first."""
@@ -133,6 +138,18 @@ class Store:
         """The id of the last finished run of a model over a whole data set; None where there is none."""
         found = [run_id for run_id, about in self._whole() if about["model"] == model]
         return found[-1] if found else None
+
+    def last_provenance(self, model: str) -> dict[str, Any] | None:
+        """The provenance of the last finished run of a model, whatever part of a data set; None where there is none."""
+        for run_id in reversed(self.run_ids()):
+            try:
+                header = self._header(run_id)
+            except StoreError:
+                continue
+            if header["finished"] and header["run"]["model"] == model and "answers_of" in header["run"]["provenance"]:
+                found: dict[str, Any] = header["run"]["provenance"]
+                return found
+        return None
 
     def last_with(self, model: str, fingerprint: str) -> str | None:
         """The id of the last finished run of a model with this fingerprint over a whole data set; None for neither."""

@@ -3,6 +3,7 @@
 import typer
 
 from segqa.cli.baseline import app as baseline
+from segqa.cli.cache import app as cache
 from segqa.cli.clusters import clusters, labels
 from segqa.cli.init import init
 from segqa.cli.report import report
@@ -22,3 +23,4 @@ app.command()(labels)
 app.command()(train)
 app.command()(selftest)
 app.add_typer(baseline, name="baseline")
+app.add_typer(cache, name="cache")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -19,6 +21,7 @@ class Database:
 
     def __init__(self, path: Path, table: str, what: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
+        self._what = f"{what} in {path}"
         self._database = sqlite3.connect(path, timeout=60, check_same_thread=False)
         try:
             self._database.execute("PRAGMA journal_mode = WAL")
@@ -26,6 +29,26 @@ class Database:
         except sqlite3.DatabaseError as error:
             self._database.close()
             raise StoreError(f"cannot use the {what} in {path}: {error}; remove the file to start anew") from error
+
+    def _add_columns(self, table: str, columns: Mapping[str, str]) -> None:
+        """Add the columns that a file of an earlier version does not have."""
+        there = {row[1] for row in self._database.execute(f"PRAGMA table_info({table})")}
+        for name in columns.keys() - there:
+            with suppress(sqlite3.OperationalError):  # another process has just done so
+                self._database.execute(f"ALTER TABLE {table} ADD COLUMN {name} {columns[name]}")
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """A transaction: all of it or, if it fails, nothing.
+
+        Raises:
+            StoreError: it cannot be written.
+        """
+        try:
+            with self._database:
+                yield
+        except sqlite3.OperationalError as error:
+            raise StoreError(f"cannot write the {self._what}: {error}; what was there before is whole") from error
 
     def __enter__(self) -> Self:
         return self

@@ -11,8 +11,8 @@ import subprocess
 import sys
 import tempfile
 import uuid
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -26,15 +26,16 @@ from tqdm.auto import tqdm
 from segqa.datasets.dataset import Dataset
 from segqa.datasets.folder import open_folder
 from segqa.datasets.pictures import READER
-from segqa.errors import ModelError, SettingsError
-from segqa.evaluation.cache import ProposalCache
+from segqa.errors import CaseError, ModelError, SettingsError
+from segqa.evaluation.cache import ProposalCache, proposals_key
 from segqa.evaluation.loop import Loop
 from segqa.evaluation.measured import open_properties
+from segqa.mask import Image
 from segqa.metrics import METRIC_VERSION
 from segqa.outcome import Outcome
 from segqa.picking import find_picker
 from segqa.properties import PROPERTY_VERSION
-from segqa.proposals import Model
+from segqa.proposals import Model, Proposals
 from segqa.run import Run
 from segqa.settings import EmptyPolicy
 from segqa.slices import Edges, find_edges
@@ -59,6 +60,7 @@ class Evaluation:
         batch_size: images a `predict` call.
         cache: use proposals kept by earlier runs, and keep these for later ones.
         refresh: keep them, but do not use those kept earlier.
+        max_cache_mb: megabytes (10^6 bytes) of proposals that are kept; the longest unused go first, today's stay.
         command: what the user typed; stands in the run's provenance.
         options: what else was chosen, in JSON's types; stands there, too.
         started: stands in the run's id; now by default.
@@ -72,6 +74,7 @@ class Evaluation:
     batch_size: int = 8
     cache: bool = True
     refresh: bool = False
+    max_cache_mb: float = 10_000
     command: str = ""
     options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     started: datetime | None = None
@@ -90,26 +93,52 @@ class Evaluation:
         A model without a `fingerprint` can be any model: its run always begins anew, and nothing is taken from the
         proposals on disk.
         """
-        picker = find_picker(self.pick)
         _require_model(model)
-        known = getattr(model, "fingerprint", None)
-        fingerprint = _whole_fingerprint(model, name, str(known or f"unknown-{uuid.uuid4().hex}"))
-        key = self._key(name, fingerprint, dataset)
-        about = {"fingerprint": known, "weights_bytes": getattr(model, "weights_bytes", None)}
-        about["notes"] = [*dataset.notes, *_notes_on(model, dataset)]
+        return self._run(model, _identify(model, name), name, dataset, store)
+
+    def rescore(self, name: str, dataset: Dataset, store: Store) -> Run:
+        """The run that evaluating the model again would make, from its stored proposals; no model is needed.
+
+        The model is the one of the last finished run under this name.
+
+        Raises:
+            ModelError: there is no such run, its model had no fingerprint, or proposals are missing; says of how many
+                cases.
+        """
+        known = store.last_provenance(name)
+        if known is None or not known.get("fingerprint"):
+            why = "no finished run of it is kept" if known is None else "it has no fingerprint, so nothing is kept"
+            raise ModelError(f"{name} cannot be scored again without the model: {why} in {store.root}")
+        who = _Identity(known["fingerprint"], known["answers_of"], known.get("weights_bytes"), known["said"])
+        missing = _missing(who.whole, dataset, store)
+        if missing:
+            raise ModelError(
+                f"{len(missing)} of {len(dataset)} cases have no stored proposals of {name}, such as {missing[0]}; "
+                "evaluate once without --segqa-rescore"
+            )
+        return self._run(_Nobody(), who, name, dataset, store)
+
+    def _run(self, model: Model, who: _Identity, name: str, dataset: Dataset, store: Store) -> Run:
+        picker = find_picker(self.pick)
+        key = self._key(name, who.whole, dataset)
+        about: dict[str, Any] = {"fingerprint": who.known, "weights_bytes": who.weights_bytes}
+        said = [*who.said, *_notes_on(model, dataset)]
+        about |= {"answers_of": who.whole, "said": said, "notes": [*dataset.notes, *said]}
         with ExitStack() as stack:
             run = self._continued(store, key) or store.begin(self._new(name, dataset, about), key)
             if not stack.enter_context(store.writing(run.id)):
                 run = store.begin(self._new(name, dataset, about), key)
                 stack.enter_context(store.writing(run.id))
-            path = store.proposals_path(run.id, shared=self.cache and bool(known))
+            path = store.proposals_path(run.id, shared=self.cache and bool(who.known))
             cache = stack.enter_context(ProposalCache(path))
             measured = stack.enter_context(open_properties(store))
             hidden = frozenset(name for case in dataset for name in case.tags)
             loop = Loop(
-                model, fingerprint, picker, cache, measured, self.threshold, hidden, self.batch_size, self.refresh
+                model, name, who.whole, picker, cache, measured, self.threshold, hidden, self.batch_size, self.refresh
             )
             self._evaluate(loop, dataset, run, store)
+            if cache.size > self.max_cache_mb * 1e6:
+                cache.remove(cache.superfluous(max_bytes=int(self.max_cache_mb * 1e6)))
             return _finish(store, run, key, self.edges)
 
     def _evaluate(self, loop: Loop, dataset: Dataset, run: Run, store: Store) -> None:
@@ -227,23 +256,60 @@ def _require_model(model: object) -> None:
         raise ModelError(f"model must have a method predict(images, prompts), got {type(model).__name__}")
 
 
-def _whole_fingerprint(model: object, name: str, fingerprint: str) -> str:
-    """What the proposals depend on beside image and prompt.
+@dataclass(frozen=True, slots=True)
+class _Identity:
+    """Who answers.
+
+    Attributes:
+        known: the model's own fingerprint; None if it has none.
+        whole: what its proposals depend on beside image and prompt.
+        weights_bytes: how large it is, if it says so.
+        said: what it has to say of itself.
+    """
+
+    known: str | None
+    whole: str
+    weights_bytes: int | None
+    said: Sequence[str]
+
+
+class _Nobody:
+    """Stands where no model is needed."""
+
+    def predict(self, images: Sequence[Image], prompts: Sequence[str]) -> Sequence[Proposals]:
+        """Nothing is ever asked."""
+        raise ModelError(f"no stored proposals for {len(images)} images, {prompts[0]!r}: they have just been removed")
+
+
+def _identify(model: object, name: str) -> _Identity:
+    """Who a model is.
 
     That two models say the same of themselves is no reason to share: the name and the class count, too, and so does how
     pictures are read.
     """
-    kind = type(model)
-    return json.dumps([name, kind.__module__, kind.__qualname__, fingerprint, READER])
+    kind, known = type(model), getattr(model, "fingerprint", None)
+    fingerprint = str(known or f"unknown-{uuid.uuid4().hex}")
+    whole = json.dumps([name, kind.__module__, kind.__qualname__, fingerprint, READER])
+    said = [str(note) for note in getattr(model, "notes", ())]
+    return _Identity(known, whole, getattr(model, "weights_bytes", None), said)
+
+
+def _missing(whole: str, dataset: Dataset, store: Store) -> list[str]:
+    """The ids of the cases without stored proposals; one that cannot be read is none of them."""
+    keys: dict[bytes, str] = {}
+    for case in dataset:
+        with suppress(CaseError):
+            keys[proposals_key(whole, case.source.digest(), case.prompt)] = case.id
+    with ProposalCache(store.shared_proposals) as cache:
+        return [keys[key] for key in cache.missing(keys)]
 
 
 def _notes_on(model: object, dataset: Dataset) -> list[str]:
-    """What a model has to say of itself (`notes`), and how many of the cases it has been trained on (`trained_on`)."""
-    notes = [str(note) for note in getattr(model, "notes", ())]
+    """How many of the cases a model has been trained on (`trained_on`), if it says so."""
     seen = {case.id for case in dataset} & set(getattr(model, "trained_on", ()))
-    if seen:
-        notes.append(f"{len(seen)} of {len(dataset)} cases were trained on, such as {min(seen)} (by their ids)")
-    return notes
+    if not seen:
+        return []
+    return [f"{len(seen)} of {len(dataset)} cases were trained on, such as {min(seen)} (by their ids)"]
 
 
 def _finish(store: Store, run: Run, key: str, edges: Edges | None) -> Run:

@@ -29,6 +29,7 @@ class Loop:
 
     Attributes:
         model: gives the proposals.
+        name: of the model.
         fingerprint: of the model; part of the key of its proposals.
         picker: chooses one of them.
         cache: keeps the proposals.
@@ -40,6 +41,7 @@ class Loop:
     """
 
     model: Model
+    name: str
     fingerprint: str
     picker: Picker
     cache: ProposalCache
@@ -95,7 +97,8 @@ class Loop:
         asked = [loaded for loaded in batch if loaded.answer is None and not loaded.error]
         self._predict(asked)
         outcomes = [self._outcome(loaded, cached=loaded not in asked) for loaded in batch]
-        self.cache.put((loaded.key, loaded.answer) for loaded in asked if loaded.answer is not None)
+        self.cache.put(((loaded.key, loaded.answer) for loaded in asked if loaded.answer is not None), self.name)
+        self.cache.touch(loaded.key for loaded in batch if loaded not in asked and loaded.answer is not None)
         self.measured.put((loaded.digests, loaded.properties) for loaded in batch if loaded.is_new)
         return outcomes
 

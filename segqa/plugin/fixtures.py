@@ -171,7 +171,9 @@ def _segqa_run(
     session, name = _session(pytestconfig), _segqa_model_name
 
     def evaluate() -> Run:
-        return _evaluate(session, name, request.getfixturevalue("_segqa_model"), _segqa_dataset, pytestconfig)
+        rescore = session.options.get("rescore", False)
+        model = None if rescore else request.getfixturevalue("_segqa_model")
+        return _evaluate(session, name, model, _segqa_dataset, pytestconfig)
 
     try:
         run = session.runs[name] = shared(pytestconfig, session.store, name, evaluate)
@@ -180,7 +182,7 @@ def _segqa_run(
     return run
 
 
-def _evaluate(session: Session, name: str, model: Model, dataset: Dataset, config: pytest.Config) -> Run:
+def _evaluate(session: Session, name: str, model: Model | None, dataset: Dataset, config: pytest.Config) -> Run:
     """Evaluate, and draw cases of each sort while the data set is at hand."""
     from segqa.plugin.progress import Remembered, progress_for
     from segqa.plugin.regression import comparison_of, keep_baseline
@@ -188,7 +190,11 @@ def _evaluate(session: Session, name: str, model: Model, dataset: Dataset, confi
 
     progress = Remembered(progress_for(config, name))
     try:
-        run = _how(session, session.settings.thresholds_for(name), progress).run(model, name, dataset, session.store)
+        how = _how(session, session.settings.thresholds_for(name), progress)
+        if model is None:
+            run = how.rescore(name, dataset, session.store)
+        else:
+            run = how.run(model, name, dataset, session.store)
     except KeyboardInterrupt:
         session.interrupted = f"{name}: {progress.done} of {progress.total} cases are done and kept"
         raise
@@ -211,6 +217,7 @@ def _how(session: Session, thresholds: Thresholds, progress: Progress) -> Evalua
         batch_size=settings.batch_size,
         cache=not session.options.get("no-cache", False),
         refresh=session.options.get("refresh-cache", False),
+        max_cache_mb=settings.max_cache_mb,
         command=session.command,
         options={name: session.options[name] for name in _KEPT_OPTIONS if name in session.options},
         edges=session.edges,

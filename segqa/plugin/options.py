@@ -44,6 +44,8 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "openmetrics": {"metavar": "FILE", "help": "write the numbers as OpenMetrics, such as GitLab's metrics report"},
     "no-cache": {"action": "store_true", "help": "neither use proposals kept earlier nor keep these for later runs"},
     "refresh-cache": {"action": "store_true", "help": "do not use proposals kept earlier, but keep these"},
+    "rescore": {"action": "store_true", "help": "score stored proposals again; the model is neither built nor asked"},
+    "max-cache-mb": {"metavar": "MB", "type": int, "help": "proposals kept; the longest unused go first (10000)"},
     "cache-dir": {"metavar": "DIR", "help": "where runs and proposals are kept (.segqa)"},
     "report": {"metavar": "DIR", "help": "where the reports go (reports)"},
     "report-images": {"metavar": "N|none", "help": "pictures of so many cases (200); none: no photos, masks on grey"},

@@ -44,6 +44,7 @@ _NO_SETTING = frozenset(
         "where",
         "no-cache",
         "refresh-cache",
+        "rescore",
         "cache-dir",
         "report",
         "baseline",
@@ -299,6 +300,10 @@ def _begin(
     find_picker(settings.pick)
     if "accept" in options and not (options["accept"].strip() and "update-baseline" in options):
         raise UsageError("--segqa-accept must say why, and goes with --segqa-update-baseline")
+    if "rescore" in options and ("no-cache" in options or "refresh-cache" in options):
+        raise UsageError(
+            "--segqa-rescore asks no model, so it goes with neither --segqa-no-cache nor --segqa-refresh-cache"
+        )
     rules_of([*settings.gate.fail_on, *options.get("fail-on", ())])
     for condition in [options.get("where"), *(known.where for known in settings.known)]:
         if condition:

@@ -1,3 +1,6 @@
+import sqlite3
+from contextlib import closing
+from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -79,3 +82,85 @@ def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     (tmp_path / "proposals.sqlite").write_bytes(b"something else entirely" * 50)
     with pytest.raises(StoreError, match="remove the file to start anew"):
         ProposalCache(tmp_path / "proposals.sqlite")
+
+
+def keys(count: int) -> list[bytes]:
+    return [proposals_key("model", bytes([number]), "person.") for number in range(count)]
+
+
+def age(path: Path, key: bytes, days: int) -> None:
+    """Make an entry so many days older."""
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("UPDATE proposals SET used = used - ? WHERE key = ?", (days, key))
+
+
+def test_what_is_kept_of_each_model(tmp_path: Path) -> None:
+    with ProposalCache(tmp_path / "proposals.sqlite") as cache:
+        cache.put([(key, answer(3)) for key in keys(4)], "large")
+        cache.put([(KEY, answer(1))], "small")
+        large, small = cache.holdings()
+    assert (large.model, large.entries, large.proposals) == ("large", 4, 12)
+    assert (small.model, small.entries, small.used) == ("small", 1, date.today())  # noqa: DTZ011 - of this machine
+    assert large.size > small.size > 100
+
+
+def test_what_has_not_been_used_for_longest_goes_first(tmp_path: Path) -> None:
+    path = tmp_path / "proposals.sqlite"
+    first, second, third, today = keys(4)
+    with ProposalCache(path) as cache:
+        cache.put([(key, answer()) for key in (first, second, third, today)], "m")
+        each = cache.holdings()[0].size // 4
+        for key, days in ((first, 3), (second, 9), (third, 1)):
+            age(path, key, days)
+        assert cache.superfluous(max_bytes=3 * each) == [second]
+        assert cache.superfluous(max_bytes=0) == [third, first, second]
+        assert cache.superfluous(before=date.today() - timedelta(days=2)) == [first, second]  # noqa: DTZ011
+        assert len(cache.superfluous(model="m")) == 4
+        assert cache.superfluous(model="other") == []
+        cache.touch([second])
+        assert cache.superfluous(max_bytes=3 * each) == [first]
+
+
+def test_room_is_given_back(tmp_path: Path) -> None:
+    path = tmp_path / "proposals.sqlite"
+    with ProposalCache(path) as cache:
+        cache.put([(key, answer(200)) for key in keys(50)])
+        full = cache.size
+        cache.remove(keys(50))
+        assert cache.size < full / 4
+        cache.compact()
+    assert path.stat().st_size < full / 4
+
+
+def test_damaged_entries_are_found(tmp_path: Path) -> None:
+    path = tmp_path / "proposals.sqlite"
+    good, short, broken = keys(3)
+    with ProposalCache(path) as cache:
+        cache.put([(key, answer()) for key in (good, short, broken)])
+        with closing(sqlite3.connect(path)) as database, database:
+            database.execute("UPDATE proposals SET numbers = x'00' WHERE key = ?", (short,))
+            database.execute("UPDATE proposals SET masks = x'00' WHERE key = ?", (broken,))
+        assert set(cache.damaged()) == {short, broken}
+
+
+def test_a_full_disk_is_said_and_keeps_what_was_there(tmp_path: Path) -> None:
+    with ProposalCache(tmp_path / "proposals.sqlite") as cache:
+        cache.put([(KEY, answer())])
+        pages = cache._database.execute("PRAGMA page_count").fetchone()[0]
+        cache._database.execute(f"PRAGMA max_page_count = {pages}")
+        with pytest.raises(StoreError, match=r"proposals in .*: database or disk is full; what was"):
+            cache.put([(key, answer(500)) for key in keys(20)])
+        assert cache.missing([KEY, *keys(2)]) == keys(2)
+        assert list(cache.damaged()) == []
+
+
+def test_a_file_of_an_earlier_version_is_used_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "proposals.sqlite"
+    with ProposalCache(path) as cache:
+        cache.put([(KEY, answer())])
+    with closing(sqlite3.connect(path)) as database, database:
+        for column in ("model", "used"):
+            database.execute(f"ALTER TABLE proposals DROP COLUMN {column}")
+    with ProposalCache(path) as cache:
+        assert cache.get(KEY) is not None
+        assert cache.holdings()[0].model == ""

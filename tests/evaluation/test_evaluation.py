@@ -11,7 +11,8 @@ from PIL import Image as Pillow
 import segqa
 from segqa.datasets.dataset import Dataset
 from segqa.datasets.folder import Files, open_folder
-from segqa.errors import CaseError, SettingsError, UsageError
+from segqa.errors import CaseError, ModelError, SettingsError, UsageError
+from segqa.evaluation.cache import ProposalCache
 from segqa.evaluation.evaluation import Evaluation
 from segqa.mask import Image
 from segqa.proposals import Proposals
@@ -377,3 +378,42 @@ def test_progress_is_told_at_the_start_and_after_each_batch(squares: Squares, st
 def test_a_limit_evaluates_just_those(squares: Squares) -> None:
     data: Dataset = open_folder(squares(9)).limit(4)
     assert len(segqa.evaluate(Bright(), data).outcomes) == 4
+
+
+def test_stored_proposals_are_scored_again_without_the_model(squares: Squares, store: Store) -> None:
+    data, model = open_folder(squares(5)), Bright()
+    first = Evaluation(pick="product").run(model, "bright", data, store)
+    again = Evaluation(pick="mask_score", threshold=0.9).rescore("bright", data, store)
+    assert [outcome.offers for outcome in again.outcomes] == [outcome.offers for outcome in first.outcomes]
+    assert all(outcome.cached for outcome in again.outcomes)
+    assert again.provenance["fingerprint"] == "bright"
+    assert len(model.batches) == 1
+
+
+def test_missing_proposals_are_named_before_anything_is_made(squares: Squares, store: Store) -> None:
+    data, model = open_folder(squares(5)), Bright()
+    Evaluation().run(model, "bright", Dataset.of("squares", data.cases[:3]), store)
+    with pytest.raises(ModelError, match="2 of 5 cases have no stored proposals of bright, such as B_001"):
+        Evaluation().rescore("bright", data, store)
+    with pytest.raises(ModelError, match="no finished run of it is kept"):
+        Evaluation().rescore("other", data, store)
+    assert len(store.run_ids()) == 1
+
+
+def test_a_model_without_a_fingerprint_cannot_be_scored_again(squares: Squares, store: Store) -> None:
+    data = open_folder(squares(3))
+    Evaluation().run(Nameless(), "bright", data, store)
+    with pytest.raises(ModelError, match="it has no fingerprint"):
+        Evaluation().rescore("bright", data, store)
+
+
+def test_there_is_never_more_kept_than_allowed_but_for_today(squares: Squares, store: Store) -> None:
+    data, model = open_folder(squares(5)), Bright()
+    Evaluation(max_cache_mb=0.000001).run(model, "bright", data, store)
+    with ProposalCache(store.shared_proposals) as cache:
+        assert cache.holdings()[0].entries == 5
+        cache._database.execute("UPDATE proposals SET used = used - 1")
+        cache._database.commit()
+    Evaluation(max_cache_mb=0.000001).run(model, "bright", Dataset.of("squares", data.cases[:1]), store)
+    with ProposalCache(store.shared_proposals) as cache:
+        assert cache.holdings()[0].entries == 1

@@ -299,3 +299,23 @@ def test_the_run_states_where_it_comes_from(repository: Repository) -> None:
     assert "suites --limit=3" in provenance["command"]
     assert provenance["fingerprint"] == "bright-100"
     assert provenance["commit"] == ""
+
+
+def test_rescoring_neither_builds_nor_asks_the_model(repository: Repository) -> None:
+    repository.runpytest_subprocess("suites/test_quality.py")
+    conftest = repository.path / "conftest.py"
+    text = conftest.read_text(encoding="utf-8").replace('return Bright(**model_options("bright"))', "raise SystemError")
+    conftest.write_text(text, encoding="utf-8")
+    result = repository.runpytest_subprocess("suites/test_quality.py", "--segqa-rescore", "--pick=first", "-n", "2")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["*16 of 16 answered from stored proposals"])
+
+
+def test_rescoring_says_what_is_missing(repository: Repository) -> None:
+    repository.runpytest_subprocess("suites/test_quality.py", "--limit=5")
+    result = repository.runpytest_subprocess("suites/test_quality.py", "--segqa-rescore")
+    assert result.ret == 4
+    result.stdout.fnmatch_lines(["*11 of 16 cases have no stored proposals of bright, such as *"])
+    result = repository.runpytest_subprocess("suites", "--segqa-rescore", "--segqa-no-cache")
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(["*--segqa-rescore asks no model*"])
