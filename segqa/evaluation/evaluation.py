@@ -30,6 +30,7 @@ from segqa.errors import CaseError, ModelError, SettingsError
 from segqa.evaluation.cache import ProposalCache, proposals_key
 from segqa.evaluation.loop import Loop
 from segqa.evaluation.measured import open_properties
+from segqa.evaluation.threads import limited_threads
 from segqa.mask import Image
 from segqa.metrics import METRIC_VERSION
 from segqa.outcome import Outcome
@@ -60,6 +61,7 @@ class Evaluation:
         batch_size: images a `predict` call.
         cache: use proposals kept by earlier runs, and keep these for later ones.
         refresh: keep them, but do not use those kept earlier.
+        threads: of OpenCV and torch while it runs; None for as many as they take.
         max_cache_mb: megabytes (10^6 bytes) of proposals that are kept; the longest unused go first, today's stay.
         command: what the user typed; stands in the run's provenance.
         options: what else was chosen, in JSON's types; stands there, too.
@@ -74,6 +76,7 @@ class Evaluation:
     batch_size: int = 8
     cache: bool = True
     refresh: bool = False
+    threads: int | None = None
     max_cache_mb: float = 10_000
     command: str = ""
     options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
@@ -132,6 +135,7 @@ class Evaluation:
             path = store.proposals_path(run.id, shared=self.cache and bool(who.known))
             cache = stack.enter_context(ProposalCache(path))
             measured = stack.enter_context(open_properties(store))
+            stack.enter_context(limited_threads(self.threads))
             hidden = frozenset(name for case in dataset for name in case.tags)
             loop = Loop(
                 model, name, who.whole, picker, cache, measured, self.threshold, hidden, self.batch_size, self.refresh

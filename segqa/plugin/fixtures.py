@@ -190,7 +190,7 @@ def _evaluate(session: Session, name: str, model: Model | None, dataset: Dataset
 
     progress = Remembered(progress_for(config, name))
     try:
-        how = _how(session, session.settings.thresholds_for(name), progress)
+        how = _how(session, session.settings.thresholds_for(name), progress, _threads(session, config))
         if model is None:
             run = how.rescore(name, dataset, session.store)
         else:
@@ -205,7 +205,18 @@ def _evaluate(session: Session, name: str, model: Model | None, dataset: Dataset
     return run
 
 
-def _how(session: Session, thresholds: Thresholds, progress: Progress) -> Evaluation:
+def _threads(session: Session, config: pytest.Config) -> int | None:
+    """How many threads an evaluation may take: as many as it likes, or its share where models run side by side."""
+    from segqa.evaluation.threads import fair_share
+
+    if not is_worker(config):
+        return None
+    # a model is evaluated by one worker, and the others wait for it
+    side_by_side = min(len(session.chosen), int(config.workerinput["workercount"]))  # type: ignore[attr-defined] # xdist's
+    return fair_share(max(1, side_by_side))
+
+
+def _how(session: Session, thresholds: Thresholds, progress: Progress, threads: int | None) -> Evaluation:
     """How to evaluate, by the settings and options of this session."""
     from segqa.evaluation.evaluation import Evaluation
 
@@ -217,6 +228,7 @@ def _how(session: Session, thresholds: Thresholds, progress: Progress) -> Evalua
         batch_size=settings.batch_size,
         cache=not session.options.get("no-cache", False),
         refresh=session.options.get("refresh-cache", False),
+        threads=threads,
         max_cache_mb=settings.max_cache_mb,
         command=session.command,
         options={name: session.options[name] for name in _KEPT_OPTIONS if name in session.options},

@@ -3,6 +3,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
+from segqa.evaluation.threads import fair_share
 from segqa.store import Store
 
 Repository = pytest.Pytester
@@ -319,3 +320,15 @@ def test_rescoring_says_what_is_missing(repository: Repository) -> None:
     result = repository.runpytest_subprocess("suites", "--segqa-rescore", "--segqa-no-cache")
     assert result.ret == 4
     result.stderr.fnmatch_lines(["*--segqa-rescore asks no model*"])
+
+
+def test_models_evaluated_side_by_side_share_the_cores(repository: Repository) -> None:
+    conftest = repository.path / "conftest.py"
+    text = conftest.read_text(encoding="utf-8").replace(
+        "        return [Proposals.single(image[:, :, 0] > self.cutoff)",
+        '        import cv2, pathlib\n        pathlib.Path("threads.txt").write_text(str(cv2.getNumThreads()))\n'
+        "        return [Proposals.single(image[:, :, 0] > self.cutoff)",
+    )
+    conftest.write_text(text, encoding="utf-8")
+    repository.runpytest_subprocess("suites/test_quality.py", "--model=bright,inverted", "-n", "2")
+    assert (repository.path / "threads.txt").read_text(encoding="utf-8") == str(fair_share(2))
