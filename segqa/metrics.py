@@ -102,13 +102,9 @@ def count(prediction: ArrayLike, target: ArrayLike) -> Counts:
     Counts(tp=1, fp=1, fn=1, tn=0)
     """
     p, t = _pair(prediction, target)
-    if p.size == 0:
-        return Counts(0, 0, 0, 0)
     # Three passes over bytes instead of temporaries: with |P|, |T| and |P xor T|, TP = (|P| + |T| - |P xor T|) / 2.
     p8, t8 = p.view(np.uint8), t.view(np.uint8)
-    predicted, wanted, different = cv2.countNonZero(p8), cv2.countNonZero(t8), round(cv2.norm(p8, t8, cv2.NORM_L1))
-    tp = (predicted + wanted - different) // 2
-    return Counts(tp=tp, fp=predicted - tp, fn=wanted - tp, tn=p.size - predicted - wanted + tp)
+    return _counts(_ones(p8), _ones(t8), _different(p8, t8), p.size)
 
 
 def iou(prediction: ArrayLike, target: ArrayLike, *, empty: EmptyPolicy = "one") -> float:
@@ -204,15 +200,65 @@ def count_inside(prediction: Mask, target: Mask, ratio: float = 0.02) -> Counts:
 
     Where these agree and the plain ones do not, only the contour is wrong.
     """
-    width = band_width(target.shape, ratio)
-    box = _box(prediction | target, margin=width)
-    p, t8 = prediction[box], np.ascontiguousarray(target[box]).view(np.uint8)
-    kernel = cv2.getStructuringElement(cv2.MORPH_RECT, (2 * width + 1, 2 * width + 1))
-    core = cv2.erode(t8, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0).view(np.bool_)
-    reach = cv2.dilate(t8, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0).view(np.bool_)
-    tp, fn, fp = int((p & core).sum()), int((~p & core).sum()), int((p & ~reach).sum())
-    beyond = target.size - int(reach.sum())
-    return Counts(tp, fp, fn, beyond - fp)
+    return TargetCounter.of(target, ratio).count(prediction)[1]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TargetCounter:
+    """Counts many predictions against one target, with what that needs of the target computed once.
+
+    Attributes:
+        target: `[H, W]` uint8, 0 and 1.
+        core: the same, without its inner boundary band.
+        reach: the same, with an outer band added.
+        areas: pixels of the three.
+    """
+
+    target: NDArray[np.uint8]
+    core: NDArray[np.uint8]
+    reach: NDArray[np.uint8]
+    areas: tuple[int, int, int]
+
+    @classmethod
+    def of(cls, target: Mask, ratio: float = 0.02) -> TargetCounter:
+        """For a target `[H, W]`; the bands are so wide as a share of the image's diagonal."""
+        t8 = np.ascontiguousarray(target).view(np.uint8)
+        width = band_width(target.shape, ratio)
+        box = _box(target, margin=width)
+        kernel = cv2.getStructuringElement(cv2.MORPH_RECT, (2 * width + 1, 2 * width + 1))
+        core, reach = np.zeros_like(t8), np.zeros_like(t8)
+        if t8.size:
+            cropped = np.ascontiguousarray(t8[box])
+            core[box] = cv2.erode(cropped, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0)
+            reach[box] = cv2.dilate(cropped, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0)
+        return cls(t8, core, reach, (_ones(t8), _ones(core), _ones(reach)))
+
+    def count(self, prediction: Mask) -> tuple[Counts, Counts]:
+        """The counts of a prediction `[H, W]`, and those away from the target's contour, see `count_inside`."""
+        p8 = np.ascontiguousarray(prediction).view(np.uint8)
+        predicted, size = _ones(p8), self.target.size
+        wanted, core, reach = self.areas
+        right = (predicted + core - _different(p8, self.core)) // 2
+        within = (predicted + reach - _different(p8, self.reach)) // 2
+        beyond = predicted - within
+        inside = Counts(right, beyond, core - right, size - reach - beyond)
+        return _counts(predicted, wanted, _different(p8, self.target), size), inside
+
+
+def _counts(predicted: int, wanted: int, different: int, size: int) -> Counts:
+    """The counts of two masks, from their areas and the number of pixels in which they differ."""
+    tp = (predicted + wanted - different) // 2
+    return Counts(tp, predicted - tp, wanted - tp, size - predicted - wanted + tp)
+
+
+def _ones(bits: NDArray[np.uint8]) -> int:
+    """How many of these zeros and ones are one: OpenCV counts bits faster than it counts or adds bytes."""
+    return int(cv2.norm(bits, cv2.NORM_HAMMING)) if bits.size else 0
+
+
+def _different(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> int:
+    """In how many places zeros and ones of one shape differ."""
+    return int(cv2.norm(first, second, cv2.NORM_HAMMING)) if first.size else 0
 
 
 def _pair(prediction: ArrayLike, target: ArrayLike) -> tuple[Mask, Mask]:

@@ -11,7 +11,20 @@ from scipy.spatial.distance import cdist
 
 from segqa.errors import MaskError, SettingsError
 from segqa.mask import Mask
-from segqa.metrics import Counts, boundary_iou, count, count_inside, dice, hd95, iou, nsd, precision, recall, resolve
+from segqa.metrics import (
+    Counts,
+    TargetCounter,
+    boundary_iou,
+    count,
+    count_inside,
+    dice,
+    hd95,
+    iou,
+    nsd,
+    precision,
+    recall,
+    resolve,
+)
 
 Pixels = set[tuple[int, int]]
 
@@ -162,3 +175,19 @@ def test_counts_inside_leave_out_the_band_around_the_contour(pair: tuple[Mask, M
     assert count_inside(p, t) == Counts(
         int((p & t & keep).sum()), int((p & ~t & keep).sum()), int((~p & t & keep).sum()), int((~p & ~t & keep).sum())
     )
+
+
+@given(PAIRS, PAIRS)
+def test_many_predictions_are_counted_as_each_alone(first: tuple[Mask, Mask], second: tuple[Mask, Mask]) -> None:
+    target = first[1]
+    counter = TargetCounter.of(target)
+    for prediction in (first[0], target, ~target, second[0]):
+        if prediction.shape == target.shape:
+            assert counter.count(prediction) == (count(prediction, target), count_inside(prediction, target))
+
+
+def test_columns_and_slices_of_larger_arrays_are_counted() -> None:
+    drawn = np.random.default_rng(0).random((40, 60)) > 0.5
+    prediction, target = drawn[::2, ::3], drawn.T[:20, 20:40].T[:, :20]
+    assert count(prediction, target) == count(prediction.copy(), target.copy())
+    assert TargetCounter.of(target).count(prediction)[0] == count(prediction, target)

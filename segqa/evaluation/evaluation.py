@@ -30,6 +30,7 @@ from segqa.errors import CaseError, ModelError, SettingsError
 from segqa.evaluation.cache import ProposalCache, proposals_key
 from segqa.evaluation.loop import Loop
 from segqa.evaluation.measured import open_properties
+from segqa.evaluation.stages import peak_memory
 from segqa.evaluation.threads import limited_threads
 from segqa.mask import Image
 from segqa.metrics import METRIC_VERSION
@@ -143,7 +144,8 @@ class Evaluation:
             self._evaluate(loop, dataset, run, store)
             if cache.size > self.max_cache_mb * 1e6:
                 cache.remove(cache.superfluous(max_bytes=int(self.max_cache_mb * 1e6)))
-            return _finish(store, run, key, self.edges)
+            spent = {"stages": loop.stages.summary(), "peak_mb": peak_memory()}
+            return _finish(store, run, key, self.edges, spent)
 
     def _evaluate(self, loop: Loop, dataset: Dataset, run: Run, store: Store) -> None:
         """Go through the cases that the run does not have yet."""
@@ -316,15 +318,15 @@ def _notes_on(model: object, dataset: Dataset) -> list[str]:
     return [f"{len(seen)} of {len(dataset)} cases were trained on, such as {min(seen)} (by their ids)"]
 
 
-def _finish(store: Store, run: Run, key: str, edges: Edges | None) -> Run:
-    """The run with all that it has, marked as complete."""
+def _finish(store: Store, run: Run, key: str, edges: Edges | None, spent: Mapping[str, Any]) -> Run:
+    """The run with all that it has, and what it took, marked as complete."""
     outcomes = store.load(run.id).outcomes
     cuts = found = find_edges(outcomes)
     if edges is not None:
         # a part is cut as the whole was; only how many proposals there are, no data set knows
         cuts = {**edges, **{name: found[name] for name in ("proposals",) if name in found}}
     seconds = math.fsum(outcome.seconds for outcome in outcomes)
-    ended = {"dataset_digest": _digest(outcomes), "inference_seconds": round(seconds, 3)}
+    ended = {**spent, "dataset_digest": _digest(outcomes), "inference_seconds": round(seconds, 3)}
     run = replace(run, outcomes=outcomes, edges=cuts, provenance={**run.provenance, **ended})
     store.finish(run, key)
     return run

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,8 +14,9 @@ from segqa.errors import CaseError, MaskError, ProposalsError
 from segqa.evaluation.cache import Answer, ProposalCache, proposals_key
 from segqa.evaluation.measured import PropertyCache
 from segqa.evaluation.read_ahead import read_ahead
+from segqa.evaluation.stages import Stages
 from segqa.mask import Image, Mask, resize_nearest
-from segqa.metrics import count, count_inside
+from segqa.metrics import TargetCounter, count
 from segqa.outcome import Offer, Outcome
 from segqa.picking import Picker
 from segqa.properties import measure
@@ -38,6 +38,7 @@ class Loop:
         hidden: the properties that a tag of their name hides.
         batch_size: images a `predict` call.
         refresh: ask the model even where the cache has an answer.
+        stages: takes the time.
     """
 
     model: Model
@@ -50,6 +51,7 @@ class Loop:
     hidden: frozenset[str] = frozenset()
     batch_size: int = 8
     refresh: bool = False
+    stages: Stages = field(default_factory=Stages)
 
     def outcomes(self, cases: Sequence[Case]) -> Iterator[list[Outcome]]:
         """The outcomes of all cases, a batch at a time, each batch as soon as it is known."""
@@ -61,7 +63,8 @@ class Loop:
         """Read a case; what fails becomes its error. Runs in the thread that reads ahead."""
         loaded = _Loaded(case)
         try:
-            self._read(loaded)
+            with self.stages.timed("read"):
+                self._read(loaded)
         except Exception:  # noqa: BLE001 - the one place where an unreadable case becomes an outcome
             loaded.error = traceback.format_exc()
         return loaded
@@ -82,8 +85,12 @@ class Loop:
         image = source.image()
         _require_same_size(target, image.shape[:2])
         loaded.image = image if answer is None else None
-        loaded.properties = measure(image, target.mask) if known is None else known
         loaded.is_new = known is None
+        if known is not None:
+            loaded.properties = known
+            return
+        with self.stages.timed("measure"):
+            loaded.properties = measure(image, target.mask)
 
     def _kept(self, key: bytes) -> Answer | None:
         """The answer in the cache; a damaged entry is none, and will be written anew."""
@@ -117,9 +124,9 @@ class Loop:
 
     def _ask(self, batch: Sequence[_Loaded]) -> None:
         """One `predict` call; its answers go to their cases."""
-        start = time.perf_counter()
-        answers = self.model.predict([loaded.pixels for loaded in batch], [loaded.case.prompt for loaded in batch])
-        seconds = (time.perf_counter() - start) / len(batch)
+        with self.stages.timed("infer", len(batch)):
+            answers = self.model.predict([loaded.pixels for loaded in batch], [loaded.case.prompt for loaded in batch])
+        seconds = self.stages.last("infer")
         if not isinstance(answers, Sequence):
             raise ProposalsError(f"predict must return a list of Proposals, got {type(answers).__name__}")
         if len(answers) != len(batch):
@@ -149,7 +156,10 @@ class Loop:
     def _score(self, loaded: _Loaded, *, cached: bool) -> Outcome:
         """The outcome of a case whose proposals are there."""
         case, answer, target = loaded.case, loaded.known_answer, loaded.known_target
-        picked = _checked(self.picker(answer.proposals), len(answer.proposals))
+        with self.stages.timed("pick"):
+            picked = _checked(self.picker(answer.proposals), len(answer.proposals))
+        with self.stages.timed("score"):
+            offers = tuple(_offers(answer.proposals, target.mask, picked, self.threshold))
         return Outcome(
             case_id=case.id,
             prompt=case.prompt,
@@ -157,7 +167,7 @@ class Loop:
             properties=self._shown(loaded, proposals=float(len(answer.proposals))),
             digest=loaded.digests.hex(),
             proposals_key=loaded.key.hex(),
-            offers=tuple(_offers(answer.proposals, target.mask, picked, self.threshold)),
+            offers=offers,
             picked=picked,
             nothing=count(np.zeros_like(target.mask), target.mask),
             seconds=answer.seconds,
@@ -235,14 +245,15 @@ def _require_same_size(target: Target, image_shape: tuple[int, ...]) -> None:
 
 def _offers(proposals: Proposals, target: Mask, picked: int | None, threshold: float) -> Iterator[Offer]:
     """Each proposal counted against the target, at the target's size; the picked one broken down if it is below."""
+    counter = TargetCounter.of(target)
     scored = zip(proposals.masks, proposals.mask_scores, proposals.box_scores, strict=True)
     for index, (mask, *scores) in enumerate(scored):
         fitted = _fitted(mask, target)
-        counts = count(fitted, target)
+        counts, inside = counter.count(fitted)
         # many times as slow as counting: for the others nobody asks
         wrong = break_down(fitted, target) if index == picked and counts.iou < threshold else None
         mask_score, box_score = map(_number, scores)
-        yield Offer(counts, count_inside(fitted, target), mask_score, box_score, wrong)
+        yield Offer(counts, inside, mask_score, box_score, wrong)
 
 
 def _fitted(mask: Mask, target: Mask) -> Mask:

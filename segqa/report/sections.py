@@ -352,9 +352,17 @@ def _details(run: Run) -> list[tuple[str, Any]]:
         "machine": known.get("machine"),
         "versions": versions,
         "inference": f"{math.fsum(seconds):.1f} s, {sum(o.cached for o in run.outcomes)} cases from stored proposals",
+        "milliseconds a case": _stages(run),
+        "peak memory": ", ".join(f"{size:.0f} MB of {kind}" for kind, size in known.get("peak_mb", {}).items()),
         "resumed": known.get("resumed_at"),
         "notes": "; ".join(map(str, known.get("notes", []))),
     }
     noted = [f"{outcome.case_id}: {outcome.note}" for outcome in run.outcomes if outcome.note]
     details["noted"] = "; ".join(noted[:10]) + (f"; … and {len(noted) - 10} more" if len(noted) > 10 else "")
     return [(name, value) for name, value in details.items() if value not in (None, "")]
+
+
+def _stages(run: Run) -> str:
+    """How long the stages took, median and 95th percentile of the cases."""
+    stages = run.provenance.get("stages", {})
+    return ", ".join(f"{name} {1e3 * took['p50']:.2f} ({1e3 * took['p95']:.2f})" for name, took in stages.items())

@@ -417,3 +417,18 @@ def test_there_is_never_more_kept_than_allowed_but_for_today(squares: Squares, s
     Evaluation(max_cache_mb=0.000001).run(model, "bright", Dataset.of("squares", data.cases[:1]), store)
     with ProposalCache(store.shared_proposals) as cache:
         assert cache.holdings()[0].entries == 1
+
+
+def test_a_run_says_how_long_its_stages_took(squares: Squares, store: Store) -> None:
+    data = open_folder(squares(5))
+    first = Evaluation().run(Bright(), "bright", data, store).provenance
+    assert {name: took["cases"] for name, took in first["stages"].items()} == {
+        "read": 5,
+        "measure": 5,
+        "infer": 5,
+        "pick": 5,
+        "score": 5,
+    }
+    assert first["peak_mb"]["ram"] > 20
+    again = Evaluation(pick="first").run(Bright(), "bright", data, store).provenance
+    assert again["stages"].keys() == {"read", "pick", "score"}

@@ -1,0 +1,61 @@
+"""A stage is a part of what is done with a case. How long each takes is a result, too."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+STAGES = ("read", "measure", "infer", "pick", "score")
+"""Measuring the properties of a new image is a part of reading it; preparing the input is a part of inference."""
+
+
+class Stages:
+    """Takes the time of stages; in any thread."""
+
+    def __init__(self) -> None:
+        self._seconds: dict[str, list[float]] = {stage: [] for stage in STAGES}
+
+    @contextmanager
+    def timed(self, stage: str, cases: int = 1) -> Iterator[None]:
+        """Take the time of a block that does so many cases; nothing of one that fails."""
+        start = time.perf_counter()
+        yield
+        self._seconds[stage] += [(time.perf_counter() - start) / cases] * cases
+
+    def last(self, stage: str) -> float:
+        """Seconds a case in the block that was timed last."""
+        return self._seconds[stage][-1]
+
+    def summary(self) -> dict[str, dict[str, float]]:
+        """Of each stage that there was: how often, seconds in all, and the median and 95th percentile of a case."""
+        return {
+            stage: {
+                "cases": len(seconds),
+                "total": round(float(np.sum(seconds)), 4),
+                "p50": round(float(np.percentile(seconds, 50)), 6),
+                "p95": round(float(np.percentile(seconds, 95)), 6),
+            }
+            for stage, seconds in self._seconds.items()
+            if seconds
+        }
+
+
+def peak_memory() -> dict[str, float]:
+    """The most memory that this process has taken so far, in megabytes (10^6 bytes): `ram`, and torch's of a `gpu`.
+
+    Empty where the system does not tell.
+    """
+    found = {}
+    if sys.platform != "win32":
+        import resource
+
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        found["ram"] = round(peak * (1 if sys.platform == "darwin" else 1024) / 1e6, 1)
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        found["gpu"] = round(torch.cuda.max_memory_allocated() / 1e6, 1)
+    return found
