@@ -10,8 +10,9 @@ import os
 import sqlite3
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -139,16 +140,16 @@ class Store:
         found = [run_id for run_id, about in self._whole() if about["model"] == model]
         return found[-1] if found else None
 
+    def recent(self, model: str, count: int) -> list[str]:
+        """The ids of the last runs of a model, the newest first."""
+        return list(islice((run_id for run_id, header in self._headers() if header["run"]["model"] == model), count))
+
     def last_provenance(self, model: str) -> dict[str, Any] | None:
         """The provenance of the last finished run of a model, whatever part of a data set; None where there is none."""
-        for run_id in reversed(self.run_ids()):
-            try:
-                header = self._header(run_id)
-            except StoreError:
-                continue
-            if header["finished"] and header["run"]["model"] == model and "answers_of" in header["run"]["provenance"]:
-                found: dict[str, Any] = header["run"]["provenance"]
-                return found
+        for _, header in self._headers():
+            known: dict[str, Any] = header["run"]["provenance"]
+            if header["finished"] and header["run"]["model"] == model and "answers_of" in known:
+                return known
         return None
 
     def last_with(self, model: str, fingerprint: str) -> str | None:
@@ -160,13 +161,15 @@ class Store:
         ]
         return found[-1] if found else None
 
+    def _headers(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """The ids and headers of the runs that can be read, the newest first."""
+        for run_id in reversed(self.run_ids()):
+            with suppress(StoreError):
+                yield run_id, self._header(run_id)
+
     def _whole(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """The ids of the finished runs over whole data sets, oldest first, and what their headers say of them."""
-        for run_id in self.run_ids():
-            try:
-                header = self._header(run_id)
-            except StoreError:
-                continue
+        for run_id, header in reversed(list(self._headers())):
             if header["finished"] and not narrowing(header["run"]["provenance"]):
                 yield run_id, header["run"]
 

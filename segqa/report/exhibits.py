@@ -5,9 +5,11 @@ They are drawn while the data set is at hand, so that a report can be made again
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from types import MappingProxyType
@@ -46,8 +48,13 @@ Before: TypeAlias = Mapping[str, Outcome]
 
 _GREY = 128
 _TABLE = """
-CREATE TABLE IF NOT EXISTS exhibits (case_id TEXT PRIMARY KEY, about TEXT, photo BLOB, thumbnail BLOB) WITHOUT ROWID
+CREATE TABLE IF NOT EXISTS exhibits (
+    case_id TEXT PRIMARY KEY, about TEXT, photo BLOB, thumbnail BLOB, key TEXT NOT NULL DEFAULT ''
+) WITHOUT ROWID
 """
+_COLUMNS = "case_id, about, photo, thumbnail, key"
+_LOOKED_BACK = 3
+_VERSION = 1  # of how exhibits are drawn
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,6 +73,7 @@ class Exhibit:
             prediction and `target_pieces`.
         photo: the bytes of a picture file; empty where photos are left out.
         thumbnail: the error map, as the bytes of a smaller one.
+        key: equal for two exhibits that were drawn of the same things in the same way; empty where that is not known.
     """
 
     case_id: str
@@ -78,6 +86,7 @@ class Exhibit:
     measured: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     photo: bytes = b""
     thumbnail: bytes = b""
+    key: str = ""
 
     @property
     def layers(self) -> dict[str, Any]:
@@ -119,6 +128,7 @@ class Exhibits(Database):
 
     def __init__(self, store: Store, run_id: str) -> None:
         super().__init__(store.run_folder(run_id) / "exhibits.sqlite", _TABLE, "exhibits")
+        self._add_columns("exhibits", {"key": "TEXT NOT NULL DEFAULT ''"})
 
     def case_ids(self) -> set[str]:
         """The cases that have one."""
@@ -126,13 +136,14 @@ class Exhibits(Database):
 
     def get(self, case_id: str) -> Exhibit | None:
         """The exhibit of a case; None where there is none."""
-        row = self._database.execute("SELECT * FROM exhibits WHERE case_id = ?", (case_id,)).fetchone()
+        row = self._database.execute(f"SELECT {_COLUMNS} FROM exhibits WHERE case_id = ?", (case_id,)).fetchone()  # noqa: S608 - ours
         if row is None:
             return None
-        about = json.loads(row[1])
-        lists = {name: tuple(about.pop(name)) for name in ("shape", "whole", "masks")}
-        boxes = tuple(tuple(box) for box in about.pop("boxes"))
-        return Exhibit(case_id, **lists, boxes=boxes, **about, photo=row[2], thumbnail=row[3])  # type: ignore[arg-type]
+        _, text, photo, thumbnail, key = row
+        about: dict[str, Any] = json.loads(text)
+        about |= {name: tuple(about[name]) for name in ("shape", "whole", "masks")}
+        about["boxes"] = tuple(tuple(box) for box in about["boxes"])
+        return Exhibit(case_id, **about, photo=photo, thumbnail=thumbnail, key=key)
 
     def get_all(self, case_ids: Iterable[str], limit: int) -> Iterator[Exhibit]:
         """The exhibits of these cases, in this order, as far as there are any; so many at most."""
@@ -144,9 +155,9 @@ class Exhibits(Database):
 
     def put(self, exhibits: Iterable[Exhibit]) -> None:
         """Keep exhibits, in the place of those of the same cases."""
-        rows = ((e.case_id, json.dumps(e.layers), e.photo, e.thumbnail) for e in exhibits)
-        with self._database:
-            self._database.executemany("INSERT OR REPLACE INTO exhibits VALUES (?, ?, ?, ?)", rows)
+        rows = ((e.case_id, json.dumps(e.layers), e.photo, e.thumbnail, e.key) for e in exhibits)
+        with self._writing():
+            self._database.executemany(f"INSERT OR REPLACE INTO exhibits ({_COLUMNS}) VALUES (?, ?, ?, ?, ?)", rows)  # noqa: S608 - ours
 
 
 def draw_exhibits(
@@ -161,6 +172,8 @@ def draw_exhibits(
 ) -> None:
     """Draw these outcomes and keep them with the run; a case whose pixels cannot be had, or are others now, has none.
 
+    What one of the last runs of the same model has drawn of the same things is taken from there.
+
     Args:
         run: kept in the store, as are its proposals.
         outcomes: of the run.
@@ -172,12 +185,21 @@ def draw_exhibits(
     """
     cases = {case.id: case for case in dataset}
     wanted = [outcome for outcome in outcomes if outcome.case_id in cases and outcome.proposals_key]
-    with ProposalCache(store.proposals_path(run.id)) as cache, Exhibits(store, run.id) as exhibits:
+    with ExitStack() as stack:
+        cache = stack.enter_context(ProposalCache(store.proposals_path(run.id)))
+        exhibits = stack.enter_context(Exhibits(store, run.id))
+        recent = store.recent(run.model, _LOOKED_BACK + 1)
+        others = [stack.enter_context(Exhibits(store, run_id)) for run_id in recent if run_id != run.id]
         for outcome in wanted:
-            pixels = _read(cases[outcome.case_id], outcome, cache)
+            earlier = (before or {}).get(outcome.case_id)
+            key = _key(outcome, earlier, size=size, photos=photos)
+            drawn = _drawn_before(outcome.case_id, key, others)
+            pixels = _read(cases[outcome.case_id], outcome, cache) if drawn is None else None
             if pixels is not None:
-                earlier = _prediction_before((before or {}).get(outcome.case_id), cache, pixels)
-                exhibits.put([_draw(outcome, pixels, earlier, size=size, photos=photos)])
+                shown = _prediction_before(earlier, cache, pixels)
+                drawn = replace(_draw(outcome, pixels, shown, size=size, photos=photos), key=key)
+            if drawn is not None:
+                exhibits.put([drawn])
 
 
 def draw_choice(
@@ -224,6 +246,19 @@ def earlier_outcomes(baseline: Run, store: Store) -> Before:
     known = {outcome.case_id: outcome for outcome in store.load(twin).outcomes}
     pairs = [(known[outcome.case_id], outcome) for outcome in baseline.outcomes if outcome.case_id in known]
     return {kept.case_id: again for kept, outcome in pairs if (again := _picked_as(kept, outcome)) is not None}
+
+
+def _key(outcome: Outcome, before: Outcome | None, *, size: int, photos: bool) -> str:
+    """What an exhibit is drawn of, and how."""
+    of = [outcome.digest, outcome.proposals_key, outcome.picked]
+    of_before = [] if before is None else [before.proposals_key, before.picked]
+    return hashlib.sha256(json.dumps([_VERSION, of, of_before, size, photos]).encode()).hexdigest()[:32]
+
+
+def _drawn_before(case_id: str, key: str, others: Iterable[Exhibits]) -> Exhibit | None:
+    """What has been drawn of the same things; None where nothing has."""
+    found = (other.get(case_id) for other in others)
+    return next((exhibit for exhibit in found if exhibit is not None and exhibit.key == key), None)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

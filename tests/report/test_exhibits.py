@@ -1,3 +1,4 @@
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -99,3 +100,27 @@ def test_an_error_has_no_exhibit(tmp_path: Path) -> None:
     with Exhibits(small.store, run.id) as exhibits:
         assert len(exhibits.case_ids()) == 5
         assert [each.case_id for each in exhibits.get_all(["A_001", "B_003", "A_002"], 1)] == ["B_003"]
+
+
+def test_what_has_been_drawn_is_not_drawn_again(tmp_path: Path) -> None:
+    small = reviewed(tmp_path, 6)
+    draw_exhibits(small.run, small.run.outcomes, small.dataset, small.store)
+    again = Evaluation(pick="mask_score").run(Two(), "two", small.dataset, small.store)
+    otherwise = Evaluation(pick="box_score").run(Two(), "two", small.dataset, small.store)
+    shutil.rmtree(tmp_path / "photos")
+    for run in (again, otherwise):
+        draw_exhibits(run, run.outcomes, small.dataset, small.store)
+    draw_exhibits(again, again.outcomes, small.dataset, small.store, size=32)
+    with (
+        Exhibits(small.store, small.run.id) as first,
+        Exhibits(small.store, again.id) as second,
+        Exhibits(small.store, otherwise.id) as third,
+    ):
+        assert second.case_ids() == first.case_ids()
+        for case_id in first.case_ids():
+            one, other = first.get(case_id), second.get(case_id)
+            assert one is not None
+            assert other is not None
+            assert (one.layers, one.photo, one.thumbnail) == (other.layers, other.photo, other.thumbnail)
+        # with another proposal picked the error map is another one; where there is one proposal it is the same
+        assert third.case_ids() == {name for name in first.case_ids() if name[0] == "A"}
