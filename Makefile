@@ -24,6 +24,7 @@ slow: $(VENV)/.test  ## whole data sets; minutes
 
 benchmarks: $(VENV)/.test  ## what is claimed about speed and about the search for clusters; half an hour
 	$(BIN)/python -m pip install --quiet --group benchmarks
+	$(BIN)/python benchmarks/counting.py
 	$(BIN)/python benchmarks/clusters_speed.py
 	$(BIN)/python benchmarks/planted_clusters.py
 	$(BIN)/python benchmarks/gate_detection.py

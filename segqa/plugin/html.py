@@ -63,6 +63,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
         if run is not None and getattr(item.config.option, "htmlpath", None):
             found = [*getattr(report, "extras", []), *_extras(item.config, state, run)]
             report.extras = found  # type: ignore[attr-defined] # pytest-html's
+    if report.when == "teardown":
+        item.config.stash[SHOWN] = None
     return report
 
 
