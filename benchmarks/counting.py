@@ -94,7 +94,7 @@ def measure(ways: dict[str, Callable[[], object]]) -> None:
     print("| way | µs | times as fast |\n|---|---|---|")
     for name, taken in seconds.items():
         median = statistics.median(taken)
-        print(f"| {name} | {1e6 * median:.1f} | {first / median:.1f} |")
+        print(f"| {name} | {1e6 * median:.1f} | {first / median:.3g} |")
 
 
 def main() -> None:
