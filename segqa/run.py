@@ -131,14 +131,14 @@ class Run:
     @property
     def mean_iou(self) -> Score:
         """The mean over the scored cases; NaN where there are none."""
-        return Score.read(_mean(self.ious), "mean IoU", self)
+        return Score.read(mean_of(self.ious), "mean IoU", self)
 
     def mean(self, metric: str) -> Score:
         """The mean of `"iou"`, `"dice"`, `"precision"` or `"recall"` over the scored cases; NaN without any."""
         if metric not in ("iou", "dice", "precision", "recall"):
             raise SettingsError(f"unknown metric {metric!r}; {nearest(metric, ('iou', 'dice', 'precision', 'recall'))}")
         values = [resolve(getattr(outcome.counts, metric), self.empty) for outcome in self.scored]
-        return Score.read(_mean(np.array(values, dtype=np.float64)), f"mean {metric}", self)
+        return Score.read(mean_of(np.array(values, dtype=np.float64)), f"mean {metric}", self)
 
     @property
     def p05(self) -> Score:
@@ -159,7 +159,7 @@ class Run:
         undefined = resolve(math.nan, self.empty if self.empty != "nan" else "one")
         ious = [o.oracle.iou for o in self.scored if o.oracle is not None]
         best = [undefined if math.isnan(iou) else iou for iou in ious]
-        return Score.read(_mean(np.array(best, dtype=np.float64)), "oracle IoU", self)
+        return Score.read(mean_of(np.array(best, dtype=np.float64)), "oracle IoU", self)
 
     @property
     def regret(self) -> Score:
@@ -353,6 +353,6 @@ def describe(run: Run, outcome: Outcome) -> str:
     return line
 
 
-def _mean(values: Floats) -> float:
+def mean_of(values: Floats) -> float:
     """The mean, exact in any order of summation; NaN where there are none."""
     return math.fsum(values) / len(values) if len(values) else math.nan

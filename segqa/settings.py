@@ -375,9 +375,10 @@ def _images(value: object, where: str) -> int | str:
 
 
 def _side(value: object, where: str) -> int:
-    if _count(value, where) > 4096 or _count(value, where) < 32:
+    pixels = _count(value, where)
+    if not 32 <= pixels <= 4096:
         raise SettingsError(f"{where} must be from 32 to 4096 pixels, got {value!r}")
-    return _count(value, where)
+    return pixels
 
 
 def _megabytes(value: object, where: str) -> float:

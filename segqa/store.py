@@ -128,17 +128,15 @@ class Store:
         """Some runs, after the last whole run of every other model over a data set of the same name."""
         runs = list(runs)
         models, names = {run.model for run in runs}, {run.dataset for run in runs}
-        latest = {
-            about["model"]: run_id
-            for run_id, about in self._whole()
-            if about["dataset"] in names and about["model"] not in models
-        }
+        latest: dict[str, str] = {}
+        for run_id, about in self._whole():
+            if about["dataset"] in names and about["model"] not in models:
+                latest.setdefault(about["model"], run_id)
         return [*self._loadable(latest.values()), *runs]
 
     def last_whole(self, model: str) -> str | None:
         """The id of the last finished run of a model over a whole data set; None where there is none."""
-        found = [run_id for run_id, about in self._whole() if about["model"] == model]
-        return found[-1] if found else None
+        return next((run_id for run_id, about in self._whole() if about["model"] == model), None)
 
     def recent(self, model: str, count: int) -> list[str]:
         """The ids of the last runs of a model, the newest first."""
@@ -154,12 +152,9 @@ class Store:
 
     def last_with(self, model: str, fingerprint: str) -> str | None:
         """The id of the last finished run of a model with this fingerprint over a whole data set; None for neither."""
-        found = [
-            run_id
-            for run_id, about in self._whole()
-            if about["model"] == model and fingerprint and about["provenance"].get("fingerprint") == fingerprint
-        ]
-        return found[-1] if found else None
+        wanted = (model, fingerprint)
+        known = ((run_id, about["model"], about["provenance"].get("fingerprint")) for run_id, about in self._whole())
+        return next((run_id for run_id, *who in known if tuple(who) == wanted), None) if fingerprint else None
 
     def _headers(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """The ids and headers of the runs that can be read, the newest first."""
@@ -168,8 +163,8 @@ class Store:
                 yield run_id, self._header(run_id)
 
     def _whole(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """The ids of the finished runs over whole data sets, oldest first, and what their headers say of them."""
-        for run_id, header in reversed(list(self._headers())):
+        """The ids of the finished runs over whole data sets, newest first, and what their headers say of them."""
+        for run_id, header in self._headers():
             if header["finished"] and not narrowing(header["run"]["provenance"]):
                 yield run_id, header["run"]
 

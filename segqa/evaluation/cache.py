@@ -112,7 +112,7 @@ class ProposalCache(Database):
         Raises:
             StoreError: there is no room, say.
         """
-        today = date.today().toordinal()  # noqa: DTZ011 - a day of this machine
+        today = _today()
         rows = [(key, *_row(answer), model, today) for key, answer in answers]
         with self._writing():
             self._database.executemany(
@@ -121,7 +121,7 @@ class ProposalCache(Database):
 
     def touch(self, keys: Iterable[bytes]) -> None:
         """Note that answers have been used today."""
-        today = date.today().toordinal()  # noqa: DTZ011 - a day of this machine
+        today = _today()
         with self._writing():
             self._database.executemany(
                 "UPDATE proposals SET used = ? WHERE key = ? AND used < ?", [(today, key, today) for key in keys]
@@ -172,7 +172,7 @@ class ProposalCache(Database):
             before: what was used last before this day goes.
             model: what is this model's goes.
         """
-        today = date.today().toordinal()  # noqa: DTZ011 - a day of this machine
+        today = _today()
         rows = self._database.execute(f"SELECT key, {_SIZE}, used, model FROM proposals ORDER BY used DESC, key")  # noqa: S608 - ours
         going, staying = [], 0
         for key, size, used, owner in rows:
@@ -193,6 +193,11 @@ class ProposalCache(Database):
     def compact(self) -> None:
         """Give the room of what has been removed back to the disk."""
         self._database.execute("VACUUM")
+
+
+def _today() -> int:
+    """The day, as a number: of this machine's calendar."""
+    return date.today().toordinal()  # noqa: DTZ011 - as said
 
 
 def _row(answer: Answer) -> tuple[float | int | bytes, ...]:

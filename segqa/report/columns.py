@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,8 +21,6 @@ KIND_NAMES = ("", *KINDS)
 """Kinds of failure by their number in the columns; 0 is a case that passed."""
 
 _PLACEHOLDER = "SEGQA-CASE-ID"
-_SIMPLE = re.compile(r"[A-Za-z0-9_.+-]+")
-_WORDS = frozenset({"and", "or", "not"})
 _FILE = re.compile(r'File "[^"\n]*[/\\]([^"/\\\n]+)"')
 _PATH = re.compile(r"(?<![\w./:\\])(?:[A-Za-z]:)?(?:[/\\][^\s/\\'\":<>|]+)+[/\\]([^\s/\\'\":<>|]+)")
 
@@ -125,16 +124,17 @@ def shortened(error: str) -> str:
 def _commands(run: Run) -> dict[str, Any]:
     """What evaluates one case again: the text around a simple id, and the whole for others."""
     before, _, after = run.command_for(_PLACEHOLDER).partition(_PLACEHOLDER)
-    odd = [
-        (place, outcome.case_id)
-        for place, outcome in enumerate(run.outcomes)
-        if not _SIMPLE.fullmatch(outcome.case_id) or outcome.case_id in _WORDS
-    ]
+    conditions = [str(Predicate("id", "=", outcome.case_id)) for outcome in run.outcomes]
+    odd = {
+        place: outcome.case_id
+        for place, (outcome, condition) in enumerate(zip(run.outcomes, conditions, strict=True))
+        if condition != f"id={outcome.case_id}" or shlex.quote(condition) != condition
+    }
     return {
         "before": before,
         "after": after,
-        "special": {place: run.command_for(case_id) for place, case_id in odd},
-        "conditions": {place: str(Predicate("id", "=", case_id)) for place, case_id in odd},
+        "special": {place: run.command_for(case_id) for place, case_id in odd.items()},
+        "conditions": {place: conditions[place] for place in odd},
     }
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from itertools import islice
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
@@ -127,7 +128,7 @@ class Exhibits(Database):
     """The exhibits of a run, in an SQLite file beside its cases."""
 
     def __init__(self, store: Store, run_id: str) -> None:
-        super().__init__(store.run_folder(run_id) / "exhibits.sqlite", _TABLE, "exhibits")
+        super().__init__(_path(store, run_id), _TABLE, "exhibits")
         self._add_columns("exhibits", {"key": "TEXT NOT NULL DEFAULT ''"})
 
     def case_ids(self) -> set[str]:
@@ -188,8 +189,8 @@ def draw_exhibits(
     with ExitStack() as stack:
         cache = stack.enter_context(ProposalCache(store.proposals_path(run.id)))
         exhibits = stack.enter_context(Exhibits(store, run.id))
-        recent = store.recent(run.model, _LOOKED_BACK + 1)
-        others = [stack.enter_context(Exhibits(store, run_id)) for run_id in recent if run_id != run.id]
+        recent = [run_id for run_id in store.recent(run.model, _LOOKED_BACK + 1) if run_id != run.id]
+        others = [stack.enter_context(Exhibits(store, each)) for each in recent if _path(store, each).is_file()]
         for outcome in wanted:
             earlier = (before or {}).get(outcome.case_id)
             key = _key(outcome, earlier, size=size, photos=photos)
@@ -246,6 +247,11 @@ def earlier_outcomes(baseline: Run, store: Store) -> Before:
     known = {outcome.case_id: outcome for outcome in store.load(twin).outcomes}
     pairs = [(known[outcome.case_id], outcome) for outcome in baseline.outcomes if outcome.case_id in known]
     return {kept.case_id: again for kept, outcome in pairs if (again := _picked_as(kept, outcome)) is not None}
+
+
+def _path(store: Store, run_id: str) -> Path:
+    """Where a run's exhibits are."""
+    return store.run_folder(run_id) / "exhibits.sqlite"
 
 
 def _key(outcome: Outcome, before: Outcome | None, *, size: int, photos: bool) -> str:

@@ -13,7 +13,7 @@ from segqa.picking import PICKERS
 from segqa.proposals import Floats
 from segqa.replays import flips, replay
 from segqa.report.table import Table
-from segqa.run import Run
+from segqa.run import Run, mean_of
 
 
 def line_up(runs: Sequence[Run]) -> Table:
@@ -51,7 +51,7 @@ def mean_interval(ious: Floats) -> tuple[float, float]:
     if len(ious) < 2:
         return math.nan, math.nan
     half = float(stats.t.ppf(0.975, len(ious) - 1)) * float(np.std(ious, ddof=1)) / math.sqrt(len(ious))
-    mean = math.fsum(ious) / len(ious)
+    mean = mean_of(ious)
     return mean - half, mean + half
 
 

@@ -9,6 +9,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from segqa.report.ending import Ending
 from segqa.report.examples import Shown
 from segqa.report.lineup import line_up
 from segqa.report.sections import section_of, verdict_of
+from segqa.report.selection import NOISE
 from segqa.report.templates import part, render
 from segqa.report.verdict import Judged
 from segqa.settings import ReportSettings
@@ -69,56 +71,69 @@ def write_review(
         The file to open: `index.html`, or `report.json`.
     """
     settings = settings or ReportSettings()
-    data: dict[str, Any] = {
-        "version": 1,
-        "kinds": KIND_NAMES,
-        "meanings": ["the threshold is met", *KINDS.values()],
-        "runs": [columns(one) for one in judged],
-    }
+    content = _Content(judged, ending, suspicions, settings, [columns(one) for one in judged])
     clear_files(folder)
     queued = queues(judged, store, settings)
     room = limit = settings.max_mb * 1e6
     while True:
         collection = collect(queued, room)
-        path, text = _written(judged, collection, data, ending, suspicions, settings)
+        text = _json(content, collection) if settings.format == "json" else _page(content, collection)
         excess = len(text.encode()) - limit
         if excess <= 0 or not collection.all:
             break
         room -= excess
     if settings.format == "dir":
         write_files(collection, folder)
-    write_whole(folder / path, text)
-    return folder / path
+    path = folder / ("report.json" if settings.format == "json" else "index.html")
+    write_whole(path, text)
+    return path
 
 
-def _written(
-    judged: Sequence[Judged],
-    collection: Collection,
-    data: dict[str, Any],
-    ending: Ending | None,
-    suspicions: Sequence[Suspicion],
-    settings: ReportSettings,
-) -> tuple[str, str]:
-    """The name of the file and its text, with the exhibits of a collection."""
-    for run, numbers in zip(data["runs"], collection.numbers, strict=True):
-        run["exhibit"] = {place: numbers[case_id] for place, case_id in enumerate(run["id"]) if case_id in numbers}
-    data["photos"] = collection.has_photos
-    data["pictures"] = collection.suffix if settings.format == "dir" else ""
-    if settings.format == "json":
-        return "report.json", json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    return "index.html", _page(judged, collection, data, ending, suspicions, settings)
+@dataclass(frozen=True, slots=True, eq=False)
+class _Content:
+    """What a page is made of, but for its exhibits.
+
+    Attributes:
+        judged: the runs, with what the gate says of them.
+        ending: how the tests went.
+        suspicions: the labels that one should check.
+        settings: form and size of the page.
+        columns: of the runs.
+    """
+
+    judged: Sequence[Judged]
+    ending: Ending | None
+    suspicions: Sequence[Suspicion]
+    settings: ReportSettings
+    columns: Sequence[dict[str, Any]]
 
 
-def _page(
-    judged: Sequence[Judged],
-    collection: Collection,
-    data: dict[str, Any],
-    ending: Ending | None,
-    suspicions: Sequence[Suspicion],
-    settings: ReportSettings,
-) -> str:
+def _data(content: _Content, collection: Collection) -> dict[str, Any]:
+    """What the script knows."""
+    runs = [
+        run | {"exhibit": {place: numbers[case_id] for place, case_id in enumerate(run["id"]) if case_id in numbers}}
+        for run, numbers in zip(content.columns, collection.numbers, strict=True)
+    ]
+    return {
+        "version": 1,
+        "noise": NOISE,
+        "kinds": KIND_NAMES,
+        "meanings": ["the threshold is met", *KINDS.values()],
+        "photos": collection.has_photos,
+        "files": FILES if content.settings.format == "dir" else "",
+        "suffix": collection.suffix,
+        "runs": runs,
+    }
+
+
+def _json(content: _Content, collection: Collection) -> str:
+    """The numbers alone."""
+    return json.dumps(_data(content, collection), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _page(content: _Content, collection: Collection) -> str:
     """The page; whatever comes from outside is escaped by the template, or is JSON that no tag can end."""
-    in_files = settings.format == "dir"
+    judged, in_files = content.judged, content.settings.format == "dir"
     script = part("review.js")
     runs = [one.run for one in judged]
     shown = [
@@ -129,17 +144,17 @@ def _page(
         "review.html",
         sections=[section_of(one, place, shown[place], listed=in_files) for place, one in enumerate(judged)],
         side_by_side=line_up(runs).shown() if len(runs) > 1 else None,
-        verdict=verdict_of(judged, ending),
-        ending=ending,
-        suspicions=[(one, _first_with(data["runs"], one.case_id)) for one in suspicions],
+        verdict=verdict_of(judged, content.ending),
+        ending=content.ending,
+        suspicions=[(one, _first_with(content.columns, one.case_id)) for one in content.suspicions],
         exhibits=[
             as_data(exhibit.layers | {"photo": photo})
             for exhibit, photo in zip(collection.all, collection.photos, strict=True)
         ],
         pictures=[] if in_files else list(collection.encoded()),
         suffix=collection.suffix,
-        data=as_data(data),
-        kept=_kept(judged, collection, settings),
+        data=as_data(_data(content, collection)),
+        kept=_kept(judged, collection, content.settings),
         policy="" if in_files else _policy(script),
         keys_told=KEYS,
         files=FILES if in_files else "",

@@ -23,7 +23,7 @@ from segqa.report.examples import Shown
 from segqa.report.lineup import mean_interval, pick_lab
 from segqa.report.selection import NOISE, newly_failing, newly_passing
 from segqa.report.verdict import Judged
-from segqa.run import Run
+from segqa.run import Run, mean_of
 
 ACTIONS = {
     "error": "Read the traceback; mend the file or the model's code",
@@ -253,7 +253,7 @@ def _slices(run: Run, comparison: Comparison | None) -> tuple[list[dict[str, Any
     for part in run.slices(min_cases=5):
         ious, failing, count = part.ious, len(part.failures()), len(part.outcomes)
         low, high = mean_interval(ious)
-        mean = math.fsum(ious) / len(ious) if len(ious) else math.nan
+        mean = mean_of(ious)
         shown = four(mean)
         moved = [change[outcome.case_id] for outcome in part.outcomes if outcome.case_id in change]
         title = f"mean {shown}, 95 % interval {four(low)} to {four(high)}"

@@ -14,7 +14,7 @@
     return element;
   };
   const data = JSON.parse($("#data").textContent);
-  const PAGE = 120, KEPT = 24, NOISE = 0.005, MANY = 40;
+  const PAGE = 120, KEPT = 24, MANY = 40, NOISE = data.noise;
   const four = (value) => (value === null || value === undefined ? "–" : value.toFixed(4));
   const top = () => $$("dialog[open]").at(-1);
   const say = (text) => {
@@ -42,6 +42,8 @@
     try { history[push ? "pushState" : "replaceState"](null, "", target); } catch { /* as said */ }
     apply();
   };
+  // an address of this run, without any of the filters
+  const afresh = (wants) => "#" + new URLSearchParams({ ...(asked().run ? { run: asked().run } : {}), ...wants });
   const go = (changes) => visit(address(changes), false);
 
   // ---- runs and their cases --------------------------------------------------------------------------------------
@@ -138,7 +140,7 @@
   // ---- pictures --------------------------------------------------------------------------------------------------
   const source = (kind, number) => {
     const block = document.getElementById(`${kind}-${number}`);
-    return block ? `data:${block.dataset.type};base64,${block.textContent.trim()}` : data.pictures ? `index_files/${kind}/${number}.${data.pictures}` : null;
+    return block ? `data:${block.dataset.type};base64,${block.textContent.trim()}` : data.files ? `${data.files}/${kind}/${number}.${data.suffix}` : null;
   };
   const score = (i) => (run.kind[i] === ERROR ? "error" : run.iou[i] === null ? "undefined" : four(run.iou[i]));
   const thumbnail = (i) => {
@@ -250,9 +252,11 @@
     }
     return cache.get(number);
   };
+  // which mask is looked at: a proposal's number, null for none, or "before" for the baseline's
+  const looked = () => (view.mask === "picked" ? run.picked[current] : view.mask);
   const prediction = (item) => {
-    const chosen = view.mask === "picked" ? run.picked[current] : view.mask;
-    if (view.mask === "before") return item.before;
+    const chosen = looked();
+    if (chosen === "before") return item.before;
     return chosen === null ? new Uint8Array(item.target.length) : item.mask(chosen);
   };
 
@@ -308,7 +312,7 @@
     return canvas;
   };
   const drawBox = (context, item) => {
-    const box = item.boxes[view.mask === "picked" ? run.picked[current] : view.mask];
+    const box = item.boxes[looked()];
     if (!box || box[2] <= box[0]) return;
     for (const [colour, dash] of [["#000", []], ["#fff", [6, 6]]]) {
       context.strokeStyle = colour;
@@ -355,12 +359,12 @@
     place();
     for (const button of $$("#tools [data-mode]")) button.setAttribute("aria-pressed", String(button.dataset.mode === view.mode));
     for (const button of $$("#tools [data-layer]")) button.setAttribute("aria-pressed", String(view[button.dataset.layer]));
-    for (const row of $$("#proposals tr[data-mask]")) row.setAttribute("aria-current", String(row.dataset.mask === String(view.mask === "picked" ? run.picked[current] : view.mask)));
+    for (const row of $$("#proposals tr[data-mask]")) row.setAttribute("aria-current", String(row.dataset.mask === String(looked())));
     $("#opacity").value = view.opacity;
     const name = view.mask === "before" ? "the baseline's prediction" : view.mask === "picked" ? "prediction" : `proposal ${view.mask}`;
     $("#pane-prediction").textContent = name;
     const of = (k) => (k === "before" ? run.before[current] : k === null ? run.iou[current] : run.offers[current][k]?.[2]);
-    $("#pane-iou").textContent = `IoU ${four(of(view.mask === "picked" ? run.picked[current] : view.mask))}`;
+    $("#pane-iou").textContent = `IoU ${four(of(looked()))}`;
   };
   const arrange = ([height, width], count) => {
     const panes = $("#panes"), narrow = matchMedia("(max-width: 800px)").matches, { clientWidth, clientHeight } = panes;
@@ -418,7 +422,7 @@
     $("#case-kinds").replaceChildren(kindOf(i), run.recoverable[i] ? h("span", { class: "kind recoverable" }, `recoverable: proposal ${run.best[i]} has ${four(run.oracle[i])}`) : "");
     $("#case-meaning").textContent = data.meanings[run.kind[i]];
     $("#case-clusters").replaceChildren(...run.clusters.flatMap((cluster, number) => (cluster.cases.includes(i)
-      ? [h("li", {}, h("a", { href: "#" + new URLSearchParams({ ...(asked().run ? { run: asked().run } : {}), cluster: String(number + 1) }) }, `${cluster.condition}: ${cluster.kind}`))] : [])));
+      ? [h("li", {}, h("a", { href: afresh({ cluster: String(number + 1) }) }, `${cluster.condition}: ${cluster.kind}`))] : [])));
     $("#case-error").textContent = error ?? "";
     $("#case-error").hidden = !error;
     $("#case-note").textContent = run.notes[i] ?? "";
@@ -478,7 +482,7 @@
     }
     say(`${what} copied`);
   };
-  const link = () => location.href.split("#")[0] + "#" + new URLSearchParams({ ...(asked().run ? { run: asked().run } : {}), case: run.key[current] });
+  const link = () => location.href.split("#")[0] + afresh({ case: run.key[current] });
   const exported = () => run.id.flatMap((id, i) => {
     const decided = decisions()[id];
     return decided ? [{ case: id, decision: decided.decision ?? "", note: decided.note ?? "", kind: data.kinds[run.kind[i]], iou: run.iou[i], condition: condition(i) }] : [];
