@@ -59,3 +59,29 @@ def squares(tmp_path: Path) -> Callable[[int], Path]:
         return folder
 
     return make
+
+
+@pytest.fixture(scope="session")
+def exported_unet(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint that has learnt nothing and finds some pixels, exported in both precisions; not to be changed."""
+    import torch
+
+    from segqa.datasets.folder import open_folder
+    from segqa.models import transforms
+    from segqa.models.checkpoint import write_checkpoint
+    from segqa.models.export import export_onnx
+    from segqa.models.unet import UNet
+
+    torch.manual_seed(0)
+    net = UNet(4).eval()
+    net.head.weight.data.mul_(20)
+    probe = net(torch.randn(4, 3, 64, 64))
+    torch.nn.init.constant_(net.get_parameter("head.bias"), -float(probe.detach().mean()))
+    folder = tmp_path_factory.mktemp("exported")
+    write_checkpoint(folder / "unet", net, transforms.preprocessing(64), "")
+    for index in range(6):
+        write_case(folder / "squares", f"{index:02}", *bright_square(index))
+    cases = list(open_folder(folder / "squares"))
+    export_onnx(folder / "unet", cases)
+    export_onnx(folder / "unet", cases, precision="int8", least_iou=0.0)
+    return folder / "unet"

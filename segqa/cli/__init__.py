@@ -5,6 +5,7 @@ import typer
 from segqa.cli.baseline import app as baseline
 from segqa.cli.cache import app as cache
 from segqa.cli.clusters import clusters, labels
+from segqa.cli.export import export
 from segqa.cli.init import init
 from segqa.cli.report import report
 from segqa.cli.runs import compare, pick, runs, show
@@ -21,6 +22,7 @@ app.command()(pick)
 app.command()(clusters)
 app.command()(labels)
 app.command()(train)
+app.command()(export)
 app.command()(selftest)
 app.add_typer(baseline, name="baseline")
 app.add_typer(cache, name="cache")

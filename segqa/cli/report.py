@@ -8,14 +8,12 @@ from typing import Annotated, Literal
 import typer
 
 from segqa.baseline import baseline_path, kept_baseline, read_baseline
+from segqa.cli.data import open_dataset
 from segqa.cli.runs import Directory, find_run, refusal
-from segqa.datasets.dataset import Dataset
-from segqa.datasets.folder import open_folder
-from segqa.datasets.studio import open_studio
 from segqa.errors import SegqaError
 from segqa.report.report import write_report
 from segqa.run import Run
-from segqa.settings import Settings, read_settings, report_settings
+from segqa.settings import read_settings, report_settings
 from segqa.store import Store
 
 
@@ -48,7 +46,7 @@ def report(
             out or Path("reports") / "+".join(run.id for run in runs),
             directory=directory,
             baselines=baselines,
-            dataset=_open(dataset, settings) if dataset else None,
+            dataset=open_dataset(dataset, settings) if dataset else None,
             gate=settings.gate,
             settings=chosen,
         )
@@ -63,10 +61,3 @@ def _committed(run: Run, folder: Path, store: Store) -> Run | None:
     """The committed baseline of a run that has kept none; None where there is none either."""
     path = baseline_path(folder, run)
     return read_baseline(path) if path.is_file() and not kept_baseline(store, run).is_file() else None
-
-
-def _open(name: str, settings: Settings) -> Dataset:
-    """The data set in a folder, read as the settings say, or the embedded one."""
-    if name == "studio":
-        return open_studio()
-    return open_folder(name, name_pattern=settings.name_pattern, mask_cutoff=settings.mask_cutoff)

@@ -7,9 +7,8 @@ from typing import Annotated
 
 import typer
 
+from segqa.cli.data import open_dataset
 from segqa.datasets.dataset import Dataset
-from segqa.datasets.folder import open_folder
-from segqa.datasets.studio import open_studio
 from segqa.errors import ModelError, UsageError
 from segqa.training.recipe import Recipe, recipe_for
 
@@ -51,16 +50,12 @@ def train(
             patience=patience,
             seed=seed,
         )
-        _train(recipe, _open(dataset), out, device, threads, resume=resume)
+        _train(recipe, open_dataset(dataset), out, device, threads, resume=resume)
     except UsageError as error:
         typer.echo(f"segqa: {error}", err=True)
         raise typer.Exit(4) from None
     options = f"--segqa-model={model} --segqa-checkpoint={out} --segqa-dataset={dataset} --segqa-held-out"
     typer.echo(f"\nNow: pytest suites {options}")
-
-
-def _open(dataset: str) -> Dataset:
-    return open_studio() if dataset == "studio" else open_folder(dataset)
 
 
 def _train(recipe: Recipe, dataset: Dataset, out: Path, device: str, threads: int | None, *, resume: bool) -> None:

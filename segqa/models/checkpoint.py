@@ -1,14 +1,10 @@
-"""A checkpoint is a folder with a network and its preprocessing, as the Hugging Face hub lays it out.
+"""A checkpoint is a folder with a network and its preprocessing, see `segqa.models.layout`; here torch reads it.
 
-`config.json` says how to build the network, `model.safetensors` holds its weights,
-`albumentations_config_eval.json` its preprocessing, and `README.md` is its model card. It is what
-segmentation_models_pytorch and albumentations write with `save_pretrained`, too. Nothing in it is unpickled, and
-nothing is fetched from anywhere.
+Nothing in it is unpickled, and nothing is fetched from anywhere.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import tempfile
@@ -23,19 +19,9 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from segqa.errors import ModelError
-from segqa.models import transforms
+from segqa.models.layout import CARD, CONFIG, FILES, UNET, WEIGHTS, read_config, read_preprocessing, require_files
 from segqa.models.transforms import Transform
 from segqa.models.unet import UNet
-
-CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
-CASES = "training_cases.json"
-"""The ids of the cases that the weights have seen, so that an evaluation can tell; written by the training."""
-
-FILES = (CARD, transforms.FILE, CONFIG, WEIGHTS)
-"""All files, in the order in which they are replaced: the weights last."""
-
-_PICKLED = frozenset({".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"})
-_USUAL_SIZE = 256
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,37 +32,27 @@ class Checkpoint:
         net: from `[N, 3, H, W]` to one logit a pixel, `[N, 1, H, W]`; in eval mode, on the CPU.
         preprocessing: from an RGB image `[H, W, 3]` to what the net takes.
         config: how the net was built.
-        files: the files that decide what the net answers.
         notes: what had to be assumed.
     """
 
     net: nn.Module
     preprocessing: Transform
     config: Mapping[str, Any]
-    files: tuple[Path, ...]
     notes: tuple[str, ...] = ()
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:
     """The checkpoint in a folder.
 
-    One without a preprocessing (segmentation_models_pytorch alone writes none) is taken to want 256 × 256 pixels and
-    ImageNet's normalisation, with a note.
-
     Raises:
         ModelError: a file is missing, damaged or does not fit the others; only safetensors are read.
     """
-    _require_files(folder)
-    config = _read_config(folder / CONFIG)
+    require_files(folder)
+    config = read_config(folder)
     net = _build(config, folder / CONFIG)
     _load_weights(net, folder)
-    kept = folder / transforms.FILE
-    files = [folder / WEIGHTS, folder / CONFIG]
-    if kept.exists():
-        return Checkpoint(net.eval(), transforms.read_preprocessing(kept), config, (*files, kept))
-    assumed = f"{_USUAL_SIZE} × {_USUAL_SIZE} pixels and ImageNet's normalisation"
-    note = f"the checkpoint has no {transforms.FILE}; taking {assumed}"
-    return Checkpoint(net.eval(), transforms.preprocessing(_USUAL_SIZE), config, tuple(files), (note,))
+    preprocessing, notes = read_preprocessing(folder)
+    return Checkpoint(net.eval(), preprocessing, config, notes)
 
 
 def write_checkpoint(folder: Path, net: nn.Module, preprocessing: Transform, card: str) -> None:
@@ -147,39 +123,13 @@ def _write(folder: Path, net: Any, preprocessing: Transform, card: str) -> None:
     sync(folder)
 
 
-def _require_files(folder: Path) -> None:
-    """Refuse a folder that has not what is read, saying what it has instead."""
-    if not folder.is_dir():
-        hint = f"; {_never(folder)}" if folder.suffix in _PICKLED else ""
-        raise ModelError(f"no checkpoint at {folder}: expected a folder with {CONFIG} and {WEIGHTS}{hint}")
-    missing = [name for name in (CONFIG, WEIGHTS) if not (folder / name).is_file()]
-    if missing:
-        pickled = sorted(path for path in folder.iterdir() if path.suffix in _PICKLED)
-        hint = f"; {_never(pickled[0])}" if pickled else ""
-        raise ModelError(f"no {' and no '.join(missing)} in the checkpoint {folder}{hint}")
-
-
-def _never(path: Path) -> str:
-    return f"{path.name} is not read, since unpickling can run any code: save the weights as safetensors"
-
-
-def _read_config(path: Path) -> dict[str, Any]:
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path} is damaged: {error}") from error
-    if not isinstance(config, dict) or not isinstance(config.get("_model_class"), str):
-        raise ModelError(f"{path} has no _model_class; expected what save_pretrained writes, or segqa train")
-    return config
-
-
 def _build(config: Mapping[str, Any], path: Path) -> nn.Module:
     """The network that a configuration describes, with random weights."""
     _require_one_map(config, path)
     name = config["_model_class"]
     arguments = {key: value for key, value in config.items() if not key.startswith("_")}
     try:
-        if name == UNet.__name__:
+        if name == UNET:
             return UNet(**arguments)
         return _smp_class(name, path)(**arguments | {"encoder_weights": None})
     except (TypeError, ValueError, KeyError, AttributeError, RuntimeError, NotImplementedError) as error:
@@ -204,7 +154,7 @@ def _smp_class(name: str, path: Path) -> type[nn.Module]:
         raise ModelError(f"{path} needs segmentation_models_pytorch: pip install 'segqa[models]'") from error
     found: type[nn.Module] | None = smp.MODEL_ARCHITECTURES_MAPPING.get(name.lower())
     if found is None or found.__name__ != name:
-        known = ", ".join([UNet.__name__, *(kind.__name__ for kind in smp.MODEL_ARCHITECTURES_MAPPING.values())])
+        known = ", ".join([UNET, *(kind.__name__ for kind in smp.MODEL_ARCHITECTURES_MAPPING.values())])
         raise ModelError(f"{path} has the _model_class {name!r}; known: {known}")
     return found
 

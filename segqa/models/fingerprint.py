@@ -13,7 +13,12 @@ from typing import Any
 
 
 def fingerprint(
-    model: object, arguments: Mapping[str, Any], *, weights: Iterable[Path] = (), libraries: Iterable[str] = ()
+    model: object,
+    arguments: Mapping[str, Any],
+    *,
+    weights: Iterable[Path] = (),
+    libraries: Iterable[str] = (),
+    parts: Iterable[object] = (),
 ) -> str:
     """A hex digest of everything that decides a model's answers.
 
@@ -25,12 +30,14 @@ def fingerprint(
         arguments: what it was built with, in JSON's types.
         weights: its files.
         libraries: names of installed distributions whose version matters.
+        parts: objects that the model has been given, whose code counts as its own.
     """
     digest = hashlib.sha256()
     digest.update(json.dumps([type(model).__qualname__, dict(arguments)], sort_keys=True).encode())
     for library in sorted(libraries):
         digest.update(f"{library}=={version(library)}\n".encode())
-    for path in (*weights, *_code_of(model)):
+    code = sorted({path for part in (model, *parts) for path in _code_of(part)})
+    for path in (*weights, *code):
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()[:32]
 

@@ -1,31 +1,39 @@
-"""`Network`: a segmentation network in torch as a model; any image goes in, the mask has the image's size."""
+"""`Network`: a segmentation network as a model; any image goes in, the mask has the image's size."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import cv2
 import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
-from torch.nn import functional
 
 from segqa.errors import ModelError
 from segqa.mask import Image
-from segqa.models.checkpoint import CASES, Checkpoint, read_checkpoint
-from segqa.models.device import find_device
+from segqa.models import transforms
 from segqa.models.fingerprint import fingerprint
-from segqa.models.unet import UNet
+from segqa.models.layout import Family, read_preprocessing, require_family, require_files, trained_on
+from segqa.models.runtime import Maps, Precision, Runtime
 from segqa.proposals import Proposals
 
-Family: TypeAlias = Literal["unet", "smp"]
+RuntimeName: TypeAlias = Literal["torch", "onnx"]
 
-_LIBRARIES = ("torch", "albumentations", "opencv-python-headless")
-_SMP_LIBRARIES = ("segmentation-models-pytorch", "timm")
+_LIBRARIES = ("albumentations", "opencv-python-headless")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """An image as the network takes it.
+
+    Attributes:
+        pixels: float32 `[3, h, w]`.
+        size: the image's own `(height, width)`.
+    """
+
+    pixels: Maps
+    size: tuple[int, int]
 
 
 class Network:
@@ -34,27 +42,30 @@ class Network:
     The mask score is the mean probability inside the mask, 0 where the mask is empty.
 
     Args:
-        checkpoint: the network and its preprocessing.
-        device: `"cpu"`, `"cuda"`, `"cuda:1"`, …; `"auto"` is a GPU where there is one.
+        folder: the checkpoint.
+        runtime: runs its network.
         mask_cutoff: object is where the probability is above it.
 
     Raises:
-        ModelError: there is no such device, or the cutoff is none.
+        ModelError: the cutoff is none.
     """
 
-    def __init__(self, checkpoint: Checkpoint, *, device: str = "auto", mask_cutoff: float = 0.5) -> None:
+    def __init__(self, folder: Path, runtime: Runtime, *, mask_cutoff: float = 0.5) -> None:
         if not 0 <= mask_cutoff < 1:
             raise ModelError(f"mask_cutoff must be from 0 to below 1, got {mask_cutoff}")
-        self._device = find_device(device)
-        self._net = checkpoint.net.to(self._device).eval()
-        self._preprocessing = checkpoint.preprocessing
+        self._runtime = runtime
+        self._preprocessing, self.notes = read_preprocessing(folder)
         self._mask_cutoff = mask_cutoff
-        libraries = _LIBRARIES if isinstance(self._net, UNet) else (*_LIBRARIES, *_SMP_LIBRARIES)
-        arguments = {"mask_cutoff": mask_cutoff, "device": self._device.type}
-        self.notes = checkpoint.notes
-        self.trained_on = _trained_on(checkpoint.files[0].with_name(CASES))
-        self.weights_bytes = checkpoint.files[0].stat().st_size
-        self.fingerprint = fingerprint(self, arguments, weights=checkpoint.files, libraries=libraries)
+        self.trained_on = trained_on(folder)
+        self.weights_bytes = runtime.files[0].stat().st_size
+        kept = [path for path in [folder / transforms.FILE] if path.exists()]
+        self.fingerprint = fingerprint(
+            self,
+            {"mask_cutoff": mask_cutoff, **runtime.arguments},
+            weights=[*runtime.files, *kept],
+            libraries=[*_LIBRARIES, *runtime.libraries],
+            parts=[runtime],
+        )
 
     @classmethod
     def load(
@@ -65,6 +76,9 @@ class Network:
         family: Family | None = None,
         device: str = "auto",
         mask_cutoff: float = 0.5,
+        runtime: RuntimeName = "torch",
+        precision: Precision = "float32",
+        compiled: bool = False,
     ) -> Network:
         """The network in a checkpoint's folder.
 
@@ -72,18 +86,23 @@ class Network:
             checkpoint: the folder.
             name: of the model, for messages: `"unet"`.
             family: which kind of network it must be: segqa's own U-Net, one of segmentation_models_pytorch, or either.
-            device: as the class takes it.
+            device: as the runtime takes it.
             mask_cutoff: as the class takes it.
+            runtime: what runs it: torch, or ONNX Runtime what `segqa export` has written.
+            precision: `"float32"`; torch also takes `"float16"`, onnx `"int8"`.
+            compiled: by `torch.compile`.
 
         Raises:
             ModelError: there is no checkpoint, with how to come by one; or it is damaged, or of the other family.
         """
         if checkpoint is None or not Path(checkpoint).exists():
             raise ModelError(_missing(name, checkpoint))
+        folder = Path(checkpoint)
         try:
-            read = read_checkpoint(Path(checkpoint))
-            _require_family(read, family, Path(checkpoint))
-            return cls(read, device=device, mask_cutoff=mask_cutoff)
+            require_files(folder)
+            require_family(folder, family)
+            runs = _runtime(folder, runtime, device=device, precision=precision, compiled=compiled)
+            return cls(folder, runs, mask_cutoff=mask_cutoff)
         except ModelError as error:
             raise ModelError(f"{name}: {error}") from error
 
@@ -94,50 +113,53 @@ class Network:
             images: RGB uint8 `[H, W, 3]`.
             prompts: not looked at: the network knows what it was trained for.
         """
-        del prompts
-        prepared = [self._prepare(image) for image in images]
-        if len({one.shape for one in prepared}) == 1:
-            answers = list(self._probabilities(torch.stack(prepared)))
-        else:
-            answers = [self._probabilities(one[None])[0] for one in prepared]
-        return [self._propose(answer, image.shape[:2]) for answer, image in zip(answers, images, strict=True)]
+        return self.predict_prepared([self.prepare(image, "") for image in images], prompts)
 
-    def _prepare(self, image: Image) -> Tensor:
-        """An image as the network takes it, float32 `[3, h, w]`."""
+    def prepare(self, image: Image, prompt: str) -> Prepared:
+        """An image as the network takes it; evaluations call it while the network is busy with what came before."""
+        del prompt
         prepared = self._preprocessing(image=image)["image"]
-        if isinstance(prepared, Tensor):
-            return prepared.float()
-        return torch.from_numpy(np.ascontiguousarray(prepared.transpose(2, 0, 1), dtype=np.float32))
+        # ToTensorV2 among its steps answers with a tensor that has the channels first
+        planes = prepared.transpose(2, 0, 1) if isinstance(prepared, np.ndarray) else prepared.numpy()
+        height, width = image.shape[:2]
+        return Prepared(np.ascontiguousarray(planes, dtype=np.float32), (height, width))
 
-    def _probabilities(self, batch: Tensor) -> NDArray[np.float32]:
+    def predict_prepared(self, prepared: Sequence[Prepared], prompts: Sequence[str]) -> list[Proposals]:
+        """What `predict` answers, for images that `prepare` has been given."""
+        del prompts
+        if len({one.pixels.shape for one in prepared}) == 1:
+            answers = list(self._probabilities(np.stack([one.pixels for one in prepared])))
+        else:
+            answers = [self._probabilities(one.pixels[None])[0] for one in prepared]
+        return [self._propose(answer, one.size) for answer, one in zip(answers, prepared, strict=True)]
+
+    def _probabilities(self, batch: Maps) -> Maps:
         """The probability of each pixel, `[N, h, w]`, for prepared images `[N, 3, h, w]`."""
         height, width = batch.shape[-2:]
-        stride = _stride(self._net)
-        padding = (0, -width % stride, 0, -height % stride)
-        # some libraries turn autocast on for the whole process when they are imported
-        with torch.inference_mode(), torch.autocast(self._device.type, enabled=False):
-            logits = self._net(functional.pad(batch.to(self._device), padding, mode="replicate"))
-            probabilities = torch.sigmoid(logits.float())[:, 0, :height, :width].cpu().numpy()
-        return np.asarray(probabilities, dtype=np.float32)
+        stride = self._runtime.stride
+        padding = ((0, 0), (0, 0), (0, -height % stride), (0, -width % stride))
+        fitting = np.pad(batch, padding, mode="edge") if height % stride or width % stride else batch
+        return self._runtime.probabilities(fitting)[:, :height, :width]
 
-    def _propose(self, probability: NDArray[np.float32], shape: tuple[int, ...]) -> Proposals:
-        size = (shape[1], shape[0])
-        resized = cv2.resize(probability, size, interpolation=cv2.INTER_LINEAR)
+    def _propose(self, probability: Maps, size: tuple[int, int]) -> Proposals:
+        resized = cv2.resize(probability, size[::-1], interpolation=cv2.INTER_LINEAR)
         mask = resized > self._mask_cutoff
         return Proposals.single(mask, float(resized[mask].mean(dtype=np.float64)) if mask.any() else 0.0)
 
 
-def _trained_on(path: Path) -> frozenset[str]:
-    """The ids of the cases that a network was trained on; none where nobody has kept them."""
-    return frozenset(json.loads(path.read_text(encoding="utf-8"))["trained_on"]) if path.is_file() else frozenset()
+def _runtime(folder: Path, name: RuntimeName, *, device: str, precision: Precision, compiled: bool) -> Runtime:
+    """What runs a checkpoint's network; torch is loaded only for its own."""
+    if name == "torch":
+        from segqa.models.torch_runtime import TorchRuntime
 
+        return TorchRuntime(folder, device=device, precision=precision, compiled=compiled)
+    if name != "onnx":
+        raise ModelError(f'runtime must be "torch" or "onnx", got {name!r}')
+    if compiled:
+        raise ModelError("compiled is for torch; ONNX Runtime has no use for it")
+    from segqa.models.onnx_runtime import OnnxRuntime, onnx_path
 
-def _require_family(checkpoint: Checkpoint, family: Family | None, folder: Path) -> None:
-    """Refuse to evaluate one network under the name of another."""
-    found: Family = "unet" if isinstance(checkpoint.net, UNet) else "smp"
-    if family is not None and found != family:
-        kinds = {"unet": "segqa's U-Net", "smp": "a network of segmentation_models_pytorch"}
-        raise ModelError(f"{folder} holds {kinds[found]}, expected {kinds[family]}")
+    return OnnxRuntime(folder, onnx_path(folder, precision), device=device)
 
 
 def _missing(name: str, checkpoint: str | Path | None) -> str:
@@ -147,9 +169,3 @@ def _missing(name: str, checkpoint: str | Path | None) -> str:
         f"{name}: {came}; train one (segqa train {name} --dataset DIR --out DIR) and name it: "
         f'--segqa-checkpoint DIR, or checkpoint = "DIR" in [tool.segqa.models.{name}]'
     )
-
-
-def _stride(net: nn.Module) -> int:
-    """What the sides of a network's input must be divisible by."""
-    encoder: Any = getattr(net, "encoder", None)
-    return int(encoder.output_stride) if getattr(net, "requires_divisible_input_shape", False) else 1

@@ -8,9 +8,11 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar, overload
 
 import pytest
+
+from segqa.errors import SettingsError
 
 Kind: TypeAlias = Literal["model", "dataset"]
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -18,24 +20,49 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 _MARK = "_segqa_declares"
 
 
-def model(function: Function) -> Function:
+@overload
+def model(function: Function, /) -> Function: ...
+@overload
+def model(*, name: str) -> Callable[[Function], Function]: ...
+def model(function: Any = None, /, *, name: str = "") -> Any:
     """Declare a model: a session fixture, named as the function, that returns something with `predict`.
 
     The function may ask for other session fixtures, and may yield the model to clean up after it.
+
+    Args:
+        function: what builds the model; `@segqa.model` and `@segqa.model(name="unet+int8")` are both understood.
+        name: of the model, where it cannot be that of a function.
     """
-    return _declare(function, "model")
+    return _declared_by(function, "model", name)
 
 
-def dataset(function: Function) -> Function:
-    """Declare a data set: a session fixture, named as the function, that returns a `segqa.Dataset`."""
-    return _declare(function, "dataset")
+@overload
+def dataset(function: Function, /) -> Function: ...
+@overload
+def dataset(*, name: str) -> Callable[[Function], Function]: ...
+def dataset(function: Any = None, /, *, name: str = "") -> Any:
+    """Declare a data set: a session fixture, named as the function, that returns a `segqa.Dataset`.
+
+    Args:
+        function: what makes the data set; with and without parentheses, as `model`.
+        name: of the data set, where it cannot be that of a function.
+    """
+    return _declared_by(function, "dataset", name)
 
 
-def _declare(function: Function, kind: Kind) -> Function:
-    fixture: Any = pytest.fixture(scope="session")(function)
-    setattr(fixture, _MARK, (kind, function))
-    declared: Function = fixture
-    return declared
+def _declared_by(function: Any, kind: Kind, name: str) -> Any:
+    """The fixture, or what makes one of the function to come."""
+    if function is None:
+        return lambda later: _declare(later, kind, name)
+    return _declare(function, kind, name)
+
+
+def _declare(function: Callable[..., Any], kind: Kind, name: str) -> Any:
+    if set(name) & set("/\\,="):
+        raise SettingsError(f"a name must not have a comma, a slash or = in it, got {name!r}")
+    fixture: Any = pytest.fixture(scope="session", name=name or None)(function)
+    setattr(fixture, _MARK, (kind, function, name))
+    return fixture
 
 
 def declared(config: pytest.Config, kind: Kind) -> dict[str, Callable[..., Any]]:
@@ -45,7 +72,7 @@ def declared(config: pytest.Config, kind: Kind) -> dict[str, Callable[..., Any]]
         for name, value in list(getattr(plugin, "__dict__", {}).items()):
             mark = inspect.getattr_static(value, _MARK, None)
             if mark is not None and mark[0] == kind:
-                found[name] = mark[1]
+                found[mark[2] or name] = mark[1]
     return dict(sorted(found.items()))
 
 

@@ -51,6 +51,16 @@ def test_what_was_trained_is_evaluated_and_compared_on_the_held_out_part(started
     assert "Side by side" in report.read_text(encoding="utf-8")
 
 
+def test_an_exported_network_is_evaluated_beside_its_own_in_int8(started: Repository, exported_unet: Path) -> None:
+    options = ["--model=unet,unet+int8", f"--segqa-checkpoint=unet={exported_unet}"]
+    options += ["--segqa-model-option=unet.runtime=onnx", "--segqa-update-baseline", "--segqa-allow-dirty"]
+    result = run(started, *options)
+    assert result.ret == 0, result.stdout.str()
+    result.stdout.fnmatch_lines(["unet on squares: mean IoU *", "unet+int8 on squares: mean IoU *"])
+    names = {path.name for path in started.path.glob("baselines/squares/*")}
+    assert names >= {"unet.jsonl", "unet+int8.jsonl"}
+
+
 @pytest.mark.parametrize("name", ["unet", "resnet34"])
 def test_without_a_checkpoint_it_says_how_to_get_one(started: Repository, name: str) -> None:
     result = run(started, f"--model={name}")

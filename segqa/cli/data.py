@@ -1,0 +1,17 @@
+"""Opening the data set that a command names."""
+
+from __future__ import annotations
+
+from segqa.datasets.dataset import Dataset
+from segqa.datasets.folder import open_folder
+from segqa.datasets.studio import open_studio
+from segqa.settings import Settings
+
+
+def open_dataset(name: str, settings: Settings | None = None) -> Dataset:
+    """The embedded data set, or the one in a folder, read as the settings say."""
+    if name == "studio":
+        return open_studio()
+    if settings is None:
+        return open_folder(name)
+    return open_folder(name, name_pattern=settings.name_pattern, mask_cutoff=settings.mask_cutoff)

@@ -1,0 +1,95 @@
+"""The layout of a checkpoint's folder, as the Hugging Face hub has it; nothing here needs torch.
+
+`config.json` says how to build the network, `model.safetensors` holds its weights,
+`albumentations_config_eval.json` its preprocessing, and `README.md` is its model card. It is what
+segmentation_models_pytorch and albumentations write with `save_pretrained`, too. `segqa export` puts the same network
+as `model.onnx` beside them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from segqa.errors import ModelError
+from segqa.models import transforms
+from segqa.models.transforms import Transform
+
+Family: TypeAlias = Literal["unet", "smp"]
+"""segqa's own U-Net, or a network of segmentation_models_pytorch."""
+
+CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
+CASES = "training_cases.json"
+"""The ids of the cases that the weights have seen, so that an evaluation can tell; written by the training."""
+
+FILES = (CARD, transforms.FILE, CONFIG, WEIGHTS)
+"""All files of a trained network, in the order in which they are replaced: the weights last."""
+
+UNET = "UNet"
+"""What `config.json` calls segqa's own network."""
+
+_PICKLED = frozenset({".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"})
+_USUAL_SIZE = 256
+
+
+def require_files(folder: Path) -> None:
+    """Refuse a folder that has not what is read, saying what it has instead."""
+    if not folder.is_dir():
+        hint = f"; {_never(folder)}" if folder.suffix in _PICKLED else ""
+        raise ModelError(f"no checkpoint at {folder}: expected a folder with {CONFIG} and {WEIGHTS}{hint}")
+    missing = [name for name in (CONFIG, WEIGHTS) if not (folder / name).is_file()]
+    if missing:
+        pickled = sorted(path for path in folder.iterdir() if path.suffix in _PICKLED)
+        hint = f"; {_never(pickled[0])}" if pickled else ""
+        raise ModelError(f"no {' and no '.join(missing)} in the checkpoint {folder}{hint}")
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """How the network is built, from `config.json`."""
+    path = folder / CONFIG
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} is damaged: {error}") from error
+    if not isinstance(config, dict) or not isinstance(config.get("_model_class"), str):
+        raise ModelError(f"{path} has no _model_class; expected what save_pretrained writes, or segqa train")
+    return config
+
+
+def require_family(folder: Path, family: Family | None) -> None:
+    """Refuse to evaluate one network under the name of another."""
+    found: Family = "unet" if read_config(folder)["_model_class"] == UNET else "smp"
+    if family is not None and found != family:
+        kinds = {"unet": "segqa's U-Net", "smp": "a network of segmentation_models_pytorch"}
+        raise ModelError(f"{folder} holds {kinds[found]}, expected {kinds[family]}")
+
+
+def read_preprocessing(folder: Path) -> tuple[Transform, tuple[str, ...]]:
+    """From an RGB image `[H, W, 3]` to what the network takes, and what had to be assumed.
+
+    A checkpoint without a preprocessing (segmentation_models_pytorch alone writes none) is taken to want 256 × 256
+    pixels and ImageNet's normalisation.
+    """
+    kept = folder / transforms.FILE
+    if kept.exists():
+        return transforms.read_preprocessing(kept), ()
+    assumed = f"{_USUAL_SIZE} × {_USUAL_SIZE} pixels and ImageNet's normalisation"
+    return transforms.preprocessing(_USUAL_SIZE), (f"the checkpoint has no {transforms.FILE}; taking {assumed}",)
+
+
+def trained_on(folder: Path) -> frozenset[str]:
+    """The ids of the cases that a network was trained on; none where nobody has kept them."""
+    path = folder / CASES
+    return frozenset(json.loads(path.read_text(encoding="utf-8"))["trained_on"]) if path.is_file() else frozenset()
+
+
+def network_digest(folder: Path) -> str:
+    """Hex; changes whenever the network does, with its weights or how it is built."""
+    digests = [hashlib.sha256((folder / name).read_bytes()).digest() for name in (CONFIG, WEIGHTS)]
+    return hashlib.sha256(b"".join(digests)).hexdigest()
+
+
+def _never(path: Path) -> str:
+    return f"{path.name} is not read, since unpickling can run any code: save the weights as safetensors"

@@ -1,0 +1,103 @@
+"""`OnnxRuntime`: a network that `segqa export` has written, run by ONNX Runtime; torch is not needed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+
+from segqa.errors import ModelError
+from segqa.models.layout import CONFIG, network_digest
+from segqa.models.runtime import Maps, Precision
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+INPUT, OUTPUT = "images", "logits"
+STRIDE, MADE_OF = "segqa_stride", "segqa_network"
+"""What an exported file says of itself: by what its input's sides must be divisible, and of which network it is."""
+
+_NAMES = {"float32": "model.onnx", "int8": "model.int8.onnx"}
+
+
+def onnx_path(folder: Path, precision: Precision) -> Path:
+    """Where a checkpoint's network stands as ONNX."""
+    if precision not in _NAMES:
+        raise ModelError(f"onnx runs {' and '.join(_NAMES)}, got {precision!r}")
+    return folder / _NAMES[precision]
+
+
+class OnnxRuntime:
+    """A checkpoint's network as ONNX.
+
+    It takes as many threads as OpenCV is given, so that what limits one limits both.
+
+    Args:
+        folder: the checkpoint that it was exported from; one that has been trained on since is refused.
+        path: the exported file.
+        device: `"cpu"`; `"cuda"` where ONNX Runtime has it; `"auto"` is the latter where it can.
+
+    Raises:
+        ModelError: the file is missing, damaged or of another network; or there is no such device.
+    """
+
+    def __init__(self, folder: Path, path: Path, *, device: str = "auto") -> None:
+        if not path.is_file():
+            precision = next((name for name, file in _NAMES.items() if file == path.name), "float32")
+            option = "" if precision == "float32" else f" --precision {precision}"
+            raise ModelError(f"no {path}; `segqa export {folder} --to onnx --dataset DIR{option}` makes it")
+        self._provider = _provider(device)
+        self._path = path
+        self._threads = cv2.getNumThreads()
+        self._session = self._open()
+        about = self._session.get_modelmeta().custom_metadata_map
+        if about.get(MADE_OF) != network_digest(folder):
+            raise ModelError(f"{path} was made of another network than the one in {folder} now; export it again")
+        self.stride = int(about[STRIDE])
+        self.arguments = {"device": self._provider, "file": path.name}
+        self.files = (path, folder / CONFIG)
+        self.libraries = ("onnxruntime",)
+
+    def probabilities(self, batch: Maps) -> Maps:
+        """The probability of each pixel, `[N, h, w]`, for prepared images `[N, 3, h, w]`."""
+        if cv2.getNumThreads() != self._threads:
+            self._threads = cv2.getNumThreads()
+            self._session = self._open()
+        (logits,) = self._session.run([OUTPUT], {INPUT: batch})
+        return np.asarray(1 / (1 + np.exp(-logits[:, 0])), dtype=np.float32)
+
+    def _open(self) -> InferenceSession:
+        onnxruntime = _library()
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = self._threads
+        # threads that wait for work by spinning take the core that reads the next image
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # 3: errors; its warnings are about graphs that it cannot simplify further
+        options.log_severity_level = 3
+        try:
+            return onnxruntime.InferenceSession(str(self._path), options, providers=[self._provider])
+        except Exception as error:  # whatever onnxruntime raises derives from nothing else
+            raise ModelError(f"{self._path} is damaged, or ONNX Runtime cannot run it: {error}") from error
+
+
+def _provider(device: str) -> str:
+    """What ONNX Runtime calls a device."""
+    available = _library().get_available_providers()
+    cuda, cpu = "CUDAExecutionProvider", "CPUExecutionProvider"
+    if device == "auto":
+        return cuda if cuda in available else cpu
+    if device == "cpu":
+        return cpu
+    if device == "cuda" and cuda in available:
+        return cuda
+    raise ModelError(f"device must be auto, cpu or cuda where ONNX Runtime has it, got {device!r}; it has {available}")
+
+
+def _library() -> Any:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise ModelError("runtime onnx needs onnxruntime: pip install 'segqa[onnx]'") from error
+    return onnxruntime

@@ -1,0 +1,37 @@
+"""A runtime runs a network: numbers in, probabilities out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Maps: TypeAlias = NDArray[np.float32]
+Precision: TypeAlias = Literal["float32", "float16", "int8"]
+
+
+class Runtime(Protocol):
+    """What `Network` needs to run a network.
+
+    Attributes:
+        stride: what the sides of its input must be divisible by.
+        arguments: how it was built, in JSON's types, as far as it decides the answers.
+        files: what it has read.
+        libraries: the installed distributions whose version decides the answers.
+    """
+
+    @property
+    def stride(self) -> int: ...  # noqa: D102
+    @property
+    def arguments(self) -> Mapping[str, Any]: ...  # noqa: D102
+    @property
+    def files(self) -> tuple[Path, ...]: ...  # noqa: D102
+    @property
+    def libraries(self) -> tuple[str, ...]: ...  # noqa: D102
+
+    def probabilities(self, batch: Maps) -> Maps:
+        """The probability of each pixel, `[N, h, w]`, for prepared images `[N, 3, h, w]`."""
+        ...

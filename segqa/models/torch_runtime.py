@@ -1,0 +1,94 @@
+"""`TorchRuntime`: a checkpoint's network run by torch."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from segqa.errors import ModelError
+from segqa.models.checkpoint import read_checkpoint
+from segqa.models.device import find_device
+from segqa.models.layout import CONFIG, WEIGHTS
+from segqa.models.runtime import Maps, Precision
+from segqa.models.unet import UNet
+
+LEAST_IOU = 0.99
+"""How well float16 or a compiled network has to agree with the network as it was trained."""
+
+
+class TorchRuntime:
+    """A network in torch, in the layout of memory that convolutions like best.
+
+    Where it runs faster than it was trained (float16, compiled), it is run both ways until the first batch in which the
+    plain network finds something, and refused where their masks are not the same.
+
+    Args:
+        folder: the checkpoint.
+        device: `"cpu"`, `"cuda"`, `"cuda:1"`, …; `"auto"` is a GPU where there is one.
+        precision: `"float32"`, or `"float16"`, which is for GPUs: a CPU takes longer for it.
+        compiled: by `torch.compile`; the first batch then takes a minute, and each new size of a batch again.
+
+    Raises:
+        ModelError: there is no such device, or the checkpoint cannot be read.
+    """
+
+    def __init__(
+        self, folder: Path, *, device: str = "auto", precision: Precision = "float32", compiled: bool = False
+    ) -> None:
+        if precision not in {"float32", "float16"}:
+            raise ModelError(f"torch runs float32 and float16, got {precision!r}")
+        self._device = find_device(device)
+        net = read_checkpoint(folder).net.eval().to(self._device).to(memory_format=torch.channels_last)
+        self._net = net
+        self._fast: Any = torch.compile(net) if compiled else net
+        self._half = precision == "float16"
+        self._is_checked = not (self._half or compiled)
+        self.stride = _stride(net)
+        self.arguments = {"device": self._device.type, "precision": precision, "compiled": compiled}
+        self.files = (folder / WEIGHTS, folder / CONFIG)
+        smp = () if isinstance(net, UNet) else ("segmentation-models-pytorch", "timm")
+        self.libraries = ("torch", *smp)
+
+    def probabilities(self, batch: Maps) -> Maps:
+        """The probability of each pixel, `[N, h, w]`, for prepared images `[N, 3, h, w]`."""
+        images = torch.from_numpy(batch).to(self._device).contiguous(memory_format=torch.channels_last)
+        with torch.inference_mode():
+            found = self._run(self._fast, images, half=self._half)
+            if not self._is_checked:
+                self._check(found, self._run(self._net, images, half=False))
+        return found
+
+    def _run(self, net: nn.Module, images: Tensor, *, half: bool) -> Maps:
+        with _precision(self._device, half=half):
+            logits = net(images)
+        return np.asarray(torch.sigmoid(logits.float())[:, 0].cpu().numpy(), dtype=np.float32)
+
+    def _check(self, found: Maps, wanted: Maps) -> None:
+        """Refuse answers that are not those of the plain network; nothing is known where that one finds nothing."""
+        ours, theirs = found > 0.5, wanted > 0.5
+        if not theirs.any():
+            return
+        agreement = np.count_nonzero(ours & theirs) / np.count_nonzero(ours | theirs)
+        if agreement < LEAST_IOU:
+            how = "float16" if self._half else "the compiled network"
+            raise ModelError(
+                f"{how} gives other masks than the network itself: IoU {agreement:.4f}, expected {LEAST_IOU} or more; "
+                "run it without"
+            )
+        self._is_checked = True
+
+
+def _precision(device: torch.device, *, half: bool) -> AbstractContextManager[Any]:
+    """Half precision, or none: some libraries turn autocast on for the whole process when they are imported."""
+    return torch.autocast(device.type, dtype=torch.float16 if half else None, enabled=half)
+
+
+def _stride(net: nn.Module) -> int:
+    """What the sides of a network's input must be divisible by."""
+    encoder: Any = getattr(net, "encoder", None)
+    return int(encoder.output_stride) if getattr(net, "requires_divisible_input_shape", False) else 1
