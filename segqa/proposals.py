@@ -82,6 +82,9 @@ class Model(Protocol):
     A model may also have a `fingerprint: str` that changes whenever its answers could (weights, arguments, code).
     With one, its proposals are kept and used again by later runs; without one, they never are. And it may say the size
     of its weights, `weights_bytes: int`, for comparisons.
+
+    It may split its work: with `prepare(image, prompt)` and `predict_prepared(prepared, prompts)` evaluations call the
+    first in another thread while the model works on what came before, and hand its answers to the second.
     """
 
     def predict(self, images: Sequence[Image], prompts: Sequence[str]) -> Sequence[Proposals]:

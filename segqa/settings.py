@@ -116,7 +116,7 @@ class Settings:
         empty: what a metric is where both masks are empty.
         mask_cutoff: object is where a mask file's grey value is above it.
         name_pattern: finds tags in file names.
-        batch_size: images a `predict` call.
+        batch_size: images a `predict` call, or `auto`.
         max_cache_mb: megabytes of proposals that are kept for later runs.
         thresholds: for every model.
         thresholds_by_model: what single models have instead.
@@ -134,7 +134,7 @@ class Settings:
     empty: EmptyPolicy = "one"
     mask_cutoff: int = 127
     name_pattern: str | None = None
-    batch_size: int = 8
+    batch_size: int | Literal["auto"] = 8
     max_cache_mb: int = 10_000
     thresholds: Thresholds = Thresholds()
     thresholds_by_model: Mapping[str, Mapping[str, float]] = field(default_factory=lambda: MappingProxyType({}))
@@ -360,6 +360,16 @@ def _count(value: object, where: str) -> int:
     return value
 
 
+def _batch(value: object, where: str) -> int | str:
+    if value == "auto":
+        return "auto"
+    if isinstance(value, str) and value.isdecimal() and int(value) > 0:
+        return int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise SettingsError(f"{where} must be a whole number from 1, or auto, got {value!r}")
+    return value
+
+
 def _grey(value: object, where: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 254:
         raise SettingsError(f"{where} must be a whole number from 0 to 254, got {value!r}")
@@ -410,7 +420,7 @@ _CHECKS: Mapping[str, Any] = MappingProxyType(
         "empty": _empty,
         "mask_cutoff": _grey,
         "name_pattern": _pattern,
-        "batch_size": _count,
+        "batch_size": _batch,
         "max_cache_mb": _count,
     }
 )

@@ -59,5 +59,7 @@ def test_a_file_that_is_no_toml_is_refused(tmp_path: Path) -> None:
 
 def test_options_replace_settings_and_are_checked_alike() -> None:
     assert override(Settings(), {"limit": 5, "pick": "product"}).limit == 5
-    with pytest.raises(SettingsError, match="--segqa-batch-size must be a whole number from 1, got 0"):
+    with pytest.raises(SettingsError, match="--segqa-batch-size must be a whole number from 1, or auto, got 0"):
         override(Settings(), {"batch_size": 0})
+    assert override(Settings(), {"batch_size": "4"}).batch_size == 4
+    assert override(Settings(), {"batch_size": "auto"}).batch_size == "auto"

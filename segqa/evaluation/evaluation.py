@@ -27,10 +27,12 @@ from segqa.datasets.dataset import Dataset
 from segqa.datasets.folder import open_folder
 from segqa.datasets.pictures import READER
 from segqa.errors import CaseError, ModelError, SettingsError
+from segqa.evaluation.asking import Asker
+from segqa.evaluation.batches import BatchSetting, BatchSize
 from segqa.evaluation.cache import ProposalCache, proposals_key
 from segqa.evaluation.loop import Loop
 from segqa.evaluation.measured import open_properties
-from segqa.evaluation.stages import peak_memory
+from segqa.evaluation.stages import Stages, peak_memory
 from segqa.evaluation.threads import limited_threads
 from segqa.mask import Image
 from segqa.metrics import METRIC_VERSION
@@ -59,7 +61,7 @@ class Evaluation:
         pick: the picker's name.
         empty: what a metric is where both masks are empty.
         threshold: the IoU below which a case has failed.
-        batch_size: images a `predict` call.
+        batch_size: images a `predict` call; `"auto"` for as many as are worth it on a GPU.
         cache: use proposals kept by earlier runs, and keep these for later ones.
         refresh: keep them, but do not use those kept earlier.
         threads: of OpenCV and torch while it runs; None for as many as they take.
@@ -74,7 +76,7 @@ class Evaluation:
     pick: str = "agreement"
     empty: EmptyPolicy = "one"
     threshold: float = 0.7
-    batch_size: int = 8
+    batch_size: BatchSetting = 8
     cache: bool = True
     refresh: bool = False
     threads: int | None = None
@@ -88,8 +90,8 @@ class Evaluation:
     def __post_init__(self) -> None:
         if not 0 <= self.threshold <= 1:
             raise SettingsError(f"threshold must lie between 0 and 1, got {self.threshold}")
-        if self.batch_size < 1:
-            raise SettingsError(f"batch_size must be 1 or more, got {self.batch_size}")
+        if self.batch_size != "auto" and self.batch_size < 1:
+            raise SettingsError(f"batch_size must be 1 or more, or auto, got {self.batch_size}")
 
     def run(self, model: Model, name: str, dataset: Dataset, store: Store) -> Run:
         """Evaluate a model under a name and keep the run; an unfinished one of the same kind is continued.
@@ -138,13 +140,25 @@ class Evaluation:
             measured = stack.enter_context(open_properties(store))
             stack.enter_context(limited_threads(self.threads))
             hidden = frozenset(name for case in dataset for name in case.tags)
+            batch, stages = BatchSize(self.batch_size), Stages()
+            asker = Asker(model, batch, stages)
             loop = Loop(
-                model, name, who.whole, picker, cache, measured, self.threshold, hidden, self.batch_size, self.refresh
+                asker,
+                name,
+                who.whole,
+                picker,
+                cache,
+                measured,
+                stages,
+                batch,
+                threshold=self.threshold,
+                hidden=hidden,
+                refresh=self.refresh,
             )
             self._evaluate(loop, dataset, run, store)
             if cache.size > self.max_cache_mb * 1e6:
                 cache.remove(cache.superfluous(max_bytes=int(self.max_cache_mb * 1e6)))
-            spent = {"stages": loop.stages.summary(), "peak_mb": peak_memory()}
+            spent = {"stages": stages.summary(), "peak_mb": peak_memory(), "batch_size": batch.current}
             return _finish(store, run, key, self.edges, spent)
 
     def _evaluate(self, loop: Loop, dataset: Dataset, run: Run, store: Store) -> None:
@@ -200,7 +214,7 @@ def evaluate(
     pick: str = "agreement",
     empty: EmptyPolicy = "one",
     threshold: float = 0.7,
-    batch_size: int = 8,
+    batch_size: BatchSetting = 8,
     directory: str | PathLike[str] | None = None,
 ) -> Run:
     """Evaluate a model over a data set, without pytest: in a notebook, say.
@@ -213,7 +227,7 @@ def evaluate(
         pick: the picker's name, see `segqa.picking.PICKERS`.
         empty: what a metric is where both masks are empty: `"one"`, `"zero"` or `"nan"`.
         threshold: the IoU below which a case has failed.
-        batch_size: images a `predict` call.
+        batch_size: images a `predict` call; `"auto"` for as many as are worth it on a GPU.
         directory: where to keep the run and the proposals (`.segqa` is what `pytest suites` uses); without one,
             nothing is kept.
 

@@ -1,4 +1,4 @@
-"""The loop: read ahead, predict in batches, pick, count. A case that fails becomes an outcome that says why."""
+"""The loop: read ahead, ask in batches, pick, count. A case that fails becomes an outcome that says why."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ import numpy as np
 from segqa.breakdown import break_down
 from segqa.case import Case, Target
 from segqa.errors import CaseError, MaskError, ProposalsError
+from segqa.evaluation.asking import Asker, Question
+from segqa.evaluation.batches import BatchSize
 from segqa.evaluation.cache import Answer, ProposalCache, proposals_key
 from segqa.evaluation.measured import PropertyCache
 from segqa.evaluation.read_ahead import read_ahead
 from segqa.evaluation.stages import Stages
-from segqa.mask import Image, Mask, resize_nearest
+from segqa.mask import Mask, resize_nearest
 from segqa.metrics import TargetCounter, count
 from segqa.outcome import Offer, Outcome
 from segqa.picking import Picker
 from segqa.properties import measure
-from segqa.proposals import Model, Proposals
+from segqa.proposals import Proposals
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,35 +30,35 @@ class Loop:
     """What an evaluation works with.
 
     Attributes:
-        model: gives the proposals.
+        asker: asks the model for proposals.
         name: of the model.
         fingerprint: of the model; part of the key of its proposals.
         picker: chooses one of them.
         cache: keeps the proposals.
         measured: keeps the properties.
+        stages: takes the time.
+        batch: how many images a `predict` call gets.
         threshold: below this IoU the wrong pixels of a prediction are broken down.
         hidden: the properties that a tag of their name hides.
-        batch_size: images a `predict` call.
         refresh: ask the model even where the cache has an answer.
-        stages: takes the time.
     """
 
-    model: Model
+    asker: Asker
     name: str
     fingerprint: str
     picker: Picker
     cache: ProposalCache
     measured: PropertyCache
-    threshold: float = 0.7
-    hidden: frozenset[str] = frozenset()
-    batch_size: int = 8
-    refresh: bool = False
-    stages: Stages = field(default_factory=Stages)
+    stages: Stages
+    batch: BatchSize
+    threshold: float
+    hidden: frozenset[str]
+    refresh: bool
 
     def outcomes(self, cases: Sequence[Case]) -> Iterator[list[Outcome]]:
         """The outcomes of all cases, a batch at a time, each batch as soon as it is known."""
-        with read_ahead(cases, self._load, depth=2 * self.batch_size) as loaded:
-            for batch in _batches(loaded, self.batch_size):
+        with read_ahead(cases, self._load, depth=lambda: 2 * self.batch.current) as loaded:
+            for batch in _batches(loaded, self.batch):
                 yield self._evaluate(batch)
 
     def _load(self, case: Case) -> _Loaded:
@@ -84,7 +86,9 @@ class Loop:
             return
         image = source.image()
         _require_same_size(target, image.shape[:2])
-        loaded.image = image if answer is None else None
+        loaded.shape = (image.shape[0], image.shape[1])
+        if answer is None:
+            loaded.question = self.asker.question(image, loaded.case.prompt)
         loaded.is_new = known is None
         if known is not None:
             loaded.properties = known
@@ -101,47 +105,22 @@ class Loop:
 
     def _evaluate(self, batch: Sequence[_Loaded]) -> list[Outcome]:
         """The outcomes of a batch; new answers are in the cache when they are returned."""
-        asked = [loaded for loaded in batch if loaded.answer is None and not loaded.error]
-        self._predict(asked)
+        asked = [loaded for loaded in batch if loaded.question is not None and not loaded.error]
+        self.asker.ask([loaded.question for loaded in asked if loaded.question is not None])
+        for loaded in asked:
+            loaded.take_answer()
         outcomes = [self._outcome(loaded, cached=loaded not in asked) for loaded in batch]
         self.cache.put(((loaded.key, loaded.answer) for loaded in asked if loaded.answer is not None), self.name)
         self.cache.touch(loaded.key for loaded in batch if loaded not in asked and loaded.answer is not None)
         self.measured.put((loaded.digests, loaded.properties) for loaded in batch if loaded.is_new)
         return outcomes
 
-    def _predict(self, batch: Sequence[_Loaded]) -> None:
-        """Ask the model for a batch; if that fails, for each of its images alone, so that one does not fail all."""
-        if not batch:
-            return
-        try:
-            self._ask(batch)
-        except Exception:  # noqa: BLE001 - the one place where a model's failure becomes an outcome
-            if len(batch) == 1:
-                batch[0].error = traceback.format_exc()
-                return
-            for loaded in batch:
-                self._predict([loaded])
-
-    def _ask(self, batch: Sequence[_Loaded]) -> None:
-        """One `predict` call; its answers go to their cases."""
-        with self.stages.timed("infer", len(batch)):
-            answers = self.model.predict([loaded.pixels for loaded in batch], [loaded.case.prompt for loaded in batch])
-        seconds = self.stages.last("infer")
-        if not isinstance(answers, Sequence):
-            raise ProposalsError(f"predict must return a list of Proposals, got {type(answers).__name__}")
-        if len(answers) != len(batch):
-            raise ProposalsError(f"predict must return one Proposals an image: {len(batch)}, got {len(answers)}")
-        for loaded, proposals in zip(batch, answers, strict=True):
-            if not isinstance(proposals, Proposals):
-                raise ProposalsError(f"predict must return segqa.Proposals, got {type(proposals).__name__}")
-            loaded.answer = Answer(proposals, seconds, loaded.shape)
-
     def _outcome(self, loaded: _Loaded, *, cached: bool) -> Outcome:
         """Pick and count; what goes wrong here (a picker, a mask of no size) is the case's error, too."""
         if not loaded.error:
             try:
                 return self._score(loaded, cached=cached)
-            except Exception:  # noqa: BLE001 - as in `_predict`
+            except Exception:  # noqa: BLE001 - as where it is read
                 loaded.error = traceback.format_exc()
         case = loaded.case
         return Outcome(
@@ -185,7 +164,8 @@ class _Loaded:
     """A case on its way through the loop: read, then answered, or failed."""
 
     case: Case
-    image: Image | None = None
+    shape: tuple[int, int] = (0, 0)
+    question: Question | None = None
     target: Target | None = None
     key: bytes = b""
     digests: bytes = b""
@@ -194,15 +174,13 @@ class _Loaded:
     is_new: bool = False
     error: str = ""
 
-    @property
-    def pixels(self) -> Image:
-        assert self.image is not None  # noqa: S101 - the loop asks for it only where there was no error
-        return self.image
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        height, width, _ = self.pixels.shape
-        return height, width
+    def take_answer(self) -> None:
+        """Keep what the model answered, or why it did not; let the image go."""
+        question, self.question = self.question, None
+        if question is None or question.proposals is None:
+            self.error = question.error if question else self.error
+            return
+        self.answer = Answer(question.proposals, question.seconds, self.shape)
 
     @property
     def known_target(self) -> Target:
@@ -222,15 +200,15 @@ def prediction_of(proposals: Proposals, picked: int | None, shape: tuple[int, in
     return resize_nearest(proposals.masks[picked], shape)
 
 
-def _batches(loaded: Iterable[_Loaded], size: int) -> Iterator[list[_Loaded]]:
-    """Batches with `size` cases that the model has to be asked for, or fewer at the end; others ride along."""
+def _batches(loaded: Iterable[_Loaded], size: BatchSize) -> Iterator[list[_Loaded]]:
+    """Batches with `size.current` cases that the model has to be asked for, or fewer at the end; others ride along."""
     batch: list[_Loaded] = []
     to_ask = 0
     for one in loaded:
         batch.append(one)
-        to_ask += one.answer is None and not one.error
+        to_ask += one.question is not None and not one.error
         # a run served from the cache would otherwise be one batch, held in memory and lost by a kill
-        if to_ask == size or len(batch) == 8 * size:
+        if to_ask >= size.current or len(batch) >= 8 * size.current:
             yield batch
             batch, to_ask = [], 0
     if batch:

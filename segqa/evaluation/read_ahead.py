@@ -13,12 +13,12 @@ U = TypeVar("U")
 
 
 @contextmanager
-def read_ahead(items: Iterable[T], fetch: Callable[[T], U], *, depth: int) -> Iterator[Iterator[U]]:
-    """Iterate over `fetch(item)` in order, fetched by a thread of its own, at most `depth` of them waiting.
+def read_ahead(items: Iterable[T], fetch: Callable[[T], U], *, depth: Callable[[], int]) -> Iterator[Iterator[U]]:
+    """Iterate over `fetch(item)` in order, fetched by a thread of its own, at most `depth()` of them waiting.
 
     What `fetch` raises is raised to the caller at that item. When the block is left, however it is, the thread ends.
     """
-    waiting: queue.Queue[Callable[[], U] | None] = queue.Queue(maxsize=depth)
+    waiting: queue.Queue[Callable[[], U] | None] = queue.Queue(maxsize=depth())
     stopped = threading.Event()
 
     def work() -> None:
@@ -31,7 +31,7 @@ def read_ahead(items: Iterable[T], fetch: Callable[[T], U], *, depth: int) -> It
     thread = threading.Thread(target=work, name="segqa-read-ahead", daemon=True)
     thread.start()
     try:
-        yield _until_none(waiting)
+        yield _until_none(waiting, depth)
     finally:
         stopped.set()
         _drain(waiting, thread)
@@ -53,9 +53,11 @@ def _raiser(error: BaseException) -> Callable[[], NoReturn]:
     return give
 
 
-def _until_none(waiting: queue.Queue[Callable[[], U] | None]) -> Iterator[U]:
+def _until_none(waiting: queue.Queue[Callable[[], U] | None], depth: Callable[[], int]) -> Iterator[U]:
     while (give := waiting.get()) is not None:
         yield give()
+        # the thread looks at it whenever something has been taken out
+        waiting.maxsize = depth()
 
 
 def _drain(waiting: queue.Queue[Callable[[], U] | None], thread: threading.Thread) -> None:

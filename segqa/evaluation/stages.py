@@ -9,8 +9,9 @@ from contextlib import contextmanager
 
 import numpy as np
 
-STAGES = ("read", "measure", "infer", "pick", "score")
-"""Measuring the properties of a new image is a part of reading it; preparing the input is a part of inference."""
+STAGES = ("read", "measure", "prepare", "infer", "pick", "score")
+"""Measuring the properties of a new image, and preparing it for a model that can do so ahead, are parts of reading it;
+other models prepare it as a part of inference."""
 
 
 class Stages:

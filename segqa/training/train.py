@@ -145,7 +145,7 @@ def _learn(setting: _Setting, state: State, number: int) -> float:
 
     state.net.train()
     total = torch.zeros((), dtype=torch.float64, device=setting.device)
-    with read_ahead(batches, load, depth=_AHEAD) as loaded:
+    with read_ahead(batches, load, depth=lambda: _AHEAD) as loaded:
         for images, masks in tqdm(loaded, f"epoch {number}", len(batches), leave=False, unit="batch", disable=None):
             total += _step(state, images.to(setting.device), masks.to(setting.device)) * len(images)
     return float(total) / len(pictures)

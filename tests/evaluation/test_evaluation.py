@@ -1,4 +1,5 @@
 import sqlite3
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -50,6 +51,34 @@ class FailsOnTall(Bright):
         return super().answer(image)
 
 
+class Cramped(Bright):
+    """Has memory for three images."""
+
+    def predict(self, images: Sequence[Image], prompts: Sequence[str]) -> list[Proposals]:
+        if len(images) > 3:
+            self.batches.append(len(images))
+            raise MemoryError
+        return super().predict(images, prompts)
+
+
+class Prepared(Bright):
+    """Prepares its images ahead."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.threads: set[str] = set()
+
+    def prepare(self, image: Image, prompt: str) -> tuple[Image, str]:
+        self.threads.add(threading.current_thread().name)
+        if prompt == "refuse":
+            raise ValueError("not this one")
+        return image, prompt
+
+    def predict_prepared(self, prepared: Sequence[tuple[Image, str]], prompts: Sequence[str]) -> list[Proposals]:
+        assert [prompt for _, prompt in prepared] == list(prompts)
+        return self.predict([image for image, _ in prepared], prompts)
+
+
 class Interrupted(Bright):
     """Is interrupted by the user after some batches."""
 
@@ -93,6 +122,29 @@ def test_images_are_predicted_in_batches(squares: Squares) -> None:
     model = Bright()
     segqa.evaluate(model, squares(10), batch_size=4)
     assert model.batches == [4, 4, 2]
+
+
+def test_where_memory_does_not_suffice_batches_are_halved_and_stay_so(squares: Squares, store: Store) -> None:
+    model = Cramped()
+    run = Evaluation().run(model, "cramped", open_folder(squares(20)), store)
+    assert (len(run.outcomes), len(run.errors), run.mean_iou) == (20, 0, 1.0)
+    assert model.batches == [8, 4, *[2] * 10]
+    assert run.provenance["batch_size"] == 2
+
+
+def test_a_model_that_prepares_does_so_in_the_thread_that_reads(squares: Squares) -> None:
+    model = Prepared()
+    assert segqa.evaluate(model, squares(5)).mean_iou == 1.0
+    assert model.threads == {"segqa-read-ahead"}
+
+
+def test_an_image_that_cannot_be_prepared_is_an_error_and_no_other(squares: Squares, store: Store) -> None:
+    data = open_folder(squares(5))
+    cases = (replace(data.cases[0], prompt="refuse"), *data.cases[1:])
+    run = Evaluation().run(Prepared(), "prepared", Dataset.of("squares", cases), store)
+    assert [outcome.case_id for outcome in run.errors] == [cases[0].id]
+    assert "ValueError: not this one" in run.errors[0].error
+    assert run.provenance["stages"]["prepare"]["cases"] == 4
 
 
 def test_a_case_on_which_the_model_fails_is_an_error_and_no_other(squares: Squares) -> None:
@@ -164,7 +216,7 @@ def test_a_square_mask_of_a_network_is_stretched(squares: Squares) -> None:
         pytest.param(object(), {}, "model must have a method predict", id="no predict"),
         pytest.param(Bright(), {"threshold": 70}, "threshold must lie between 0 and 1, got 70", id="percent"),
         pytest.param(Bright(), {"threshold": float("nan")}, "threshold must lie", id="a NaN threshold"),
-        pytest.param(Bright(), {"batch_size": 0}, "batch_size must be 1 or more, got 0", id="no batch"),
+        pytest.param(Bright(), {"batch_size": 0}, "batch_size must be 1 or more, or auto, got 0", id="no batch"),
     ],
 )
 def test_nonsense_is_refused(squares: Squares, model: object, options: dict[str, object], message: str) -> None:
