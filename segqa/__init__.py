@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from segqa.report.report import write_report
     from segqa.run import Run
     from segqa.settings import Thresholds
+    from segqa.speed import Speed, speed_of
     from segqa.store import Store
 
 _HOMES = {
@@ -64,6 +65,7 @@ _HOMES = {
     "segqa.report.report": ("write_report",),
     "segqa.run": ("Run",),
     "segqa.settings": ("Thresholds",),
+    "segqa.speed": ("Speed", "speed_of"),
     "segqa.store": ("Store",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -83,6 +85,7 @@ __all__ = [
     "Run",
     "SegqaError",
     "Source",
+    "Speed",
     "Store",
     "Target",
     "Thresholds",
@@ -107,6 +110,7 @@ __all__ = [
     "read_baseline",
     "recall",
     "replay",
+    "speed_of",
     "suspicious_labels",
     "write_baseline",
     "write_report",

@@ -37,6 +37,8 @@ class Thresholds:
         errors: at most this share of the cases could not be evaluated.
         slice_drop: no slice has a mean IoU more than this below the mean of all.
         regret: picking loses at most this much mean IoU against the best proposal of each case.
+        seconds_p95: 95 % of the cases take the model at most so many seconds; None for no bound.
+        slowdown: the median case takes at most so many times as long as the baseline's on the same machine.
     """
 
     iou: float = 0.7
@@ -48,6 +50,8 @@ class Thresholds:
     errors: float = 0.0
     slice_drop: float = 0.15
     regret: float = 0.05
+    seconds_p95: float | None = None
+    slowdown: float = 1.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -283,9 +287,10 @@ def _read_known(entries: object) -> tuple[Known, ...]:
 
 
 def _bounds(table: Mapping[str, Any], where: str) -> dict[str, float]:
-    """Bounds by their names, each from 0 to 1."""
+    """Bounds by their names: shares from 0 to 1, but for those of speed."""
     _refuse_unknown(table, {bound.name for bound in fields(Thresholds)}, where)
-    return {key: _share(value, f"{where} {key}") for key, value in table.items()}
+    checks = {"seconds_p95": _seconds, "slowdown": _factor}
+    return {key: checks.get(key, _share)(value, f"{where} {key}") for key, value in table.items()}
 
 
 def _refuse_unknown(table: Mapping[str, Any], known: Iterable[str], where: str) -> None:
@@ -304,6 +309,18 @@ def _share(value: object, where: str) -> float:
     # bool is an int; NaN fails every comparison, so it is refused here and cannot disarm a bound
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
         raise SettingsError(f"{where} must be a number from 0 to 1, got {value!r}")
+    return float(value)
+
+
+def _seconds(value: object, where: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
+        raise SettingsError(f"{where} must be a number of seconds above 0, got {value!r}")
+    return float(value)
+
+
+def _factor(value: object, where: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 1 <= value < float("inf"):
+        raise SettingsError(f"{where} must be a number from 1, got {value!r}")
     return float(value)
 
 

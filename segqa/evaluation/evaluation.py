@@ -31,6 +31,7 @@ from segqa.evaluation.asking import Asker
 from segqa.evaluation.batches import BatchSetting, BatchSize
 from segqa.evaluation.cache import ProposalCache, proposals_key
 from segqa.evaluation.loop import Loop
+from segqa.evaluation.machine import hardware
 from segqa.evaluation.measured import open_properties
 from segqa.evaluation.stages import Stages, peak_memory
 from segqa.evaluation.threads import limited_threads
@@ -158,7 +159,8 @@ class Evaluation:
             self._evaluate(loop, dataset, run, store)
             if cache.size > self.max_cache_mb * 1e6:
                 cache.remove(cache.superfluous(max_bytes=int(self.max_cache_mb * 1e6)))
-            spent = {"stages": stages.summary(), "peak_mb": peak_memory(), "batch_size": batch.current}
+            spent: dict[str, Any] = {"stages": stages.summary(), "peak_mb": peak_memory()}
+            spent |= {"batch_size": batch.current, "hardware": hardware(self.threads)}
             return _finish(store, run, key, self.edges, spent)
 
     def _evaluate(self, loop: Loop, dataset: Dataset, run: Run, store: Store) -> None:

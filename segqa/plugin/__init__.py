@@ -12,6 +12,7 @@ from segqa.plugin.fixtures import (
     _segqa_model,
     _segqa_model_name,
     _segqa_run,
+    baseline_speed,
     clusters,
     dataset,
     device,
@@ -23,6 +24,7 @@ from segqa.plugin.fixtures import (
     prompt,
     pytest_collection_modifyitems,
     pytest_generate_tests,
+    speed,
     thresholds,
     whole_run,
 )
@@ -47,6 +49,7 @@ __all__ = [
     "_segqa_model",
     "_segqa_model_name",
     "_segqa_run",
+    "baseline_speed",
     "clusters",
     "dataset",
     "device",
@@ -72,6 +75,7 @@ __all__ = [
     "pytest_terminal_summary",
     "pytest_testnodedown",
     "pytest_unconfigure",
+    "speed",
     "thresholds",
     "whole_run",
 ]

@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # numpy and OpenCV would load with them
     from segqa.gate import Verdict
     from segqa.proposals import Model
     from segqa.run import Run
+    from segqa.speed import Speed
 
 
 _KEPT_OPTIONS = ("limit", "held-out", "where", "device")
@@ -160,6 +161,25 @@ def gate(pytestconfig: pytest.Config, evaluation: Run) -> Verdict:
     from segqa.plugin.regression import verdict_on
 
     return verdict_on(pytestconfig, _session(pytestconfig), evaluation)
+
+
+@pytest.fixture(scope="session")
+def speed(_segqa_run: Run) -> Speed:
+    """How long the model under test took for a case; skips where its proposals were stored."""
+    from segqa.speed import MIN_TIMED, speed_of
+
+    found = speed_of(_segqa_run)
+    if found is None:
+        pytest.skip(f"the model was asked for fewer than {MIN_TIMED} cases; --segqa-refresh-cache asks it for all")
+    return found
+
+
+@pytest.fixture(scope="session")
+def baseline_speed(pytestconfig: pytest.Config, _segqa_run: Run, speed: Speed) -> Speed:
+    """How long it took when the baseline was written; skips where none is kept for this machine."""
+    from segqa.plugin.regression import kept_speed
+
+    return kept_speed(pytestconfig, _session(pytestconfig), _segqa_run, speed)
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from segqa.comparison.comparison import Comparison
     from segqa.gate import Verdict
     from segqa.run import Run
+    from segqa.speed import Speed
 
 
 def verdict_on(config: pytest.Config, session: Session, run: Run) -> Verdict:
@@ -116,9 +117,38 @@ def update_baselines(session: Session) -> list[str]:
                 )
             accepted += [reason] if reason and (verdict is None or not verdict.passed) else []
         ready.append((path, run, accepted))
+    said = []
     for path, run, accepted in ready:
         write_baseline(path, run, accepted)
-    return [f"wrote {_typed(path, session)} ({len(run.outcomes)} cases)" for path, run, _ in ready]
+        said.append(f"wrote {_typed(path, session)} ({len(run.outcomes)} cases)")
+        said += _keep_speed(session, run)
+    return said
+
+
+def kept_speed(config: pytest.Config, session: Session, run: Run, speed: Speed) -> Speed:
+    """The speed that is kept for the machine of another one; without it the test is skipped, saying why."""
+    from segqa.speed import read_speeds, speed_path
+
+    path = speed_path(_folder(session), run)
+    try:
+        kept = read_speeds(path)
+    except BaselineError as error:
+        stop(config, str(error))
+    if not kept:
+        pytest.skip(f"no speed is kept in {_typed(path, session)}; --segqa-update-baseline keeps one")
+    if speed.machine not in kept:
+        pytest.skip(f"this machine is {speed.machine}; what is kept is from {' and from '.join(kept)}")
+    return kept[speed.machine]
+
+
+def _keep_speed(session: Session, run: Run) -> list[str]:
+    """Keep the speed of a run, if it has one; a line where it was written."""
+    from segqa.speed import keep_speed, speed_of, speed_path
+
+    speed, path = speed_of(run), speed_path(_folder(session), run)
+    if speed is None or not keep_speed(path, speed):
+        return []
+    return [f"wrote {_typed(path, session)} ({speed.p50:.3g} s a case on {speed.machine})"]
 
 
 def is_required(session: Session) -> bool:
@@ -133,8 +163,13 @@ def path_for(session: Session, run: Run) -> Path:
     """Where the baseline for a run is."""
     from segqa.baseline import baseline_path
 
+    return baseline_path(_folder(session), run)
+
+
+def _folder(session: Session) -> Path:
+    """The folder of the baselines."""
     folder = session.options.get("baseline")
-    return baseline_path(session.here / folder if folder else session.root / session.settings.gate.baseline, run)
+    return session.here / folder if folder else session.root / session.settings.gate.baseline
 
 
 def _judge(session: Session, comparison: Comparison) -> Verdict:
@@ -175,9 +210,7 @@ def _refuse_unfit(session: Session, run: Run) -> None:
 
 def _is_dirty(session: Session) -> bool:
     """Whether there are changes to anything but the baselines; those of other models may just have been written."""
-    folder = session.options.get("baseline")
-    baselines = session.here / folder if folder else session.root / session.settings.gate.baseline
-    command = ["git", "status", "--porcelain", "--", ".", f":(exclude){baselines}"]
+    command = ["git", "status", "--porcelain", "--", ".", f":(exclude){_folder(session)}"]
     try:
         said = subprocess.run(command, cwd=session.root, capture_output=True, check=True, text=True, timeout=30)  # noqa: S603
     except (OSError, subprocess.SubprocessError):

@@ -357,7 +357,7 @@ def _refuse_unknown_models(settings: Settings, models: Mapping[str, Any], typed:
 def _refuse_reserved_names(names: Collection[str]) -> None:
     """A model called `evaluation` would be found in place of the fixture of that name."""
     reserved = {"clusters", "dataset", "device", "evaluation", "model", "model_name", "model_options", "prompt"}
-    reserved |= {"gate", "thresholds", "whole_run"}
+    reserved |= {"baseline_speed", "gate", "speed", "thresholds", "whole_run"}
     for name in names:
         if name in reserved:
             raise UsageError(f"{name!r} cannot be declared: it is a fixture of segqa's; choose another name")

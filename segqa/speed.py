@@ -1,0 +1,110 @@
+"""Speed: how long a model takes for a case, and how long it took before, on the same machine.
+
+The seconds that count are those of `predict`. They are kept beside the baseline, in a file of their own: a baseline has
+the same bytes wherever it is written, and seconds never do.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from segqa.baseline import baseline_path
+from segqa.errors import BaselineError
+from segqa.run import Run
+from segqa.store import write_whole
+
+SPEED_VERSION = 1
+"""Of the files; a reader refuses others."""
+
+MIN_TIMED = 20
+"""Of fewer cases the median says little."""
+
+_NEAR = 1.2
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """Seconds a case.
+
+    Attributes:
+        machine: where, in batches of which size; seconds of others are not compared.
+        cases: how many were timed.
+        p50: the median.
+        p95: 95 % of the cases took no longer.
+    """
+
+    machine: str
+    cases: int
+    p50: float
+    p95: float
+
+    def ratio_to(self, other: Speed) -> float:
+        """How many times as long as the other this one takes, by the medians."""
+        return self.p50 / other.p50
+
+
+def speed_of(run: Run) -> Speed | None:
+    """How long the model took in a run; None where it was asked for fewer than 20 cases, the others being stored."""
+    taken = run.provenance.get("stages", {}).get("infer")
+    if taken is None or taken["cases"] < MIN_TIMED:
+        return None
+    where = f"{run.provenance['hardware']}, batches of {run.provenance['batch_size']}"
+    return Speed(where, taken["cases"], taken["p50"], taken["p95"])
+
+
+def speed_path(folder: Path, run: Run) -> Path:
+    """Where the speed of a model is kept: beside its baseline."""
+    return baseline_path(folder, run).with_suffix(".speed.json")
+
+
+def read_speeds(path: Path) -> dict[str, Speed]:
+    """The speeds that are kept, by the machine; none where there is no file.
+
+    Raises:
+        BaselineError: the file is damaged.
+    """
+    if not path.exists():
+        return {}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["segqa_speed"] != SPEED_VERSION:
+            raise BaselineError(f"{path} has version {content['segqa_speed']}, expected {SPEED_VERSION}")
+        return {machine: _speed(machine, **taken) for machine, taken in content["machines"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BaselineError(
+            f"{path} is damaged ({type(error).__name__}: {error}); delete it, and write it again with "
+            "`pytest suites --segqa-update-baseline`"
+        ) from error
+
+
+def keep_speed(path: Path, speed: Speed) -> bool:
+    """Keep a speed in place of the one that is kept for its machine; whether that was worth it.
+
+    Where it is within a fifth of what is kept, the file stays as it is: else it would change every time.
+    """
+    kept = read_speeds(path)
+    before = kept.get(speed.machine)
+    if before is not None and 1 / _NEAR <= speed.ratio_to(before) <= _NEAR:
+        return False
+    taken = {machine: asdict(each) for machine, each in sorted({**kept, speed.machine: speed}.items())}
+    for each in taken.values():
+        del each["machine"]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, json.dumps({"segqa_speed": SPEED_VERSION, "machines": taken}, indent=1) + "\n")
+    return True
+
+
+def _speed(machine: str, *, cases: object, p50: object, p95: object) -> Speed:
+    """What a file says, checked."""
+    if not isinstance(cases, int):
+        raise TypeError(f"{cases!r} is no number of cases")
+    return Speed(machine, cases, _seconds(p50), _seconds(p95))
+
+
+def _seconds(value: object) -> float:
+    # bool is an int; NaN fails the comparison
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
+        raise ValueError(f"{value!r} is no number of seconds")
+    return float(value)
