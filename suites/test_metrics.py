@@ -18,19 +18,20 @@ law = settings(deadline=None, derandomize=True)
 ORDER_FREE = [mask_score, box_score, product, agreement]
 """The pickers that claim not to depend on the order of the proposals."""
 
-BIT_GRIDS = st.tuples(st.integers(1, 6), st.integers(1, 6)).flatmap(
-    lambda size: st.lists(
-        st.lists(st.booleans(), min_size=size[1], max_size=size[1]), min_size=size[0], max_size=size[0]
-    )
-)
-
 
 @st.composite
 def mask_pairs(draw: Any) -> Any:
-    """Two masks of one shape."""
-    first = as_mask(np.array(draw(BIT_GRIDS)))
-    flat = draw(st.lists(st.booleans(), min_size=first.size, max_size=first.size))
-    return first, np.array(flat).reshape(first.shape)
+    """Two masks of one shape, at most 6 × 6 pixels; each is drawn as a number, whose bits are its pixels."""
+    shape = draw(st.integers(1, 6)), draw(st.integers(1, 6))
+    numbers = st.integers(0, 2 ** (shape[0] * shape[1]) - 1)
+    first, second = (_bits(draw(numbers), shape) for _ in range(2))
+    return first, second
+
+
+def _bits(number: int, shape: tuple[int, int]) -> Any:
+    """The last bits of a number as a mask."""
+    bits = [number >> place & 1 for place in range(shape[0] * shape[1])]
+    return as_mask(np.array(bits, np.bool_).reshape(shape))
 
 
 @st.composite

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 from segqa.mask import Mask
 from segqa.proposals import Floats
@@ -52,7 +52,7 @@ def interval(differences: Floats, *, level: float = 0.9) -> Interval:
         return Interval(mean, mean)
     third = float(((differences - mean) ** 3).mean())
     centre = mean + third / (6 * spread**2 * n)
-    reach = float(stats.t.ppf((1 + level) / 2, n - 1)) * spread / math.sqrt(n)
+    reach = float(special.stdtrit(n - 1, (1 + level) / 2)) * spread / math.sqrt(n)
     return Interval(centre - reach, centre + reach)
 
 
@@ -60,6 +60,9 @@ def bootstrap_interval(differences: Floats, *, level: float = 0.9) -> Interval |
     """The BCa bootstrap's interval; None below 60 cases, where it does not hold its level, or above 5,000."""
     if not 60 <= len(differences) <= 5_000 or float(differences.std()) == 0:
         return None
+    # half a second to import, and hardly ever needed
+    from scipy import stats
+
     found = stats.bootstrap(
         (differences,), np.mean, confidence_level=level, n_resamples=999, method="BCa", rng=np.random.default_rng(_SEED)
     ).confidence_interval

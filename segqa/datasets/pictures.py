@@ -15,6 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
@@ -63,7 +64,7 @@ def read_target(path: Path, cutoff: int = 127) -> Target:
     with _opened(path) as picture:
         _refuse_shape_in_alpha(path, picture)
         grey = _grey_target(path, picture, cutoff)
-    values = np.bincount(grey.ravel(), minlength=256)
+    values = cv2.calcHist([grey], [0], None, [256], [0, 256])[:, 0]
     if not values[2:].any():
         return Target(grey > 0)
     if not values[cutoff + 1 :].any():

@@ -34,6 +34,7 @@ from segqa.evaluation.loop import Loop
 from segqa.evaluation.machine import hardware
 from segqa.evaluation.measured import open_properties
 from segqa.evaluation.stages import Stages, peak_memory
+from segqa.evaluation.targets import PackedTargets
 from segqa.evaluation.threads import limited_threads
 from segqa.mask import Image
 from segqa.metrics import METRIC_VERSION
@@ -71,6 +72,7 @@ class Evaluation:
         options: what else was chosen, in JSON's types; stands there, too.
         started: stands in the run's id; now by default.
         progress: is told how far it is.
+        targets: keeps what has been read of them, where another model is to be evaluated on the same data.
         edges: of numeric slices, where the data set is a part of one for which they are known; else they are found.
     """
 
@@ -86,6 +88,7 @@ class Evaluation:
     options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     started: datetime | None = None
     progress: Progress = _silent
+    targets: PackedTargets | None = None
     edges: Edges | None = None
 
     def __post_init__(self) -> None:
@@ -151,6 +154,7 @@ class Evaluation:
                 cache,
                 measured,
                 stages,
+                self.targets,
                 batch,
                 threshold=self.threshold,
                 hidden=hidden,

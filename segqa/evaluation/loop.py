@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from segqa.evaluation.cache import Answer, ProposalCache, proposals_key
 from segqa.evaluation.measured import PropertyCache
 from segqa.evaluation.read_ahead import read_ahead
 from segqa.evaluation.stages import Stages
+from segqa.evaluation.targets import PackedTargets
 from segqa.mask import Mask, resize_nearest
 from segqa.metrics import TargetCounter, count
 from segqa.outcome import Offer, Outcome
@@ -37,6 +39,7 @@ class Loop:
         cache: keeps the proposals.
         measured: keeps the properties.
         stages: takes the time.
+        targets: keeps the targets for the next model; None where there is none.
         batch: how many images a `predict` call gets.
         threshold: below this IoU the wrong pixels of a prediction are broken down.
         hidden: the properties that a tag of their name hides.
@@ -50,6 +53,7 @@ class Loop:
     cache: ProposalCache
     measured: PropertyCache
     stages: Stages
+    targets: PackedTargets | None
     batch: BatchSize
     threshold: float
     hidden: frozenset[str]
@@ -77,8 +81,10 @@ class Loop:
         digest = source.digest()
         loaded.key = proposals_key(self.fingerprint, digest, loaded.case.prompt)
         answer = loaded.answer = None if self.refresh else self._kept(loaded.key)
-        target = loaded.target = source.target()
-        loaded.digests = digest + source.target_digest()
+        target_digest = source.target_digest()
+        loaded.digests = digest + target_digest
+        read = source.target if self.targets is None else partial(self.targets.read, source, target_digest)
+        target = loaded.target = read()
         known = self.measured.get(loaded.digests)
         if answer is not None and known is not None:
             _require_same_size(target, answer.image_shape)

@@ -239,8 +239,11 @@ def _threads(session: Session, config: pytest.Config) -> int | None:
 def _how(session: Session, thresholds: Thresholds, progress: Progress, threads: int | None) -> Evaluation:
     """How to evaluate, by the settings and options of this session."""
     from segqa.evaluation.evaluation import Evaluation
+    from segqa.evaluation.targets import PackedTargets
 
     settings = session.settings
+    if session.targets is None and len(session.chosen) > 1:
+        session.targets = PackedTargets()
     return Evaluation(
         pick=settings.pick,
         empty=settings.empty,
@@ -253,6 +256,7 @@ def _how(session: Session, thresholds: Thresholds, progress: Progress, threads: 
         command=session.command,
         options={name: session.options[name] for name in _KEPT_OPTIONS if name in session.options},
         edges=session.edges,
+        targets=session.targets,
         started=session.started,
         progress=progress,
     )

@@ -22,6 +22,7 @@ from segqa.settings import Settings, nearest, override, read_settings, report_se
 if TYPE_CHECKING:  # numpy and OpenCV would load with them
     from segqa.cluster.cluster import Clusters
     from segqa.datasets.dataset import Dataset
+    from segqa.evaluation.targets import PackedTargets
     from segqa.gate import Verdict
     from segqa.labels import Suspicion
     from segqa.report.verdict import Judged
@@ -78,6 +79,7 @@ class Session:
         problem: why tests could not be run: what the user typed.
         interrupted: how far an evaluation was when the user stopped it.
         edges: of numeric slices, where `--segqa-where` chose a part of the data set.
+        targets: those that have been read, where several models need them.
         found: the clusters of a run, by its id, part and condition.
         verdicts: of the gate, by the same.
         suspicions: the labels that one should check, once all runs are there.
@@ -100,6 +102,7 @@ class Session:
     problem: str = ""
     interrupted: str = ""
     edges: Edges | None = None
+    targets: PackedTargets | None = None
     found: dict[tuple[str, str, str], Clusters] = field(default_factory=dict)
     verdicts: dict[tuple[str, str, str], Verdict] = field(default_factory=dict)
     suspicions: tuple[Suspicion, ...] | None = None

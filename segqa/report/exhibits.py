@@ -55,6 +55,7 @@ CREATE TABLE IF NOT EXISTS exhibits (
 """
 _COLUMNS = "case_id, about, photo, thumbnail, key"
 _LOOKED_BACK = 3
+_AT_A_TIME = 32
 _VERSION = 1  # of how exhibits are drawn
 
 
@@ -191,6 +192,7 @@ def draw_exhibits(
         exhibits = stack.enter_context(Exhibits(store, run.id))
         recent = [run_id for run_id in store.recent(run.model, _LOOKED_BACK + 1) if run_id != run.id]
         others = [stack.enter_context(Exhibits(store, each)) for each in recent if _path(store, each).is_file()]
+        waiting: list[Exhibit] = []
         for outcome in wanted:
             earlier = (before or {}).get(outcome.case_id)
             key = _key(outcome, earlier, size=size, photos=photos)
@@ -200,7 +202,11 @@ def draw_exhibits(
                 shown = _prediction_before(earlier, cache, pixels)
                 drawn = replace(_draw(outcome, pixels, shown, size=size, photos=photos), key=key)
             if drawn is not None:
-                exhibits.put([drawn])
+                waiting.append(drawn)
+            if len(waiting) == _AT_A_TIME:
+                exhibits.put(waiting)
+                waiting.clear()
+        exhibits.put(waiting)
 
 
 def draw_choice(

@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from segqa.picking import PICKERS
 from segqa.proposals import Floats
@@ -50,7 +50,7 @@ def mean_interval(ious: Floats) -> tuple[float, float]:
     """
     if len(ious) < 2:
         return math.nan, math.nan
-    half = float(stats.t.ppf(0.975, len(ious) - 1)) * float(np.std(ious, ddof=1)) / math.sqrt(len(ious))
+    half = float(special.stdtrit(len(ious) - 1, 0.975)) * float(np.std(ious, ddof=1)) / math.sqrt(len(ious))
     mean = mean_of(ious)
     return mean - half, mean + half
 
