@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check slow benchmarks clean
+.PHONY: demo test check slow bench clean
 
 demo: $(VENV)/.demo  ## the main job on the embedded data set: no download, no torch
 	$(BIN)/python -m pytest suites --model=hog_grabcut -rs
@@ -22,13 +22,16 @@ check: $(VENV)/.test  ## style, types, layers, spelling
 slow: $(VENV)/.test  ## whole data sets; minutes
 	$(BIN)/python -m pytest -m slow
 
-benchmarks: $(VENV)/.test  ## what is claimed about speed and about the search for clusters; half an hour
+bench: $(VENV)/.test  ## what is claimed about speed and about the search for clusters; an hour
 	$(BIN)/python -m pip install --quiet --group benchmarks
 	$(BIN)/python benchmarks/counting.py
 	$(BIN)/python benchmarks/clusters_speed.py
 	$(BIN)/python benchmarks/planted_clusters.py
 	$(BIN)/python benchmarks/gate_detection.py
 	$(BIN)/python benchmarks/review_page.py
+	$(BIN)/python benchmarks/end_to_end.py
+	$(BIN)/python benchmarks/growth.py
+	$(BIN)/python benchmarks/unused_plugin.py
 
 $(VENV)/.demo: pyproject.toml
 	$(PYTHON) -m venv $(VENV)

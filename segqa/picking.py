@@ -34,8 +34,8 @@ def product(proposals: Proposals) -> int | None:
 def agreement(proposals: Proposals) -> int | None:
     """Where both scores agree: the highest sum of the two ranks, ties by product, then the first.
 
-    A rank is the number of proposals with a lower score, so the answer does not depend on the order of the proposals
-    (that of `sequential_agreement` does). A proposal with a NaN score ranks below all others.
+    A rank is the number of different lower scores, so the answer depends neither on the order of the proposals (that of
+    `sequential_agreement` does) nor on one of them being there twice. A proposal with a NaN score ranks below all others.
     """
     known = ~(np.isnan(proposals.mask_scores) | np.isnan(proposals.box_scores))
     ranks = _ranks(proposals.mask_scores, known) + _ranks(proposals.box_scores, known)
@@ -92,6 +92,5 @@ def _highest(scores: Floats) -> int | None:
 
 
 def _ranks(scores: Floats, known: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """For each score, how many of the known ones are lower."""
-    ranks: NDArray[np.int64] = (scores[:, None] > scores[None, known]).sum(axis=1, dtype=np.int64)
-    return ranks
+    """For each score, how many different ones of the known are lower: a copy of a proposal takes nobody's rank."""
+    return np.searchsorted(np.unique(scores[known]), scores).astype(np.int64)

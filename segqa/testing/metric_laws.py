@@ -1,0 +1,391 @@
+"""What an overlap metric promises: laws of IoU, Dice and boundary IoU for a function of anyone's."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from hypothesis import strategies as st
+from hypothesis.strategies import DrawFn, SearchStrategy
+
+from segqa.mask import Mask
+from segqa.settings import EmptyPolicy
+from segqa.testing.contract import EXAMPLES, Law, attempted, enforce, law, plain_law, said, side_by_side
+from segqa.testing.strategies import MAX_SIDE, Pair, mask_pairs, masks, shapes
+
+Metric: TypeAlias = Callable[[Mask, Mask], float]
+"""From a prediction and a target, bool `[H, W]`, to a number."""
+
+_TOLERANCE = 1e-6
+
+
+def check_iou(
+    fn: Metric, *, empty: EmptyPolicy = "one", leave_out: Collection[str] = (), examples: int = EXAMPLES
+) -> None:
+    """Check that a function is IoU, TP / (TP + FP + FN) (Jaccard 1901).
+
+    Args:
+        fn: takes a prediction and a target, bool `[H, W]`.
+        empty: what it is where both masks are empty: 1, 0 or NaN.
+        leave_out: names of laws that it need not keep, see `iou_laws`.
+        examples: so many a law; they are the same each time.
+
+    Raises:
+        BrokenLawError: a law does not hold; with the masks and the numbers.
+    """
+    enforce(iou_laws(fn, empty=empty), leave_out, examples)
+
+
+def check_dice(
+    fn: Metric, *, empty: EmptyPolicy = "one", leave_out: Collection[str] = (), examples: int = EXAMPLES
+) -> None:
+    """Check that a function is Dice, 2 TP / (2 TP + FP + FN) (Dice 1945); as `check_iou`."""
+    enforce(dice_laws(fn, empty=empty), leave_out, examples)
+
+
+def check_boundary(
+    fn: Metric, *, empty: EmptyPolicy = "one", leave_out: Collection[str] = (), examples: int = EXAMPLES
+) -> None:
+    """Check a boundary metric from 0 to 1 such as boundary IoU (Cheng et al., 2021); as `check_iou`.
+
+    It need be neither monotone nor blind to what lies around: the width of its band may depend on the image's size.
+    NSD, whose tolerance bridges gaps, has to leave out `"0 for disjoint masks"`.
+    """
+    enforce(boundary_laws(fn, empty=empty), leave_out, examples)
+
+
+def iou_laws(fn: Metric, *, empty: EmptyPolicy = "one") -> dict[str, Law]:
+    """The laws that `check_iou` tries, by their names."""
+
+    def dice_of_counts(tp: int, wrong: int) -> float:
+        return 2 * tp / (2 * tp + wrong)
+
+    identity = _identity(fn, "2·IoU / (1 + IoU)", lambda value: 2 * value / (1 + value), dice_of_counts)
+    return {**_overlap_laws(fn, empty), "IoU–Dice identity": identity}
+
+
+def dice_laws(fn: Metric, *, empty: EmptyPolicy = "one") -> dict[str, Law]:
+    """The laws that `check_dice` tries, by their names."""
+
+    def iou_of_counts(tp: int, wrong: int) -> float:
+        return tp / (tp + wrong)
+
+    identity = _identity(fn, "Dice / (2 − Dice)", lambda value: value / (2 - value), iou_of_counts)
+    return {**_overlap_laws(fn, empty), "IoU–Dice identity": identity}
+
+
+def boundary_laws(fn: Metric, *, empty: EmptyPolicy = "one") -> dict[str, Law]:
+    """The laws that `check_boundary` tries, by their names."""
+    return {
+        "a number from 0 to 1": _law_of_range(fn),
+        "symmetric": _law_of_symmetry(fn),
+        "1 for equal masks": _law_of_equals(fn),
+        "0 for disjoint masks": _law_of_disjoint(fn),
+        "flips and transposition change nothing": _law_of_turns(fn),
+        f"two empty masks: {empty}": _law_of_empty(fn, empty),
+        **_laws_of_refusal(fn),
+    }
+
+
+def _overlap_laws(fn: Metric, empty: EmptyPolicy) -> dict[str, Law]:
+    """What IoU and Dice have in common."""
+    return {
+        "a number from 0 to 1": _law_of_range(fn),
+        "symmetric": _law_of_symmetry(fn),
+        "1 for equal masks": _law_of_equals(fn),
+        "below 1 for different masks": _law_of_differing(fn),
+        "0 for disjoint masks": _law_of_disjoint(fn),
+        "a wrong pixel more lowers it": _law_of_worse(fn, "a wrong pixel more lowers it", added=True),
+        "a right pixel less lowers it": _law_of_worse(fn, "a right pixel less lowers it", added=False),
+        "flips and transposition change nothing": _law_of_turns(fn),
+        "background around it changes nothing": _law_of_change(
+            fn, "background around it changes nothing", lambda mask: np.pad(mask, 1)
+        ),
+        "repeated pixels change nothing": _law_of_change(
+            fn, "repeated pixels change nothing", lambda mask: mask.repeat(2, axis=0).repeat(2, axis=1)
+        ),
+        f"two empty masks: {empty}": _law_of_empty(fn, empty),
+        **_laws_of_refusal(fn),
+    }
+
+
+def _shown(prediction: Any, target: Any, *lines: str) -> str:
+    return "\n".join([side_by_side(prediction=prediction, target=target), *lines])
+
+
+def _value(fn: Metric, prediction: Any, target: Any) -> tuple[float, str]:
+    """What a function answers, as a float, and in words; NaN and the error where it has none."""
+    answer, error = attempted(fn, prediction, target)
+    if error is not None:
+        return math.nan, said(error)
+    try:
+        value = float(answer)
+    except (TypeError, ValueError) as problem:
+        return math.nan, f"{answer!r}, which is no number ({problem})"
+    return value, f"{value:.6g}"
+
+
+def _is(value: float, wanted: float) -> bool:
+    return abs(value - wanted) <= _TOLERANCE
+
+
+def _some(pair: Pair) -> bool:
+    """Whether one of the masks has an object: what two empty ones give is a law of its own."""
+    return bool(pair[0].any() or pair[1].any())
+
+
+_PAIRS: SearchStrategy[Pair] = mask_pairs().filter(_some)
+
+
+def _law_of_range(fn: Metric) -> Law:
+    def holds(pair: Pair) -> str | None:
+        value, words = _value(fn, *pair)
+        return None if -_TOLERANCE <= value <= 1 + _TOLERANCE else _shown(*pair, f"came {words}")
+
+    return law("a number from 0 to 1", _PAIRS, holds)
+
+
+def _law_of_symmetry(fn: Metric) -> Law:
+    def holds(pair: Pair) -> str | None:
+        (there, one), (back, other) = _value(fn, *pair), _value(fn, *pair[::-1])
+        return None if _is(there, back) else _shown(*pair, f"came {one}, exchanged {other}")
+
+    return law("symmetric", _PAIRS, holds)
+
+
+def _law_of_equals(fn: Metric) -> Law:
+    def holds(mask: Mask) -> str | None:
+        value, words = _value(fn, mask, mask.copy())
+        return None if _is(value, 1) else _shown(mask, mask, f"came {words}, expected 1")
+
+    return law("1 for equal masks", masks().filter(lambda mask: bool(mask.any())), holds)
+
+
+def _law_of_differing(fn: Metric) -> Law:
+    def holds(pair: Pair) -> str | None:
+        value, words = _value(fn, *pair)
+        return None if value < 1 - _TOLERANCE else _shown(*pair, f"came {words}, expected less than 1")
+
+    different = mask_pairs().filter(lambda pair: not np.array_equal(*pair))
+    return law("below 1 for different masks", different, holds)
+
+
+def _law_of_disjoint(fn: Metric) -> Law:
+    def holds(pair: Pair) -> str | None:
+        prediction, target = pair[0] & ~pair[1], pair[1]
+        value, words = _value(fn, prediction, target)
+        return None if _is(value, 0) else _shown(prediction, target, f"came {words}, expected 0")
+
+    apart = mask_pairs().filter(lambda pair: _some((pair[0] & ~pair[1], pair[1])))
+    return law("0 for disjoint masks", apart, holds)
+
+
+@st.composite
+def _changed(draw: DrawFn, *, added: bool) -> tuple[Mask, Mask, Mask]:
+    """A pair that overlaps, and the prediction with a wrong pixel more or a right one less."""
+    prediction, target = draw(mask_pairs().filter(lambda pair: bool((pair[0] & pair[1]).any())))
+    places = np.flatnonzero(~prediction & ~target if added else prediction & target)
+    changed = prediction.copy()
+    if len(places):
+        changed.flat[draw(st.sampled_from(list(places)))] = added
+    return prediction, target, changed
+
+
+def _law_of_worse(fn: Metric, name: str, *, added: bool) -> Law:
+    def holds(example: tuple[Mask, Mask, Mask]) -> str | None:
+        prediction, target, changed = example
+        (before, one), (after, other) = _value(fn, prediction, target), _value(fn, changed, target)
+        if np.array_equal(prediction, changed) or after < before - _TOLERANCE:
+            return None
+        art = side_by_side(prediction=prediction, changed=changed, target=target)
+        return f"{art}\ncame {one}, changed {other}"
+
+    return law(name, _changed(added=added), holds)
+
+
+def _law_of_turns(fn: Metric) -> Law:
+    turns: dict[str, Callable[[Mask], Mask]] = {
+        "upside down": np.flipud,
+        "mirrored": np.fliplr,
+        "transposed": np.transpose,
+    }
+
+    def holds(pair: Pair) -> str | None:
+        before, one = _value(fn, *pair)
+        for how, turn in turns.items():
+            after, other = _value(fn, *(np.ascontiguousarray(turn(mask)) for mask in pair))
+            if not _is(after, before):
+                return _shown(*pair, f"came {one}, {how} {other}")
+        return None
+
+    return law("flips and transposition change nothing", _PAIRS, holds)
+
+
+def _law_of_change(fn: Metric, name: str, change: Callable[[Mask], Mask]) -> Law:
+    def holds(pair: Pair) -> str | None:
+        (before, one), (after, other) = _value(fn, *pair), _value(fn, *map(change, pair))
+        return None if _is(after, before) else _shown(*pair, f"came {one}, then {other}")
+
+    return law(name, _PAIRS, holds)
+
+
+def _law_of_empty(fn: Metric, empty: EmptyPolicy) -> Law:
+    wanted = {"one": 1.0, "zero": 0.0, "nan": math.nan}[empty]
+
+    def holds(shape: tuple[int, int]) -> str | None:
+        answer, error = attempted(fn, np.zeros(shape, np.bool_), np.zeros(shape, np.bool_))
+        if error is None:
+            value = float(answer)
+            if _is(value, wanted) or (math.isnan(value) and math.isnan(wanted)):
+                return None
+        came = said(error) if error is not None else f"{float(answer):.6g}"
+        return _shown(np.zeros(shape, np.bool_), np.zeros(shape, np.bool_), f"came {came}, expected {wanted:g}")
+
+    return law(f"two empty masks: {empty}", shapes(), holds)
+
+
+def _identity(fn: Metric, formula: str, turned: Callable[[float], float], counted: Callable[[int, int], float]) -> Law:
+    def holds(pair: Pair) -> str | None:
+        value, words = _value(fn, *pair)
+        wanted = counted(int((pair[0] & pair[1]).sum()), int((pair[0] ^ pair[1]).sum()))
+        if _is(turned(value), wanted):
+            return None
+        return _shown(*pair, f"came {words}, so {formula} = {turned(value):.6g}; counted {wanted:.6g}")
+
+    return law("IoU–Dice identity", _PAIRS, holds)
+
+
+def _laws_of_refusal(fn: Metric) -> dict[str, Law]:
+    """What is no pair of masks must not get a score."""
+    square = np.eye(3, dtype=np.bool_)
+    wide = np.zeros((2, 3), np.bool_)
+    wide[0] = True
+
+    def refuses_shapes() -> str | None:
+        others = {
+            "(3, 3, 1)": square[:, :, None],
+            "(1, 3)": square[:1],
+            "(3, 1)": square[:, :1],
+            "(9,)": square.ravel(),
+        }
+        for name, other in others.items():
+            answer, error = attempted(fn, other, square)
+            if error is None:
+                return f"prediction of shape {name}, target of shape (3, 3): came {answer!r}, expected an error"
+        answer, error = attempted(fn, wide, wide.T.copy())
+        return None if error is not None else f"shapes (2, 3) and (3, 2): came {answer!r}, expected an error"
+
+    def refuses_nan() -> str | None:
+        answer, error = attempted(fn, np.where(square, 1.0, np.nan), square)
+        return None if error is not None else f"a prediction with NaN: came {answer!r}, expected an error"
+
+    def takes_255_as_object() -> str | None:
+        prediction, target = np.array([[1, 1, 0]], np.uint8) * 255, np.array([[0, 1, 1]], np.uint8) * 255
+        answer, error = attempted(fn, prediction, target)
+        wanted, words = _value(fn, prediction > 0, target > 0)
+        if error is not None or (isinstance(answer, (int, float, np.number)) and _is(float(answer), wanted)):
+            return None
+        return _shown(prediction, target, f"with 0 and 255 came {answer!r}, as bools {words}")
+
+    return {
+        "refuses other shapes": plain_law("refuses other shapes", refuses_shapes),
+        "refuses NaN": plain_law("refuses NaN", refuses_nan),
+        "255 is object, or refused": plain_law("255 is object, or refused", takes_255_as_object),
+    }
+
+
+Batches: TypeAlias = Sequence[Sequence[Pair]]
+
+
+def check_mean_iou(
+    fn: Callable[[Batches], float], *, leave_out: Collection[str] = (), examples: int = EXAMPLES
+) -> None:
+    """Check a function that turns batches of (prediction, target) into the mean IoU of all cases.
+
+    Raises:
+        BrokenLawError: it depends on how the cases are batched or ordered, or is not the mean over cases.
+    """
+    enforce(mean_laws(fn), leave_out, examples)
+
+
+def mean_laws(fn: Callable[[Batches], float]) -> dict[str, Law]:
+    """The laws that `check_mean_iou` tries, by their names."""
+    one = np.ones((1, 1), np.bool_)
+    kinds = st.sampled_from([(one, one), (~one, one), (np.array([[True, True]]), np.array([[True, False]]))])
+    pairs = st.lists(kinds, min_size=1, max_size=MAX_SIDE)
+
+    def told(batches: Batches, value: float, other: str) -> str:
+        ious = [[f"{_counted(*pair):g}" for pair in batch] for batch in batches]
+        return f"IoUs in batches {' | '.join(', '.join(batch) for batch in ious)}: came {value:.6g}, {other}"
+
+    def batched(example: tuple[list[Pair], int]) -> str | None:
+        found, size = example
+        batches = [found[start : start + size] for start in range(0, len(found), size)]
+        value, whole = float(fn(batches)), float(fn([found]))
+        return None if _is(value, whole) else told(batches, value, f"in one batch {whole:.6g}")
+
+    def ordered(found: list[Pair]) -> str | None:
+        value, back = float(fn([found])), float(fn([found[::-1]]))
+        return None if _is(value, back) else told([found], value, f"backwards {back:.6g}")
+
+    def mean(found: list[Pair]) -> str | None:
+        value, wanted = float(fn([found])), float(np.mean([_counted(*pair) for pair in found]))
+        return None if _is(value, wanted) else told([found], value, f"the mean is {wanted:.6g}")
+
+    return {
+        "batches change nothing": law("batches change nothing", st.tuples(pairs, st.integers(1, MAX_SIDE)), batched),
+        "order changes nothing": law("order changes nothing", pairs, ordered),
+        "the mean over cases": law("the mean over cases", pairs, mean),
+    }
+
+
+def _counted(prediction: Mask, target: Mask) -> float:
+    return float((prediction & target).sum() / (prediction | target).sum())
+
+
+def check_binarise(fn: Callable[[Any], Any], *, leave_out: Collection[str] = (), examples: int = EXAMPLES) -> None:
+    """Check a function that turns the grey values of a mask file, uint8 `[H, W]`, into a mask, bool `[H, W]`.
+
+    Raises:
+        BrokenLawError: it does not give back a mask of 0 and 255, or makes anti-aliased edges object.
+    """
+    enforce(binarise_laws(fn), leave_out, examples)
+
+
+def binarise_laws(fn: Callable[[Any], Any]) -> dict[str, Law]:
+    """The laws that `check_binarise` tries, by their names."""
+
+    def read(grey: Any, wanted: Mask) -> str | None:
+        answer, error = attempted(fn, grey.copy())
+        if error is not None:
+            return f"{grey.tolist()}: came {said(error)}"
+        found = np.asarray(answer)
+        if found.dtype == np.bool_ and np.array_equal(found, wanted):
+            return None
+        came = (
+            side_by_side(came=found.astype(np.bool_), expected=wanted) if found.shape == wanted.shape else found.shape
+        )
+        return f"grey values {grey.tolist()}:\n{came}"
+
+    def exact(mask: Mask) -> str | None:
+        return read(mask.astype(np.uint8) * 255, mask)
+
+    def soft(example: tuple[Mask, int]) -> str | None:
+        """A pixel of which less than half is object is background."""
+        mask, edge = example
+        padded = np.pad(mask, ((0, 0), (0, 1)))
+        grey = np.where(padded, 255, 0).astype(np.uint8)
+        beside = np.roll(padded, 1, axis=1) & ~padded
+        beside[:, 0] = False
+        grey[beside] = edge
+        return read(grey, padded)
+
+    object_first = masks().filter(lambda mask: bool(mask.any()))
+    return {
+        "0 and 255 are the mask": law("0 and 255 are the mask", masks(), exact),
+        "a pixel covered by less than half is background": law(
+            "a pixel covered by less than half is background", st.tuples(object_first, st.integers(1, 100)), soft
+        ),
+    }

@@ -1,0 +1,175 @@
+"""What a picker promises: laws for a function of anyone's that chooses one of the proposals by their scores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import Any, TypeAlias
+
+import numpy as np
+from hypothesis import assume
+from hypothesis import strategies as st
+from hypothesis.strategies import DrawFn
+
+from segqa.proposals import Proposals
+from segqa.testing.contract import EXAMPLES, Law, attempted, enforce, law, plain_law, said
+from segqa.testing.strategies import proposals
+
+Choose: TypeAlias = Callable[[Proposals], int | None]
+"""From proposals to the index of one of them; None for none."""
+
+
+def check_picker(fn: Choose, *, leave_out: Collection[str] = (), examples: int = EXAMPLES) -> None:
+    """Check that a function is a picker.
+
+    Args:
+        fn: takes proposals, answers an index or None.
+        leave_out: names of laws that it need not keep, see `picker_laws`.
+        examples: so many a law; they are the same each time.
+
+    Raises:
+        BrokenLawError: a law does not hold; with the scores and the picks.
+    """
+    enforce(picker_laws(fn), leave_out, examples)
+
+
+def picker_laws(fn: Choose) -> dict[str, Law]:
+    """The laws that `check_picker` tries, by their names."""
+    return {
+        "a valid index": law("a valid index", proposals(), lambda offered: _valid(fn, offered)),
+        "nothing to pick is None": plain_law("nothing to pick is None", lambda: _nothing(fn)),
+        "order changes nothing": law("order changes nothing", _reordered(), lambda both: _ordered(fn, *both)),
+        "a copy of the picked one changes nothing": law(
+            "a copy of the picked one changes nothing",
+            proposals(min_size=1, max_size=4),
+            lambda each: _copied(fn, each),
+        ),
+        "what the masks hold changes nothing": law(
+            "what the masks hold changes nothing", proposals(min_size=1), lambda offered: _blind(fn, offered)
+        ),
+        "the same again": law("the same again", proposals(), lambda offered: _stable(fn, offered)),
+        "never NaN beside numbers": law(
+            "never NaN beside numbers", _partly_unknown(), lambda offered: _known(fn, offered)
+        ),
+        "raising the picked one keeps it": law(
+            "raising the picked one keeps it", proposals(min_size=2), lambda offered: _monotone(fn, offered)
+        ),
+    }
+
+
+def _picked(fn: Choose, offered: Proposals) -> tuple[Any, str]:
+    """The pick, None where it is no index, and in words."""
+    answer, error = attempted(fn, offered)
+    if error is not None:
+        return None, said(error)
+    is_index = isinstance(answer, (int, np.integer)) and not isinstance(answer, bool) and 0 <= answer < len(offered)
+    return (int(answer) if is_index else None), repr(answer)
+
+
+def _table(offered: Proposals, *lines: str) -> str:
+    """The scores of proposals as text."""
+    rows = [
+        f"{index:>8}  {mask:>10g}  {box:>9g}"
+        for index, (mask, box) in enumerate(zip(offered.mask_scores, offered.box_scores, strict=True))
+    ]
+    return "\n".join(["proposal  mask score  box score", *rows, *lines])
+
+
+def _valid(fn: Choose, offered: Proposals) -> str | None:
+    picked, words = _picked(fn, offered)
+    return (
+        None
+        if picked is not None or len(offered) == 0
+        else _table(offered, f"came {words}, expected 0 to {len(offered) - 1}")
+    )
+
+
+def _nothing(fn: Choose) -> str | None:
+    answer, error = attempted(fn, Proposals.none((2, 2)))
+    if error is None and answer is None:
+        return None
+    return f"no proposals: came {said(error) if error is not None else repr(answer)}, expected None"
+
+
+@st.composite
+def _reordered(draw: DrawFn) -> tuple[Proposals, list[int]]:
+    """Proposals of which no two are equal in a score or in the product of both, and another order of them."""
+    count = draw(st.integers(2, 5))
+    eighths = st.lists(st.integers(1, 8), min_size=count, max_size=count, unique=True)
+    scores = [np.array(draw(eighths)) / 8 for _ in range(2)]
+    assume(len(set(scores[0] * scores[1])) == count)
+    masks = np.zeros((count, 1, 1), np.bool_)
+    order: list[int] = draw(st.permutations(range(count)))
+    return Proposals(masks, scores[0], scores[1], np.zeros((count, 4))), order
+
+
+@st.composite
+def _partly_unknown(draw: DrawFn) -> Proposals:
+    """Proposals of which some have no scores at all."""
+    offered = draw(proposals(min_size=2))
+    unknown = np.array(draw(st.lists(st.booleans(), min_size=len(offered), max_size=len(offered))))
+    scores = [np.where(unknown, np.nan, each) for each in (offered.mask_scores, offered.box_scores)]
+    return Proposals(offered.masks, scores[0], scores[1], offered.boxes)
+
+
+def _take(offered: Proposals, order: list[int]) -> Proposals:
+    return Proposals(offered.masks[order], offered.mask_scores[order], offered.box_scores[order], offered.boxes[order])
+
+
+def _scores(offered: Proposals, index: int) -> tuple[float, float]:
+    return float(offered.mask_scores[index]), float(offered.box_scores[index])
+
+
+def _ordered(fn: Choose, offered: Proposals, order: list[int]) -> str | None:
+    (before, one), (after, other) = _picked(fn, offered), _picked(fn, _take(offered, order))
+    if before is None or after is None:
+        return None if before is after else _table(offered, f"came {one}, in the order {order} {other}")
+    if before == order[after]:
+        return None
+    return _table(offered, f"came {before}, in the order {order} it is what was {order[after]} before")
+
+
+def _copied(fn: Choose, offered: Proposals) -> str | None:
+    """Of equals any may be picked; but one of them."""
+    before, _ = _picked(fn, offered)
+    if before is None:
+        return None
+    twice = _take(offered, [*range(len(offered)), before])
+    after, words = _picked(fn, twice)
+    if after is not None and _scores(twice, after) == _scores(offered, before):
+        return None
+    return _table(twice, f"came {before}; with its copy at the end, {words}")
+
+
+def _blind(fn: Choose, offered: Proposals) -> str | None:
+    """A picker knows scores, no target: masks that hold something else are the same to it."""
+    one = _picked(fn, offered)[1]
+    for filled in (False, True):
+        masks = np.full_like(offered.masks, filled)
+        other = _picked(fn, Proposals(masks, offered.mask_scores, offered.box_scores, offered.boxes))[1]
+        if one != other:
+            return _table(offered, f"came {one}, with {'full' if filled else 'empty'} masks {other}")
+    return None
+
+
+def _stable(fn: Choose, offered: Proposals) -> str | None:
+    one, other = _picked(fn, offered)[1], _picked(fn, offered)[1]
+    return None if one == other else _table(offered, f"came {one}, again {other}")
+
+
+def _known(fn: Choose, offered: Proposals) -> str | None:
+    known = ~(np.isnan(offered.mask_scores) | np.isnan(offered.box_scores))
+    picked, words = _picked(fn, offered)
+    if not known.any() or (picked is not None and known[picked]):
+        return None
+    return _table(offered, f"came {words}, though {', '.join(map(str, np.flatnonzero(known)))} has both scores")
+
+
+def _monotone(fn: Choose, offered: Proposals) -> str | None:
+    before, words = _picked(fn, offered)
+    if before is None:
+        return None
+    raised = [scores.copy() for scores in (offered.mask_scores, offered.box_scores)]
+    for scores in raised:
+        scores[before] += 0.5
+    after = _picked(fn, Proposals(offered.masks, raised[0], raised[1], offered.boxes))[1]
+    return None if after == words else _table(offered, f"came {words}; with its scores raised by 0.5, {after}")
