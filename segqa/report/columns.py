@@ -84,8 +84,9 @@ def _compared(judged: Judged, places: Mapping[str, int]) -> dict[str, list[float
         for code, pairs in ((1, newly_failing(comparison)), (2, newly_passing(comparison))):
             for pair in pairs:
                 change[places[pair.case_id]] = code
+        new_errors = set(comparison.new_errors)
         for outcome in comparison.baseline.outcomes:
-            if outcome.case_id in comparison.new_errors:
+            if outcome.case_id in new_errors:
                 before[places[outcome.case_id]] = _exactly(comparison.baseline.iou(outcome))
                 change[places[outcome.case_id]] = 1
     return {"before": before, "change": change}
