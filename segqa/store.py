@@ -12,8 +12,10 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
+from sys import intern
 from typing import Any
 
 from filelock import FileLock, Timeout
@@ -32,6 +34,7 @@ _COLUMNS = (
     "seconds", "cached", "note", "error",
 )  # fmt: skip
 _PLAIN = ("case_id", "prompt", "digest", "proposals_key", "picked", "seconds", "note", "error")
+_SHARED = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +114,16 @@ class Store:
         header = self._header(run_id)
         try:
             with _cases(self.run_folder(run_id)) as database:
-                expected = tuple(row["case_id"] for row in database.execute("SELECT * FROM expected ORDER BY case_id"))
-                rows = database.execute("SELECT * FROM outcomes ORDER BY case_id").fetchall()
+                known = database.execute("SELECT case_id FROM expected ORDER BY case_id")
+                expected = tuple(intern(row["case_id"]) for row in known)
+                rows = database.execute("SELECT * FROM outcomes ORDER BY case_id")
+                numbers: dict[int, int] = {}
+                outcomes = tuple(_outcome(row, numbers) for row in rows)
         except sqlite3.DatabaseError as error:
             raise StoreError(f"cases of run {run_id} are damaged: {error}") from error
         fields = header["run"]
         edges = {name: tuple(cuts) for name, cuts in fields.pop("edges").items()}
-        return Run(expected=expected, outcomes=tuple(map(_outcome, rows)), edges=edges, **fields)
+        return Run(expected=expected, outcomes=outcomes, edges=edges, **fields)
 
     def unfinished(self, key: str) -> str | None:
         """The newest unfinished run with this key, if there is one."""
@@ -279,18 +285,29 @@ def _row(outcome: Outcome) -> tuple[Any, ...]:
     return tuple(values[column] for column in _COLUMNS)
 
 
-def _outcome(row: Mapping[str, Any]) -> Outcome:
-    """The outcome in a row."""
+def _outcome(row: Mapping[str, Any], numbers: dict[int, int]) -> Outcome:
+    """The outcome in a row; what it has in common with others is shared, which is two thirds of a large run's memory.
+
+    Args:
+        row: of the table.
+        numbers: the numbers of pixels that were read before.
+    """
     plain = {name: row[name] for name in _PLAIN}
     known = row["wanted"] is not None
     return Outcome(
-        **plain,
-        tags=json.loads(row["tags"]),
-        properties=json.loads(row["properties"]),
-        offers=tuple(_offer(numbers) for numbers in json.loads(row["offers"])),
+        **plain | {name: intern(row[name]) for name in ("case_id", "prompt")},
+        tags=_tags(row["tags"]),
+        properties={intern(name): value for name, value in json.loads(row["properties"]).items()},
+        offers=tuple(_offer(offer, numbers) for offer in json.loads(row["offers"])),
         nothing=Counts(0, 0, row["wanted"], row["size"] - row["wanted"]) if known else None,
         cached=bool(row["cached"]),
     )
+
+
+@lru_cache(maxsize=4096)
+def _tags(text: str) -> Mapping[str, str]:
+    """Tags from JSON."""
+    return {intern(name): intern(value) for name, value in json.loads(text).items()}
 
 
 def _numbers(offer: Offer) -> list[Any]:
@@ -299,6 +316,8 @@ def _numbers(offer: Offer) -> list[Any]:
     return [offer.mask_score, offer.box_score, *offer.numbers, *wrong]
 
 
-def _offer(numbers: list[Any]) -> Offer:
-    breakdown = Breakdown(*numbers[10:]) if numbers[10:] else None
-    return Offer(Counts(*numbers[2:6]), Counts(*numbers[6:10]), numbers[0], numbers[1], breakdown)
+def _offer(offer: list[Any], numbers: dict[int, int]) -> Offer:
+    """An offer from JSON; equal numbers of pixels become one object, as long as there cannot be too many of them."""
+    counted = [numbers.setdefault(number, number) if number < _SHARED else number for number in offer[2:]]
+    breakdown = Breakdown(*counted[8:]) if counted[8:] else None
+    return Offer(Counts(*counted[:4]), Counts(*counted[4:8]), offer[0], offer[1], breakdown)
