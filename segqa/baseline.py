@@ -10,7 +10,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
+from sys import intern
 from typing import Any, get_args
 
 from segqa.errors import BaselineError
@@ -61,7 +63,7 @@ def write_baseline(path: Path, run: Run, accepted: Sequence[str] = ()) -> None:
         "fingerprint": run.provenance.get("fingerprint"),
         "accepted": list(accepted),
     }
-    rows = [header, *(_row(outcome) for outcome in sorted(run.outcomes, key=lambda outcome: outcome.case_id))]
+    rows = chain([header], map(_row, sorted(run.outcomes, key=lambda outcome: outcome.case_id)))
     lines = (json.dumps(row, ensure_ascii=False, separators=(",", ":")) for row in rows)
     write_whole(path, "".join(f"{line}\n" for line in lines))
 
@@ -175,11 +177,12 @@ def _row(outcome: Outcome) -> dict[str, Any]:
 
 def _outcome(row: Mapping[str, Any]) -> Outcome:
     """The case in a row. Of its proposals it knows the picked one, which comes first, and the best if it is another."""
-    case_id, tags, digest = str(row["id"]), row["tags"], str(row["content"])
+    case_id, tags, digest = intern(str(row["id"])), row["tags"], str(row["content"])
     if not isinstance(tags, dict) or not all(isinstance(value, str) for value in tags.values()):
         raise TypeError("tags are not texts")
     if row["status"] == "error":
         return Outcome(case_id=case_id, tags=tags, digest=digest, error="error in the baseline")
+    tags = {intern(name): intern(value) for name, value in tags.items()}
     wanted, size = map(_whole, row["target"])
     nothing = Counts(0, 0, wanted, size - wanted)
     offers = tuple(_offer(row[key], nothing) for key in ("counts", "oracle") if key in row)

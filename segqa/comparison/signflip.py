@@ -116,17 +116,12 @@ def judge_drops(
     Returns:
         One for each set; p-values are 1 where a set has fewer than two pairs, or has not dropped at all.
     """
-    shifted = [np.where(m, differences + t, 0.0) for m, t in zip(members, tolerances, strict=True)]
-    sums = _by_group(np.stack(shifted, axis=1), groups) if shifted else np.zeros((0, 0))
-    counts = _by_group(np.stack(members, axis=1).astype(np.float64), groups) if shifted else sums
-    sizes = (counts > 0).sum(axis=0)
+    sums, sizes = _terms(differences, members, tolerances, groups)
     squares = (sums**2).sum(axis=0)
     seen = _t(sums.sum(axis=0), squares, (sums**3).sum(axis=0), sizes)
     alone, together = np.ones(len(members)), np.ones(len(members))
-    moving = sums[(sums != 0).any(axis=1)]
     # sums and sums of cubes change with the signs, sums of squares do not
-    powers = np.concatenate([moving, moving**3], axis=1)
-    half, total = (2 * powers).astype(np.float32), powers.sum(axis=0)
+    half, total = _powers(sums[(sums != 0).any(axis=1)])
     # of two that are equal the flipped one has been rounded
     reached = seen + 1e-5 * np.abs(np.where(np.isfinite(seen), seen, 0))
     for heads in _sums_of_heads(half, flips):
@@ -140,6 +135,27 @@ def judge_drops(
         Drop(mean, float(p) if low else 1.0, float(q) if low else 1.0)
         for mean, low, p, q in zip(means, dropped, alone / (1 + flips), together / (1 + flips), strict=True)
     ]
+
+
+def _terms(
+    differences: Floats, members: Sequence[Mask], tolerances: Sequence[float], groups: NDArray[np.int64] | None
+) -> tuple[Floats, NDArray[np.int64]]:
+    """For each set the terms of its sum, float64 `[n or groups, sets]`, and how many there are."""
+    if not members:
+        return np.zeros((0, 0)), np.zeros(0, np.int64)
+    inside = np.stack(members, axis=1)
+    sums = _by_group(np.where(inside, differences[:, None] + np.array(tolerances), 0.0), groups)
+    counted = inside if groups is None else _by_group(inside.astype(np.float64), groups) > 0
+    return sums, counted.sum(axis=0, dtype=np.int64)
+
+
+def _powers(sums: Floats) -> tuple[NDArray[np.float32], Floats]:
+    """Twice the terms and their cubes, side by side, and the sums of both; with as few copies as may be."""
+    half = np.empty((len(sums), 2 * sums.shape[1]), np.float32)
+    half[:, : sums.shape[1]] = 2 * sums
+    cubes = sums**3
+    half[:, sums.shape[1] :] = 2 * cubes
+    return half, np.concatenate([sums.sum(axis=0), cubes.sum(axis=0)])
 
 
 def _by_group(values: Floats, groups: NDArray[np.int64] | None) -> Floats:
