@@ -7,7 +7,7 @@ After Bernhard et al., What's Outside the Intersection? Fine-grained Error Analy
 from __future__ import annotations
 
 import math
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -56,7 +56,7 @@ class Breakdown:
     @property
     def numbers(self) -> tuple[int, ...]:
         """The seven numbers, in the order of the attributes."""
-        return astuple(self)
+        return tuple(getattr(self, name) for name in self.__slots__)
 
 
 def break_down(prediction: Mask, target: Mask) -> Breakdown:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from segqa.breakdown import Breakdown
@@ -32,7 +32,7 @@ class Offer:
     @property
     def numbers(self) -> tuple[int, ...]:
         """The counts, then those inside, as files keep them."""
-        return *astuple(self.counts), *astuple(self.inside)
+        return *self.counts.numbers, *self.inside.numbers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
