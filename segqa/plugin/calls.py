@@ -12,10 +12,10 @@ import pytest
 from segqa.errors import SettingsError
 from segqa.plugin.assertions import NOTES, SHOWN
 from segqa.plugin.session import STATE
-from segqa.settings import Known
 
 if TYPE_CHECKING:
     from segqa.run import Run
+    from segqa.settings import Known
 
 
 @pytest.hookimpl(wrapper=True)

@@ -18,6 +18,8 @@ Kind: TypeAlias = Literal["model", "dataset"]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 _MARK = "_segqa_declares"
+_FIXTURE = type(pytest.fixture(lambda: None))
+"""What pytest makes of a function. Of all that plugins hold nothing else is looked at: all pytest runs wait for it."""
 
 
 @overload
@@ -70,7 +72,7 @@ def declared(config: pytest.Config, kind: Kind) -> dict[str, Callable[..., Any]]
     found = {}
     for plugin in config.pluginmanager.get_plugins():
         for name, value in list(getattr(plugin, "__dict__", {}).items()):
-            mark = inspect.getattr_static(value, _MARK, None)
+            mark = vars(value).get(_MARK) if type(value) is _FIXTURE else None
             if mark is not None and mark[0] == kind:
                 found[mark[2] or name] = mark[1]
     return dict(sorted(found.items()))

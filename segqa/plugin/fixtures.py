@@ -13,7 +13,6 @@ from segqa.errors import StoreError, UsageError
 from segqa.plugin.declare import built
 from segqa.plugin.marks import check_mark, marked_slice
 from segqa.plugin.session import STATE, Session, is_worker, open_chosen_folder, refuse, stop, withdraw_report
-from segqa.settings import Thresholds, nearest
 
 if TYPE_CHECKING:  # numpy and OpenCV would load with them
     from segqa.cluster.cluster import Clusters
@@ -22,6 +21,7 @@ if TYPE_CHECKING:  # numpy and OpenCV would load with them
     from segqa.gate import Verdict
     from segqa.proposals import Model
     from segqa.run import Run
+    from segqa.settings import Thresholds
     from segqa.speed import Speed
 
 
@@ -40,6 +40,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     chosen = list(session.chosen) if session else []
     metafunc.parametrize(PARAMETER, chosen, indirect=True, scope="session")
     if session is not None and not chosen:
+        from segqa.settings import nearest
+
         known = nearest("", session.models)
         session.problem = f"no model chosen: --segqa-model=NAME, or model = … in [tool.segqa]; {known}"
 

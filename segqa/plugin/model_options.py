@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from segqa.errors import UsageError
-from segqa.settings import nearest
 
 
 def parse_options(texts: tuple[str, ...] | list[str]) -> dict[str, dict[str, Any]]:
@@ -42,6 +41,8 @@ def _named(text: str, models: Collection[str]) -> tuple[str, str]:
 
 def refuse_unknown_checkpoints(texts: Collection[str], models: Collection[str], here: Path) -> None:
     """Refuse a folder that is not there, unless a model is named: that one will say so itself."""
+    from segqa.settings import nearest
+
     for text in texts:
         name, folder = _named(text, models)
         if not name and not (here / folder).exists():

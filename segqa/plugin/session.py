@@ -17,7 +17,6 @@ from segqa.plugin.declare import declared
 from segqa.plugin.marks import MARKER
 from segqa.plugin.model_options import absolute_paths, checkpoint_of, parse_options, refuse_unknown_checkpoints
 from segqa.plugin.options import given
-from segqa.settings import Settings, nearest, override, read_settings, report_settings
 
 if TYPE_CHECKING:  # numpy and OpenCV would load with them
     from segqa.cluster.cluster import Clusters
@@ -27,6 +26,7 @@ if TYPE_CHECKING:  # numpy and OpenCV would load with them
     from segqa.labels import Suspicion
     from segqa.report.verdict import Judged
     from segqa.run import Run
+    from segqa.settings import Settings
     from segqa.slices import Edges
     from segqa.store import Store
 
@@ -188,9 +188,15 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(f"segqa: {error}") from error
     config.stash[STATE] = session
     _request_report(config, session)
-    from segqa.plugin.html import Additions
+    _join_in(config)
 
-    config.pluginmanager.register(Additions(), "segqa-html")
+
+def _join_in(config: pytest.Config) -> None:
+    """Register what is called for each test and at the end; a session that does not use segqa goes without."""
+    from segqa.plugin import ci, html, summary
+
+    for name, plugin in (("ci", ci), ("summary", summary), ("html", html), ("html-report", html.Additions())):
+        config.pluginmanager.register(plugin, f"segqa-{name}")
 
 
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
@@ -283,6 +289,7 @@ def _begin(
     from segqa.conditions import parse_condition
     from segqa.gate import rules_of
     from segqa.picking import find_picker
+    from segqa.settings import override, read_settings, report_settings
 
     overrides = {name.replace("-", "_"): value for name, value in options.items() if name not in _NO_SETTING}
     settings = override(read_settings(config.rootpath / "pyproject.toml"), overrides)
@@ -322,6 +329,7 @@ def _begin(
 def open_chosen_folder(session: Session) -> Dataset:
     """The data set in the folder that the settings name; listed, no pixel read. Raises `UsageError`."""
     from segqa.datasets.folder import open_folder
+    from segqa.settings import nearest
 
     settings = session.settings
     if not session.dataset_path.exists():
@@ -334,6 +342,8 @@ def open_chosen_folder(session: Session) -> Dataset:
 
 def _chosen(wanted: tuple[str, ...] | list[str], models: Mapping[str, Any]) -> tuple[str, ...]:
     """The models to evaluate: names, lists of names with commas, or `all`; each once, in the order given."""
+    from segqa.settings import nearest
+
     names = [name.strip() for text in wanted for name in text.split(",") if name.strip()]
     if wanted and not names:
         raise UsageError(f"--segqa-model names no model; {nearest('', models)}")
@@ -346,6 +356,8 @@ def _chosen(wanted: tuple[str, ...] | list[str], models: Mapping[str, Any]) -> t
 
 
 def _refuse_unknown_models(settings: Settings, models: Mapping[str, Any], typed: Collection[str]) -> None:
+    from segqa.settings import nearest
+
     named = {
         "[tool.segqa.thresholds.{}]": settings.thresholds_by_model,
         "[tool.segqa.models.{}]": settings.models,

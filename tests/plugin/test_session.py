@@ -254,6 +254,21 @@ def test_an_unused_plugin_imports_nothing_heavy(pytester: pytest.Pytester) -> No
     assert pytester.runpytest_subprocess("-p", "no:hypothesispytest").ret == 0
 
 
+def test_an_unused_plugin_is_not_called_for_each_test(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import sys
+
+        def test_plain(request):
+            hooks = request.config.pluginmanager.hook
+            for hook in (hooks.pytest_runtest_makereport, hooks.pytest_runtest_call):
+                assert not [each.plugin_name for each in hook.get_hookimpls() if "segqa" in each.plugin_name]
+            assert "segqa.settings" not in sys.modules
+        """
+    )
+    assert pytester.runpytest_subprocess("-p", "no:hypothesispytest").ret == 0
+
+
 @pytest.mark.parametrize("workers", WORKERS)
 def test_errors_are_listed_and_break_the_budget(repository: Repository, workers: tuple[str, ...]) -> None:
     (repository.path / "squares" / "images" / "A_000.png").write_bytes(b"")
