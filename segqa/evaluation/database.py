@@ -25,6 +25,8 @@ class Database:
         self._database = sqlite3.connect(path, timeout=60, check_same_thread=False)
         try:
             self._database.execute("PRAGMA journal_mode = WAL")
+            # safe against `kill -9`; what a power cut may take is the last answers, never the file
+            self._database.execute("PRAGMA synchronous = NORMAL")
             self._database.execute(table)
         except sqlite3.DatabaseError as error:
             self._database.close()
