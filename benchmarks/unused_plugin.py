@@ -57,7 +57,9 @@ def make_repository(folder: Path) -> None:
 def run(folder: Path, plugins: Sequence[str], options: Sequence[str] = ()) -> Seconds:
     """A run of all tests."""
     start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
-    environment = {**os.environ, "PYTEST_PLUGINS": ",".join(plugins), **ALONE}
+    # an installed package is compiled once
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    environment = {**inherited, "PYTEST_PLUGINS": ",".join(plugins), **ALONE}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options]
     finished = subprocess.run(command, cwd=folder, env=environment, capture_output=True, check=True, text=True)  # noqa: S603
     seconds, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)

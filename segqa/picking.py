@@ -35,7 +35,7 @@ def agreement(proposals: Proposals) -> int | None:
     """Where both scores agree: the highest sum of the two ranks, ties by product, then the first.
 
     A rank is the number of different lower scores, so the answer depends neither on the order of the proposals (that of
-    `sequential_agreement` does) nor on one of them being there twice. A proposal with a NaN score ranks below all others.
+    `sequential_agreement` does) nor on one of them being there twice. A proposal with a NaN score ranks below all.
     """
     known = ~(np.isnan(proposals.mask_scores) | np.isnan(proposals.box_scores))
     ranks = _ranks(proposals.mask_scores, known) + _ranks(proposals.box_scores, known)

@@ -6,7 +6,6 @@ the function that needs it, and what is called for each test is registered only 
 """
 
 from segqa.plugin.assertions import pytest_assertrepr_compare
-from segqa.plugin.calls import pytest_pyfunc_call
 from segqa.plugin.fixtures import (
     _segqa_dataset,
     _segqa_model,
@@ -60,7 +59,6 @@ __all__ = [
     "pytest_configure",
     "pytest_configure_node",
     "pytest_generate_tests",
-    "pytest_pyfunc_call",
     "pytest_runtestloop",
     "pytest_testnodedown",
     "pytest_unconfigure",

@@ -52,6 +52,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if session is not None and session.problem and not is_worker(config):
         withdraw_report(config, session)
         raise pytest.UsageError(f"segqa: {session.problem}")
+    if session is None:
+        return
     try:
         for item in items:
             check_mark(item)

@@ -193,9 +193,15 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _join_in(config: pytest.Config) -> None:
     """Register what is called for each test and at the end; a session that does not use segqa goes without."""
-    from segqa.plugin import ci, html, summary
+    from segqa.plugin import calls, ci, html, summary
 
-    for name, plugin in (("ci", ci), ("summary", summary), ("html", html), ("html-report", html.Additions())):
+    for name, plugin in (
+        ("calls", calls),
+        ("ci", ci),
+        ("summary", summary),
+        ("html", html),
+        ("html-report", html.Additions()),
+    ):
         config.pluginmanager.register(plugin, f"segqa-{name}")
 
 
