@@ -215,12 +215,14 @@ class TargetCounter:
 
     Attributes:
         target: `[H, W]` uint8, 0 and 1.
-        core: the same, without its inner boundary band.
+        box: rows and columns outside of which both of the following are 0.
+        core: the target in the box, without its inner boundary band.
         reach: the same, with an outer band added.
         areas: pixels of the three.
     """
 
     target: NDArray[np.uint8]
+    box: tuple[slice, slice]
     core: NDArray[np.uint8]
     reach: NDArray[np.uint8]
     areas: tuple[int, int, int]
@@ -232,20 +234,23 @@ class TargetCounter:
         width = band_width(target.shape, ratio)
         box = _box(target, margin=width)
         kernel = cv2.getStructuringElement(cv2.MORPH_RECT, (2 * width + 1, 2 * width + 1))
-        core, reach = np.zeros_like(t8), np.zeros_like(t8)
+        core = reach = np.ascontiguousarray(t8[box])
         if t8.size:
-            cropped = np.ascontiguousarray(t8[box])
-            core[box] = cv2.erode(cropped, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0)
-            reach[box] = cv2.dilate(cropped, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0)
-        return cls(t8, core, reach, (_ones(t8), _ones(core), _ones(reach)))
+            core, reach = (
+                np.asarray(change(core, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0), np.uint8)
+                for change in (cv2.erode, cv2.dilate)
+            )
+        return cls(t8, box, core, reach, (_ones(t8), _ones(core), _ones(reach)))
 
     def count(self, prediction: Mask) -> tuple[Counts, Counts]:
         """The counts of a prediction `[H, W]`, and those away from the target's contour, see `count_inside`."""
         p8 = np.ascontiguousarray(prediction).view(np.uint8)
         predicted, size = _ones(p8), self.target.size
         wanted, core, reach = self.areas
-        right = (predicted + core - _different(p8, self.core)) // 2
-        within = (predicted + reach - _different(p8, self.reach)) // 2
+        near = np.ascontiguousarray(p8[self.box])
+        nearby = _ones(near)
+        right = (nearby + core - _different(near, self.core)) // 2
+        within = (nearby + reach - _different(near, self.reach)) // 2
         beyond = predicted - within
         inside = Counts(right, beyond, core - right, size - reach - beyond)
         return _counts(predicted, wanted, _different(p8, self.target), size), inside

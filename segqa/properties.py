@@ -10,7 +10,7 @@ import numpy as np
 
 from segqa.mask import Image, Mask
 
-PROPERTY_VERSION = 1
+PROPERTY_VERSION = 2
 """Goes up whenever the same pixels would measure otherwise than before."""
 
 LEVELS = MappingProxyType(
@@ -68,10 +68,11 @@ def measure(image: Image, target: Mask) -> dict[str, float]:
 
 def _of_shape(target: Mask) -> dict[str, float]:
     """What is measured on the target alone."""
-    pixels = np.ascontiguousarray(target).view(np.uint8)
-    components = cv2.connectedComponents(pixels, connectivity=8)[0] - 1
-    if not components:
+    left, top, width, height = cv2.boundingRect(np.ascontiguousarray(target).view(np.uint8))
+    if not width:
         return {"components": 0.0}
+    pixels = np.ascontiguousarray(target[top : top + height, left : left + width]).view(np.uint8)
+    components = cv2.connectedComponents(pixels, connectivity=8)[0] - 1
     touching = any(side.any() for side in (target[0], target[-1], target[:, 0], target[:, -1]))
     return {"components": float(components), "border": float(touching), "elongation": _elongation(pixels)}
 
