@@ -16,6 +16,7 @@ from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from sys import intern
+from types import MappingProxyType
 from typing import Any
 
 from filelock import FileLock, Timeout
@@ -306,8 +307,8 @@ def _outcome(row: Mapping[str, Any], numbers: dict[int, int]) -> Outcome:
 
 @lru_cache(maxsize=4096)
 def _tags(text: str) -> Mapping[str, str]:
-    """Tags from JSON."""
-    return {intern(name): intern(value) for name, value in json.loads(text).items()}
+    """Tags from JSON; many outcomes get the same ones, so nobody can change them."""
+    return MappingProxyType({intern(name): intern(value) for name, value in json.loads(text).items()})
 
 
 def _numbers(offer: Offer) -> list[Any]:
