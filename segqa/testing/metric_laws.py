@@ -215,7 +215,7 @@ def _law_of_turns(fn: Metric) -> Law:
     def holds(pair: Pair) -> str | None:
         before, one = _value(fn, *pair)
         for how, turn in turns.items():
-            after, other = _value(fn, *(np.ascontiguousarray(turn(mask)) for mask in pair))
+            after, other = _value(fn, *(turn(mask).copy() for mask in pair))
             if not _is(after, before):
                 return _shown(*pair, f"came {one}, {how} {other}")
         return None
