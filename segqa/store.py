@@ -5,6 +5,7 @@ Outcomes are committed batch by batch, so that a killed run loses the batch in f
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sqlite3
@@ -114,7 +115,7 @@ class Store:
         """
         header = self._header(run_id)
         try:
-            with _cases(self.run_folder(run_id)) as database:
+            with _cases(self.run_folder(run_id)) as database, _no_garbage():
                 known = database.execute("SELECT case_id FROM expected ORDER BY case_id")
                 expected = tuple(intern(row["case_id"]) for row in known)
                 rows = database.execute("SELECT * FROM outcomes ORDER BY case_id")
@@ -269,6 +270,18 @@ def _cases(folder: Path) -> Iterator[sqlite3.Connection]:
         database.execute("PRAGMA journal_mode = WAL")
         with database:
             yield database
+
+
+@contextmanager
+def _no_garbage() -> Iterator[None]:
+    """Nothing that is made inside is garbage; to look for some among a million objects takes as long as making them."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _row(outcome: Outcome) -> tuple[Any, ...]:
