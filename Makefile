@@ -29,7 +29,7 @@ bench: $(VENV)/.test  ## what is claimed about speed and about the search for cl
 	$(BIN)/python benchmarks/planted_clusters.py
 	$(BIN)/python benchmarks/gate_detection.py
 	$(BIN)/python benchmarks/review_page.py
-	$(BIN)/python benchmarks/end_to_end.py
+	$(BIN)/python benchmarks/end_to_end.py  # --checkpoints DIR for networks of torch and ONNX
 	$(BIN)/python benchmarks/growth.py
 	$(BIN)/python benchmarks/unused_plugin.py
 
