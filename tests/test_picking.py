@@ -40,6 +40,15 @@ def test_a_nan_never_wins(picker: object) -> None:
     assert picker(offer((NAN, NAN), (0.1, 0.1), (NAN, NAN))) == 1
 
 
+def test_one_unknown_score_is_enough_to_lose_by_agreement() -> None:
+    assert agreement(offer((NAN, 0.9), (0.1, 0.1))) == 1
+    assert agreement(offer((0.9, NAN), (0.1, 0.1))) == 1
+
+
+def test_a_product_is_no_sum() -> None:
+    assert product(offer((0.9, 0.1), (0.45, 0.45))) == 1
+
+
 def test_each_picker_looks_at_its_scores() -> None:
     offered = offer((0.9, 0.1), (0.1, 0.9), (0.6, 0.6))
     assert mask_score(offered) == 0
@@ -56,6 +65,11 @@ def test_the_mask_score_alone_takes_the_mannequin() -> None:
 def test_agreement_sums_the_two_ranks() -> None:
     # ranks 3 + 0, 2 + 2, 1 + 1, 0 + 3: the second is best, whatever the sizes of the steps
     assert agreement(offer((9.0, 0.0), (0.3, 0.3), (0.2, 0.2), (0.1, 9.0))) == 1
+
+
+def test_a_sum_of_ranks_counts_both_in_full() -> None:
+    # ranks 2 + 1, 1 + 1, 0 + 0
+    assert agreement(offer((0.9, 0.5), (0.5, 0.5), (0.1, 0.1))) == 0
 
 
 def test_agreement_breaks_ties_by_the_product() -> None:
