@@ -15,7 +15,7 @@ from segqa.settings import nearest
 
 T = TypeVar("T")
 
-EXAMPLES = 200
+EXAMPLES = 100
 """Examples a law; they are the same each time."""
 
 

@@ -26,6 +26,9 @@ from segqa.testing import (
     iou_laws,
 )
 
+FEW = 60
+"""Examples that are enough to find what is wrong; without a fault all are tried."""
+
 Metric = Callable[[Mask, Mask], float]
 
 
@@ -64,17 +67,17 @@ def test_ours_keep_them() -> None:
 
 @pytest.mark.parametrize("empty", ["one", "zero", "nan"])
 def test_each_policy_for_empty_masks_is_told_from_the_others(empty: Any) -> None:
-    check_iou(lambda prediction, target: segqa.iou(prediction, target, empty=empty), empty=empty)
+    check_iou(lambda prediction, target: segqa.iou(prediction, target, empty=empty), empty=empty, examples=FEW)
     other = {"one": "zero", "zero": "nan", "nan": "one"}[empty]
     with found(f"two empty masks: {other}"):
-        check_iou(lambda prediction, target: segqa.iou(prediction, target, empty=empty), empty=other)  # type: ignore[arg-type]
+        check_iou(lambda prediction, target: segqa.iou(prediction, target, empty=empty), empty=other, examples=FEW)  # type: ignore[arg-type]
 
 
 def test_both_conventions_of_the_story_for_empty_pairs_are_found() -> None:
     with found("two empty masks: nan"):
-        check_iou(lambda prediction, target: iou(prediction, target, empty=0.0), empty="nan")
+        check_iou(lambda prediction, target: iou(prediction, target, empty=0.0), empty="nan", examples=FEW)
     with found("two empty masks: zero"):
-        check_iou(lambda prediction, target: iou(prediction, target, empty=1.0), empty="zero")
+        check_iou(lambda prediction, target: iou(prediction, target, empty=1.0), empty="zero", examples=FEW)
 
 
 def smoothed(prediction: Mask, target: Mask) -> float:
@@ -144,7 +147,7 @@ def adds_bytes(prediction: Mask, target: Mask) -> float:
 )
 def test_a_function_that_is_no_iou_is_found(fn: Metric, law: str) -> None:
     with found(law):
-        check_iou(fn)
+        check_iou(fn, examples=FEW)
 
 
 @pytest.mark.parametrize(
@@ -157,13 +160,13 @@ def test_a_function_that_is_no_iou_is_found(fn: Metric, law: str) -> None:
     ids=lambda value: getattr(value, "__name__", value),
 )
 def test_a_function_that_scores_what_is_no_pair_of_masks_is_found(fn: Metric, law: str) -> None:
-    assert law in broken(iou_laws(fn))
+    assert law in broken(iou_laws(fn), FEW)
 
 
 def test_a_law_can_be_left_out_by_its_name_only() -> None:
-    check_iou(nan_blind, leave_out=["refuses NaN"])
+    check_iou(nan_blind, leave_out=["refuses NaN"], examples=FEW)
     with pytest.raises(SettingsError, match="no law 'refuse NaN' to leave out; did you mean 'refuses NaN'"):
-        check_iou(nan_blind, leave_out=["refuse NaN"])
+        check_iou(nan_blind, leave_out=["refuse NaN"], examples=FEW)
 
 
 def test_an_exception_is_shown_as_what_came() -> None:
@@ -171,12 +174,12 @@ def test_an_exception_is_shown_as_what_came() -> None:
         raise ZeroDivisionError("by nothing")
 
     with pytest.raises(BrokenLawError, match="came ZeroDivisionError: by nothing"):
-        check_iou(fails)
+        check_iou(fails, examples=FEW)
 
 
 def test_the_example_is_the_smallest() -> None:
     with pytest.raises(BrokenLawError) as raised:
-        check_iou(smoothed)
+        check_iou(smoothed, examples=FEW)
     assert raised.value.example == "prediction  target\n#           .\ncame 0.5, expected 0"
 
 

@@ -82,7 +82,7 @@ class Moody:
     ids=lambda value: value if isinstance(value, str) else getattr(value, "__name__", type(value).__name__),
 )
 def test_a_picker_that_goes_wrong_is_found(fn: Choose, law: str) -> None:
-    example = broken(picker_laws(fn))[law]
+    example = broken(picker_laws(fn), 60)[law]
     assert "came" in example
 
 
