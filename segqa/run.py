@@ -236,7 +236,7 @@ class Run:
     @property
     def how_to_repeat(self) -> str:
         """The command that evaluates just these cases again."""
-        words = self._typed()
+        words = repeatable(str(self.provenance.get("command", "")))
         evaluated = str(self.provenance.get("options", {}).get("where", ""))
         condition = joined(evaluated, self.condition)
         if not condition:
@@ -245,19 +245,6 @@ class Run:
             # not known before the model has been asked
             return shlex.join(["segqa", "show", self.id, "--where", self.condition])
         return shlex.join([*words, "--segqa-where", condition])
-
-    def _typed(self) -> list[str]:
-        """The words of the command that made the run; the plain one where it was made otherwise."""
-        try:
-            words = shlex.split(str(self.provenance.get("command", "")))
-        except ValueError:  # not by a shell
-            words = []
-        if words[:1] != ["pytest"]:
-            return ["pytest", "suites"]
-        # a part of a data set is never made the baseline
-        reason = "--segqa-accept"
-        kept = [word for word, before in zip(words, ["", *words], strict=False) if reason not in {word, before}]
-        return [word for word in kept if not word.startswith((f"{reason}=", *_FOR_ALL))]
 
     def command_for(self, case_id: str) -> str:
         """The command that evaluates just this case again."""
@@ -325,6 +312,24 @@ class Failures:
     def recoverable(self) -> int:
         """How many of them another pick would have saved."""
         return sum(self.run.recoverable(outcome) for outcome in self.outcomes)
+
+
+def repeatable(command: str) -> list[str]:
+    """The words of a command that may be given again for a part of the cases; of another one than pytest the plain one.
+
+    >>> repeatable("pytest suites --model=unet --segqa-update-baseline")
+    ['pytest', 'suites', '--model=unet']
+    """
+    try:
+        words = shlex.split(command)
+    except ValueError:  # not by a shell
+        words = []
+    if words[:1] != ["pytest"]:
+        return ["pytest", "suites"]
+    # a part of a data set is never made the baseline
+    reason = "--segqa-accept"
+    kept = [word for word, before in zip(words, ["", *words], strict=False) if reason not in {word, before}]
+    return [word for word in kept if not word.startswith((f"{reason}=", *_FOR_ALL))]
 
 
 def narrowing(provenance: Mapping[str, Any]) -> list[str]:
