@@ -17,6 +17,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from segqa.audit.audit import Audit, audit_dataset
+    from segqa.audit.flaws import Flaw, Flaws
     from segqa.baseline import read_baseline, write_baseline
     from segqa.breakdown import Breakdown, break_down
     from segqa.case import Case, Source, Target
@@ -43,6 +45,8 @@ if TYPE_CHECKING:
     from segqa.store import Store
 
 _HOMES = {
+    "segqa.audit.audit": ("Audit", "audit_dataset"),
+    "segqa.audit.flaws": ("Flaw", "Flaws"),
     "segqa.baseline": ("read_baseline", "write_baseline"),
     "segqa.breakdown": ("Breakdown", "break_down"),
     "segqa.case": ("Case", "Source", "Target"),
@@ -71,6 +75,7 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "Audit",
     "Breakdown",
     "Case",
     "Cluster",
@@ -78,6 +83,8 @@ __all__ = [
     "Comparison",
     "Counts",
     "Dataset",
+    "Flaw",
+    "Flaws",
     "Model",
     "Offer",
     "Outcome",
@@ -91,6 +98,7 @@ __all__ = [
     "Thresholds",
     "Verdict",
     "as_mask",
+    "audit_dataset",
     "boundary_iou",
     "break_down",
     "clusters",

@@ -1,0 +1,1 @@
+"""Whether a data set is sound, before a model is blamed."""

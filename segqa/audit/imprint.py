@@ -1,0 +1,120 @@
+"""An imprint is what is left of an image to find it again: its digest and a thumbnail of 9 × 8 grey values.
+
+Two images are nearly the same where their difference hashes differ in few bits and their thumbnails correlate
+(`docs/decisions/the-data-suite.md` says how both bounds were found). The hash is dHash (N. Krawetz, "Kind of Like
+That", The Hacker Factor Blog, 2013): a bit for each grey value that is brighter than its left neighbour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from segqa.mask import Image
+
+BITS = 64
+"""Of a hash."""
+
+MAX_DISTANCE = 8
+"""Hashes of images that are nearly the same differ in no more bits."""
+
+MIN_CORRELATION = 0.95
+"""Their thumbnails correlate at least so much (Pearson); hashes of flat pictures agree in most bits by chance."""
+
+_WIDTH, _HEIGHT = 9, 8
+
+
+@dataclass(frozen=True, slots=True)
+class Imprint:
+    """What is left of an image.
+
+    Attributes:
+        digest: changes when the image does.
+        size: width and height in pixels.
+        thumbnail: 72 grey values, row by row.
+    """
+
+    digest: bytes
+    size: tuple[int, int]
+    thumbnail: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Twin:
+    """An image that is nearly the same as another one.
+
+    Attributes:
+        index: of the image.
+        other: of the nearest of those that it was compared with.
+        distance: in how many of 64 bits their hashes differ.
+    """
+
+    index: int
+    other: int
+    distance: int
+
+
+def take_imprint(digest: bytes, image: Image) -> Imprint:
+    """The imprint of an image, RGB uint8 `[H, W, 3]`."""
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    small = cv2.resize(grey, (_WIDTH, _HEIGHT), interpolation=cv2.INTER_AREA)
+    return Imprint(digest, (image.shape[1], image.shape[0]), small.tobytes())
+
+
+def twins(
+    imprints: Sequence[Imprint], others: Sequence[Imprint] | None = None, *, cells: int = 1 << 22
+) -> Iterator[Twin]:
+    """The images that are nearly the same as another one, each with the nearest.
+
+    All pairs are compared, as products of matrices: exact, and linear in memory.
+
+    Args:
+        imprints: of the images.
+        others: of those that they are compared with; without, each image is compared with those before it, so that the
+            first of several is no twin.
+        cells: pairs at a time; 16 megabytes a matrix.
+    """
+    if not imprints or (others is not None and not others):
+        return
+    bits, shapes = _signs(imprints), _shapes(imprints)
+    other_bits, other_shapes = (bits, shapes) if others is None else (_signs(others), _shapes(others))
+    step = max(1, cells // len(other_bits))
+    for start in range(0, len(bits), step):
+        rows = slice(start, start + step)
+        until = len(other_bits) if others is not None else min(start + step, len(bits))
+        agreeing = bits[rows] @ other_bits[:until].T  # 64 minus twice the distance, exact in float32
+        near = agreeing >= BITS - 2 * MAX_DISTANCE
+        if others is None:
+            near &= np.arange(until) < np.arange(start, until)[:, None]
+        hit = near.any(axis=1)
+        near[hit] &= shapes[rows][hit] @ other_shapes[:until].T >= MIN_CORRELATION
+        nearest = np.where(near, agreeing, -np.inf).argmax(axis=1)
+        for row in np.flatnonzero(near.any(axis=1)).tolist():
+            other = int(nearest[row])
+            yield Twin(start + row, other, int(BITS - agreeing[row, other]) // 2)
+
+
+def _thumbnails(imprints: Sequence[Imprint]) -> NDArray[np.uint8]:
+    """The thumbnails, `[N, 8, 9]`."""
+    values = np.frombuffer(b"".join(each.thumbnail for each in imprints), np.uint8)
+    return values.reshape(len(imprints), _HEIGHT, _WIDTH)
+
+
+def _signs(imprints: Sequence[Imprint]) -> NDArray[np.float32]:
+    """The hashes, `[N, 64]`, 1 for a bit that is set and -1 for one that is not."""
+    small = _thumbnails(imprints)
+    brighter = small[:, :, 1:] > small[:, :, :-1]
+    return np.where(brighter, 1, -1).astype(np.float32).reshape(len(imprints), BITS)
+
+
+def _shapes(imprints: Sequence[Imprint]) -> NDArray[np.float32]:
+    """The thumbnails as vectors `[N, 72]` of mean 0 and length 1; of a single grey zeros, which are like none."""
+    values: NDArray[np.float32] = _thumbnails(imprints).reshape(len(imprints), -1).astype(np.float32)
+    values -= values.mean(axis=1, keepdims=True)
+    length = np.sqrt((values * values).sum(axis=1, keepdims=True))
+    values /= np.where(length > 1e-3, length, np.inf)
+    return values
