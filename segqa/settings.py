@@ -39,6 +39,10 @@ class Thresholds:
         regret: picking loses at most this much mean IoU against the best proposal of each case.
         seconds_p95: 95 % of the cases take the model at most so many seconds; None for no bound.
         slowdown: the median case takes at most so many times as long as the baseline's on the same machine.
+        empty_targets: at most this share of the cases has an empty target.
+        full_targets: at most this share has a target that is the whole image.
+        near_duplicates: at most this share has nearly the same image as another case.
+        leaked: at most this share has an image that is in the training data, or one that is nearly the same.
     """
 
     iou: float = 0.7
@@ -52,6 +56,14 @@ class Thresholds:
     regret: float = 0.05
     seconds_p95: float | None = None
     slowdown: float = 1.5
+    empty_targets: float = 0.05
+    full_targets: float = 0.0
+    near_duplicates: float = 0.0
+    leaked: float = 0.0
+
+
+OF_DATA = frozenset({"empty_targets", "full_targets", "near_duplicates", "leaked"})
+"""The thresholds that the data set has to meet, whatever the model."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +126,7 @@ class Settings:
     Attributes:
         model: which model fixtures to evaluate; empty where the user has not said.
         dataset: the name of a declared data set, or a folder.
+        train_dataset: what the models were trained on, named in the same way; empty where the user has not said.
         prompt: for cases without one of their own.
         pick: the picker's name.
         limit: evaluate this many cases only.
@@ -132,6 +145,7 @@ class Settings:
 
     model: tuple[str, ...] = ()
     dataset: str = "studio"
+    train_dataset: str = ""
     prompt: str = "person."
     pick: str = "agreement"
     limit: int | None = None
@@ -254,6 +268,9 @@ def _read_thresholds(table: object) -> tuple[Thresholds, dict[str, dict[str, flo
     by_model = {key: value for key, value in entries.items() if isinstance(value, Mapping)}
     common = _bounds({key: value for key, value in entries.items() if key not in by_model}, where)
     single = {model: _bounds(value, f"[tool.segqa.thresholds.{model}]") for model, value in by_model.items()}
+    for model, bounds in single.items():
+        if of_data := sorted(OF_DATA & bounds.keys()):
+            raise SettingsError(f"{where[:-1]}.{model}] has {of_data[0]}, which no model changes; put it into {where}")
     return Thresholds(**common), single
 
 
@@ -431,6 +448,7 @@ _CHECKS: Mapping[str, Any] = MappingProxyType(
     {
         "model": _names,
         "dataset": _text,
+        "train_dataset": _text,
         "prompt": _text,
         "pick": _text,
         "limit": _count,

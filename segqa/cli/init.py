@@ -16,6 +16,7 @@ dataset = "studio"
 
 [tool.segqa.thresholds]
 mean_iou = 0.5
+near_duplicates = 0.6               # frames of studio's fixed cameras look alike; 0 for photos
 
 [tool.segqa.thresholds.hog_grabcut]
 wrong_object = 0.16

@@ -15,6 +15,7 @@ from segqa.plugin.marks import check_mark, marked_slice
 from segqa.plugin.session import STATE, Session, is_worker, open_chosen_folder, refuse, stop, withdraw_report
 
 if TYPE_CHECKING:  # numpy and OpenCV would load with them
+    from segqa.audit.audit import Audit
     from segqa.cluster.cluster import Clusters
     from segqa.datasets.dataset import Dataset
     from segqa.evaluation.evaluation import Evaluation, Progress
@@ -109,6 +110,24 @@ def _segqa_dataset(request: pytest.FixtureRequest, pytestconfig: pytest.Config) 
     session = _session(pytestconfig)
     try:
         return _open_dataset(session, request)
+    except (UsageError, StoreError) as error:
+        stop(pytestconfig, str(error))
+
+
+@pytest.fixture(scope="session")
+def data_thresholds(pytestconfig: pytest.Config) -> Thresholds:
+    """The bounds for the data set, whatever the model: those of `[tool.segqa.thresholds]`."""
+    return _session(pytestconfig).settings.thresholds
+
+
+@pytest.fixture(scope="session")
+def audit(request: pytest.FixtureRequest, pytestconfig: pytest.Config, _segqa_dataset: Dataset) -> Audit:
+    """What is wrong with the data set itself, see `segqa.audit_dataset`; no model is asked for."""
+    from segqa.plugin.auditing import audited
+
+    session = _session(pytestconfig)
+    try:
+        return audited(session, request, _segqa_dataset)
     except (UsageError, StoreError) as error:
         stop(pytestconfig, str(error))
 

@@ -12,6 +12,7 @@ SHORT = ("model", "dataset", "prompt", "pick", "limit", "list-models")
 _OPTIONS: dict[str, dict[str, Any]] = {
     "model": {"action": "append", "metavar": "NAME[,NAME]", "help": "model fixtures to evaluate; 'all' for every one"},
     "dataset": {"metavar": "NAME|DIR", "help": "a declared data set, or a folder with images/ and masks/"},
+    "train-dataset": {"metavar": "NAME|DIR", "help": "what the models were trained on; none of it must be evaluated"},
     "prompt": {"metavar": "TEXT", "help": "what to segment, for cases without a prompt of their own (person.)"},
     "pick": {"metavar": "NAME", "help": "the picker: agreement, product, mask_score, box_score, first, …"},
     "limit": {"metavar": "N", "type": int, "help": "only the first N cases of a seeded shuffle"},

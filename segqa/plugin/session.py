@@ -130,6 +130,11 @@ class Session:
         """The data set's folder, if it is one: as the command line or `pyproject.toml` means it."""
         return (self.here if "dataset" in self.options else self.root) / self.settings.dataset
 
+    @property
+    def train_path(self) -> Path:
+        """The folder of the training data, if it is one; as `dataset_path`."""
+        return (self.here if "train-dataset" in self.options else self.root) / self.settings.train_dataset
+
     def claim_folder(self) -> Path:
         """Make a folder of its own for the reports of this session.
 
@@ -329,21 +334,32 @@ def _begin(
     _refuse_reserved_names([*models, *datasets])
     if "dataset" in options and settings.dataset not in datasets:
         open_chosen_folder(session)
+    if "train-dataset" in options and settings.train_dataset not in datasets:
+        open_train_folder(session)
     return session
 
 
 def open_chosen_folder(session: Session) -> Dataset:
     """The data set in the folder that the settings name; listed, no pixel read. Raises `UsageError`."""
+    return _open_folder(session, session.settings.dataset, session.dataset_path, "data set")
+
+
+def open_train_folder(session: Session) -> Dataset:
+    """The training data in the folder that the settings name; as `open_chosen_folder`."""
+    return _open_folder(session, session.settings.train_dataset, session.train_path, "training data")
+
+
+def _open_folder(session: Session, name: str, path: Path, what: str) -> Dataset:
     from segqa.datasets.folder import open_folder
     from segqa.settings import nearest
 
-    settings = session.settings
-    if not session.dataset_path.exists():
+    if not path.exists():
         raise UsageError(
-            f"no data set {settings.dataset!r}: expected a folder with images/ and masks/ "
-            f"at {session.dataset_path}, or a declared one ({nearest(settings.dataset, session.datasets)})"
+            f"no {what} {name!r}: expected a folder with images/ and masks/ "
+            f"at {path}, or a declared one ({nearest(name, session.datasets)})"
         )
-    return open_folder(session.dataset_path, name_pattern=settings.name_pattern, mask_cutoff=settings.mask_cutoff)
+    settings = session.settings
+    return open_folder(path, name_pattern=settings.name_pattern, mask_cutoff=settings.mask_cutoff)
 
 
 def _chosen(wanted: tuple[str, ...] | list[str], models: Mapping[str, Any]) -> tuple[str, ...]:
@@ -377,7 +393,18 @@ def _refuse_unknown_models(settings: Settings, models: Mapping[str, Any], typed:
 
 def _refuse_reserved_names(names: Collection[str]) -> None:
     """A model called `evaluation` would be found in place of the fixture of that name."""
-    reserved = {"clusters", "dataset", "device", "evaluation", "model", "model_name", "model_options", "prompt"}
+    reserved = {
+        "audit",
+        "clusters",
+        "data_thresholds",
+        "dataset",
+        "device",
+        "evaluation",
+        "model",
+        "model_name",
+        "model_options",
+        "prompt",
+    }
     reserved |= {"baseline_speed", "gate", "speed", "thresholds", "whole_run"}
     for name in names:
         if name in reserved:

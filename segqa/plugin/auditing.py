@@ -1,0 +1,43 @@
+"""Auditing the data set of a session, and what the models were trained on with it."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+
+import pytest
+from filelock import FileLock
+
+from segqa.audit.audit import Audit, audit_dataset
+from segqa.datasets.dataset import Dataset
+from segqa.datasets.split import split
+from segqa.plugin.progress import progress_for
+from segqa.plugin.session import Session, is_worker, open_train_folder
+
+
+def audited(session: Session, request: pytest.FixtureRequest, dataset: Dataset) -> Audit:
+    """The audit of the cases that are evaluated. Of several workers one looks, and the others find what it has kept."""
+    config = request.config
+    train = _training_data(session, request)
+    root = session.store.root
+    root.mkdir(parents=True, exist_ok=True)
+    with FileLock(root / "audit.lock") if is_worker(config) else nullcontext():
+        progress = progress_for(config, "audit")
+        return audit_dataset(dataset, train, session.store, command=session.command, progress=progress)
+
+
+def _training_data(session: Session, request: pytest.FixtureRequest) -> Dataset | None:
+    """What the models were trained on; None where the user has not said."""
+    name = session.settings.train_dataset
+    if not name:
+        return None
+    declared = name in session.datasets
+    train: Dataset = request.getfixturevalue(name) if declared else open_train_folder(session)
+    same = name == session.settings.dataset if declared else _is_evaluated(session)
+    # of a data set that is trained on and evaluated, one part is held out
+    return split(train)[0] if same and session.options.get("held-out") else train
+
+
+def _is_evaluated(session: Session) -> bool:
+    """Whether the folder of the training data is the one that is evaluated."""
+    evaluated = session.settings.dataset not in session.datasets
+    return evaluated and session.train_path.resolve() == session.dataset_path.resolve()

@@ -1,0 +1,177 @@
+"""The data suite: what it says of sound and unsound data sets, without a model."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+from tests.audit.sound import SHAPE, disc, picture, write_sound
+from tests.conftest import write_case
+
+Repository = pytest.Pytester
+
+DATA = ("suites/test_data.py", "-rs")
+WORKERS = [pytest.param((), id="one process"), pytest.param(("-n", "2"), id="two workers")]
+
+
+@pytest.fixture
+def photos(repository: Repository) -> Path:
+    """Twelve sound cases, and the suite beside the others."""
+    suite = Path(__file__).parents[2] / "suites" / "test_data.py"
+    shutil.copy(suite, repository.path / "suites" / "test_data.py")
+    settings(repository, "dataset = 'photos'")
+    return write_sound(repository.path / "photos")
+
+
+def settings(repository: Repository, text: str) -> None:
+    (repository.path / "pyproject.toml").write_text(f"[tool.segqa]\n{text}\n", encoding="utf-8")
+
+
+def copy_image(folder: Path, first: str, second: str) -> None:
+    shutil.copy(folder / "images" / f"{first}.png", folder / "images" / f"{second}.png")
+
+
+@pytest.mark.parametrize("workers", WORKERS)
+def test_a_sound_data_set_passes_without_a_model(
+    repository: Repository, photos: Path, workers: tuple[str, ...]
+) -> None:
+    result = repository.runpytest_subprocess(*DATA, *workers)
+    result.assert_outcomes(passed=9, skipped=1)
+    result.stdout.fnmatch_lines(["*no training data is named: --segqa-train-dataset, or train_dataset in*"])
+    assert not (repository.path / "reports").exists()
+
+
+@pytest.mark.parametrize("workers", WORKERS)
+def test_defects_fail_with_their_cases(repository: Repository, photos: Path, workers: tuple[str, ...]) -> None:
+    (photos / "masks" / "c00.png").unlink()
+    copy_image(photos, "c01", "c02")
+    write_case(photos, "c03", picture(3), np.zeros(SHAPE, np.bool_))
+    write_case(photos, "c04", picture(4), ~disc(4))
+    result = repository.runpytest_subprocess(*DATA, *workers)
+    result.assert_outcomes(passed=5, failed=4, skipped=1)
+    # with workers the order of the failures is another one
+    for line in (
+        "E*1 of 12 cases cannot be read",
+        "E*c00  image c00.png has no mask: expected a file of the same stem in masks/",
+        "E*1 of 12 cases repeat the image of another case",
+        "E*just these: pytest *suites/test_data.py -rs*--segqa-where 'id=c02 or id=c01'",
+        "E*1 of 12 cases have an empty target",
+        "E*assert 0.08* <= 0.05",
+        "E*c04  object is 8?% of the image, all corners, 100% of the border",
+    ):
+        result.stdout.fnmatch_lines([line])
+
+
+def test_the_command_of_a_finding_audits_just_these(repository: Repository, photos: Path) -> None:
+    copy_image(photos, "c01", "c02")
+    result = repository.runpytest("suites/test_data.py", "--segqa-where", "id=c02 or id=c01")
+    result.assert_outcomes(passed=8, failed=1, skipped=1)
+    result.stdout.fnmatch_lines(["E*1 of 2 cases repeat the image of another case"])
+
+
+def test_what_is_allowed_passes(repository: Repository, photos: Path) -> None:
+    write_case(photos, "c03", picture(3), np.zeros(SHAPE, np.bool_))
+    write_case(photos, "c04", picture(4), np.ones(SHAPE, np.bool_))
+    (photos / "images" / "c06.png").unlink()
+    Pillow.fromarray(picture(5)).save(photos / "images" / "c06.jpg", quality=60)
+    settings(repository, "dataset = 'photos'")
+    repository.runpytest(*DATA).assert_outcomes(passed=6, failed=3, skipped=1)
+    bounds = "[tool.segqa.thresholds]\nempty_targets = 0.1\nfull_targets = 0.1\nnear_duplicates = 0.1"
+    settings(repository, f"dataset = 'photos'\n{bounds}")
+    repository.runpytest(*DATA).assert_outcomes(passed=9, skipped=1)
+
+
+@pytest.mark.parametrize("by", ["option", "table"])
+def test_leaks_fail_unless_they_are_allowed(repository: Repository, photos: Path, by: str) -> None:
+    train = write_sound(repository.path / "train", 3, first=20)
+    shutil.copy(photos / "images" / "c07.png", train / "images" / "c21.png")
+    table = "dataset = 'photos'" + "\ntrain_dataset = 'train'" * (by == "table")
+    options = ("--segqa-train-dataset=train",) if by == "option" else ()
+    settings(repository, table)
+    result = repository.runpytest(*DATA, *options)
+    result.assert_outcomes(passed=9, failed=1)
+    result.stdout.fnmatch_lines(
+        ["E*1 of 12 cases have an image that is in the training data", "E*c07  the same image as c21 of the training*"]
+    )
+    settings(repository, f"{table}\n[tool.segqa.thresholds]\nleaked = 0.1")
+    repository.runpytest(*DATA, *options).assert_outcomes(passed=10)
+
+
+def test_of_one_data_set_the_part_that_is_held_out_is_compared_with_the_other(
+    repository: Repository, photos: Path
+) -> None:
+    option = "--segqa-train-dataset=photos"
+    repository.runpytest(*DATA, option).assert_outcomes(passed=9, failed=1)
+    repository.runpytest(*DATA, option, "--segqa-held-out").assert_outcomes(passed=10)
+
+
+def test_training_data_may_be_declared(repository: Repository, photos: Path) -> None:
+    # a folder of squares that differ from the photos
+    repository.runpytest(*DATA, "--segqa-train-dataset=declared").assert_outcomes(passed=10)
+
+
+def test_training_data_that_cannot_be_read_fails(repository: Repository, photos: Path) -> None:
+    train = write_sound(repository.path / "train", 3, first=20)
+    (train / "images" / "c21.png").write_bytes(b"")
+    result = repository.runpytest(*DATA, "--segqa-train-dataset=train")
+    result.assert_outcomes(passed=9, failed=1)
+    result.stdout.fnmatch_lines(["E*1 of 3 cases of the training data cannot be read", "E*c21  c21.png is empty*"])
+
+
+@pytest.mark.parametrize("workers", WORKERS)
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("nowhere", "no training data 'nowhere': expected a folder with images/ and masks/*"),
+        ("declraed", "no training data 'declraed'*did you mean 'declared'*"),
+        ("suites", "no folder images/ in *suites; expected images/ and masks/ in it"),
+        ("", "--segqa-train-dataset must be a text, got ''"),
+    ],
+)
+def test_training_data_that_is_not_there_ends_with_4(
+    repository: Repository, photos: Path, name: str, message: str, workers: tuple[str, ...]
+) -> None:
+    result = repository.runpytest_subprocess(*DATA, f"--segqa-train-dataset={name}", *workers)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: segqa: {message}"])
+
+
+@pytest.mark.parametrize("workers", WORKERS)
+def test_training_data_missing_by_the_table_ends_with_4(
+    repository: Repository, photos: Path, workers: tuple[str, ...]
+) -> None:
+    settings(repository, "dataset = 'photos'\ntrain_dataset = 'nowhere'")
+    result = repository.runpytest_subprocess(*DATA, *workers)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "no training data 'nowhere'" in result.stdout.str() + result.stderr.str()
+
+
+def test_a_damaged_file_of_looks_ends_with_4(repository: Repository, photos: Path) -> None:
+    (repository.path / ".segqa").mkdir()
+    (repository.path / ".segqa" / "glances.sqlite").write_bytes(b"no database" * 100)
+    result = repository.runpytest(*DATA)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stdout.fnmatch_lines(["*cannot use the glances in *; remove the file to start anew*"])
+
+
+def test_a_model_has_no_bounds_of_its_own_for_the_data(repository: Repository, photos: Path) -> None:
+    settings(repository, "dataset = 'photos'\n[tool.segqa.thresholds.bright]\nnear_duplicates = 0.1")
+    result = repository.runpytest_subprocess(*DATA)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        ["ERROR: segqa: *thresholds.bright] has near_duplicates, which no model changes; put it into *thresholds]"]
+    )
+
+
+@pytest.mark.parametrize("name", ["audit", "data_thresholds"])
+def test_a_model_cannot_take_the_name_of_one_of_the_fixtures(repository: Repository, photos: Path, name: str) -> None:
+    conftest = repository.path / "conftest.py"
+    text = conftest.read_text(encoding="utf-8") + f"\n\n@segqa.model\ndef {name}():\n    return Bright()\n"
+    conftest.write_text(text, encoding="utf-8")
+    result = repository.runpytest_subprocess(*DATA)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: segqa: '{name}' cannot be declared: it is a fixture of segqa's; *"])
