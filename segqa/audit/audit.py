@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from segqa.audit.flaws import Flaw, Flaws
 from segqa.audit.glance import Glance, Outline, glance_at
 from segqa.audit.imprint import BITS, Imprint, twins
 from segqa.datasets.dataset import Dataset
+from segqa.evaluation.evaluation import Progress, silent
 from segqa.run import repeatable
 from segqa.store import Store
 
@@ -59,17 +60,13 @@ class Audit:
         return f"<audit of {self.dataset}>"
 
 
-def _silent(_done: int, _total: int) -> None:
-    """No progress."""
-
-
 def audit_dataset(
     dataset: Dataset,
     train: Dataset | None = None,
     store: Store | None = None,
     *,
     command: str = "",
-    progress: Callable[[int, int], None] = _silent,
+    progress: Progress = silent,
 ) -> Audit:
     """Look at every case of a data set, and say what is wrong.
 
@@ -111,9 +108,7 @@ def audit_dataset(
     )
 
 
-def _watched(
-    glances: Iterable[Glance], before: int, total: int, progress: Callable[[int, int], None]
-) -> tuple[Glance, ...]:
+def _watched(glances: Iterable[Glance], before: int, total: int, progress: Progress) -> tuple[Glance, ...]:
     """All glances; how many there are is told meanwhile."""
     seen = []
     progress(before, total)

@@ -51,7 +51,7 @@ Progress = Callable[[int, int], None]
 """Is told how many cases are done and how many there are: once at the start, then after each batch."""
 
 
-def _silent(_done: int, _total: int) -> None:
+def silent(_done: int, _total: int) -> None:
     """No progress."""
 
 
@@ -87,7 +87,7 @@ class Evaluation:
     command: str = ""
     options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     started: datetime | None = None
-    progress: Progress = _silent
+    progress: Progress = silent
     targets: PackedTargets | None = None
     edges: Edges | None = None
 
