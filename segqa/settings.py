@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import date
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, TypeGuard, get_args
 
 from segqa.errors import SettingsError
 
@@ -322,21 +322,26 @@ def _table(value: object, where: str) -> Mapping[str, Any]:
     return value
 
 
+def _is_number(value: object) -> TypeGuard[float]:
+    """Whether a value is a number; a bool is an int, but none."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
 def _share(value: object, where: str) -> float:
-    # bool is an int; NaN fails every comparison, so it is refused here and cannot disarm a bound
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+    # NaN fails every comparison, so it is refused here and cannot disarm a bound
+    if not _is_number(value) or not 0 <= value <= 1:
         raise SettingsError(f"{where} must be a number from 0 to 1, got {value!r}")
     return float(value)
 
 
 def _seconds(value: object, where: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
+    if not _is_number(value) or not 0 < value < float("inf"):
         raise SettingsError(f"{where} must be a number of seconds above 0, got {value!r}")
     return float(value)
 
 
 def _factor(value: object, where: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 1 <= value < float("inf"):
+    if not _is_number(value) or not 1 <= value < float("inf"):
         raise SettingsError(f"{where} must be a number from 1, got {value!r}")
     return float(value)
 
@@ -426,7 +431,7 @@ def _side(value: object, where: str) -> int:
 
 
 def _megabytes(value: object, where: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.1 <= value <= 500:
+    if not _is_number(value) or not 0.1 <= value <= 500:
         # a page above that is more than a browser opens
         raise SettingsError(f"{where} must be a number of megabytes from 0.1 to 500, got {value!r}")
     return float(value)

@@ -395,17 +395,21 @@ def _refuse_reserved_names(names: Collection[str]) -> None:
     """A model called `evaluation` would be found in place of the fixture of that name."""
     reserved = {
         "audit",
+        "baseline_speed",
         "clusters",
         "data_thresholds",
         "dataset",
         "device",
         "evaluation",
+        "gate",
         "model",
         "model_name",
         "model_options",
         "prompt",
+        "speed",
+        "thresholds",
+        "whole_run",
     }
-    reserved |= {"baseline_speed", "gate", "speed", "thresholds", "whole_run"}
     for name in names:
         if name in reserved:
             raise UsageError(f"{name!r} cannot be declared: it is a fixture of segqa's; choose another name")
