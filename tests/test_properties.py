@@ -90,3 +90,23 @@ def test_what_is_not_defined_is_left_out() -> None:
 def test_a_view_of_a_mask_measures_the_same() -> None:
     image, mask = bright_square(5)
     assert measure(image, mask[:, ::-1][:, ::-1]) == measure(image, mask)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_components_are_those_that_numbering_the_pixels_finds(seed: int) -> None:
+    """Islands in holes, corners that touch, and the frame, too."""
+    blobs = np.random.default_rng(seed).random((8, 11)) < 0.5
+    target = np.kron(blobs, np.ones((1 + seed % 2, 1 + seed % 3))).astype(np.bool_)
+    numbered = cv2.connectedComponents(target.view(np.uint8), connectivity=8)[0] - 1
+    assert measure(np.zeros((*target.shape, 3), np.uint8), target)["components"] == numbered
+
+
+def test_a_large_image_is_sampled_and_says_the_same() -> None:
+    """Of four million pixels a hundredth is looked at; the object is small, and all of its box is."""
+    noise = np.random.default_rng(0).integers(0, 256, (2000, 2000, 3), dtype=np.uint8)
+    target = np.zeros((2000, 2000), np.bool_)
+    target[700:760, 300:500] = True
+    noise[target] //= 4
+    inside, outside = (np.histogramdd(noise[part], 8, [(0, 256)] * 3)[0] for part in (target, ~target))
+    shared = np.sqrt(inside / inside.sum() * outside / outside.sum()).sum()
+    assert measure(noise, target)["colour_similarity"] == pytest.approx(shared, abs=0.01)

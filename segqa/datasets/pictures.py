@@ -50,7 +50,7 @@ def read_image(path: Path) -> Image:
     with _opened(path) as picture:
         if picture.mode.startswith("I"):
             return np.repeat(_eight_bits(picture)[:, :, None], 3, axis=2)
-        return np.array(picture.convert("RGB"))
+        return np.array(_as(picture, "RGB"))
 
 
 def read_target(path: Path, cutoff: int = 127) -> Target:
@@ -97,13 +97,19 @@ def _opened(path: Path) -> Iterator[Pillow.Image]:
     try:
         with Pillow.open(path, formats=_FORMATS) as picture:
             _require_size(path, picture)
-            yield ImageOps.exif_transpose(picture)
+            ImageOps.exif_transpose(picture, in_place=True)
+            yield picture
     except _TOO_LARGE as error:
         raise CaseError(f"{path.name} claims more than {MAX_PIXELS} pixels; split it or scale it down") from error
     except UnidentifiedImageError as error:
         raise CaseError(f"{path.name} is not a PNG, JPEG, BMP, TIFF or WebP picture") from error
     except _UNREADABLE as error:
         raise CaseError(f"cannot read {path.name}: {error}") from error
+
+
+def _as(picture: Pillow.Image, mode: str) -> Pillow.Image:
+    """The picture in a mode; one that has it already is not copied."""
+    return picture if picture.mode == mode else picture.convert(mode)
 
 
 def _require_file(path: Path) -> None:
@@ -128,7 +134,7 @@ def _require_size(path: Path, picture: Pillow.Image) -> None:
 def _grey_target(path: Path, picture: Pillow.Image, cutoff: int) -> NDArray[np.uint8]:
     """The grey values of a mask, 8 bits each. Of 16 bits the low ones must not get lost: they may be class numbers."""
     if not picture.mode.startswith("I"):
-        return np.array(picture.convert("L"))
+        return np.array(_as(picture, "L"))
     wide: NDArray[Any] = np.asarray(picture)
     if wide.max(initial=0) > 255 and not (wide > cutoff * 257).any():
         found = ", ".join(str(value) for value in np.unique(wide)[:5])
