@@ -12,12 +12,14 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
-from sys import intern
 from typing import Any, get_args
+
+import numpy as np
 
 from segqa.errors import BaselineError
 from segqa.metrics import METRIC_VERSION, Counts
 from segqa.outcome import Offer, Outcome
+from segqa.outcomes import Outcomes
 from segqa.run import Run
 from segqa.settings import EmptyPolicy
 from segqa.store import Store, write_whole
@@ -63,7 +65,9 @@ def write_baseline(path: Path, run: Run, accepted: Sequence[str] = ()) -> None:
         "fingerprint": run.provenance.get("fingerprint"),
         "accepted": list(accepted),
     }
-    rows = chain([header], map(_row, sorted(run.outcomes, key=lambda outcome: outcome.case_id)))
+    ids = list(run.columns.ids)
+    ordered = run.columns.take(np.array(sorted(range(len(ids)), key=ids.__getitem__), np.int64))
+    rows = chain([header], map(_row, ordered))
     lines = (json.dumps(row, ensure_ascii=False, separators=(",", ":")) for row in rows)
     write_whole(path, "".join(f"{line}\n" for line in lines))
 
@@ -82,14 +86,14 @@ def read_baseline(path: Path) -> Run:
     except (OSError, UnicodeDecodeError) as error:
         raise BaselineError(f"cannot read {path}: {error}") from error
     header = _header(path, lines)
-    outcomes = tuple(_outcomes(path, lines))
+    outcomes = Outcomes.of(_outcomes(path, lines))
     if len(outcomes) != header["cases"]:
         raise BaselineError(f"{path} line 1 says {header['cases']} cases, and {len(outcomes)} follow; {_AGAIN}")
     return Run(
         id=f"baseline {path.stem}",
         model=header["model"],
         dataset=header["dataset"],
-        expected=tuple(outcome.case_id for outcome in outcomes),
+        expected=outcomes.ids,
         outcomes=outcomes,
         pick=header["pick"],
         empty=header["empty"],
@@ -97,9 +101,9 @@ def read_baseline(path: Path) -> Run:
     )
 
 
-def content_of(outcome: Outcome) -> str:
-    """Hex; equal for two outcomes if image, target and prompt are the same."""
-    return hashlib.sha256(f"{outcome.digest} {outcome.prompt}".encode()).hexdigest()[:16]
+def content_of(digest: str, prompt: str) -> str:
+    """Hex; equal for two outcomes if image, target (their `digest`) and prompt are the same."""
+    return hashlib.sha256(f"{digest} {prompt}".encode()).hexdigest()[:16]
 
 
 _AGAIN = "write it again with `pytest suites --segqa-update-baseline`, or restore it from git"
@@ -162,7 +166,11 @@ def _object(path: Path, number: int, line: str) -> dict[str, Any]:
 
 def _row(outcome: Outcome) -> dict[str, Any]:
     """A case in whole numbers: the picked proposal and the best one."""
-    row: dict[str, Any] = {"id": outcome.case_id, "content": content_of(outcome), "status": outcome.status}
+    row: dict[str, Any] = {
+        "id": outcome.case_id,
+        "content": content_of(outcome.digest, outcome.prompt),
+        "status": outcome.status,
+    }
     row |= {"tags": dict(sorted(outcome.tags.items()))}
     if outcome.nothing is None:
         return row
@@ -177,12 +185,11 @@ def _row(outcome: Outcome) -> dict[str, Any]:
 
 def _outcome(row: Mapping[str, Any]) -> Outcome:
     """The case in a row. Of its proposals it knows the picked one, which comes first, and the best if it is another."""
-    case_id, tags, digest = intern(str(row["id"])), row["tags"], str(row["content"])
+    case_id, tags, digest = str(row["id"]), row["tags"], str(row["content"])
     if not isinstance(tags, dict) or not all(isinstance(value, str) for value in tags.values()):
         raise TypeError("tags are not texts")
     if row["status"] == "error":
         return Outcome(case_id=case_id, tags=tags, digest=digest, error="error in the baseline")
-    tags = {intern(name): intern(value) for name, value in tags.items()}
     wanted, size = map(_whole, row["target"])
     nothing = Counts(0, 0, wanted, size - wanted)
     offers = tuple(_offer(row[key], nothing) for key in ("counts", "oracle") if key in row)

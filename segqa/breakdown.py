@@ -59,6 +59,11 @@ class Breakdown:
         return tuple(getattr(self, name) for name in self.__slots__)
 
 
+def nothing_found(target: int) -> Breakdown:
+    """Of an empty prediction: a target of so many pixels, of which all are missed."""
+    return Breakdown(0, 0, 0, 0, 0, target, target)
+
+
 def break_down(prediction: Mask, target: Mask) -> Breakdown:
     """Where the wrong pixels are. Both masks `[H, W]` bool, of one shape.
 

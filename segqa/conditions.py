@@ -17,17 +17,22 @@ from __future__ import annotations
 import math
 import operator
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
 
 from segqa.errors import SettingsError
+from segqa.mask import Mask
+from segqa.outcome import Outcome
+from segqa.outcomes import Names, Outcomes
 from segqa.properties import PROPERTIES
 from segqa.settings import nearest
-from segqa.slices import Described, Edges, number, slice_of
+from segqa.slices import Edges, number, numbers_of, slices_by
 
-Compare: TypeAlias = Callable[[float, float], bool]
+Compare: TypeAlias = Callable[[Any, Any], Any]
 
 _ORDERS: MappingProxyType[str, Compare] = MappingProxyType(
     {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
@@ -44,8 +49,8 @@ _ID = "id"
 class Condition(Protocol):
     """Which cases are meant; its text is how it is written."""
 
-    def holds(self, case: Described, edges: Edges) -> bool:
-        """Whether a case is meant."""
+    def holds(self, cases: Outcomes, edges: Edges) -> Mask:
+        """Which of some cases are meant, bool `[n]`."""
         ...
 
     def predicates(self) -> Iterator[Predicate]:
@@ -74,17 +79,19 @@ class Predicate:
         name = ("tag:" if self.only_tag or self.sign == "has" else "") + _quoted(self.name)
         return name if self.sign == "has" else f"{name}{self.sign}{_quoted(self.value)}"
 
-    def holds(self, case: Described, edges: Edges) -> bool:
-        """Whether a case meets it; one that does not have the attribute does not, whatever the sign."""
+    def holds(self, cases: Outcomes, edges: Edges) -> Mask:
+        """Which cases meet it; one that does not have the attribute does not, whatever the sign."""
+        tag = cases.tags.get(self.name) or Names((), np.full(len(cases), -1, np.int32))
         if self.sign == "has":
-            return case.tags.get(self.name, "").lower() not in _NO
-        if self.only_tag and self.name not in case.tags:
-            return False
+            return tag.renamed(lambda text: "no" if text.lower() in _NO else "yes").mask("yes")
         if self.sign in _ORDERS:
-            value = number(case.tags[self.name]) if self.name in case.tags else case.properties.get(self.name, math.nan)
-            return _ORDERS[self.sign](value, number(self.value))
-        found = _values_of(self, case, edges)
-        return bool(found) and (self.value in found) == (self.sign == "=")
+            found: Mask = _ORDERS[self.sign](numbers_of(cases, self.name), number(self.value))
+        else:
+            columns = _columns_of(self, cases, edges)
+            named = np.logical_or.reduce([column.mask(self.value) for column in columns])
+            there = np.logical_or.reduce([column.codes >= 0 for column in columns])
+            found = named if self.sign == "=" else there & ~named
+        return found & (tag.codes >= 0) if self.only_tag else found
 
     def predicates(self) -> Iterator[Predicate]:
         """Itself."""
@@ -101,9 +108,10 @@ class Every:
         """As it is written."""
         return " and ".join(f"({part})" if isinstance(part, Some) else str(part) for part in self.parts)
 
-    def holds(self, case: Described, edges: Edges) -> bool:
-        """Whether a case meets all of them."""
-        return all(part.holds(case, edges) for part in self.parts)
+    def holds(self, cases: Outcomes, edges: Edges) -> Mask:
+        """Which cases meet all of them."""
+        found: Mask = np.logical_and.reduce([part.holds(cases, edges) for part in self.parts])
+        return found
 
     def predicates(self) -> Iterator[Predicate]:
         """Those of the parts."""
@@ -121,9 +129,10 @@ class Some:
         """As it is written."""
         return " or ".join(map(str, self.parts))
 
-    def holds(self, case: Described, edges: Edges) -> bool:
-        """Whether a case meets one of them."""
-        return any(part.holds(case, edges) for part in self.parts)
+    def holds(self, cases: Outcomes, edges: Edges) -> Mask:
+        """Which cases meet one of them."""
+        found: Mask = np.logical_or.reduce([part.holds(cases, edges) for part in self.parts])
+        return found
 
     def predicates(self) -> Iterator[Predicate]:
         """Those of the parts."""
@@ -141,9 +150,9 @@ class Not:
         """As it is written."""
         return f"not {self.part}" if isinstance(self.part, (Predicate, Not)) else f"not ({self.part})"
 
-    def holds(self, case: Described, edges: Edges) -> bool:
-        """Whether a case does not meet it."""
-        return not self.part.holds(case, edges)
+    def holds(self, cases: Outcomes, edges: Edges) -> Mask:
+        """Which cases do not meet it."""
+        return ~self.part.holds(cases, edges)
 
     def predicates(self) -> Iterator[Predicate]:
         """Those of the part."""
@@ -172,14 +181,15 @@ def joined(first: str, second: str) -> str:
     return str(Every(tuple(parts))) if len(parts) > 1 else "".join(map(str, parts))
 
 
-def check_names(condition: Condition, cases: Sequence[Described], edges: Edges, *, values: bool = True) -> None:
+def check_names(condition: Condition, cases: Iterable[Outcome], edges: Edges, *, values: bool = True) -> None:
     """Refuse names that no case has and, if `values` says so, values of them that no case has.
 
     Raises:
         SettingsError: with the nearest name or value that there is.
     """
-    tags = {name for case in cases for name in case.tags}
-    known = tags | {name for case in cases for name in case.properties} | {_ID}
+    cases = Outcomes.of(cases)
+    tags = set(cases.tags)
+    known = tags | set(cases.properties) | {_ID}
     for predicate in condition.predicates():
         only_tag = predicate.only_tag or predicate.sign == "has"
         if predicate.name not in (tags if only_tag else known):
@@ -200,7 +210,7 @@ def needs_pixels(condition: Condition, tags: Iterable[str]) -> bool:
     )
 
 
-def _check_value(predicate: Predicate, cases: Sequence[Described], edges: Edges) -> None:
+def _check_value(predicate: Predicate, cases: Outcomes, edges: Edges) -> None:
     """Refuse a value that none of the cases has, and a comparison with what is no number."""
     if predicate.sign in _ORDERS:
         if math.isnan(number(predicate.value)):
@@ -208,17 +218,17 @@ def _check_value(predicate: Predicate, cases: Sequence[Described], edges: Edges)
         return
     if predicate.sign == "has":
         return
-    values = {value for case in cases for value in _values_of(predicate, case, edges)}
+    values = {value for column in _columns_of(predicate, cases, edges) for _, value in column.used}
     if predicate.value not in values:
         raise SettingsError(f"no case has {predicate.name}={predicate.value}; {nearest(predicate.value, values)}")
 
 
-def _values_of(predicate: Predicate, case: Described, edges: Edges) -> set[str]:
-    """What a case has under a predicate's name: the slice that it is in, the tag as it is written, or its id."""
+def _columns_of(predicate: Predicate, cases: Outcomes, edges: Edges) -> list[Names]:
+    """What cases have under a predicate's name: the slice that they are in and the tag as it is written, or the id."""
     if predicate.name == _ID:
-        return {case.case_id}
-    found = slice_of(case, predicate.name, edges), case.tags.get(predicate.name)
-    return {value for value in found if value is not None}
+        return [Names(tuple(cases.ids), np.arange(len(cases), dtype=np.int32))]
+    tag = cases.tags.get(predicate.name)
+    return [slices_by(cases, predicate.name, edges), *([] if tag is None else [tag])]
 
 
 class _Parser:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from types import MappingProxyType
 
-from segqa.metrics import Counts
+import numpy as np
+from numpy.typing import NDArray
+
+from segqa.mask import Mask
+from segqa.metrics import shares
 from segqa.outcome import Outcome
+from segqa.outcomes import Outcomes
 
 KINDS = MappingProxyType(
     {
@@ -26,37 +30,48 @@ WRONG_OBJECT_IOU = 0.05
 POOR_SHARE = 0.6
 
 
-def kind_of(outcome: Outcome, threshold: float) -> str | None:
-    """The kind of failure that an outcome is; None where the case met the threshold.
+def kind_codes(outcomes: Outcomes, threshold: float) -> NDArray[np.int8]:
+    """The kind of failure that each case is, as its place among `KINDS`; -1 where the case met the threshold.
 
     Args:
-        outcome: of the case.
+        outcomes: of the cases.
         threshold: the IoU that a case has to reach.
     """
-    if outcome.counts is None:
-        return "error"
-    counts = outcome.counts
-    if counts.target == 0:
-        return "hallucinated" if counts.predicted else None
-    if counts.predicted == 0:
-        return "missed"
-    if counts.iou < WRONG_OBJECT_IOU:
-        return "wrong_object"
-    return None if counts.iou >= threshold else _kind_of_low(counts, outcome.inside, threshold)
+    counts = outcomes.counts
+    target, predicted = counts[:, 0] + counts[:, 2], counts[:, 0] + counts[:, 1]
+    iou, inside = shares(counts, "iou"), shares(outcomes.inside, "iou")
+    tests = {
+        "error": outcomes.failed,
+        "hallucinated": (target == 0) & (predicted > 0),
+        "missed": (target > 0) & (predicted == 0),
+        "wrong_object": iou < WRONG_OBJECT_IOU,
+        "": (target == 0) | (iou >= threshold),
+        "merged": shares(counts, "precision") < POOR_SHARE,
+        "partial": shares(counts, "recall") < POOR_SHARE,
+        "boundary": np.isnan(inside) | (inside >= threshold),
+    }
+    codes = [_CODES.get(kind, -1) for kind in tests]
+    return np.select(list(tests.values()), codes, _CODES["low"]).astype(np.int8)
 
 
-def is_recoverable(outcome: Outcome, threshold: float) -> bool:
-    """Whether picking lost the case, not the model: it failed, and its best proposal meets the threshold."""
-    failed = kind_of(outcome, threshold) not in (None, "error")
-    return failed and outcome.oracle is not None and outcome.oracle.iou >= threshold
+_CODES = {kind: code for code, kind in enumerate(KINDS)}
 
 
-def _kind_of_low(counts: Counts, inside: Counts | None, threshold: float) -> str:
-    """The kind of a case that overlaps its target, but too little."""
-    if counts.precision < POOR_SHARE:
-        return "merged"
-    if counts.recall < POOR_SHARE:
-        return "partial"
-    if inside is not None and (math.isnan(inside.iou) or inside.iou >= threshold):
-        return "boundary"
-    return "low"
+def kind_of(outcome: Outcome, threshold: float) -> str | None:
+    """The kind of failure that one outcome is, see `kind_codes`; None where the case met the threshold."""
+    return kind_name(int(kind_codes(Outcomes.of([outcome]), threshold)[0]))
+
+
+def kind_name(code: int) -> str | None:
+    """The kind with this code; None for -1."""
+    return None if code < 0 else _NAMES[code]
+
+
+_NAMES = tuple(KINDS)
+
+
+def recoverable(outcomes: Outcomes, threshold: float) -> Mask:
+    """Where picking lost a case, not the model: it failed, and its best proposal meets the threshold."""
+    failed = kind_codes(outcomes, threshold) > _CODES["error"]
+    # rightly nothing is no proposal that could be picked instead, but where nothing is there all that is needed
+    return failed & (shares(outcomes.oracle, "iou") >= threshold)

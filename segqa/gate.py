@@ -25,7 +25,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from segqa.comparison.comparison import METRICS, MIN_CHANGED, MIN_JUDGED, Comparison, Pair, is_baseline
+from segqa.comparison.comparison import METRICS, MIN_CHANGED, MIN_JUDGED, Comparison, Pairs, is_baseline
 from segqa.comparison.signflip import Drop, Interval, detectable_drop, interval, judge_drops
 from segqa.errors import SettingsError
 from segqa.failures import KINDS
@@ -294,13 +294,13 @@ def _changed(rule: Rule, comparison: Comparison) -> Finding | None:
     return Finding(str(rule), f"{rule.subject} {before:.4f} → {after:.4f}")
 
 
-def _listed(rule: Rule, comparison: Comparison, pairs: Sequence[Pair], what: str) -> Finding | None:
+def _listed(rule: Rule, comparison: Comparison, pairs: Pairs, what: str) -> Finding | None:
     """The finding of a rule that allows some cases, which are worth showing."""
     if len(pairs) <= (rule.bound or 0.0):
         return None
-    ordered = sorted(pairs, key=lambda pair: (pair.difference, pair.case_id))
+    ordered = pairs.by_change()
     text = f"{_cases(len(ordered))} {what}, allowed {rule.bound:g}"
-    return Finding(str(rule), text, tuple(pair.case_id for pair in ordered), _lines(comparison, ordered))
+    return Finding(str(rule), text, tuple(ordered.ids), _lines(comparison, ordered))
 
 
 def _named(rule: Rule, comparison: Comparison, case_ids: Sequence[str], what: str) -> Finding | None:
@@ -308,23 +308,23 @@ def _named(rule: Rule, comparison: Comparison, case_ids: Sequence[str], what: st
     if len(case_ids) <= (rule.bound or 0.0):
         return None
     text = f"{_cases(len(case_ids))} {what}, allowed {rule.bound:g}"
-    reasons = {outcome.case_id: f"  {outcome.reason[:120]}" for outcome in comparison.candidate.errors}
+    shown = set(case_ids[:SHOWN])
+    failed = (outcome for outcome in comparison.candidate.errors if outcome.case_id in shown)
+    reasons = {outcome.case_id: f"  {outcome.reason[:120]}" for outcome in failed}
     lines = tuple(f"{case_id}{reasons.get(case_id, '')}" for case_id in case_ids[:SHOWN])
     return Finding(str(rule), text, tuple(case_ids), lines)
 
 
 def _kind(rule: Rule, comparison: Comparison) -> Finding | None:
     """The finding of a rule on a kind of failure."""
-    kind_of = comparison.candidate.kind
-    sides = [[pair.before for pair in comparison.pairs], [pair.after for pair in comparison.pairs]]
-    counts = [sum(kind_of(outcome) == rule.subject for outcome in side) for side in sides]
+    before, after = (codes == list(KINDS).index(rule.subject) for codes in comparison.kind_codes())
+    counts = int(before.sum()), int(after.sum())
     allowed = (rule.bound or 0.0) * (len(comparison.pairs) / 100 if rule.percent else 1)
     if counts[1] - counts[0] <= allowed + 1e-9:
         return None
-    turned = [p for p in comparison.pairs if kind_of(p.after) == rule.subject != kind_of(p.before)]
-    turned.sort(key=lambda pair: (pair.difference, pair.case_id))
+    turned = comparison.pairs.take(after & ~before).by_change()
     text = f"{rule.subject} {counts[0]} → {counts[1]} of {_cases(len(comparison.pairs))}"
-    return Finding(str(rule), text, tuple(pair.case_id for pair in turned), _lines(comparison, turned))
+    return Finding(str(rule), text, tuple(turned.ids), _lines(comparison, turned))
 
 
 def _latency(rule: Rule, comparison: Comparison) -> Finding | None:
@@ -371,8 +371,8 @@ def _tested(
 def _dropped(rule: Rule, proven: Sequence[tuple[str, Mask, Drop]], comparison: Comparison, metric: str) -> Finding:
     """A mean, or those of some slices, that are proven to have dropped; the surest one with its cases."""
     name, members, drop = proven[0]
-    inside = [pair for pair, member in zip(comparison.pairs, members, strict=True) if member]
-    lost = sorted((pair for pair in inside if pair.difference < 0), key=lambda pair: (pair.difference, pair.case_id))
+    inside = comparison.pairs.take(members)
+    lost = inside.take(inside.differences < 0).by_change()
     where = f" in {name}" if name else ""
     text = (
         f"mean {'IoU' if metric == 'iou' else metric}{where} changed by {drop.mean:+.4f} over {_cases(len(inside))}, "
@@ -381,10 +381,10 @@ def _dropped(rule: Rule, proven: Sequence[tuple[str, Mask, Drop]], comparison: C
     if others := [f"{name} ({drop.mean:+.4f})" for name, _, drop in proven[1:]]:
         more = f", and {len(others) - SHOWN} more" if len(others) > SHOWN else ""
         text += f"; also {', '.join(others[:SHOWN])}{more}"
-    return Finding(str(rule), text, tuple(pair.case_id for pair in lost), _lines(comparison, lost), name)
+    return Finding(str(rule), text, tuple(lost.ids), _lines(comparison, lost), name)
 
 
-def _lines(comparison: Comparison, pairs: Sequence[Pair]) -> tuple[str, ...]:
+def _lines(comparison: Comparison, pairs: Pairs) -> tuple[str, ...]:
     """The first of some cases, a line each."""
     kinds = [comparison.candidate.kind(pair.after) or "passed" for pair in pairs[:SHOWN]]
     return tuple(

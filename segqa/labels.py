@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from segqa.outcome import Outcome
+from segqa.failures import kind_name
 from segqa.run import Run
 
 
@@ -38,20 +38,21 @@ def suspicious_labels(runs: Sequence[Run]) -> tuple[Suspicion, ...]:
     and is passed over, as is all but the last run of a model.
     """
     latest = {run.model: run for run in runs}
-    seen: dict[tuple[str, str], list[tuple[Run, Outcome]]] = {}
+    seen: dict[tuple[str, str], list[tuple[str, int, float]]] = {}
     for run in latest.values():
-        for outcome in run.outcomes:
-            if not outcome.error:
-                seen.setdefault((outcome.case_id, outcome.digest), []).append((run, outcome))
-    found = (_suspicion(pairs) for pairs in seen.values() if len(pairs) > 1)
+        answered = ~run.columns.failed
+        outcomes = run.columns.take(answered)
+        told = run.kind_codes[answered].tolist(), run.all_ious[answered].tolist()
+        for case_id, digest, *how in zip(outcomes.ids, outcomes.digests, *told, strict=True):
+            seen.setdefault((case_id, digest), []).append((run.model, *how))
+    found = (_suspicion(case_id, answers) for (case_id, _), answers in seen.items() if len(answers) > 1)
     return tuple(sorted((each for each in found if each is not None), key=lambda each: each.case_id))
 
 
-def _suspicion(pairs: Sequence[tuple[Run, Outcome]]) -> Suspicion | None:
-    """Whether one case failed in the same way in several runs."""
-    kinds = {run.kind(outcome) for run, outcome in pairs}
-    kind = kinds.pop()
-    if kinds or kind is None:
+def _suspicion(case_id: str, answers: Sequence[tuple[str, int, float]]) -> Suspicion | None:
+    """Whether one case failed in the same way in several runs, of each of which model, kind and IoU are given."""
+    models, kinds, ious = zip(*answers, strict=True)
+    kind = kind_name(kinds[0])
+    if kind is None or len(set(kinds)) > 1:
         return None
-    models = tuple(sorted(run.model for run, _ in pairs))
-    return Suspicion(pairs[0][1].case_id, kind, models, max(run.iou(outcome) for run, outcome in pairs))
+    return Suspicion(case_id, kind, tuple(sorted(models)), max(ious))

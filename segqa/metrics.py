@@ -6,9 +6,10 @@ Every function here is pure. Undefined is NaN, and `resolve` is the one place wh
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 import cv2
 import numpy as np
@@ -60,28 +61,54 @@ class Counts:
     @property
     def iou(self) -> float:
         """Intersection over union, the Jaccard index: TP / (TP + FP + FN)."""
-        return self._share(self.tp + self.fp + self.fn)
+        return self._share("iou")
 
     @property
     def dice(self) -> float:
         """Dice's coefficient, the F1 score: 2 TP / (2 TP + FP + FN)."""
-        return self._share((2 * self.tp + self.fp + self.fn) / 2)
+        return self._share("dice")
 
     @property
     def precision(self) -> float:
         """How much of the prediction is right: TP / (TP + FP)."""
-        return self._share(self.predicted)
+        return self._share("precision")
 
     @property
     def recall(self) -> float:
         """How much of the target is found: TP / (TP + FN)."""
-        return self._share(self.target)
+        return self._share("recall")
 
-    def _share(self, of: float) -> float:
+    def _share(self, metric: str) -> float:
         """TP over a number of pixels, by the rules of the class docstring."""
         if self.tp:
-            return self.tp / of
+            return float(self.tp / _OVER[metric](self.tp, self.fp, self.fn))
         return 0.0 if self.fp or self.fn else math.nan
+
+
+_OVER: Mapping[str, Callable[[Any, Any, Any], Any]] = MappingProxyType(
+    {
+        "iou": lambda tp, fp, fn: tp + fp + fn,
+        "dice": lambda tp, fp, fn: (2 * tp + fp + fn) / 2,
+        "precision": lambda tp, fp, fn: tp + fp,  # noqa: ARG005 - all are asked alike
+        "recall": lambda tp, fp, fn: tp + fn,  # noqa: ARG005
+    }
+)
+"""What TP is a share of."""
+
+
+def shares(counts: NDArray[Any], metric: str) -> NDArray[np.float64]:
+    """A metric of many counts at once: what the property of `Counts` is for each, NaN where undefined.
+
+    Args:
+        counts: whole numbers `[n, 4 or more]`: tp, fp, fn and whatever follows.
+        metric: `"iou"`, `"dice"`, `"precision"` or `"recall"`.
+
+    >>> shares(np.array([[3, 1, 2, 10], [0, 0, 0, 9]]), "iou")
+    array([0.5, nan])
+    """
+    tp, fp, fn = counts[:, :3].T.astype(np.int64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(tp > 0, tp / _OVER[metric](tp, fp, fn), np.where(fp + fn > 0, 0.0, np.nan))
 
 
 _STANDS_FOR: Mapping[EmptyPolicy, float] = MappingProxyType({"one": 1.0, "zero": 0.0, "nan": math.nan})

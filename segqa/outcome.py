@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from segqa.breakdown import Breakdown
+from segqa.breakdown import Breakdown, nothing_found
 from segqa.metrics import Counts
 
 
@@ -94,7 +94,7 @@ class Outcome:
         """Where the prediction's wrong pixels are; None for an error, or where the run's threshold was met."""
         if self.picked is not None:
             return self.offers[self.picked].breakdown
-        return None if self.nothing is None else Breakdown(0, 0, 0, 0, 0, self.nothing.fn, self.nothing.fn)
+        return None if self.nothing is None else nothing_found(self.nothing.fn)
 
     @property
     def best(self) -> int | None:

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from segqa.outcome import Offer, Outcome
+from segqa.outcome import Outcome
+from segqa.outcomes import Outcomes
 from segqa.picking import Picker, find_picker
 from segqa.proposals import Floats, Proposals
 from segqa.run import Run
@@ -19,8 +20,7 @@ def replay(run: Run, pick: str) -> Run:
         SettingsError: there is no such picker.
     """
     picker = find_picker(pick)
-    outcomes = tuple(_picked_again(outcome, picker) for outcome in run.outcomes)
-    return replace(run, id=f"{run.id}+{pick}", outcomes=outcomes, pick=pick)
+    return replace(run, id=f"{run.id}+{pick}", outcomes=_picked_again(run.columns, picker), pick=pick)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,22 +40,25 @@ class Flip:
 
 def flips(run: Run, replayed: Run) -> list[Flip]:
     """The cases in which the two runs picked different proposals, the greatest gain first."""
-    pairs = zip(run.outcomes, replayed.outcomes, strict=True)
-    found = [Flip(a, b, replayed.iou(b) - run.iou(a)) for a, b in pairs if a.picked != b.picked]
+    other = run.columns.picked != replayed.columns.picked
+    before, after = run.columns.take(other), replayed.columns.take(other)
+    gains = (replayed.all_ious - run.all_ious)[other].tolist()
+    found = [Flip(*flip) for flip in zip(before, after, gains, strict=True)]
     return sorted(found, key=lambda flip: (-flip.gain, flip.before.case_id))
 
 
-def _picked_again(outcome: Outcome, picker: Picker) -> Outcome:
-    return replace(outcome, picked=picker(_scores_of(outcome.offers))) if outcome.offers else outcome
+def _picked_again(outcomes: Outcomes, picker: Picker) -> Outcomes:
+    columns = outcomes.columns
+    picked = columns.picked.copy()
+    for place in range(len(picked)) if outcomes.places is None else outcomes.places.tolist():
+        scores = columns.scores[columns.starts[place] : columns.starts[place + 1]]
+        if len(scores):
+            chosen = picker(_scored(scores))
+            picked[place] = -1 if chosen is None else chosen
+    return Outcomes(replace(columns, picked=picked), outcomes.places)
 
 
-def _scores_of(offers: tuple[Offer, ...]) -> Proposals:
+def _scored(scores: Floats) -> Proposals:
     """The proposals as far as a run keeps them: their scores, with masks and boxes of nothing."""
-    masks, boxes = np.zeros((len(offers), 1, 1), np.bool_), np.zeros((len(offers), 4))
-    return Proposals(
-        masks, _known([offer.mask_score for offer in offers]), _known([offer.box_score for offer in offers]), boxes
-    )
-
-
-def _known(scores: list[float | None]) -> Floats:
-    return np.array([np.nan if score is None else score for score in scores], dtype=np.float64)
+    masks, boxes = np.zeros((len(scores), 1, 1), np.bool_), np.zeros((len(scores), 4))
+    return Proposals(masks, scores[:, 0].copy(), scores[:, 1].copy(), boxes)

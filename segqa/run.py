@@ -5,23 +5,24 @@ from __future__ import annotations
 import math
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import reduce
-from operator import add
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from segqa.conditions import Predicate, check_names, joined, parse_condition
 from segqa.errors import SettingsError
-from segqa.failures import KINDS, is_recoverable, kind_of
-from segqa.metrics import Counts, resolve
+from segqa.failures import KINDS, kind_codes, kind_of, recoverable
+from segqa.metrics import Counts, resolve, shares
 from segqa.outcome import Outcome
+from segqa.outcomes import Outcomes
 from segqa.proposals import Floats
 from segqa.settings import EmptyPolicy, nearest
-from segqa.slices import Edges, attributes_of, slice_of
+from segqa.slices import Edges, attributes_of, slices_by
+from segqa.texts import Texts
 
 _FOR_ALL = ("--segqa-update-baseline", "--segqa-allow-dirty")
 """Options that say nothing of a part of a data set."""
@@ -51,7 +52,7 @@ class Run:
         model: the model's name.
         dataset: the data set's name.
         expected: the ids of all cases that were to be evaluated.
-        outcomes: of those that were, sorted by case id.
+        outcomes: of those that were, sorted by case id; whatever sequence is given becomes `Outcomes`.
         pick: the picker's name.
         empty: what a metric is where both masks are empty.
         threshold: the IoU below which a case has failed.
@@ -64,8 +65,8 @@ class Run:
     id: str
     model: str
     dataset: str
-    expected: tuple[str, ...]
-    outcomes: tuple[Outcome, ...] = field(repr=False)
+    expected: Sequence[str]
+    outcomes: Sequence[Outcome] = field(repr=False)
     pick: str
     empty: EmptyPolicy = "one"
     threshold: float = 0.7
@@ -73,6 +74,10 @@ class Run:
     condition: str = ""
     edges: Edges = field(default_factory=lambda: MappingProxyType({}), repr=False)
     provenance: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "outcomes", Outcomes.of(self.outcomes))
+        object.__setattr__(self, "expected", Texts.of(self.expected))
 
     def __repr__(self) -> str:
         return f"<{self.title}: mean IoU {self.mean_iou:.4f}, {self.tally}>"
@@ -83,25 +88,33 @@ class Run:
         return f"{self.model} on {self.dataset}" + (f", {self.part}" if self.part else "")
 
     @property
-    def scored(self) -> tuple[Outcome, ...]:
-        """The outcomes that have an IoU."""
-        return tuple(outcome for outcome in self.outcomes if not math.isnan(self.iou(outcome)))
+    def columns(self) -> Outcomes:
+        """The outcomes, as what they are: columns of numbers."""
+        return cast(Outcomes, self.outcomes)
 
     @property
-    def errors(self) -> tuple[Outcome, ...]:
+    def scored(self) -> Outcomes:
+        """The outcomes that have an IoU."""
+        return self.columns.take(~np.isnan(self.all_ious))
+
+    @property
+    def errors(self) -> Outcomes:
         """The outcomes of cases that could not be evaluated."""
-        return tuple(outcome for outcome in self.outcomes if outcome.error)
+        return self.columns.take(self.columns.failed)
 
     @property
     def missing(self) -> tuple[str, ...]:
         """The ids of the cases that have no outcome (yet)."""
-        done = {outcome.case_id for outcome in self.outcomes}
+        ids = self.columns.ids
+        if self.expected is ids:
+            return ()
+        done = set(ids)
         return tuple(case_id for case_id in self.expected if case_id not in done)
 
     @property
     def undefined(self) -> int:
         """How many cases have an undefined IoU (both masks empty), whatever the policy makes of it."""
-        return sum(o.counts is not None and math.isnan(o.counts.iou) for o in self.outcomes)
+        return int((np.isnan(self.columns.metric("iou")) & ~self.columns.failed).sum())
 
     @property
     def tally(self) -> str:
@@ -118,14 +131,30 @@ class Run:
         """The kind of failure, see `segqa.failures.KINDS`; None where the case met the threshold."""
         return kind_of(outcome, self.threshold)
 
+    @property
+    def kind_codes(self) -> NDArray[np.int8]:
+        """The kind of failure of each outcome as its place among `KINDS`; -1 where the case met the threshold."""
+        return kind_codes(self.columns, self.threshold)
+
     def recoverable(self, outcome: Outcome) -> bool:
         """Whether picking lost this case, not the model."""
-        return is_recoverable(outcome, self.threshold)
+        return bool(recoverable(Outcomes.of([outcome]), self.threshold)[0])
+
+    def values(self, metric: str) -> Floats:
+        """A metric of each outcome under the run's policy for empty masks, float64 `[n]`; NaN for an error."""
+        values = self.columns.metric(metric)
+        values[np.isnan(values) & ~self.columns.failed] = resolve(math.nan, self.empty)
+        return values
+
+    @property
+    def all_ious(self) -> Floats:
+        """The IoU of each outcome, see `values`."""
+        return self.values("iou")
 
     @property
     def ious(self) -> Floats:
         """The IoU of every scored case, float64 `[n]`, in the order of `scored`."""
-        ious = np.array([self.iou(outcome) for outcome in self.outcomes], dtype=np.float64)
+        ious = self.all_ious
         return ious[~np.isnan(ious)]
 
     @property
@@ -137,8 +166,8 @@ class Run:
         """The mean of `"iou"`, `"dice"`, `"precision"` or `"recall"` over the scored cases; NaN without any."""
         if metric not in ("iou", "dice", "precision", "recall"):
             raise SettingsError(f"unknown metric {metric!r}; {nearest(metric, ('iou', 'dice', 'precision', 'recall'))}")
-        values = [resolve(getattr(outcome.counts, metric), self.empty) for outcome in self.scored]
-        return Score.read(mean_of(np.array(values, dtype=np.float64)), f"mean {metric}", self)
+        values = self.values(metric)
+        return Score.read(mean_of(values[~np.isnan(values)]), f"mean {metric}", self)
 
     @property
     def p05(self) -> Score:
@@ -149,17 +178,16 @@ class Run:
     @property
     def pooled_iou(self) -> Score:
         """The IoU of all pixels taken together: large objects weigh more than in `mean_iou`."""
-        total = reduce(add, (o.counts for o in self.outcomes if o.counts is not None), Counts(0, 0, 0, 0))
+        total = Counts(*self.columns.counts.sum(axis=0).tolist())
         return Score.read(total.iou, "pooled IoU", self)
 
     @property
     def oracle_iou(self) -> Score:
         """The mean IoU that picking the best proposal of each case would have had."""
         # in a scored case an undefined oracle is rightly nothing, whatever the policy for those who picked it
-        undefined = resolve(math.nan, self.empty if self.empty != "nan" else "one")
-        ious = [o.oracle.iou for o in self.scored if o.oracle is not None]
-        best = [undefined if math.isnan(iou) else iou for iou in ious]
-        return Score.read(mean_of(np.array(best, dtype=np.float64)), "oracle IoU", self)
+        best = shares(self.scored.oracle, "iou")
+        best[np.isnan(best)] = resolve(math.nan, self.empty if self.empty != "nan" else "one")
+        return Score.read(mean_of(best), "oracle IoU", self)
 
     @property
     def regret(self) -> Score:
@@ -181,22 +209,20 @@ class Run:
         """
         if kind is not None and kind not in KINDS:
             raise SettingsError(f"unknown failure kind {kind!r}; {nearest(kind, KINDS)}")
-        return Failures(
-            self, kind or "failed", tuple(o for o in self.outcomes if self.kind(o) in ([kind] if kind else KINDS))
-        )
+        codes = self.kind_codes
+        of_kind = codes >= 0 if kind is None else codes == list(KINDS).index(kind)
+        return Failures(self, kind or "failed", self.columns.take(of_kind))
 
     def kinds(self) -> Counter[str]:
         """How many cases failed, by kind."""
-        return Counter(kind for outcome in self.outcomes if (kind := self.kind(outcome)))
+        codes = self.kind_codes
+        return Counter({kind: many for code, kind in enumerate(KINDS) if (many := int((codes == code).sum()))})
 
-    def worst(self, count: int = 5) -> tuple[Outcome, ...]:
-        """The `count` worst cases: errors first, then by IoU, then by id."""
-        return tuple(sorted(self.outcomes, key=self._badness)[:count])
-
-    def _badness(self, outcome: Outcome) -> tuple[float, str]:
-        """A sorting key: errors, then the lowest IoU; a case without a score but without an error comes last."""
-        iou = self.iou(outcome)
-        return (-1.0 if outcome.error else 2.0 if math.isnan(iou) else iou, outcome.case_id)
+    def worst(self, count: int = 5) -> Outcomes:
+        """The `count` worst cases: errors first, then by IoU, then by id; last a case without a score or an error."""
+        badness = np.where(self.columns.failed, -1.0, np.nan_to_num(self.all_ious, nan=2.0))
+        by_id = np.array(sorted(range(len(self.outcomes)), key=list(self.columns.ids).__getitem__), np.int64)
+        return self.columns.take(by_id[np.argsort(badness[by_id], kind="stable")][:count])
 
     @property
     def is_partial(self) -> bool:
@@ -221,8 +247,8 @@ class Run:
         """
         parsed = parse_condition(condition)
         if strict:
-            check_names(parsed, self.outcomes, self.edges)
-        kept = (outcome for outcome in self.outcomes if parsed.holds(outcome, self.edges))
+            check_names(parsed, self.columns, self.edges)
+        kept = self.columns.take(parsed.holds(self.columns, self.edges))
         return replace(self.only(kept, name or str(parsed)), condition=joined(self.condition, condition))
 
     def slice(self, attribute: str, value: str) -> Run:
@@ -253,26 +279,22 @@ class Run:
 
     def only(self, outcomes: Iterable[Outcome], part: str) -> Run:
         """The part of the run that consists of these outcomes, under a name; nothing is missing in it."""
-        kept = tuple(outcomes)
-        return replace(
-            self, outcomes=kept, expected=tuple(outcome.case_id for outcome in kept), part=part, condition=""
-        )
+        kept = Outcomes.of(outcomes)
+        return replace(self, outcomes=kept, expected=kept.ids, part=part, condition="")
 
     def slices(self, *, min_cases: int = 1) -> Iterator[Run]:
         """Every slice by one tag or property that has at least `min_cases` cases, but fewer than all.
 
         Errors count as cases. Sorted by tag, then by property, and by value.
         """
-        for attribute in attributes_of(self.outcomes):
-            values: dict[str, list[Outcome]] = {}
-            for outcome in self.outcomes:
-                value = slice_of(outcome, attribute, self.edges)
-                if value is not None:
-                    values.setdefault(value, []).append(outcome)
-            for value, outcomes in sorted(values.items()):
-                if min_cases <= len(outcomes) < len(self.outcomes):
+        for attribute in attributes_of(self.columns):
+            names = slices_by(self.columns, attribute, self.edges)
+            for code, value in names.used:
+                members = names.codes == code
+                if min_cases <= members.sum() < len(self.outcomes):
                     condition = str(Predicate(attribute, "=", value))
-                    yield replace(self.only(outcomes, condition), condition=joined(self.condition, condition))
+                    part = self.only(self.columns.take(members), condition)
+                    yield replace(part, condition=joined(self.condition, condition))
 
     def worst_slice(self, *, min_cases: int = 8) -> Run | None:
         """The slice with the lowest mean IoU, or without any score; None where no slice has `min_cases` cases."""
@@ -292,7 +314,7 @@ class Failures:
 
     run: Run
     kind: str
-    outcomes: tuple[Outcome, ...]
+    outcomes: Outcomes
 
     def __len__(self) -> int:
         return len(self.outcomes)
@@ -303,15 +325,14 @@ class Failures:
 
         An error is no answer of the model, so it is left out of the cases, unless errors are what is counted.
         """
-        counted = {"error": self.run.outcomes, "failed": self.run.outcomes}
-        total = len(counted.get(self.kind, tuple(o for o in self.run.outcomes if not o.error)))
+        total = len(self.run.outcomes) - (0 if self.kind in {"error", "failed"} else len(self.run.errors))
         part = self.run.only(self.outcomes, self.kind)
         return Score.read(len(self) / total if total else math.nan, f"share of {self.kind}", part)
 
     @property
     def recoverable(self) -> int:
         """How many of them another pick would have saved."""
-        return sum(self.run.recoverable(outcome) for outcome in self.outcomes)
+        return int(recoverable(self.outcomes, self.run.threshold).sum())
 
 
 def repeatable(command: str) -> list[str]:

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol, TypeAlias
+from collections.abc import Iterable, Mapping
+from typing import TypeAlias
 
 import numpy as np
 
+from segqa.outcome import Outcome
+from segqa.outcomes import Names, Outcomes
 from segqa.properties import BORDER, COUNTS, LEVELS
+from segqa.proposals import Floats
 
 Edges: TypeAlias = Mapping[str, tuple[float, ...]]
 """For each numeric attribute the upper ends of its slices but the last: none, one or two, rising."""
@@ -23,76 +26,55 @@ _MANY, _FEW = 10, 8
 _NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?")
 
 
-class Described(Protocol):
-    """What has an id, tags and properties: an outcome, or a case that has been measured."""
-
-    @property
-    def case_id(self) -> str:
-        """The case."""
-        ...
-
-    @property
-    def tags(self) -> Mapping[str, str]:
-        """What is known beside the pixels."""
-        ...
-
-    @property
-    def properties(self) -> Mapping[str, float]:
-        """What has been measured on the pixels."""
-        ...
-
-
-def find_edges(cases: Sequence[Described]) -> dict[str, tuple[float, ...]]:
+def find_edges(cases: Iterable[Outcome]) -> dict[str, tuple[float, ...]]:
     """Where to cut the numeric attributes of these cases: at the thirds of their values, as far as these differ.
 
     A tag is numeric if all its values are numbers (`12.5`, not `012`), more than ten different ones, of which none but
     the odd one returns: with eight cases to a value it is a name.
 
-    >>> from segqa.outcome import Outcome
     >>> find_edges([Outcome(case_id=str(n), properties={"brightness": n / 10}) for n in range(1, 10)])
     {'brightness': (0.3, 0.6)}
     """
+    cases = Outcomes.of(cases)
+    tags, properties = cases.tags, cases.properties
     found = {}
-    for name in sorted({name for case in cases for name in case.tags}):
-        texts = [case.tags[name] for case in cases if name in case.tags]
-        different = set(texts)
-        many = len(different) > _MANY and len(texts) < _FEW * len(different)
+    for name, column in sorted(tags.items()):
+        different = [text for _, text in column.used]
+        many = len(different) > _MANY and np.count_nonzero(column.codes >= 0) < _FEW * len(different)
         if many and all(_NUMBER.fullmatch(text) for text in different):
-            found[name] = _thirds([number(text) for text in texts])
-    tags = {name for case in cases for name in case.tags}
-    for name in sorted({*LEVELS, *COUNTS} - tags):
-        values = [case.properties[name] for case in cases if name in case.properties]
-        if values:
-            found[name] = _thirds(values)
+            found[name] = _thirds(_numbers(column))
+    for name in sorted({*LEVELS, *COUNTS} & set(properties) - set(tags)):
+        found[name] = _thirds(properties[name])
     return found
 
 
-def attributes_of(cases: Iterable[Described]) -> list[str]:
+def attributes_of(cases: Iterable[Outcome]) -> list[str]:
     """The names of all attributes of these cases: tags first, then properties, each in order."""
-    cases = list(cases)
-    tags = {name for case in cases for name in case.tags}
-    return [*sorted(tags), *sorted({name for case in cases for name in case.properties} - tags)]
+    cases = Outcomes.of(cases)
+    tags = set(cases.tags)
+    return [*sorted(tags), *sorted(set(cases.properties) - tags)]
 
 
-def slice_of(case: Described, attribute: str, edges: Edges) -> str | None:
-    """The value of an attribute, by which slices are named; None where the case does not have it.
+def slices_by(cases: Iterable[Outcome], attribute: str, edges: Edges) -> Names:
+    """For each case the value of an attribute, by which slices are named; none where it does not have it.
 
-    >>> from segqa.outcome import Outcome
-    >>> slice_of(Outcome(case_id="x", properties={"brightness": 0.2}), "brightness", {"brightness": (0.3, 0.6)})
-    'dark'
+    >>> dim, none = Outcome(case_id="x", properties={"brightness": 0.2}), Outcome(case_id="y")
+    >>> list(slices_by([dim, none], "brightness", {"brightness": (0.3, 0.6)}))
+    ['dark', None]
     """
-    if attribute in case.tags:
-        text = case.tags[attribute]
-        value = number(text) if attribute in edges else math.nan
-        return text if math.isnan(value) else _name_of(value, edges[attribute], _TAG_LEVELS)
-    if attribute not in case.properties:
-        return None
-    value = case.properties[attribute]
-    if attribute == "border":
-        return BORDER[value]
-    if attribute not in edges:
-        return None
-    return _name_of(value, edges[attribute], LEVELS.get(attribute))
+    cases = Outcomes.of(cases)
+    tag, values = cases.tags.get(attribute), cases.properties.get(attribute)
+    by_tag = None if tag is None else tag.renamed(lambda text: _of_tag(text, edges.get(attribute)))
+    if values is None:
+        return by_tag or Names((), np.full(len(cases), -1, np.int32))
+    by_number = _of_property(attribute, values, edges)
+    return by_number if by_tag is None else by_tag.or_else(by_number)
+
+
+def numbers_of(cases: Outcomes, attribute: str) -> Floats:
+    """For each case the number that a tag or property is, float64 `[n]`; NaN where it is none."""
+    tag, values = cases.tags.get(attribute), cases.properties.get(attribute, np.full(len(cases), np.nan))
+    return values if tag is None else np.where(tag.codes >= 0, _numbers(tag), values)
 
 
 def number(text: str) -> float:
@@ -106,17 +88,39 @@ def number(text: str) -> float:
     return value if math.isfinite(value) else math.nan
 
 
-def _thirds(values: Sequence[float]) -> tuple[float, ...]:
+def _numbers(column: Names) -> Floats:
+    """The numbers that the texts of a column are, NaN where there is none."""
+    return np.array([*map(number, column.values), math.nan])[column.codes]  # -1 is the last
+
+
+def _thirds(values: Floats) -> tuple[float, ...]:
     """The values at one and two thirds of the way; fewer where they would cut nothing off."""
     # an observed value and not one between two: a count has whole edges then, and a file holds what was measured
-    ordered = np.sort(np.array(values, dtype=np.float64))
+    ordered = np.sort(values[~np.isnan(values)])
     cuts = {float(ordered[(len(ordered) * part + 2) // 3 - 1]) for part in (1, 2)}
     return tuple(sorted(cut for cut in cuts if cut < ordered[-1]))
 
 
-def _name_of(value: float, cuts: tuple[float, ...], levels: tuple[str, str, str] | None) -> str:
-    """The name of the slice that a number falls into; without levels it is named by the numbers in it."""
-    place = sum(value > cut for cut in cuts)
+def _of_tag(text: str, cuts: tuple[float, ...] | None) -> str:
+    """The slice of a tag: the tag itself, or where its number lies."""
+    value = math.nan if cuts is None else number(text)
+    return text if cuts is None or math.isnan(value) else _name_of(sum(value > cut for cut in cuts), cuts, _TAG_LEVELS)
+
+
+def _of_property(attribute: str, values: Floats, edges: Edges) -> Names:
+    """The slices of a property."""
+    if attribute == "border":
+        names = tuple(BORDER[each] for each in (0.0, 1.0))
+        return Names(names, np.nan_to_num(values, nan=-1).astype(np.int32))
+    if attribute not in edges:
+        return Names((), np.full(len(values), -1, np.int32))
+    cuts, levels = edges[attribute], LEVELS.get(attribute)
+    places = np.where(np.isnan(values), -1, np.searchsorted(cuts, values)).astype(np.int32)
+    return Names(tuple(_name_of(place, cuts, levels) for place in range(len(cuts) + 1)), places)
+
+
+def _name_of(place: int, cuts: tuple[float, ...], levels: tuple[str, str, str] | None) -> str:
+    """The name of the slice after so many cuts; without levels it is named by the numbers in it."""
     if levels is None:
         return _range(place, cuts)
     if not cuts:

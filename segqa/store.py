@@ -16,17 +16,16 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
-from sys import intern
 from types import MappingProxyType
 from typing import Any
 
 from filelock import FileLock, Timeout
 
-from segqa.breakdown import Breakdown
 from segqa.errors import StoreError
-from segqa.metrics import Counts
-from segqa.outcome import Offer, Outcome
+from segqa.outcome import Outcome
+from segqa.outcomes import Gathered, offer_numbers
 from segqa.run import Run, narrowing
+from segqa.texts import Texts
 
 RUN_VERSION = 2
 """Of the files of a run; a reader refuses others."""
@@ -36,7 +35,6 @@ _COLUMNS = (
     "seconds", "cached", "note", "error",
 )  # fmt: skip
 _PLAIN = ("case_id", "prompt", "digest", "proposals_key", "picked", "seconds", "note", "error")
-_SHARED = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,15 +115,17 @@ class Store:
         try:
             with _cases(self.run_folder(run_id)) as database, _no_garbage():
                 known = database.execute("SELECT case_id FROM expected ORDER BY case_id")
-                expected = tuple(intern(row["case_id"]) for row in known)
-                rows = database.execute("SELECT * FROM outcomes ORDER BY case_id")
-                numbers: dict[int, int] = {}
-                outcomes = tuple(_outcome(row, numbers) for row in rows)
+                expected = Texts.of(row["case_id"] for row in known)
+                gathered = Gathered()
+                for row in database.execute("SELECT * FROM outcomes ORDER BY case_id"):
+                    _gather(row, gathered)
+                outcomes = gathered.outcomes()
         except sqlite3.DatabaseError as error:
             raise StoreError(f"cases of run {run_id} are damaged: {error}") from error
         fields = header["run"]
         edges = {name: tuple(cuts) for name, cuts in fields.pop("edges").items()}
-        return Run(expected=expected, outcomes=outcomes, edges=edges, **fields)
+        same = expected == outcomes.ids
+        return Run(expected=outcomes.ids if same else expected, outcomes=outcomes, edges=edges, **fields)
 
     def unfinished(self, key: str) -> str | None:
         """The newest unfinished run with this key, if there is one."""
@@ -291,7 +291,7 @@ def _row(outcome: Outcome) -> tuple[Any, ...]:
     values |= {
         "tags": json.dumps(dict(outcome.tags), ensure_ascii=False),
         "properties": json.dumps(dict(outcome.properties)),
-        "offers": json.dumps([_numbers(offer) for offer in outcome.offers]),
+        "offers": json.dumps([offer_numbers(offer) for offer in outcome.offers]),
         "wanted": None if nothing is None else nothing.target,
         "size": None if nothing is None else nothing.target + nothing.tn,
         "cached": int(outcome.cached),
@@ -299,21 +299,15 @@ def _row(outcome: Outcome) -> tuple[Any, ...]:
     return tuple(values[column] for column in _COLUMNS)
 
 
-def _outcome(row: Mapping[str, Any], numbers: dict[int, int]) -> Outcome:
-    """The outcome in a row; what it has in common with others is shared, which is two thirds of a large run's memory.
-
-    Args:
-        row: of the table.
-        numbers: the numbers of pixels that were read before.
-    """
-    plain = {name: row[name] for name in _PLAIN}
-    known = row["wanted"] is not None
-    return Outcome(
-        **plain | {name: intern(row[name]) for name in ("case_id", "prompt")},
+def _gather(row: Mapping[str, Any], gathered: Gathered) -> None:
+    """Put a row into the columns."""
+    gathered.add_row(
+        **{name: row[name] for name in ("case_id", "prompt", "digest", "picked", "wanted", "size", "seconds")},
+        **{name: row[name] for name in ("note", "error")},
         tags=_tags(row["tags"]),
-        properties={intern(name): value for name, value in json.loads(row["properties"]).items()},
-        offers=tuple(_offer(offer, numbers) for offer in json.loads(row["offers"])),
-        nothing=Counts(0, 0, row["wanted"], row["size"] - row["wanted"]) if known else None,
+        properties=json.loads(row["properties"]),
+        key=row["proposals_key"],
+        offers=json.loads(row["offers"]),
         cached=bool(row["cached"]),
     )
 
@@ -321,17 +315,4 @@ def _outcome(row: Mapping[str, Any], numbers: dict[int, int]) -> Outcome:
 @lru_cache(maxsize=4096)
 def _tags(text: str) -> Mapping[str, str]:
     """Tags from JSON; many outcomes get the same ones, so nobody can change them."""
-    return MappingProxyType({intern(name): intern(value) for name, value in json.loads(text).items()})
-
-
-def _numbers(offer: Offer) -> list[Any]:
-    """An offer as JSON: the two scores, the counts, those inside, and the breakdown if there is one."""
-    wrong = offer.breakdown.numbers if offer.breakdown else ()
-    return [offer.mask_score, offer.box_score, *offer.numbers, *wrong]
-
-
-def _offer(offer: list[Any], numbers: dict[int, int]) -> Offer:
-    """An offer from JSON; equal numbers of pixels become one object, as long as there cannot be too many of them."""
-    counted = [numbers.setdefault(number, number) if number < _SHARED else number for number in offer[2:]]
-    breakdown = Breakdown(*counted[8:]) if counted[8:] else None
-    return Offer(Counts(*counted[:4]), Counts(*counted[4:8]), offer[0], offer[1], breakdown)
+    return MappingProxyType(json.loads(text))

@@ -15,6 +15,7 @@ from segqa.conditions import (
 )
 from segqa.errors import SettingsError
 from segqa.outcome import Outcome
+from segqa.outcomes import Outcomes
 
 EDGES = {"brightness": (0.3, 0.6), "frame": (100.0, 200.0)}
 CASE = Outcome(
@@ -58,7 +59,7 @@ CASE = Outcome(
     ],
 )
 def test_what_a_condition_means(text: str, *, holds: bool) -> None:
-    assert parse_condition(text).holds(CASE, EDGES) is holds
+    assert parse_condition(text).holds(Outcomes.of([CASE]), EDGES).tolist() == [holds]
 
 
 @pytest.mark.parametrize(
@@ -98,7 +99,8 @@ def test_what_is_written_reads_as_it_was_meant(condition: Condition) -> None:
     again = parse_condition(str(condition))
     assert str(again) == str(condition)
     assert list(again.predicates()) == list(condition.predicates())
-    assert again.holds(CASE, EDGES) == condition.holds(CASE, EDGES)
+    case = Outcomes.of([CASE])
+    assert again.holds(case, EDGES) == condition.holds(case, EDGES)
 
 
 def test_both_of_two_conditions() -> None:

@@ -1,7 +1,8 @@
 import pytest
 
-from segqa.failures import is_recoverable, kind_of
+from segqa.failures import kind_of, recoverable
 from segqa.metrics import Counts
+from segqa.outcomes import Outcomes
 from tests.outcomes import NOTHING, outcome_of
 
 
@@ -29,7 +30,5 @@ def test_the_first_kind_that_matches_counts(counts: Counts | None, inside: Count
 
 def test_recoverable_is_a_failure_whose_oracle_meets_the_threshold() -> None:
     good, bad = Counts(9, 0, 0, 9), Counts(0, 9, 9, 9)
-    assert is_recoverable(outcome_of(bad, oracle=good), 0.7)
-    assert not is_recoverable(outcome_of(bad, oracle=bad), 0.7)
-    assert not is_recoverable(outcome_of(good, oracle=good), 0.7)
-    assert not is_recoverable(outcome_of(None), 0.7)
+    cases = [outcome_of(bad, oracle=good), outcome_of(bad, oracle=bad), outcome_of(good, oracle=good), outcome_of(None)]
+    assert recoverable(Outcomes.of(cases), 0.7).tolist() == [True, False, False, False]

@@ -1,23 +1,26 @@
 from segqa.outcome import Outcome
-from segqa.slices import attributes_of, find_edges, slice_of
+from segqa.slices import Edges, attributes_of, find_edges, slices_by
 
 
 def case(tags: dict[str, str] | None = None, **properties: float) -> Outcome:
     return Outcome(case_id="x", tags=tags or {}, properties=properties)
 
 
+def slice_of(one: Outcome, attribute: str, edges: Edges) -> str | None:
+    return next(iter(slices_by([one], attribute, edges)))
+
+
 def test_numbers_are_cut_into_thirds_with_readable_names() -> None:
     cases = [case(brightness=n / 10) for n in range(9)]
     edges = find_edges(cases)
-    names = [slice_of(each, "brightness", edges) for each in cases]
-    assert names == ["dark"] * 3 + ["medium"] * 3 + ["bright"] * 3
+    assert list(slices_by(cases, "brightness", edges)) == ["dark"] * 3 + ["medium"] * 3 + ["bright"] * 3
 
 
 def test_counts_are_named_by_their_numbers() -> None:
     cases = [case(proposals=float(n)) for n in [1, 1, 1, 2, 2, 3, 3, 5, 9]]
     edges = find_edges(cases)
     assert edges["proposals"] == (1.0, 3.0)
-    assert {slice_of(each, "proposals", edges) for each in cases} == {"0-1", "2-3", "4+"}
+    assert set(slices_by(cases, "proposals", edges)) == {"0-1", "2-3", "4+"}
 
 
 def test_a_cut_that_leaves_nothing_above_is_none() -> None:
@@ -30,12 +33,12 @@ def test_a_cut_that_leaves_nothing_above_is_none() -> None:
 
 def test_one_cut_makes_a_low_and_a_high_slice() -> None:
     edges = {"sharpness": (5.0,)}
-    assert [slice_of(case(sharpness=s), "sharpness", edges) for s in (5.0, 5.1)] == ["blurred", "sharp"]
+    assert list(slices_by([case(sharpness=s) for s in (5.0, 5.1)], "sharpness", edges)) == ["blurred", "sharp"]
     assert slice_of(case(image_size=9.0), "image_size", {"image_size": ()}) == "medium"
 
 
 def test_the_border_is_touched_or_not() -> None:
-    assert [slice_of(case(border=value), "border", {}) for value in (0.0, 1.0)] == ["free", "touching"]
+    assert list(slices_by([case(border=value) for value in (0.0, 1.0)], "border", {})) == ["free", "touching"]
 
 
 def test_a_numeric_tag_is_cut_and_keeps_its_values() -> None:

@@ -44,14 +44,6 @@ def test_what_is_kept_comes_back(store: Store) -> None:
     assert store.load(run.id) == replace(run, outcomes=(FULL, FAILED))
 
 
-def test_what_cases_have_in_common_is_kept_in_memory_once(store: Store) -> None:
-    run = begun(store)
-    store.append(run.id, [FULL, replace(FULL, case_id="b")])
-    first, second = store.load(run.id).outcomes
-    assert first.tags is second.tags
-    assert first.prompt is second.prompt
-
-
 def test_an_error_is_kept_without_counts(store: Store) -> None:
     run = begun(store)
     store.append(run.id, [FAILED])

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from segqa.cluster.gap import Gap
 from segqa.conditions import Every, Predicate
 from segqa.errors import SettingsError
-from segqa.failures import KINDS
-from segqa.outcome import Outcome
+from segqa.failures import KINDS, recoverable
+from segqa.outcomes import Outcomes
 from segqa.run import Run, describe
 from segqa.settings import nearest
 
@@ -40,7 +40,7 @@ class Cluster:
     kind: str
     rule: tuple[Predicate, ...]
     part: Run
-    failing: tuple[Outcome, ...]
+    failing: Outcomes
     support: int
     rest_failing: int
     rest: int
@@ -71,7 +71,7 @@ class Cluster:
     @property
     def recoverable(self) -> int:
         """How many of its failures another pick would have saved."""
-        return sum(self.part.recoverable(outcome) for outcome in self.failing)
+        return int(recoverable(self.failing, self.part.threshold).sum())
 
     def __repr__(self) -> str:
         return f"<{self.condition}: {len(self.failing)} of {self.support} {self.kind}>"

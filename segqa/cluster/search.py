@@ -16,9 +16,9 @@ from segqa.cluster.lattice import Failing, Hit, Lattice
 from segqa.cluster.table import Table
 from segqa.conditions import Every, Predicate
 from segqa.errors import SettingsError
-from segqa.failures import KINDS
+from segqa.failures import KINDS, kind_codes
 from segqa.mask import Mask
-from segqa.outcome import Outcome
+from segqa.outcomes import Outcomes
 from segqa.proposals import Floats
 from segqa.run import Run
 
@@ -57,14 +57,14 @@ def clusters(run: Run, *, alpha: float = ALPHA, min_cases: int = MIN_CASES, dept
     if not 0 < alpha < 1 or min_cases < 2 or depth not in (1, 2, 3):
         got = f"alpha={alpha}, min_cases={min_cases}, depth={depth}"
         raise SettingsError(f"clusters needs 0 < alpha < 1, min_cases of 2 or more and a depth of 1 to 3, got {got}")
-    answered = [outcome for outcome in run.outcomes if not outcome.error]
+    errors = np.flatnonzero(run.columns.failed)
+    answered = run.columns.take(~run.columns.failed)
     by_kind = _by_kind(run, answered)
-    errors = np.flatnonzero([bool(outcome.error) for outcome in run.outcomes])
     # two searches have each half of what may go wrong
     level = alpha / 2 if len(errors) >= MIN_FAILING else alpha
     searches = [_Search.of(run, answered, by_kind, level, min_cases, depth)]
     if len(errors) >= MIN_FAILING:
-        searches.append(_Search.of(run, run.outcomes, {"error": errors}, level, min_cases, depth))
+        searches.append(_Search.of(run, run.columns, {"error": errors}, level, min_cases, depth))
     found = sorted((pair for search in searches for pair in search.found()), key=lambda pair: pair[0])
     first = searches[0]
     return Clusters(
@@ -72,10 +72,10 @@ def clusters(run: Run, *, alpha: float = ALPHA, min_cases: int = MIN_CASES, dept
     )
 
 
-def _by_kind(run: Run, outcomes: Sequence[Outcome]) -> dict[str, NDArray[np.int64]]:
+def _by_kind(run: Run, outcomes: Outcomes) -> dict[str, NDArray[np.int64]]:
     """The places of the failing cases, by the kinds that there are."""
-    kinds = [run.kind(outcome) for outcome in outcomes]
-    places = {kind: np.flatnonzero([found == kind for found in kinds]) for kind in KINDS}
+    codes = kind_codes(outcomes, run.threshold)
+    places = {kind: np.flatnonzero(codes == code) for code, kind in enumerate(KINDS)}
     return {kind: found for kind, found in places.items() if len(found)}
 
 
@@ -84,7 +84,7 @@ class _Search:
     """One search: which cases, which of them failed, and what the lattice says."""
 
     run: Run
-    outcomes: Sequence[Outcome]
+    outcomes: Outcomes
     failed: Mapping[str, NDArray[np.int64]]
     alpha: float
     min_cases: int
@@ -96,7 +96,7 @@ class _Search:
     def of(
         cls,
         run: Run,
-        outcomes: Sequence[Outcome],
+        outcomes: Outcomes,
         failed: Mapping[str, NDArray[np.int64]],
         alpha: float,
         min_cases: int,
@@ -136,7 +136,7 @@ class _Search:
 
     def _comparable(self, kind: str, failed: Mask, any_kind: Mask) -> Mask:
         """The cases among which a kind is rare or not: what failed in another way could not fail in this one."""
-        empty = np.array([outcome.nothing is not None and not outcome.nothing.target for outcome in self.outcomes])
+        empty: Mask = ~self.outcomes.failed & (self.outcomes.counts[:, [0, 2]].sum(axis=1) == 0)
         about = np.ones_like(empty) if kind == "error" else empty if kind == "hallucinated" else ~empty
         return about & (failed | ~any_kind)
 
@@ -171,8 +171,9 @@ class _Search:
         rule = tuple(self.table.predicates[attribute][code] for attribute, code in hit.rule)
         inside = self.table.members(hit.rule)
         part = self.run.where(str(Every(rule)))
-        failing = {self.outcomes[place].case_id for place in np.flatnonzero(inside & failed).tolist()}
-        worst = tuple(o for o in part.worst(len(part.outcomes)) if o.case_id in failing)
+        failing = set(self.outcomes.take(inside & failed).ids)
+        ordered = part.worst(len(part.outcomes))
+        worst = ordered.take(ordered.ids.among(failing))
         return Cluster(
             kind=kind,
             rule=rule,

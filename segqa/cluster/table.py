@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +10,9 @@ from numpy.typing import NDArray
 
 from segqa.conditions import Predicate
 from segqa.mask import Mask
-from segqa.slices import Described, Edges, attributes_of, slice_of
+from segqa.outcome import Outcome
+from segqa.outcomes import Names, Outcomes
+from segqa.slices import Edges, attributes_of, slices_by
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,14 +30,14 @@ class Table:
     twins: Mapping[Predicate, tuple[Predicate, ...]]
 
     @classmethod
-    def of(cls, cases: Sequence[Described], edges: Edges, *, min_cases: int) -> Table:
+    def of(cls, cases: Iterable[Outcome], edges: Edges, *, min_cases: int) -> Table:
         """The table of some cases; only slices of `min_cases` and more, but not of all cases, can be part of a rule."""
+        cases = Outcomes.of(cases)
         seen: dict[bytes, Predicate] = {}
         twins: dict[Predicate, tuple[Predicate, ...]] = {}
         predicates, codes = [], []
         for attribute in attributes_of(cases):
-            values = [slice_of(case, attribute, edges) for case in cases]
-            kept, column = _code(values, min_cases)
+            kept, column = _code(slices_by(cases, attribute, edges), min_cases)
             new = []
             for code, value in enumerate(kept):
                 predicate = Predicate(attribute, "=", value)
@@ -59,14 +60,16 @@ class Table:
         return inside
 
 
-def _code(values: Sequence[str | None], min_cases: int) -> tuple[list[str], NDArray[np.int16]]:
+def _code(names: Names, min_cases: int) -> tuple[list[str], NDArray[np.int16]]:
     """The values that are slices, and each case's place among them."""
-    counts = Counter(value for value in values if value is not None)
-    kept = sorted(value for value, times in counts.items() if min_cases <= times < len(values))
+    known = names.codes[names.codes >= 0]
+    counts = dict(zip(names.values, np.bincount(known, minlength=len(names.values)).tolist(), strict=True))
+    kept = sorted(value for value, times in counts.items() if value and min_cases <= times < len(names.codes))
     # more would not fit into the small numbers; the largest are the ones that a rule can say something about
     kept = sorted(sorted(kept, key=lambda value: -counts[value])[:10_000])
     place = {value: code for code, value in enumerate(kept)}
-    return kept, np.array([place.get(value, len(kept)) if value else len(kept) for value in values], dtype=np.int16)
+    to = [*(place.get(value, len(kept)) for value in names.values), len(kept)]
+    return kept, np.array(to, dtype=np.int16)[names.codes]
 
 
 def _renumbered(column: NDArray[np.int16], kept: Sequence[int], none: int) -> NDArray[np.int16]:

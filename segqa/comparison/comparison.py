@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
+from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segqa.baseline import content_of, scope_of
 from segqa.errors import IncomparableError, SettingsError
-from segqa.failures import WRONG_OBJECT_IOU
+from segqa.failures import WRONG_OBJECT_IOU, kind_codes, kind_name
 from segqa.mask import Mask
 from segqa.metrics import METRIC_VERSION, resolve
 from segqa.outcome import Outcome
+from segqa.outcomes import Outcomes
 from segqa.proposals import Floats
 from segqa.run import Run
 from segqa.settings import nearest
-from segqa.slices import attributes_of, slice_of
+from segqa.slices import attributes_of, slices_by
+from segqa.texts import Places, Texts
 
 BROKEN_DROP = 0.5
 MIN_CHANGED = 5
@@ -54,6 +58,59 @@ class Pair:
         return self.iou_after - self.iou_before
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Pairs(Sequence[Pair]):
+    """Pairs as columns, each made when it is asked for.
+
+    Attributes:
+        before: the outcomes in the baseline.
+        after: those of the same cases in the candidate run, in the same order.
+        ious: before and after, float64 `[pairs, 2]`.
+    """
+
+    before: Outcomes
+    after: Outcomes
+    ious: Floats
+
+    def take(self, chosen: Mask | Places) -> Pairs:
+        """Some of them, by a mask or by their places."""
+        return Pairs(self.before.take(chosen), self.after.take(chosen), self.ious[chosen])
+
+    def __len__(self) -> int:
+        return len(self.ious)
+
+    def __iter__(self) -> Iterator[Pair]:
+        rows = zip(self.before, self.after, self.ious.tolist(), strict=True)
+        return (Pair(before, after, *ious) for before, after, ious in rows)
+
+    @overload
+    def __getitem__(self, place: int) -> Pair: ...
+    @overload
+    def __getitem__(self, place: slice) -> Pairs: ...
+
+    def __getitem__(self, place: int | slice) -> Pair | Pairs:
+        if isinstance(place, slice):
+            return self.take(np.arange(len(self))[place])
+        return Pair(self.before[place], self.after[place], *self.ious[place].tolist())
+
+    @property
+    def ids(self) -> Texts:
+        """Of the cases."""
+        return self.after.ids
+
+    @property
+    def differences(self) -> Floats:
+        """IoU now minus IoU then, float64 `[pairs]`."""
+        found: Floats = self.ious[:, 1] - self.ious[:, 0]
+        return found
+
+    def by_change(self) -> Pairs:
+        """Those that lost most first; of equal ones by id."""
+        ids = list(self.ids)
+        by_id = np.array(sorted(range(len(ids)), key=ids.__getitem__), np.int64)
+        return self.take(by_id[np.argsort(self.differences[by_id], kind="stable")])
+
+
 @dataclass(frozen=True, slots=True)
 class Slice:
     """A slice of the pairs.
@@ -83,23 +140,30 @@ class Comparison:
 
     baseline: Run
     candidate: Run
-    pairs: tuple[Pair, ...]
+    pairs: Pairs
 
     @property
     def differences(self) -> Floats:
         """IoU now minus IoU then, float64 `[pairs]`."""
-        return np.array([pair.difference for pair in self.pairs], dtype=np.float64)
+        return self.pairs.differences
 
     def metric_differences(self, metric: str) -> Floats:
         """The same for another metric of the counts."""
-        return np.array(
-            [self._value(pair.after, metric) - self._value(pair.before, metric) for pair in self.pairs], np.float64
+        before, after = (
+            np.nan_to_num(side.metric(metric), nan=resolve(math.nan, self.candidate.empty))
+            for side in (self.pairs.before, self.pairs.after)
         )
+        return np.asarray(after - before)
+
+    def kind_codes(self) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
+        """The kinds of failure before and after, by the candidate's threshold, see `failures.kind_codes`."""
+        threshold = self.candidate.threshold
+        return kind_codes(self.pairs.before, threshold), kind_codes(self.pairs.after, threshold)
 
     @property
     def identical(self) -> bool:
         """Whether every case has the same counts, and none has come or gone."""
-        same = all(pair.before.counts == pair.after.counts for pair in self.pairs)
+        same = np.array_equal(self.pairs.before.counts, self.pairs.after.counts)
         return same and not (self.new or self.missing or self.new_errors or self.recovered)
 
     @property
@@ -111,30 +175,35 @@ class Comparison:
     @property
     def missing(self) -> tuple[str, ...]:
         """The cases of the baseline that have no outcome now."""
-        done = {outcome.case_id for outcome in self.candidate.outcomes}
+        done = set(self.candidate.columns.ids)
         return tuple(case_id for case_id in self.baseline.expected if case_id not in done)
 
     @property
     def new_errors(self) -> tuple[str, ...]:
         """The cases that cannot be evaluated now, and were no error in the baseline."""
-        broken = {outcome.case_id for outcome in self.baseline.errors}
-        return tuple(outcome.case_id for outcome in self.candidate.errors if outcome.case_id not in broken)
+        broken = set(self.baseline.errors.ids)
+        return tuple(case_id for case_id in self.candidate.errors.ids if case_id not in broken)
 
     @property
     def recovered(self) -> tuple[str, ...]:
         """The cases that were an error in the baseline, and are none now."""
-        done = {outcome.case_id for outcome in self.candidate.outcomes if not outcome.error}
-        return tuple(outcome.case_id for outcome in self.baseline.errors if outcome.case_id in done)
+        broken = self.baseline.errors.ids
+        if not broken:
+            return ()
+        done = set(self.candidate.columns.take(~self.candidate.columns.failed).ids)
+        return tuple(case_id for case_id in broken if case_id in done)
 
     @property
-    def broken(self) -> tuple[Pair, ...]:
+    def broken(self) -> Pairs:
         """The cases that collapse: they lose 0.5 or more, or met the threshold and become a zero-IoU case."""
-        return tuple(pair for pair in self.pairs if self._collapses(pair.iou_before, pair.iou_after))
+        before, after = self.pairs.ious.T
+        return self.pairs.take(self._collapses(before, after))
 
     @property
-    def fixed(self) -> tuple[Pair, ...]:
+    def fixed(self) -> Pairs:
         """The opposite of broken."""
-        return tuple(pair for pair in self.pairs if self._collapses(pair.iou_after, pair.iou_before))
+        before, after = self.pairs.ious.T
+        return self.pairs.take(self._collapses(after, before))
 
     @property
     def worse(self) -> int:
@@ -149,12 +218,12 @@ class Comparison:
     @property
     def transitions(self) -> Counter[tuple[str, str]]:
         """How many cases went from one kind of failure to another; `passed` where there was none."""
-        kinds = [(self._kind(pair.before), self._kind(pair.after)) for pair in self.pairs]
-        return Counter(kind for kind in kinds if kind[0] != kind[1])
+        sides = [[kind_name(code) or "passed" for code in codes.tolist()] for codes in self.kind_codes()]
+        return Counter(kinds for kinds in zip(*sides, strict=True) if kinds[0] != kinds[1])
 
-    def worst(self, count: int = 5) -> tuple[Pair, ...]:
+    def worst(self, count: int = 5) -> Pairs:
         """The pairs that lost most."""
-        return tuple(sorted(self.pairs, key=lambda pair: (pair.difference, pair.case_id))[:count])
+        return self.pairs.by_change()[:count]
 
     def slices(self, attribute: str = "*", *, min_cases: int = 8) -> list[Slice]:
         """The slices of the pairs by one attribute, or by all, with so many cases but not all of them.
@@ -164,17 +233,17 @@ class Comparison:
         Raises:
             SettingsError: no case has this attribute.
         """
-        after = [pair.after for pair in self.pairs]
+        after = self.pairs.after
         known = attributes_of(after)
         if attribute != "*" and attribute not in known:
             raise SettingsError(f"no case has a tag or property {attribute!r}; {nearest(attribute, known)}")
         found = []
         moved = self.differences != 0
         for name in known if attribute == "*" else [attribute]:
-            values = np.array([slice_of(outcome, name, self.candidate.edges) or "" for outcome in after], dtype=object)
-            for value in sorted({value for value in values if value}):
-                members = values == value
-                if min_cases <= int(members.sum()) < len(after):
+            names = slices_by(after, name, self.candidate.edges)
+            for code, value in names.used:
+                members = names.codes == code
+                if value and min_cases <= int(members.sum()) < len(after):
                     found.append(Slice(f"{name}={value}", name, members, int((members & moved).sum())))
         return found
 
@@ -186,20 +255,19 @@ class Comparison:
         """
         if not tag:
             return None
-        tags = {name for pair in self.pairs for name in pair.after.tags}
+        tags = self.pairs.after.tags
         if self.pairs and tag not in tags:
             raise SettingsError(f"no case has a tag {tag!r} to group by; {nearest(tag, tags)}")
-        names = [pair.after.tags.get(tag, f"\0{pair.case_id}") for pair in self.pairs]
-        places = {name: place for place, name in enumerate(dict.fromkeys(names))}
-        return np.array([places[name] for name in names], dtype=np.int64)
+        codes = tags[tag].codes.astype(np.int64) if self.pairs else np.zeros(0, np.int64)
+        alone = codes < 0
+        codes[alone] = len(self.pairs) + np.arange(alone.sum())
+        return np.unique(codes, return_inverse=True)[1].astype(np.int64)
 
     def latency(self, percentile: float) -> float:
         """Seconds a case now, as a multiple of those in the baseline; NaN where one of them is not known."""
-        both = [
-            [outcome.seconds for outcome in run.outcomes if outcome.seconds > 0]
-            for run in (self.baseline, self.candidate)
-        ]
-        if not all(both):
+        both = [run.columns.seconds for run in (self.baseline, self.candidate)]
+        both = [seconds[seconds > 0] for seconds in both]
+        if not all(map(len, both)):
             return math.nan
         before, after = (float(np.percentile(seconds, percentile)) for seconds in both)
         return after / before
@@ -209,24 +277,17 @@ class Comparison:
         runs = [
             replace(
                 run,
-                outcomes=tuple(o for o in run.outcomes if o.case_id not in case_ids),
+                outcomes=run.columns.take(~run.columns.ids.among(case_ids)),
                 expected=tuple(case_id for case_id in run.expected if case_id not in case_ids),
             )
             for run in (self.baseline, self.candidate)
         ]
-        return Comparison(runs[0], runs[1], tuple(pair for pair in self.pairs if pair.case_id not in case_ids))
+        return Comparison(runs[0], runs[1], self.pairs.take(~self.pairs.ids.among(case_ids)))
 
-    def _collapses(self, before: float, after: float) -> bool:
+    def _collapses(self, before: Floats, after: Floats) -> Mask:
         threshold = self.candidate.threshold
-        return after < threshold and (
-            before - after >= BROKEN_DROP or (before >= threshold and after < WRONG_OBJECT_IOU)
-        )
-
-    def _kind(self, outcome: Outcome) -> str:
-        return self.candidate.kind(outcome) or "passed"
-
-    def _value(self, outcome: Outcome, metric: str) -> float:
-        return resolve(getattr(outcome.counts, metric), self.candidate.empty)
+        lost: Mask = (before - after >= BROKEN_DROP) | ((before >= threshold) & (after < WRONG_OBJECT_IOU))
+        return (after < threshold) & lost
 
 
 def compare(baseline: Run, candidate: Run, *, same_picker: bool = True) -> Comparison:
@@ -261,32 +322,41 @@ def compare(baseline: Run, candidate: Run, *, same_picker: bool = True) -> Compa
         if before != after and (same_picker or name != "picker"):
             raise IncomparableError(f"incomparable: the {name} differs, {before!r} in {baseline.id}, now {after!r}")
     baseline = _as_far_as(baseline, candidate)
-    before_by_id = {outcome.case_id: outcome for outcome in baseline.outcomes}
-    both = [(before_by_id[o.case_id], o) for o in candidate.outcomes if o.case_id in before_by_id]
-    readable = [(before, after) for before, after in both if not before.error and not after.error]
-    other = [after.case_id for before, after in readable if _content(baseline, before) != _content(candidate, after)]
+    baseline = replace(baseline, threshold=candidate.threshold)
+    pairs = _paired(baseline, candidate)
+    contents = zip(pairs.ids, _contents(baseline, pairs.before), _contents(candidate, pairs.after), strict=True)
+    readable = ~(pairs.before.failed | pairs.after.failed)
+    other = [case_id for case_id, before, after in compress(contents, readable) if before != after]
     if other:
         raise IncomparableError(
             f"incomparable: image, mask or prompt of {len(other)} cases differs from {baseline.id}, such as {other[0]}"
         )
-    baseline = replace(baseline, threshold=candidate.threshold)
-    scored = [(b, a, baseline.iou(b), candidate.iou(a)) for b, a in both]
-    pairs = tuple(Pair(*row) for row in scored if not math.isnan(row[2]) and not math.isnan(row[3]))
-    return Comparison(baseline, candidate, pairs)
+    return Comparison(baseline, candidate, pairs.take(~np.isnan(pairs.ious.sum(axis=1))))
+
+
+def _paired(baseline: Run, candidate: Run) -> Pairs:
+    """The cases that both runs have, in the candidate's order, with or without scores."""
+    known = {case_id: place for place, case_id in enumerate(baseline.columns.ids)}
+    there = np.array([known.get(case_id, -1) for case_id in candidate.columns.ids], np.int64)
+    after = np.flatnonzero(there >= 0)
+    before = there[after]
+    ious = np.stack([baseline.all_ious[before], candidate.all_ious[after]], axis=1)
+    return Pairs(baseline.columns.take(before), candidate.columns.take(after), ious)
 
 
 def _as_far_as(baseline: Run, candidate: Run) -> Run:
     """The baseline's part that a part of the data set can be judged by: nothing but the part can be missing in it."""
     if not candidate.part and not candidate.narrowed_by:
         return baseline
-    expected = set(candidate.expected)
-    kept = (outcome for outcome in baseline.outcomes if outcome.case_id in expected)
-    return replace(baseline.only(kept, candidate.part), part="")
+    kept = baseline.columns.ids.among(set(candidate.expected))
+    return replace(baseline.only(baseline.columns.take(kept), candidate.part), part="")
 
 
-def _content(run: Run, outcome: Outcome) -> str:
-    """What the case is made of."""
-    return outcome.digest if is_baseline(run) else content_of(outcome)
+def _contents(run: Run, outcomes: Outcomes) -> Iterable[str]:
+    """What the cases are made of."""
+    if is_baseline(run):
+        return outcomes.digests
+    return (content_of(*made) for made in zip(outcomes.digests, map(str, outcomes.prompts), strict=True))
 
 
 def is_baseline(run: Run) -> bool:

@@ -38,7 +38,7 @@ from segqa.evaluation.targets import PackedTargets
 from segqa.evaluation.threads import limited_threads
 from segqa.mask import Image
 from segqa.metrics import METRIC_VERSION
-from segqa.outcome import Outcome
+from segqa.outcomes import Outcomes
 from segqa.picking import find_picker
 from segqa.properties import PROPERTY_VERSION
 from segqa.proposals import Model, Proposals
@@ -170,7 +170,7 @@ class Evaluation:
     def _evaluate(self, loop: Loop, dataset: Dataset, run: Run, store: Store) -> None:
         """Go through the cases that the run does not have yet."""
         # an error may have been a moment's: a run that goes on tries it again
-        done_well = {outcome.case_id for outcome in run.outcomes if not outcome.error}
+        done_well = set(run.columns.take(~run.columns.failed).ids)
         pending = [case for case in dataset if case.id not in done_well]
         done = len(dataset) - len(pending)
         self.progress(done, len(dataset))
@@ -185,7 +185,7 @@ class Evaluation:
         if run_id is None:
             return None
         run = store.load(run_id)
-        done = sum(not outcome.error for outcome in run.outcomes)
+        done = len(run.outcomes) - len(run.errors)
         provenance = {**run.provenance, "resumed_at": done, "command": self.command}
         return replace(run, provenance=provenance)
 
@@ -340,24 +340,24 @@ def _notes_on(model: object, dataset: Dataset) -> list[str]:
 
 def _finish(store: Store, run: Run, key: str, edges: Edges | None, spent: Mapping[str, Any]) -> Run:
     """The run with all that it has, and what it took, marked as complete."""
-    outcomes = store.load(run.id).outcomes
+    outcomes = store.load(run.id).columns
     cuts = found = find_edges(outcomes)
     if edges is not None:
         # a part is cut as the whole was; only how many proposals there are, no data set knows
         cuts = {**edges, **{name: found[name] for name in ("proposals",) if name in found}}
-    seconds = math.fsum(outcome.seconds for outcome in outcomes)
+    seconds = math.fsum(outcomes.seconds)
     ended = {**spent, "dataset_digest": _digest(outcomes), "inference_seconds": round(seconds, 3)}
     run = replace(run, outcomes=outcomes, edges=cuts, provenance={**run.provenance, **ended})
     store.finish(run, key)
     return run
 
 
-def _digest(outcomes: tuple[Outcome, ...]) -> str:
+def _digest(outcomes: Outcomes) -> str:
     """What was evaluated, as a hex digest of all images, targets and prompts."""
     digest = hashlib.sha256()
     # one after the other: all in one text are half as large as the run
-    for place, outcome in enumerate(outcomes):
-        part = json.dumps((outcome.case_id, outcome.prompt, outcome.digest))
+    for place, evaluated in enumerate(zip(outcomes.ids, outcomes.prompts, outcomes.digests, strict=True)):
+        part = json.dumps(evaluated)
         digest.update(f"{', ' if place else '['}{part}".encode())
     digest.update(b"]" if outcomes else b"[]")
     return digest.hexdigest()[:32]

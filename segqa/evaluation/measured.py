@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from itertools import compress
 from pathlib import Path
-from types import MappingProxyType
 
 from segqa.case import Case
 from segqa.conditions import Condition, check_names, needs_pixels
@@ -15,6 +14,8 @@ from segqa.datasets.dataset import Dataset
 from segqa.datasets.pictures import READER
 from segqa.errors import CaseError, DatasetError, SettingsError
 from segqa.evaluation.database import Database
+from segqa.outcome import Outcome
+from segqa.outcomes import Outcomes
 from segqa.properties import PROPERTY_VERSION, measure
 from segqa.slices import Edges, find_edges
 from segqa.store import Store
@@ -46,24 +47,6 @@ def open_properties(store: Store) -> PropertyCache:
     return PropertyCache(store.root / "properties.sqlite")
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """A case with its properties; without any where it cannot be read."""
-
-    case: Case
-    properties: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
-
-    @property
-    def case_id(self) -> str:
-        """The case's id."""
-        return self.case.id
-
-    @property
-    def tags(self) -> Mapping[str, str]:
-        """The case's tags."""
-        return self.case.tags
-
-
 def narrow(dataset: Dataset, condition: Condition, store: Store) -> tuple[Dataset, Edges]:
     """The cases that a condition means, and the edges that numeric slices have over all of them.
 
@@ -83,23 +66,25 @@ def narrow(dataset: Dataset, condition: Condition, store: Store) -> tuple[Datase
         )
     if needs_pixels(condition, tags):
         with open_properties(store) as cache:
-            cases = list(_measured(dataset, cache, tags))
+            cases = Outcomes.of(_measured(dataset, cache, tags))
     else:
-        cases = [Measured(case) for case in dataset]
+        cases = Outcomes.of(Outcome(case_id=case.id, tags=case.tags) for case in dataset)
     edges = find_edges(cases)
     check_names(condition, cases, edges)
-    kept = [measured.case for measured in cases if condition.holds(measured, edges)]
+    kept = list(compress(dataset, condition.holds(cases, edges)))
     if not kept:
         raise DatasetError(f"none of the {len(dataset)} cases of {dataset.name} is meant by {str(condition)!r}")
     note = f"only the {len(kept)} of {len(dataset)} cases that {condition} means"
     return Dataset.of(dataset.name, kept, [*dataset.notes, note]), edges
 
 
-def _measured(dataset: Dataset, cache: PropertyCache, hidden: set[str]) -> Iterator[Measured]:
+def _measured(dataset: Dataset, cache: PropertyCache, hidden: set[str]) -> Iterator[Outcome]:
     """All cases with the properties that no tag hides; what is new is kept, some at a time."""
     new: dict[bytes, dict[str, float]] = {}
     for case in dataset:
-        yield Measured(case, {name: value for name, value in _look(case, cache, new).items() if name not in hidden})
+        found = _look(case, cache, new)
+        shown = {name: value for name, value in found.items() if name not in hidden}
+        yield Outcome(case_id=case.id, tags=case.tags, properties=shown)
         if len(new) >= _AT_A_TIME:
             cache.put(new.items())
             new.clear()

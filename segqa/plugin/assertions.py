@@ -47,7 +47,8 @@ def _explain(score: Score, bound: float) -> list[str]:
     where = f" in {run.part}" if run.part and run.part not in score.name else ""
     lines = [f"{score.name}{where} {_verdict(score, bound)}", f"{run.title} ({run.tally}), picked by {run.pick}"]
     # errors have a budget and a test of their own: here they would push out what the number is made of
-    worst = [outcome for outcome in run.worst(len(run.outcomes)) if not outcome.error or run.part == "errors"][:WORST]
+    worst = run.worst(len(run.outcomes))
+    worst = (worst if run.part == "errors" else worst.take(~worst.failed))[:WORST]
     if worst:
         lines += [f"worst {len(worst)}:", *(f"  {describe(run, outcome)}" for outcome in worst)]
     return lines

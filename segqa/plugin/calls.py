@@ -66,7 +66,7 @@ def _holds_without(item: pytest.Function, known: Sequence[Known], run: Run) -> b
     from segqa.plugin.regression import verdict_without
 
     left_out = _failing_of(known, run)
-    rest = run.only((outcome for outcome in run.outcomes if outcome.case_id not in left_out), run.part)
+    rest = run.only(run.columns.take(~run.columns.ids.among(left_out)), run.part)
     if not rest.outcomes:
         return True
     # the arguments that pytest fills: one with a default is none of them
@@ -94,8 +94,5 @@ def _failing_of(known: Sequence[Known], run: Run) -> set[str]:
     from segqa.conditions import parse_condition
 
     conditions = [parse_condition(each.where) for each in known]
-    return {
-        outcome.case_id
-        for outcome in run.outcomes
-        if run.kind(outcome) is not None and any(condition.holds(outcome, run.edges) for condition in conditions)
-    }
+    failing = run.failures().outcomes
+    return {case_id for each in conditions for case_id in failing.take(each.holds(failing, run.edges)).ids}

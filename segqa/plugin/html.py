@@ -112,12 +112,12 @@ def _extras(config: pytest.Config, session: Session, run: Run) -> list[dict[str,
     from segqa.report.drawing import encode_picture, media_type
     from segqa.report.exhibits import Exhibits
 
-    worst = [outcome for outcome in run.worst(len(run.outcomes)) if run.kind(outcome) is not None]
+    worst = run.only(run.failures().outcomes, "failing").worst(len(run.outcomes))
     with Exhibits(session.store, run.id) as exhibits:
-        shown = next(exhibits.get_all((outcome.case_id for outcome in worst), 1), None)
+        shown = next(exhibits.get_all(worst.ids, 1), None)
     if shown is None:
         return []
-    picked = next(outcome.picked for outcome in worst if outcome.case_id == shown.case_id)
+    (picked,) = (outcome.picked for outcome in worst.take(worst.ids.among({shown.case_id})))
     strip = encode_picture(shown.strip(picked))
     name = escape(shown.case_id)
     address = f"data:{media_type(strip)};base64,{base64.b64encode(strip).decode()}"

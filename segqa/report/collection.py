@@ -124,7 +124,9 @@ def write_files(collection: Collection, folder: Path) -> None:
 def _queue(judged: Judged, store: Store, limit: int, *, photos: bool) -> Queue:
     """The exhibits of a run, the most important first."""
     comparison = judged.verdict.comparison if judged.verdict else None
-    order = {o.case_id: o.picked for o in select(judged.clusters, comparison, len(judged.run.outcomes))}
+    chosen = select(judged.clusters, comparison, len(judged.run.outcomes))
+    picked = (None if pick < 0 else pick for pick in chosen.picked.tolist())
+    order = dict(zip(chosen.ids, picked, strict=True))
     if not store.run_folder(judged.run.id).is_dir():
         return []
     with Exhibits(store, judged.run.id) as exhibits:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import math
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from segqa.conditions import Predicate
-from segqa.failures import KINDS
-from segqa.outcome import Outcome
+from segqa.failures import KINDS, recoverable
+from segqa.metrics import shares
+from segqa.outcomes import Names, Outcomes
 from segqa.report.address import case_key
 from segqa.report.selection import newly_failing, newly_passing
 from segqa.report.verdict import Judged
 from segqa.run import Run
-from segqa.slices import attributes_of, slice_of
+from segqa.slices import attributes_of, slices_by
 
 KIND_NAMES = ("", *KINDS)
 """Kinds of failure by their number in the columns; 0 is a case that passed."""
@@ -27,46 +28,42 @@ _PATH = re.compile(r"(?<![\w./:\\])(?:[A-Za-z]:)?(?:[/\\][^\s/\\'\":<>|]+)+[/\\]
 
 def columns(judged: Judged) -> dict[str, Any]:
     """The columns of a run, with what the gate says of it, in JSON's types."""
-    run, outcomes = judged.run, judged.run.outcomes
-    places = {outcome.case_id: place for place, outcome in enumerate(outcomes)}
-    counts = [outcome.counts for outcome in outcomes]
+    run, outcomes = judged.run, judged.run.columns
+    ids = list(outcomes.ids)
+    places = {case_id: place for place, case_id in enumerate(ids)}
     return {
         "run": run.id,
         "model": run.model,
         "dataset": run.dataset,
         "title": run.title,
-        "id": [outcome.case_id for outcome in outcomes],
-        "key": [case_key(outcome.case_id) for outcome in outcomes],
-        "kind": [KIND_NAMES.index(run.kind(outcome) or "") for outcome in outcomes],
-        "recoverable": [int(run.recoverable(outcome)) for outcome in outcomes],
-        "iou": [_exactly(run.iou(outcome)) for outcome in outcomes],
-        "oracle": [_exactly(outcome.oracle.iou if outcome.oracle else math.nan) for outcome in outcomes],
-        "tp": [count.tp if count else 0 for count in counts],
-        "fp": [count.fp if count else 0 for count in counts],
-        "fn": [count.fn if count else 0 for count in counts],
-        "picked": [outcome.picked for outcome in outcomes],
-        "best": [outcome.best for outcome in outcomes],
-        "offers": [_offers(outcome) for outcome in outcomes],
-        "prompts": _named([outcome.prompt for outcome in outcomes]),
+        "id": ids,
+        "key": list(map(case_key, ids)),
+        "kind": (run.kind_codes + 1).tolist(),
+        "recoverable": recoverable(outcomes, run.threshold).astype(int).tolist(),
+        "iou": list(map(_exactly, run.all_ious.tolist())),
+        "oracle": list(map(_exactly, shares(outcomes.oracle, "iou").tolist())),
+        **dict(zip(("tp", "fp", "fn"), outcomes.counts.T.tolist(), strict=False)),
+        "picked": [None if pick < 0 else pick for pick in outcomes.picked.tolist()],
+        "best": [None if best < 0 else best for best in outcomes.best.tolist()],
+        "offers": list(map(_offers, outcomes.offer_scores())),
+        "prompts": _named(outcomes.prompts),
         "attributes": {
-            name: _attribute(name, [slice_of(outcome, name, run.edges) for outcome in outcomes])
-            for name in attributes_of(outcomes)
+            name: _attribute(name, slices_by(outcomes, name, run.edges)) for name in attributes_of(outcomes)
         },
         "clusters": [
             {
                 "condition": cluster.condition,
                 "kind": cluster.kind,
-                "cases": [places[outcome.case_id] for outcome in cluster.failing],
+                "cases": [places[case_id] for case_id in cluster.failing.ids],
             }
             for cluster in judged.clusters
         ],
-        "notes": {places[outcome.case_id]: outcome.note for outcome in outcomes if outcome.note},
-        "errors": _named([shortened(outcome.error) or None for outcome in outcomes]),
+        "notes": {places[case_id]: note for case_id, note in outcomes.notes},
+        "errors": _named(_errors(outcomes)),
         "whole": not run.narrowed_by and not run.missing,
         "wrong": {
-            places[outcome.case_id]: [round(share, 3) for share in outcome.breakdown.shares.values()]
-            for outcome in outcomes
-            if outcome.breakdown
+            place: [round(share, 3) for share in breakdown.shares.values()]
+            for place, breakdown in outcomes.breakdowns()
         },
         "command": _commands(run),
         **_compared(judged, places),
@@ -79,39 +76,38 @@ def _compared(judged: Judged, places: Mapping[str, int]) -> dict[str, list[float
     change: list[float | int | None] = [0] * len(places)
     if judged.verdict is not None:
         comparison = judged.verdict.comparison
-        for pair in comparison.pairs:
-            before[places[pair.case_id]] = _exactly(pair.iou_before)
+        for case_id, iou in zip(comparison.pairs.ids, comparison.pairs.ious[:, 0].tolist(), strict=True):
+            before[places[case_id]] = _exactly(iou)
         for code, pairs in ((1, newly_failing(comparison)), (2, newly_passing(comparison))):
-            for pair in pairs:
-                change[places[pair.case_id]] = code
-        new_errors = set(comparison.new_errors)
-        for outcome in comparison.baseline.outcomes:
-            if outcome.case_id in new_errors:
-                before[places[outcome.case_id]] = _exactly(comparison.baseline.iou(outcome))
-                change[places[outcome.case_id]] = 1
+            for case_id in pairs.ids:
+                change[places[case_id]] = code
+        baseline = comparison.baseline
+        for outcome in baseline.columns.take(baseline.columns.ids.among(set(comparison.new_errors))):
+            before[places[outcome.case_id]] = _exactly(baseline.iou(outcome))
+            change[places[outcome.case_id]] = 1
     return {"before": before, "change": change}
 
 
-def _offers(outcome: Outcome) -> list[list[float | None]]:
+def _offers(offers: Sequence[Sequence[float]]) -> list[list[float | None]]:
     """Mask score, box score and IoU of each proposal."""
-    return [
-        [
-            _rounded(math.nan if offer.mask_score is None else offer.mask_score),
-            _rounded(math.nan if offer.box_score is None else offer.box_score),
-            _rounded(offer.counts.iou),
-        ]
-        for offer in outcome.offers
-    ]
+    return [[_rounded(value) for value in offer] for offer in offers]
 
 
-def _named(values: Sequence[str | None]) -> dict[str, Any]:
+def _errors(outcomes: Outcomes) -> Iterator[str | None]:
+    """Why each case could not be evaluated; None where it could."""
+    failed = iter(outcomes.take(outcomes.failed))
+    return (shortened(next(failed).error) if lost else None for lost in outcomes.failed.tolist())
+
+
+def _named(column: Iterable[str | None]) -> dict[str, Any]:
     """A column of names: the different ones, and for each case which of them it has; -1 for none."""
+    values = list(column)
     names = sorted({value for value in values if value is not None})
     numbers = {name: number for number, name in enumerate(names)}
     return {"values": names, "of": [-1 if value is None else numbers[value] for value in values]}
 
 
-def _attribute(name: str, values: Sequence[str | None]) -> dict[str, Any]:
+def _attribute(name: str, values: Names) -> dict[str, Any]:
     """A column of an attribute, with its slices as they are written in a condition."""
     named = _named(values)
     return {**named, "slices": [str(Predicate(name, "=", value)) for value in named["values"]]}
@@ -125,11 +121,11 @@ def shortened(error: str) -> str:
 def _commands(run: Run) -> dict[str, Any]:
     """What evaluates one case again: the text around a simple id, and the whole for others."""
     before, _, after = run.command_for(_PLACEHOLDER).partition(_PLACEHOLDER)
-    conditions = [str(Predicate("id", "=", outcome.case_id)) for outcome in run.outcomes]
+    conditions = [str(Predicate("id", "=", case_id)) for case_id in run.columns.ids]
     odd = {
-        place: outcome.case_id
-        for place, (outcome, condition) in enumerate(zip(run.outcomes, conditions, strict=True))
-        if condition != f"id={outcome.case_id}" or shlex.quote(condition) != condition
+        place: case_id
+        for place, (case_id, condition) in enumerate(zip(run.columns.ids, conditions, strict=True))
+        if condition != f"id={case_id}" or shlex.quote(condition) != condition
     }
     return {
         "before": before,

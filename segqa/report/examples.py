@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from segqa.outcome import Outcome
 from segqa.proposals import Floats
 from segqa.report.address import case_key
 from segqa.report.drawing import decode_picture
@@ -45,9 +44,9 @@ class Shown:
     exhibits: Mapping[str, Exhibit]
     numbers: Mapping[str, int]
 
-    def examples(self, outcomes: Sequence[Outcome]) -> list[Example]:
+    def examples(self, case_ids: Iterable[str]) -> list[Example]:
         """Some of these cases that look different, the first of them always."""
-        having = [self.exhibits[outcome.case_id] for outcome in outcomes if outcome.case_id in self.exhibits]
+        having = [self.exhibits[case_id] for case_id in case_ids if case_id in self.exhibits]
         return [
             Example(self.numbers[each.case_id], case_key(each.case_id), f"error map of {each.case_id[:120]}")
             for each in varied(having[:_LOOKED_AT], COUNT)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -223,36 +223,40 @@ def draw_choice(
         settings: how many, how large, with or without photos.
     """
     chosen = [select(clusters, comparison, settings.images) for clusters, comparison in found]
-    wanted = {outcome.case_id for outcomes in chosen for outcome in outcomes}
+    wanted = {case_id for outcomes in chosen for case_id in outcomes.ids}
     for clusters, comparison in found:
         run = clusters.run
         with Exhibits(store, run.id) as exhibits:
             missing = wanted - exhibits.case_ids()
         draw_exhibits(
             run,
-            [outcome for outcome in run.outcomes if outcome.case_id in missing],
+            run.columns.take(run.columns.ids.among(missing)),
             dataset,
             store,
             size=settings.image_size,
             photos=settings.photos,
-            before=earlier_outcomes(comparison.baseline, store) if comparison else None,
+            before=earlier_outcomes(comparison.baseline, store, missing) if comparison else None,
         )
 
 
-def earlier_outcomes(baseline: Run, store: Store) -> Before:
-    """The outcomes of a baseline with the keys of its proposals, as far as these are still kept here.
+def earlier_outcomes(baseline: Run, store: Store, case_ids: Container[str]) -> Before:
+    """The outcomes of these cases in a baseline, with the keys of their proposals, as far as these are still kept here.
 
     A baseline's file has no masks. But the run that it was made of may be in the store, or another one of the same
     model: of its proposals that one is the prediction which has the same counts.
     """
     if not is_baseline(baseline):
-        return {outcome.case_id: outcome for outcome in baseline.outcomes}
+        return _by_id(baseline, case_ids)
     twin = store.last_with(baseline.model, str(baseline.provenance["fingerprint"] or ""))
     if twin is None:
         return {}
-    known = {outcome.case_id: outcome for outcome in store.load(twin).outcomes}
-    pairs = [(known[outcome.case_id], outcome) for outcome in baseline.outcomes if outcome.case_id in known]
+    known, wanted = _by_id(store.load(twin), case_ids), _by_id(baseline, case_ids)
+    pairs = [(known[case_id], outcome) for case_id, outcome in wanted.items() if case_id in known]
     return {kept.case_id: again for kept, outcome in pairs if (again := _picked_as(kept, outcome)) is not None}
+
+
+def _by_id(run: Run, case_ids: Container[str]) -> Before:
+    return {outcome.case_id: outcome for outcome in run.columns.take(run.columns.ids.among(case_ids))}
 
 
 def _path(store: Store, run_id: str) -> Path:
@@ -361,7 +365,7 @@ def _prediction_before(outcome: Outcome | None, cache: ProposalCache, pixels: _P
 
 def _picked_as(kept: Outcome, outcome: Outcome) -> Outcome | None:
     """An outcome that is kept with its proposals, with that one picked which a baseline's outcome means."""
-    if kept.error or outcome.error or content_of(kept) != outcome.digest:
+    if kept.error or outcome.error or content_of(kept.digest, kept.prompt) != outcome.digest:
         return None
     if outcome.picked is None:
         return replace(kept, picked=None)

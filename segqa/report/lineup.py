@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Sequence
 
 import numpy as np
@@ -59,6 +58,7 @@ def _line(run: Run) -> tuple[str | int | float | None, ...]:
     ious = run.ious
     low, high = mean_interval(ious)
     weights = run.provenance.get("weights_bytes")
+    seconds = run.scored.seconds[run.scored.seconds > 0]
     return (
         run.model,
         run.dataset,
@@ -69,7 +69,7 @@ def _line(run: Run) -> tuple[str | int | float | None, ...]:
         int((ious == 0).sum()),
         len(run.failures()),
         float(run.p05),
-        statistics.median(seconds) if (seconds := [o.seconds for o in run.scored if o.seconds > 0]) else None,
+        float(np.median(seconds)) if len(seconds) else None,
         None if weights is None else round(weights / 1000),
     )
 

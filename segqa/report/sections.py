@@ -11,9 +11,9 @@ import numpy as np
 
 from segqa.cluster.cluster import Cluster
 from segqa.comparison.comparison import Comparison, is_baseline
-from segqa.failures import KINDS
+from segqa.failures import KINDS, kind_codes, kind_name
 from segqa.gate import Verdict
-from segqa.outcome import Outcome
+from segqa.outcomes import Outcomes
 from segqa.proposals import Floats
 from segqa.report.address import case_key, link
 from segqa.report.charts import BINS, bin_counts, changes, histogram, interval_bar
@@ -178,7 +178,7 @@ def _chips(judged: Judged, number: int) -> list[dict[str, str]]:
 
 def _pickers(run: Run) -> list[tuple[str, ...]]:
     """The run under every picker, as it is shown; nothing where there is no choice, or it would take seconds."""
-    choice = any(len(outcome.offers) > 1 for outcome in run.outcomes)
+    choice = bool((run.columns.offered > 1).any())
     return pick_lab(run).shown() if choice and len(run.outcomes) <= _MOST_REPLAYED else []
 
 
@@ -186,7 +186,7 @@ def _distribution(run: Run, comparison: Comparison | None, address: str) -> dict
     """The histogram, drawn and as a table."""
     before = None
     if comparison:
-        before = np.array([pair.iou_before for pair in comparison.pairs], dtype=np.float64)
+        before = comparison.pairs.ious[:, 0]
     title = f"IoU of {len(run.ious)} cases of {run.title}"
     drawn = histogram(run.ious, run.threshold, title, before=before, link=f"#{address}")
     return {"histogram": drawn, "bins": _bins(run.ious, before)}
@@ -200,7 +200,7 @@ def _clusters(judged: Judged, shown: Shown) -> list[dict[str, Any]]:
             "cluster": cluster,
             "mean": _mean_of(judged.run, cluster.failing),
             "is_new": cluster in new,
-            "examples": shown.examples(cluster.failing),
+            "examples": shown.examples(cluster.failing.ids),
         }
         for cluster in judged.clusters
     ]
@@ -208,15 +208,15 @@ def _clusters(judged: Judged, shown: Shown) -> list[dict[str, Any]]:
 
 def _kinds(run: Run, comparison: Comparison | None, shown: Shown) -> list[dict[str, Any]]:
     """The kinds of failure that there are, with examples."""
-    newly = newly_failing(comparison) if comparison else []
-    new = Counter(run.kind(pair.after) for pair in newly)
+    codes = kind_codes(newly_failing(comparison).after, run.threshold) if comparison else np.zeros(0, np.int8)
+    new = Counter(kind_name(code) for code in codes.tolist())
     rows = []
     for kind, count in run.kinds().most_common():
         failed = run.failures(kind)
         part = run.only(failed.outcomes, kind)
         row: dict[str, Any] = {"kind": kind, "count": count, "share": count / len(run.outcomes), "new": new[kind]}
         row |= {"mean": four(part.mean_iou), "recoverable": failed.recoverable}
-        row |= {"meaning": KINDS[kind], "action": ACTIONS[kind], "examples": shown.examples(part.worst(count))}
+        row |= {"meaning": KINDS[kind], "action": ACTIONS[kind], "examples": shown.examples(part.worst(count).ids)}
         rows.append(row)
     return rows
 
@@ -239,7 +239,7 @@ def _changes(comparison: Comparison) -> dict[str, str]:
     return {"drawn": changes(differences, NOISE, f"IoU now minus IoU before, sorted: {told}"), "told": told}
 
 
-def _mean_of(run: Run, outcomes: Sequence[Outcome]) -> str:
+def _mean_of(run: Run, outcomes: Outcomes) -> str:
     """The mean IoU of some cases as it is shown."""
     return four(run.only(outcomes, "").mean_iou)
 
@@ -247,7 +247,7 @@ def _mean_of(run: Run, outcomes: Sequence[Outcome]) -> str:
 def _slices(run: Run, comparison: Comparison | None) -> tuple[list[dict[str, Any]], int]:
     """The slices in which most cases fail beyond the run's own rate, and how many there are beside them."""
     total = len(run.failures()) / len(run.outcomes) if run.outcomes else 0.0
-    change = {pair.case_id: pair.difference for pair in comparison.pairs} if comparison else {}
+    change = _change_by_id(comparison) if comparison else {}
     overall = float(run.mean_iou)
     rows: list[dict[str, Any]] = []
     for part in run.slices(min_cases=5):
@@ -255,7 +255,7 @@ def _slices(run: Run, comparison: Comparison | None) -> tuple[list[dict[str, Any
         low, high = mean_interval(ious)
         mean = mean_of(ious)
         shown = four(mean)
-        moved = [change[outcome.case_id] for outcome in part.outcomes if outcome.case_id in change]
+        moved = [change[case_id] for case_id in part.columns.ids if case_id in change]
         title = f"mean {shown}, 95 % interval {four(low)} to {four(high)}"
         rows.append(
             {
@@ -273,12 +273,17 @@ def _slices(run: Run, comparison: Comparison | None) -> tuple[list[dict[str, Any
     return rows[:_MOST_SLICES], max(0, len(rows) - _MOST_SLICES)
 
 
+def _change_by_id(comparison: Comparison) -> dict[str, float]:
+    return dict(zip(comparison.pairs.ids, comparison.differences.tolist(), strict=True))
+
+
 def _compared(verdict: Verdict, shown: Shown) -> dict[str, Any]:
     """What there is to say against the baseline."""
     comparison = verdict.comparison
     newly, fixed = newly_failing(comparison), newly_passing(comparison)
-    told = {pair.case_id for pair in (*newly, *fixed)}
-    by_change = [pair for pair in comparison.worst(len(comparison.pairs)) if pair.case_id not in told]
+    told = {*newly.ids, *fixed.ids}
+    changed = comparison.worst(len(comparison.pairs))
+    changed = changed.take(~changed.ids.among(told))
     return {
         "headline": verdict.headline,
         "low": verdict.interval.low,
@@ -287,9 +292,9 @@ def _compared(verdict: Verdict, shown: Shown) -> dict[str, Any]:
         "notes": [*_unlike(comparison), *verdict.notes],
         "newly": newly,
         "fixed": fixed,
-        "examples": shown.examples([pair.after for pair in newly]),
-        "drops": [pair for pair in by_change if pair.difference < -NOISE][:_SHOWN],
-        "gains": [pair for pair in by_change[::-1] if pair.difference > NOISE][:_SHOWN],
+        "examples": shown.examples(newly.ids),
+        "drops": changed.take(changed.differences < -NOISE)[:_SHOWN],
+        "gains": changed.take(changed.differences > NOISE)[::-1][:_SHOWN],
         "moved": [(" → ".join(kinds), count) for kinds, count in comparison.transitions.most_common(12)],
         "new_errors": comparison.new_errors,
         "recovered": comparison.recovered,
@@ -314,19 +319,19 @@ def _unlike(comparison: Comparison) -> list[str]:
 def _groups(run: Run, shown: Shown) -> list[dict[str, Any]]:
     """The cases that a page without a script shows, by kind: all that have a picture, and the errors."""
     groups: dict[str, list[dict[str, Any]]] = {kind: [] for kind in [*KINDS, ""]}
-    for outcome in run.worst(len(run.outcomes)):
-        if outcome.case_id in shown.numbers or outcome.error:
-            kind = run.kind(outcome) or ""
-            groups[kind].append(
-                {
-                    "outcome": outcome,
-                    "key": case_key(outcome.case_id),
-                    "number": shown.numbers.get(outcome.case_id),
-                    "iou": "" if outcome.error else f"IoU {four(run.iou(outcome))}",
-                    "error": shortened(outcome.error),
-                    "command": run.command_for(outcome.case_id),
-                }
-            )
+    worst = run.worst(len(run.outcomes))
+    for outcome in worst.take(worst.ids.among(shown.numbers) | worst.failed):
+        kind = run.kind(outcome) or ""
+        groups[kind].append(
+            {
+                "outcome": outcome,
+                "key": case_key(outcome.case_id),
+                "number": shown.numbers.get(outcome.case_id),
+                "iou": "" if outcome.error else f"IoU {four(run.iou(outcome))}",
+                "error": shortened(outcome.error),
+                "command": run.command_for(outcome.case_id),
+            }
+        )
     return [{"kind": kind, "cases": cases} for kind, cases in groups.items() if cases]
 
 
@@ -335,7 +340,7 @@ def _details(run: Run) -> list[tuple[str, Any]]:
     known = run.provenance
     versions = ", ".join(f"{name} {version}" for name, version in known.get("versions", {}).items())
     options = ", ".join(f"{name} {value}" for name, value in known.get("options", {}).items())
-    seconds = [outcome.seconds for outcome in run.outcomes if outcome.seconds]
+    seconds = run.columns.seconds
     details: dict[str, Any] = {
         "run": run.id,
         "command": known.get("command"),
@@ -351,13 +356,13 @@ def _details(run: Run) -> list[tuple[str, Any]]:
         "python": known.get("python"),
         "machine": known.get("machine"),
         "versions": versions,
-        "inference": f"{math.fsum(seconds):.1f} s, {sum(o.cached for o in run.outcomes)} cases from stored proposals",
+        "inference": f"{math.fsum(seconds):.1f} s, {int(run.columns.cached.sum())} cases from stored proposals",
         "milliseconds a case": _stages(run),
         "peak memory": ", ".join(f"{size:.0f} MB of {kind}" for kind, size in known.get("peak_mb", {}).items()),
         "resumed": known.get("resumed_at"),
         "notes": "; ".join(map(str, known.get("notes", []))),
     }
-    noted = [f"{outcome.case_id}: {outcome.note}" for outcome in run.outcomes if outcome.note]
+    noted = [f"{case_id}: {note}" for case_id, note in run.columns.notes]
     details["noted"] = "; ".join(noted[:10]) + (f"; … and {len(noted) - 10} more" if len(noted) > 10 else "")
     return [(name, value) for name, value in details.items() if value not in (None, "")]
 

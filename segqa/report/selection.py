@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain
+
+import numpy as np
 
 from segqa.cluster.cluster import Clusters
-from segqa.comparison.comparison import Comparison, Pair
-from segqa.failures import KINDS
-from segqa.outcome import Outcome
+from segqa.comparison.comparison import Comparison, Pairs
+from segqa.failures import KINDS, kind_codes
+from segqa.outcomes import Outcomes
 from segqa.run import Run
+from segqa.texts import Texts
 
 NOISE = 0.005
 """A change in IoU up to this is shown as none."""
@@ -18,7 +22,7 @@ _PASSING = 12
 _GAINS = 8
 
 
-def select(found: Clusters, comparison: Comparison | None, limit: int) -> list[Outcome]:
+def select(found: Clusters, comparison: Comparison | None, limit: int) -> Outcomes:
     """The cases to show, the most important first.
 
     First all that fail and did not before. Then in turn the worst of each cluster, kind and slice, the greatest drops
@@ -31,38 +35,41 @@ def select(found: Clusters, comparison: Comparison | None, limit: int) -> list[O
         limit: so many cases at most.
     """
     run = found.run
-    order = [outcome for outcome in run.worst(len(run.outcomes)) if not outcome.error]
-    newly = [pair.after for pair in newly_failing(comparison)] if comparison else []
-    strata = [[outcome for outcome in cluster.failing if not outcome.error] for cluster in found]
-    kinds = {outcome.case_id: run.kind(outcome) for outcome in order}
-    strata += [[outcome for outcome in order if kinds[outcome.case_id] == kind] for kind in KINDS]
-    strata += [_failing(part) for part in run.slices(min_cases=8)]
+    order = run.worst(len(run.outcomes))
+    order = order.take(~order.failed)
+    codes = kind_codes(order, run.threshold)
+    newly = newly_failing(comparison).ids if comparison else Texts.of(())
+    strata = [cluster.failing.take(~cluster.failing.failed).ids for cluster in found]
+    strata += [order.take(codes == code).ids for code in range(len(KINDS))]
+    strata += [_failing(part).ids for part in run.slices(min_cases=8)]
     if comparison:
-        by_change = [pair.after for pair in comparison.worst(len(comparison.pairs)) if abs(pair.difference) > NOISE]
-        strata += [by_change, by_change[::-1][:_GAINS]]
-    passing = [outcome for outcome in order if kinds[outcome.case_id] is None]
-    strata.append(random.Random(0).sample(passing, min(_PASSING, len(passing))))  # noqa: S311 - no secret
-    failing = [outcome for outcome in order if kinds[outcome.case_id] is not None]
-    chosen = dict.fromkeys(outcome.case_id for each in (newly, in_turn(strata), failing, order) for outcome in each)
-    by_id = {outcome.case_id: outcome for outcome in run.outcomes}
-    return [by_id[case_id] for case_id in list(chosen)[:limit]]
+        by_change = comparison.worst(len(comparison.pairs))
+        ids = by_change.take(np.abs(by_change.differences) > NOISE).ids
+        strata += [ids, ids[::-1][:_GAINS]]
+    passing = order.take(codes < 0).ids
+    strata.append(Texts.of(random.Random(0).sample(passing, min(_PASSING, len(passing)))))  # noqa: S311 - no secret
+    chosen: dict[str, None] = {}
+    for case_id in chain(newly, in_turn(strata), order.take(codes >= 0).ids, order.ids):
+        if len(chosen) == limit:
+            break
+        chosen[case_id] = None
+    places = {case_id: place for place, case_id in enumerate(run.columns.ids) if case_id in chosen}
+    return run.columns.take(np.array([places[case_id] for case_id in chosen], np.int64))
 
 
-def newly_failing(comparison: Comparison) -> list[Pair]:
+def newly_failing(comparison: Comparison) -> Pairs:
     """The pairs that met the threshold before and do not now, those that lost most first; not for noise."""
-    kind = comparison.candidate.kind
-    turned = [p for p in comparison.pairs if kind(p.before) is None and kind(p.after) is not None]
-    return _by_change(pair for pair in turned if pair.difference < -NOISE)
+    before, after = comparison.kind_codes()
+    return comparison.pairs.take((before < 0) & (after >= 0) & (comparison.differences < -NOISE)).by_change()
 
 
-def newly_passing(comparison: Comparison) -> list[Pair]:
+def newly_passing(comparison: Comparison) -> Pairs:
     """The pairs that did not meet the threshold before and do now, those that gained most first; not for noise."""
-    kind = comparison.candidate.kind
-    turned = [p for p in comparison.pairs if kind(p.before) is not None and kind(p.after) is None]
-    return _by_change(pair for pair in turned if pair.difference > NOISE)[::-1]
+    before, after = comparison.kind_codes()
+    return comparison.pairs.take((before >= 0) & (after < 0) & (comparison.differences > NOISE)).by_change()[::-1]
 
 
-def in_turn(strata: Sequence[Sequence[Outcome]]) -> Iterator[Outcome]:
+def in_turn(strata: Sequence[Sequence[str]]) -> Iterator[str]:
     """The first of each, then the second of each, and so on."""
     for place in range(max(map(len, strata), default=0)):
         for stratum in strata:
@@ -70,10 +77,7 @@ def in_turn(strata: Sequence[Sequence[Outcome]]) -> Iterator[Outcome]:
                 yield stratum[place]
 
 
-def _failing(part: Run) -> list[Outcome]:
+def _failing(part: Run) -> Outcomes:
     """The failing cases of a slice, the worst first."""
-    return [outcome for outcome in part.worst(len(part.outcomes)) if part.kind(outcome) is not None]
-
-
-def _by_change(pairs: Iterable[Pair]) -> list[Pair]:
-    return sorted(pairs, key=lambda pair: (pair.difference, pair.case_id))
+    order = part.worst(len(part.outcomes))
+    return order.take(kind_codes(order, part.threshold) >= 0)

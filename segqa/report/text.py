@@ -12,7 +12,7 @@ from segqa.run import Run
 def paragraph(run: Run) -> list[str]:
     """A run in a few lines: its numbers, who failed how, and what is odd about its data."""
     resumed = run.provenance.get("resumed_at")
-    cached = sum(outcome.cached for outcome in run.outcomes)
+    cached = int(run.columns.cached.sum())
     lines = [
         f"{run.title}: mean IoU {run.mean_iou:.4f} ({run.tally})",
         f"  5th percentile {run.p05:.4f}, pooled {run.pooled_iou:.4f}",

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from segqa.cluster.cluster import BELOW, Cluster, Clusters
+from segqa.failures import kind_name
 from segqa.gate import Verdict
 from segqa.run import Run
 
@@ -48,7 +49,7 @@ class Judged:
         if self.verdict is None:
             return []
         baseline = self.verdict.comparison.baseline
-        kinds = {outcome.case_id: baseline.kind(outcome) for outcome in baseline.outcomes}
+        kinds = dict(zip(baseline.columns.ids, map(kind_name, baseline.kind_codes.tolist()), strict=True))
         return [cluster for cluster in self.clusters if 2 * _failed_before(cluster, kinds) < len(cluster.failing)]
 
 
@@ -107,7 +108,7 @@ def escape(text: str) -> str:
 
 def _failed_before(cluster: Cluster, kinds: dict[str, str | None]) -> int:
     """How many of a cluster's failures were failures of that kind in the baseline."""
-    before = [kinds.get(outcome.case_id) for outcome in cluster.failing]
+    before = [kinds.get(case_id) for case_id in cluster.failing.ids]
     return sum(kind is not None and cluster.kind in (kind, BELOW) for kind in before)
 
 
@@ -125,8 +126,8 @@ def _model(one: Judged) -> dict[str, Any]:
     return found | {
         "findings": [{"rule": f.rule, "text": f.text, "cases": list(f.cases)} for f in verdict.findings],
         "notes": list(verdict.notes),
-        "broken": [pair.case_id for pair in comparison.broken],
-        "fixed": [pair.case_id for pair in comparison.fixed],
+        "broken": list(comparison.broken.ids),
+        "fixed": list(comparison.fixed.ids),
         "new": list(comparison.new),
         "missing": list(comparison.missing),
         "transitions": {" → ".join(kinds): count for kinds, count in comparison.transitions.most_common()},
@@ -163,7 +164,7 @@ def _section(one: Judged) -> list[str]:
         lines.append(f"- **{escape(finding.rule)}** {escape(finding.text)}")
         lines += [f"  - {escape(line)}" for line in finding.lines]
     if one.verdict and one.verdict.comparison.broken:
-        broken = [pair.case_id for pair in one.verdict.comparison.broken]
+        broken = one.verdict.comparison.broken.ids
         more = f" and {len(broken) - _CASES} more" if len(broken) > _CASES else ""
         lines.append(f"- broken cases: {', '.join(map(escape, broken[:_CASES]))}{more}")
     lines += [f"- new cluster: {escape(str(cluster))}" for cluster in one.new_clusters]

@@ -31,7 +31,7 @@ def test_a_case_below_the_threshold_can_collapse_too() -> None:
 def test_what_came_went_and_could_not_be_evaluated() -> None:
     before = run_of([0.9, None, 0.9, 0.9])
     after = run_of([0.9, 0.9, None, 0.9, 0.9])
-    after = replace(after, outcomes=after.outcomes[:3] + after.outcomes[4:])
+    after = replace(after, outcomes=[*after.outcomes[:3], *after.outcomes[4:]])
     found = compare(before, after)
     assert found.new == ("0004",)
     assert found.missing == ("0003",)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -52,7 +53,7 @@ def kill_halfway(repository: Repository, *options: str) -> None:
     process.communicate()
 
 
-def outcomes(repository: Repository) -> tuple[object, ...]:
+def outcomes(repository: Repository) -> Sequence[object]:
     store = Store(repository.path / ".segqa")
     return store.load(store.run_ids()[0]).outcomes if store.run_ids() else ()
 

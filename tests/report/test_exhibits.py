@@ -79,7 +79,7 @@ def test_a_case_whose_file_has_changed_has_no_exhibit(tmp_path: Path) -> None:
 def test_the_baselines_prediction_is_found_by_its_counts(small: Reviewed, tmp_path: Path) -> None:
     path = tmp_path / "two.jsonl"
     write_baseline(path, small.before)
-    before = earlier_outcomes(read_baseline(path), small.store)
+    before = earlier_outcomes(read_baseline(path), small.store, {"B_000"})
     found = exhibit(small, "B_000", before=before)
     assert found.before == found.masks[0]
 
@@ -87,7 +87,7 @@ def test_the_baselines_prediction_is_found_by_its_counts(small: Reviewed, tmp_pa
 def test_a_baseline_of_another_model_has_no_masks(small: Reviewed, tmp_path: Path) -> None:
     path = tmp_path / "two.jsonl"
     write_baseline(path, replace(small.before, provenance={**small.before.provenance, "fingerprint": "other"}))
-    assert earlier_outcomes(read_baseline(path), small.store) == {}
+    assert earlier_outcomes(read_baseline(path), small.store, {"B_000"}) == {}
     assert exhibit(small, "B_000", before={}).before is None
 
 

@@ -1,0 +1,135 @@
+"""Columns hold what the outcomes were, and count as these do one by one."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from segqa.breakdown import Breakdown
+from segqa.metrics import Counts
+from segqa.outcome import Offer, Outcome
+from segqa.outcomes import Names, Outcomes
+
+COUNTS = (Counts(5, 1, 2, 12), Counts(0, 3, 7, 10), Counts(7, 0, 0, 13), Counts(2, 2, 5, 11))
+
+
+def drawn(seed: int, many: int = 40) -> list[Outcome]:
+    """Outcomes of every sort: errors, nothing offered or picked, empty targets, scores and tags that are not there."""
+    random = np.random.default_rng(seed)
+    return [_drawn(random, f"{place:03}") for place in range(many)]
+
+
+def _drawn(random: np.random.Generator, case_id: str) -> Outcome:
+    if random.random() < 0.1:
+        return Outcome(case_id=case_id, tags={"camera": "C1"}, error="Traceback\nValueError: no")
+    empty = random.random() < 0.2
+    offers = [
+        Offer(Counts(0, fp := int(random.integers(3)), 0, 20 - fp), Counts(0, fp, 0, 9 - fp), float(random.random()))
+        if empty
+        else Offer(COUNTS[random.integers(4)], COUNTS[random.integers(4)], None, 0.5)
+        for _ in range(random.integers(4))
+    ]
+    picked = int(random.integers(len(offers))) if offers and random.random() < 0.8 else None
+    if picked is not None and random.random() < 0.5:
+        offers[picked] = replace(offers[picked], breakdown=Breakdown(1, 2, 3, 4, 5, 6, 21))
+    return Outcome(
+        case_id=case_id,
+        prompt=["person.", "dog."][random.integers(2)],
+        tags={name: f"{random.integers(3)}" for name in ("camera", "light") if random.random() < 0.7},
+        properties={name: float(random.random()) for name in ("brightness", "border") if random.random() < 0.7},
+        digest=f"{random.integers(1000):x}",
+        proposals_key="ab" * int(random.integers(2)),
+        offers=tuple(offers),
+        picked=picked,
+        nothing=Counts(0, 0, 0, 20) if empty else Counts(0, 0, 7, 13),
+        seconds=float(random.random()),
+        cached=bool(random.integers(2)),
+        note="odd" if random.random() < 0.2 else "",
+    )
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_outcomes_come_out_as_they_went_in(seed: int) -> None:
+    cases = drawn(seed)
+    assert list(Outcomes.of(cases)) == cases
+    assert Outcomes.of(cases)[7] == cases[7]
+    assert Outcomes.of(cases)[-1] == cases[-1]
+    assert Outcomes.of(cases)[5:25][3::4] == cases[5:25][3::4]
+    assert Outcomes.of(cases).take(np.array([3, 1])).take(np.array([False, True])) == [cases[1]]
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("part", [slice(None), slice(11, 2, -1)], ids=["all", "some, backwards"])
+def test_all_at_once_counts_as_one_by_one(seed: int, part: slice) -> None:
+    cases, columns = drawn(seed)[part], Outcomes.of(drawn(seed))[part]
+    zeros = Counts(0, 0, 0, 0)
+    assert columns.failed.tolist() == [bool(each.error) for each in cases]
+    assert columns.counts.tolist() == [list((each.counts or zeros).numbers) for each in cases]
+    assert columns.inside.tolist() == [list((each.inside or zeros).numbers) for each in cases]
+    assert columns.oracle.tolist() == [list((each.oracle or zeros).numbers) for each in cases]
+    assert [None if best < 0 else best for best in columns.best.tolist()] == [each.best for each in cases]
+    assert columns.offered.tolist() == [len(each.offers) for each in cases]
+    assert dict(columns.breakdowns()) == {
+        place: each.breakdown for place, each in enumerate(cases) if each.breakdown is not None
+    }
+    assert columns.notes == [(each.case_id, each.note) for each in cases if each.note]
+    for scores, each in zip(columns.offer_scores(), cases, strict=True):
+        np.testing.assert_array_equal(scores, _scores(each))
+
+
+def _scores(outcome: Outcome) -> list[list[float]]:
+    nan = math.nan
+    return [
+        [nan if score is None else score for score in (offer.mask_score, offer.box_score)] + [offer.counts.iou]
+        for offer in outcome.offers
+    ]
+
+
+@pytest.mark.parametrize("metric", ["iou", "dice", "precision", "recall"])
+def test_a_metric_of_all_is_that_of_each(metric: str) -> None:
+    cases = drawn(0)
+    wanted = [math.nan if each.counts is None else getattr(each.counts, metric) for each in cases]
+    np.testing.assert_array_equal(Outcomes.of(cases).metric(metric), wanted)
+
+
+def test_tags_and_properties_are_those_that_a_case_has() -> None:
+    known = Outcome(case_id="a", tags={"camera": "C1"}, properties={"brightness": 0.5})
+    both = Outcomes.of([Outcome(case_id="x"), known, Outcome(case_id="y", tags={"light": "dim"})])
+    assert set(both.tags) == {"camera", "light"}
+    assert list(both.tags["camera"]) == [None, "C1", None]
+    assert both.properties["brightness"][1:2].tolist() == [0.5]
+    assert set(both[:2].tags) == {"camera"}
+    assert both[2:].properties == {}
+
+
+def test_no_outcome_at_all() -> None:
+    none = Outcomes.of([])
+    assert len(none) == 0
+    assert none.counts.shape == (0, 4)
+    assert none.best.tolist() == none.metric("iou").tolist() == []
+    assert none.tags == {}
+
+
+def test_pixels_beyond_32_bits() -> None:
+    huge = Counts(0, 0, 1 << 33, 5)
+    case = Outcome(case_id="a", offers=(Offer(huge, huge),), picked=0, nothing=huge)
+    assert Outcomes.of([case])[0] == case
+
+
+def test_names_that_become_one() -> None:
+    column = Names(("a", "A", "b"), np.array([0, 1, 2, -1], np.int32))
+    assert list(column.renamed(str.lower)) == ["a", "a", "b", None]
+    assert column.renamed(str.lower).mask("a").tolist() == [True, True, False, False]
+    assert list(column.or_else(Names(("A", "c"), np.array([1, 1, 1, 0], np.int32)))) == ["a", "A", "b", "A"]
+    assert column.or_else(Names(("A",), np.array([0, 0, 0, 0], np.int32))).used == [(1, "A"), (0, "a"), (2, "b")]
+    assert not column.mask("z").any()
+
+
+def test_a_case_takes_a_few_hundred_bytes() -> None:
+    """An object each takes 2,200: a run of a hundred thousand cases has to fit beside its baseline."""
+    columns = Outcomes.of(drawn(0, 2_000)).columns
+    arrays = [value for value in vars(columns).values() if isinstance(value, np.ndarray)]
+    arrays += [column.codes for column in columns.tags.values()] + list(columns.properties.values())
+    texts = [columns.ids, columns.digests, columns.keys]
+    assert sum(each.nbytes for each in arrays) + sum(len(each.joined) + each.starts.nbytes for each in texts) < 800_000
