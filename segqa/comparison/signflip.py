@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -116,12 +117,11 @@ def judge_drops(
     Returns:
         One for each set; p-values are 1 where a set has fewer than two pairs, or has not dropped at all.
     """
-    sums, sizes = _terms(differences, members, tolerances, groups)
-    squares = (sums**2).sum(axis=0)
-    seen = _t(sums.sum(axis=0), squares, (sums**3).sum(axis=0), sizes)
+    half, (sums, squares, cubes), sizes = _powers(differences, members, tolerances, groups)
+    seen = _t(sums, squares, cubes, sizes)
     alone, together = np.ones(len(members)), np.ones(len(members))
     # sums and sums of cubes change with the signs, sums of squares do not
-    half, total = _powers(sums[(sums != 0).any(axis=1)])
+    total = np.concatenate([sums, cubes])
     # of two that are equal the flipped one has been rounded
     reached = seen + 1e-5 * np.abs(np.where(np.isfinite(seen), seen, 0))
     for heads in _sums_of_heads(half, flips):
@@ -137,34 +137,30 @@ def judge_drops(
     ]
 
 
-def _terms(
+def _powers(
     differences: Floats, members: Sequence[Mask], tolerances: Sequence[float], groups: NDArray[np.int64] | None
-) -> tuple[Floats, NDArray[np.int64]]:
-    """For each set the terms of its sum, float64 `[n or groups, sets]`, and how many there are."""
-    if not members:
-        return np.zeros((0, 0)), np.zeros(0, np.int64)
-    inside = np.stack(members, axis=1)
-    sums = _by_group(np.where(inside, differences[:, None] + np.array(tolerances), 0.0), groups)
-    counted = inside if groups is None else _by_group(inside.astype(np.float64), groups) > 0
-    return sums, counted.sum(axis=0, dtype=np.int64)
+) -> tuple[NDArray[np.float32], Floats, NDArray[np.int64]]:
+    """The terms of the sets' sums, a set at a time: of many pairs there is no room for more than what is needed.
+
+    Returns:
+        Twice the terms and, beside them, twice their cubes, `[n or groups, 2 · sets]`, without rows of zeros; the sums
+        of terms, squares and cubes, `[3, sets]`; and how many terms each set has.
+    """
+    many = len(members)
+    rows = len(differences) if groups is None else int(groups.max(initial=-1)) + 1
+    half, sums, sizes = np.empty((rows, 2 * many), np.float32), np.empty((3, many)), np.empty(many, np.int64)
+    for place, (inside, tolerance) in enumerate(zip(members, tolerances, strict=True)):
+        terms = _by_group(np.where(inside, differences + tolerance, 0.0), groups, rows)
+        sizes[place] = np.count_nonzero(_by_group(inside, groups, rows))
+        half[:, place], half[:, many + place] = 2 * terms, 2 * terms**3
+        sums[:, place] = terms.sum(), (terms**2).sum(), (terms**3).sum()
+    told = half[:, :many].any(axis=1)
+    return half if told.all() else half[told], sums, sizes
 
 
-def _powers(sums: Floats) -> tuple[NDArray[np.float32], Floats]:
-    """Twice the terms and their cubes, side by side, and the sums of both; with as few copies as may be."""
-    half = np.empty((len(sums), 2 * sums.shape[1]), np.float32)
-    half[:, : sums.shape[1]] = 2 * sums
-    cubes = sums**3
-    half[:, sums.shape[1] :] = 2 * cubes
-    return half, np.concatenate([sums.sum(axis=0), cubes.sum(axis=0)])
-
-
-def _by_group(values: Floats, groups: NDArray[np.int64] | None) -> Floats:
-    """The sums of each column over the pairs of each group."""
-    if groups is None:
-        return values
-    sums = np.zeros((int(groups.max(initial=-1)) + 1, values.shape[1]))
-    np.add.at(sums, groups, values)
-    return sums
+def _by_group(values: NDArray[Any], groups: NDArray[np.int64] | None, rows: int) -> NDArray[Any]:
+    """The sums over the pairs of each group."""
+    return values if groups is None else np.bincount(groups, values, minlength=rows)
 
 
 def _t(sums: Floats, squares: Floats, cubes: Floats, sizes: NDArray[np.int64]) -> Floats:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import random
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from segqa.case import Case
 from segqa.errors import DatasetError
@@ -35,7 +36,9 @@ class Dataset:
         return cls(name, tuple(cases), tuple(notes))
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "cases", tuple(sorted(self.cases, key=lambda case: case.id)))
+        shared: dict[tuple[tuple[str, str], ...], Mapping[str, str]] = {}
+        cases = (_with_shared(case, shared) for case in self.cases)
+        object.__setattr__(self, "cases", tuple(sorted(cases, key=lambda case: case.id)))
         if not self.cases:
             raise DatasetError(f"data set {self.name!r} has no cases")
         twice = [case_id for case_id, times in Counter(case.id for case in self.cases).items() if times > 1]
@@ -68,3 +71,11 @@ class Dataset:
         for case in self.cases:
             digest.update(repr((case.id, case.prompt, sorted(case.tags.items()), case.source.stamp())).encode())
         return digest.hexdigest()[:16]
+
+
+def _with_shared(case: Case, shared: dict[tuple[tuple[str, str], ...], Mapping[str, str]]) -> Case:
+    """The case with the tags of an earlier one that has the same: they are most of what a large data set takes."""
+    if isinstance(case.tags, MappingProxyType):
+        return case
+    key = tuple(sorted(case.tags.items()))
+    return replace(case, tags=shared.setdefault(key, MappingProxyType(dict(key))))

@@ -8,6 +8,9 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from numpy.typing import NDArray
+
+from segqa.cluster.cluster import Cluster
 from segqa.conditions import Predicate
 from segqa.failures import KINDS, recoverable
 from segqa.metrics import shares
@@ -26,48 +29,50 @@ _FILE = re.compile(r'File "[^"\n]*[/\\]([^"/\\\n]+)"')
 _PATH = re.compile(r"(?<![\w./:\\])(?:[A-Za-z]:)?(?:[/\\][^\s/\\'\":<>|]+)+[/\\]([^\s/\\'\":<>|]+)")
 
 
-def columns(judged: Judged) -> dict[str, Any]:
-    """The columns of a run, with what the gate says of it, in JSON's types."""
+def columns(judged: Judged) -> Iterator[tuple[str, Any]]:
+    """The columns of a run by name, with what the gate says of it, in JSON's types or as an iterator of these.
+
+    One after the other: of a large run one is as large as the page.
+    """
     run, outcomes = judged.run, judged.run.columns
     ids = list(outcomes.ids)
     places = {case_id: place for place, case_id in enumerate(ids)}
-    return {
-        "run": run.id,
-        "model": run.model,
-        "dataset": run.dataset,
-        "title": run.title,
-        "id": ids,
-        "key": list(map(case_key, ids)),
-        "kind": (run.kind_codes + 1).tolist(),
-        "recoverable": recoverable(outcomes, run.threshold).astype(int).tolist(),
-        "iou": list(map(_exactly, run.all_ious.tolist())),
-        "oracle": list(map(_exactly, shares(outcomes.oracle, "iou").tolist())),
-        **dict(zip(("tp", "fp", "fn"), outcomes.counts.T.tolist(), strict=False)),
-        "picked": [None if pick < 0 else pick for pick in outcomes.picked.tolist()],
-        "best": [None if best < 0 else best for best in outcomes.best.tolist()],
-        "offers": list(map(_offers, outcomes.offer_scores())),
-        "prompts": _named(outcomes.prompts),
-        "attributes": {
-            name: _attribute(name, slices_by(outcomes, name, run.edges)) for name in attributes_of(outcomes)
-        },
-        "clusters": [
-            {
-                "condition": cluster.condition,
-                "kind": cluster.kind,
-                "cases": [places[case_id] for case_id in cluster.failing.ids],
-            }
-            for cluster in judged.clusters
-        ],
-        "notes": {places[case_id]: note for case_id, note in outcomes.notes},
-        "errors": _named(_errors(outcomes)),
-        "whole": not run.narrowed_by and not run.missing,
-        "wrong": {
-            place: [round(share, 3) for share in breakdown.shares.values()]
-            for place, breakdown in outcomes.breakdowns()
-        },
-        "command": _commands(run),
-        **_compared(judged, places),
-    }
+    yield "run", run.id
+    yield "model", run.model
+    yield "dataset", run.dataset
+    yield "title", run.title
+    yield "id", ids
+    yield "key", map(case_key, ids)
+    yield "kind", (run.kind_codes + 1).tolist()
+    yield "recoverable", recoverable(outcomes, run.threshold).astype(int).tolist()
+    yield "iou", map(_exactly, run.all_ious.tolist())
+    yield "oracle", map(_exactly, shares(outcomes.oracle, "iou").tolist())
+    yield from zip(("tp", "fp", "fn"), outcomes.counts[:, :3].T.tolist(), strict=True)
+    yield "picked", _or_none(outcomes.picked)
+    yield "best", _or_none(outcomes.best)
+    yield "offers", map(_offers, outcomes.offer_scores())
+    yield "prompts", _named(outcomes.prompts)
+    yield (
+        "attributes",
+        {name: _attribute(name, slices_by(outcomes, name, run.edges)) for name in attributes_of(outcomes)},
+    )
+    yield "clusters", [_cluster(cluster, places) for cluster in judged.clusters]
+    yield "notes", {places[case_id]: note for case_id, note in outcomes.notes}
+    yield "errors", _named(_errors(outcomes))
+    yield "whole", not run.narrowed_by and not run.missing
+    yield "wrong", {place: [round(share, 3) for share in each.shares.values()] for place, each in outcomes.breakdowns()}
+    yield "command", _commands(run)
+    yield from _compared(judged, places).items()
+
+
+def _cluster(cluster: Cluster, places: Mapping[str, int]) -> dict[str, Any]:
+    cases = [places[case_id] for case_id in cluster.failing.ids]
+    return {"condition": cluster.condition, "kind": cluster.kind, "cases": cases}
+
+
+def _or_none(choices: NDArray[Any]) -> Iterator[int | None]:
+    """Which offer was chosen; None in the place of -1."""
+    return (None if choice < 0 else choice for choice in choices.tolist())
 
 
 def _compared(judged: Judged, places: Mapping[str, int]) -> dict[str, list[float | int | None]]:

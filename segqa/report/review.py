@@ -8,8 +8,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,11 @@ from segqa.report.sections import section_of, verdict_of
 from segqa.report.selection import NOISE
 from segqa.report.templates import part, render
 from segqa.report.verdict import Judged
+from segqa.run import Run
 from segqa.settings import ReportSettings
 from segqa.store import Store, write_whole
+
+_AT_A_TIME = 4096
 
 KEYS = (
     (("j", "k"), "next and previous case of the list, as the arrows do"),
@@ -71,7 +75,7 @@ def write_review(
         The file to open: `index.html`, or `report.json`.
     """
     settings = settings or ReportSettings()
-    content = _Content(judged, ending, suspicions, settings, [columns(one) for one in judged])
+    content = _Content(judged, ending, suspicions, settings, [_object(columns(one)) for one in judged])
     clear_files(folder)
     queued = queues(judged, store, settings)
     room = limit = settings.max_mb * 1e6
@@ -98,23 +102,25 @@ class _Content:
         ending: how the tests went.
         suspicions: the labels that one should check.
         settings: form and size of the page.
-        columns: of the runs.
+        columns: of the runs, as JSON.
     """
 
     judged: Sequence[Judged]
     ending: Ending | None
     suspicions: Sequence[Suspicion]
     settings: ReportSettings
-    columns: Sequence[dict[str, Any]]
+    columns: Sequence[str]
 
 
-def _data(content: _Content, collection: Collection) -> dict[str, Any]:
-    """What the script knows."""
-    runs = [
-        run | {"exhibit": {place: numbers[case_id] for place, case_id in enumerate(run["id"]) if case_id in numbers}}
-        for run, numbers in zip(content.columns, collection.numbers, strict=True)
-    ]
-    return {
+def _data(content: _Content, collection: Collection) -> str:
+    """What the script knows, as JSON."""
+    ids = (one.run.columns.ids for one in content.judged)
+    exhibits = (
+        {place: numbers[case_id] for place, case_id in enumerate(known) if case_id in numbers}
+        for known, numbers in zip(ids, collection.numbers, strict=True)
+    )
+    runs = (f'{run[:-1]},"exhibit":{as_data(shown)}}}' for run, shown in zip(content.columns, exhibits, strict=True))
+    known = {
         "version": 1,
         "noise": NOISE,
         "kinds": KIND_NAMES,
@@ -122,13 +128,13 @@ def _data(content: _Content, collection: Collection) -> dict[str, Any]:
         "photos": collection.has_photos,
         "files": FILES if content.settings.format == "dir" else "",
         "suffix": collection.suffix,
-        "runs": runs,
     }
+    return f'{as_data(known)[:-1]},"runs":[{",".join(runs)}]}}'
 
 
 def _json(content: _Content, collection: Collection) -> str:
     """The numbers alone."""
-    return json.dumps(_data(content, collection), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return json.dumps(json.loads(_data(content, collection)), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _page(content: _Content, collection: Collection) -> str:
@@ -146,14 +152,14 @@ def _page(content: _Content, collection: Collection) -> str:
         side_by_side=line_up(runs).shown() if len(runs) > 1 else None,
         verdict=verdict_of(judged, content.ending),
         ending=content.ending,
-        suspicions=[(one, _first_with(content.columns, one.case_id)) for one in content.suspicions],
+        suspicions=[(one, _first_with(runs, one.case_id)) for one in content.suspicions],
         exhibits=[
             as_data(exhibit.layers | {"photo": photo})
             for exhibit, photo in zip(collection.all, collection.photos, strict=True)
         ],
         pictures=[] if in_files else list(collection.encoded()),
         suffix=collection.suffix,
-        data=as_data(_data(content, collection)),
+        data=_data(content, collection),
         kept=_kept(judged, collection, content.settings),
         policy="" if in_files else _policy(script),
         keys_told=KEYS,
@@ -171,12 +177,19 @@ def as_data(value: object) -> str:
     >>> print(as_data("</script>"))
     "\u003c/script>"
     """
+    if isinstance(value, Iterator):
+        return f"[{','.join(as_data(some)[1:-1] for some in iter(lambda: list(islice(value, _AT_A_TIME)), []))}]"
     return json.dumps(value, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
 
 
-def _first_with(runs: Sequence[dict[str, Any]], case_id: str) -> int | None:
+def _object(members: Iterable[tuple[str, Any]]) -> str:
+    """JSON of an object, whose members are turned into text one by one."""
+    return f"{{{','.join(f'{as_data(name)}:{as_data(value)}' for name, value in members)}}}"
+
+
+def _first_with(runs: Sequence[Run], case_id: str) -> int | None:
     """The number of the first run that has a case."""
-    return next((number for number, run in enumerate(runs) if case_id in run["id"]), None)
+    return next((number for number, run in enumerate(runs) if case_id in run.columns.ids), None)
 
 
 def _policy(script: str) -> str:
