@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from segqa.gate import Verdict, judge
     from segqa.labels import suspicious_labels
     from segqa.mask import as_mask
-    from segqa.metrics import Counts, boundary_iou, count, dice, hd95, iou, nsd, precision, recall
+    from segqa.metrics import Counts, boundary_iou, count, dice, hausdorff, hd95, iou, nsd, precision, recall
     from segqa.outcome import Offer, Outcome
     from segqa.plugin.declare import dataset, model
     from segqa.proposals import Model, Proposals
@@ -61,7 +61,18 @@ _HOMES = {
     "segqa.gate": ("Verdict", "judge"),
     "segqa.labels": ("suspicious_labels",),
     "segqa.mask": ("as_mask",),
-    "segqa.metrics": ("Counts", "boundary_iou", "count", "dice", "hd95", "iou", "nsd", "precision", "recall"),
+    "segqa.metrics": (
+        "Counts",
+        "boundary_iou",
+        "count",
+        "dice",
+        "hausdorff",
+        "hd95",
+        "iou",
+        "nsd",
+        "precision",
+        "recall",
+    ),
     "segqa.outcome": ("Offer", "Outcome"),
     "segqa.plugin.declare": ("dataset", "model"),
     "segqa.proposals": ("Model", "Proposals"),
@@ -107,6 +118,7 @@ __all__ = [
     "dataset",
     "dice",
     "evaluate",
+    "hausdorff",
     "hd95",
     "iou",
     "judge",
