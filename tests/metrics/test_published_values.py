@@ -1,4 +1,4 @@
-"""Values printed in the literature, and the masks they are printed for.
+"""Values printed in the literature are met for the masks that they are printed for.
 
 Reinke et al., Understanding metric-related pitfalls in image analysis validation, Nature Methods 2024, with its
 supplementary notes (SN). The masks, values and numbers of the figures are those that the authors of Metrics Reloaded
@@ -15,45 +15,9 @@ import pytest
 
 from segqa.mask import Mask
 from segqa.metrics import boundary_iou, dice, hausdorff, hd95, iou, nsd, precision, recall
+from tests.metrics.figures import Pair, a_row_short, spikes, stray_pixel, too_large, too_small
 
-Pair = tuple[Mask, Mask]
 Metric = Callable[[Mask, Mask], float]
-
-
-def spikes() -> Pair:
-    """Figure 10: a square found with a spike of two pixels on each side."""
-    p, t = np.zeros((2, 11, 11), np.bool_)
-    p[3:8, 3:8] = t[3:8, 3:8] = True
-    p[5, 1:10] = p[1:10, 5] = True
-    return p, t
-
-
-def too_small() -> Pair:
-    """Figure SN 2.10, left: a square of 4, of which the inner 2 are found."""
-    p, t = np.zeros((2, 14, 14), np.bool_)
-    p[6:8, 6:8] = t[5:9, 5:9] = True
-    return p, t
-
-
-def too_large() -> Pair:
-    """Figure SN 2.10, right: the same square, found with a pixel more all around."""
-    p, t = np.zeros((2, 14, 14), np.bool_)
-    p[4:10, 4:10] = t[5:9, 5:9] = True
-    return p, t
-
-
-def a_row_short() -> Pair:
-    """Figure SN 2.12: a square of 19, found without its first row."""
-    p, t = np.zeros((2, 22, 22), np.bool_)
-    p[3:21, 2:21] = t[2:21, 2:21] = True
-    return p, t
-
-
-def stray_pixel() -> Pair:
-    """Figure 5c: the target has one pixel, far away, by mistake."""
-    p, t = np.zeros((2, 14, 14), np.bool_)
-    p[9:12, 9:12] = t[9:12, 9:12] = t[1, 1] = True
-    return p, t
 
 
 def of_counts(tp: int, fn: int, fp: int, tn: int) -> Pair:
