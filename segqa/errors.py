@@ -6,6 +6,7 @@ SegqaError
 │   ├── DatasetError     a data set that is missing, empty or malformed as a whole
 │   ├── ModelError       a model that cannot be built: weights missing, not readable, not fitting
 │   ├── BaselineError    a baseline that is missing, corrupt, or must not be written
+│   ├── PartsError       runs of shards that do not make a whole
 │   └── IncomparableError  two runs that say nothing about each other
 ├── CaseError            one case cannot be read: it is recorded, and the run goes on
 ├── MaskError            an array that is not a mask
@@ -36,6 +37,10 @@ class ModelError(UsageError):
 
 class BaselineError(UsageError):
     """A baseline is missing or corrupt, or must not be written from this run."""
+
+
+class PartsError(UsageError):
+    """Some runs are not the shards of one whole: one is missing, there twice, or made in another way."""
 
 
 class IncomparableError(UsageError):

@@ -249,6 +249,11 @@ class Outcomes(Sequence[Outcome]):
         return self.columns.digests if self.places is None else self.columns.digests.take(self.places)
 
     @property
+    def keys(self) -> Texts:
+        """Of the proposals; empty for an error."""
+        return self.columns.keys if self.places is None else self.columns.keys.take(self.places)
+
+    @property
     def prompts(self) -> Names:
         """What the model was asked for."""
         return self.columns.prompts if self.places is None else self.columns.prompts.take(self.places)

@@ -27,6 +27,9 @@ from segqa.texts import Texts
 _FOR_ALL = ("--segqa-update-baseline", "--segqa-allow-dirty")
 """Options that say nothing of a part of a data set."""
 
+_WITH_VALUE = ("--segqa-accept", "--segqa-shard", "--segqa-run")
+"""The same, of those that are followed by a value: no part is made the baseline, and a case is asked for by its id."""
+
 
 class Score(float):
     """A number that knows which run it was read off, so that a failing assertion can say more than two numbers."""
@@ -226,7 +229,7 @@ class Run:
 
     @property
     def is_partial(self) -> bool:
-        """Whether only a part of the data set was evaluated: `--limit`, `--segqa-where`, `--segqa-held-out`."""
+        """Whether only a part of the data set was evaluated: by limit, condition, shard or `--segqa-held-out`."""
         return bool(self.narrowed_by) or bool(self.provenance.get("options", {}).get("held-out"))
 
     @property
@@ -347,18 +350,17 @@ def repeatable(command: str) -> list[str]:
         words = []
     if words[:1] != ["pytest"]:
         return ["pytest", "suites"]
-    # a part of a data set is never made the baseline
-    reason = "--segqa-accept"
-    kept = [word for word, before in zip(words, ["", *words], strict=False) if reason not in {word, before}]
-    return [word for word in kept if not word.startswith((f"{reason}=", *_FOR_ALL))]
+    pairs = zip(words, ["", *words], strict=False)
+    kept = [word for word, before in pairs if word not in _WITH_VALUE and before not in _WITH_VALUE]
+    return [word for word in kept if not word.startswith((*(f"{name}=" for name in _WITH_VALUE), *_FOR_ALL))]
 
 
 def narrowing(provenance: Mapping[str, Any]) -> list[str]:
-    """The options in a run's provenance that left cases of its data set out: `limit`, `where`.
+    """The options in a run's provenance that left cases of its data set out: `limit`, `where`, `shard`.
 
     A held-out part is not meant: it is a data set of its own.
     """
-    return [name for name in ("limit", "where") if name in provenance.get("options", {})]
+    return [name for name in ("limit", "where", "shard") if name in provenance.get("options", {})]
 
 
 def describe(run: Run, outcome: Outcome) -> str:

@@ -35,6 +35,7 @@ _COLUMNS = (
     "seconds", "cached", "note", "error",
 )  # fmt: skip
 _PLAIN = ("case_id", "prompt", "digest", "proposals_key", "picked", "seconds", "note", "error")
+_HEADER = "run.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,11 @@ class Store:
     def run_ids(self) -> list[str]:
         """All runs that have been begun, oldest first."""
         return sorted(path.parent.name for path in self.root.glob("runs/*/run.json"))
+
+    def matching(self, begin: str) -> list[str]:
+        """The run of this id, or those whose ids begin so, oldest first."""
+        found = [run_id for run_id in self.run_ids() if run_id.startswith(begin)]
+        return [begin] if begin in found else found
 
     def begin(self, run: Run, key: str) -> Run:
         """Make the folder of a run that has no outcomes yet.
@@ -111,21 +117,8 @@ class Store:
         Raises:
             StoreError: there is no such run, or its files are damaged or of another version.
         """
-        header = self._header(run_id)
-        try:
-            with _cases(self.run_folder(run_id)) as database, _no_garbage():
-                known = database.execute("SELECT case_id FROM expected ORDER BY case_id")
-                expected = Texts.of(row["case_id"] for row in known)
-                gathered = Gathered()
-                for row in database.execute("SELECT * FROM outcomes ORDER BY case_id"):
-                    _gather(row, gathered)
-                outcomes = gathered.outcomes()
-        except sqlite3.DatabaseError as error:
-            raise StoreError(f"cases of run {run_id} are damaged: {error}") from error
-        fields = header["run"]
-        edges = {name: tuple(cuts) for name, cuts in fields.pop("edges").items()}
-        same = expected == outcomes.ids
-        return Run(expected=outcomes.ids if same else expected, outcomes=outcomes, edges=edges, **fields)
+        self._header(run_id)
+        return read_run(self.run_folder(run_id))
 
     def unfinished(self, key: str) -> str | None:
         """The newest unfinished run with this key, if there is one."""
@@ -210,23 +203,45 @@ class Store:
         return bool(header["key"] == key and not header["finished"])
 
     def _header(self, run_id: str) -> dict[str, Any]:
-        path = self.run_folder(run_id) / "run.json"
-        try:
-            header: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError as error:
-            raise StoreError(f"no run {run_id!r} in {self.root}; `segqa runs` lists them") from error
-        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-            raise StoreError(f"{path} is damaged: {error}") from error
-        if header.get("version") != RUN_VERSION:
-            raise StoreError(f"{path} has version {header.get('version')}, expected {RUN_VERSION}; evaluate again")
-        return header
+        folder = self.run_folder(run_id)
+        if not (folder / _HEADER).exists():
+            raise StoreError(f"no run {run_id!r} in {self.root}; `segqa runs` lists them")
+        return _header(folder)
 
     def _write(self, run: Run, key: str, *, finished: bool) -> None:
         fields = ("id", "model", "dataset", "pick", "empty", "threshold")
         described = {name: getattr(run, name) for name in fields}
         described |= {"edges": dict(run.edges), "provenance": dict(run.provenance)}
         header = {"version": RUN_VERSION, "finished": finished, "key": key, "run": described}
-        write_whole(self.run_folder(run.id) / "run.json", json.dumps(header, indent=2, ensure_ascii=False) + "\n")
+        write_whole(self.run_folder(run.id) / _HEADER, json.dumps(header, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_header(folder: Path) -> tuple[Run, bool]:
+    """What a folder says of its run, of whatever store, but for the cases; and whether it is finished.
+
+    Raises:
+        StoreError: there is no run in it, or one that is damaged or of another version.
+    """
+    header = _header(folder)
+    fields = header["run"]
+    edges = {name: tuple(cuts) for name, cuts in fields.pop("edges").items()}
+    return Run(expected=(), outcomes=(), edges=edges, **fields), bool(header["finished"])
+
+
+def read_run(folder: Path) -> Run:
+    """The run in a folder, of whatever store, finished or not, with the outcomes that it has; as `read_header`."""
+    run, _ = read_header(folder)
+    try:
+        with _cases(folder) as database, _no_garbage():
+            known = database.execute("SELECT case_id FROM expected ORDER BY case_id")
+            expected = Texts.of(row["case_id"] for row in known)
+            gathered = Gathered()
+            for row in database.execute("SELECT * FROM outcomes ORDER BY case_id"):
+                _gather(row, gathered)
+            outcomes = gathered.outcomes()
+    except sqlite3.DatabaseError as error:
+        raise StoreError(f"cases of run {run.id} are damaged: {error}") from error
+    return replace(run, expected=outcomes.ids if expected == outcomes.ids else expected, outcomes=outcomes)
 
 
 def claim_folder(wanted: Path) -> Path:
@@ -260,6 +275,19 @@ def write_whole(path: Path, text: str) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _header(folder: Path) -> dict[str, Any]:
+    path = folder / _HEADER
+    try:
+        header: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise StoreError(f"no run in {folder}: expected a run's folder with {_HEADER} and cases.sqlite") from error
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise StoreError(f"{path} is damaged: {error}") from error
+    if header.get("version") != RUN_VERSION:
+        raise StoreError(f"{path} has version {header.get('version')}, expected {RUN_VERSION}; evaluate again")
+    return header
 
 
 @contextmanager

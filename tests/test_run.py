@@ -154,6 +154,8 @@ def test_an_oracle_that_rightly_offers_nothing_is_right_under_every_policy() -> 
         ("pytest --segqa-update-baseline --segqa-allow-dirty -q", "pytest -q"),
         ("pytest --segqa-accept 'a reason' -q", "pytest -q"),
         ("pytest '--segqa-accept=a reason' -q", "pytest -q"),
+        ("pytest suites --segqa-shard 1/4 -q --segqa-shard=1/4", "pytest suites -q"),
+        ("pytest suites --segqa-run 2026 -q --segqa-run=2026", "pytest suites -q"),
         ("pytest 'unclosed", "pytest suites"),
         ("segqa.evaluate", "pytest suites"),
     ],

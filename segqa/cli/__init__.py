@@ -7,6 +7,7 @@ from segqa.cli.cache import app as cache
 from segqa.cli.clusters import clusters, labels
 from segqa.cli.export import export
 from segqa.cli.init import init
+from segqa.cli.merge import merge
 from segqa.cli.report import report
 from segqa.cli.runs import compare, pick, runs, show
 from segqa.cli.selftest import selftest
@@ -17,6 +18,7 @@ app.command()(init)
 app.command()(runs)
 app.command()(show)
 app.command()(compare)
+app.command()(merge)
 app.command()(report)
 app.command()(pick)
 app.command()(clusters)

@@ -143,12 +143,11 @@ def pick(
 def find_run(directory: Path, begin: str) -> Run:
     """The one run whose id is this or begins so."""
     store = Store(directory)
-    found = [name for name in store.run_ids() if name.startswith(begin)]
-    chosen = [name for name in found if name == begin] or found
-    if len(chosen) != 1:
+    found = store.matching(begin)
+    if len(found) != 1:
         raise refusal(f"{len(found) or 'no'} runs begin with {begin!r}; `segqa runs` lists them")
     try:
-        return store.load(chosen[0])
+        return store.load(found[0])
     except StoreError as error:
         raise refusal(str(error)) from error
 

@@ -57,6 +57,10 @@ class Files:
         """Names, sizes and times of both files."""
         return f"{_stamp(self.image_path)} {_stamp(self.mask_path)} {self.cutoff}"
 
+    def sizes(self) -> str:
+        """Names and sizes of both files: what a copy of them keeps."""
+        return f"{_size(self.image_path)} {_size(self.mask_path)} {self.cutoff}"
+
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
@@ -84,6 +88,10 @@ class Unreadable:
         self._raise()
 
     def stamp(self) -> str:
+        """The reason itself."""
+        return self.reason
+
+    def sizes(self) -> str:
         """The reason itself."""
         return self.reason
 
@@ -225,3 +233,11 @@ def _stamp(path: Path) -> str:
     except OSError:
         return path.name
     return f"{path.name} {status.st_size} {status.st_mtime_ns}"
+
+
+def _size(path: Path) -> str:
+    """Name and size of a file; of one that cannot be looked at, its name."""
+    try:
+        return f"{path.name} {path.stat().st_size}"
+    except OSError:
+        return path.name

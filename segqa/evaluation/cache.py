@@ -119,6 +119,25 @@ class ProposalCache(Database):
                 "INSERT OR REPLACE INTO proposals VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows
             )
 
+    def take_over(self, path: Path, keys: Iterable[bytes], model: str) -> None:
+        """Take over what another file has under some keys, one answer after the other; what is here already stays.
+
+        Raises:
+            StoreError: the other file cannot be read; nothing has been taken over then.
+        """
+        columns = "key, seconds, image_height, image_width, count, height, width, numbers, masks"
+        taken = f"INSERT OR IGNORE INTO proposals SELECT {columns}, ?, ? FROM other.proposals WHERE key = ?"  # noqa: S608 - ours
+        today = _today()
+        try:
+            self._database.execute("ATTACH ? AS other", (str(path),))
+            with self._database:
+                self._database.executemany(taken, ((model, today, key) for key in keys))
+            self._database.execute("DETACH other")
+        except sqlite3.DatabaseError as error:
+            raise StoreError(
+                f"cannot take over the proposals in {path}: {error}; remove it to go without masks"
+            ) from error
+
     def touch(self, keys: Iterable[bytes]) -> None:
         """Note that answers have been used today."""
         today = _today()

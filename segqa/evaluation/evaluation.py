@@ -4,18 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
-import platform
-import re
-import subprocess
-import sys
 import tempfile
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from importlib.metadata import version
 from os import PathLike
 from pathlib import Path
 from types import MappingProxyType
@@ -23,28 +17,31 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
+from segqa.case import Case
 from segqa.datasets.dataset import Dataset
 from segqa.datasets.folder import open_folder
 from segqa.datasets.pictures import READER
+from segqa.datasets.shard import Shard
 from segqa.errors import CaseError, ModelError, SettingsError
 from segqa.evaluation.asking import Asker
 from segqa.evaluation.batches import BatchSetting, BatchSize
 from segqa.evaluation.cache import ProposalCache, proposals_key
+from segqa.evaluation.conclusion import conclude
 from segqa.evaluation.loop import Loop
 from segqa.evaluation.machine import hardware
 from segqa.evaluation.measured import open_properties
+from segqa.evaluation.provenance import provenance_of, run_id
 from segqa.evaluation.stages import Stages, peak_memory
 from segqa.evaluation.targets import PackedTargets
 from segqa.evaluation.threads import limited_threads
 from segqa.mask import Image
 from segqa.metrics import METRIC_VERSION
-from segqa.outcomes import Outcomes
 from segqa.picking import find_picker
 from segqa.properties import PROPERTY_VERSION
 from segqa.proposals import Model, Proposals
 from segqa.run import Run
 from segqa.settings import EmptyPolicy
-from segqa.slices import Edges, find_edges
+from segqa.slices import Edges
 from segqa.store import Store
 
 Progress = Callable[[int, int], None]
@@ -74,6 +71,9 @@ class Evaluation:
         progress: is told how far it is.
         targets: keeps what has been read of them, where another model is to be evaluated on the same data.
         edges: of numeric slices, where the data set is a part of one for which they are known; else they are found.
+        shard: the part of the data set that is evaluated here, to be merged with the others; None for all of it.
+        settings: what else decides the outcomes, in JSON's types; stands in the provenance, since parts that are to be
+            merged have to agree in it.
     """
 
     pick: str = "agreement"
@@ -90,6 +90,8 @@ class Evaluation:
     progress: Progress = silent
     targets: PackedTargets | None = None
     edges: Edges | None = None
+    shard: Shard | None = None
+    settings: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
     def __post_init__(self) -> None:
         if not 0 <= self.threshold <= 1:
@@ -120,10 +122,11 @@ class Evaluation:
             why = "no finished run of it is kept" if known is None else "it has no fingerprint, so nothing is kept"
             raise ModelError(f"{name} cannot be scored again without the model: {why} in {store.root}")
         who = _Identity(known["fingerprint"], known["answers_of"], known.get("weights_bytes"), known["said"])
-        missing = _missing(who.whole, dataset, store)
+        cases = self._own(dataset)
+        missing = _missing(who.whole, cases, store)
         if missing:
             raise ModelError(
-                f"{len(missing)} of {len(dataset)} cases have no stored proposals of {name}, such as {missing[0]}; "
+                f"{len(missing)} of {len(cases)} cases have no stored proposals of {name}, such as {missing[0]}; "
                 "evaluate once without --segqa-rescore"
             )
         return self._run(_Nobody(), who, name, dataset, store)
@@ -134,6 +137,8 @@ class Evaluation:
         about: dict[str, Any] = {"fingerprint": who.known, "weights_bytes": who.weights_bytes}
         said = [*who.said, *_notes_on(model, dataset)]
         about |= {"answers_of": who.whole, "said": said, "notes": [*dataset.notes, *said]}
+        if self.shard is not None:
+            about |= {"shard": _about_shard(self.shard, dataset, who)}
         with ExitStack() as stack:
             run = self._continued(store, key) or store.begin(self._new(name, dataset, about), key)
             if not stack.enter_context(store.writing(run.id)):
@@ -160,24 +165,28 @@ class Evaluation:
                 hidden=hidden,
                 refresh=self.refresh,
             )
-            self._evaluate(loop, dataset, run, store)
+            self._evaluate(loop, self._own(dataset), run, store)
             if cache.size > self.max_cache_mb * 1e6:
                 cache.remove(cache.superfluous(max_bytes=int(self.max_cache_mb * 1e6)))
             spent: dict[str, Any] = {"stages": stages.summary(), "peak_mb": peak_memory()}
             spent |= {"batch_size": batch.current, "hardware": hardware(self.threads)}
-            return _finish(store, run, key, self.edges, spent)
+            return conclude(store, run, key, self.edges, spent)
 
-    def _evaluate(self, loop: Loop, dataset: Dataset, run: Run, store: Store) -> None:
+    def _own(self, dataset: Dataset) -> tuple[Case, ...]:
+        """The cases that are evaluated here. All else that is said of the data set is said of the whole."""
+        return dataset.cases if self.shard is None else self.shard.of_cases(dataset)
+
+    def _evaluate(self, loop: Loop, cases: Collection[Case], run: Run, store: Store) -> None:
         """Go through the cases that the run does not have yet."""
         # an error may have been a moment's: a run that goes on tries it again
         done_well = set(run.columns.take(~run.columns.failed).ids)
-        pending = [case for case in dataset if case.id not in done_well]
-        done = len(dataset) - len(pending)
-        self.progress(done, len(dataset))
+        pending = [case for case in cases if case.id not in done_well]
+        done = len(cases) - len(pending)
+        self.progress(done, len(cases))
         for outcomes in loop.outcomes(pending):
             store.append(run.id, outcomes)
             done += len(outcomes)
-            self.progress(done, len(dataset))
+            self.progress(done, len(cases))
 
     def _continued(self, store: Store, key: str) -> Run | None:
         """The unfinished run with this key, with the outcomes that it has."""
@@ -192,22 +201,30 @@ class Evaluation:
     def _new(self, name: str, dataset: Dataset, about: Mapping[str, Any]) -> Run:
         """A run without outcomes."""
         now = self.started or datetime.now(UTC)
+        part = [] if self.shard is None else [f"{self.shard.number}of{self.shard.of}"]
         return Run(
-            id=_slug(f"{now:%Y%m%d-%H%M%S}-{name}-{dataset.name}"),
+            id=run_id(now, name, dataset.name, *part),
             model=name,
             dataset=dataset.name,
-            expected=tuple(case.id for case in dataset),
+            expected=tuple(case.id for case in self._own(dataset)),
             outcomes=(),
             pick=self.pick,
             empty=self.empty,
             threshold=self.threshold,
-            provenance={**_provenance(now, self.command), "options": dict(self.options), **about},
+            provenance={
+                **provenance_of(now, self.command),
+                "options": dict(self.options),
+                "settings": dict(self.settings),
+                **about,
+            },
         )
 
     def _key(self, name: str, fingerprint: str, dataset: Dataset) -> str:
         """Equal for two runs if and only if one can go on where the other stopped."""
         how = [self.pick, self.empty, self.threshold, self.cache, self.refresh, METRIC_VERSION, PROPERTY_VERSION]
         parts = [name, fingerprint, dataset.name, dataset.stamp(), *how]
+        if self.shard is not None:
+            parts.append(str(self.shard))
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
@@ -320,14 +337,26 @@ def _identify(model: object, name: str) -> _Identity:
     return _Identity(known, whole, getattr(model, "weights_bytes", None), said)
 
 
-def _missing(whole: str, dataset: Dataset, store: Store) -> list[str]:
+def _missing(whole: str, cases: Collection[Case], store: Store) -> list[str]:
     """The ids of the cases without stored proposals; one that cannot be read is none of them."""
     keys: dict[bytes, str] = {}
-    for case in dataset:
+    for case in cases:
         with suppress(CaseError):
             keys[proposals_key(whole, case.source.digest(), case.prompt)] = case.id
     with ProposalCache(store.shared_proposals) as cache:
         return [keys[key] for key in cache.missing(keys)]
+
+
+def _about_shard(shard: Shard, dataset: Dataset, who: _Identity) -> dict[str, Any]:
+    """Which part of which whole a shard is, in JSON's types, so that others can be told from those that fit it.
+
+    Raises:
+        ModelError: nobody could tell whether its parts are of one model.
+    """
+    if not who.known:
+        raise ModelError("a model without a fingerprint has no shards: nobody could tell whether they are all of it")
+    whole = {"cases": len(dataset), "listing": dataset.listing(), "property_version": PROPERTY_VERSION}
+    return {"number": shard.number, "of": shard.of, **whole}
 
 
 def _notes_on(model: object, dataset: Dataset) -> list[str]:
@@ -336,67 +365,3 @@ def _notes_on(model: object, dataset: Dataset) -> list[str]:
     if not seen:
         return []
     return [f"{len(seen)} of {len(dataset)} cases were trained on, such as {min(seen)} (by their ids)"]
-
-
-def _finish(store: Store, run: Run, key: str, edges: Edges | None, spent: Mapping[str, Any]) -> Run:
-    """The run with all that it has, and what it took, marked as complete."""
-    outcomes = store.load(run.id).columns
-    cuts = found = find_edges(outcomes)
-    if edges is not None:
-        # a part is cut as the whole was; only how many proposals there are, no data set knows
-        cuts = {**edges, **{name: found[name] for name in ("proposals",) if name in found}}
-    seconds = math.fsum(outcomes.seconds)
-    ended = {**spent, "dataset_digest": _digest(outcomes), "inference_seconds": round(seconds, 3)}
-    run = replace(run, outcomes=outcomes, edges=cuts, provenance={**run.provenance, **ended})
-    store.finish(run, key)
-    return run
-
-
-def _digest(outcomes: Outcomes) -> str:
-    """What was evaluated, as a hex digest of all images, targets and prompts."""
-    digest = hashlib.sha256()
-    # one after the other: all in one text are half as large as the run
-    for place, evaluated in enumerate(zip(outcomes.ids, outcomes.prompts, outcomes.digests, strict=True)):
-        part = json.dumps(evaluated)
-        digest.update(f"{', ' if place else '['}{part}".encode())
-    digest.update(b"]" if outcomes else b"[]")
-    return digest.hexdigest()[:32]
-
-
-def _provenance(now: datetime, command: str) -> dict[str, Any]:
-    """Where a run comes from, in JSON's types."""
-    return {
-        "command": command,
-        "started": f"{now:%Y-%m-%dT%H:%M:%SZ}",
-        "metric_version": METRIC_VERSION,
-        **_commit(),
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "versions": _versions(),
-    }
-
-
-def _versions() -> dict[str, str]:
-    """Of what may decide the scores, as far as it is in use here."""
-    used = [name for name in ("torch", "transformers", "segmentation_models_pytorch") if name in sys.modules]
-    found = {name: str(getattr(sys.modules[name], "__version__", "")) for name in used}
-    return {name: version(name) for name in ("segqa", "numpy", "opencv-python-headless", "pillow")} | found
-
-
-def _commit() -> dict[str, Any]:
-    """The commit of the work tree that the evaluation runs in, and whether it has changes; `""` outside of git."""
-    try:
-        head = _git("rev-parse", "HEAD")
-        return {"commit": head.strip(), "dirty": bool(_git("status", "--porcelain").strip())}
-    except (OSError, subprocess.SubprocessError):
-        return {"commit": "", "dirty": False}
-
-
-def _git(*arguments: str) -> str:
-    finished = subprocess.run(["git", *arguments], capture_output=True, check=True, text=True, timeout=30)  # noqa: S603, S607
-    return finished.stdout
-
-
-def _slug(name: str) -> str:
-    """The name with what does not belong into a file's name replaced."""
-    return re.sub(r"[^\w.+-]+", "-", name)

@@ -17,12 +17,15 @@ if TYPE_CHECKING:
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Write what was asked for, once all tests have had their turn; end with 4 where it cannot be."""
+    """Write what was asked for, once all tests have had their turn; end with 4 where it cannot be.
+
+    Of a shard nothing is judged, so nothing is written.
+    """
     config = session.config
     state = config.stash.get(STATE, None)
     if state is None:
         return
-    made = not is_worker(config) and bool(state.runs)
+    made = not is_worker(config) and bool(state.runs) and state.shard is None
     if made:
         _judge(state, session.exitstatus)
     if state.problem:

@@ -13,6 +13,7 @@ from segqa.errors import StoreError, UsageError
 from segqa.plugin.declare import built
 from segqa.plugin.marks import check_mark, marked_slice
 from segqa.plugin.session import STATE, Session, is_worker, open_chosen_folder, refuse, stop, withdraw_report
+from segqa.plugin.shards import skip_in_shard
 
 if TYPE_CHECKING:  # numpy and OpenCV would load with them
     from segqa.audit.audit import Audit
@@ -26,7 +27,8 @@ if TYPE_CHECKING:  # numpy and OpenCV would load with them
     from segqa.speed import Speed
 
 
-_KEPT_OPTIONS = ("limit", "held-out", "where", "device")
+_KEPT_OPTIONS = ("limit", "held-out", "where", "shard", "device")
+_KEPT_SETTINGS = ("prompt", "limit", "mask_cutoff", "name_pattern")
 
 PARAMETER = "_segqa_model_name"
 """The fixture that carries the model's name. What an evaluation stands on has names that nobody else gives a fixture: a
@@ -126,6 +128,7 @@ def audit(request: pytest.FixtureRequest, pytestconfig: pytest.Config, _segqa_da
     from segqa.plugin.auditing import audited
 
     session = _session(pytestconfig)
+    skip_in_shard(session)
     try:
         return audited(session, request, _segqa_dataset)
     except (UsageError, StoreError) as error:
@@ -192,6 +195,8 @@ def speed(_segqa_run: Run) -> Speed:
     from segqa.speed import MIN_TIMED, speed_of
 
     found = speed_of(_segqa_run)
+    if "parts" in _segqa_run.provenance:
+        pytest.skip("the run is merged of shards, whose seconds are not those of one machine that does nothing else")
     if found is None:
         pytest.skip(f"the model was asked for fewer than {MIN_TIMED} cases; --segqa-refresh-cache asks it for all")
     return found
@@ -222,14 +227,14 @@ def _segqa_run(
         run = session.runs[name] = shared(pytestconfig, session.store, name, evaluate)
     except (UsageError, StoreError) as error:
         stop(pytestconfig, str(error))
+    skip_in_shard(session)
     return run
 
 
 def _evaluate(session: Session, name: str, model: Model | None, dataset: Dataset, config: pytest.Config) -> Run:
     """Evaluate, and draw cases of each sort while the data set is at hand."""
     from segqa.plugin.progress import Remembered, progress_for
-    from segqa.plugin.regression import comparison_of, keep_baseline
-    from segqa.report.exhibits import draw_choice
+    from segqa.plugin.regression import keep_baseline
 
     progress = Remembered(progress_for(config, name))
     try:
@@ -241,11 +246,20 @@ def _evaluate(session: Session, name: str, model: Model | None, dataset: Dataset
     except KeyboardInterrupt:
         session.interrupted = f"{name}: {progress.done} of {progress.total} cases are done and kept"
         raise
+    if session.shard is None:
+        _draw(session, run, dataset)
+        keep_baseline(session, run)
+    return run
+
+
+def _draw(session: Session, run: Run, dataset: Dataset) -> None:
+    """Draw the cases that are worth it in this run or in another one of the session."""
+    from segqa.plugin.regression import comparison_of
+    from segqa.report.exhibits import draw_choice
+
     runs = [run, *(other for other in session.runs.values() if other.id != run.id)]
     found = [(session.clusters_of(each), comparison_of(session, each)) for each in runs]
     draw_choice(found, dataset, session.store, session.settings.report)
-    keep_baseline(session, run)
-    return run
 
 
 def _threads(session: Session, config: pytest.Config) -> int | None:
@@ -279,6 +293,8 @@ def _how(session: Session, thresholds: Thresholds, progress: Progress, threads: 
         command=session.command,
         options={name: session.options[name] for name in _KEPT_OPTIONS if name in session.options},
         edges=session.edges,
+        shard=session.shard,
+        settings={name: getattr(settings, name) for name in _KEPT_SETTINGS},
         targets=session.targets,
         started=session.started,
         progress=progress,

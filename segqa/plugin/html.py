@@ -33,7 +33,7 @@ class Additions:
     def pytest_html_results_summary(self, prefix: list[str], session: pytest.Session) -> None:
         """Put verdict, numbers, histogram, clusters and the way to the review page above the list of tests."""
         state = session.config.stash[STATE]
-        if not state.runs:
+        if not state.runs or state.shard is not None:
             return
         from segqa.report.summary import render_summary
 

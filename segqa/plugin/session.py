@@ -17,10 +17,12 @@ from segqa.plugin.declare import declared
 from segqa.plugin.marks import MARKER
 from segqa.plugin.model_options import absolute_paths, checkpoint_of, parse_options, refuse_unknown_checkpoints
 from segqa.plugin.options import given
+from segqa.plugin.shards import typed_shard
 
 if TYPE_CHECKING:  # numpy and OpenCV would load with them
     from segqa.cluster.cluster import Clusters
     from segqa.datasets.dataset import Dataset
+    from segqa.datasets.shard import Shard
     from segqa.evaluation.targets import PackedTargets
     from segqa.gate import Verdict
     from segqa.labels import Suspicion
@@ -43,6 +45,7 @@ _NO_SETTING = frozenset(
         "checkpoint",
         "held-out",
         "where",
+        "shard",
         "no-cache",
         "refresh-cache",
         "rescore",
@@ -75,6 +78,7 @@ class Session:
         root: the folder of `pyproject.toml`; paths in it are relative to that.
         here: where pytest was started; paths on the command line are relative to that.
         command: what the user typed.
+        shard: the part of the cases that is evaluated, and not judged; None for all of them.
         runs: the runs of this session, by model.
         problem: why tests could not be run: what the user typed.
         interrupted: how far an evaluation was when the user stopped it.
@@ -97,6 +101,7 @@ class Session:
     root: Path
     here: Path
     command: str
+    shard: Shard | None = None
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
     runs: dict[str, Run] = field(default_factory=dict)
     problem: str = ""
@@ -315,6 +320,7 @@ def _begin(
         root=config.rootpath,
         here=config.invocation_params.dir,
         command=shlex.join(["pytest", *map(str, config.invocation_params.args)]),
+        shard=typed_shard(options),
     )
     if is_worker(config):
         session.started = datetime.fromisoformat(config.workerinput[_STARTED])  # type: ignore[attr-defined] # xdist's
@@ -422,9 +428,13 @@ def _described(name: str, function: Callable[..., Any]) -> str:
 
 
 def _request_report(config: pytest.Config, session: Session) -> None:
-    """Claim a folder, and have pytest-html write a self-contained report there unless it has been told where to."""
+    """Claim a folder, and have pytest-html write a self-contained report there unless it has been told where to.
+
+    Of a shard there is nothing to report.
+    """
     no_tests = ("help", "version", "markers", "collectonly", "showfixtures", "show_fixtures_per_test", "cacheshow")
-    if not session.chosen or any(getattr(config.option, name, False) for name in no_tests):
+    asked = any(getattr(config.option, name, False) for name in no_tests)
+    if not session.chosen or session.shard is not None or asked:
         return
     has_html = hasattr(config.option, "htmlpath")
     if is_worker(config):  # its findings say where the reports will be

@@ -11,6 +11,7 @@ import pytest
 
 from segqa.plugin.fixtures import PARAMETER
 from segqa.plugin.session import STATE, Session
+from segqa.plugin.shards import told_of_shards
 
 if TYPE_CHECKING:
     from segqa.gate import Verdict
@@ -23,7 +24,8 @@ def pytest_report_collectionfinish(config: pytest.Config, items: Sequence[pytest
     if session is None or not any(PARAMETER in getattr(item, "fixturenames", ()) for item in items):
         return None
     settings = session.settings
-    return f"segqa: {', '.join(session.chosen)} on {settings.dataset}, picked by {settings.pick}"
+    part = "" if session.shard is None else f", shard {session.shard}"
+    return f"segqa: {', '.join(session.chosen)} on {settings.dataset}{part}, picked by {settings.pick}"
 
 
 @pytest.hookimpl(wrapper=True)
@@ -64,6 +66,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 def _on_runs(session: Session, config: pytest.Config) -> Iterator[str]:
     """What there is to say of the runs."""
+    if session.shard is not None:
+        yield from told_of_shards(session)
+        yield from (f"  run {_short(session.store.run_folder(run.id), config)}" for run in session.runs.values())
+        return
     from segqa.report.text import findings, paragraph, suspicions
 
     for run in session.runs.values():

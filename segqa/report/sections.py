@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -360,11 +360,18 @@ def _details(run: Run) -> list[tuple[str, Any]]:
         "milliseconds a case": _stages(run),
         "peak memory": ", ".join(f"{size:.0f} MB of {kind}" for kind, size in known.get("peak_mb", {}).items()),
         "resumed": known.get("resumed_at"),
+        "merged of": "; ".join(_part(part) for part in known.get("parts", [])),
         "notes": "; ".join(map(str, known.get("notes", []))),
     }
     noted = [f"{case_id}: {note}" for case_id, note in run.columns.notes]
     details["noted"] = "; ".join(noted[:10]) + (f"; … and {len(noted) - 10} more" if len(noted) > 10 else "")
     return [(name, value) for name, value in details.items() if value not in (None, "")]
+
+
+def _part(part: Mapping[str, Any]) -> str:
+    """Where a part of a merged run comes from."""
+    where = f"{part['inference_seconds']:.1f} s on {part['hardware']}"
+    return f"shard {part['shard']}: {part['cases']} cases, {where} ({part['run']})"
 
 
 def _stages(run: Run) -> str:

@@ -11,7 +11,7 @@ from segqa.run import Run
 
 def paragraph(run: Run) -> list[str]:
     """A run in a few lines: its numbers, who failed how, and what is odd about its data."""
-    resumed = run.provenance.get("resumed_at")
+    resumed, parts = run.provenance.get("resumed_at"), run.provenance.get("parts")
     cached = int(run.columns.cached.sum())
     lines = [
         f"{run.title}: mean IoU {run.mean_iou:.4f} ({run.tally})",
@@ -22,6 +22,8 @@ def paragraph(run: Run) -> list[str]:
     ]
     if resumed is not None:
         lines.insert(1, f"  resumed: {resumed} cases had been done before")
+    if parts:
+        lines.insert(1, f"  merged of {len(parts)} shards, {run.provenance['inference_seconds']:.1f} s of inference")
     return lines + [f"  note: {note}" for note in run.provenance.get("notes", [])]
 
 

@@ -12,11 +12,15 @@ from pathlib import Path
 
 import pytest
 
+from segqa.errors import PartsError
+from segqa.evaluation.parts import merge_parts, read_part
 from segqa.run import Run
 from segqa.store import Store
 
 Repository = pytest.Pytester
 COUNT, BATCH = 16, 2
+SHARD = 9
+"""So many cases are in shard 2/2."""
 
 
 def slow_down(repository: Repository) -> None:
@@ -83,6 +87,27 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_numbers(repository: Reposit
     undisturbed.communicate()
     other = Store(Path(repository.path / "elsewhere"))
     assert scores(store.load(run_id)) == scores(other.load(other.run_ids()[0]))
+
+
+def test_a_killed_shard_goes_on_and_merges(repository: Repository) -> None:
+    slow_down(repository)
+    kill_halfway(repository, "--segqa-shard=2/2")
+    done, killed = len(outcomes(repository)), Store(repository.path / ".segqa").run_ids()[0]
+    assert 0 < done < SHARD
+    store = Store(repository.path / ".segqa")
+    with pytest.raises(PartsError, match=r"shard 2/2 .* is not finished"):
+        read_part(store.run_folder(killed))
+
+    for shard, said in (("2/2", f"resumed: {done} cases had been done before"), ("1/2", "7 of 16 cases")):
+        process = start(repository, f"--segqa-shard={shard}")
+        output = process.communicate()[0].decode()
+        assert process.returncode == 0, output
+        assert said in output
+    assert len(store.run_ids()) == 2
+    whole = merge_parts([read_part(store.run_folder(run_id)) for run_id in store.run_ids()], store)
+    assert len(whole.outcomes) == COUNT
+    asked = len((repository.path / "asked").read_text(encoding="utf-8"))
+    assert asked <= COUNT + BATCH, "at most the batch in flight is asked for again"
 
 
 def test_a_worker_that_dies_while_evaluating_is_replaced(repository: Repository) -> None:

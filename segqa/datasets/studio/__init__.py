@@ -50,6 +50,9 @@ class _Rendered:
     def stamp(self) -> str:
         return f"{self.name} {_source_digest()}"
 
+    def sizes(self) -> str:
+        return self.stamp()
+
 
 @lru_cache(maxsize=4)
 def _scene(name: str) -> Scene:

@@ -1,0 +1,31 @@
+"""`segqa merge` makes the run of a whole data set of the runs of its shards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from segqa.cli.runs import Directory, refusal
+from segqa.errors import SegqaError
+from segqa.evaluation.parts import merge_parts, read_part
+from segqa.evaluation.transfer import find_folder
+from segqa.store import Store
+
+
+def merge(
+    names: Annotated[list[str], typer.Argument(metavar="RUN…", help="Runs, by how their ids begin, or their folders.")],
+    directory: Directory = Path(".segqa"),
+) -> None:
+    """Merge the runs of all shards into that of the whole, and print its id; refuse what does not make a whole."""
+    store = Store(directory)
+    try:
+        folders = [find_folder(store, name, Path()) for name in names]
+        run = merge_parts([read_part(folder) for folder in folders], store)
+    except SegqaError as error:
+        raise refusal(str(error)) from error
+    # the id alone goes where another command reads it
+    typer.echo(f"{run.title}: {len(run.outcomes)} cases of {len(folders)} shards ({run.tally})", err=True)
+    typer.echo(f"judge it: pytest suites --segqa-run {run.id}", err=True)
+    typer.echo(run.id)

@@ -1,0 +1,48 @@
+"""A conclusion is what can be said of a run once all its outcomes are there: how it is sliced, of what data it is."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from segqa.outcomes import Outcomes
+from segqa.run import Run
+from segqa.slices import Edges, find_edges
+from segqa.store import Store
+
+
+def conclude(store: Store, run: Run, key: str, edges: Edges | None, spent: Mapping[str, Any]) -> Run:
+    """The run with all that it has, and what it took, marked as complete.
+
+    Args:
+        store: has its outcomes.
+        run: its provenance is taken over.
+        key: as it was begun with.
+        edges: of numeric slices, where they are known of a whole that the run is a part of; else they are found.
+        spent: what else is to stand in its provenance.
+    """
+    outcomes = store.load(run.id).columns
+    cuts = found = find_edges(outcomes)
+    if edges is not None:
+        # a part is cut as the whole was; only how many proposals there are, no data set knows
+        cuts = {**edges, **{name: found[name] for name in ("proposals",) if name in found}}
+    seconds = math.fsum(outcomes.seconds)
+    ended = {**spent, "dataset_digest": _digest(outcomes), "inference_seconds": round(seconds, 3)}
+    run = replace(run, outcomes=outcomes, edges=cuts, provenance={**run.provenance, **ended})
+    store.finish(run, key)
+    return run
+
+
+def _digest(outcomes: Outcomes) -> str:
+    """What was evaluated, as a hex digest of all images, targets and prompts."""
+    digest = hashlib.sha256()
+    # one after the other: all in one text are half as large as the run
+    for place, evaluated in enumerate(zip(outcomes.ids, outcomes.prompts, outcomes.digests, strict=True)):
+        part = json.dumps(evaluated)
+        digest.update(f"{', ' if place else '['}{part}".encode())
+    digest.update(b"]" if outcomes else b"[]")
+    return digest.hexdigest()[:32]

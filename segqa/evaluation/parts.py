@@ -1,0 +1,247 @@
+"""A part is the run of one shard, wherever it was made. The parts of a data set make the run of the whole.
+
+The whole is the run that one machine would have made: the same outcomes, sliced and judged over all of them. So parts
+that were made in different ways, or do not have every case once, are refused.
+"""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from segqa.datasets.shard import Shard
+from segqa.errors import PartsError
+from segqa.evaluation.conclusion import conclude
+from segqa.evaluation.provenance import run_id
+from segqa.evaluation.transfer import bring_proposals, keeps_own
+from segqa.run import Run, repeatable
+from segqa.slices import Edges
+from segqa.store import Store, read_header, read_run
+
+_OF_ONE = ("stages", "peak_mb", "hardware", "batch_size", "inference_seconds", "started", "machine", "commit")
+"""What the provenance of a whole says of each of its parts, and not of itself."""
+
+_KEY = "merged"  # of no evaluation, so that none goes on with it
+_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The run of one shard.
+
+    Attributes:
+        run: with its outcomes.
+        folder: where its files are.
+    """
+
+    run: Run
+    folder: Path
+
+    @property
+    def shard(self) -> Shard:
+        """Which part it is."""
+        return Shard(self.about["number"], self.about["of"])
+
+    @property
+    def about(self) -> Mapping[str, Any]:
+        """What its provenance says of the whole that it is a part of."""
+        about: Mapping[str, Any] = self.run.provenance["shard"]
+        return about
+
+    def __str__(self) -> str:
+        """As it is named where it is refused."""
+        return f"shard {self.shard} ({self.run.id})"
+
+
+def read_part(folder: Path) -> Part:
+    """The part in a folder.
+
+    Raises:
+        PartsError: it is the run of no shard, or is not finished.
+        StoreError: there is no run in it, or its files are damaged.
+    """
+    header, finished = read_header(folder)
+    if "shard" not in header.provenance:
+        raise PartsError(f"run {header.id} is no shard: expected one made with --segqa-shard i/n")
+    part = Part(read_run(folder), folder)
+    missing = part.run.missing
+    if missing or not finished:
+        raise PartsError(
+            f"{part} is not finished: {len(missing)} of its {len(part.run.expected)} cases are missing"
+            f"{_such(missing)}; the same command goes on from there: {part.run.provenance['command']}"
+        )
+    return part
+
+
+def merge_parts(parts: Sequence[Part], store: Store) -> Run:
+    """The run of the whole that some parts make, kept in a store with what is known of their proposals.
+
+    Args:
+        parts: every shard of one data set, in any order. One into which no case falls may be left out.
+        store: gets the run.
+
+    Raises:
+        PartsError: they do not make a whole; says which part is the odd one, or what is missing.
+        StoreError: the proposals beside a part cannot be read.
+    """
+    parts = sorted(parts, key=lambda part: part.shard.number)
+    _require_agreement(parts)
+    _require_each_once(parts)
+    first = parts[0].run
+    run = store.begin(_whole(parts), _KEY)
+    try:
+        target = store.proposals_path(run.id, shared=not any(keeps_own(part.folder) for part in parts))
+        for part in parts:
+            store.append(run.id, part.run.outcomes)
+            bring_proposals(part.folder, part.run, target)
+        spent = {"hardware": " and ".join(dict.fromkeys(str(part.run.provenance["hardware"]) for part in parts))}
+        return conclude(store, run, _KEY, _edges_of(first), spent)
+    except BaseException:
+        shutil.rmtree(store.run_folder(run.id))
+        raise
+
+
+def _require_agreement(parts: Sequence[Part]) -> None:
+    """Refuse parts that were made in another way, or of another whole, than the first."""
+    first = parts[0]
+    for name, read in _AGREED.items():
+        for other in parts[1:]:
+            if read(first) != read(other):
+                came = f"{read(first)!r} in {first} and {read(other)!r} in {other}"
+                raise PartsError(f"parts must have the same {name}, got {came}; evaluate one of them again")
+
+
+def _require_each_once(parts: Sequence[Part]) -> None:
+    """Refuse parts that have a case twice, or not at all."""
+    for number, times in Counter(part.shard.number for part in parts).items():
+        if times > 1:
+            twice = " and ".join(part.run.id for part in parts if part.shard.number == number)
+            raise PartsError(f"shard {number}/{parts[0].shard.of} is there {times} times: {twice}; give one of them")
+    for part in parts:
+        strange = [case_id for case_id in part.run.expected if not part.shard.has(case_id)]
+        if strange:
+            raise PartsError(f"{part} has cases of another shard{_such(strange)}; evaluate it again")
+    there, whole = sum(len(part.run.expected) for part in parts), parts[0].about["cases"]
+    if there != whole:
+        raise PartsError(f"{whole - there} of {whole} cases are missing: {_gaps(parts)}")
+
+
+def _gaps(parts: Sequence[Part]) -> str:
+    """Which shards are missing, and how to get them."""
+    of, there = parts[0].shard.of, {part.shard.number for part in parts}
+    missing = [str(Shard(number, of)) for number in range(1, of + 1) if number not in there]
+    if not missing:
+        return "no shard is, so one of them was cut off; evaluate all again"
+    shown = ", ".join(missing[:_SHOWN]) + (f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else "")
+    return f"shard {shown} is not there; evaluate with --segqa-shard {missing[0]}"
+
+
+def _whole(parts: Sequence[Part]) -> Run:
+    """The run of all cases, without outcomes so far."""
+    first = parts[0].run
+    return Run(
+        id=run_id(datetime.now(UTC), first.model, first.dataset, "merged"),
+        model=first.model,
+        dataset=first.dataset,
+        expected=tuple(sorted(case_id for part in parts for case_id in part.run.expected)),
+        outcomes=(),
+        pick=first.pick,
+        empty=first.empty,
+        threshold=first.threshold,
+        provenance=_provenance(parts),
+    )
+
+
+def _provenance(parts: Sequence[Part]) -> dict[str, Any]:
+    """Where the whole comes from: what all parts have in common, and what each was."""
+    known = [part.run.provenance for part in parts]
+    first = known[0]
+    left_out = {*_OF_ONE, "shard", "resumed_at", "dataset_digest"}
+    common = {name: value for name, value in first.items() if name not in left_out}
+    return common | {
+        "command": shlex.join(repeatable(first["command"])),
+        "started": min(each["started"] for each in known),
+        "commit": first["commit"] if len({each["commit"] for each in known}) == 1 else "",
+        "dirty": any(each["dirty"] for each in known),
+        "machine": " and ".join(dict.fromkeys(str(each["machine"]) for each in known)),
+        "options": {name: value for name, value in first["options"].items() if name != "shard"},
+        "notes": [*dict.fromkeys(note for each in known for note in each["notes"]), *_unlike(parts)],
+        "parts": [_told(part) for part in parts],
+    }
+
+
+def _told(part: Part) -> dict[str, Any]:
+    """What there is to say of a part, in JSON's types."""
+    known = part.run.provenance
+    about = {"run": part.run.id, "shard": str(part.shard), "cases": len(part.run.expected)}
+    return about | {name: known[name] for name in ("command", *_OF_ONE) if name in known}
+
+
+def _unlike(parts: Sequence[Part]) -> Iterator[str]:
+    """What the parts may differ in, though it may decide a pixel here and there; a sentence each."""
+    first = parts[0].run.provenance
+    for other in parts[1:]:
+        known = other.run.provenance
+        if known["commit"] != first["commit"]:
+            yield f"{parts[0]} is of {_commit(first)}, {other} of {_commit(known)}"
+        for name in sorted(first["versions"].keys() & known["versions"].keys()):
+            if first["versions"][name] != known["versions"][name]:
+                yield f"{parts[0]} has {name} {first['versions'][name]}, {other} has {known['versions'][name]}"
+
+
+def _commit(provenance: Mapping[str, Any]) -> str:
+    return f"commit {provenance['commit'][:10]}" if provenance["commit"] else "no commit"
+
+
+def _edges_of(run: Run) -> Edges | None:
+    """The edges that were known before the run, because its cases are a part of a data set; None for none."""
+    if "where" not in run.provenance["options"]:
+        return None
+    return {name: cuts for name, cuts in run.edges.items() if name != "proposals"}
+
+
+def _such(case_ids: Sequence[str]) -> str:
+    """Some of the cases, as an apposition; nothing for none."""
+    more = f" and {len(case_ids) - _SHOWN} more" if len(case_ids) > _SHOWN else ""
+    return f" ({', '.join(case_ids[:_SHOWN])}{more})" if case_ids else ""
+
+
+def _chosen(name: str) -> Callable[[Part], object]:
+    """Reads what was chosen by an option or a setting."""
+
+    def read(part: Part) -> object:
+        known = part.run.provenance
+        return {**known["options"], **known["settings"]}.get(name)
+
+    return read
+
+
+_AGREED: Mapping[str, Callable[[Part], object]] = MappingProxyType(
+    {
+        "model": lambda part: part.run.model,
+        "data set": lambda part: part.run.dataset,
+        "number of shards": lambda part: part.shard.of,
+        "model fingerprint": lambda part: part.run.provenance["fingerprint"],
+        "kind of model": lambda part: part.run.provenance["answers_of"],
+        "picker": lambda part: part.run.pick,
+        "policy for empty masks": lambda part: part.run.empty,
+        "threshold of IoU": lambda part: part.run.threshold,
+        "metric version": lambda part: part.run.provenance["metric_version"],
+        "property version": lambda part: part.about["property_version"],
+        "--segqa-prompt": _chosen("prompt"),
+        "--segqa-limit": _chosen("limit"),
+        "--segqa-held-out": _chosen("held-out"),
+        "--segqa-where": _chosen("where"),
+        "--segqa-mask-cutoff": _chosen("mask_cutoff"),
+        "--segqa-name-pattern": _chosen("name_pattern"),
+        "cases of the data set (ids, prompts, tags and sizes of files)": lambda part: part.about["listing"],
+    }
+)
+"""What the parts of a whole have in common, and how it is read off one."""

@@ -1,0 +1,86 @@
+"""A transfer brings what another store has of a run into this one: its cases, and what the model answered to them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from segqa.errors import StoreError
+from segqa.evaluation.cache import ProposalCache
+from segqa.run import Run
+from segqa.store import Store, read_run
+
+_FILE = "proposals.sqlite"
+_SHOWN = 10
+
+
+def bring_run(folder: Path, store: Store) -> Run:
+    """The finished run in a folder, in this store from now on; one that is there already is taken as it is.
+
+    Args:
+        folder: of the run, copied from another machine, say.
+        store: gets it under its own id or, where that is another run's, under one like it.
+
+    Raises:
+        StoreError: there is no run in it, or its files are damaged.
+    """
+    run = read_run(folder)
+    for run_id in store.run_ids():
+        if run_id.startswith(run.id) and store.is_finished(run_id) and store.load(run_id).outcomes == run.outcomes:
+            return store.load(run_id)
+    kept = store.begin(run, "")
+    store.append(kept.id, run.outcomes)
+    bring_proposals(folder, run, store.proposals_path(kept.id, shared=not keeps_own(folder)))
+    store.finish(kept, "")
+    return store.load(kept.id)
+
+
+def bring_proposals(folder: Path, run: Run, target: Path) -> None:
+    """Copy the proposals of a run, as far as they are kept beside it, so that its masks can be shown.
+
+    Args:
+        folder: of the run; they are in it, in its store, or, where it was copied without that, next to it.
+        run: which proposals there are.
+        target: gets them.
+
+    Raises:
+        StoreError: their file cannot be read.
+    """
+    candidates = [place / _FILE for place in (folder, folder.absolute().parent, folder.absolute().parent.parent)]
+    source = next((path for path in candidates if path.is_file()), None)
+    if source is None or (target.exists() and source.samefile(target)):
+        return
+    keys = (bytes.fromhex(key) for key in run.columns.keys if key)
+    with ProposalCache(target) as cache:
+        cache.take_over(source, keys, run.model)
+
+
+def keeps_own(folder: Path) -> bool:
+    """Whether a run shares its proposals with no other."""
+    return (folder / _FILE).is_file()
+
+
+def find_folder(store: Store, name: str, here: Path) -> Path:
+    """The folder of a run that is named by it, or by its id in a store or how that begins.
+
+    Args:
+        store: where ids are looked for.
+        name: what was typed.
+        here: what a path is relative to.
+
+    Raises:
+        StoreError: there is no such run, or several; says which there are.
+    """
+    if (here / name / "run.json").is_file():
+        return here / name
+    found = store.matching(name) if name else []
+    if len(found) == 1:
+        return store.run_folder(found[0])
+    if found:
+        raise StoreError(f"{len(found)} runs begin with {name!r}: {_some(found)}")
+    raise StoreError(f"no run {name!r}: expected a run's folder, or an id in {store.root}: {_some(store.run_ids())}")
+
+
+def _some(run_ids: list[str]) -> str:
+    """The newest of some runs, as far as they can be read."""
+    more = f" and {len(run_ids) - _SHOWN} older ones" if len(run_ids) > _SHOWN else ""
+    return (", ".join(run_ids[: -_SHOWN - 1 : -1]) or "there is none") + more

@@ -1,0 +1,54 @@
+"""Shards in a session: which part of the cases it evaluates, and what it leaves to those who judge the whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from segqa.errors import UsageError
+
+if TYPE_CHECKING:
+    from segqa.datasets.shard import Shard
+    from segqa.plugin.session import Session
+
+_OF_THE_WHOLE = ("update-baseline", "accept", "markdown", "openmetrics")
+"""The options that say what to do with a verdict."""
+
+
+def typed_shard(options: Mapping[str, Any]) -> Shard | None:
+    """The shard that stands on the command line; None for all of the data set.
+
+    Raises:
+        UsageError: there is no such shard, or it goes with an option that only the whole can answer.
+    """
+    if "shard" not in options:
+        return None
+    from segqa.datasets.shard import parse_shard
+
+    shard = parse_shard(options["shard"])
+    wrong = [f"--segqa-{name}" for name in _OF_THE_WHOLE if name in options]
+    if wrong:
+        raise UsageError(
+            f"{' and '.join(wrong)} must be given for the whole, got --segqa-shard {shard}: merge the shards with "
+            f"`segqa merge`, then `pytest … --segqa-run RUN {' '.join(wrong)}`"
+        )
+    return shard
+
+
+def skip_in_shard(session: Session) -> None:
+    """Skip what judges, where just a part of the cases is evaluated."""
+    if session.shard is not None:
+        pytest.skip(f"shard {session.shard} is judged when it is merged with the others, see `segqa merge`")
+
+
+def told_of_shards(session: Session) -> Iterator[str]:
+    """What the terminal says of the runs of a session that evaluates a shard."""
+    for run in session.runs.values():
+        whole = run.provenance["shard"]["cases"]
+        yield f"{run.title}, shard {session.shard}: {len(run.expected)} of {whole} cases ({run.tally}), not judged"
+        if run.provenance.get("resumed_at") is not None:
+            yield f"  resumed: {run.provenance['resumed_at']} cases had been done before"
+        if not run.expected:
+            yield f"  no case falls into shard {session.shard}, which is nothing wrong: merge it with the others"
