@@ -5,11 +5,13 @@ from __future__ import annotations
 import gc
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from segqa.errors import StoreError, UsageError
+from segqa.errors import DatasetError, StoreError, UsageError
 from segqa.plugin.declare import built
 from segqa.plugin.marks import check_mark, marked_slice
 from segqa.plugin.session import STATE, Session, is_worker, open_chosen_folder, refuse, stop, withdraw_report
@@ -111,9 +113,14 @@ def dataset(_segqa_dataset: Dataset) -> Dataset:
 def _segqa_dataset(request: pytest.FixtureRequest, pytestconfig: pytest.Config) -> Dataset:
     session = _session(pytestconfig)
     try:
-        return _open_dataset(session, request)
+        cases = _open_dataset(session, request)
+        if session.finished is not None:
+            _require_data_of(session.finished, cases)
     except (UsageError, StoreError) as error:
+        if session.finished is not None and "dataset" not in session.options:
+            pytest.skip(f"the data set of the run is not here: {error}")
         stop(pytestconfig, str(error))
+    return cases
 
 
 @pytest.fixture(scope="session")
@@ -146,6 +153,8 @@ def _segqa_model(
     request: pytest.FixtureRequest, pytestconfig: pytest.Config, _segqa_model_name: str
 ) -> Iterator[Model]:
     session = _session(pytestconfig)
+    if session.finished is not None:
+        pytest.skip("a finished run is judged, and no model is built for it")
     try:
         with built(session.models[_segqa_model_name], request) as value:
             yield value
@@ -211,24 +220,46 @@ def baseline_speed(pytestconfig: pytest.Config, _segqa_run: Run, speed: Speed) -
 
 
 @pytest.fixture(scope="session")
-def _segqa_run(
-    request: pytest.FixtureRequest, pytestconfig: pytest.Config, _segqa_model_name: str, _segqa_dataset: Dataset
-) -> Run:
+def _segqa_run(request: pytest.FixtureRequest, pytestconfig: pytest.Config, _segqa_model_name: str) -> Run:
     from segqa.plugin.sharing import shared
 
     session, name = _session(pytestconfig), _segqa_model_name
 
-    def evaluate() -> Run:
+    def make() -> Run:
+        if session.finished is not None:
+            return _take(session, session.finished, request)
+        dataset = request.getfixturevalue("_segqa_dataset")
         rescore = session.options.get("rescore", False)
         model = None if rescore else request.getfixturevalue("_segqa_model")
-        return _evaluate(session, name, model, _segqa_dataset, pytestconfig)
+        return _evaluate(session, name, model, dataset, pytestconfig)
 
     try:
-        run = session.runs[name] = shared(pytestconfig, session.store, name, evaluate)
+        run = session.runs[name] = shared(pytestconfig, session.store, name, make)
     except (UsageError, StoreError) as error:
         stop(pytestconfig, str(error))
     skip_in_shard(session)
     return run
+
+
+def _take(session: Session, folder: Path, request: pytest.FixtureRequest) -> Run:
+    """The finished run that is judged, with pictures of it if the data set is at hand."""
+    from segqa.plugin.finished import load_finished
+    from segqa.plugin.regression import keep_baseline
+
+    run = load_finished(session, folder)
+    with suppress(pytest.skip.Exception):
+        _draw(session, run, request.getfixturevalue("_segqa_dataset"))
+    keep_baseline(session, run)
+    return run
+
+
+def _require_data_of(folder: Path, cases: Dataset) -> None:
+    """Refuse another data set than that of the run in a folder; what has become of its cases is seen case by case."""
+    from segqa.plugin.finished import name_of_data
+
+    wanted = name_of_data(folder)
+    if cases.name != wanted:
+        raise DatasetError(f"the run is of data set {wanted!r}, got {cases.name!r}; --segqa-dataset names another")
 
 
 def _evaluate(session: Session, name: str, model: Model | None, dataset: Dataset, config: pytest.Config) -> Run:

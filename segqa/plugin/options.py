@@ -31,6 +31,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "held-out": {"action": "store_true", "help": "only the cases that `segqa train` keeps out of training"},
     "where": {"metavar": "CONDITION", "help": "only the cases that it means: 'camera=C2 and brightness=dark'"},
     "shard": {"metavar": "I/N", "help": "only the I-th of N parts of the cases; `segqa merge` makes the whole of them"},
+    "run": {"metavar": "RUN", "help": "judge a finished run, by its id or its folder; no model is built or asked"},
     "batch-size": {"metavar": "N|auto", "help": "images a predict call (8); auto: as many as are worth it on a GPU"},
     "name-pattern": {"metavar": "REGEX", "help": "named groups in it become tags of the file names it is found in"},
     "mask-cutoff": {"metavar": "GREY", "type": int, "help": "object is where a mask file is above it (127)"},

@@ -14,6 +14,7 @@ import pytest
 
 from segqa.errors import UsageError
 from segqa.plugin.declare import declared
+from segqa.plugin.finished import take_finished
 from segqa.plugin.marks import MARKER
 from segqa.plugin.model_options import absolute_paths, checkpoint_of, parse_options, refuse_unknown_checkpoints
 from segqa.plugin.options import given
@@ -46,6 +47,7 @@ _NO_SETTING = frozenset(
         "held-out",
         "where",
         "shard",
+        "run",
         "no-cache",
         "refresh-cache",
         "rescore",
@@ -79,6 +81,7 @@ class Session:
         here: where pytest was started; paths on the command line are relative to that.
         command: what the user typed.
         shard: the part of the cases that is evaluated, and not judged; None for all of them.
+        finished: the folder of the run that is judged in place of an evaluation; None for an evaluation.
         runs: the runs of this session, by model.
         problem: why tests could not be run: what the user typed.
         interrupted: how far an evaluation was when the user stopped it.
@@ -102,6 +105,7 @@ class Session:
     here: Path
     command: str
     shard: Shard | None = None
+    finished: Path | None = None
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
     runs: dict[str, Run] = field(default_factory=dict)
     problem: str = ""
@@ -324,6 +328,8 @@ def _begin(
     )
     if is_worker(config):
         session.started = datetime.fromisoformat(config.workerinput[_STARTED])  # type: ignore[attr-defined] # xdist's
+    if "run" in options:
+        take_finished(session, session.chosen if "model" in options else ())
     find_picker(settings.pick)
     if "accept" in options and not (options["accept"].strip() and "update-baseline" in options):
         raise UsageError("--segqa-accept must say why, and goes with --segqa-update-baseline")

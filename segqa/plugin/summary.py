@@ -24,6 +24,8 @@ def pytest_report_collectionfinish(config: pytest.Config, items: Sequence[pytest
     if session is None or not any(PARAMETER in getattr(item, "fixturenames", ()) for item in items):
         return None
     settings = session.settings
+    if session.finished is not None:
+        return f"segqa: {session.chosen[0]}, run {session.finished.name}, picked by {settings.pick}"
     part = "" if session.shard is None else f", shard {session.shard}"
     return f"segqa: {', '.join(session.chosen)} on {settings.dataset}{part}, picked by {settings.pick}"
 

@@ -1,0 +1,102 @@
+"""A finished run in place of an evaluation: found by what was typed, held against the rest of it, judged as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from segqa.errors import StoreError, UsageError
+
+if TYPE_CHECKING:
+    from segqa.plugin.session import Session
+    from segqa.run import Run
+
+_ONLY_NEW = ("shard", "rescore", "no-cache", "refresh-cache", "model-option", "checkpoint")
+"""The options that only an evaluation can follow."""
+
+_DECIDING = ("pick", "empty", "prompt", "limit", "where", "held-out", "mask-cutoff", "name-pattern")
+"""The options that decide outcomes: they may stand there if the run was made with them."""
+
+
+def take_finished(session: Session, named: Sequence[str]) -> None:
+    """Let a session judge the run that `--segqa-run` names, with the settings that it was made with.
+
+    Args:
+        session: gets the run's folder, its model as the chosen one, and its settings.
+        named: the models that stand on the command line.
+
+    Raises:
+        UsageError: there is no such run, it cannot be judged, or what else was typed says something else than it.
+    """
+    from segqa.evaluation.transfer import find_folder
+    from segqa.store import read_header
+
+    try:
+        folder = find_folder(session.store, session.options["run"], session.here)
+        run, finished = read_header(folder)
+    except StoreError as error:
+        raise UsageError(f"--segqa-run: {error}") from error
+    _require_whole(run, finished=finished)
+    _require_agreement(session, run, named)
+    session.finished, session.chosen = folder, (run.model,)
+    made = {**run.provenance.get("settings", {}), "pick": run.pick, "empty": run.empty}
+    session.settings = replace(session.settings, **made)
+
+
+def load_finished(session: Session, folder: Path) -> Run:
+    """The run of a session that judges one, in the session's own store."""
+    from segqa.evaluation.transfer import bring_run
+
+    store = session.store
+    if folder.resolve() == store.run_folder(folder.name).resolve():
+        return store.load(folder.name)
+    return bring_run(folder, store)
+
+
+def name_of_data(folder: Path) -> str:
+    """The data set of the run in a folder."""
+    from segqa.store import read_header
+
+    return read_header(folder)[0].dataset
+
+
+def _require_whole(run: Run, *, finished: bool) -> None:
+    """Refuse a run that is not there to be judged."""
+    if "shard" in run.provenance:
+        raise UsageError(f"run {run.id} is a shard, expected a whole: `segqa merge` makes one of all shards")
+    if not finished:
+        command = run.provenance.get("command", "")
+        raise UsageError(f"run {run.id} is not finished; the same command goes on from there: {command}")
+
+
+def _require_agreement(session: Session, run: Run, named: Sequence[str]) -> None:
+    """Refuse what was typed and would make another run."""
+    options = session.options
+    new = [f"--segqa-{name}" for name in _ONLY_NEW if name in options]
+    if new:
+        raise UsageError(f"--segqa-run judges what has been evaluated, so it goes without {' and '.join(new)}")
+    if named and tuple(named) != (run.model,):
+        raise UsageError(f"run {run.id} is of model {run.model}, got --segqa-model {','.join(named)}; leave it away")
+    for name in _DECIDING:
+        made = _made_with(run, name)
+        if name in options and options[name] != made:
+            came = f"made {'without it' if made is None else f'with {made}'}"
+            raise UsageError(
+                f"--segqa-{name} {options[name]} does not go with --segqa-run: {run.id} was {came}; "
+                "leave it away, or evaluate again"
+            )
+    bound = session.settings.thresholds_for(run.model).iou
+    if bound != run.threshold:
+        raise UsageError(
+            f"run {run.id} was made with the threshold iou = {run.threshold:g}, [tool.segqa.thresholds] says "
+            f"{bound:g}; evaluate again: stored proposals answer"
+        )
+
+
+def _made_with(run: Run, option: str) -> Any:
+    """What a run was made with; None for nothing."""
+    known = run.provenance
+    made = {**known.get("options", {}), **known.get("settings", {}), "pick": run.pick, "empty": run.empty}
+    return made.get(option, made.get(option.replace("-", "_")))
