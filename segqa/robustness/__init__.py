@@ -1,0 +1,1 @@
+"""Robustness: whether a model stays with its answer when an image changes a little."""

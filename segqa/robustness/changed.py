@@ -1,0 +1,125 @@
+"""A changed case is a case whose image has been changed; its target has moved along with it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+
+from segqa.case import Case, Source, Target
+from segqa.datasets.dataset import Dataset
+from segqa.mask import Image
+from segqa.models.distortions import library_version
+from segqa.robustness.changes import CHANGES, CHANGES_VERSION, Change
+
+_MADE_BY = f"{CHANGES_VERSION}, albumentations {library_version()}, OpenCV {cv2.__version__}"
+
+
+class Originals:
+    """The pixels that were read last: the changes of one image come one after the other."""
+
+    def __init__(self) -> None:
+        self._last: tuple[Source, Image, Target] | None = None
+
+    def read(self, source: Source) -> tuple[Image, Target]:
+        """Image and target; read only if those of another source have been asked for in between.
+
+        Raises:
+            CaseError: one of the two cannot be read.
+        """
+        last = self._last
+        if last is None or last[0] is not source:
+            last = self._last = (source, source.image(), source.target())
+        return last[1], last[2]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Changed:
+    """Where the pixels of a changed case come from.
+
+    Attributes:
+        original: where those of the unchanged one do.
+        change: what is done to them.
+        severity: how much of it.
+        originals: the pixels that were read last.
+    """
+
+    original: Source
+    change: Change
+    severity: int
+    originals: Originals
+
+    def digest(self) -> bytes:
+        """16 bytes that change with the original, the change and what makes it; a blank image has those of its size."""
+        if self.change.empties:
+            return _hash(self._what, repr(self.originals.read(self.original)[0].shape))
+        where = self.original.target_digest() if self.change.needs_target else b""
+        return _hash(self._what, self.original.digest(), where)
+
+    def image(self) -> Image:
+        """The changed image; the same each time."""
+        image, target = self.originals.read(self.original)
+        seed = int.from_bytes(_hash(self._what, self.original.digest())[:4], "little")
+        return self.change.image(self.severity, image, target.mask, seed)
+
+    def target(self) -> Target:
+        """The target of the original, as it lies in the changed image."""
+        target = self.originals.read(self.original)[1]
+        if self.change.empties:
+            return Target(np.zeros_like(target.mask))
+        return replace(target, mask=self.change.mask(self.severity, target.mask)[0])
+
+    def target_digest(self) -> bytes:
+        """16 bytes that change with the original's, and with the change where that concerns the target."""
+        original = self.original.target_digest()
+        return _hash(self._what, original) if self.change.moves or self.change.empties else original
+
+    def stamp(self) -> str:
+        """The original's, and what is done."""
+        return f"{self.original.stamp()} {self._what}"
+
+    @property
+    def _what(self) -> str:
+        """What is done, by what."""
+        return f"{self.change.name} {self.change.amount(self.severity)} {_MADE_BY}"
+
+
+def changed_dataset(dataset: Dataset, changes: Iterable[Change] = CHANGES) -> Dataset:
+    """Every case of a data set under every change and severity, as a data set of its own; no pixel is read.
+
+    Its ids are those of the cases with what is done behind them (`0012~blur-2`), and it has the tags `change`,
+    `severity`, `capability` and `of`, the case's own id.
+    """
+    originals, changes = Originals(), tuple(changes)
+    cases = [changed for case in dataset for changed in _changed(case, changes, originals)]
+    return Dataset.of(f"{dataset.name}-changed", cases, [f"{len(dataset)} cases of {dataset.name}, changed"])
+
+
+def changed_id(case_id: str, change: Change, severity: int) -> str:
+    """The id of a case when it has been changed."""
+    return f"{case_id}~{change.name}-{severity}"
+
+
+def _changed(case: Case, changes: Iterable[Change], originals: Originals) -> Iterator[Case]:
+    """A case under every change and severity."""
+    for change in changes:
+        for severity in change.severities:
+            about = {"change": change.name, "severity": str(severity), "capability": change.capability, "of": case.id}
+            yield Case(
+                id=changed_id(case.id, change, severity),
+                prompt=case.prompt,
+                source=Changed(case.source, change, severity, originals),
+                tags={**case.tags, **about},
+            )
+
+
+def _hash(*parts: str | bytes) -> bytes:
+    """16 bytes of SHA-256; each part goes in with its length."""
+    digest = hashlib.sha256()
+    for part in parts:
+        content = part.encode() if isinstance(part, str) else part
+        digest.update(len(content).to_bytes(8, "little") + content)
+    return digest.digest()[:16]
