@@ -24,6 +24,9 @@ from segqa.settings import EmptyPolicy, nearest
 from segqa.slices import Edges, attributes_of, slices_by
 from segqa.texts import Texts
 
+CHANGED = "changed"
+"""The option in the provenance of a run over changed cases: the name of the data set that they are from."""
+
 _FOR_ALL = ("--segqa-update-baseline", "--segqa-allow-dirty")
 """Options that say nothing of a part of a data set."""
 
@@ -233,6 +236,11 @@ class Run:
         return bool(self.narrowed_by) or bool(self.provenance.get("options", {}).get("held-out"))
 
     @property
+    def is_changed(self) -> bool:
+        """Whether the cases are not those of a data set, but what `segqa.robustness` made of them."""
+        return CHANGED in self.provenance.get("options", {})
+
+    @property
     def narrowed_by(self) -> list[str]:
         """The options that left cases out, see `narrowing`."""
         return narrowing(self.provenance)
@@ -270,8 +278,9 @@ class Run:
         condition = joined(evaluated, self.condition)
         if not condition:
             return shlex.join(words)
-        if "proposals" in {predicate.name for predicate in parse_condition(condition).predicates()}:
-            # not known before the model has been asked
+        unknown = "proposals" in {predicate.name for predicate in parse_condition(condition).predicates()}
+        if unknown or self.is_changed:
+            # how many proposals there are is not known before the model has been asked; changed cases are no data set
             return shlex.join(["segqa", "show", self.id, "--where", self.condition])
         return shlex.join([*words, "--segqa-where", condition])
 
@@ -356,11 +365,11 @@ def repeatable(command: str) -> list[str]:
 
 
 def narrowing(provenance: Mapping[str, Any]) -> list[str]:
-    """The options in a run's provenance that left cases of its data set out: `limit`, `where`, `shard`.
+    """The options in a run's provenance that left cases of its data set out, or changed them: `limit`, `shard`, `where`.
 
     A held-out part is not meant: it is a data set of its own.
     """
-    return [name for name in ("limit", "where", "shard") if name in provenance.get("options", {})]
+    return [name for name in ("limit", "where", "shard", CHANGED) if name in provenance.get("options", {})]
 
 
 def describe(run: Run, outcome: Outcome) -> str:

@@ -122,8 +122,11 @@ class Store:
 
     def unfinished(self, key: str) -> str | None:
         """The newest unfinished run with this key, if there is one."""
-        found = [run_id for run_id in self.run_ids() if self._matches(run_id, key)]
-        return found[-1] if found else None
+        return self._newest(key, finished=False)
+
+    def finished(self, key: str) -> str | None:
+        """The newest finished run with this key, if there is one: evaluating again would make the same."""
+        return self._newest(key, finished=True)
 
     def with_others(self, runs: Iterable[Run]) -> list[Run]:
         """Some runs, after the last whole run of every other model over a data set of the same name."""
@@ -139,9 +142,11 @@ class Store:
         """The id of the last finished run of a model over a whole data set; None where there is none."""
         return next((run_id for run_id, about in self._whole() if about["model"] == model), None)
 
-    def recent(self, model: str, count: int) -> list[str]:
-        """The ids of the last runs of a model, the newest first."""
-        return list(islice((run_id for run_id, header in self._headers() if header["run"]["model"] == model), count))
+    def recent(self, model: str, dataset: str, count: int) -> list[str]:
+        """The ids of the last runs of a model over data sets of a name, the newest first."""
+        runs = ((run_id, header["run"]) for run_id, header in self._headers())
+        wanted = (model, dataset)
+        return list(islice((run_id for run_id, run in runs if (run["model"], run["dataset"]) == wanted), count))
 
     def last_provenance(self, model: str) -> dict[str, Any] | None:
         """The provenance of the last finished run of a model, whatever part of a data set; None where there is none."""
@@ -195,12 +200,11 @@ class Store:
         finally:
             lock.release()
 
-    def _matches(self, run_id: str, key: str) -> bool:
-        try:
-            header = self._header(run_id)
-        except StoreError:
-            return False
-        return bool(header["key"] == key and not header["finished"])
+    def _newest(self, key: str, *, finished: bool) -> str | None:
+        """The newest run with this key that is finished, or is not."""
+        wanted = (key, finished)
+        found = (run_id for run_id, header in self._headers() if (header["key"], header["finished"]) == wanted)
+        return next(found, None)
 
     def _header(self, run_id: str) -> dict[str, Any]:
         folder = self.run_folder(run_id)

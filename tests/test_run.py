@@ -163,3 +163,10 @@ def test_an_oracle_that_rightly_offers_nothing_is_right_under_every_policy() -> 
 def test_the_command_for_a_case_is_that_of_the_run_without_what_is_for_all(command: str, words: str) -> None:
     run = run_of(case("a b", 50), provenance={"command": command})
     assert run.command_for("a b") == f"{words} --segqa-where " + r"""'id='"'"'a b'"'"''"""
+
+
+def test_changed_cases_are_shown_since_no_command_evaluates_them_alone() -> None:
+    run = run_of(case("a~blur-2", 10), provenance={"command": "pytest suites", "options": {"changed": "photos"}})
+    assert run.command_for("a~blur-2") == "segqa show r --where 'id=a~blur-2'"
+    assert run.is_changed
+    assert run.narrowed_by == ["changed"]

@@ -7,7 +7,7 @@ import pytest
 from segqa.errors import StoreError
 from segqa.metrics import Counts
 from segqa.outcome import Offer, Outcome
-from segqa.run import Run
+from segqa.run import CHANGED, Run
 from segqa.store import Store, write_whole
 
 FULL = Outcome(
@@ -63,6 +63,26 @@ def test_only_an_unfinished_run_with_the_same_key_is_offered(store: Store) -> No
     store.finish(run, "k")
     assert store.is_finished(run.id)
     assert store.unfinished("k") is None
+
+
+def test_only_a_finished_run_with_the_same_key_is_found_again(store: Store) -> None:
+    run = begun(store)
+    assert store.finished("k") is None
+    store.finish(run, "k")
+    assert store.finished("other") is None
+    newer = begun(store)
+    store.finish(newer, "k")
+    assert store.finished("k") == newer.id
+
+
+def test_a_run_over_changed_cases_is_none_over_a_data_set(store: Store) -> None:
+    whole, options = begun(store), {"options": {CHANGED: "photos"}}
+    store.finish(whole, "k")
+    changed = replace(whole, id="s", dataset="photos-changed", provenance=options)
+    store.finish(store.begin(changed, "c"), "c")
+    assert store.last_whole("unet") == whole.id
+    assert store.recent("unet", "photos", 3) == [whole.id]
+    assert store.recent("unet", "photos-changed", 3) == ["s"]
 
 
 def test_one_process_writes_a_run(store: Store) -> None:

@@ -117,11 +117,7 @@ class Evaluation:
             ModelError: there is no such run, its model had no fingerprint, or proposals are missing; says of how many
                 cases.
         """
-        known = store.last_provenance(name)
-        if known is None or not known.get("fingerprint"):
-            why = "no finished run of it is kept" if known is None else "it has no fingerprint, so nothing is kept"
-            raise ModelError(f"{name} cannot be scored again without the model: {why} in {store.root}")
-        who = _Identity(known["fingerprint"], known["answers_of"], known.get("weights_bytes"), known["said"])
+        who = _identity_kept(name, store)
         cases = self._own(dataset)
         missing = _missing(who.whole, cases, store)
         if missing:
@@ -130,6 +126,25 @@ class Evaluation:
                 "evaluate once without --segqa-rescore"
             )
         return self._run(_Nobody(), who, name, dataset, store)
+
+    def finished(self, model: Model | None, name: str, dataset: Dataset, store: Store) -> str | None:
+        """The id of a finished run that evaluating would only repeat; None where there is none.
+
+        There is none where proposals kept earlier shall not be used, and for a model without a `fingerprint`.
+
+        Args:
+            model: will not be asked; None for that of the last finished run under this name.
+            name: of the model.
+            dataset: the cases.
+            store: where the runs are.
+
+        Raises:
+            ModelError: there is no model, and no finished run that says which one it was.
+        """
+        who = _identify(model, name) if model is not None else _identity_kept(name, store)
+        if self.refresh or not self.cache or not who.known:
+            return None
+        return store.finished(self._key(name, who.whole, dataset))
 
     def _run(self, model: Model, who: _Identity, name: str, dataset: Dataset, store: Store) -> Run:
         picker = find_picker(self.pick)
@@ -335,6 +350,15 @@ def _identify(model: object, name: str) -> _Identity:
     whole = json.dumps([name, kind.__module__, kind.__qualname__, fingerprint, READER])
     said = [str(note) for note in getattr(model, "notes", ())]
     return _Identity(known, whole, getattr(model, "weights_bytes", None), said)
+
+
+def _identity_kept(name: str, store: Store) -> _Identity:
+    """Who the model of the last finished run under a name was."""
+    known = store.last_provenance(name)
+    if known is None or not known.get("fingerprint"):
+        why = "no finished run of it is kept" if known is None else "it has no fingerprint, so nothing is kept"
+        raise ModelError(f"{name} cannot be scored again without the model: {why} in {store.root}")
+    return _Identity(known["fingerprint"], known["answers_of"], known.get("weights_bytes"), known["said"])
 
 
 def _missing(whole: str, cases: Collection[Case], store: Store) -> list[str]:

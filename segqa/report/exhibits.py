@@ -190,7 +190,7 @@ def draw_exhibits(
     with ExitStack() as stack:
         cache = stack.enter_context(ProposalCache(store.proposals_path(run.id)))
         exhibits = stack.enter_context(Exhibits(store, run.id))
-        recent = [run_id for run_id in store.recent(run.model, _LOOKED_BACK + 1) if run_id != run.id]
+        recent = [each for each in store.recent(run.model, run.dataset, _LOOKED_BACK + 1) if each != run.id]
         others = [stack.enter_context(Exhibits(store, each)) for each in recent if _path(store, each).is_file()]
         waiting: list[Exhibit] = []
         for outcome in wanted:

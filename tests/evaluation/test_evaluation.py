@@ -484,3 +484,23 @@ def test_a_run_says_how_long_its_stages_took(squares: Squares, store: Store) -> 
     assert first["peak_mb"]["ram"] > 20
     again = Evaluation(pick="first").run(Bright(), "bright", data, store).provenance
     assert again["stages"].keys() == {"read", "pick", "score"}
+
+
+def test_a_finished_run_is_found_by_what_it_was_made_of(squares: Squares, tmp_path: Path) -> None:
+    dataset, store, how, model = open_folder(squares(3)), Store(tmp_path / ".segqa"), Evaluation(), Bright()
+    assert how.finished(model, "bright", dataset, store) is None
+    run = how.run(model, "bright", dataset, store)
+    assert how.finished(model, "bright", dataset, store) == run.id
+    assert how.finished(None, "bright", dataset, store) == run.id
+    assert how.finished(Bright("other"), "bright", dataset, store) is None
+    assert how.finished(model, "bright", dataset.limit(2), store) is None
+    for other in (replace(how, refresh=True), replace(how, cache=False), replace(how, threshold=0.5)):
+        assert other.finished(model, "bright", dataset, store) is None
+
+
+def test_of_a_model_that_can_be_any_no_run_is_found(squares: Squares, tmp_path: Path) -> None:
+    dataset, store = open_folder(squares(3)), Store(tmp_path / ".segqa")
+    Evaluation().run(Nameless(), "nameless", dataset, store)
+    assert Evaluation().finished(Nameless(), "nameless", dataset, store) is None
+    with pytest.raises(ModelError, match="it has no fingerprint"):
+        Evaluation().finished(None, "nameless", dataset, store)
