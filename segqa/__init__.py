@@ -39,6 +39,9 @@ if TYPE_CHECKING:
     from segqa.proposals import Model, Proposals
     from segqa.replays import replay
     from segqa.report.report import write_report
+    from segqa.robustness.changes import Change
+    from segqa.robustness.measurement import measure_robustness
+    from segqa.robustness.robustness import Robustness
     from segqa.run import Run
     from segqa.settings import Thresholds
     from segqa.speed import Speed, speed_of
@@ -78,6 +81,9 @@ _HOMES = {
     "segqa.proposals": ("Model", "Proposals"),
     "segqa.replays": ("replay",),
     "segqa.report.report": ("write_report",),
+    "segqa.robustness.changes": ("Change",),
+    "segqa.robustness.measurement": ("measure_robustness",),
+    "segqa.robustness.robustness": ("Robustness",),
     "segqa.run": ("Run",),
     "segqa.settings": ("Thresholds",),
     "segqa.speed": ("Speed", "speed_of"),
@@ -89,6 +95,7 @@ __all__ = [
     "Audit",
     "Breakdown",
     "Case",
+    "Change",
     "Cluster",
     "Clusters",
     "Comparison",
@@ -100,6 +107,7 @@ __all__ = [
     "Offer",
     "Outcome",
     "Proposals",
+    "Robustness",
     "Run",
     "SegqaError",
     "Source",
@@ -122,6 +130,7 @@ __all__ = [
     "hd95",
     "iou",
     "judge",
+    "measure_robustness",
     "model",
     "nsd",
     "open_folder",

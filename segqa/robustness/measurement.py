@@ -1,0 +1,234 @@
+"""A measurement of robustness evaluates a model on a sample of changed cases, and compares what it predicts there."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import statistics
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from os import PathLike
+from pathlib import Path
+
+from segqa.datasets.dataset import Dataset
+from segqa.datasets.folder import open_folder
+from segqa.errors import DatasetError, SettingsError
+from segqa.evaluation.batches import BatchSetting
+from segqa.evaluation.cache import ProposalCache
+from segqa.evaluation.evaluation import Bar, Evaluation
+from segqa.evaluation.loop import prediction_of
+from segqa.mask import Mask
+from segqa.metrics import count, resolve
+from segqa.models.distortions import library_version
+from segqa.outcome import Outcome
+from segqa.proposals import Model
+from segqa.robustness.changed import changed_dataset, changed_id
+from segqa.robustness.changes import CHANGES, Change
+from segqa.robustness.robustness import Robustness, link_robustness, read_robustness, write_robustness
+from segqa.robustness.trial import Trial
+from segqa.run import CHANGED, Run
+from segqa.settings import EmptyPolicy
+from segqa.store import Store
+
+NEEDED = "robustness needs albumentations: pip install 'segqa[robustness]'"
+"""What to say where it is missing."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Measurement:
+    """What is measured, and how.
+
+    Attributes:
+        how: to evaluate, as the unchanged cases were.
+        run: the model over the data set, unchanged.
+        dataset: the changed cases.
+        sample: the outcomes of the unchanged ones, by case id.
+        left_out: the ids of those cases of the sample that the run could not evaluate.
+        store: where the runs are.
+        source: the name of the data set that the cases are from.
+    """
+
+    how: Evaluation
+    run: Run
+    dataset: Dataset
+    sample: dict[str, Outcome]
+    left_out: tuple[str, ...]
+    store: Store
+    source: str
+
+    @classmethod
+    def of(cls, how: Evaluation, run: Run, dataset: Dataset, store: Store, cases: int) -> Measurement:
+        """The measurement of a seeded sample of the cases that a run has evaluated.
+
+        Args:
+            how: the run was made.
+            run: the model over the data set, with its proposals in the store.
+            dataset: the data set.
+            store: where the run is.
+            cases: as many are changed at most.
+
+        Raises:
+            SettingsError: albumentations is not installed.
+            DatasetError: the run has evaluated none of the cases.
+        """
+        if library_version() is None:
+            raise SettingsError(NEEDED)
+        scored = {outcome.case_id: outcome for outcome in run.outcomes if not outcome.error}
+        chosen = dataset.limit(cases).cases
+        usable = [case for case in chosen if case.id in scored]
+        if not usable:
+            raise DatasetError(f"none of {len(chosen)} cases of {dataset.name} could be evaluated unchanged")
+        options = {**how.options, CHANGED: dataset.name}
+        changed = replace(how, options=options, edges=None, targets=None)
+        sample = {case.id: scored[case.id] for case in usable}
+        left_out = tuple(case.id for case in chosen if case.id not in scored)
+        everything = changed_dataset(replace(dataset, cases=tuple(usable)))
+        return cls(changed, run, everything, sample, left_out, store, dataset.name)
+
+    @property
+    def seconds(self) -> float:
+        """How long the model will take for it, as far as the run can tell."""
+        return len(self.dataset) * statistics.median(outcome.seconds for outcome in self.sample.values())
+
+    def kept(self, model: Model | None) -> Robustness | None:
+        """What an earlier measurement of the same has found; None where it has to be made.
+
+        Args:
+            model: will not be asked; None for that of the last run under its name.
+        """
+        run_id = self.how.finished(model, self.run.model, self.dataset, self.store)
+        found = read_robustness(self.store, run_id, self._of) if run_id else None
+        if found is None or found.errors > 0:
+            return None
+        link_robustness(self.store, self.run.id, found.run)
+        return replace(found, command=self.how.command)
+
+    def make(self, model: Model | None) -> tuple[Robustness, Run]:
+        """Evaluate the changed cases, compare, and keep what comes of it.
+
+        Args:
+            model: is asked; None to take what it has answered before.
+
+        Returns:
+            What was found, and the run over the changed cases.
+
+        Raises:
+            ModelError: there is no model, and not all of its answers are kept.
+        """
+        name = self.run.model
+        if model is None:
+            changed = self.how.rescore(name, self.dataset, self.store)
+        else:
+            changed = self.how.run(model, name, self.dataset, self.store)
+        found = Robustness(
+            model=name,
+            dataset=self.source,
+            run=changed.id,
+            cases=len(self.sample),
+            left_out=self.left_out,
+            trials=tuple(self._trials(changed)),
+            command=self.how.command,
+        )
+        write_robustness(found, self.store, self._of)
+        link_robustness(self.store, self.run.id, changed.id)
+        return found, changed
+
+    @property
+    def _of(self) -> str:
+        """Changes when one of the unchanged predictions does."""
+        known = [(case_id, each.digest, each.proposals_key, each.picked) for case_id, each in self.sample.items()]
+        return hashlib.sha256(json.dumps(known).encode()).hexdigest()[:32]
+
+    def _trials(self, changed: Run) -> Iterator[Trial]:
+        """The trials, case by case."""
+        outcomes = {outcome.case_id: outcome for outcome in changed.outcomes}
+        with ExitStack() as stack:
+            here, there = (
+                stack.enter_context(ProposalCache(self.store.proposals_path(run.id))) for run in (self.run, changed)
+            )
+            for case_id, before in self.sample.items():
+                unchanged = _prediction(before, here)
+                for change, severity in _steps(CHANGES):
+                    after = outcomes[changed_id(case_id, change, severity)]
+                    comparable = not (change.empties or after.error)
+                    prediction = _prediction(after, there) if comparable else None
+                    agreement = math.nan
+                    if unchanged is not None and prediction is not None:
+                        agreement = agreement_of(change, severity, unchanged, prediction, empty=changed.empty)
+                    ious = self.run.iou(before), changed.iou(after)
+                    yield Trial(case_id, change.name, severity, *ious, agreement, changed.kind(after) or "")
+
+
+def agreement_of(change: Change, severity: int, before: Mask, after: Mask, *, empty: EmptyPolicy = "one") -> float:
+    """The IoU of two predictions with each other: the first moved along, over the pixels that both images have.
+
+    Args:
+        change: what was done to the image.
+        severity: how much of it.
+        before: the prediction on the unchanged image, `[H, W]`.
+        after: the prediction on the changed one, of its size.
+        empty: what it is where both are empty.
+    """
+    moved, common = change.mask(severity, before)
+    return resolve(count(after & common, moved & common).iou, empty)
+
+
+def measure_robustness(
+    model: Model,
+    dataset: Dataset | str | PathLike[str],
+    *,
+    cases: int = 50,
+    name: str = "",
+    prompt: str = "person.",
+    pick: str = "agreement",
+    empty: EmptyPolicy = "one",
+    threshold: float = 0.7,
+    batch_size: BatchSetting = 8,
+    directory: str | PathLike[str] | None = None,
+) -> Robustness:
+    """Measure how robust a model is on a sample of a data set, without pytest: in a notebook, say.
+
+    Args:
+        model: anything with `predict(images, prompts)`, see `segqa.Model`.
+        dataset: a data set, or a folder with `images/` and `masks/`.
+        cases: how many are changed at most; each takes 38 predictions.
+        name: of the model; its class's by default.
+        prompt: for the cases that have none of their own.
+        pick: the picker's name, see `segqa.picking.PICKERS`.
+        empty: what a metric is where both masks are empty.
+        threshold: the IoU below which a case has failed.
+        batch_size: images a `predict` call.
+        directory: where to keep the runs and the proposals; without one, nothing is kept.
+
+    Raises:
+        UsageError: albumentations is not installed, or data set or picker cannot be used.
+    """
+    opened = (dataset if isinstance(dataset, Dataset) else open_folder(dataset)).with_prompt(prompt)
+    how = Evaluation(
+        pick=pick,
+        empty=empty,
+        threshold=threshold,
+        batch_size=batch_size,
+        command="segqa.measure_robustness",
+        progress=Bar(),
+    )
+    with tempfile.TemporaryDirectory(prefix="segqa-") as nowhere:
+        store, sample = Store(Path(directory or nowhere)), opened.limit(cases)
+        options = {"limit": cases} if len(sample) < len(opened) else {}
+        run = replace(how, options=options).run(model, name or type(model).__name__, sample, store)
+        measurement = Measurement.of(replace(how, progress=Bar()), run, sample, store, cases)
+        return measurement.kept(model) or measurement.make(model)[0]
+
+
+def _steps(changes: Sequence[Change]) -> Iterator[tuple[Change, int]]:
+    """Every change at every severity."""
+    return ((change, severity) for change in changes for severity in change.severities)
+
+
+def _prediction(outcome: Outcome, cache: ProposalCache) -> Mask | None:
+    """The prediction of a case at the size of its image; None where its proposals are not kept any more."""
+    answer = cache.get(bytes.fromhex(outcome.proposals_key))
+    return None if answer is None else prediction_of(answer.proposals, outcome.picked, answer.image_shape)
