@@ -365,7 +365,7 @@ def repeatable(command: str) -> list[str]:
 
 
 def narrowing(provenance: Mapping[str, Any]) -> list[str]:
-    """The options in a run's provenance that left cases of its data set out, or changed them: `limit`, `shard`, `where`.
+    """The options in a run's provenance that left cases of its data set out, or changed them, such as `limit`.
 
     A held-out part is not meant: it is a data set of its own.
     """

@@ -43,6 +43,11 @@ class Thresholds:
         full_targets: at most this share has a target that is the whole image.
         near_duplicates: at most this share has nearly the same image as another case.
         leaked: at most this share has an image that is in the training data, or one that is nearly the same.
+        invariance: under the mildest severity of a change the predictions agree at least so far in the mean.
+        robustness_drop: and the mean IoU is lower by at most this.
+        occlusion_rises: in at most this share of the cases a longer occlusion raises the IoU.
+        channel_gain: exchanging red and blue is proven to raise the mean IoU by at most this.
+        blank: in at most this share of the blank images something is predicted.
     """
 
     iou: float = 0.7
@@ -60,6 +65,11 @@ class Thresholds:
     full_targets: float = 0.0
     near_duplicates: float = 0.0
     leaked: float = 0.0
+    invariance: float = 0.9
+    robustness_drop: float = 0.05
+    occlusion_rises: float = 0.05
+    channel_gain: float = 0.0
+    blank: float = 0.0
 
 
 OF_DATA = frozenset({"empty_targets", "full_targets", "near_duplicates", "leaked"})
@@ -105,6 +115,19 @@ class ReportSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RobustnessSettings:
+    """What `[tool.segqa.robustness]` says, and `[tool.segqa.robustness.NAME]` for one model.
+
+    Attributes:
+        cases: so many are changed in each way, at most; 0 for none.
+        minutes: where that would take the model longer, it is not done.
+    """
+
+    cases: int = 50
+    minutes: float = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
     """A failure that is known: what would be a finding because of these cases is expected until a day.
 
@@ -141,6 +164,8 @@ class Settings:
         known: the failures that are expected.
         gate: what counts as a regression.
         report: what the review page is like.
+        robustness: how many cases are changed to see how robust a model is.
+        robustness_by_model: what single models have instead.
     """
 
     model: tuple[str, ...] = ()
@@ -160,6 +185,12 @@ class Settings:
     known: tuple[Known, ...] = ()
     gate: GateSettings = GateSettings()
     report: ReportSettings = ReportSettings()
+    robustness: RobustnessSettings = RobustnessSettings()
+    robustness_by_model: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: MappingProxyType({}))
+
+    def robustness_for(self, model: str) -> RobustnessSettings:
+        """How many cases are changed for one model."""
+        return replace(self.robustness, **self.robustness_by_model.get(model, {}))
 
     def thresholds_for(self, model: str) -> Thresholds:
         """The thresholds of one model."""
@@ -189,7 +220,7 @@ def parse_settings(table: object) -> Settings:
     segqa.errors.SettingsError: [tool.segqa] has an unknown key 'modle'; did you mean 'model'?
     """
     where = "[tool.segqa]"
-    known = {*_CHECKS, "thresholds", "models", "known", "gate", "report"}
+    known = {*_CHECKS, "thresholds", "models", "known", "gate", "report", "robustness"}
     table = _table(table, where)
     _refuse_unknown(table, known, where)
     values = {key: check(table[key], f"{where} {key}") for key, check in _CHECKS.items() if key in table}
@@ -200,6 +231,7 @@ def parse_settings(table: object) -> Settings:
     }
     expected = _read_known(table.get("known", []))
     gate = _read_gate(table.get("gate", {}))
+    robustness, robustness_by_model = _read_robustness(table.get("robustness", {}))
     report = report_settings(_table(table.get("report", {}), "[tool.segqa.report]"), "[tool.segqa.report] {}")
     return Settings(
         thresholds=thresholds,
@@ -208,6 +240,8 @@ def parse_settings(table: object) -> Settings:
         known=expected,
         gate=gate,
         report=report,
+        robustness=robustness,
+        robustness_by_model=robustness_by_model,
         **values,
     )
 
@@ -233,6 +267,21 @@ def report_settings(values: Mapping[str, object], where: str, base: ReportSettin
     if checked.get("images") == "none":
         del checked["images"]
     return replace(base or ReportSettings(), **checked)
+
+
+def robustness_settings(values: Mapping[str, object], where: str) -> dict[str, Any]:
+    """What is said of `cases` and `minutes`, checked.
+
+    Args:
+        values: by their names.
+        where: what to call one of them in an error, `{}` for its name.
+
+    Raises:
+        SettingsError: an unknown name, or a value that makes no sense.
+    """
+    checks = {"cases": _whole, "minutes": _minutes}
+    _refuse_unknown(values, checks, where.partition("{}")[0].strip())
+    return {key: checks[key](value, where.format(key)) for key, value in values.items()}
 
 
 def override(settings: Settings, options: Mapping[str, object]) -> Settings:
@@ -272,6 +321,16 @@ def _read_thresholds(table: object) -> tuple[Thresholds, dict[str, dict[str, flo
         if of_data := sorted(OF_DATA & bounds.keys()):
             raise SettingsError(f"{where[:-1]}.{model}] has {of_data[0]}, which no model changes; put it into {where}")
     return Thresholds(**common), single
+
+
+def _read_robustness(table: object) -> tuple[RobustnessSettings, dict[str, dict[str, Any]]]:
+    """`[tool.segqa.robustness]`: for every model, and tables for single ones."""
+    where = "[tool.segqa.robustness]"
+    entries = _table(table, where)
+    by_model = {key: value for key, value in entries.items() if isinstance(value, Mapping)}
+    common = {key: value for key, value in entries.items() if key not in by_model}
+    single = {name: robustness_settings(value, f"{where[:-1]}.{name}] {{}}") for name, value in by_model.items()}
+    return RobustnessSettings(**robustness_settings(common, f"{where} {{}}")), single
 
 
 def _read_gate(table: object) -> GateSettings:
@@ -397,6 +456,18 @@ def _count(value: object, where: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise SettingsError(f"{where} must be a whole number from 1, got {value!r}")
     return value
+
+
+def _whole(value: object, where: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise SettingsError(f"{where} must be a whole number from 0, got {value!r}")
+    return value
+
+
+def _minutes(value: object, where: str) -> float:
+    if not _is_number(value) or not value > 0:
+        raise SettingsError(f"{where} must be a number of minutes above 0, got {value!r}")
+    return float(value)
 
 
 def _batch(value: object, where: str) -> int | str:

@@ -102,13 +102,13 @@ def _padding(library: ModuleType, amount: float, shape: _Shape) -> Any:
     return library.Pad(padding=(right, down, right, down), border_mode=cv2.BORDER_CONSTANT, fill=0, fill_mask=0, p=1)
 
 
-# what comes into the picture is grey, in the mask it is nothing
+# what comes into the picture is black, in the mask it is nothing
 _EDGES: Mapping[str, Any] = MappingProxyType(
     {
         "interpolation": cv2.INTER_LINEAR,
         "mask_interpolation": cv2.INTER_NEAREST,
         "border_mode": cv2.BORDER_CONSTANT,
-        "fill": 127,
+        "fill": 0,
         "fill_mask": 0,
         "p": 1,
     }

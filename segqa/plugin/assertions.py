@@ -25,9 +25,14 @@ WORST = 5
 
 
 def pytest_assertrepr_compare(config: pytest.Config, op: str, left: object, right: object) -> list[str] | None:
-    """Explain a comparison whose left side was read off a run."""
-    run = sys.modules.get("segqa.run")
-    if run is None or op not in _ORDERS or not isinstance(left, run.Score) or not isinstance(right, (int, float)):
+    """Explain a comparison whose left side was read off a run, or off trials of changed cases."""
+    run, trial = sys.modules.get("segqa.run"), sys.modules.get("segqa.robustness.trial")
+    if op not in _ORDERS or not isinstance(right, (int, float)):
+        return None
+    if trial is not None and isinstance(left, trial.Reading):
+        config.stash[NOTES] = list(left.hints)
+        return [f"{left.name} {_verdict(left, float(right))}", *left.lines]
+    if run is None or not isinstance(left, run.Score):
         return None
     session = config.stash.get(STATE, None)
     page = session.page if session else None
@@ -54,7 +59,7 @@ def _explain(score: Score, bound: float) -> list[str]:
     return lines
 
 
-def _verdict(score: Score, bound: float) -> str:
+def _verdict(score: float, bound: float) -> str:
     """Where the number stands against its bound; said of a comparison that holds, too, since `not` may be before it."""
     if math.isnan(score):
         return f"is undefined, nothing was scored (bound {bound:.4f})"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from segqa.errors import DatasetError, StoreError, UsageError
+from segqa.plugin.behaviour import behaviour_mark
 from segqa.plugin.declare import built
 from segqa.plugin.marks import check_mark, marked_slice
 from segqa.plugin.session import STATE, Session, is_worker, open_chosen_folder, refuse, stop, withdraw_report
@@ -24,6 +25,7 @@ if TYPE_CHECKING:  # numpy and OpenCV would load with them
     from segqa.evaluation.evaluation import Evaluation, Progress
     from segqa.gate import Verdict
     from segqa.proposals import Model
+    from segqa.robustness.robustness import Robustness
     from segqa.run import Run
     from segqa.settings import Thresholds
     from segqa.speed import Speed
@@ -62,6 +64,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     try:
         for item in items:
             check_mark(item)
+            behaviour_mark(item)
     except UsageError as error:
         refuse(config, items, str(error))
 
@@ -217,6 +220,27 @@ def baseline_speed(pytestconfig: pytest.Config, _segqa_run: Run, speed: Speed) -
     from segqa.plugin.regression import kept_speed
 
     return kept_speed(pytestconfig, _session(pytestconfig), _segqa_run, speed)
+
+
+@pytest.fixture(scope="session")
+def robustness(
+    request: pytest.FixtureRequest, pytestconfig: pytest.Config, _segqa_dataset: Dataset, _segqa_run: Run
+) -> Robustness:
+    """What becomes of a sample of cases when they are changed, see `segqa.measure_robustness`; skips where none are."""
+    from segqa.evaluation.evaluation import silent
+    from segqa.plugin.measuring import measured
+
+    session = _session(pytestconfig)
+    unasked = session.options.get("rescore", False) or session.finished is not None
+    how = _how(session, session.settings.thresholds_for(_segqa_run.model), silent, _threads(session, pytestconfig))
+
+    def ask() -> Model | None:
+        return None if unasked else request.getfixturevalue("_segqa_model")
+
+    try:
+        return measured(pytestconfig, session, _segqa_run, _segqa_dataset, how, ask)
+    except (UsageError, StoreError) as error:
+        stop(pytestconfig, str(error))
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ from urllib.parse import quote
 import pytest
 
 from segqa.plugin.assertions import SHOWN
+from segqa.plugin.behaviour import behaved
 from segqa.plugin.session import STATE
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def ending_of(session: pytest.Session) -> Ending:
     stats: dict[str, list[Any]] = {} if reporter is None else reporter.stats
     named = ("passed", "failed", "error", "skipped", "xfailed", "xpassed")
     counts = {name: len(stats[name]) for name in named if stats.get(name)}
-    return Ending(tuple(failing_tests(session.config)), counts, bool(complete))
+    return Ending(tuple(failing_tests(session.config)), counts, bool(complete), behaved(stats))
 
 
 def failing_tests(config: pytest.Config) -> list[tuple[str, str]]:

@@ -35,6 +35,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "batch-size": {"metavar": "N|auto", "help": "images a predict call (8); auto: as many as are worth it on a GPU"},
     "name-pattern": {"metavar": "REGEX", "help": "named groups in it become tags of the file names it is found in"},
     "mask-cutoff": {"metavar": "GREY", "type": int, "help": "object is where a mask file is above it (127)"},
+    "robustness-cases": {"metavar": "N", "type": int, "help": "change so many cases to see how robust a model is (50)"},
     "empty": {"choices": ["one", "zero", "nan"], "help": "what a score is where both masks are empty (one)"},
     "baseline": {"metavar": "DIR", "help": "the folder of the baselines (baselines)"},
     "update-baseline": {"action": "store_true", "help": "write the runs as baselines, if they are no regression"},

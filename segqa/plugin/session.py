@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 from segqa.errors import UsageError
+from segqa.plugin.behaviour import BEHAVIOUR_MARKER
 from segqa.plugin.declare import declared
 from segqa.plugin.finished import take_finished
 from segqa.plugin.marks import MARKER
@@ -28,6 +29,7 @@ if TYPE_CHECKING:  # numpy and OpenCV would load with them
     from segqa.gate import Verdict
     from segqa.labels import Suspicion
     from segqa.report.verdict import Judged
+    from segqa.robustness.robustness import Robustness
     from segqa.run import Run
     from segqa.settings import Settings
     from segqa.slices import Edges
@@ -62,6 +64,7 @@ _NO_SETTING = frozenset(
         "group-by",
         "markdown",
         "openmetrics",
+        "robustness-cases",
         *_REVIEW,
     ]
 )
@@ -83,6 +86,7 @@ class Session:
         shard: the part of the cases that is evaluated, and not judged; None for all of them.
         finished: the folder of the run that is judged in place of an evaluation; None for an evaluation.
         runs: the runs of this session, by model.
+        robustness: how robust the models are, as far as a test has asked.
         problem: why tests could not be run: what the user typed.
         interrupted: how far an evaluation was when the user stopped it.
         edges: of numeric slices, where `--segqa-where` chose a part of the data set.
@@ -108,6 +112,7 @@ class Session:
     finished: Path | None = None
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
     runs: dict[str, Run] = field(default_factory=dict)
+    robustness: dict[str, Robustness] = field(default_factory=dict)
     problem: str = ""
     interrupted: str = ""
     edges: Edges | None = None
@@ -193,6 +198,7 @@ class Session:
 def pytest_configure(config: pytest.Config) -> None:
     """Check what was typed, and have pytest-html write a report; nothing where segqa is not used."""
     config.addinivalue_line("markers", MARKER)
+    config.addinivalue_line("markers", BEHAVIOUR_MARKER)
     models, datasets, options = declared(config, "model"), declared(config, "dataset"), given(config)
     if not (models or datasets or options):
         return
@@ -309,12 +315,18 @@ def _begin(
     from segqa.conditions import parse_condition
     from segqa.gate import rules_of
     from segqa.picking import find_picker
-    from segqa.settings import override, read_settings, report_settings
+    from segqa.settings import override, read_settings, report_settings, robustness_settings
 
     overrides = {name.replace("-", "_"): value for name, value in options.items() if name not in _NO_SETTING}
     settings = override(read_settings(config.rootpath / "pyproject.toml"), overrides)
     typed = {name.removeprefix("report-").replace("-", "_"): options[name] for name in _REVIEW if name in options}
     settings = replace(settings, report=report_settings(typed, "--segqa-report-{}", settings.report))
+    if "robustness-cases" in options:
+        # counts for every model, whatever is written for one
+        for_all = robustness_settings({"cases": options["robustness-cases"]}, "--segqa-robustness-{}")
+        by_model = {name: {**table, **for_all} for name, table in settings.robustness_by_model.items()}
+        robustness = replace(settings.robustness, **for_all)
+        settings = replace(settings, robustness=robustness, robustness_by_model=by_model)
     session = Session(
         settings=settings,
         options=options,
@@ -394,6 +406,7 @@ def _refuse_unknown_models(settings: Settings, models: Mapping[str, Any], typed:
 
     named = {
         "[tool.segqa.thresholds.{}]": settings.thresholds_by_model,
+        "[tool.segqa.robustness.{}]": settings.robustness_by_model,
         "[tool.segqa.models.{}]": settings.models,
         "--segqa-model-option {}.…": typed,
     }
@@ -418,6 +431,7 @@ def _refuse_reserved_names(names: Collection[str]) -> None:
         "model_name",
         "model_options",
         "prompt",
+        "robustness",
         "speed",
         "thresholds",
         "whole_run",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from segqa.plugin.behaviour import behaved, behaviour_mark
 from segqa.plugin.fixtures import PARAMETER
 from segqa.plugin.session import STATE, Session
 from segqa.plugin.shards import told_of_shards
@@ -28,6 +29,14 @@ def pytest_report_collectionfinish(config: pytest.Config, items: Sequence[pytest
         return f"segqa: {session.chosen[0]}, run {session.finished.name}, picked by {settings.pick}"
     part = "" if session.shard is None else f", shard {session.shard}"
     return f"segqa: {', '.join(session.chosen)} on {settings.dataset}{part}, picked by {settings.pick}"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Attach what a test is of, before anything of it can fail."""
+    mark = behaviour_mark(item)
+    if mark is not None:
+        item.user_properties.extend(mark.properties)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -60,6 +69,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.section("segqa")
         for line in _on_runs(session, config):
             terminalreporter.write_line(line)
+    for line in _on_behaviour(terminalreporter):
+        terminalreporter.write_line(line)
     for line in session.said:
         terminalreporter.write_line(line)
     if session.runs and session.page is not None and session.page.exists():
@@ -72,13 +83,25 @@ def _on_runs(session: Session, config: pytest.Config) -> Iterator[str]:
         yield from told_of_shards(session)
         yield from (f"  run {_short(session.store.run_folder(run.id), config)}" for run in session.runs.values())
         return
-    from segqa.report.text import findings, paragraph, suspicions
+    from segqa.report.text import findings, paragraph, steadiness, suspicions
 
     for run in session.runs.values():
         yield from [*paragraph(run), *findings(session.clusters_of(run))]
+        if run.model in session.robustness:
+            yield from steadiness(session.robustness[run.model])
         yield f"  run {_short(session.store.run_folder(run.id), config)}"
     yield from suspicions(session.suspects())
     yield from (one.verdict.headline for one in session.judged if one.verdict)
+
+
+def _on_behaviour(terminalreporter: pytest.TerminalReporter) -> list[str]:
+    """Which behaviours hold, as a table; nothing where no test is marked with one."""
+    found = behaved(terminalreporter.stats)
+    if not found:
+        return []
+    from segqa.report.ending import behaviour_table
+
+    return behaviour_table(found).render().splitlines()
 
 
 def _properties(run: Run) -> list[tuple[str, object]]:

@@ -3,13 +3,37 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from types import MappingProxyType
 
+from segqa.report.table import Table
 from segqa.store import Store, write_whole
 
 _FILE = "ending.json"
+_KINDS = ("MFT", "INV", "DIR")
+
+
+@dataclass(frozen=True, slots=True)
+class Behaved:
+    """How the tests of one capability and kind of behaviour went.
+
+    Attributes:
+        capability: what the model has to cope with.
+        kind: `MFT`, `INV` or `DIR`.
+        passed: so many.
+        failed: so many, errors among them.
+    """
+
+    capability: str
+    kind: str
+    passed: int
+    failed: int
+
+    def __str__(self) -> str:
+        """In a cell."""
+        counts = {"passed": self.passed, "failed": self.failed}
+        return ", ".join(f"{count} {name}" for name, count in counts.items() if count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +44,13 @@ class Ending:
         failing: the tests that failed, name and reason each.
         counts: how many passed, failed, were skipped, …, as pytest names it.
         complete: whether all tests had their turn.
+        behaviour: how those went that are marked with `segqa_behaviour`.
     """
 
     failing: tuple[tuple[str, str], ...] = ()
     counts: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     complete: bool = True
+    behaviour: tuple[Behaved, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -35,6 +61,13 @@ class Ending:
     def name(self) -> str:
         """In a word."""
         return "failed" if self.failing else "passed" if self.complete else "incomplete"
+
+
+def behaviour_table(found: Sequence[Behaved]) -> Table:
+    """Capabilities down, kinds of behaviour across."""
+    cells = {(each.capability, each.kind): str(each) for each in found}
+    rows = [(name, *(cells.get((name, kind)) for kind in _KINDS)) for name in sorted({name for name, _ in cells})]
+    return Table(("capability", *_KINDS), tuple(rows))
 
 
 def write_ending(ending: Ending, store: Store, run_id: str) -> None:
@@ -49,4 +82,5 @@ def read_ending(store: Store, run_id: str) -> Ending | None:
     if not path.is_file():
         return None
     kept = json.loads(path.read_text(encoding="utf-8"))
-    return Ending(tuple((name, why) for name, why in kept["failing"]), kept["counts"], kept["complete"])
+    behaviour = tuple(Behaved(**each) for each in kept.get("behaviour", ()))
+    return Ending(tuple((name, why) for name, why in kept["failing"]), kept["counts"], kept["complete"], behaviour)

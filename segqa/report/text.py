@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from segqa.cluster.cluster import Clusters
 from segqa.labels import Suspicion
+from segqa.robustness.robustness import Robustness
 from segqa.run import Run
 
 
@@ -31,6 +33,18 @@ def findings(clusters: Clusters) -> list[str]:
     """What the failures of a run have in common, a line each; nothing where that is nothing."""
     gap = [f"  {clusters.gap}"] if clusters.gap else []
     return [*gap, *(f"  cluster {cluster}" for cluster in clusters)]
+
+
+def steadiness(found: Robustness) -> list[str]:
+    """How robust a model is, in two lines: where a mild change does most harm."""
+    mild = [found.at(change.name) for change in found.changes if change.behaviour == "INV"]
+    known = [trials for trials in mild if not math.isnan(trials.agreement)]
+    lines = [f"  robustness: {found.cases} cases, {len(found.trials)} changed images, run {found.run}"]
+    if known:
+        worst = min(known, key=lambda trials: float(trials.agreement))
+        moved = f"mean IoU {worst.before:.4f} → {float(worst.iou):.4f}"
+        lines.append(f"    least steady under {worst.title}: agreement {float(worst.agreement):.4f}, {moved}")
+    return lines
 
 
 def suspicions(found: Sequence[Suspicion], limit: int = 10) -> list[str]:

@@ -1,0 +1,70 @@
+"""Measuring how robust the models of a session are: once for all tests and workers that ask."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from segqa.cluster.search import clusters
+from segqa.datasets.dataset import Dataset
+from segqa.errors import ModelError
+from segqa.evaluation.evaluation import Evaluation
+from segqa.models.distortions import library_version
+from segqa.plugin.progress import Remembered, progress_for
+from segqa.plugin.session import Session
+from segqa.plugin.sharing import shared_robustness
+from segqa.proposals import Model
+from segqa.report.exhibits import draw_choice
+from segqa.robustness.measurement import NEEDED, Measurement
+from segqa.robustness.robustness import Robustness
+from segqa.run import Run
+
+_DRAWN = 100
+"""Pictures of so many changed cases are kept, for a page of their own; to draw one takes as long as to predict one."""
+
+Ask = Callable[[], Model | None]
+"""Gives the model, built by then; None where it must not be asked."""
+
+
+def measured(
+    config: pytest.Config, session: Session, run: Run, dataset: Dataset, how: Evaluation, ask: Ask
+) -> Robustness:
+    """How robust a model of the session is; skips where that shall not or cannot be known."""
+    if library_version() is None:
+        pytest.skip(NEEDED)
+    wanted = session.settings.robustness_for(run.model)
+    if wanted.cases == 0:
+        pytest.skip("no case is to be changed: cases = 0 in [tool.segqa.robustness], or --segqa-robustness-cases=0")
+    progress = Remembered(progress_for(config, f"{run.model}, changed"))
+    measurement = Measurement.of(replace(how, progress=progress), run, dataset, session.store, wanted.cases)
+    try:
+        return shared_robustness(config, session, run.model, lambda: _measure(session, measurement, ask()))
+    except KeyboardInterrupt:
+        session.interrupted = f"{run.model}, changed: {progress.done} of {progress.total} cases are done and kept"
+        raise
+
+
+def _measure(session: Session, measurement: Measurement, model: Model | None) -> Robustness:
+    """What is kept, or what measuring gives, with pictures of some changed cases."""
+    kept = measurement.kept(model)
+    if kept is not None:
+        return kept
+    wanted = session.settings.robustness_for(measurement.run.model)
+    if measurement.seconds > 60 * wanted.minutes:
+        pytest.skip(
+            f"{len(measurement.dataset)} predictions would take about {measurement.seconds / 60:.0f} minutes, more "
+            f"than {wanted.minutes:g}: fewer cases, or more minutes, in [tool.segqa.robustness]"
+        )
+    problem = ""
+    try:
+        found, changed = measurement.make(model)
+    except ModelError as error:
+        problem = f"its answers to changed images are not kept: {error}"
+    if problem:
+        pytest.skip(problem)
+    settings = session.settings.report
+    few = replace(settings, images=min(settings.images, _DRAWN))
+    draw_choice([(clusters(changed), None)], measurement.dataset, session.store, few)
+    return found
