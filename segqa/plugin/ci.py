@@ -54,7 +54,10 @@ def judge_all(session: Session) -> list[Judged]:
     from segqa.plugin.regression import verdicts
     from segqa.report.verdict import Judged
 
-    return [Judged(run, verdict, why, session.clusters_of(run)) for run, verdict, why in verdicts(session)]
+    return [
+        Judged(run, verdict, why, session.clusters_of(run), session.robustness.get(run.model))
+        for run, verdict, why in verdicts(session)
+    ]
 
 
 def _update(session: Session) -> None:

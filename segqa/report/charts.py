@@ -6,6 +6,7 @@ Text and lines take the colour of the text around them, so that they can be read
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -20,6 +21,7 @@ _WIDTH = _LEFT + (BINS + 1) * (_BAR + _GAP) + _ZERO_GAP + 16
 _INK, _FILL, _ALERT, _GOOD = "currentColor", "#6b7f94", "#D55E00", "#0072B2"
 _COLUMNS = 240
 _SPAN, _SLIM = 150, 16
+_SMALL_LEFT, _SMALL_TOP, _SMALL_SPAN, _SMALL_HEIGHT = 30, 10, 120, 90
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,34 @@ def interval_bar(mean: float, low: float, high: float, overall: float, title: st
     if not math.isnan(mean):
         parts.append(f'<circle cx="{mean * _SPAN:.1f}" cy="8" r="4" fill="{_ALERT if mean < overall else _GOOD}"/>')
     return _svg(_SPAN + 4, _SLIM, title, "".join(parts))
+
+
+def severity_curves(ious: Sequence[float], agreements: Sequence[float], title: str) -> str:
+    """Mean IoU and mean agreement over the severities from 0 as SVG, small: a solid line with dots, a dashed one.
+
+    Args:
+        ious: by severity, each from 0 to 1; NaN is left out.
+        agreements: the same; at severity 0 it is 1.
+        title: for screen readers.
+    """
+    step = _SMALL_SPAN / max(1, len(ious) - 1)
+    bottom = _SMALL_TOP + _SMALL_HEIGHT
+    parts = []
+    for level in (0.0, 0.5, 1.0):
+        y = bottom - level * _SMALL_HEIGHT
+        ends = f'x1="{_SMALL_LEFT}" y1="{y:.1f}" x2="{_SMALL_LEFT + _SMALL_SPAN}" y2="{y:.1f}"'
+        parts += [f'<line {ends} stroke="{_INK}" stroke-opacity="0.25"/>', _text(14, y + 4, f"{level:g}")]
+    parts += [_text(_SMALL_LEFT + severity * step, bottom + 16, str(severity)) for severity in range(len(ious))]
+    for values, colour, dash in ((agreements, _ALERT, ' stroke-dasharray="5 3"'), (ious, _GOOD, "")):
+        places = [
+            (_SMALL_LEFT + severity * step, bottom - value * _SMALL_HEIGHT)
+            for severity, value in enumerate(values)
+            if not math.isnan(value)
+        ]
+        line = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+        parts.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"{dash}/>')
+        parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.5" fill="{colour}"/>' for x, y in places]
+    return _svg(_SMALL_LEFT + _SMALL_SPAN + 10, bottom + 22, title, "".join(parts))
 
 
 def _svg(width: int, height: int, title: str, content: str, *, role: str = "img") -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from segqa.report.ending import Ending, read_ending
 from segqa.report.exhibits import draw_choice
 from segqa.report.review import write_review
 from segqa.report.verdict import Judged
+from segqa.robustness.robustness import robustness_of
 from segqa.run import Run
 from segqa.settings import GateSettings, ReportSettings
 from segqa.store import Store
@@ -53,10 +55,17 @@ def write_report(
 
     Raises:
         UsageError: a baseline is corrupt.
+        StoreError: what was measured of a run's robustness is damaged.
     """
     runs = [runs] if isinstance(runs, Run) else list(runs)
     store, settings = Store(Path(directory)), settings or ReportSettings()
-    judged = [_judged(run, _baseline_of(run, runs, baselines, store), gate or GateSettings()) for run in runs]
+    judged = [
+        replace(
+            _judged(run, _baseline_of(run, runs, baselines, store), gate or GateSettings()),
+            robustness=robustness_of(store, run),
+        )
+        for run in runs
+    ]
     if dataset is not None:
         cases = dataset if isinstance(dataset, Dataset) else open_folder(dataset)
         found = [(one.clusters, one.verdict.comparison if one.verdict else None) for one in judged]

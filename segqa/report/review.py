@@ -19,7 +19,7 @@ from segqa.labels import Suspicion
 from segqa.report.address import case_key, link
 from segqa.report.collection import FILES, Collection, clear_files, collect, queues, write_files
 from segqa.report.columns import KIND_NAMES, columns
-from segqa.report.ending import Ending
+from segqa.report.ending import Ending, behaviour_table
 from segqa.report.examples import Shown
 from segqa.report.lineup import line_up
 from segqa.report.sections import section_of, verdict_of
@@ -152,6 +152,7 @@ def _page(content: _Content, collection: Collection) -> str:
         side_by_side=line_up(runs).shown() if len(runs) > 1 else None,
         verdict=verdict_of(judged, content.ending),
         ending=content.ending,
+        behaviour=behaviour_table(content.ending.behaviour).shown() if content.ending else [],
         suspicions=[(one, _first_with(runs, one.case_id)) for one in content.suspicions],
         exhibits=[
             as_data(exhibit.layers | {"photo": photo})

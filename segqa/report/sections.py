@@ -22,6 +22,7 @@ from segqa.report.ending import Ending
 from segqa.report.examples import Shown
 from segqa.report.lineup import mean_interval, pick_lab
 from segqa.report.selection import NOISE, newly_failing, newly_passing
+from segqa.report.severity import robustness_section
 from segqa.report.verdict import Judged
 from segqa.run import Run, mean_of
 
@@ -79,6 +80,7 @@ def section_of(judged: Judged, number: int, shown: Shown, *, listed: bool) -> di
         "more_slices": more,
         "compared": _compared(judged.verdict, shown) if judged.verdict else None,
         "why": judged.why or "There is no baseline; `pytest suites --segqa-update-baseline` makes one.",
+        "robustness": robustness_section(judged.robustness) if judged.robustness else None,
         "groups": _groups(run, shown) if listed else [],
         "details": _details(run),
     }

@@ -11,6 +11,7 @@ from typing import Any
 from segqa.cluster.cluster import BELOW, Cluster, Clusters
 from segqa.failures import kind_name
 from segqa.gate import Verdict
+from segqa.robustness.robustness import Robustness
 from segqa.run import Run
 
 MAX_MARKDOWN = 60_000
@@ -29,12 +30,14 @@ class Judged:
         verdict: against its baseline; None where there is none.
         why: there is none.
         clusters: what its failures have in common.
+        robustness: what became of changed cases; None where none were tried.
     """
 
     run: Run
     verdict: Verdict | None
     why: str
     clusters: Clusters
+    robustness: Robustness | None = None
 
     @property
     def name(self) -> str:

@@ -3,7 +3,7 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 
-from segqa.report.charts import bin_counts, changes, histogram, interval_bar
+from segqa.report.charts import bin_counts, changes, histogram, interval_bar, severity_curves
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -84,3 +84,14 @@ def test_an_iou_on_an_edge_is_in_the_bin_above_it() -> None:
     edges = np.arange(1, 20) / 20
     for place, edge in enumerate(edges, start=1):
         assert bin_counts(np.array([edge]))[1][place] == 1
+
+
+def test_curves_go_down_where_the_numbers_do_and_leave_out_what_is_none() -> None:
+    drawn = ET.fromstring(severity_curves([0.9, 0.5, np.nan], [1.0, 0.6, 0.2], "<x>"))  # noqa: S314 - our own
+    agreement, iou = (
+        [float(p.split(",")[1]) for p in str(n.get("points")).split()] for n in drawn.iter(f"{SVG}polyline")
+    )
+    assert agreement == [10.0, 46.0, 82.0]
+    assert iou == [19.0, 55.0]
+    assert drawn.get("role") == "img"
+    assert drawn.get("aria-label") == "<x>"
