@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check slow bench clean
+.PHONY: demo test check slow bench mutate clean
 
 demo: $(VENV)/.demo  ## the main job on the embedded data set: no download, no torch
 	$(BIN)/python -m pytest suites --model=hog_grabcut -rs
@@ -32,6 +32,10 @@ bench: $(VENV)/.test  ## what is claimed about speed and about the search for cl
 	$(BIN)/python benchmarks/end_to_end.py  # --checkpoints DIR for networks of torch and ONNX
 	$(BIN)/python benchmarks/growth.py
 	$(BIN)/python benchmarks/unused_plugin.py
+
+mutate: $(VENV)/.test  ## the changes of a module that its tests do not notice: MODULE=segqa/gate.py, and SAMPLE=200 for some
+	$(BIN)/python -m pip install --quiet --group mutation
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python benchmarks/mutants.py $(MODULE) $(if $(SAMPLE),--sample $(SAMPLE))
 
 $(VENV)/.demo: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
