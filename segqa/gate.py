@@ -25,7 +25,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from segqa.comparison.comparison import METRICS, MIN_CHANGED, MIN_JUDGED, Comparison, Pairs, is_baseline
+from segqa.comparison.comparison import METRICS, Comparison, Pairs, is_baseline
 from segqa.comparison.signflip import Drop, Interval, detectable_drop, interval, judge_drops
 from segqa.errors import SettingsError
 from segqa.failures import KINDS
@@ -34,6 +34,8 @@ from segqa.settings import GateSettings, nearest
 
 DEFAULT_RULES = ("broken:0", "errors:+0", "missing:0", "mean_iou:-0.002", "slice(*).mean_iou:-0.002")
 ALPHA = 0.05
+MIN_CHANGED = 5
+MIN_JUDGED = 30
 SHOWN = 5
 
 _NOT_JUDGED = f"{{}} slices are not judged: fewer than {MIN_JUDGED} cases, or fewer than {MIN_CHANGED} of them changed"
@@ -56,7 +58,7 @@ _BOUNDS: tuple[tuple[frozenset[str], str, str, Callable[[float, bool], bool]], .
 )
 """What a bound of some subjects looks like: its sign, an example, and whether a number, in % or not, is one."""
 
-_SUBJECTS = _TESTED | _DROPS | _RISES | _COUNTS | _LATENCIES | _KINDS | {"errors"}
+_SUBJECTS = frozenset(subject for subjects, *_ in _BOUNDS for subject in subjects)
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,7 +356,7 @@ def _tested(
             judged = [each for each in slices if each.changed >= MIN_CHANGED and each.members.sum() >= MIN_JUDGED]
             claims += [(rule, each.name, each.members) for each in judged]
             few += sum(each.changed > 0 for each in slices) - len(judged)
-        if not claims or not comparison.pairs:
+        if not claims:
             continue
         differences = comparison.metric_differences(metric)
         tolerances = [rule.bound or 0.0 for rule, _, _ in claims]
@@ -376,7 +378,7 @@ def _dropped(rule: Rule, proven: Sequence[tuple[str, Mask, Drop]], comparison: C
     where = f" in {name}" if name else ""
     text = (
         f"mean {'IoU' if metric == 'iou' else metric}{where} changed by {drop.mean:+.4f} over {_cases(len(inside))}, "
-        f"proven below {-(rule.bound or 0.0):g} (p {drop.corrected:.2g})"
+        f"proven below {0 - (rule.bound or 0.0):g} (p {drop.corrected:.2g})"
     )
     if others := [f"{name} ({drop.mean:+.4f})" for name, _, drop in proven[1:]]:
         more = f", and {len(others) - SHOWN} more" if len(others) > SHOWN else ""

@@ -26,8 +26,6 @@ from segqa.slices import attributes_of, slices_by
 from segqa.texts import Places, Texts
 
 BROKEN_DROP = 0.5
-MIN_CHANGED = 5
-MIN_JUDGED = 30
 METRICS = ("iou", "dice", "precision", "recall")
 
 

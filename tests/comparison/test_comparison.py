@@ -1,9 +1,14 @@
-from dataclasses import replace
+import math
+from dataclasses import FrozenInstanceError, fields, replace
+from typing import Any
 
 import pytest
 
+from segqa.baseline import content_of
 from segqa.comparison.comparison import compare
 from segqa.errors import IncomparableError, SettingsError
+from segqa.metrics import Counts
+from segqa.outcome import Offer
 from segqa.run import Run
 from tests.comparison.runs import case_of, run_of
 
@@ -41,8 +46,17 @@ def test_what_came_went_and_could_not_be_evaluated() -> None:
 
 
 def test_transitions_say_how_kinds_have_moved() -> None:
-    found = compare(run_of([0.9, 0.9, 0.65]), run_of([0.0, 0.0, 0.9]))
-    assert dict(found.transitions) == {("passed", "wrong_object"): 2, ("low", "passed"): 1}
+    found = compare(run_of([0.9, 0.9, 0.65, 0.0, 0.8]), run_of([0.0, 0.0, 0.9, 0.8, 0.9]))
+    assert dict(found.transitions) == {
+        ("passed", "wrong_object"): 2,
+        ("low", "passed"): 1,
+        ("wrong_object", "passed"): 1,
+    }
+
+
+def test_what_got_worse_or_better_is_counted_however_little() -> None:
+    found = compare(run_of([0.9] * 7), run_of([0.8999, 0.3, 0.9, 0.9, 0.9, 0.9, 0.9001]))
+    assert (found.worse, found.better) == (2, 1)
 
 
 def test_a_run_is_identical_to_itself() -> None:
@@ -122,3 +136,156 @@ def test_cases_can_be_left_out() -> None:
     assert not found.new_errors
     assert not found.missing
     assert found.identical
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "threshold", "broken"),
+    [
+        (0.9, 0.4, 0.7, True),
+        (0.9, 0.41, 0.7, False),
+        (0.9, 0.4, 0.4, False),
+        (0.9, 0.35, 0.3, False),
+        (0.9, 0.3, 0.4, True),
+        (0.5, 0.04, 0.5, True),
+        (0.52, 0.04, 0.5, True),
+        (0.5, 0.05, 0.5, False),
+        (0.49, 0.04, 0.5, False),
+    ],
+)
+def test_what_collapses_loses_half_or_falls_from_the_threshold_to_nothing(
+    before: float, after: float, threshold: float, broken: bool
+) -> None:
+    found = compare(run_of([before]), run_of([after], threshold=threshold))
+    assert bool(found.broken) is broken
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [([0.9], [0.9, 0.9]), ([0.9, 0.9], [0.9]), ([0.9], [None]), ([None], [0.9]), ([0.9], [0.8])],
+    ids=["new", "missing", "error", "recovered", "changed"],
+)
+def test_identical_is_nothing_new_missing_broken_or_recovered(
+    before: list[float | None], after: list[float | None]
+) -> None:
+    assert not compare(run_of(before), run_of(after)).identical
+
+
+def test_other_metrics_have_their_differences() -> None:
+    nothing = Counts(0, 0, 0, 100)
+    empty = replace(case_of("0001", 0.9), offers=(Offer(nothing, nothing),), nothing=nothing)
+    runs = [run_of([iou, 0.9], empty="zero") for iou in (0.9, 0.6)]
+    found = compare(*(replace(run, outcomes=(run.outcomes[0], empty)) for run in runs))
+    assert found.metric_differences("recall").tolist() == pytest.approx([-0.3, 0])
+    assert found.metric_differences("precision").tolist() == [0, 0]
+    assert found.metric_differences("dice").tolist() == pytest.approx([1.2 / 1.6 - 1.8 / 1.9, 0])
+    assert found.differences.tolist() == pytest.approx([-0.3, 0])
+
+
+def test_five_are_the_worst() -> None:
+    found = compare(run_of([0.9] * 8), run_of([0.9, 0.8, 0.7, 0.6, 0.7, 0.3, 0.2, 0.1]))
+    assert [pair.case_id for pair in found.worst()] == ["0007", "0006", "0005", "0003", "0002"]
+
+
+def test_a_slice_has_eight_cases_or_more_and_not_all() -> None:
+    run = run_of([0.9] * 15, tags=2)
+    assert [each.name for each in compare(run, run).slices()] == ["camera=C0"]
+    assert [each.name for each in compare(run, run).slices(min_cases=7)] == ["camera=C0", "camera=C1"]
+    assert [int(each.members.sum()) for each in compare(run, run).slices(min_cases=7)] == [8, 7]
+    same = run_of([0.9] * 300, tags=1)
+    assert compare(same, same).slices() == []
+
+
+def test_a_change_is_a_loss_or_a_gain() -> None:
+    found = compare(run_of([0.9] * 20), run_of([0.8, 0.95, 0.95, *[0.9] * 17], tags=2))
+    assert [each.changed for each in found.slices()] == [2, 1]
+
+
+def test_a_tag_may_have_any_name() -> None:
+    run = run_of([0.9] * 32, tags=2)
+    marked = tuple(replace(o, tags={**o.tags, "#": str(n // 16)}) for n, o in enumerate(run.outcomes))
+    found = compare(run, replace(run, outcomes=marked))
+    assert [each.name for each in found.slices("#")] == ["#=0", "#=1"]
+    with pytest.raises(SettingsError, match="no case has a tag or property '!'"):
+        found.slices("!")
+
+
+def test_slices_of_one_attribute_alone() -> None:
+    run = run_of([0.9] * 32, tags=2)
+    two = replace(
+        run, outcomes=tuple(replace(o, tags={**o.tags, "take": str(n // 16)}) for n, o in enumerate(run.outcomes))
+    )
+    assert [each.name for each in compare(two, two).slices("take")] == ["take=0", "take=1"]
+    assert {each.attribute for each in compare(two, two).slices("take")} == {"take"}
+    assert len(compare(two, two).slices()) == 4
+
+
+def test_without_any_pair_a_tag_cannot_be_wrong() -> None:
+    run = run_of([None])
+    assert compare(run, run).groups("video") is not None
+
+
+def test_seconds_are_compared_at_a_percentile() -> None:
+    def timed(*seconds: float) -> Run:
+        run = run_of([0.9] * len(seconds))
+        return replace(run, outcomes=tuple(replace(o, seconds=s) for o, s in zip(run.outcomes, seconds, strict=True)))
+
+    found = compare(timed(1, 1, 1, 1, 0), timed(2, 2, 2, 6, 0))
+    assert found.latency(50) == 2
+    assert found.latency(100) == 6
+    assert math.isnan(compare(timed(1), timed(0)).latency(50))
+
+
+@pytest.mark.parametrize("change", [{"part": "camera=C1"}, {"provenance": {"options": {"limit": 1}}}], ids=str)
+def test_a_part_misses_nothing_of_the_rest(change: dict[str, Any]) -> None:
+    whole, part = run_of([0.9, 0.8, 0.7]), run_of([0.9, 0.8], **change)
+    found = compare(whole, replace(part, outcomes=part.outcomes[:1]))
+    assert [pair.case_id for pair in found.pairs] == ["0000"]
+    assert found.missing == ("0001",)
+    assert found.baseline.part == ""
+    assert compare(whole, replace(part, part="", provenance={})).missing == ("0002",)
+
+
+def test_the_cases_that_differ_are_counted() -> None:
+    run = run_of([0.9, 0.9, 0.9, 0.9])
+    others = tuple(case_of(f"000{n}", 0.9, digest="e") for n in (1, 2, 3))
+    with pytest.raises(IncomparableError, match="of 3 cases differs from r, such as 0001"):
+        compare(run, replace(run, outcomes=(run.outcomes[0], *others)))
+
+
+@pytest.mark.parametrize("ious", [(None, 0.9), (0.9, None), (None, None)])
+def test_what_could_not_be_read_is_no_other_image(ious: tuple[float | None, float | None]) -> None:
+    before, after = (replace(run_of([iou]), outcomes=(case_of("0000", iou, digest=str(iou)),)) for iou in ious)
+    assert compare(before, after).pairs == ()
+
+
+def test_a_baselines_digest_stands_for_image_mask_and_prompt() -> None:
+    run = run_of([0.9])
+    kept = tuple(replace(outcome, digest=content_of(outcome)) for outcome in run.outcomes)
+    baseline = replace(run, outcomes=kept, provenance={"accepted": []})
+    assert compare(baseline, run).identical
+    with pytest.raises(IncomparableError, match="of 1 cases differs"):
+        compare(baseline, replace(run, outcomes=(case_of("0000", 0.9, prompt="dog."),)))
+
+
+def test_cases_that_are_left_out_are_left_out_of_the_pairs() -> None:
+    found = compare(run_of([0.9, 0.8], id="before"), run_of([0.9, 0.7], id="after")).without({"0000"})
+    assert (found.baseline.id, found.candidate.id) == ("before", "after")
+    assert [pair.case_id for pair in found.pairs] == ["0001"]
+    assert [outcome.case_id for outcome in found.baseline.outcomes] == ["0001"]
+
+
+def test_undefined_scores_are_not_compared() -> None:
+    nothing = Counts(0, 0, 0, 100)
+    undefined = replace(case_of("0000", 0.9), offers=(Offer(nothing, nothing),), nothing=nothing)
+    with_it = replace(run_of([0.9], empty="nan"), outcomes=(undefined,))
+    without = run_of([0.9], empty="nan")
+    assert compare(with_it, without).pairs == compare(without, with_it).pairs == ()
+
+
+def test_a_comparison_cannot_be_changed() -> None:
+    found = compare(run_of([0.9] * 16, tags=2), run_of([0.9] * 16, tags=2))
+    for made in (found, found.pairs[0], found.slices()[0]):
+        with pytest.raises(FrozenInstanceError):
+            setattr(made, fields(made)[0].name, None)
+        assert not hasattr(made, "__dict__")
+    assert found != replace(found)
