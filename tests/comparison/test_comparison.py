@@ -84,13 +84,21 @@ def test_what_was_made_in_another_way_is_incomparable(change: dict[str, object],
 def test_another_image_under_the_same_id_is_incomparable() -> None:
     run = run_of([0.9, 0.9])
     other = replace(run, outcomes=(run.outcomes[0], case_of("0001", 0.9, digest="e")))
-    with pytest.raises(IncomparableError, match="image, mask or prompt of 1 cases differs from r, such as 0001"):
-        compare(run, other)
+    for before, after in ((run, other), (other, run)):
+        with pytest.raises(IncomparableError, match="image, mask or prompt of 1 cases differs from r, such as 0001"):
+            compare(before, after)
 
 
 def test_two_pickers_compare_where_that_is_wanted() -> None:
     run = run_of([0.9])
     assert compare(run, replace(run, pick="first"), same_picker=False).identical
+    with pytest.raises(IncomparableError, match="the data set differs, 'photos' in r, now 'other'"):
+        compare(run, replace(run, dataset="other"), same_picker=False)
+
+
+def test_names_are_compared_by_what_they_say() -> None:
+    run = run_of([0.9])
+    assert compare(run, replace(run, dataset=run.dataset.upper().lower(), pick=run.pick.upper().lower())).identical
 
 
 def test_a_stricter_threshold_is_no_regression() -> None:
