@@ -2,7 +2,17 @@ import numpy as np
 import pytest
 
 from segqa.errors import SettingsError
-from segqa.picking import PICKERS, agreement, box_score, find_picker, first, mask_score, product, sequential_agreement
+from segqa.picking import (
+    PICKERS,
+    Picker,
+    agreement,
+    box_score,
+    find_picker,
+    first,
+    mask_score,
+    product,
+    sequential_agreement,
+)
 from segqa.proposals import Proposals
 
 NAN = float("nan")
@@ -40,6 +50,11 @@ def test_a_nan_never_wins(picker: object) -> None:
     assert picker(offer((NAN, NAN), (0.1, 0.1), (NAN, NAN))) == 1
 
 
+@pytest.mark.parametrize("picker", [mask_score, box_score])
+def test_a_nan_does_not_win_over_less_than_nothing(picker: Picker) -> None:
+    assert picker(offer((NAN, NAN), (-0.5, -0.5))) == 1
+
+
 def test_one_unknown_score_is_enough_to_lose_by_agreement() -> None:
     assert agreement(offer((NAN, 0.9), (0.1, 0.1))) == 1
     assert agreement(offer((0.9, NAN), (0.1, 0.1))) == 1
@@ -72,7 +87,13 @@ def test_a_sum_of_ranks_counts_both_in_full() -> None:
     assert agreement(offer((0.9, 0.5), (0.5, 0.5), (0.1, 0.1))) == 0
 
 
+def test_ranks_are_added_and_not_multiplied() -> None:
+    # ranks 3 + 0, 1 + 1, 0 + 0, 2 + 0
+    assert agreement(offer((0.9, 0.1), (0.5, 0.5), (0.1, 0.1), (0.7, 0.1))) == 0
+
+
 def test_agreement_breaks_ties_by_the_product() -> None:
+    assert agreement(offer((0.9, 0.1), (0.45, 0.45))) == 1
     assert agreement(offer((0.5, 0.1), (0.4, 0.9))) == 1
     assert agreement(offer((0.4, 0.9), (0.5, 0.1))) == 0
 
@@ -84,6 +105,7 @@ def test_exact_equals_go_to_the_first() -> None:
 def test_sequential_agreement_moves_on_only_where_both_rise() -> None:
     assert sequential_agreement(offer((0.5, 0.5), (0.9, 0.4), (0.6, 0.6))) == 2
     assert sequential_agreement(offer((0.9, 0.4), (0.5, 0.5), (0.6, 0.6))) == 0
+    assert sequential_agreement(offer((0.5, 0.5), (0.5, 0.9), (0.9, 0.5))) == 0
 
 
 def test_an_unknown_picker_is_answered_with_the_nearest() -> None:
