@@ -36,6 +36,7 @@ def test_where_nothing_else_fails_there_is_no_ratio() -> None:
     assert math.isinf(found.ratio)
     assert "(8 of 10), no other case does; p" in str(found)
     assert cluster_of(8, 10, rest_failing=1).ratio == 40
+    assert cluster_of(8, 10, rest_failing=3).ratio == pytest.approx(40 / 3)
 
 
 @pytest.mark.parametrize(("corrected", "shown"), [(0.0123, "p 0.012"), (1e-4, "p 0.0001"), (0.99e-4, "p < 0.0001")])
@@ -65,7 +66,8 @@ def test_clusters_are_a_sequence_by_kind() -> None:
     run = Run("r", "unet", "photos", ("00000",), (outcome(0, {}, MERGED),), "agreement")
     found = Clusters(run, (wrong, merged), None, (3, 1), 199, 0.01)
     assert (len(found), list(found), found[1], found[-2]) == (2, [wrong, merged], merged, wrong)
-    assert found.of("merged") == (merged,)
+    assert found.of("merged") == found.of("MERGED".lower()) == (merged,)
+    assert found.of("wrong_object") == (wrong,)
     assert found.story("merged") == merged.story
     assert found.story() == f"{wrong.story}\n{merged.story}"
     assert repr(found) == f"<clusters of unet on photos: {wrong!r}, {merged!r}>"
