@@ -129,11 +129,14 @@ def judge_drops(
         flipped = _t(flips_of[:, : len(members)], squares, flips_of[:, len(members) :], sizes)
         alone += (flipped <= reached).sum(axis=0)
         together += (flipped.min(axis=1, keepdims=True, initial=np.inf) <= reached).sum(axis=0)
+    # one flip of all leaves everything as it is, and may have been rounded to something else
+    lowest = 0.5 ** (sums != 0).sum(axis=0)
+    alone, together = np.maximum(alone / (1 + flips), lowest), np.maximum(together / (1 + flips), lowest)
     means = [float(differences[m].mean()) if m.any() else math.nan for m in members]
     dropped = [mean < -tolerance for mean, tolerance in zip(means, tolerances, strict=True)]
     return [
         Drop(mean, float(p) if low else 1.0, float(q) if low else 1.0)
-        for mean, low, p, q in zip(means, dropped, alone / (1 + flips), together / (1 + flips), strict=True)
+        for mean, low, p, q in zip(means, dropped, alone, together, strict=True)
     ]
 
 
