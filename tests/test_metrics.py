@@ -1,5 +1,6 @@
 import math
 from collections.abc import Callable
+from dataclasses import FrozenInstanceError
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ from segqa.metrics import (
     recall,
     resolve,
 )
+from segqa.settings import EmptyPolicy
 from segqa.testing import mask_pairs
 from tests import pixels as slow
 
@@ -98,6 +100,7 @@ def test_views_that_are_not_contiguous_are_counted_right() -> None:
 
 def test_counts_add_up() -> None:
     assert Counts(1, 2, 3, 4) + Counts(10, 20, 30, 40) == Counts(11, 22, 33, 44)
+    assert Counts(1, 2, 3, 4) + Counts(1, 2, 3, 4) == Counts(2, 4, 6, 8)
 
 
 @given(PAIRS, st.sampled_from([0, 50, 95, 99.5, 100]))
@@ -177,7 +180,7 @@ def test_boundary_iou_grows_its_band_with_the_image() -> None:
     assert boundary_iou(p, t, ratio=0.04) > 0.3
 
 
-@pytest.mark.parametrize("ratio", [0, -1, math.nan])
+@pytest.mark.parametrize("ratio", [0, -1, math.nan, math.inf])
 def test_a_band_without_width_is_refused(ratio: float) -> None:
     with pytest.raises(SettingsError, match="ratio must be above 0"):
         boundary_iou(np.ones((3, 3)), np.ones((3, 3)), ratio=ratio)
@@ -211,3 +214,87 @@ def test_columns_and_slices_of_larger_arrays_are_counted() -> None:
     prediction, target = drawn[::2, ::3], drawn.T[:20, 20:40].T[:, :20]
     assert count(prediction, target) == count(prediction.copy(), target.copy())
     assert TargetCounter.of(target).count(prediction)[0] == count(prediction, target)
+
+
+@pytest.mark.parametrize("shape", [(0, 5), (5, 0)])
+def test_masks_without_pixels_are_empty(shape: tuple[int, int]) -> None:
+    nothing = np.zeros(shape, np.bool_)
+    assert iou(nothing, nothing) == boundary_iou(nothing, nothing) == nsd(nothing, nothing, tolerance=1) == 1
+    assert math.isnan(hd95(nothing, nothing))
+    assert TargetCounter.of(nothing).count(nothing) == (Counts(0, 0, 0, 0), Counts(0, 0, 0, 0))
+
+
+@pytest.mark.parametrize(
+    ("shape", "ratio", "width"),
+    [((300, 400), 0.02, 10), ((30, 40), 0.02, 1), ((3, 4), 0.02, 1), ((60, 80), 0.024, 2), ((60, 80), 0.026, 3)],
+)
+def test_a_band_is_as_wide_as_its_share_of_the_diagonal(shape: tuple[int, int], ratio: float, width: int) -> None:
+    assert band_width(shape, ratio) == width
+
+
+def test_a_band_is_two_percent_of_the_diagonal_by_default() -> None:
+    p, t = np.random.default_rng(3).random((2, 300, 400)) < 0.999
+    assert band_width((300, 400)) == band_width((300, 400), 0.02)
+    assert boundary_iou(p, t) == boundary_iou(p, t, ratio=0.02) != boundary_iou(p, t, ratio=0.022)
+    assert count_inside(p, t) == count_inside(p, t, 0.02) != count_inside(p, t, 0.022)
+
+
+@given(PAIRS, st.sampled_from([0.15, 0.3, 0.6]))
+def test_wider_bands_are_what_wider_erosion_takes_away(pair: tuple[Mask, Mask], ratio: float) -> None:
+    p, t = pair
+    width = max(1, round(ratio * math.hypot(*p.shape)))
+    square = np.ones((2 * width + 1, 2 * width + 1), np.bool_)
+    bands = [mask & ~ndimage.binary_erosion(mask, square) for mask in pair]
+    assert boundary_iou(*pair, ratio=ratio) == iou(*bands)
+    keep = ndimage.binary_erosion(t, square) | ~ndimage.binary_dilation(t, square)
+    assert count_inside(p, t, ratio).numbers == tuple(
+        int((a & b & keep).sum()) for a, b in ((p, t), (p, ~t), (~p, t), (~p, ~t))
+    )
+
+
+@pytest.mark.parametrize("place", [(0, 0), (0, 7), (7, 0), (7, 7), (3, 4)])
+def test_a_pixel_has_its_distance_wherever_it_is(place: tuple[int, int]) -> None:
+    p, t = np.zeros((2, 8, 8), np.bool_)
+    p[place], t[5, 2] = True, True
+    assert hd95(p, t) == pytest.approx(math.hypot(place[0] - 5, place[1] - 2))
+    assert hd95(p, p) == 0
+    assert nsd(p, t, tolerance=hd95(p, t)) == 1
+
+
+def test_distances_count_in_both_directions() -> None:
+    small, large = np.zeros((2, 40, 40), np.bool_)
+    small[10, 10], large[10, 10:30] = True, True
+    far = np.percentile(np.arange(20), 95)
+    assert hd95(small, large) == hd95(large, small) == pytest.approx(far)
+    assert nsd(small, large, tolerance=3) == nsd(large, small, tolerance=3) == 5 / 21
+
+
+@pytest.mark.parametrize("empty", ["one", "zero", "nan"])
+def test_surface_distance_of_two_empty_masks_is_what_the_policy_says(empty: EmptyPolicy) -> None:
+    nothing, something = np.zeros((4, 5), np.bool_), np.ones((4, 5), np.bool_)
+    assert nsd(nothing, nothing, tolerance=0, empty=empty) == pytest.approx(resolve(math.nan, empty), nan_ok=True)
+    assert nsd(nothing, something, tolerance=0, empty=empty) == nsd(something, nothing, tolerance=0, empty=empty) == 0
+    assert nsd(nothing, something, tolerance=math.inf, empty=empty) == 0
+    assert hd95(something, nothing) == math.inf
+
+
+def test_counts_have_areas_and_an_order() -> None:
+    counts = Counts(tp=1, fp=2, fn=4, tn=8)
+    assert (counts.predicted, counts.target, counts.numbers) == (3, 5, (1, 2, 4, 8))
+    assert [counts.iou, counts.dice, counts.precision, counts.recall] == [1 / 7, 2 / 8, 1 / 3, 1 / 5]
+
+
+def test_pixels_are_whole_numbers() -> None:
+    p, t = np.random.default_rng(0).random((2, 30, 40)) > 0.5
+    counts = (count(p, t), *TargetCounter.of(t).count(p))
+    assert {type(number) for each in counts for number in each.numbers} == {int}
+
+
+def test_what_was_counted_cannot_be_changed() -> None:
+    counter = TargetCounter.of(np.ones((3, 4), np.bool_))
+    for made, name in ((Counts(1, 2, 3, 4), "tp"), (counter, "areas")):
+        with pytest.raises(FrozenInstanceError):
+            setattr(made, name, 0)
+        assert not hasattr(made, "__dict__")
+    assert counter != TargetCounter.of(np.ones((3, 4), np.bool_))
+    assert len({Counts(1, 2, 3, 4), Counts(1, 2, 3, 4)}) == 1
