@@ -107,8 +107,7 @@ class _Search:
         while depth > 1 and math.comb(width, depth) > _COMBINATIONS:
             depth -= 1
         lattice = Lattice(table, min_cases, depth)
-        work = len(lattice.levels) * sum(map(len, failed.values()))
-        permutations = min(_PERMUTATIONS, max(_FEWEST_PERMUTATIONS, _WORK // max(1, work)))
+        permutations = _permutations(len(lattice.levels), sum(map(len, failed.values())))
         return cls(run, outcomes, failed, alpha, min_cases, table, lattice, permutations)
 
     def found(self) -> list[tuple[float, Cluster]]:
@@ -194,6 +193,11 @@ class _Search:
         mask = np.zeros(len(self.outcomes), dtype=np.bool_)
         mask[places] = True
         return mask
+
+
+def _permutations(combinations: int, failures: int) -> int:
+    """How many permutations are searched as well: fewer where each takes long."""
+    return min(_PERMUTATIONS, max(_FEWEST_PERMUTATIONS, _WORK // max(1, combinations * failures)))
 
 
 def _is_far_more(inside: Mask, failed: Mask, among: Mask) -> bool:

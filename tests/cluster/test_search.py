@@ -3,9 +3,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from segqa.cluster.search import clusters
+from segqa.cluster.lattice import Hit
+from segqa.cluster.search import _is_far_more, _Judge, _permutations, clusters
 from segqa.errors import SettingsError
-from segqa.outcome import Outcome
+from segqa.metrics import Counts
+from segqa.outcome import Offer, Outcome
 from segqa.run import Run
 from tests.cluster.synthetic import MERGED, NOTHING, RIGHT, WRONG, outcome, random_tags, run_of
 
@@ -158,8 +160,147 @@ def test_an_argument_out_of_its_range_is_refused(wrong: dict[str, float]) -> Non
         clusters(run_of(TAGS[:9], lambda *_: True), **wrong)  # type: ignore[arg-type]
 
 
-def test_a_hundred_tags_are_searched_less_deep() -> None:
-    run = run_of(random_tags(60, 100, 3, 0), lambda own, _: own["t7"] == "v1")
+@pytest.mark.parametrize(("tags", "depth"), [(100, 2), (450, 1)])
+def test_a_hundred_tags_are_searched_less_deep(tags: int, depth: int) -> None:
+    run = run_of(random_tags(60, tags, 3, 0), lambda own, _: own["t7"] == "v1")
     found = clusters(run)
-    assert len(found.searched) == 2
+    assert len(found.searched) == depth
     assert found[0].condition == "t7=v1"
+
+
+def in_cameras(*groups: tuple[str, Offer, int]) -> Run:
+    """A run in which so many cases of a camera have this prediction."""
+    each = [(camera, offer) for camera, offer, count in groups for _ in range(count)]
+    outcomes = tuple(outcome(case, {"camera": camera}, offer) for case, (camera, offer) in enumerate(each))
+    return Run("r", "m", "d", tuple(o.case_id for o in outcomes), outcomes, "agreement")
+
+
+@pytest.mark.parametrize(("cases", "found"), [(7, []), (8, ["camera=C2"])])
+def test_eight_cases_make_a_slice(cases: int, found: list[str]) -> None:
+    run = in_cameras(("C2", WRONG, cases), ("C1", RIGHT, 50), ("C3", RIGHT, 50))
+    assert [cluster.condition for cluster in clusters(run)] == found
+
+
+@pytest.mark.parametrize(("failing", "found"), [(2, []), (3, ["camera=C2"])])
+def test_three_failures_make_a_cluster(failing: int, found: list[str]) -> None:
+    run = in_cameras(("C2", WRONG, failing), ("C2", RIGHT, 3 - failing), ("C1", RIGHT, 500), ("C3", RIGHT, 500))
+    assert [cluster.condition for cluster in clusters(run, min_cases=2)] == found
+
+
+def test_what_is_searched_is_told() -> None:
+    found = clusters(in_cameras(("C2", WRONG, 20), ("C1", RIGHT, 50)), alpha=0.02)
+    assert (found.searched, found.permutations, found.alpha) == ((2, 0, 0), 199, 0.02)
+    assert found.gap is not None
+    assert clusters(in_cameras(("C2", WRONG, 20), ("C1", RIGHT, 50)), depth=1).searched == (2,)
+
+
+@pytest.mark.parametrize(("errors", "found"), [(0, 1), (2, 1), (3, 0), (5, 0)])
+def test_two_searches_share_what_may_go_wrong(errors: int, found: int) -> None:
+    run = in_cameras(("C2", WRONG, 5), ("C2", RIGHT, 5), ("C1", RIGHT, 100), ("C3", RIGHT, 100))
+    broken = tuple(Outcome(case_id=f"e{n}", error="ValueError: no") for n in range(errors))
+    run = replace(run, outcomes=(*run.outcomes, *broken))
+    (cluster,) = clusters(run, alpha=0.9)
+    assert len(clusters(run, alpha=1.5 * cluster.corrected)) == found
+    assert len(clusters(run, alpha=cluster.corrected if found else 2 * cluster.corrected)) == 1
+
+
+def test_a_large_search_permutes_less() -> None:
+    asked = [(0, 0), (1, 1), (1000, 30_000), (1000, 40_000), (1000, 60_000), (1000, 10**9)]
+    assert [_permutations(*each) for each in asked] == [199, 199, 199, 150, 100, 99]
+
+
+@pytest.mark.parametrize(
+    ("inside", "outside", "found"),
+    [
+        ((8, 10), (40, 100), True),
+        ((6, 8), (4, 8), True),
+        ((5, 8), (4, 8), False),
+        ((79, 100), (40, 100), True),
+        ((19, 100), (10, 100), False),
+        ((2, 10), (1, 10), True),
+        ((0, 10), (0, 0), True),
+        ((3, 10), (0, 10), True),
+    ],
+    ids=[
+        "twice", "half the passes", "neither", "nearly twice", "not twice", "just twice", "nothing outside", "no other",
+    ],
+)  # fmt: skip
+def test_far_more_is_twice_the_failures_or_half_the_passes(
+    inside: tuple[int, int], outside: tuple[int, int], found: bool
+) -> None:
+    both = (inside, outside)
+    failed = np.array([case < failing for failing, count in both for case in range(count)])
+    members = np.repeat([True, False], [count for _, count in both])
+    assert _is_far_more(members, failed, np.ones_like(members)) is found
+    more = np.append(members, [True, False]), np.append(failed, [False, True]), np.append(np.ones_like(members), [0, 0])
+    assert _is_far_more(more[0], more[1], more[2].astype(np.bool_)) is found
+
+
+def test_a_p_value_counts_the_searches_with_a_better_rule() -> None:
+    hits = [Hit(row, 0, (), 1, 1, log_q=log_q) for row, log_q in [(0, -90), (1, -2), (1, -5), (2, -3), (4, -1)]]
+    judge = _Judge.of(hits, 4, (10, 5, 0), kinds=1000)
+    assert judge.best.tolist() == [-5, -3, np.inf, -1]
+    assert [judge.corrected(log_q) for log_q in (-6, -5, -4, -2, 0)] == [0.2, 0.4, 0.4, 0.6, 0.8]
+    assert judge.corrected(-20) == pytest.approx(np.exp(-20) * 2000)
+    assert _Judge.of([], 999, (1,), kinds=1).corrected(-3) == 1 / 1000
+
+
+def test_rules_that_share_cases_are_told_once() -> None:
+    tags = [{"camera": "C2" if n < 40 else "C1", "place": "hall" if 4 <= n < 46 else "street"} for n in range(300)]
+    run = run_of(tags, lambda own, chance: own["camera"] == "C2" or chance < 0.02)
+    assert [cluster.condition for cluster in clusters(run)] == ["camera=C2"]
+
+
+def test_the_rarest_cluster_comes_first_whatever_its_kind() -> None:
+    run = in_cameras(("C1", RIGHT, 300), ("C2", WRONG, 12), ("C3", MERGED, 40))
+    assert [(found.kind, found.condition) for found in clusters(run)] == [
+        ("merged", "camera=C3"),
+        ("wrong_object", "camera=C2"),
+    ]
+
+
+def test_what_is_hallucinated_is_rare_among_the_empty_targets() -> None:
+    nothing, something = Counts(0, 0, 0, 100), Counts(0, 20, 0, 80)
+    tags = random_tags(400, 3, 2, 8)
+    empty = [
+        Outcome(
+            case_id=f"{n:05}",
+            tags={**own, "scene": "empty"},
+            offers=(Offer(something, something),),
+            picked=0,
+            nothing=nothing,
+        )
+        for n, own in enumerate(tags[:60])
+    ]
+    right = [outcome(n, {**own, "scene": "dance"}, RIGHT) for n, own in enumerate(tags[60:], start=60)]
+    run = Run("r", "m", "d", tuple(o.case_id for o in (*empty, *right)), (*empty, *right), "agreement")
+    assert len(run.failures("hallucinated")) == 60
+    assert not clusters(run).of("hallucinated")
+
+
+FINE = Counts(5, 0, 0, 80)
+OF_KIND = {
+    "wrong_object": WRONG,
+    "merged": MERGED,
+    "partial": Offer(Counts(4, 0, 6, 90), Counts(4, 0, 6, 90)),
+    "boundary": Offer(Counts(7, 3, 3, 87), FINE),
+    "low": Offer(Counts(7, 3, 3, 87), Counts(3, 3, 0, 80)),
+}
+
+
+@pytest.mark.parametrize("kind", OF_KIND)
+@pytest.mark.parametrize("share", [0.3, 1.0])
+def test_a_kind_is_rare_among_the_cases_that_have_a_target(kind: str, share: float) -> None:
+    chances = np.random.default_rng(1).random(120).tolist()
+    offers = [OF_KIND[kind] if chance < share else RIGHT for chance in chances]
+    dance = [outcome(n, {"scene": "dance"}, offer) for n, offer in enumerate(offers)]
+    empty = [Outcome(case_id=f"e{n:04}", tags={"scene": "empty"}, nothing=Counts(0, 0, 0, 100)) for n in range(200)]
+    run = Run("r", "m", "d", tuple(o.case_id for o in (*dance, *empty)), (*dance, *empty), "agreement")
+    assert len(run.failures(kind)) > 20
+    assert not len(clusters(run))
+
+
+@pytest.mark.parametrize("kind", OF_KIND)
+def test_every_kind_has_its_clusters(kind: str) -> None:
+    run = in_cameras(("C1", RIGHT, 200), ("C2", OF_KIND[kind], 20), ("C3", RIGHT, 50))
+    assert [(found.kind, found.condition) for found in clusters(run)] == [(kind, "camera=C2")]
