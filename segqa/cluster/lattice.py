@@ -191,7 +191,7 @@ class Lattice:
             key = key * size + self.table.codes[attribute]
         if math.prod(sizes) > _TABLE:
             return np.unique(key, return_counts=True)
-        counts = np.bincount(key, minlength=0)
+        counts = np.bincount(key)
         keys = np.flatnonzero(counts)
         return keys, counts[keys]
 
