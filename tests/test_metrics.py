@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import ndimage
 
 from segqa.errors import MaskError, SettingsError
 from segqa.mask import Mask

@@ -130,7 +130,7 @@ def judge_drops(
         alone += (flipped <= reached).sum(axis=0)
         together += (flipped.min(axis=1, keepdims=True, initial=np.inf) <= reached).sum(axis=0)
     # one flip of all leaves everything as it is, and may have been rounded to something else
-    lowest = 0.5 ** (sums != 0).sum(axis=0)
+    lowest = 0.5 ** np.count_nonzero(half[:, : len(members)], axis=0)
     alone, together = np.maximum(alone / (1 + flips), lowest), np.maximum(together / (1 + flips), lowest)
     means = [float(differences[m].mean()) if m.any() else math.nan for m in members]
     dropped = [mean < -tolerance for mean, tolerance in zip(means, tolerances, strict=True)]

@@ -5,6 +5,7 @@ import pytest
 
 from segqa.cluster.cluster import Cluster, Clusters
 from segqa.conditions import Predicate
+from segqa.outcomes import Outcomes
 from segqa.run import Run
 from tests.cluster.synthetic import MERGED, RIGHT, WRONG, outcome
 
@@ -17,7 +18,7 @@ def cluster_of(failing: int, support: int, rest_failing: int = 4, recoverable: i
     others = tuple(outcome(n, {}, RIGHT) for n in range(failing, support))
     ids = tuple(each.case_id for each in (*failed, *others))
     part = Run("r", "m", "d", ids, (*failed, *others), "agreement", part="camera=C2")
-    return Cluster("wrong_object", RULE, part, failed, support, rest_failing, 50, 1e-9, 0.004)
+    return Cluster("wrong_object", RULE, part, Outcomes.of(failed), support, rest_failing, 50, 1e-9, 0.004)
 
 
 def test_a_cluster_is_told_with_its_numbers() -> None:

@@ -5,6 +5,8 @@ import pytest
 from segqa.cluster.table import Table, _code
 from segqa.conditions import Predicate
 from segqa.outcome import Outcome
+from segqa.outcomes import Names
+from segqa.slices import slices_by
 
 
 def test_rare_slices_and_those_of_all_are_left_out() -> None:
@@ -42,6 +44,10 @@ def test_what_is_left_of_an_attribute_is_numbered_anew() -> None:
     assert table.twins == {Predicate("camera", "=", "C0"): (Predicate("place", "=", "here"),)}
 
 
+def named(texts: list[str | None]) -> Names:
+    return slices_by([Outcome(case_id="", tags={} if text is None else {"tag": text}) for text in texts], "tag", {})
+
+
 def test_a_slice_of_just_enough_cases_is_one() -> None:
     cases = [Outcome(case_id=str(n), tags={"camera": "C1"} if n < 4 else {}) for n in range(10)]
     assert len(Table.of(cases, {}, min_cases=4).predicates) == 1
@@ -52,7 +58,7 @@ def test_a_slice_of_just_enough_cases_is_one() -> None:
 
 def test_of_too_many_values_the_largest_are_kept() -> None:
     values = [f"{n:05}" for n in range(10_002)]
-    kept, codes = _code([*values, values[-1], None], 1)
+    kept, codes = _code(named([*values, values[-1], None]), 1)
     assert len(kept) == 10_000
     assert kept == sorted(kept)
     assert kept[-1] == values[-1]
@@ -60,7 +66,7 @@ def test_of_too_many_values_the_largest_are_kept() -> None:
 
 
 def test_an_empty_value_is_none() -> None:
-    kept, codes = _code(["a", "", "a", None, ""], 1)
+    kept, codes = _code(named(["a", "", "a", None, ""]), 1)
     assert kept == ["a"]
     assert codes.tolist() == [0, 1, 0, 1, 1]
 
