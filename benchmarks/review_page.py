@@ -44,8 +44,8 @@ from segqa.outcome import Offer, Outcome
 from segqa.report.drawing import encode_picture, error_map, fit
 from segqa.report.exhibits import THUMBNAIL, Exhibit, Exhibits
 from segqa.report.report import write_report
-from segqa.report.rle import encode_mask
 from segqa.report.selection import select
+from segqa.rle import encode_mask
 from segqa.run import Run, describe
 from segqa.settings import ReportSettings
 from segqa.slices import find_edges

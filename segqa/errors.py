@@ -9,6 +9,7 @@ SegqaError
 │   ├── PartsError       runs of shards that do not make a whole
 │   └── IncomparableError  two runs that say nothing about each other
 ├── CaseError            one case cannot be read: it is recorded, and the run goes on
+│   └── OversizeError    a picture that claims more pixels than are read
 ├── MaskError            an array that is not a mask
 ├── ProposalsError       what a model returned is not what a model returns
 └── StoreError           the files of a run are missing or damaged
@@ -49,6 +50,10 @@ class IncomparableError(UsageError):
 
 class CaseError(SegqaError):
     """One case cannot be read; the run records it and goes on."""
+
+
+class OversizeError(CaseError):
+    """A picture claims more pixels than are read."""
 
 
 class MaskError(SegqaError, ValueError):

@@ -12,6 +12,7 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from PIL import Image as Pillow
 from PIL import ImageOps, UnidentifiedImageError
 
 from segqa.case import Target
-from segqa.errors import CaseError
+from segqa.errors import CaseError, OversizeError
 from segqa.mask import Image
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
@@ -48,9 +49,33 @@ def read_image(path: Path) -> Image:
         CaseError: the file cannot be read as an image.
     """
     with _opened(path) as picture:
-        if picture.mode.startswith("I"):
-            return np.repeat(_eight_bits(picture)[:, :, None], 3, axis=2)
-        return np.array(_as(picture, "RGB"))
+        return _as_rgb(picture)
+
+
+def decode_image(data: bytes, name: str) -> Image:
+    """The image in the bytes of a file, as `read_image` reads one.
+
+    Args:
+        data: PNG, JPEG, BMP, TIFF or WebP.
+        name: what errors call it.
+
+    Raises:
+        CaseError: it cannot be read as an image.
+    """
+    with _pictured(BytesIO(data), name) as picture:
+        ImageOps.exif_transpose(picture, in_place=True)
+        return _as_rgb(picture)
+
+
+def claimed_pixels(data: bytes, name: str) -> int:
+    """How many pixels the header of a picture claims; none is decoded.
+
+    Raises:
+        OversizeError: more than `MAX_PIXELS`.
+        CaseError: it is no picture.
+    """
+    with _pictured(BytesIO(data), name) as picture:
+        return picture.width * picture.height
 
 
 def read_target(path: Path, cutoff: int = 127) -> Target:
@@ -94,17 +119,24 @@ def file_digest(path: Path) -> bytes:
 def _opened(path: Path) -> Iterator[Pillow.Image]:
     """An upright picture; whatever goes wrong while it is open becomes a `CaseError`."""
     _require_file(path)
+    with _pictured(path, path.name) as picture:
+        ImageOps.exif_transpose(picture, in_place=True)
+        yield picture
+
+
+@contextmanager
+def _pictured(source: Path | BytesIO, name: str) -> Iterator[Pillow.Image]:
+    """A picture whose header has been read; what goes wrong while it is open becomes a `CaseError`."""
     try:
-        with Pillow.open(path, formats=_FORMATS) as picture:
-            _require_size(path, picture)
-            ImageOps.exif_transpose(picture, in_place=True)
+        with Pillow.open(source, formats=_FORMATS) as picture:
+            _require_size(name, picture)
             yield picture
     except _TOO_LARGE as error:
-        raise CaseError(f"{path.name} claims more than {MAX_PIXELS} pixels; split it or scale it down") from error
+        raise OversizeError(f"{name} claims more than {MAX_PIXELS} pixels; split it or scale it down") from error
     except UnidentifiedImageError as error:
-        raise CaseError(f"{path.name} is not a PNG, JPEG, BMP, TIFF or WebP picture") from error
+        raise CaseError(f"{name} is not a PNG, JPEG, BMP, TIFF or WebP picture") from error
     except _UNREADABLE as error:
-        raise CaseError(f"cannot read {path.name}: {error}") from error
+        raise CaseError(f"cannot read {name}: {error}") from error
 
 
 def _as(picture: Pillow.Image, mode: str) -> Pillow.Image:
@@ -124,11 +156,17 @@ def _require_file(path: Path) -> None:
         raise CaseError(f"{path.name} is empty (0 bytes)")
 
 
-def _require_size(path: Path, picture: Pillow.Image) -> None:
+def _require_size(name: str, picture: Pillow.Image) -> None:
     """Refuse a picture that claims too many pixels, by its header, before they are allocated."""
     if picture.width * picture.height > MAX_PIXELS:
         size = f"{picture.width} × {picture.height}"
-        raise CaseError(f"{path.name} claims {size} pixels, more than {MAX_PIXELS}; split it or scale it down")
+        raise OversizeError(f"{name} claims {size} pixels, more than {MAX_PIXELS}; split it or scale it down")
+
+
+def _as_rgb(picture: Pillow.Image) -> Image:
+    if picture.mode.startswith("I"):
+        return np.repeat(_eight_bits(picture)[:, :, None], 3, axis=2)
+    return np.array(_as(picture, "RGB"))
 
 
 def _grey_target(path: Path, picture: Pillow.Image, cutoff: int) -> NDArray[np.uint8]:

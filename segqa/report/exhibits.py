@@ -32,8 +32,8 @@ from segqa.mask import Image, Mask, resize_nearest
 from segqa.metrics import band_width, boundary_iou, count, hd95, nsd
 from segqa.outcome import Outcome
 from segqa.report.drawing import decode_picture, draw_strip, encode_picture, error_map, fit
-from segqa.report.rle import decode_mask, encode_mask
 from segqa.report.selection import select
+from segqa.rle import decode_mask, encode_mask
 from segqa.run import Run
 from segqa.settings import ReportSettings
 from segqa.store import Store

@@ -17,7 +17,7 @@ from segqa.mask import Mask
 from segqa.report.address import case_key, permalink
 from segqa.report.drawing import FALSE_NEGATIVE, FALSE_POSITIVE
 from segqa.report.exhibits import Exhibits
-from segqa.report.rle import decode_mask
+from segqa.rle import decode_mask
 from segqa.settings import parse_settings
 from tests.reviewed import Reviewed
 

@@ -1,11 +1,13 @@
+from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from segqa.datasets.pictures import file_digest, read_image, read_target
-from segqa.errors import CaseError
+from segqa.datasets.pictures import claimed_pixels, decode_image, file_digest, read_image, read_target
+from segqa.errors import CaseError, OversizeError
 
 GREY = np.array([[0, 60], [190, 255]], np.uint8)
 
@@ -116,3 +118,28 @@ def test_a_file_that_is_none_has_no_digest(tmp_path: Path) -> None:
         file_digest(tmp_path)
     with pytest.raises(CaseError, match="No such file"):
         file_digest(tmp_path / "x.png")
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "webp"])
+def test_bytes_are_read_as_the_file_is(tmp_path: Path, suffix: str) -> None:
+    exif = Pillow.Exif()
+    exif[0x0112] = 6
+    path = tmp_path / f"x.{suffix}"
+    Pillow.fromarray(np.arange(8 * 5 * 3, dtype=np.uint8).reshape(8, 5, 3)).save(path, exif=exif)
+    data = path.read_bytes()
+    assert np.array_equal(decode_image(data, "image"), read_image(path))
+    assert claimed_pixels(data, "image") == 40
+
+
+def test_what_a_header_claims_is_refused_before_a_pixel_is_read() -> None:
+    written = BytesIO()
+    Pillow.new("1", (20_000, 20_000)).save(written, "PNG")
+    with pytest.raises(OversizeError, match=r"^image 2 claims more than 89478485 pixels"):
+        claimed_pixels(written.getvalue(), "image 2")
+
+
+@pytest.mark.parametrize("read", [claimed_pixels, decode_image])
+@pytest.mark.parametrize("data", [b"", b"GIF89a", b"\x89PNG\r\n\x1a\n" + bytes(40)])
+def test_bytes_that_are_no_picture_are_refused_by_name(read: Callable[[bytes, str], object], data: bytes) -> None:
+    with pytest.raises(CaseError, match="image 2"):
+        read(data, "image 2")

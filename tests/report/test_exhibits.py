@@ -12,7 +12,7 @@ from segqa.evaluation.evaluation import Evaluation
 from segqa.mask import resize_nearest
 from segqa.report.drawing import decode_picture
 from segqa.report.exhibits import Exhibit, Exhibits, draw_exhibits, earlier_outcomes
-from segqa.report.rle import decode_mask
+from segqa.rle import decode_mask
 from tests.reviewed import NAMES, Reviewed, Two, reviewed
 
 

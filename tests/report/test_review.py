@@ -21,8 +21,8 @@ from segqa.report.ending import Ending, read_ending, write_ending
 from segqa.report.examples import varied
 from segqa.report.report import write_report
 from segqa.report.review import write_review
-from segqa.report.rle import decode_mask
 from segqa.report.verdict import Judged
+from segqa.rle import decode_mask
 from segqa.run import Run
 from segqa.settings import ReportSettings, parse_settings, report_settings
 from segqa.store import Store

@@ -7,6 +7,8 @@ pycocotools (`counts` of a compressed RLE).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from segqa.errors import MaskError
@@ -44,6 +46,15 @@ def decode_mask(text: str, shape: tuple[int, int]) -> Mask:
     lengths: list[int] = []
     for value in _numbers(text):
         lengths.append(value + lengths[-2] if len(lengths) > 2 else value)
+    return mask_of_runs(lengths, shape)
+
+
+def mask_of_runs(lengths: Sequence[int], shape: tuple[int, int]) -> Mask:
+    """The mask `[H, W]` of the lengths of its runs, column by column, background first: COCO's RLE, not compressed.
+
+    Raises:
+        MaskError: the runs do not fill a mask of that shape.
+    """
     if sum(lengths) != shape[0] * shape[1] or min(lengths, default=0) < 0:
         raise MaskError(f"runs of {sum(lengths)} pixels do not fill a mask of shape {shape}")
     pixels = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths)

@@ -7,7 +7,7 @@ from pycocotools import mask as coco
 
 from segqa.errors import MaskError
 from segqa.mask import Mask
-from segqa.report.rle import decode_mask, encode_mask
+from segqa.rle import decode_mask, encode_mask, mask_of_runs
 
 MASKS = arrays.arrays(np.bool_, st.tuples(st.integers(1, 40), st.integers(1, 40)))
 
@@ -33,3 +33,10 @@ def test_long_runs_are_those_of_pycocotools() -> None:
 def test_runs_that_do_not_fill_the_mask_are_refused(text: str) -> None:
     with pytest.raises(MaskError, match="do not fill a mask of shape"):
         decode_mask(text, (3, 3))
+
+
+@given(MASKS)
+def test_lengths_of_runs_are_the_mask(mask: Mask) -> None:
+    edges = np.flatnonzero(np.diff(mask.ravel(order="F"), prepend=False)).tolist()
+    lengths = np.diff([0, *edges, mask.size]).tolist()
+    assert np.array_equal(mask_of_runs(lengths, (mask.shape[0], mask.shape[1])), mask)
