@@ -11,6 +11,7 @@ from segqa.cli.merge import merge
 from segqa.cli.report import report
 from segqa.cli.runs import compare, pick, runs, show
 from segqa.cli.selftest import selftest
+from segqa.cli.serve import serve
 from segqa.cli.train import train
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="pytest for segmentation models.")
@@ -26,5 +27,6 @@ app.command()(labels)
 app.command()(train)
 app.command()(export)
 app.command()(selftest)
+app.command()(serve)
 app.add_typer(baseline, name="baseline")
 app.add_typer(cache, name="cache")

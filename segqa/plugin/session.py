@@ -36,6 +36,8 @@ if TYPE_CHECKING:  # numpy and OpenCV would load with them
     from segqa.store import Store
 
 STATE = pytest.StashKey["Session"]()
+HOSTING = pytest.StashKey[bool]()
+"""There where nothing is evaluated, but a model handed to somebody else (`segqa.plugin.hosting`)."""
 
 _PROBLEM, _STARTED, _REPORT, _FOLDER = "segqa_problem", "segqa_started", "segqa_report", "segqa_folder"
 _REVIEW = ("report-images", "report-image-size", "report-max-mb", "report-format")
@@ -454,7 +456,7 @@ def _request_report(config: pytest.Config, session: Session) -> None:
     """
     no_tests = ("help", "version", "markers", "collectonly", "showfixtures", "show_fixtures_per_test", "cacheshow")
     asked = any(getattr(config.option, name, False) for name in no_tests)
-    if not session.chosen or session.shard is not None or asked:
+    if not session.chosen or session.shard is not None or HOSTING in config.stash or asked:
         return
     has_html = hasattr(config.option, "htmlpath")
     if is_worker(config):  # its findings say where the reports will be

@@ -1,0 +1,95 @@
+"""Hosting: a pytest session of one item, which has a model set up as for the suites and hands it to somebody else.
+
+A model is a fixture: it may ask for other fixtures, and may clean up after itself. So pytest sets it up here, too
+(`docs/decisions/serving.md`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from segqa.plugin.session import HOSTING, STATE
+
+if TYPE_CHECKING:
+    from segqa.proposals import Model
+    from segqa.settings import Settings
+
+# no warnings: with `error` among the user's filters a library's would end what is hosted
+_QUIET = ("-qq", "--no-header", "-s", "-p", "no:cacheprovider", "-p", "no:warnings")
+_OFF = ("numprocesses", "timeout", "maxfail")
+"""Options of plugins that would run the item in another process, or end it: off, where there are such plugins."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hosted:
+    """A model that has been set up.
+
+    Attributes:
+        model: what its fixture gave.
+        name: by which it was asked for.
+        settings: of `pyproject.toml`, with what stands on the command line in its place.
+    """
+
+    model: Model
+    name: str
+    settings: Settings
+
+
+Use = Callable[[Hosted], None]
+_USE = pytest.StashKey[Use]()
+
+
+def host(name: str, use: Use, arguments: Sequence[str] = ()) -> int:
+    """Set a model up, hand it over, and clean up after it when that returns.
+
+    Args:
+        name: of the model, as `--segqa-model` has it.
+        use: gets the model, in the main thread.
+        arguments: of pytest, such as `--segqa-device=cpu`, or a folder whose conftest declares the model.
+
+    Returns:
+        pytest's exit code: 0 if `use` returned, 4 if the model is unknown or cannot be built.
+    """
+    return int(pytest.main([*_QUIET, *arguments, f"--segqa-model={name}"], plugins=[_Hosting(use)]))
+
+
+class _Hosting:
+    """Puts one item in the place of all tests."""
+
+    def __init__(self, use: Use) -> None:
+        self._use = use
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_cmdline_main(self, config: pytest.Config) -> Generator[None, object, object]:
+        """Before anything else is: switch off what would not let it last."""
+        config.stash[_USE] = self._use
+        config.stash[HOSTING] = True
+        for name in _OFF:
+            if hasattr(config.option, name):
+                setattr(config.option, name, 0)
+        return (yield)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection(self, session: pytest.Session) -> bool:
+        """The test in this module, and no other."""
+        module = pytest.Module.from_parent(session, path=Path(__file__))
+        session.items = list(session.genitems(module))
+        session.testscollected = len(session.items)
+        if len(session.items) != 1:
+            raise pytest.UsageError(f"segqa: expected the name of one model, got {len(session.items)}")
+        return True
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
+        """No dot for what is no test to whoever runs it."""
+        return ("", "", "") if report.passed else None
+
+
+def test_hosted(model: Any, model_name: str, pytestconfig: pytest.Config) -> None:
+    """Hand the model over; a test so that pytest gives it what it needs."""
+    pytestconfig.stash[_USE](Hosted(model, model_name, pytestconfig.stash[STATE].settings))

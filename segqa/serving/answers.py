@@ -1,0 +1,138 @@
+"""An answer is what a request gets: the picked mask of each image, and all proposals if so asked.
+
+Masks are COCO's run lengths (`segqa.rle`), numbers that are no finite ones are null.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from io import BytesIO
+
+import numpy as np
+from PIL import Image as Pillow
+
+from segqa.mask import Mask
+from segqa.picking import Picker
+from segqa.proposals import Proposals
+from segqa.rle import encode_mask
+
+
+@dataclass(frozen=True, slots=True)
+class Rle:
+    """A mask as COCO's tools read it.
+
+    Attributes:
+        size: height and width.
+        counts: run lengths, compressed.
+    """
+
+    size: tuple[int, int]
+    counts: str
+
+
+@dataclass(frozen=True, slots=True)
+class Proposed:
+    """One proposal.
+
+    Attributes:
+        mask: where the object is.
+        mask_score: how good the mask.
+        box_score: how sure the detection.
+        box: x0, y0, x1, y1 in pixels of the image.
+    """
+
+    mask: Rle
+    mask_score: float | None
+    box_score: float | None
+    box: tuple[float | None, float | None, float | None, float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What the model says of one image.
+
+    Attributes:
+        mask: the picked one; empty where nothing is picked.
+        picked: its index among the proposals; null where nothing is picked.
+        mask_score: of what is picked.
+        box_score: of what is picked.
+        proposals: all of them, where they are asked for.
+    """
+
+    mask: Rle
+    picked: int | None
+    mask_score: float | None
+    box_score: float | None
+    proposals: tuple[Proposed, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The JSON of an answer.
+
+    Attributes:
+        model: its name.
+        fingerprint: changes whenever its answers could; null where it has none.
+        predictions: one an image, in their order.
+    """
+
+    model: str
+    fingerprint: str | None
+    predictions: tuple[Prediction, ...]
+
+    def as_json(self) -> bytes:
+        """As text; proposals that were not asked for are left out."""
+        table = asdict(self)
+        for prediction in table["predictions"]:
+            if prediction["proposals"] is None:
+                del prediction["proposals"]
+        return json.dumps(table, allow_nan=False, separators=(",", ":")).encode()
+
+
+def predictions_of(answers: Sequence[Proposals], pick: Picker, *, everything: bool) -> tuple[Prediction, ...]:
+    """What is said of each image, with all its proposals if so asked."""
+    return tuple(_prediction(proposals, pick(proposals), everything=everything) for proposals in answers)
+
+
+def picked_png(proposals: Proposals, pick: Picker) -> bytes:
+    """The picked mask as a PNG of one bit a pixel, white where the object is; black where nothing is picked."""
+    written = BytesIO()
+    Pillow.fromarray(_picked(proposals, pick(proposals))).save(written, "PNG")
+    return written.getvalue()
+
+
+def _prediction(proposals: Proposals, picked: int | None, *, everything: bool) -> Prediction:
+    return Prediction(
+        mask=_rle(_picked(proposals, picked)),
+        picked=picked,
+        mask_score=None if picked is None else _number(proposals.mask_scores[picked]),
+        box_score=None if picked is None else _number(proposals.box_scores[picked]),
+        proposals=_all_of(proposals) if everything else None,
+    )
+
+
+def _all_of(proposals: Proposals) -> tuple[Proposed, ...]:
+    found = []
+    for index, mask in enumerate(proposals.masks):
+        x0, y0, x1, y1 = map(_number, proposals.boxes[index])
+        scores = _number(proposals.mask_scores[index]), _number(proposals.box_scores[index])
+        found.append(Proposed(_rle(mask), *scores, (x0, y0, x1, y1)))
+    return tuple(found)
+
+
+def _picked(proposals: Proposals, picked: int | None) -> Mask:
+    if picked is None:
+        return np.zeros(proposals.masks.shape[1:], np.bool_)
+    return np.asarray(proposals.masks[picked], np.bool_)
+
+
+def _rle(mask: Mask) -> Rle:
+    return Rle((mask.shape[0], mask.shape[1]), encode_mask(mask))
+
+
+def _number(value: float) -> float | None:
+    """In full, so that a tie stays a tie."""
+    return float(value) if math.isfinite(value) else None

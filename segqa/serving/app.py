@@ -1,0 +1,190 @@
+"""The application: what can be asked of a server, and how each question is answered."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Query, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+
+from segqa.picking import PICKERS, find_picker
+from segqa.serving.access import Guarded
+from segqa.serving.answers import Answer, picked_png, predictions_of
+from segqa.serving.card import Card
+from segqa.serving.desk import Desk
+from segqa.serving.exposition import Counted, Exposition
+from segqa.serving.limits import Limits
+from segqa.serving.queue import ModelThread
+from segqa.serving.refusal import Refusal, RefusedError
+from segqa.serving.uploads import read_uploads
+from segqa.settings import nearest
+
+_JSON, _PNG = "application/json", "image/png"
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
+_FORM = {"schema": {"type": "object", "properties": {"image": {"type": "array", "items": _BINARY["schema"]}}}}
+_BODY = {"content": {"image/*": _BINARY, "multipart/form-data": _FORM}, "required": True}
+_REFUSED = (400, 401, 406, 408, 413, 415, 422, 500, 503, 504)
+
+Prompt = Annotated[str, Query(description="What to segment, such as `person.`")]
+Pick = Annotated[str, Query(description="Which proposal to take", json_schema_extra={"enum": list(PICKERS)})]
+Everything = Annotated[bool, Query(description="All proposals as well, with their scores and masks")]
+
+
+class Service:
+    """What is asked, and what is answered.
+
+    Args:
+        card: of the model.
+        desk: where requests for predictions go.
+        exposition: what is counted.
+    """
+
+    def __init__(self, card: Card, desk: Desk, exposition: Exposition) -> None:
+        self._card = card
+        self._desk = desk
+        self._exposition = exposition
+
+    async def predict(
+        self, request: Request, prompt: Prompt = "", pick: Pick = "", proposals: Everything = False
+    ) -> Response:
+        """The picked mask of an image: as PNG, or as run lengths in JSON, which may be of several images."""
+        _require_known(request)
+        wants_png = _wants_png(request.headers.get("accept", ""))
+        picker = find_picker(_known_picker(pick or self._card.pick))
+        prompt = _short_prompt(prompt or self._card.prompt, self._card.limits)
+        with self._desk.reading():
+            files = await read_uploads(request, self._card.limits)
+        if not wants_png:
+            return await self._desk.ask(files, prompt, lambda found: self._json(found, picker, everything=proposals))
+        if len(files) != 1:
+            raise _not_acceptable("one image where a PNG is asked for", f"{len(files)} images")
+        return await self._desk.ask(files, prompt, lambda found: _png(picked_png(found[0], picker)))
+
+    async def health(self) -> Response:
+        """Whether the model answers."""
+        if self._desk.is_stuck:
+            return JSONResponse({"status": "stuck"}, HTTPStatus.SERVICE_UNAVAILABLE)
+        return JSONResponse({"status": "ok"})
+
+    async def model(self) -> Response:
+        """Which model this is, and what it takes on."""
+        return JSONResponse(asdict(self._card))
+
+    async def metrics(self) -> Response:
+        """What has been counted, as Prometheus reads it."""
+        text = await asyncio.to_thread(self._exposition.text)
+        return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    def _json(self, found: Any, picker: Any, *, everything: bool) -> Response:
+        said = predictions_of(found, picker, everything=everything)
+        return Response(Answer(self._card.name, self._card.fingerprint, said).as_json(), media_type=_JSON)
+
+
+def make_app(card: Card, thread: ModelThread, token: str = "") -> FastAPI:
+    """The application for a model that is being asked by a thread; to be made where it will run.
+
+    Args:
+        card: of the model.
+        thread: asks it.
+        token: what a request has to know; empty where anybody may ask.
+    """
+    desk = Desk(thread, card.limits)
+    exposition = Exposition(lambda: desk.waiting, lambda: desk.in_flight)
+    service = Service(card, desk, exposition)
+    app = FastAPI(title=f"segqa: {card.name}", redoc_url=None)
+    refused: dict[int | str, dict[str, Any]] = {status: {"model": Refusal} for status in _REFUSED}
+    app.add_api_route(
+        "/predict",
+        service.predict,
+        methods=["POST"],
+        responses={**refused, 200: {"model": Answer, "content": {_PNG: _BINARY}}},
+        openapi_extra={"requestBody": _BODY},
+    )
+    app.add_api_route("/health", service.health, methods=["GET"], responses={503: {}})
+    app.add_api_route("/model", service.model, methods=["GET"], responses={200: {"model": Card}, 401: refused[401]})
+    app.add_api_route("/metrics", service.metrics, methods=["GET"], responses={401: refused[401]})
+    app.add_exception_handler(RefusedError, _refused)
+    app.add_exception_handler(RequestValidationError, _not_valid)
+    app.add_exception_handler(HTTPException, _of_http)
+    app.add_exception_handler(Exception, _unexpected)
+    app.add_middleware(Guarded, token=token)
+    app.add_middleware(Counted, exposition=exposition)
+    return app
+
+
+def _require_known(request: Request) -> None:
+    """Refuse a parameter that is not looked at: it would be one that is misspelt."""
+    known = ("prompt", "pick", "proposals")
+    for name in request.query_params:
+        if name not in known:
+            raise _unprocessable(f"the parameters {', '.join(known)}", f"{name[:100]!r}", nearest(name[:100], known))
+
+
+def _known_picker(name: str) -> str:
+    if name not in PICKERS:
+        raise _unprocessable(f"a picker: {', '.join(PICKERS)}", f"pick={name[:100]!r}", nearest(name[:100], PICKERS))
+    return name
+
+
+def _short_prompt(prompt: str, limits: Limits) -> str:
+    if len(prompt) > limits.prompt:
+        raise _unprocessable(f"a prompt of at most {limits.prompt} characters", f"{len(prompt)}", "say it shorter")
+    return prompt
+
+
+def _wants_png(accept: str) -> bool:
+    """Whether the answer shall be a PNG: what is named first counts."""
+    for part in accept.split(","):
+        kind = part.partition(";")[0].strip().lower()
+        if kind in (_PNG, "image/*"):
+            return True
+        if kind in (_JSON, "application/*", "*/*", ""):
+            return False
+    raise _not_acceptable(f"Accept: {_JSON} or {_PNG}", f"{accept[:100]!r}")
+
+
+def _png(data: bytes) -> Response:
+    return Response(data, media_type=_PNG)
+
+
+def _not_acceptable(expected: str, got: str) -> RefusedError:
+    return RefusedError(HTTPStatus.NOT_ACCEPTABLE, expected=expected, got=got, do=f"accept {_JSON}")
+
+
+def _unprocessable(expected: str, got: str, do: str) -> RefusedError:
+    return RefusedError(HTTPStatus.UNPROCESSABLE_ENTITY, expected=expected, got=got, do=do)
+
+
+async def _refused(_: Request, error: Any) -> Response:
+    return JSONResponse(error.as_json(), error.status, error.headers)
+
+
+async def _not_valid(request: Request, error: Any) -> Response:
+    """A parameter that is not of its type."""
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"][1:])
+    got = f"{name}={str(first.get('input'))[:100]!r}"
+    return await _refused(request, _unprocessable(f"{name}: {first['msg'].lower()}", got, "see /docs"))
+
+
+async def _of_http(request: Request, error: Any) -> Response:
+    """No such path, or not by this method."""
+    status = HTTPStatus(error.status_code)
+    got = f"{request.method} {request.url.path[:100]}"
+    refused = RefusedError(
+        status, expected="POST /predict, or GET /health, /model, /metrics or /docs", got=got, do="see /docs"
+    )
+    return JSONResponse(refused.as_json(), status, error.headers)
+
+
+async def _unexpected(request: Request, _: Exception) -> Response:
+    """A mistake of the server's own; uvicorn writes it to the log."""
+    refused = RefusedError(
+        HTTPStatus.INTERNAL_SERVER_ERROR, expected="an answer", got="a mistake of the server", do="look into its log"
+    )
+    return await _refused(request, refused)

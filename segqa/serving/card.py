@@ -1,0 +1,63 @@
+"""A card says of a server which model it has, what it does where a request does not say, and what it takes on."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from segqa.picking import PICKERS
+from segqa.serving.limits import Limits
+
+_LIBRARIES = {"numpy": "numpy", "cv2": "opencv-python-headless", "PIL": "pillow", "torch": "torch"}
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What `/model` answers.
+
+    Attributes:
+        name: of the model.
+        fingerprint: changes whenever its answers could; null where it has none.
+        versions: of segqa, Python and the libraries that have been loaded.
+        pickers: what a request may name.
+        pick: the picker where it names none.
+        prompt: what to segment where it does not say.
+        batch_size: so many images a call of the model, at most.
+        limits: of what is taken on.
+    """
+
+    name: str
+    fingerprint: str | None
+    versions: dict[str, str]
+    pickers: tuple[str, ...]
+    pick: str
+    prompt: str
+    batch_size: int
+    limits: Limits
+
+
+def card_of(name: str, model: Any, *, pick: str, prompt: str, batch_size: int, limits: Limits) -> Card:
+    """The card of a model that has been set up."""
+    return Card(
+        name=name,
+        fingerprint=getattr(model, "fingerprint", None),
+        versions=_versions(),
+        pickers=tuple(PICKERS),
+        pick=pick,
+        prompt=prompt,
+        batch_size=batch_size,
+        limits=limits,
+    )
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for distribution in ("segqa", *(name for module, name in _LIBRARIES.items() if module in sys.modules)):
+        try:
+            found[distribution] = version(distribution)
+        except PackageNotFoundError:  # OpenCV comes under several names; segqa may not be installed
+            found[distribution] = "unknown"
+    return found

@@ -1,0 +1,122 @@
+"""A desk takes requests in, lets so many to the model at a time, and turns the others away."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from http import HTTPStatus
+from typing import TypeVar
+
+from segqa.datasets.pictures import decode_image
+from segqa.errors import CaseError, ProposalsError
+from segqa.mask import Image
+from segqa.proposals import Proposals
+from segqa.serving.limits import Limits, busy, name_of, no_picture, require_pictures
+from segqa.serving.queue import ModelThread
+from segqa.serving.refusal import RefusedError
+
+Drawn = TypeVar("Drawn")
+
+
+class Desk:
+    """The way of a request: its body is read, its images wait, are decoded, asked about, and the answer is drawn.
+
+    Images wait as they came. Those of so many requests alone are decoded that the model always has the next at hand.
+
+    Args:
+        thread: asks the model.
+        limits: of what is taken on.
+    """
+
+    def __init__(self, thread: ModelThread, limits: Limits) -> None:
+        self.waiting = 0
+        self.in_flight = 0
+        self._thread = thread
+        self._limits = limits
+        self._reading = 0
+        # one call at the model, the next one decoded, and one request whose answer is being drawn
+        self._places = asyncio.Semaphore(2 * thread.batch_size + 1)
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether the model takes longer for a call than anybody waits."""
+        return self._thread.asking_since > self._limits.predict_seconds
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """A place for a request whose body is on its way.
+
+        Raises:
+            RefusedError: there is none.
+        """
+        self._require_room()
+        if self._reading >= 2 * self._limits.queue:
+            raise busy(1.0, f"{self._reading} bodies on their way already")
+        self._reading += 1
+        try:
+            yield
+        finally:
+            self._reading -= 1
+
+    async def ask(self, files: list[bytes], prompt: str, draw: Callable[[list[Proposals]], Drawn]) -> Drawn:
+        """What `draw` makes, in another thread, of the proposals for some images.
+
+        Raises:
+            RefusedError: they are no pictures or too large, too many wait, the model fails, or takes too long.
+        """
+        self._require_room()
+        try:
+            async with asyncio.timeout(self._limits.predict_seconds):
+                await asyncio.to_thread(require_pictures, files, self._limits)
+                async with self._at_the_model():
+                    images = await asyncio.to_thread(_decode, files)
+                    proposals = await asyncio.wrap_future(self._thread.submit(images, prompt))
+                    return await asyncio.to_thread(draw, proposals)
+        except TimeoutError as error:
+            raise RefusedError(
+                HTTPStatus.GATEWAY_TIMEOUT,
+                expected=f"an answer within {self._limits.predict_seconds:g} s",
+                got="none yet",
+                do="ask again later, or with a smaller image",
+            ) from error
+        except ProposalsError as error:
+            raise _failed() from error
+
+    @asynccontextmanager
+    async def _at_the_model(self) -> AsyncIterator[None]:
+        """A place for a request whose images are decoded; those that came first get it first."""
+        self.waiting += 1
+        try:
+            await self._places.acquire()
+        finally:
+            self.waiting -= 1
+        self.in_flight += 1
+        try:
+            yield
+        finally:
+            self.in_flight -= 1
+            self._places.release()
+
+    def _require_room(self) -> None:
+        if self.is_stuck:
+            raise busy(self._limits.predict_seconds, "a model that does not answer")
+        if self.waiting >= self._limits.queue:
+            raise busy(self.waiting * self._thread.seconds, f"{self.waiting} requests that wait already")
+
+
+def _decode(files: list[bytes]) -> list[Image]:
+    """The images; what can be told of one only now is refused, too."""
+    try:
+        return [decode_image(data, name_of(index)) for index, data in enumerate(files)]
+    except CaseError as error:
+        raise no_picture(error) from error
+
+
+def _failed() -> RefusedError:
+    return RefusedError(
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        expected="an answer of the model",
+        got="an error in the model",
+        do="look into the log of the server, or try another image",
+    )

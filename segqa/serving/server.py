@@ -1,0 +1,125 @@
+"""The server: uvicorn on a socket of ours, which stops when it is told to and lets nobody dawdle."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from segqa.errors import SettingsError
+from segqa.serving.app import make_app
+from segqa.serving.card import Card
+from segqa.serving.limits import Limits
+from segqa.serving.queue import ModelThread
+
+
+class Server(uvicorn.Server):
+    """uvicorn, which says when it listens.
+
+    Args:
+        config: of uvicorn.
+        ready: is called with no argument.
+    """
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, and say so."""
+        await super().startup(sockets)
+        self._ready()
+
+
+def make_server(
+    card: Card, thread: ModelThread, *, token: str = "", ready: Callable[[], None] = lambda: None
+) -> Server:
+    """A server that is not running yet: `serve_on` runs it, `should_exit = True` stops it.
+
+    Args:
+        card: of the model.
+        thread: asks it.
+        token: what a request has to know; empty where anybody may ask.
+        ready: is called as soon as requests are answered.
+    """
+    limits = card.limits
+    config = uvicorn.Config(
+        lambda: make_app(card, thread, token),
+        factory=True,
+        http=_protocol(limits),
+        ws="none",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        limit_concurrency=limits.connections,
+        # what has been taken on is answered
+        timeout_graceful_shutdown=round(limits.body_seconds + limits.predict_seconds),
+    )
+    return Server(config, ready)
+
+
+def serve_on(sock: socket.socket, server: Server) -> None:
+    """Answer requests until the server is told to stop, or the process is by SIGINT or SIGTERM.
+
+    Requests that have been taken on are answered still. Then this returns, and does not end the process: there may be
+    a model to clean up after.
+    """
+    with _outlived():
+        server.run(sockets=[sock])
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket to listen on, so that a taken port is known before a model is built.
+
+    Raises:
+        SettingsError: it cannot be had.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        sock = socket.socket(family, kind, protocol)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(address)
+    except (OSError, OverflowError) as error:
+        raise SettingsError(f"cannot listen on {host}:{port}: {error}; choose another --host or --port") from error
+    return sock
+
+
+@contextmanager
+def _outlived() -> Iterator[None]:
+    """Ignore signals that come again: uvicorn, which handles them until it has stopped, raises them once more then."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {each: signal.signal(each, lambda *_: None) for each in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+def _protocol(limits: Limits) -> type[H11Protocol]:
+    """HTTP/1.1 that hangs up on whoever does not get to the end of a head."""
+
+    class Patient(H11Protocol):
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            self.loop.call_later(limits.header_seconds, self._hang_up, None)
+
+        def _hang_up(self, before: Any) -> None:
+            """Unless a request has begun since the last look, or is being answered."""
+            if self.transport.is_closing():
+                return
+            cycle: Any = self.cycle
+            if cycle is before and (cycle is None or cycle.response_complete):
+                self.transport.close()
+            else:
+                self.loop.call_later(limits.header_seconds, self._hang_up, self.cycle)
+
+    return Patient

@@ -1,0 +1,100 @@
+"""Uploads: the images that the body of a request holds, read as it comes and no further than the limits."""
+
+from __future__ import annotations
+
+import asyncio
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import Request
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from segqa.serving.limits import Limits
+from segqa.serving.refusal import RefusedError
+
+_FORM = "multipart/form-data"
+_RAW = ("", "application/octet-stream")
+
+
+async def read_uploads(request: Request, limits: Limits) -> list[bytes]:
+    """The files of the images in a request: its body, or the parts of its form, in their order.
+
+    Raises:
+        RefusedError: too large, too slow, too many, or nothing of that kind.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in (_FORM, *_RAW) and not kind.startswith("image/"):
+        raise RefusedError(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            expected=f"image/*, application/octet-stream or {_FORM}",
+            got=f"content type {kind[:100]!r}",
+            do="send the bytes of the image as the body, or several images as the files of a form",
+        )
+    body = await _read_body(request, limits)
+    files = await _files_in_form(request, body, limits) if kind == _FORM else [body]
+    if not files or not all(files):
+        raise _malformed("an image", "nothing", "send its bytes as the body, or as a file of the form")
+    return files
+
+
+async def _read_body(request: Request, limits: Limits) -> bytes:
+    try:
+        async with asyncio.timeout(limits.body_seconds):
+            return await _collect(request, limits.body_bytes)
+    except TimeoutError as error:
+        raise RefusedError(
+            HTTPStatus.REQUEST_TIMEOUT,
+            expected=f"the whole body within {limits.body_seconds:g} s",
+            got="only a part of it",
+            do="send a smaller image, or over a faster connection",
+        ) from error
+    except ClientDisconnect as error:
+        raise _malformed("the whole body", "a part of it", "keep the connection until the answer is there") from error
+
+
+async def _collect(request: Request, most: int) -> bytes:
+    """The body. Of one that is too large as much again is read, so that who sends it gets to the answer."""
+    body, size = bytearray(), 0
+    async for part in request.stream():
+        size += len(part)
+        if size <= most:
+            body += part
+        elif size > 2 * most:
+            break
+    if size > most:
+        raise RefusedError(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            expected=f"a body of at most {most} bytes",
+            got=f"more: {size} and counting" if size > 2 * most else f"{size}",
+            do="scale the image down, or send fewer at a time",
+            headers={"Connection": "close"},
+        )
+    return bytes(body)
+
+
+async def _files_in_form(request: Request, body: bytes, limits: Limits) -> list[bytes]:
+    """The files in a form that has been read."""
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    files = []
+    try:
+        # fields are counted, too, so that one can be told that it is not looked at
+        async with Request(request.scope, receive).form(max_files=limits.images, max_fields=limits.images) as form:
+            for name, value in form.multi_items():
+                if not isinstance(value, UploadFile):
+                    raise _malformed("images alone", f"the field {name[:100]!r}", "put prompt and pick into the URL")
+                files.append(await value.read())
+    except (HTTPException, ValueError) as error:
+        said = str(getattr(error, "detail", "")) or "something else"
+        raise _malformed(
+            f"a form of at most {limits.images} files", said, "look at its boundary, its end and its parts"
+        ) from error
+    return files
+
+
+def _malformed(expected: str, got: str, do: str) -> RefusedError:
+    return RefusedError(HTTPStatus.BAD_REQUEST, expected=expected, got=got, do=do)

@@ -1,0 +1,54 @@
+from pathlib import Path
+
+import pytest
+
+from segqa.errors import SettingsError
+from tests.serving.conftest import Bright, Serve, png
+
+WORD = "sesame"
+
+
+@pytest.mark.parametrize("given", [None, "Bearer", "Bearer wrong", "bearer sesame", "sesame", "Bearer sesame2"])
+def test_without_the_token_nothing_but_the_health_is_told(serve: Serve, given: str | None) -> None:
+    import httpx
+
+    url = serve(Bright(), token=WORD)
+    headers = {"Authorization": given} if given else {}
+    answer = httpx.post(f"{url}/predict", content=png(), headers=headers)
+    assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
+    assert set(answer.json()) == {"error", "expected", "got", "do"}
+    assert {httpx.get(f"{url}/{path}").status_code for path in ("model", "metrics", "docs", "x")} == {401}
+    assert httpx.get(f"{url}/health").status_code == 200
+
+
+def test_with_the_token_everything_is(serve: Serve) -> None:
+    import httpx
+
+    url = serve(Bright(), token=WORD)
+    headers = {"Authorization": f"Bearer {WORD}"}
+    assert httpx.post(f"{url}/predict", content=png(), headers=headers).status_code == 200
+    assert httpx.get(f"{url}/model", headers=headers).status_code == 200
+
+
+def test_a_token_is_read_from_a_variable_or_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    pytest.importorskip("fastapi", reason="serving needs segqa[serve]")
+    from segqa.serving.access import find_token
+
+    (tmp_path / "token").write_text("from a file\n", encoding="utf-8")
+    monkeypatch.setenv("TOKEN", "from a variable")
+    assert find_token("TOKEN", None) == "from a variable"
+    assert find_token("", tmp_path / "token") == "from a file"
+    assert not find_token("", None)
+
+
+@pytest.mark.parametrize(("variable", "file"), [("NOT_SET", None), ("", Path("empty")), ("A", Path("b"))])
+def test_a_token_that_is_none_does_not_open_the_door(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str, file: Path | None
+) -> None:
+    pytest.importorskip("fastapi", reason="serving needs segqa[serve]")
+    from segqa.serving.access import find_token
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").write_text(" \n", encoding="utf-8")
+    with pytest.raises(SettingsError, match="token"):
+        find_token(variable, file)
