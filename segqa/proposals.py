@@ -65,10 +65,10 @@ class Proposals:
     @classmethod
     def single(cls, mask: Mask, score: float = 1.0) -> Proposals:
         """One mask `[H, W]`, as a model without a detector gives it; its box is the mask's own."""
-        return cls(mask[None], np.array([score]), np.array([1.0]), np.array([_box_of(mask)]))
+        return cls(mask[None], np.array([score]), np.array([1.0]), np.array([box_of(mask)]))
 
 
-def _box_of(mask: Mask) -> tuple[float, float, float, float]:
+def box_of(mask: Mask) -> tuple[float, float, float, float]:
     """The box x0, y0, x1, y1 around a mask `[H, W]`, right and bottom edge exclusive; zeros where it is empty."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if not len(rows):

@@ -1,0 +1,199 @@
+"""An API is how an image is asked about over HTTP, and where in the answer its masks and scores stand.
+
+Places in an answer are written with dots, `*` for each of a list: `predictions.*.score`.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import dataclasses
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+import cv2
+import numpy as np
+
+from segqa.errors import ModelError
+from segqa.mask import Image, Mask
+from segqa.proposals import Floats, Proposals, box_of
+from segqa.rle import decode_mask, mask_of_runs
+from segqa.settings import nearest
+
+_CUTOFF = 127
+_WHERE = "[tool.segqa.models.http]"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class RequestForm:
+    """How an image is sent: as PNG, the body itself or a file of a form.
+
+    Attributes:
+        path: behind the URL.
+        field: the name of the file in a form; empty where the image is the body.
+        prompt: the name of the prompt, in the form if there is one, else in the query; empty where it is not sent.
+        extra: what is sent beside it, in the same place.
+    """
+
+    path: str = ""
+    field: str = ""
+    prompt: str = ""
+    extra: Mapping[str, str] = dataclasses.field(default_factory=lambda: MappingProxyType({}))
+
+    def arguments(self, png: bytes, prompt: str) -> dict[str, Any]:
+        """What `httpx.Client.post` is given."""
+        said = {**self.extra, **({self.prompt: prompt} if self.prompt else {})}
+        if self.field:
+            return {"files": {self.field: ("image.png", png, "image/png")}, "data": said}
+        return {"content": png, "params": said, "headers": {"Content-Type": "image/png"}}
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerPlaces:
+    """Where things stand in the JSON of an answer; in one that is a picture, the picture is the one mask.
+
+    A mask is COCO's run lengths (`{"size": [H, W], "counts": …}`, compressed or not) or a picture in base64.
+
+    Attributes:
+        masks: of the proposals.
+        scores: how good each mask is; empty where it is not said.
+        box_scores: how sure each detection is. Where only one of the scores is there, it is the other one as well.
+        boxes: x0, y0, x1, y1 of each; empty for the boxes around the masks.
+    """
+
+    masks: str = ""
+    scores: str = ""
+    box_scores: str = ""
+    boxes: str = ""
+
+    def proposals(self, answer: object, image: Image) -> Proposals:
+        """The proposals in an answer about an image.
+
+        Raises:
+            ModelError: something does not stand where it should.
+        """
+        if not self.masks:
+            raise ModelError(f'http: the answer is no picture; say where its masks are: {_WHERE} response.masks = "…"')
+        try:
+            masks = [_as_mask(found) for found in find(answer, self.masks)]
+            if not masks:
+                return Proposals.none((image.shape[0], image.shape[1]))
+            scores, box_scores = self._scores(answer, len(masks))
+            boxes = [_four(box) for box in find(answer, self.boxes)] if self.boxes else [box_of(mask) for mask in masks]
+            return Proposals(np.stack(masks), scores, box_scores, np.array(boxes))
+        except (ValueError, TypeError) as error:  # masks of several sizes, more scores than masks, a text for a number
+            raise ModelError(f"http: the answer cannot be read as proposals: {error}") from error
+
+    def _scores(self, answer: object, count: int) -> tuple[Floats, Floats]:
+        found = [_floats(find(answer, place)) if place else None for place in (self.scores, self.box_scores)]
+        known = [each for each in found if each is not None] or [np.ones(count)]
+        return known[0] if found[0] is None else found[0], known[-1] if found[1] is None else found[1]
+
+
+SERVE_REQUEST = RequestForm(path="/predict", prompt="prompt", extra=MappingProxyType({"proposals": "true"}))
+SERVE_ANSWER = AnswerPlaces(
+    masks="predictions.*.proposals.*.mask",
+    scores="predictions.*.proposals.*.mask_score",
+    box_scores="predictions.*.proposals.*.box_score",
+    boxes="predictions.*.proposals.*.box",
+)
+"""The API of `segqa serve`."""
+
+
+def api_of(request: object, response: object) -> tuple[RequestForm, AnswerPlaces]:
+    """The API that two tables of the settings describe.
+
+    Raises:
+        ModelError: a key is unknown or no text, or it is not said where the masks are.
+    """
+    form = RequestForm(**_texts(request, "request", RequestForm))
+    places = AnswerPlaces(**_texts(response, "response", AnswerPlaces))
+    if (places.scores or places.box_scores or places.boxes) and not places.masks:
+        raise ModelError(f'{_WHERE} response must say where the masks are: masks = "predictions.*.mask"')
+    return form, places
+
+
+def find(answer: object, place: str) -> list[Any]:
+    """All that stands at a place of an answer.
+
+    Raises:
+        ModelError: says how far the place leads.
+
+    >>> find({"found": [{"score": 0.5}, {"score": 0.25}]}, "found.*.score")
+    [0.5, 0.25]
+    """
+    found: list[Any] = [answer]
+    been = "the answer"
+    for step in place.split("."):
+        if step == "*":
+            if not all(isinstance(each, list) for each in found):
+                raise ModelError(f"http: expected a list at {been} for {place!r}, got {_sort_of(found)}")
+            found = [item for each in found for item in each]
+        else:
+            if not all(isinstance(each, dict) and step in each for each in found):
+                raise ModelError(f"http: expected {step!r} at {been} for {place!r}, got {_sort_of(found)}")
+            found = [each[step] for each in found]
+        been = f"{been}.{step}"
+    return found
+
+
+def decode_picture(data: bytes) -> Mask:
+    """The mask in the bytes of a picture: object where it is above 127.
+
+    Raises:
+        ModelError: it is none.
+    """
+    grey = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE) if data else None
+    if grey is None:
+        raise ModelError("http: expected a mask as a picture, got something else")
+    return np.asarray(grey > _CUTOFF)
+
+
+def _as_mask(found: object) -> Mask:
+    """A mask in one of the ways in which they are written."""
+    if isinstance(found, str):
+        try:
+            return decode_picture(base64.b64decode(found.rpartition(",")[2], validate=True))
+        except binascii.Error as error:
+            raise ModelError(f"http: expected a mask as a picture in base64: {error}") from error
+    if not isinstance(found, dict) or not {"size", "counts"} <= found.keys():
+        raise ModelError(
+            f"http: expected a mask as size and counts, or as a picture in base64, got {_sort_of([found])}"
+        )
+    height, width = (int(side) for side in found["size"])
+    counts = found["counts"]
+    decode: Any = decode_mask if isinstance(counts, str) else mask_of_runs
+    mask: Mask = decode(counts, (height, width))
+    return mask
+
+
+def _floats(values: list[Any]) -> Floats:
+    """Numbers; null is one that is not known."""
+    return np.array([np.nan if value is None else value for value in values], np.float64)
+
+
+def _four(box: object) -> Floats:
+    if not isinstance(box, list) or len(box) != 4:
+        raise ModelError(f"http: expected a box of four numbers, got {box!r}")
+    return _floats(box)
+
+
+def _sort_of(found: list[Any]) -> str:
+    """What came in place of what was looked for, in a few words."""
+    odd = found[0] if found else None
+    return f"the keys {', '.join(sorted(map(str, odd))[:10])}" if isinstance(odd, dict) else type(odd).__name__
+
+
+def _texts(table: object, name: str, form: type) -> dict[str, Any]:
+    """A table of texts with known keys."""
+    if not isinstance(table, Mapping):
+        raise ModelError(f"{_WHERE} {name} must be a table, got {table!r}")
+    known = [each.name for each in dataclasses.fields(form)]
+    for key, value in table.items():
+        if key not in known:
+            raise ModelError(f"{_WHERE} {name} has an unknown key {key!r}; {nearest(key, known)}")
+        texts = value.values() if key == "extra" and isinstance(value, Mapping) else [value]
+        if not all(isinstance(text, str) for text in texts):
+            raise ModelError(f"{_WHERE} {name} {key} must be a text, got {value!r}")
+    return dict(table)
