@@ -66,7 +66,7 @@ class Prediction:
     picked: int | None
     mask_score: float | None
     box_score: float | None
-    proposals: tuple[Proposed, ...] | None
+    proposals: tuple[Proposed, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,10 @@ from typing import Annotated, Any
 from fastapi import FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from segqa.picking import PICKERS, find_picker
+from segqa.picking import PICKERS, Picker, find_picker
+from segqa.proposals import Proposals
 from segqa.serving.access import Guarded
 from segqa.serving.answers import Answer, picked_png, predictions_of
 from segqa.serving.card import Card
@@ -21,17 +22,18 @@ from segqa.serving.exposition import Counted, Exposition
 from segqa.serving.limits import Limits
 from segqa.serving.queue import ModelThread
 from segqa.serving.refusal import Refusal, RefusedError
-from segqa.serving.uploads import read_uploads
+from segqa.serving.uploads import read_uploads, unless_gone
 from segqa.settings import nearest
 
 _JSON, _PNG = "application/json", "image/png"
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 _FORM = {"schema": {"type": "object", "properties": {"image": {"type": "array", "items": _BINARY["schema"]}}}}
-_BODY = {"content": {"image/*": _BINARY, "multipart/form-data": _FORM}, "required": True}
+_TYPES = ("image/png", "image/jpeg", "image/bmp", "image/tiff", "image/webp", "application/octet-stream")
+_BODY = {"content": {**dict.fromkeys(_TYPES, _BINARY), "multipart/form-data": _FORM}, "required": True}
 _REFUSED = (400, 401, 406, 408, 413, 415, 422, 500, 503, 504)
 
-Prompt = Annotated[str, Query(description="What to segment, such as `person.`")]
-Pick = Annotated[str, Query(description="Which proposal to take", json_schema_extra={"enum": list(PICKERS)})]
+Prompt = Annotated[str | None, Query(description="What to segment, such as `person.`")]
+Pick = Annotated[str | None, Query(description="Which proposal to take", json_schema_extra={"enum": list(PICKERS)})]
 Everything = Annotated[bool, Query(description="All proposals as well, with their scores and masks")]
 
 
@@ -50,20 +52,22 @@ class Service:
         self._exposition = exposition
 
     async def predict(
-        self, request: Request, prompt: Prompt = "", pick: Pick = "", proposals: Everything = False
+        self, request: Request, prompt: Prompt = None, pick: Pick = None, proposals: Everything = False
     ) -> Response:
         """The picked mask of an image: as PNG, or as run lengths in JSON, which may be of several images."""
         _require_known(request)
         wants_png = _wants_png(request.headers.get("accept", ""))
-        picker = find_picker(_known_picker(pick or self._card.pick))
-        prompt = _short_prompt(prompt or self._card.prompt, self._card.limits)
+        picker = find_picker(_known_picker(self._card.pick if pick is None else pick))
+        prompt = _short_prompt(self._card.prompt if prompt is None else prompt, self._card.limits)
         with self._desk.reading():
             files = await read_uploads(request, self._card.limits)
-        if not wants_png:
-            return await self._desk.ask(files, prompt, lambda found: self._json(found, picker, everything=proposals))
-        if len(files) != 1:
+        if wants_png and len(files) != 1:
             raise _not_acceptable("one image where a PNG is asked for", f"{len(files)} images")
-        return await self._desk.ask(files, prompt, lambda found: _png(picked_png(found[0], picker)))
+
+        def draw(found: list[Proposals]) -> Response:
+            return _png(found[0], picker) if wants_png else self._json(found, picker, everything=proposals)
+
+        return await unless_gone(request, self._desk.ask(files, prompt, draw))
 
     async def health(self) -> Response:
         """Whether the model answers."""
@@ -80,7 +84,7 @@ class Service:
         text = await asyncio.to_thread(self._exposition.text)
         return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
-    def _json(self, found: Any, picker: Any, *, everything: bool) -> Response:
+    def _json(self, found: list[Proposals], picker: Picker, *, everything: bool) -> Response:
         said = predictions_of(found, picker, everything=everything)
         return Response(Answer(self._card.name, self._card.fingerprint, said).as_json(), media_type=_JSON)
 
@@ -107,7 +111,13 @@ def make_app(card: Card, thread: ModelThread, token: str = "") -> FastAPI:
     )
     app.add_api_route("/health", service.health, methods=["GET"], responses={503: {}})
     app.add_api_route("/model", service.model, methods=["GET"], responses={200: {"model": Card}, 401: refused[401]})
-    app.add_api_route("/metrics", service.metrics, methods=["GET"], responses={401: refused[401]})
+    app.add_api_route(
+        "/metrics",
+        service.metrics,
+        methods=["GET"],
+        response_class=PlainTextResponse,
+        responses={401: {"content": {_JSON: {"schema": {"$ref": "#/components/schemas/Refusal"}}}}},
+    )
     app.add_exception_handler(RefusedError, _refused)
     app.add_exception_handler(RequestValidationError, _not_valid)
     app.add_exception_handler(HTTPException, _of_http)
@@ -148,8 +158,8 @@ def _wants_png(accept: str) -> bool:
     raise _not_acceptable(f"Accept: {_JSON} or {_PNG}", f"{accept[:100]!r}")
 
 
-def _png(data: bytes) -> Response:
-    return Response(data, media_type=_PNG)
+def _png(found: Proposals, picker: Picker) -> Response:
+    return Response(picked_png(found, picker), media_type=_PNG)
 
 
 def _not_acceptable(expected: str, got: str) -> RefusedError:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import Request
 from starlette.datastructures import UploadFile
@@ -13,6 +14,8 @@ from starlette.requests import ClientDisconnect
 
 from segqa.serving.limits import Limits
 from segqa.serving.refusal import RefusedError
+
+Done = TypeVar("Done")
 
 _FORM = "multipart/form-data"
 _RAW = ("", "application/octet-stream")
@@ -37,6 +40,32 @@ async def read_uploads(request: Request, limits: Limits) -> list[bytes]:
     if not files or not all(files):
         raise _malformed("an image", "nothing", "send its bytes as the body, or as a file of the form")
     return files
+
+
+async def unless_gone(request: Request, work: Coroutine[Any, Any, Done]) -> Done:
+    """What some work comes to; given up when nobody waits for it any more, so that the model is not asked in vain.
+
+    Args:
+        request: whose body has been read.
+        work: for its answer.
+
+    Raises:
+        RefusedError: whoever asked has left.
+    """
+    doing, leaving = asyncio.create_task(work), asyncio.create_task(_left(request))
+    try:
+        await asyncio.wait({doing, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if not doing.done():
+            raise _malformed("a connection until the answer is there", "none any more", "ask again")
+        return await doing
+    finally:
+        doing.cancel()
+        leaving.cancel()
+
+
+async def _left(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 async def _read_body(request: Request, limits: Limits) -> bytes:

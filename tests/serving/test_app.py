@@ -96,7 +96,8 @@ def test_the_api_describes_itself(serve: Serve) -> None:
     url = serve(Bright())
     paths = httpx.get(f"{url}/openapi.json").json()["paths"]
     assert set(paths) == {"/predict", "/health", "/model", "/metrics"}
-    assert {"image/*", "multipart/form-data"} == set(paths["/predict"]["post"]["requestBody"]["content"])
+    assert {"image/png", "multipart/form-data"} <= set(paths["/predict"]["post"]["requestBody"]["content"])
+    assert set(paths["/metrics"]["get"]["responses"]["200"]["content"]) == {"text/plain"}
     assert {"200", "413", "503"} <= set(paths["/predict"]["post"]["responses"])
     assert httpx.get(f"{url}/docs").status_code == 200
 
@@ -106,6 +107,7 @@ def test_the_api_describes_itself(serve: Serve) -> None:
     [
         pytest.param("?pikc=first", png(), {}, 422, "did you mean 'pick'?", id="misspelt"),
         pytest.param("?pick=oracle", png(), {}, 422, "a picker: mask_score", id="picker"),
+        pytest.param("?pick=", png(), {}, 422, "a picker: mask_score", id="no picker"),
         pytest.param("?proposals=perhaps", png(), {}, 422, "proposals='perhaps'", id="not a flag"),
         pytest.param(f"?prompt={'x' * 1001}", png(), {}, 422, "at most 1000 characters", id="long prompt"),
         pytest.param("", b"", {}, 400, "expected an image, got nothing", id="nothing"),

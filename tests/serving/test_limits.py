@@ -124,6 +124,24 @@ def test_a_model_that_takes_too_long_is_not_waited_for(serve: Serve) -> None:
     assert httpx.post(f"{url}/predict", content=png()).status_code == 200
 
 
+def test_what_nobody_waits_for_any_more_is_not_asked(serve: Serve) -> None:
+    import httpx
+
+    model = Blocked()
+    url = serve(model)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(httpx.post, f"{url}/predict?prompt=first", content=png())
+        assert model.asked.wait(10)
+        length = f"Content-Length: {len(png())}\r\n\r\n".encode()
+        with connect(url, b"POST /predict?prompt=gone HTTP/1.1\r\nHost: x\r\n" + length + png()):
+            wait_for(url, "segqa_in_flight 2.0")
+        wait_for(url, "segqa_in_flight 1.0")
+        model.may_answer.set()
+        assert first.result().status_code == 200
+    assert httpx.post(f"{url}/predict?prompt=last", content=png()).status_code == 200
+    assert [prompt for _, prompt in model.calls] == ["first", "last"]
+
+
 def test_what_has_been_taken_on_is_answered_when_the_server_stops() -> None:
     pytest.importorskip("fastapi", reason="serving needs segqa[serve]")
     httpx = pytest.importorskip("httpx", reason="asking a server needs segqa[http]")
