@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from segqa.plugin.session import HOSTING, STATE
+from segqa.errors import UsageError
+from segqa.plugin.session import HOSTING, STATE, stop
 
 if TYPE_CHECKING:
     from segqa.proposals import Model
@@ -92,4 +93,7 @@ class _Hosting:
 
 def test_hosted(model: Any, model_name: str, pytestconfig: pytest.Config) -> None:
     """Hand the model over; a test so that pytest gives it what it needs."""
-    pytestconfig.stash[_USE](Hosted(model, model_name, pytestconfig.stash[STATE].settings))
+    try:
+        pytestconfig.stash[_USE](Hosted(model, model_name, pytestconfig.stash[STATE].settings))
+    except UsageError as error:
+        stop(pytestconfig, str(error))

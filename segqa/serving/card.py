@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from segqa.errors import ModelError
 from segqa.picking import PICKERS
 from segqa.serving.limits import Limits
 
@@ -40,7 +41,13 @@ class Card:
 
 
 def card_of(name: str, model: Any, *, pick: str, prompt: str, batch_size: int, limits: Limits) -> Card:
-    """The card of a model that has been set up."""
+    """The card of a model that has been set up.
+
+    Raises:
+        ModelError: it cannot be asked.
+    """
+    if not callable(getattr(model, "predict", None)):
+        raise ModelError(f"a model must have predict(images, prompts), got {type(model).__name__}")
     return Card(
         name=name,
         fingerprint=getattr(model, "fingerprint", None),

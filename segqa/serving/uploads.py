@@ -109,20 +109,21 @@ async def _files_in_form(request: Request, body: bytes, limits: Limits) -> list[
     async def receive() -> dict[str, Any]:
         return {"type": "http.request", "body": body, "more_body": False}
 
-    files = []
     try:
         # fields are counted, too, so that one can be told that it is not looked at
         async with Request(request.scope, receive).form(max_files=limits.images, max_fields=limits.images) as form:
-            for name, value in form.multi_items():
-                if not isinstance(value, UploadFile):
-                    raise _malformed("images alone", f"the field {name[:100]!r}", "put prompt and pick into the URL")
-                files.append(await value.read())
+            return [await _file_of(name, value) for name, value in form.multi_items()]
     except (HTTPException, ValueError) as error:
         said = str(getattr(error, "detail", "")) or "something else"
         raise _malformed(
             f"a form of at most {limits.images} files", said, "look at its boundary, its end and its parts"
         ) from error
-    return files
+
+
+async def _file_of(name: str, value: UploadFile | str) -> bytes:
+    if isinstance(value, UploadFile):
+        return bytes(await value.read())
+    raise _malformed("images alone", f"the field {name[:100]!r}", "put prompt and pick into the URL")
 
 
 def _malformed(expected: str, got: str, do: str) -> RefusedError:
