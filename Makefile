@@ -32,6 +32,8 @@ bench: $(VENV)/.test  ## what is claimed about speed and about the search for cl
 	$(BIN)/python benchmarks/end_to_end.py  # --checkpoints DIR for networks of torch and ONNX
 	$(BIN)/python benchmarks/growth.py
 	$(BIN)/python benchmarks/unused_plugin.py
+	$(BIN)/python benchmarks/serving.py  # these two with the networks and photos of end_to_end.py
+	$(BIN)/python benchmarks/hostile.py
 
 mutate: $(VENV)/.test  ## the changes of a module that its tests do not notice: MODULE=segqa/gate.py, and SAMPLE=200 for some
 	$(BIN)/python -m pip install --quiet --group mutation

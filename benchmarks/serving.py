@@ -1,0 +1,100 @@
+"""What HTTP adds to a model: requests a second and their latency beside calling the model.
+
+    python benchmarks/serving.py [--seconds 15] [--photo FILE]
+
+`detect_segment` is asked about one photo: by a loop in this process, with and without reading the photo and writing the
+answer; then by `segqa serve` in a process of its own, from 1, 4 and 16 clients, each with a connection that it keeps,
+that ask again as soon as they are answered. The loop runs before and after, since the machine may have more to do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import numpy as np
+from served import PHOTOS, ROOT, metric, served
+
+from segqa.datasets.pictures import decode_image
+from segqa.models.detect_segment import DetectSegment
+from segqa.picking import find_picker
+from segqa.serving.answers import Answer, predictions_of
+
+CLIENTS = (1, 4, 16)
+Seconds = list[float]
+
+
+def looped(call: Callable[[], object], seconds: float) -> Seconds:
+    """How long each call took, of so many as fit into the time; the first two warm up."""
+    call(), call()
+    taken: Seconds = []
+    end = time.perf_counter() + seconds
+    while (start := time.perf_counter()) < end:
+        call()
+        taken.append(time.perf_counter() - start)
+    return taken
+
+
+def directly(model: DetectSegment, data: bytes, *, whole: bool) -> Callable[[], object]:
+    """A call of the model, or all that a request is: read, call, pick, write."""
+    image, pick = decode_image(data, "photo"), find_picker("agreement")
+
+    def work() -> bytes:
+        found = model.predict([decode_image(data, "photo")], ["person."])
+        return Answer("detect_segment", model.fingerprint, predictions_of(found, pick, everything=False)).as_json()
+
+    return work if whole else lambda: model.predict([image], ["person."])
+
+
+def ask(url: str, data: bytes, seconds: float) -> Seconds:
+    """What one client sees."""
+    with httpx.Client(timeout=120) as client:
+        return looped(lambda: client.post(f"{url}/predict", content=data).raise_for_status(), seconds)
+
+
+def load(url: str, data: bytes, clients: int, seconds: float) -> tuple[Seconds, float]:
+    """What some clients see, and how long they asked."""
+    start = time.perf_counter()
+    with ThreadPoolExecutor(clients) as pool:
+        taken = [each for part in pool.map(lambda _: ask(url, data, seconds), range(clients)) for each in part]
+    # each client's two first requests are not among them, but took their time
+    return taken, (time.perf_counter() - start) * len(taken) / (len(taken) + 2 * clients)
+
+
+def row(name: str, taken: Seconds, wall: float, reference: float) -> str:
+    """A line of the table."""
+    p50, p95 = (1000 * float(np.percentile(taken, share)) for share in (50, 95))
+    rate = len(taken) / wall
+    return f"| {name} | {rate:.1f} | {rate / reference:.2f} | {p50:.0f} | {p95:.0f} |"
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=15.0)
+    parser.add_argument("--photo", type=Path, default=None)
+    given = parser.parse_args()
+    photo = given.photo or min(PHOTOS.iterdir())
+    data, weights = photo.read_bytes(), ROOT.parent / "shared" / "weights"
+    model = DetectSegment(detector=weights / "yolox_nano.onnx", segmenter=weights / "selfie_segmentation.tflite")
+    alone = looped(directly(model, data, whole=False), given.seconds)
+    whole = looped(directly(model, data, whole=True), given.seconds)
+    with served("detect_segment", ["--queue=32"]) as url:
+        loads = {clients: load(url, data, clients, given.seconds) for clients in CLIENTS}
+        memory = metric(url, "process_resident_memory_bytes")
+    alone += looped(directly(model, data, whole=False), given.seconds)
+    reference = len(alone) / sum(alone)
+    print("| way | photos/s | of the model alone | p50, ms | p95, ms |\n|---|---|---|---|---|")
+    print(row("the model alone", alone, sum(alone), reference))
+    print(row("read, model, pick, write", whole, sum(whole), reference))
+    for clients, (taken, wall) in loads.items():
+        print(row(f"segqa serve, {clients} client{'s' * (clients > 1)}", taken, wall, reference))
+    print(f"\n{photo.name}, {len(data) / 1e3:.0f} kB; the server took {memory / 1e6:.0f} MB in the end.")
+
+
+if __name__ == "__main__":
+    main()
