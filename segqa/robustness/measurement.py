@@ -49,6 +49,7 @@ class Measurement:
         left_out: the ids of those cases of the sample that the run could not evaluate.
         store: where the runs are.
         source: the name of the data set that the cases are from.
+        changes: what is done to each case.
     """
 
     how: Evaluation
@@ -58,9 +59,18 @@ class Measurement:
     left_out: tuple[str, ...]
     store: Store
     source: str
+    changes: tuple[Change, ...]
 
     @classmethod
-    def of(cls, how: Evaluation, run: Run, dataset: Dataset, store: Store, cases: int) -> Measurement:
+    def of(
+        cls,
+        how: Evaluation,
+        run: Run,
+        dataset: Dataset,
+        store: Store,
+        cases: int,
+        changes: Sequence[Change] = CHANGES,
+    ) -> Measurement:
         """The measurement of a seeded sample of the cases that a run has evaluated.
 
         Args:
@@ -69,6 +79,7 @@ class Measurement:
             dataset: the data set.
             store: where the run is.
             cases: as many are changed at most.
+            changes: what is done to each.
 
         Raises:
             SettingsError: albumentations is not installed.
@@ -85,8 +96,8 @@ class Measurement:
         changed = replace(how, options=options, edges=None, targets=None)
         sample = {case.id: scored[case.id] for case in usable}
         left_out = tuple(case.id for case in chosen if case.id not in scored)
-        everything = changed_dataset(replace(dataset, cases=tuple(usable)))
-        return cls(changed, run, everything, sample, left_out, store, dataset.name)
+        everything = changed_dataset(replace(dataset, cases=tuple(usable)), changes)
+        return cls(changed, run, everything, sample, left_out, store, dataset.name, tuple(changes))
 
     @property
     def seconds(self) -> float:
@@ -151,7 +162,7 @@ class Measurement:
             )
             for case_id, before in self.sample.items():
                 unchanged = _prediction(before, here)
-                for change, severity in _steps(CHANGES):
+                for change, severity in _steps(self.changes):
                     after = outcomes[changed_id(case_id, change, severity)]
                     comparable = not (change.empties or after.error)
                     prediction = _prediction(after, there) if comparable else None
@@ -181,6 +192,7 @@ def measure_robustness(
     dataset: Dataset | str | PathLike[str],
     *,
     cases: int = 50,
+    changes: Sequence[Change] = CHANGES,
     name: str = "",
     prompt: str = "person.",
     pick: str = "agreement",
@@ -194,7 +206,8 @@ def measure_robustness(
     Args:
         model: anything with `predict(images, prompts)`, see `segqa.Model`.
         dataset: a data set, or a folder with `images/` and `masks/`.
-        cases: how many are changed at most; each takes 38 predictions.
+        cases: how many are changed at most.
+        changes: what is done to each; `segqa.robustness.changes.CHANGES` takes 38 predictions a case.
         name: of the model; its class's by default.
         prompt: for the cases that have none of their own.
         pick: the picker's name, see `segqa.picking.PICKERS`.
@@ -219,7 +232,7 @@ def measure_robustness(
         store, sample = Store(Path(directory or nowhere)), opened.limit(cases)
         options = {"limit": cases} if len(sample) < len(opened) else {}
         run = replace(how, options=options).run(model, name or type(model).__name__, sample, store)
-        measurement = Measurement.of(replace(how, progress=Bar()), run, sample, store, cases)
+        measurement = Measurement.of(replace(how, progress=Bar()), run, sample, store, cases, changes)
         return measurement.kept(model) or measurement.make(model)[0]
 
 
