@@ -261,7 +261,7 @@ def test_cases_that_turned_into_a_kind_are_listed() -> None:
 
 
 def test_each_percent_of_a_kind_is_a_case_of_a_hundred() -> None:
-    before, after = [0.9] * 200, [0.0] * 4 + [0.9] * 196
+    before, after = [0.9] * 250, [0.0] * 5 + [0.9] * 245
     off = ("broken:off", *MEANS_OFF)
     assert verdict_on(before, after, "wrong_object:+2%", *off).passed
     assert not verdict_on(before, after, "wrong_object:+1.9%", *off).passed

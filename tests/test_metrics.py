@@ -11,6 +11,7 @@ from scipy import ndimage
 from segqa.errors import MaskError, SettingsError
 from segqa.mask import Mask
 from segqa.metrics import (
+    METRIC_VERSION,
     Counts,
     TargetCounter,
     band_width,
@@ -289,6 +290,17 @@ def test_pixels_are_whole_numbers() -> None:
     p, t = np.random.default_rng(0).random((2, 30, 40)) > 0.5
     counts = (count(p, t), *TargetCounter.of(t).count(p))
     assert {type(number) for each in counts for number in each.numbers} == {int}
+
+
+def test_the_version_stays_as_long_as_every_score_does() -> None:
+    rows, columns = np.mgrid[:60, :80]
+    p = (rows - 28) ** 2 + (columns - 40) ** 2 < 400
+    t = (rows - 30) ** 2 / 2 + (columns - 37) ** 2 < 300
+    assert METRIC_VERSION == 1, "baselines are kept for scores of this version"
+    assert count(p, t) == Counts(1093, 152, 238, 3317)
+    assert count_inside(p, t) == Counts(941, 68, 70, 3049)
+    assert boundary_iou(p, t) == 19 / 135
+    assert (hd95(p, t), nsd(p, t, tolerance=2)) == (7, 58 / 152)
 
 
 def test_what_was_counted_cannot_be_changed() -> None:

@@ -1,3 +1,4 @@
+import math
 from dataclasses import FrozenInstanceError
 from itertools import combinations, product
 
@@ -109,11 +110,23 @@ def test_cases_without_a_tag_make_no_rule_of_it(values: int) -> None:
     assert as_told(lattice.hits(failing)) == expected_hits(lattice, rules, failing)
 
 
+def test_attributes_that_never_meet_hide_no_others() -> None:
+    own = [{("a" if n < 100 else "b"): str(n % 2), "c": str(n % 3), "d": str(n % 5)} for n in range(200)]
+    table = Table.of([Outcome(case_id=str(n), tags=tags) for n, tags in enumerate(own)], {}, min_cases=3)
+    lattice = Lattice(table, 3, 3)
+    assert (0, 1) not in lattice.levels
+    assert {(0, 2, 3), (1, 2, 3)} <= set(lattice.levels)
+    assert sum(lattice.sizes) == len(all_rules(table, 3))
+
+
 def test_rules_of_many_values_are_counted_too() -> None:
     table = table_of(1500, 4, 17, 3)
     lattice = Lattice(table, 3, 3)
     rules = all_rules(table, 3)
-    assert {len(level.keys) % 2 for level in lattice.levels.values() if level.places is None} == {0, 1}
+    searched = [level for level in lattice.levels.values() if level.places is None]
+    assert {len(level.keys) % 2 for level in searched} == {0, 1}
+    for level in searched:
+        assert level.place(np.array([math.prod(level.sizes)])).tolist() == [len(level.keys)]
     planted = np.array(sorted(set().union(*list(rules.values())[-4:], range(20))))
     failing = Failing.of([planted], 1500, permutations=10, seed=0)
     expected = expected_hits(lattice, rules, failing)
@@ -166,7 +179,9 @@ def test_nothing_to_tell_cases_apart_makes_no_rule() -> None:
 def test_without_failures_or_rules_there_are_no_hits() -> None:
     table = table_of(60, 2, 2, 4)
     assert Lattice(table, 4, 2).hits(Failing.of([np.zeros(0, np.int64)], 60, permutations=2, seed=0)) == []
-    nothing = Lattice(Table.of([], {}, min_cases=2), 2, 3)
+    empty = Table.of([], {}, min_cases=2)
+    nothing = Lattice(empty, 2, 3)
+    assert nothing != Lattice(empty, 2, 3)
     assert nothing.hits(Failing.of([np.arange(3)], 60, permutations=2, seed=0)) == []
     assert nothing.log_weights.tolist() == [0, 0, 0]
 
@@ -185,4 +200,3 @@ def test_what_the_lattice_holds_cannot_be_changed() -> None:
             setattr(made, name, None)
         assert not hasattr(made, "__dict__")
     assert level != Lattice(table, 4, 2).levels[0,]
-    assert Lattice(table, 4, 2) != Lattice(table, 4, 2)

@@ -1,4 +1,4 @@
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, replace
 
 import numpy as np
 import pytest
@@ -243,6 +243,9 @@ def test_a_p_value_counts_the_searches_with_a_better_rule() -> None:
     assert [judge.corrected(log_q) for log_q in (-6, -5, -4, -2, 0)] == [0.2, 0.4, 0.4, 0.6, 0.8]
     assert judge.corrected(-20) == pytest.approx(np.exp(-20) * 2000)
     assert _Judge.of([], 999, (1,), kinds=1).corrected(-3) == 1 / 1000
+    with pytest.raises(FrozenInstanceError):
+        judge.bound = 0.0  # type: ignore[misc]
+    assert not hasattr(judge, "__dict__")
 
 
 def test_rules_that_share_cases_are_told_once() -> None:
