@@ -19,7 +19,7 @@ import numpy as np
 from segqa.errors import BaselineError
 from segqa.metrics import METRIC_VERSION, Counts
 from segqa.outcome import Offer, Outcome
-from segqa.outcomes import Outcomes
+from segqa.outcomes.outcomes import Outcomes
 from segqa.run import Run
 from segqa.settings import EmptyPolicy
 from segqa.store import Store, write_whole

@@ -27,7 +27,8 @@ import numpy as np
 from segqa.errors import SettingsError
 from segqa.mask import Mask
 from segqa.outcome import Outcome
-from segqa.outcomes import Names, Outcomes
+from segqa.outcomes.names import Names
+from segqa.outcomes.outcomes import Outcomes
 from segqa.properties import PROPERTIES
 from segqa.settings import nearest
 from segqa.slices import Edges, number, numbers_of, slices_by

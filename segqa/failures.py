@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from segqa.mask import Mask
 from segqa.metrics import shares
 from segqa.outcome import Outcome
-from segqa.outcomes import Outcomes
+from segqa.outcomes.outcomes import Outcomes
 
 KINDS = MappingProxyType(
     {

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from segqa.outcome import Outcome
-from segqa.outcomes import Outcomes
+from segqa.outcomes.outcomes import Outcomes
 from segqa.picking import Picker, find_picker
 from segqa.proposals import Floats, Proposals
 from segqa.run import Run

@@ -18,7 +18,7 @@ from segqa.errors import SettingsError
 from segqa.failures import KINDS, kind_codes, kind_of, recoverable
 from segqa.metrics import Counts, resolve, shares
 from segqa.outcome import Outcome
-from segqa.outcomes import Outcomes
+from segqa.outcomes.outcomes import Outcomes
 from segqa.proposals import Floats
 from segqa.settings import EmptyPolicy, nearest
 from segqa.slices import Edges, attributes_of, slices_by

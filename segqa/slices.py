@@ -14,7 +14,8 @@ from typing import TypeAlias
 import numpy as np
 
 from segqa.outcome import Outcome
-from segqa.outcomes import Names, Outcomes
+from segqa.outcomes.names import Names
+from segqa.outcomes.outcomes import Outcomes
 from segqa.properties import BORDER, COUNTS, LEVELS
 from segqa.proposals import Floats
 

@@ -23,7 +23,8 @@ from filelock import FileLock, Timeout
 
 from segqa.errors import StoreError
 from segqa.outcome import Outcome
-from segqa.outcomes import Gathered, offer_numbers
+from segqa.outcomes.gathering import Gathered, offer_numbers
+from segqa.outcomes.outcomes import Outcomes
 from segqa.run import Run, narrowing
 from segqa.texts import Texts
 
@@ -242,7 +243,7 @@ def read_run(folder: Path) -> Run:
             gathered = Gathered()
             for row in database.execute("SELECT * FROM outcomes ORDER BY case_id"):
                 _gather(row, gathered)
-            outcomes = gathered.outcomes()
+            outcomes = Outcomes(gathered.columns())
     except sqlite3.DatabaseError as error:
         raise StoreError(f"cases of run {run.id} are damaged: {error}") from error
     return replace(run, expected=outcomes.ids if expected == outcomes.ids else expected, outcomes=outcomes)

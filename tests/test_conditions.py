@@ -15,7 +15,7 @@ from segqa.conditions import (
 )
 from segqa.errors import SettingsError
 from segqa.outcome import Outcome
-from segqa.outcomes import Outcomes
+from segqa.outcomes.outcomes import Outcomes
 
 EDGES = {"brightness": (0.3, 0.6), "frame": (100.0, 200.0)}
 CASE = Outcome(

@@ -2,7 +2,7 @@ import pytest
 
 from segqa.failures import kind_of, recoverable
 from segqa.metrics import Counts
-from segqa.outcomes import Outcomes
+from segqa.outcomes.outcomes import Outcomes
 from tests.outcomes import NOTHING, outcome_of
 
 

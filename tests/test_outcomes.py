@@ -9,7 +9,8 @@ import pytest
 from segqa.breakdown import Breakdown
 from segqa.metrics import Counts
 from segqa.outcome import Offer, Outcome
-from segqa.outcomes import Names, Outcomes
+from segqa.outcomes.names import Names
+from segqa.outcomes.outcomes import Outcomes
 
 COUNTS = (Counts(5, 1, 2, 12), Counts(0, 3, 7, 10), Counts(7, 0, 0, 13), Counts(2, 2, 5, 11))
 

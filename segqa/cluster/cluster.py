@@ -10,7 +10,7 @@ from segqa.cluster.gap import Gap
 from segqa.conditions import Every, Predicate
 from segqa.errors import SettingsError
 from segqa.failures import KINDS, recoverable
-from segqa.outcomes import Outcomes
+from segqa.outcomes.outcomes import Outcomes
 from segqa.run import Run, describe
 from segqa.settings import nearest
 

@@ -18,7 +18,7 @@ from segqa.conditions import Every, Predicate
 from segqa.errors import SettingsError
 from segqa.failures import KINDS, kind_codes
 from segqa.mask import Mask
-from segqa.outcomes import Outcomes
+from segqa.outcomes.outcomes import Outcomes
 from segqa.proposals import Floats
 from segqa.run import Run
 

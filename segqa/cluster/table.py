@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from segqa.conditions import Predicate
 from segqa.mask import Mask
 from segqa.outcome import Outcome
-from segqa.outcomes import Names, Outcomes
+from segqa.outcomes.names import Names
+from segqa.outcomes.outcomes import Outcomes
 from segqa.slices import Edges, attributes_of, slices_by
 
 

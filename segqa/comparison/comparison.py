@@ -18,7 +18,7 @@ from segqa.failures import WRONG_OBJECT_IOU, kind_codes, kind_name
 from segqa.mask import Mask
 from segqa.metrics import METRIC_VERSION, resolve
 from segqa.outcome import Outcome
-from segqa.outcomes import Outcomes
+from segqa.outcomes.outcomes import Outcomes
 from segqa.proposals import Floats
 from segqa.run import Run
 from segqa.settings import nearest

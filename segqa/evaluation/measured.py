@@ -15,7 +15,7 @@ from segqa.datasets.pictures import READER
 from segqa.errors import CaseError, DatasetError, SettingsError
 from segqa.evaluation.database import Database
 from segqa.outcome import Outcome
-from segqa.outcomes import Outcomes
+from segqa.outcomes.outcomes import Outcomes
 from segqa.properties import PROPERTY_VERSION, measure
 from segqa.slices import Edges, find_edges
 from segqa.store import Store

@@ -13,7 +13,7 @@ from segqa.cluster.cluster import Cluster
 from segqa.comparison.comparison import Comparison, is_baseline
 from segqa.failures import KINDS, kind_codes, kind_name
 from segqa.gate import Verdict
-from segqa.outcomes import Outcomes
+from segqa.outcomes.outcomes import Outcomes
 from segqa.proposals import Floats
 from segqa.report.address import case_key, link
 from segqa.report.charts import BINS, bin_counts, changes, histogram, interval_bar

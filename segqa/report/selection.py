@@ -11,7 +11,7 @@ import numpy as np
 from segqa.cluster.cluster import Clusters
 from segqa.comparison.comparison import Comparison, Pairs
 from segqa.failures import KINDS, kind_codes
-from segqa.outcomes import Outcomes
+from segqa.outcomes.outcomes import Outcomes
 from segqa.run import Run
 from segqa.texts import Texts
 

@@ -5,7 +5,7 @@ import pytest
 
 from segqa.cluster.cluster import Cluster, Clusters
 from segqa.conditions import Predicate
-from segqa.outcomes import Outcomes
+from segqa.outcomes.outcomes import Outcomes
 from segqa.run import Run
 from tests.cluster.synthetic import MERGED, RIGHT, WRONG, outcome
 

@@ -5,7 +5,7 @@ import pytest
 from segqa.cluster.table import Table, _code
 from segqa.conditions import Predicate
 from segqa.outcome import Outcome
-from segqa.outcomes import Names
+from segqa.outcomes.names import Names
 from segqa.slices import slices_by
 
 

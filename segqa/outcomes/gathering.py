@@ -1,0 +1,156 @@
+"""Gathering puts outcomes into columns one by one, as they come."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from segqa.breakdown import Breakdown
+from segqa.outcome import Offer, Outcome
+from segqa.outcomes.columns import Columns
+from segqa.outcomes.names import Names
+from segqa.texts import Texts
+
+
+class Gathered:
+    """Outcomes as they come, put into columns one by one."""
+
+    def __init__(self) -> None:
+        self._texts: dict[str, list[str]] = {"ids": [], "digests": [], "keys": []}
+        self._prompts = _Coded()
+        self._tags: dict[str, _Coded] = {}
+        self._properties: dict[str, array[float]] = {}
+        self._starts, self._numbers, self._scores = array("q", [0]), array("q"), array("d")
+        self._breakdowns: dict[int, Breakdown] = {}
+        self._picked, self._wanted, self._sizes = array("i"), array("q"), array("q")
+        self._seconds, self._cached = array("d"), array("b")
+        self._notes: dict[int, str] = {}
+        self._errors: dict[int, str] = {}
+
+    def __len__(self) -> int:
+        return len(self._picked)
+
+    def add(self, outcome: Outcome) -> None:
+        """One more."""
+        nothing = outcome.nothing
+        self.add_row(
+            case_id=outcome.case_id,
+            prompt=outcome.prompt,
+            tags=outcome.tags,
+            properties=outcome.properties,
+            digest=outcome.digest,
+            key=outcome.proposals_key,
+            offers=[offer_numbers(offer) for offer in outcome.offers],
+            picked=outcome.picked,
+            wanted=None if nothing is None else nothing.target,
+            size=None if nothing is None else nothing.target + nothing.tn,
+            seconds=outcome.seconds,
+            cached=outcome.cached,
+            note=outcome.note,
+            error=outcome.error,
+        )
+
+    def add_row(
+        self,
+        *,
+        case_id: str,
+        prompt: str,
+        tags: Mapping[str, str],
+        properties: Mapping[str, float],
+        digest: str,
+        key: str,
+        offers: Sequence[Sequence[Any]],
+        picked: int | None,
+        wanted: int | None,
+        size: int | None,
+        seconds: float,
+        cached: bool,
+        note: str,
+        error: str,
+    ) -> None:
+        """One more, as a row of plain values; each offer as `offer_numbers` has it."""
+        place = len(self)
+        for name, text in (("ids", case_id), ("digests", digest), ("keys", key)):
+            self._texts[name].append(text)
+        self._prompts.put(place, prompt)
+        for name, value in tags.items():
+            self._tags.setdefault(name, _Coded()).put(place, value)
+        for name, number in properties.items():
+            column = self._properties.setdefault(name, array("d"))
+            column.extend([np.nan] * (place - len(column)))
+            column.append(number)
+        for offer in offers:
+            self._add_offer(offer)
+        self._starts.append(len(self._scores) // 2)
+        self._wanted.append(-1 if wanted is None else wanted)
+        self._sizes.append(-1 if size is None else size)
+        self._seconds.append(seconds)
+        self._cached.append(cached)
+        if note:
+            self._notes[place] = note
+        if error:
+            self._errors[place] = error
+        # last, since it says how many there are
+        self._picked.append(-1 if picked is None else picked)
+
+    def _add_offer(self, offer: Sequence[Any]) -> None:
+        if len(offer) > 10:
+            self._breakdowns[len(self._scores) // 2] = Breakdown(*offer[10:])
+        self._scores.extend(np.nan if score is None else score for score in offer[:2])
+        self._numbers.extend(offer[2:10])
+
+    def columns(self) -> Columns:
+        """All of them; nothing can be added any more."""
+        cases = len(self)
+        texts = {name: Texts.of(found) for name, found in self._texts.items()}
+        self._texts.clear()
+        for column in self._properties.values():
+            column.extend([np.nan] * (cases - len(column)))
+        numbers = np.array(self._numbers, np.int64).reshape(-1, 8)
+        self._numbers = array("q")
+        if not numbers.size or numbers.max() < 1 << 31:
+            numbers = numbers.astype(np.int32)
+        return Columns(
+            **texts,
+            prompts=self._prompts.names(cases),
+            tags={name: coded.names(cases) for name, coded in self._tags.items()},
+            properties={name: np.array(column) for name, column in self._properties.items()},
+            starts=np.array(self._starts),
+            numbers=numbers,
+            scores=np.array(self._scores).reshape(-1, 2),
+            breakdowns=self._breakdowns,
+            picked=np.array(self._picked),
+            wanted=np.array(self._wanted),
+            sizes=np.array(self._sizes),
+            seconds=np.array(self._seconds),
+            cached=np.array(self._cached, np.bool_),
+            notes=self._notes,
+            errors=self._errors,
+        )
+
+
+class _Coded:
+    """Names that come one by one."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, int] = {}
+        self._codes = array("i")
+
+    def put(self, place: int, name: str) -> None:
+        """The name of a case; those before it without one have none."""
+        self._codes.extend([-1] * (place - len(self._codes)))
+        self._codes.append(self._known.setdefault(name, len(self._known)))
+
+    def names(self, cases: int) -> Names:
+        """The column for so many cases."""
+        self._codes.extend([-1] * (cases - len(self._codes)))
+        return Names(tuple(self._known), np.array(self._codes))
+
+
+def offer_numbers(offer: Offer) -> list[Any]:
+    """An offer as plain values: the two scores, the counts, those inside, and the breakdown if there is one."""
+    wrong = offer.breakdown.numbers if offer.breakdown else ()
+    return [offer.mask_score, offer.box_score, *offer.numbers, *wrong]

@@ -1,0 +1,57 @@
+"""Names are a column of texts of which many are the same: the different ones, and a number a case."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segqa.mask import Mask
+from segqa.texts import Places
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Names:
+    """A column of names of which many are the same.
+
+    Attributes:
+        values: the different ones.
+        codes: for each case the place of its name among them, `[n]` int32; -1 where it has none.
+    """
+
+    values: tuple[str, ...]
+    codes: NDArray[np.int32]
+
+    def __iter__(self) -> Iterator[str | None]:
+        values = (*self.values, None)  # -1 is the last
+        return (values[code] for code in self.codes.tolist())
+
+    def take(self, places: Places) -> Names:
+        """Those of some cases."""
+        return Names(self.values, self.codes[places])
+
+    def mask(self, name: str) -> Mask:
+        """Which cases have this name."""
+        found: Mask = self.codes == (self.values.index(name) if name in self.values else -2)
+        return found
+
+    def renamed(self, new: Callable[[str], str]) -> Names:
+        """The column with other names, of which several may become one."""
+        names = [new(value) for value in self.values]
+        places = {name: place for place, name in enumerate(dict.fromkeys(names))}
+        codes = np.array([*(places[name] for name in names), -1], np.int32)
+        return Names(tuple(places), codes[self.codes])
+
+    def or_else(self, other: Names) -> Names:
+        """The column, with the names of another one where it has none."""
+        both = Names((*self.values, *other.values), np.where(other.codes < 0, -1, other.codes + len(self.values)))
+        filled = Names(both.values, np.where(self.codes < 0, both.codes, self.codes).astype(np.int32))
+        return filled.renamed(str)
+
+    @property
+    def used(self) -> list[tuple[int, str]]:
+        """The names that a case has, each with its code, in the order of the alphabet."""
+        there = np.unique(self.codes)
+        return sorted(((code, self.values[code]) for code in there.tolist() if code >= 0), key=lambda pair: pair[1])

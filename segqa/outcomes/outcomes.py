@@ -1,0 +1,192 @@
+"""Outcomes are those of many cases: a sequence of `Outcome`, each made when it is asked for, on top of columns.
+
+An object each would take ten times the memory; what is computed over all of them is read off columns, all at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeVar, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segqa.breakdown import Breakdown, nothing_found
+from segqa.mask import Mask
+from segqa.metrics import shares
+from segqa.outcome import Outcome
+from segqa.outcomes.columns import Columns, Whole
+from segqa.outcomes.gathering import Gathered
+from segqa.outcomes.names import Names
+from segqa.proposals import Floats
+from segqa.texts import Places, Texts
+
+Scalar = TypeVar("Scalar", bound=np.generic)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcomes(Sequence[Outcome]):
+    """Outcomes of many cases, or of some of them.
+
+    Attributes:
+        columns: of all cases.
+        places: which of them these are, in this order; None for all.
+    """
+
+    columns: Columns
+    places: Places | None = None
+
+    @classmethod
+    def of(cls, outcomes: Iterable[Outcome]) -> Outcomes:
+        """Any outcomes, in their order."""
+        if isinstance(outcomes, Outcomes):
+            return outcomes
+        gathered = Gathered()
+        for outcome in outcomes:
+            gathered.add(outcome)
+        return cls(gathered.columns())
+
+    def take(self, chosen: Mask | Places) -> Outcomes:
+        """Some of them, by a mask or by their places."""
+        places = np.flatnonzero(chosen) if chosen.dtype == np.bool_ else chosen.astype(np.int64, copy=False)
+        return Outcomes(self.columns, places if self.places is None else self.places[places])
+
+    def __len__(self) -> int:
+        return len(self.columns.ids) if self.places is None else len(self.places)
+
+    def __iter__(self) -> Iterator[Outcome]:
+        return map(self.columns.row, range(len(self)) if self.places is None else self.places.tolist())
+
+    @overload
+    def __getitem__(self, place: int) -> Outcome: ...
+    @overload
+    def __getitem__(self, place: slice) -> Outcomes: ...
+
+    def __getitem__(self, place: int | slice) -> Outcome | Outcomes:
+        if isinstance(place, slice):
+            return self.take(np.arange(len(self))[place])
+        return self.columns.row(range(len(self))[place] if self.places is None else int(self.places[place]))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Sequence):
+            return NotImplemented
+        return len(self) == len(other) and all(mine == its for mine, its in zip(self, other, strict=True))
+
+    __hash__ = None  # type: ignore[assignment]  # equal to lists and tuples, which do not share a hash
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} outcomes>"
+
+    @property
+    def ids(self) -> Texts:
+        """Of the cases."""
+        return self.columns.ids if self.places is None else self.columns.ids.take(self.places)
+
+    @property
+    def digests(self) -> Texts:
+        """Of image and target."""
+        return self.columns.digests if self.places is None else self.columns.digests.take(self.places)
+
+    @property
+    def keys(self) -> Texts:
+        """Of the proposals; empty for an error."""
+        return self.columns.keys if self.places is None else self.columns.keys.take(self.places)
+
+    @property
+    def prompts(self) -> Names:
+        """What the model was asked for."""
+        return self.columns.prompts if self.places is None else self.columns.prompts.take(self.places)
+
+    @property
+    def tags(self) -> dict[str, Names]:
+        """By name, those that one of the cases has."""
+        names = {name: self._names(each) for name, each in self.columns.tags.items()}
+        return {name: each for name, each in names.items() if (each.codes >= 0).any()}
+
+    @property
+    def properties(self) -> dict[str, Floats]:
+        """By name, those that one of the cases has; NaN where another has it not."""
+        names = {name: self._of(each) for name, each in self.columns.properties.items()}
+        return {name: each for name, each in names.items() if not np.isnan(each).all()}
+
+    @property
+    def failed(self) -> Mask:
+        """Which could not be evaluated."""
+        return self._of(self.columns.failed)
+
+    @property
+    def counts(self) -> Whole:
+        """Of the predictions: tp, fp, fn, tn, `[n, 4]`; zeros for an error."""
+        return self._of(self.columns.picks[0])
+
+    @property
+    def inside(self) -> Whole:
+        """The same away from the contours; zeros where nothing was picked."""
+        return self._of(self.columns.picks[1])
+
+    @property
+    def oracle(self) -> Whole:
+        """The counts of the best offers, see `Outcome.oracle`; zeros for an error."""
+        return self._of(self.columns.of_offers(self.columns.best)[0])
+
+    @property
+    def best(self) -> Whole:
+        """Which offer is the best; -1 where there is none."""
+        return self._of(self.columns.best)
+
+    @property
+    def picked(self) -> NDArray[np.int32]:
+        """Which offer is the prediction; -1 where nothing was picked."""
+        return self._of(self.columns.picked)
+
+    @property
+    def offered(self) -> Whole:
+        """How many offers there are."""
+        return self._of(np.diff(self.columns.starts))
+
+    @property
+    def seconds(self) -> Floats:
+        """Of inference."""
+        return self._of(self.columns.seconds)
+
+    @property
+    def cached(self) -> Mask:
+        """Whether the proposals come from the store."""
+        return self._of(self.columns.cached)
+
+    @property
+    def notes(self) -> list[tuple[str, str]]:
+        """The ids of the cases with a note, and the notes."""
+        places = range(len(self)) if self.places is None else self.places.tolist()
+        known = self.columns.notes
+        return [(self.columns.ids[place], known[place]) for place in places if place in known] if known else []
+
+    def breakdowns(self) -> Iterator[tuple[int, Breakdown]]:
+        """The places of the cases whose prediction was broken down, with the breakdown."""
+        columns = self.columns
+        picks = np.where(self.picked < 0, -1, self._of(columns.starts[:-1]) + self.picked).tolist()
+        for place, (pick, missed) in enumerate(zip(picks, self._of(columns.wanted).tolist(), strict=True)):
+            if pick in columns.breakdowns:
+                yield place, columns.breakdowns[pick]
+            elif pick < 0 <= missed:
+                yield place, nothing_found(missed)
+
+    def offer_scores(self) -> Iterator[list[list[float]]]:
+        """For each case mask score, box score and IoU of each offer; NaN where unknown or undefined."""
+        columns = self.columns
+        told = np.column_stack([columns.scores, shares(columns.numbers, "iou")])
+        starts, ends = self._of(columns.starts[:-1]).tolist(), self._of(columns.starts[1:]).tolist()
+        return (told[start:end].tolist() for start, end in zip(starts, ends, strict=True))
+
+    def metric(self, name: str) -> Floats:
+        """`"iou"`, `"dice"`, `"precision"` or `"recall"` of the predictions; NaN where undefined and for errors."""
+        values = shares(self.counts, name)
+        values[self.failed] = np.nan
+        return values
+
+    def _of(self, column: NDArray[Scalar]) -> NDArray[Scalar]:
+        return column if self.places is None else column[self.places]
+
+    def _names(self, column: Names) -> Names:
+        return column if self.places is None else column.take(self.places)
