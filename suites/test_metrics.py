@@ -11,7 +11,7 @@ from segqa.picking import PICKERS, sequential_agreement
 pytest.importorskip("hypothesis", reason="property tests need hypothesis: pip install 'segqa[testing]'")
 from segqa.testing import BrokenLawError, check_picker, iou_laws, picker_laws
 
-EXAMPLES = 20
+EXAMPLES = 8  # in every session; a hundred by default where they are tried on code of your own
 IOU = iou_laws(iou)
 BROKEN = {
     "first": {"order changes nothing", "never NaN beside numbers"},
