@@ -1,10 +1,10 @@
 """What HTTP adds to a model: requests a second and their latency beside calling the model.
 
-    python benchmarks/serving.py [--seconds 15] [--photo FILE]
+    python benchmarks/serving.py [--rounds 5] [--seconds 4] [--photo FILE]
 
 `detect_segment` is asked about one photo: by a loop in this process, with and without reading the photo and writing the
 answer; then by `segqa serve` in a process of its own, from 1, 4 and 16 clients, each with a connection that it keeps,
-that ask again as soon as they are answered. The loop runs before and after, since the machine may have more to do.
+that ask again as soon as they are answered. In turns, since the machine may have more to do.
 """
 
 from __future__ import annotations
@@ -37,6 +37,12 @@ def looped(call: Callable[[], object], seconds: float) -> Seconds:
         call()
         taken.append(time.perf_counter() - start)
     return taken
+
+
+def timed(call: Callable[[], object], seconds: float) -> tuple[Seconds, float]:
+    """The same, and what they took in all."""
+    taken = looped(call, seconds)
+    return taken, sum(taken)
 
 
 def directly(model: DetectSegment, data: bytes, *, whole: bool) -> Callable[[], object]:
@@ -75,24 +81,30 @@ def row(name: str, taken: Seconds, wall: float, reference: float) -> str:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=15.0)
+    parser.add_argument("--seconds", type=float, default=4.0, help="of each way in a round")
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--photo", type=Path, default=None)
     given = parser.parse_args()
     photo = given.photo or min(PHOTOS.iterdir())
     data, weights = photo.read_bytes(), ROOT.parent / "shared" / "weights"
     model = DetectSegment(detector=weights / "yolox_nano.onnx", segmenter=weights / "selfie_segmentation.tflite")
-    alone = looped(directly(model, data, whole=False), given.seconds)
-    whole = looped(directly(model, data, whole=True), given.seconds)
+    ways: dict[str, Callable[[str], tuple[Seconds, float]]] = {
+        "the model alone": lambda _: timed(directly(model, data, whole=False), given.seconds),
+        "read, model, pick, write": lambda _: timed(directly(model, data, whole=True), given.seconds),
+    }
+    for count in CLIENTS:
+        name = f"segqa serve, {count} client{'s' * (count > 1)}"
+        ways[name] = lambda url, count=count: load(url, data, count, given.seconds)
+    found: dict[str, tuple[Seconds, float]] = {name: ([], 0.0) for name in ways}
     with served("detect_segment", ["--queue=32"]) as url:
-        loads = {clients: load(url, data, clients, given.seconds) for clients in CLIENTS}
+        for name, way in [*ways.items()] * given.rounds:
+            (taken, wall), before = way(url), found[name]
+            found[name] = before[0] + taken, before[1] + wall
         memory = metric(url, "process_resident_memory_bytes")
-    alone += looped(directly(model, data, whole=False), given.seconds)
-    reference = len(alone) / sum(alone)
+    reference = len(found["the model alone"][0]) / found["the model alone"][1]
     print("| way | photos/s | of the model alone | p50, ms | p95, ms |\n|---|---|---|---|---|")
-    print(row("the model alone", alone, sum(alone), reference))
-    print(row("read, model, pick, write", whole, sum(whole), reference))
-    for clients, (taken, wall) in loads.items():
-        print(row(f"segqa serve, {clients} client{'s' * (clients > 1)}", taken, wall, reference))
+    for name, (taken, wall) in found.items():
+        print(row(name, taken, wall, reference))
     print(f"\n{photo.name}, {len(data) / 1e3:.0f} kB; the server took {memory / 1e6:.0f} MB in the end.")
 
 
