@@ -6,6 +6,8 @@ inside OpenCV; it knows upright, whole people. GrabCut is Rother, Kolmogorov and
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeAlias
 
 import cv2
@@ -126,13 +128,14 @@ class HogGrabCut:
         small = cv2.resize(image, size, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR)
         left, top = self._borders(size)
         padded = cv2.copyMakeBorder(small, top, top, left, left, cv2.BORDER_REPLICATE)
-        found, margins = self._detector.detectMultiScale(
-            padded,
-            hitThreshold=self._hit_threshold - _RETRY_BELOW,
-            winStride=(_STRIDE, _STRIDE),
-            scale=_SCALE_STEP,
-            groupThreshold=0,
-        )
+        with _one_thread():
+            found, margins = self._detector.detectMultiScale(
+                padded,
+                hitThreshold=self._hit_threshold - _RETRY_BELOW,
+                winStride=(_STRIDE, _STRIDE),
+                scale=_SCALE_STEP,
+                groupThreshold=0,
+            )
         corners = np.asarray(found, np.float64).reshape(-1, 4)
         corners[:, 2:] += corners[:, :2]
         scale = np.array([width / size[0], height / size[1]] * 2)
@@ -196,3 +199,14 @@ def _proposals(cuts: Sequence[Cut], margins: _Floats, boxes: _Floats, shape: tup
         box_scores=1 / (1 + np.exp(-margins)),
         boxes=np.clip(boxes, 0, [width, height, width, height]),
     )
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """OpenCV's detector notes windows and margins under two locks: of two threads, one may get the other's margins."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
