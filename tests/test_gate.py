@@ -257,6 +257,7 @@ def test_cases_that_turned_into_a_kind_are_listed() -> None:
     assert found.text == "wrong_object 2 → 3 of 5 cases"
     assert found.cases == ("0003", "0001")
     assert verdict_on(before, before, "wrong_object:+0").passed
+    assert verdict_on([0.9], [0.0], "boundary:+0", "broken:off", *MEANS_OFF).passed
     assert verdict_on([0.0, 0.9], [0.0, 0.0], "wrong_object:+1", "broken:off", *MEANS_OFF).passed
 
 
@@ -363,6 +364,7 @@ def test_a_new_case_alone_improves_nothing() -> None:
     verdict = verdict_on([0.9] * 40, [0.9] * 42)
     assert verdict.name == "similar"
     assert "2 cases are not in the baseline, such as 0040" in verdict.notes
+    assert verdict_on([0.9] * 40, [0.9] * 42, "mean_iou:off").name == "similar"
 
 
 def test_a_drop_that_would_have_been_seen_is_not_noted() -> None:
@@ -410,3 +412,8 @@ def test_what_the_gate_says_cannot_be_changed(made: object) -> None:
     with pytest.raises(FrozenInstanceError):
         setattr(made, fields(made)[0].name, "")  # type: ignore[arg-type]
     assert not hasattr(made, "__dict__")
+
+
+def test_two_verdicts_on_one_comparison_are_two() -> None:
+    comparison = compare(run_of([0.9] * 3), run_of([0.9] * 3))
+    assert judge(comparison) != judge(comparison)
