@@ -3,13 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check slow bench mutate clean
+.PHONY: demo test check slow ray bench mutate clean
 
 demo: $(VENV)/.demo  ## the main job on the embedded data set: no download, no torch
 	$(BIN)/python -m pytest suites --model=hog_grabcut -rs
 
 test: $(VENV)/.test check  ## everything that has to hold before a change lands
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow and not ray"
 
 check: $(VENV)/.test  ## style, types, layers, spelling
 	$(BIN)/ruff check .
@@ -21,6 +21,10 @@ check: $(VENV)/.test  ## style, types, layers, spelling
 
 slow: $(VENV)/.test  ## whole data sets; minutes
 	$(BIN)/python -m pytest -m slow
+
+ray: $(VENV)/.test  ## the tests that start a real Ray; three minutes
+	$(BIN)/python -m pip install --quiet --editable ".[ray]"
+	$(BIN)/python -m pytest -m ray
 
 bench: $(VENV)/.test  ## what is claimed about speed and about the search for clusters; an hour
 	$(BIN)/python -m pip install --quiet --group benchmarks

@@ -7,6 +7,7 @@ SegqaError
 │   ├── ModelError       a model that cannot be built: weights missing, not readable, not fitting
 │   ├── BaselineError    a baseline that is missing, corrupt, or must not be written
 │   ├── PartsError       runs of shards that do not make a whole
+│   ├── EngineError      other processes cannot evaluate here: no Ray, no cluster, too few CPUs
 │   └── IncomparableError  two runs that say nothing about each other
 ├── CaseError            one case cannot be read: it is recorded, and the run goes on
 │   └── OversizeError    a picture that claims more pixels than are read
@@ -42,6 +43,10 @@ class BaselineError(UsageError):
 
 class PartsError(UsageError):
     """Some runs are not the shards of one whole: one is missing, there twice, or made in another way."""
+
+
+class EngineError(UsageError):
+    """The processes or machines that shall evaluate are not there, or do not do it."""
 
 
 class IncomparableError(UsageError):

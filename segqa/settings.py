@@ -19,6 +19,9 @@ _LISTED = 30
 EmptyPolicy: TypeAlias = Literal["one", "zero", "nan"]
 """What a metric is where prediction and target are both empty, so that it is undefined."""
 
+EngineName: TypeAlias = Literal["local", "ray"]
+"""Where the model is asked."""
+
 ReportFormat: TypeAlias = Literal["html", "dir", "json"]
 """What the review page is written as."""
 
@@ -128,6 +131,23 @@ class RobustnessSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RaySettings:
+    """What `[tool.segqa.ray]` says.
+
+    Attributes:
+        actors: so many processes hold a model each.
+        cpus_per_actor: that are set apart for one of them; it uses as many threads.
+        gpus_per_actor: of GPUs; a part of one where several share it.
+        address: of the machines that Ray runs on already; empty for `RAY_ADDRESS`, or for this machine alone.
+    """
+
+    actors: int = 2
+    cpus_per_actor: float = 1.0
+    gpus_per_actor: float = 0.0
+    address: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
     """A failure that is known: what would be a finding because of these cases is expected until a day.
 
@@ -158,6 +178,8 @@ class Settings:
         name_pattern: finds tags in file names.
         batch_size: images a `predict` call, or `auto`.
         max_cache_mb: megabytes of proposals that are kept for later runs.
+        engine: where the model is asked.
+        ray: how many processes ask it, if that is `ray`.
         thresholds: for every model.
         thresholds_by_model: what single models have instead.
         models: what each model's fixture is given, by the model's name.
@@ -179,6 +201,8 @@ class Settings:
     name_pattern: str | None = None
     batch_size: int | Literal["auto"] = 8
     max_cache_mb: int = 10_000
+    engine: EngineName = "local"
+    ray: RaySettings = RaySettings()
     thresholds: Thresholds = Thresholds()
     thresholds_by_model: Mapping[str, Mapping[str, float]] = field(default_factory=lambda: MappingProxyType({}))
     models: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: MappingProxyType({}))
@@ -220,7 +244,7 @@ def parse_settings(table: object) -> Settings:
     segqa.errors.SettingsError: [tool.segqa] has an unknown key 'modle'; did you mean 'model'?
     """
     where = "[tool.segqa]"
-    known = {*_CHECKS, "thresholds", "models", "known", "gate", "report", "robustness"}
+    known = {*_CHECKS, "thresholds", "models", "known", "gate", "report", "robustness", "ray"}
     table = _table(table, where)
     _refuse_unknown(table, known, where)
     values = {key: check(table[key], f"{where} {key}") for key, check in _CHECKS.items() if key in table}
@@ -239,6 +263,7 @@ def parse_settings(table: object) -> Settings:
         models=models,
         known=expected,
         gate=gate,
+        ray=_read_ray(table.get("ray", {})),
         report=report,
         robustness=robustness,
         robustness_by_model=robustness_by_model,
@@ -343,6 +368,16 @@ def _read_gate(table: object) -> GateSettings:
     if not 0 < values.get("alpha", 0.05) < 1:
         raise SettingsError(f"{where} alpha must lie between 0 and 1, got {values['alpha']}")
     return GateSettings(**values)
+
+
+def _read_ray(table: object) -> RaySettings:
+    """`[tool.segqa.ray]`."""
+    where = "[tool.segqa.ray]"
+    checks = {"actors": _count, "cpus_per_actor": _cpus, "gpus_per_actor": _gpus, "address": _text}
+    entries = _table(table, where)
+    _refuse_unknown(entries, checks, where)
+    values: dict[str, Any] = {key: checks[key](value, f"{where} {key}") for key, value in entries.items()}
+    return RaySettings(**values)
 
 
 def _read_known(entries: object) -> tuple[Known, ...]:
@@ -486,6 +521,24 @@ def _grey(value: object, where: str) -> int:
     return value
 
 
+def _cpus(value: object, where: str) -> float:
+    if not _is_number(value) or not 0 < value < float("inf"):
+        raise SettingsError(f"{where} must be a number of CPUs above 0, got {value!r}")
+    return float(value)
+
+
+def _gpus(value: object, where: str) -> float:
+    if not _is_number(value) or not 0 <= value < float("inf"):
+        raise SettingsError(f"{where} must be a number of GPUs from 0, got {value!r}")
+    return float(value)
+
+
+def _engine(value: object, where: str) -> str:
+    if value not in get_args(EngineName):
+        raise SettingsError(f"{where} must be one of {', '.join(get_args(EngineName))}, got {value!r}")
+    return str(value)
+
+
 def _images(value: object, where: str) -> int | str:
     if value == "none" or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
         return value
@@ -533,5 +586,6 @@ _CHECKS: Mapping[str, Any] = MappingProxyType(
         "name_pattern": _pattern,
         "batch_size": _batch,
         "max_cache_mb": _count,
+        "engine": _engine,
     }
 )

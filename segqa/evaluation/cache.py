@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
@@ -25,6 +26,10 @@ CREATE TABLE IF NOT EXISTS proposals (
 """
 _ADDED = {"model": "TEXT NOT NULL DEFAULT ''", "used": "INTEGER NOT NULL DEFAULT 0"}
 _SIZE = "length(masks) + length(numbers) + length(model) + 100"
+
+
+Packed: TypeAlias = tuple[bytes | float, ...]
+"""A key with its answer, as the file has them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +117,12 @@ class ProposalCache(Database):
         Raises:
             StoreError: there is no room, say.
         """
+        self.put_packed((pack(key, answer) for key, answer in answers), model)
+
+    def put_packed(self, packed: Iterable[Packed], model: str = "") -> None:
+        """Keep answers of a model that have been packed elsewhere; as `put`."""
         today = _today()
-        rows = [(key, *_row(answer), model, today) for key, answer in answers]
+        rows = [(*each, model, today) for each in packed]
         with self._writing():
             self._database.executemany(
                 "INSERT OR REPLACE INTO proposals VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows
@@ -145,6 +154,11 @@ class ProposalCache(Database):
             self._database.executemany(
                 "UPDATE proposals SET used = ? WHERE key = ? AND used < ?", [(today, key, today) for key in keys]
             )
+
+    def knows(self, model: str) -> bool:
+        """Whether anything of a model is kept, whatever its fingerprint."""
+        found = self._database.execute("SELECT 1 FROM proposals WHERE model = ? LIMIT 1", (model,))
+        return found.fetchone() is not None
 
     def holdings(self) -> list[Holding]:
         """What is kept of each model, the largest first."""
@@ -219,8 +233,8 @@ def _today() -> int:
     return date.today().toordinal()  # noqa: DTZ011 - as said
 
 
-def _row(answer: Answer) -> tuple[float | int | bytes, ...]:
-    """An answer as columns, but for its key."""
+def pack(key: bytes, answer: Answer) -> Packed:
+    """An answer as a row of the file, but for whose it is."""
     p = answer.proposals
     numbers = np.column_stack([p.mask_scores, p.box_scores, p.boxes]).astype("<f8")
-    return (answer.seconds, *answer.image_shape, *p.masks.shape, numbers.tobytes(), pack_masks(p.masks))
+    return (key, answer.seconds, *answer.image_shape, *p.masks.shape, numbers.tobytes(), pack_masks(p.masks))

@@ -5,28 +5,28 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from os import PathLike
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 from tqdm.auto import tqdm
 
 from segqa.case import Case
 from segqa.datasets.dataset import Dataset
 from segqa.datasets.folder import open_folder
-from segqa.datasets.pictures import READER
 from segqa.datasets.shard import Shard
 from segqa.errors import CaseError, ModelError, SettingsError
 from segqa.evaluation.asking import Asker
 from segqa.evaluation.batches import BatchSetting, BatchSize
 from segqa.evaluation.cache import ProposalCache, proposals_key
 from segqa.evaluation.conclusion import conclude
+from segqa.evaluation.engine import Distributed, Pickled, RayEngine, require_ray
+from segqa.evaluation.identity import Identity, identify, identity_kept
 from segqa.evaluation.loop import Loop
 from segqa.evaluation.machine import hardware
 from segqa.evaluation.measured import open_properties
@@ -40,7 +40,7 @@ from segqa.picking import find_picker
 from segqa.properties import PROPERTY_VERSION
 from segqa.proposals import Model, Proposals
 from segqa.run import Run
-from segqa.settings import EmptyPolicy
+from segqa.settings import EmptyPolicy, EngineName, RaySettings
 from segqa.slices import Edges
 from segqa.store import Store
 
@@ -74,6 +74,7 @@ class Evaluation:
         shard: the part of the data set that is evaluated here, to be merged with the others; None for all of it.
         settings: what else decides the outcomes, in JSON's types; stands in the provenance, since parts that are to be
             merged have to agree in it.
+        engine: asks the model in other processes; None to ask it here.
     """
 
     pick: str = "agreement"
@@ -92,6 +93,7 @@ class Evaluation:
     edges: Edges | None = None
     shard: Shard | None = None
     settings: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    engine: RayEngine | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.threshold <= 1:
@@ -106,7 +108,7 @@ class Evaluation:
         proposals on disk.
         """
         _require_model(model)
-        return self._run(model, _identify(model, name), name, dataset, store)
+        return self._run(model, identify(model, name), name, dataset, store, self.engine)
 
     def rescore(self, name: str, dataset: Dataset, store: Store) -> Run:
         """The run that evaluating the model again would make, from its stored proposals; no model is needed.
@@ -117,7 +119,7 @@ class Evaluation:
             ModelError: there is no such run, its model had no fingerprint, or proposals are missing; says of how many
                 cases.
         """
-        who = _identity_kept(name, store)
+        who = identity_kept(name, store)
         cases = self._own(dataset)
         missing = _missing(who.whole, cases, store)
         if missing:
@@ -125,7 +127,7 @@ class Evaluation:
                 f"{len(missing)} of {len(cases)} cases have no stored proposals of {name}, such as {missing[0]}; "
                 "evaluate once without --segqa-rescore"
             )
-        return self._run(_Nobody(), who, name, dataset, store)
+        return self._run(_Nobody(), who, name, dataset, store, None)
 
     def finished(self, model: Model | None, name: str, dataset: Dataset, store: Store) -> str | None:
         """The id of a finished run that evaluating would only repeat; None where there is none.
@@ -141,13 +143,17 @@ class Evaluation:
         Raises:
             ModelError: there is no model, and no finished run that says which one it was.
         """
-        who = _identify(model, name) if model is not None else _identity_kept(name, store)
+        who = identify(model, name) if model is not None else identity_kept(name, store)
         if self.refresh or not self.cache or not who.known:
             return None
         return store.finished(self._key(name, who.whole, dataset))
 
-    def _run(self, model: Model, who: _Identity, name: str, dataset: Dataset, store: Store) -> Run:
+    def _run(
+        self, model: Model, who: Identity, name: str, dataset: Dataset, store: Store, engine: RayEngine | None
+    ) -> Run:
         picker = find_picker(self.pick)
+        if engine is not None:
+            engine.require(who.known, self._own(dataset))
         key = self._key(name, who.whole, dataset)
         about: dict[str, Any] = {"fingerprint": who.known, "weights_bytes": who.weights_bytes}
         said = [*who.said, *_notes_on(model, dataset)]
@@ -180,28 +186,30 @@ class Evaluation:
                 hidden=hidden,
                 refresh=self.refresh,
             )
-            self._evaluate(loop, self._own(dataset), run, store)
+            work = loop if engine is None else Distributed(engine, loop, cache, measured, self.pick, self.batch_size)
+            self._evaluate(work, self._own(dataset), run, store)
             if cache.size > self.max_cache_mb * 1e6:
                 cache.remove(cache.superfluous(max_bytes=int(self.max_cache_mb * 1e6)))
             spent: dict[str, Any] = {"stages": stages.summary(), "peak_mb": peak_memory()}
             spent |= {"batch_size": batch.current, "hardware": hardware(self.threads)}
-            return conclude(store, run, key, self.edges, spent)
+            return conclude(store, run, key, self.edges, spent | work.spent())
 
     def _own(self, dataset: Dataset) -> tuple[Case, ...]:
         """The cases that are evaluated here. All else that is said of the data set is said of the whole."""
         return dataset.cases if self.shard is None else self.shard.of_cases(dataset)
 
-    def _evaluate(self, loop: Loop, cases: Collection[Case], run: Run, store: Store) -> None:
+    def _evaluate(self, loop: Loop | Distributed, cases: Collection[Case], run: Run, store: Store) -> None:
         """Go through the cases that the run does not have yet."""
         # an error may have been a moment's: a run that goes on tries it again
         done_well = set(run.columns.take(~run.columns.failed).ids)
         pending = [case for case in cases if case.id not in done_well]
         done = len(cases) - len(pending)
         self.progress(done, len(cases))
-        for outcomes in loop.outcomes(pending):
-            store.append(run.id, outcomes)
-            done += len(outcomes)
-            self.progress(done, len(cases))
+        with closing(loop.outcomes(pending)) as found:
+            for outcomes in found:
+                store.append(run.id, outcomes)
+                done += len(outcomes)
+                self.progress(done, len(cases))
 
     def _continued(self, store: Store, key: str) -> Run | None:
         """The unfinished run with this key, with the outcomes that it has."""
@@ -244,7 +252,7 @@ class Evaluation:
 
 
 def evaluate(
-    model: Model,
+    model: Model | Callable[[], Model],
     dataset: Dataset | str | PathLike[str],
     *,
     name: str = "",
@@ -254,11 +262,12 @@ def evaluate(
     threshold: float = 0.7,
     batch_size: BatchSetting = 8,
     directory: str | PathLike[str] | None = None,
+    engine: EngineName | RaySettings = "local",
 ) -> Run:
     """Evaluate a model over a data set, without pytest: in a notebook, say.
 
     Args:
-        model: anything with `predict(images, prompts)`, see `segqa.Model`.
+        model: anything with `predict(images, prompts)`, see `segqa.Model`; or a function that builds it.
         dataset: a data set, or a folder with `images/` and `masks/`.
         name: of the model in the run; its class's by default.
         prompt: for the cases that have none of their own.
@@ -268,15 +277,20 @@ def evaluate(
         batch_size: images a `predict` call; `"auto"` for as many as are worth it on a GPU.
         directory: where to keep the run and the proposals (`.segqa` is what `pytest suites` uses); without one,
             nothing is kept.
+        engine: `"local"` asks the model in this process; `"ray"` in two actors of Ray, or in as many as its settings
+            say. They get the model by cloudpickle, or build it where it is a function.
 
     Returns:
         The run: `run.mean_iou`, `run.worst(5)`, `run.failures("wrong_object")`, …
 
     Raises:
-        UsageError: the data set or the picker cannot be used. A single case that fails raises nothing: it is an
-            outcome with status `error`.
+        UsageError: the data set, the picker or the engine cannot be used. A single case that fails raises nothing: it
+            is an outcome with status `error`.
     """
     cases = (dataset if isinstance(dataset, Dataset) else open_folder(dataset)).with_prompt(prompt)
+    remote = None if engine == "local" else _engine(model, engine)
+    if not hasattr(model, "predict") and not isinstance(model, type) and callable(model):
+        model = model()
     evaluation = Evaluation(
         pick=pick,
         empty=empty,
@@ -284,9 +298,17 @@ def evaluate(
         batch_size=batch_size,
         command="segqa.evaluate",
         progress=Bar(),
+        engine=remote,
     )
     with tempfile.TemporaryDirectory(prefix="segqa-") as nowhere:
-        return evaluation.run(model, name or type(model).__name__, cases, Store(Path(directory or nowhere)))
+        store = Store(Path(directory or nowhere))
+        return evaluation.run(cast("Model", model), name or type(model).__name__, cases, store)
+
+
+def _engine(model: object, wanted: EngineName | RaySettings) -> RayEngine:
+    """Ray with this model, or with what builds it."""
+    require_ray()
+    return RayEngine(wanted if isinstance(wanted, RaySettings) else RaySettings(), Pickled.of(model))
 
 
 class Bar:
@@ -314,51 +336,12 @@ def _require_model(model: object) -> None:
         raise ModelError(f"model must have a method predict(images, prompts), got {type(model).__name__}")
 
 
-@dataclass(frozen=True, slots=True)
-class _Identity:
-    """Who answers.
-
-    Attributes:
-        known: the model's own fingerprint; None if it has none.
-        whole: what its proposals depend on beside image and prompt.
-        weights_bytes: how large it is, if it says so.
-        said: what it has to say of itself.
-    """
-
-    known: str | None
-    whole: str
-    weights_bytes: int | None
-    said: Sequence[str]
-
-
 class _Nobody:
     """Stands where no model is needed."""
 
     def predict(self, images: Sequence[Image], prompts: Sequence[str]) -> Sequence[Proposals]:
         """Nothing is ever asked."""
         raise ModelError(f"no stored proposals for {len(images)} images, {prompts[0]!r}: they have just been removed")
-
-
-def _identify(model: object, name: str) -> _Identity:
-    """Who a model is.
-
-    That two models say the same of themselves is no reason to share: the name and the class count, too, and so does how
-    pictures are read.
-    """
-    kind, known = type(model), getattr(model, "fingerprint", None)
-    fingerprint = str(known or f"unknown-{uuid.uuid4().hex}")
-    whole = json.dumps([name, kind.__module__, kind.__qualname__, fingerprint, READER])
-    said = [str(note) for note in getattr(model, "notes", ())]
-    return _Identity(known, whole, getattr(model, "weights_bytes", None), said)
-
-
-def _identity_kept(name: str, store: Store) -> _Identity:
-    """Who the model of the last finished run under a name was."""
-    known = store.last_provenance(name)
-    if known is None or not known.get("fingerprint"):
-        why = "no finished run of it is kept" if known is None else "it has no fingerprint, so nothing is kept"
-        raise ModelError(f"{name} cannot be scored again without the model: {why} in {store.root}")
-    return _Identity(known["fingerprint"], known["answers_of"], known.get("weights_bytes"), known["said"])
 
 
 def _missing(whole: str, cases: Collection[Case], store: Store) -> list[str]:
@@ -371,7 +354,7 @@ def _missing(whole: str, cases: Collection[Case], store: Store) -> list[str]:
         return [keys[key] for key in cache.missing(keys)]
 
 
-def _about_shard(shard: Shard, dataset: Dataset, who: _Identity) -> dict[str, Any]:
+def _about_shard(shard: Shard, dataset: Dataset, who: Identity) -> dict[str, Any]:
     """Which part of which whole a shard is, in JSON's types, so that others can be told from those that fit it.
 
     Raises:

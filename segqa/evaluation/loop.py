@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -14,8 +15,7 @@ from segqa.case import Case, Target
 from segqa.errors import CaseError, MaskError, ProposalsError
 from segqa.evaluation.asking import Asker, Question
 from segqa.evaluation.batches import BatchSize
-from segqa.evaluation.cache import Answer, ProposalCache, proposals_key
-from segqa.evaluation.measured import PropertyCache
+from segqa.evaluation.cache import Answer, proposals_key
 from segqa.evaluation.read_ahead import read_ahead
 from segqa.evaluation.stages import Stages
 from segqa.evaluation.targets import PackedTargets
@@ -25,6 +25,34 @@ from segqa.outcome import Offer, Outcome
 from segqa.picking import Picker
 from segqa.properties import measure
 from segqa.proposals import Proposals
+
+
+class Answers(Protocol):
+    """Keeps what a model answered: the proposals on disk, or what takes them there."""
+
+    def get(self, key: bytes) -> Answer | None:
+        """The answer under a key; None where there is none."""
+        ...
+
+    def put(self, answers: Iterable[tuple[bytes, Answer]], model: str = "") -> None:
+        """Keep answers of a model."""
+        ...
+
+    def touch(self, keys: Iterable[bytes]) -> None:
+        """Note that answers have been used."""
+        ...
+
+
+class Measured(Protocol):
+    """Keeps what was measured on the pixels, as `Answers` does what a model said of them."""
+
+    def get(self, digests: bytes) -> dict[str, float] | None:
+        """What was measured on the image and target with these digests; None where nothing was."""
+        ...
+
+    def put(self, measured: Iterable[tuple[bytes, Mapping[str, float]]]) -> None:
+        """Keep what was measured."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +78,8 @@ class Loop:
     name: str
     fingerprint: str
     picker: Picker
-    cache: ProposalCache
-    measured: PropertyCache
+    cache: Answers
+    measured: Measured
     stages: Stages
     targets: PackedTargets | None
     batch: BatchSize
@@ -59,11 +87,15 @@ class Loop:
     hidden: frozenset[str]
     refresh: bool
 
-    def outcomes(self, cases: Sequence[Case]) -> Iterator[list[Outcome]]:
+    def outcomes(self, cases: Sequence[Case]) -> Generator[list[Outcome]]:
         """The outcomes of all cases, a batch at a time, each batch as soon as it is known."""
         with read_ahead(cases, self._load, depth=lambda: 2 * self.batch.current) as loaded:
             for batch in _batches(loaded, self.batch):
                 yield self._evaluate(batch)
+
+    def spent(self) -> dict[str, Any]:
+        """Nothing that the process which evaluates does not say itself."""
+        return {}
 
     def _load(self, case: Case) -> _Loaded:
         """Read a case; what fails becomes its error. Runs in the thread that reads ahead."""

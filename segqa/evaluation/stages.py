@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import numpy as np
@@ -31,6 +31,16 @@ class Stages:
     def last(self, stage: str) -> float:
         """Seconds a case in the block that was timed last."""
         return self._seconds[stage][-1]
+
+    def take(self) -> dict[str, array[float]]:
+        """The seconds that have been taken, for somebody else to add to theirs; they are forgotten here."""
+        taken, self._seconds = self._seconds, {stage: array("d") for stage in STAGES}
+        return taken
+
+    def add(self, taken: Mapping[str, array[float]]) -> None:
+        """Count what was taken elsewhere as well."""
+        for stage, seconds in taken.items():
+            self._seconds[stage].extend(seconds)
 
     def summary(self) -> dict[str, dict[str, float]]:
         """Of each stage that there was: how often, seconds in all, and the median and 95th percentile of a case."""
