@@ -6,6 +6,7 @@ import gc
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -288,6 +289,7 @@ def _require_data_of(folder: Path, cases: Dataset) -> None:
 
 def _evaluate(session: Session, name: str, model: Model | None, dataset: Dataset, config: pytest.Config) -> Run:
     """Evaluate, and draw cases of each sort while the data set is at hand."""
+    from segqa.plugin.actors import engine_of
     from segqa.plugin.progress import Remembered, progress_for
     from segqa.plugin.regression import keep_baseline
 
@@ -297,6 +299,7 @@ def _evaluate(session: Session, name: str, model: Model | None, dataset: Dataset
         if model is None:
             run = how.rescore(name, dataset, session.store)
         else:
+            how = replace(how, engine=engine_of(session, config, name))
             run = how.run(model, name, dataset, session.store)
     except KeyboardInterrupt:
         session.interrupted = f"{name}: {progress.done} of {progress.total} cases are done and kept"

@@ -50,7 +50,7 @@ def host(name: str, use: Use, arguments: Sequence[str] = ()) -> int:
 
     Args:
         name: of the model, as `--segqa-model` has it.
-        use: gets the model, in the main thread.
+        use: gets the model, in the thread that calls this.
         arguments: of pytest, such as `--segqa-device=cpu`, or a folder whose conftest declares the model.
 
     Returns:

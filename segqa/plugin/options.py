@@ -33,6 +33,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "shard": {"metavar": "I/N", "help": "only the I-th of N parts of the cases; `segqa merge` makes the whole of them"},
     "run": {"metavar": "RUN", "help": "judge a finished run, by its id or its folder; no model is built or asked"},
     "batch-size": {"metavar": "N|auto", "help": "images a predict call (8); auto: as many as are worth it on a GPU"},
+    "engine": {"choices": ["local", "ray"], "help": "where the model is asked: here, or by actors of Ray (local)"},
     "name-pattern": {"metavar": "REGEX", "help": "named groups in it become tags of the file names it is found in"},
     "mask-cutoff": {"metavar": "GREY", "type": int, "help": "object is where a mask file is above it (127)"},
     "robustness-cases": {"metavar": "N", "type": int, "help": "change so many cases to see how robust a model is (50)"},

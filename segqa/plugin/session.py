@@ -345,6 +345,7 @@ def _begin(
     if "run" in options:
         take_finished(session, session.chosen if "model" in options else ())
     find_picker(settings.pick)
+    _require_engine(config, session)
     if "accept" in options and not (options["accept"].strip() and "update-baseline" in options):
         raise UsageError("--segqa-accept must say why, and goes with --segqa-update-baseline")
     if "rescore" in options and ("no-cache" in options or "refresh-cache" in options):
@@ -363,6 +364,15 @@ def _begin(
     if "train-dataset" in options and settings.train_dataset not in datasets:
         open_train_folder(session)
     return session
+
+
+def _require_engine(config: pytest.Config, session: Session) -> None:
+    """Refuse an engine that is not installed, where a model is to be asked by one."""
+    asks = session.chosen and session.finished is None and HOSTING not in config.stash
+    if asks and session.settings.engine == "ray":
+        from segqa.evaluation.engine import require_ray
+
+        require_ray()
 
 
 def open_chosen_folder(session: Session) -> Dataset:

@@ -1,0 +1,91 @@
+"""Actors are processes of Ray that ask the model in this session's place; each sets it up as this session does."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+from segqa.errors import EngineError, ModelError
+from segqa.plugin.hosting import Hosted, host
+
+if TYPE_CHECKING:
+    from segqa.evaluation.engine import RayEngine
+    from segqa.plugin.session import Session
+    from segqa.proposals import Model
+
+_LINES = 12
+_OF_MODELS = ("model-option", "checkpoint")
+_OF_A_MODEL = ("device", "prompt", "dataset", "train-dataset", "name-pattern", "mask-cutoff")
+
+
+@dataclass(frozen=True, slots=True)
+class Fixture:
+    """A model of the suites, set up by a pytest session of its own.
+
+    Attributes:
+        name: of the model.
+        here: the folder that pytest was started in.
+        arguments: of pytest; what decides how a model is built.
+    """
+
+    name: str
+    here: str
+    arguments: tuple[str, ...]
+
+    def hand_over(self, use: Callable[[Model], None]) -> None:
+        """Set the model up, hand it over, and have its fixture clean up.
+
+        Raises:
+            EngineError: the folder is not on this machine.
+            ModelError: pytest could not set the model up; says what it said.
+        """
+        try:
+            os.chdir(self.here)
+        except OSError as error:
+            raise EngineError(f"{error}: the suites must be at the same path on every machine") from error
+        said = io.StringIO()
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(contextlib.redirect_stdout(said))
+            stack.enter_context(contextlib.redirect_stderr(said))
+
+            def take(hosted: Hosted) -> None:
+                # what a model prints in a week is not to be kept
+                stack.close()
+                use(hosted.model)
+
+            code = host(self.name, take, self.arguments)
+        if code:
+            raise ModelError(f"pytest ended with {code}: {_end(said.getvalue())}")
+
+
+def engine_of(session: Session, config: pytest.Config, model: str) -> RayEngine | None:
+    """Ray, if it is the engine of this session; None where this process asks the model itself."""
+    if session.settings.engine == "local":
+        return None
+    from segqa.evaluation.engine import RayEngine
+
+    supply = Fixture(model, str(session.here), tuple(_arguments(session, config)))
+    return RayEngine(session.settings.ray, supply)
+
+
+def _arguments(session: Session, config: pytest.Config) -> Iterator[str]:
+    """What a session has to be told to find the same models, and to build them in the same way."""
+    yield f"--rootdir={session.root}"
+    if config.inipath is not None:
+        yield f"--config-file={config.inipath}"
+    yield from (str(session.here / path.partition("::")[0]) for path in config.args)
+    options = session.options
+    yield from (f"--segqa-{name}={value}" for name in _OF_MODELS for value in options.get(name, ()))
+    yield from (f"--segqa-{name}={options[name]}" for name in _OF_A_MODEL if name in options)
+
+
+def _end(text: str) -> str:
+    """What was said last, without the rules of pytest's terminal."""
+    lines = [line.strip(" =_!") for line in text.splitlines()]
+    return "\n".join([line for line in lines if line][-_LINES:])
