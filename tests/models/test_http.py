@@ -102,6 +102,7 @@ def told(run: Run) -> list[tuple[object, ...]]:
     return [(each.case_id, each.status, each.picked, each.counts, each.offers) for each in run.outcomes]
 
 
+@pytest.mark.slow
 def test_a_served_model_scores_as_the_model_itself_on_the_embedded_photos(tmp_path: Path) -> None:
     # with several threads OpenCV's detector notes boxes and margins at different times, so that they may be exchanged
     with limited_threads(1):

@@ -17,7 +17,10 @@ pytest.importorskip("albumentations")
 Repository = pytest.Pytester
 
 SUITE = ("suites/test_robustness.py", "-rs")
-WORKERS = [pytest.param((), id="one process"), pytest.param(("-n", "2"), id="two workers")]
+WORKERS = [
+    pytest.param((), id="one process"),
+    pytest.param(("-n", "2"), id="two workers", marks=pytest.mark.slow),
+]
 INVARIANCES = [change for change in CHANGES if change.behaviour == "INV"]
 TESTS = 2 * len(INVARIANCES) + 4
 

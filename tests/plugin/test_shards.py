@@ -16,7 +16,10 @@ from segqa.outcome import Outcome
 from segqa.store import Store
 
 Repository = pytest.Pytester
-WORKERS = [pytest.param((), id="one process"), pytest.param(("-n", "2"), id="two workers")]
+WORKERS = [
+    pytest.param((), id="one process"),
+    pytest.param(("-n", "2"), id="two workers", marks=pytest.mark.slow),
+]
 
 UNEVEN = '''
 

@@ -30,6 +30,7 @@ def swapped(kind: type[DetectSegment], weights: Path, ccp: Path) -> Robustness:
     return segqa.measure_robustness(model, ccp, cases=50, changes=[find_change("channel_swap")])
 
 
+@pytest.mark.slow
 def test_that_a_model_is_fed_bgr_shows_on_fifty_photos(weights: Path, ccp: Path) -> None:
     right, wrong = (swapped(kind, weights, ccp) for kind in (DetectSegment, FedBgr))
     assert wrong.proven_gain("channel_swap") > 0.002
