@@ -112,6 +112,13 @@ def test_no_outcome_at_all() -> None:
     assert none.tags == {}
 
 
+def test_outcomes_are_told_by_the_first_of_them() -> None:
+    outcomes = Outcomes.of([Outcome(case_id=name) for name in "abcdef"])
+    assert repr(outcomes) == "<6 outcomes: a, b, c, d, e, …>"
+    assert repr(outcomes[:1]) == "<1 outcomes: a>"
+    assert repr(outcomes[:0]) == "<0 outcomes>"
+
+
 def test_pixels_beyond_32_bits() -> None:
     huge = Counts(0, 0, 1 << 33, 5)
     case = Outcome(case_id="a", offers=(Offer(huge, huge),), picked=0, nothing=huge)

@@ -76,7 +76,8 @@ class Outcomes(Sequence[Outcome]):
     __hash__ = None  # type: ignore[assignment]  # equal to lists and tuples, which do not share a hash
 
     def __repr__(self) -> str:
-        return f"<{len(self)} outcomes>"
+        shown = ", ".join([*self.ids[:5], *(["…"] if len(self) > 5 else [])])
+        return f"<{len(self)} outcomes{f': {shown}' if shown else ''}>"
 
     @property
     def ids(self) -> Texts:
