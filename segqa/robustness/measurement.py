@@ -87,8 +87,9 @@ class Measurement:
         """
         if library_version() is None:
             raise SettingsError(NEEDED)
-        scored = {outcome.case_id: outcome for outcome in run.outcomes if not outcome.error}
         chosen = dataset.limit(cases).cases
+        answered = run.columns.take(~run.columns.failed)
+        scored = {each.case_id: each for each in answered.take(answered.ids.among({case.id for case in chosen}))}
         usable = [case for case in chosen if case.id in scored]
         if not usable:
             raise DatasetError(f"none of {len(chosen)} cases of {dataset.name} could be evaluated unchanged")
