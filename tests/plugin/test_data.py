@@ -11,11 +11,11 @@ from PIL import Image as Pillow
 
 from tests.audit.sound import SHAPE, disc, picture, write_sound
 from tests.conftest import write_case
+from tests.plugin.workers import MOSTLY_ONE
 
 Repository = pytest.Pytester
 
 DATA = ("suites/test_data.py", "-rs")
-WORKERS = [pytest.param((), id="one process"), pytest.param(("-n", "2"), id="two workers")]
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def copy_image(folder: Path, first: str, second: str) -> None:
     shutil.copy(folder / "images" / f"{first}.png", folder / "images" / f"{second}.png")
 
 
-@pytest.mark.parametrize("workers", WORKERS)
+@pytest.mark.parametrize("workers", MOSTLY_ONE)
 def test_a_sound_data_set_passes_without_a_model(
     repository: Repository, photos: Path, workers: tuple[str, ...]
 ) -> None:
@@ -45,7 +45,7 @@ def test_a_sound_data_set_passes_without_a_model(
     assert not (repository.path / "reports").exists()
 
 
-@pytest.mark.parametrize("workers", WORKERS)
+@pytest.mark.parametrize("workers", MOSTLY_ONE)
 def test_defects_fail_with_their_cases(repository: Repository, photos: Path, workers: tuple[str, ...]) -> None:
     (photos / "masks" / "c00.png").unlink()
     copy_image(photos, "c01", "c02")
@@ -122,7 +122,7 @@ def test_training_data_that_cannot_be_read_fails(repository: Repository, photos:
     result.stdout.fnmatch_lines(["E*1 of 3 cases of the training data cannot be read", "E*c21  c21.png is empty*"])
 
 
-@pytest.mark.parametrize("workers", WORKERS)
+@pytest.mark.parametrize("workers", MOSTLY_ONE)
 @pytest.mark.parametrize(
     ("name", "message"),
     [
@@ -140,7 +140,7 @@ def test_training_data_that_is_not_there_ends_with_4(
     result.stderr.fnmatch_lines([f"ERROR: segqa: {message}"])
 
 
-@pytest.mark.parametrize("workers", WORKERS)
+@pytest.mark.parametrize("workers", MOSTLY_ONE)
 def test_training_data_missing_by_the_table_ends_with_4(
     repository: Repository, photos: Path, workers: tuple[str, ...]
 ) -> None:

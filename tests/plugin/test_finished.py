@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from segqa.store import Store
+from tests.plugin.workers import MOSTLY_ONE
 
 Repository = pytest.Pytester
-WORKERS = [pytest.param((), id="one process"), pytest.param(("-n", "2"), id="two workers")]
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def run_id(repository: Repository) -> str:
     return found
 
 
-@pytest.mark.parametrize("workers", WORKERS)
+@pytest.mark.parametrize("workers", MOSTLY_ONE)
 def test_a_finished_run_is_judged_and_no_model_is_built(judged: Repository, workers: tuple[str, ...]) -> None:
     kept = run_id(judged)
     result = judged.runpytest_subprocess("suites", "--segqa-run", kept[:15], *workers)
@@ -148,7 +148,7 @@ def test_what_the_run_was_made_with_may_stand_there(judged: Repository) -> None:
     assert judged.runpytest("suites/test_quality.py", f"--segqa-run={run_id(judged)}", *options).ret == 0
 
 
-@pytest.mark.parametrize("workers", WORKERS)
+@pytest.mark.parametrize("workers", MOSTLY_ONE)
 def test_an_unknown_run_lists_those_that_exist(judged: Repository, workers: tuple[str, ...]) -> None:
     result = judged.runpytest_subprocess("suites", "--segqa-run=1999", *workers)
     assert result.ret == pytest.ExitCode.USAGE_ERROR

@@ -37,7 +37,11 @@ def steady(model_options):
     return Steady(**model_options("steady"))
 '''
 GATE = ("suites/test_regression.py", "--model=steady")
-WORKERS = [pytest.param((), id="n 0"), pytest.param(("-n", "2"), id="n 2"), pytest.param(("-n", "4"), id="n 4")]
+WORKERS = [
+    pytest.param((), id="n 0"),
+    pytest.param(("-n", "2"), id="n 2"),
+    pytest.param(("-n", "4"), id="n 4", marks=pytest.mark.slow),
+]
 
 
 @pytest.fixture

@@ -13,10 +13,10 @@ import pytest
 from segqa.report.address import case_key
 from segqa.report.exhibits import Exhibits
 from segqa.store import Store
+from tests.plugin.workers import MOSTLY_ONE
 from tests.report.test_summary import Tags
 
 Repository = pytest.Pytester
-WORKERS = [pytest.param((), id="one process"), pytest.param(("-n", "2"), id="two workers")]
 
 
 def the(repository: Repository, name: str) -> Path:
@@ -30,7 +30,7 @@ def data_of(page: Path) -> Any:
     return json.loads(found[1])
 
 
-@pytest.mark.parametrize("workers", WORKERS)
+@pytest.mark.parametrize("workers", MOSTLY_ONE)
 def test_a_failing_test_shows_its_worst_case_and_leads_to_it(repository: Repository, workers: tuple[str, ...]) -> None:
     repository.runpytest_subprocess("suites/test_quality.py", "--model=inverted", *workers)
     text = the(repository, "report.html").read_text(encoding="utf-8").replace("&#34;", '"').replace("&quot;", '"')
@@ -57,7 +57,7 @@ def test_a_test_about_a_slice_shows_the_worst_case_of_the_slice(repository: Repo
     assert f"case={case_key('B_003')}" in the(repository, "report.html").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("workers", WORKERS)
+@pytest.mark.parametrize("workers", MOSTLY_ONE)
 def test_the_page_has_the_tests_and_the_pictures(repository: Repository, workers: tuple[str, ...]) -> None:
     repository.runpytest_subprocess("suites/test_quality.py", "--model=inverted", *workers)
     page = the(repository, "index.html")

@@ -11,16 +11,13 @@ import pytest
 
 from segqa.plugin.behaviour import KINDS
 from segqa.robustness.changes import BEHAVIOURS, CHANGES
+from tests.plugin.workers import MOSTLY_ONE
 
 pytest.importorskip("albumentations")
 
 Repository = pytest.Pytester
 
 SUITE = ("suites/test_robustness.py", "-rs")
-WORKERS = [
-    pytest.param((), id="one process"),
-    pytest.param(("-n", "2"), id="two workers", marks=pytest.mark.slow),
-]
 INVARIANCES = [change for change in CHANGES if change.behaviour == "INV"]
 TESTS = 2 * len(INVARIANCES) + 4
 
@@ -91,7 +88,7 @@ def runs(repository: Repository) -> list[str]:
     return sorted(path.name for path in repository.path.glob(".segqa/runs/*"))
 
 
-@pytest.mark.parametrize("workers", WORKERS)
+@pytest.mark.parametrize("workers", MOSTLY_ONE)
 def test_what_a_model_does_not_stand_fails(lit: Repository, workers: tuple[str, ...]) -> None:
     result = lit.runpytest_subprocess(*SUITE, "--junitxml=junit.xml", *workers)
     result.assert_outcomes(passed=TESTS - 1, failed=1)
@@ -145,7 +142,7 @@ def test_a_second_session_asks_and_evaluates_nothing_again(lit: Repository) -> N
     assert json.loads((lit.path / ".segqa" / "runs" / new[0] / "changed.json").read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("workers", WORKERS)
+@pytest.mark.parametrize("workers", MOSTLY_ONE)
 def test_a_model_without_a_fingerprint_is_measured_once_a_session(lit: Repository, workers: tuple[str, ...]) -> None:
     for times in (1, 2):
         lit.runpytest_subprocess(*SUITE, "--model=nameless", *workers).assert_outcomes(passed=TESTS - 1, failed=1)
@@ -187,7 +184,7 @@ def test_several_models_are_measured_one_after_the_other(lit: Repository) -> Non
     result.stdout.fnmatch_lines(["*76 changed images, run *-red-squares-changed"])
 
 
-@pytest.mark.parametrize("workers", WORKERS)
+@pytest.mark.parametrize("workers", MOSTLY_ONE)
 @pytest.mark.parametrize(
     ("mark", "problem"),
     [

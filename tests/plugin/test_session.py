@@ -5,9 +5,9 @@ import pytest
 
 from segqa.evaluation.threads import fair_share
 from segqa.store import Store
+from tests.plugin.workers import WORKERS
 
 Repository = pytest.Pytester
-WORKERS = [pytest.param((), id="one process"), pytest.param(("-n", "2"), id="two workers")]
 
 
 def runs(repository: Repository) -> list[str]:

@@ -14,12 +14,9 @@ from typer.testing import CliRunner, Result
 from segqa.cli import app
 from segqa.outcome import Outcome
 from segqa.store import Store
+from tests.plugin.workers import MOSTLY_ONE
 
 Repository = pytest.Pytester
-WORKERS = [
-    pytest.param((), id="one process"),
-    pytest.param(("-n", "2"), id="two workers", marks=pytest.mark.slow),
-]
 
 UNEVEN = '''
 
@@ -89,7 +86,7 @@ def verdict(repository: Repository, folder: str) -> Any:
     return said
 
 
-@pytest.mark.parametrize("workers", WORKERS)
+@pytest.mark.parametrize("workers", MOSTLY_ONE)
 def test_merged_shards_are_judged_as_one_run_is(photos: Repository, workers: tuple[str, ...]) -> None:
     options = ("--model=uneven", "--segqa-empty=zero", *workers)
     before = ("--segqa-model-option=uneven.lucky=1", "--segqa-update-baseline", "--segqa-cache-dir=before")
@@ -118,7 +115,7 @@ def test_the_page_shows_where_a_merged_run_comes_from_and_its_masks(photos: Repo
     assert len(json.loads(page.read_text(encoding="utf-8"))["runs"][0]["exhibit"]) == 15
 
 
-@pytest.mark.parametrize("workers", WORKERS)
+@pytest.mark.parametrize("workers", MOSTLY_ONE)
 def test_a_shard_is_evaluated_and_not_judged(photos: Repository, workers: tuple[str, ...]) -> None:
     result = photos.runpytest_subprocess("suites", "--model=uneven", "--segqa-shard=2/4", "-rs", *workers)
     assert result.ret == 0

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.plugin.workers import MOSTLY_ONE
+
 Repository = pytest.Pytester
 
-WORKERS = [pytest.param((), id="one process"), pytest.param(("-n", "2"), id="two workers")]
 
 # In the pictures of camera B a second, larger bright square stands beside the first, and is picked.
 MANNEQUIN = '''
@@ -65,7 +66,7 @@ def settings(repository: Repository, text: str) -> None:
     path.write_text(path.read_text(encoding="utf-8") + text, encoding="utf-8")
 
 
-@pytest.mark.parametrize("workers", WORKERS)
+@pytest.mark.parametrize("workers", MOSTLY_ONE)
 def test_a_cluster_of_false_positives_fails_with_its_rule(studio: Repository, workers: tuple[str, ...]) -> None:
     result = studio.runpytest_subprocess("suites/test_slices.py", *PHOTOS, *workers)
     assert result.ret == 1
@@ -195,7 +196,7 @@ def test_a_slice_of_an_unknown_tag_is_an_error(studio: Repository) -> None:
     result.stdout.fnmatch_lines(["*slice 'mannequin': no case has a tag or property 'camra'; did you mean 'camera'?"])
 
 
-@pytest.mark.parametrize("workers", WORKERS)
+@pytest.mark.parametrize("workers", MOSTLY_ONE)
 @pytest.mark.parametrize("mark", ['"x"', '"x", where="camera"', '"x", where="a=1", cases=3', '"", where="a=1"'])
 def test_a_marker_that_says_nothing_is_refused_at_once(studio: Repository, mark: str, workers: tuple[str, ...]) -> None:
     studio.makepyfile(
@@ -221,7 +222,7 @@ until = {until}
 """
 
 
-@pytest.mark.parametrize("workers", WORKERS)
+@pytest.mark.parametrize("workers", MOSTLY_ONE)
 def test_a_known_failure_is_expected_until_its_day(studio: Repository, workers: tuple[str, ...]) -> None:
     settings(studio, KNOWN.format(until="2999-12-31"))
     result = studio.runpytest_subprocess("suites", *PHOTOS, "-rx", *workers)

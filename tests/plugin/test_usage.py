@@ -2,10 +2,9 @@
 
 import pytest
 
+from tests.plugin.workers import WORKERS
+
 Repository = pytest.Pytester
-
-
-WORKERS = [pytest.param((), id="one process"), pytest.param(("-n", "2"), id="two workers")]
 
 
 @pytest.mark.parametrize(
