@@ -14,8 +14,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, get_args
 
-import numpy as np
-
 from segqa.errors import BaselineError
 from segqa.metrics import METRIC_VERSION, Counts
 from segqa.outcome import Offer, Outcome
@@ -65,9 +63,7 @@ def write_baseline(path: Path, run: Run, accepted: Sequence[str] = ()) -> None:
         "fingerprint": run.provenance.get("fingerprint"),
         "accepted": list(accepted),
     }
-    ids = list(run.columns.ids)
-    ordered = run.columns.take(np.array(sorted(range(len(ids)), key=ids.__getitem__), np.int64))
-    rows = chain([header], map(_row, ordered))
+    rows = chain([header], map(_row, run.columns.take(run.columns.ids.order())))
     lines = (json.dumps(row, ensure_ascii=False, separators=(",", ":")) for row in rows)
     write_whole(path, "".join(f"{line}\n" for line in lines))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from types import MappingProxyType
+from typing import TypeAlias
 
 import cv2
 import numpy as np
@@ -36,6 +37,9 @@ PROPERTIES = frozenset({*LEVELS, *COUNTS, "border"})
 """The names of all properties. `proposals` is how many the model made, so a run has it and a data set does not."""
 
 _BINS = 8
+Box: TypeAlias = tuple[slice, slice]
+"""Rows and columns."""
+
 _SAMPLED, _ROWS = 1 << 15, 64
 
 
@@ -64,14 +68,12 @@ def measure(image: Image, target: Mask) -> dict[str, float]:
         "sharpness": float(edges[0, 0]) ** 2,
         "target_area": cv2.countNonZero(target.view(np.uint8)) / target.size,
     }
-    return found | _of_shape(target) | _of_colours(image, target)
-
-
-def _of_shape(target: Mask) -> dict[str, float]:
-    """What is measured on the target alone."""
     box = _box(target)
-    if box is None:
-        return {"components": 0.0}
+    return found | ({"components": 0.0} if box is None else _of_shape(target, box) | _of_colours(image, target, box))
+
+
+def _of_shape(target: Mask, box: Box) -> dict[str, float]:
+    """What is measured on the target alone."""
     pixels = np.ascontiguousarray(target[box]).view(np.uint8)
     # each component has one outer contour; following these is faster than numbering the pixels
     nesting = cv2.findContours(pixels, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)[1]
@@ -80,7 +82,7 @@ def _of_shape(target: Mask) -> dict[str, float]:
     return {"components": float(components), "border": float(touching), "elongation": _elongation(pixels)}
 
 
-def _box(target: Mask) -> tuple[slice, slice] | None:
+def _box(target: Mask) -> Box | None:
     """Rows and columns of the box around the object; None where there is none."""
     left, top, width, height = cv2.boundingRect(np.ascontiguousarray(target).view(np.uint8))
     return (slice(top, top + height), slice(left, left + width)) if width else None
@@ -96,11 +98,8 @@ def _elongation(pixels: Image) -> float:
     return (half + root) / math.sqrt(max(xx * yy - xy * xy, 1e-12))
 
 
-def _of_colours(image: Image, target: Mask) -> dict[str, float]:
+def _of_colours(image: Image, target: Mask, box: Box) -> dict[str, float]:
     """What is measured on object against background."""
-    box = _box(target)
-    if box is None:
-        return {}
     inside, outside = _colours(image[box], target[box]), _colours(image, ~target)
     if not inside.any() or not outside.any():
         return {}

@@ -227,7 +227,7 @@ class Run:
     def worst(self, count: int = 5) -> Outcomes:
         """The `count` worst cases: errors first, then by IoU, then by id; last a case without a score or an error."""
         badness = np.where(self.columns.failed, -1.0, np.nan_to_num(self.all_ious, nan=2.0))
-        by_id = np.array(sorted(range(len(self.outcomes)), key=list(self.columns.ids).__getitem__), np.int64)
+        by_id = self.columns.ids.order()
         return self.columns.take(by_id[np.argsort(badness[by_id], kind="stable")][:count])
 
     @property

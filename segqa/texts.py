@@ -47,6 +47,11 @@ class Texts(Sequence[str]):
         """Some of them."""
         return Texts(self.joined, self.starts, places if self.places is None else self.places[places])
 
+    def order(self) -> Places:
+        """The places of all of them, sorted by what they are."""
+        texts = list(self)
+        return np.array(sorted(range(len(texts)), key=texts.__getitem__), np.int64)
+
     def among(self, others: Container[str]) -> Mask:
         """Which of them are among others, bool `[n]`."""
         return np.array([text in others for text in self], np.bool_)

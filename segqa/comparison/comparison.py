@@ -104,8 +104,7 @@ class Pairs(Sequence[Pair]):
 
     def by_change(self) -> Pairs:
         """Those that lost most first; of equal ones by id."""
-        ids = list(self.ids)
-        by_id = np.array(sorted(range(len(ids)), key=ids.__getitem__), np.int64)
+        by_id = self.ids.order()
         return self.take(by_id[np.argsort(self.differences[by_id], kind="stable")])
 
 

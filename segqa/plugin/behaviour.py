@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from segqa.errors import UsageError
+from segqa.plugin.marks import read_mark
 
 if TYPE_CHECKING:
     from segqa.report.ending import Behaved
@@ -52,13 +52,7 @@ def behaviour_mark(node: pytest.Item) -> BehaviourMark | None:
     Raises:
         UsageError: it does not say what it has to say.
     """
-    mark = node.get_closest_marker(NAME)
-    if mark is None:
-        return None
-    try:
-        return BehaviourMark(*mark.args, **mark.kwargs)
-    except TypeError as error:
-        raise UsageError(f"{node.nodeid}: expected segqa_behaviour(kind, capability=…): {error}") from error
+    return read_mark(node, NAME, BehaviourMark, "(kind, capability=…)")
 
 
 def behaved(stats: Mapping[str, Iterable[Any]]) -> tuple[Behaved, ...]:

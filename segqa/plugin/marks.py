@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
@@ -11,6 +12,8 @@ from segqa.errors import SettingsError, UsageError
 
 if TYPE_CHECKING:
     from segqa.run import Run
+
+Read = TypeVar("Read")
 
 NAME = "segqa_slice"
 MARKER = f"{NAME}(name, where, min_cases=8): evaluation and clusters are those of a slice; too few cases are a skip"
@@ -78,10 +81,25 @@ def slice_mark(node: pytest.Item) -> SliceMark | None:
     Raises:
         UsageError: it does not say what it has to say.
     """
-    mark = node.get_closest_marker(NAME)
+    return read_mark(node, NAME, SliceMark, "(name, where=…, min_cases=8)")
+
+
+def read_mark(node: pytest.Item, name: str, make: Callable[..., Read], expected: str) -> Read | None:
+    """What the nearest marker of a name says; None where there is none.
+
+    Args:
+        node: the test.
+        name: of the marker.
+        make: gets its arguments; a TypeError says what is wrong with them.
+        expected: the arguments as one writes them.
+
+    Raises:
+        UsageError: it does not say what it has to say.
+    """
+    mark = node.get_closest_marker(name)
     if mark is None:
         return None
     try:
-        return SliceMark(*mark.args, **mark.kwargs)
+        return make(*mark.args, **mark.kwargs)
     except TypeError as error:
-        raise UsageError(f"{node.nodeid}: expected segqa_slice(name, where=…, min_cases=8): {error}") from error
+        raise UsageError(f"{node.nodeid}: expected {name}{expected}: {error}") from error

@@ -20,6 +20,7 @@ from segqa.evaluation.batches import BatchSetting
 from segqa.evaluation.cache import ProposalCache
 from segqa.evaluation.evaluation import Bar, Evaluation
 from segqa.evaluation.loop import prediction_of
+from segqa.failures import kind_name
 from segqa.mask import Mask
 from segqa.metrics import count, resolve
 from segqa.models.distortions import library_version
@@ -156,7 +157,8 @@ class Measurement:
 
     def _trials(self, changed: Run) -> Iterator[Trial]:
         """The trials, case by case."""
-        outcomes = {outcome.case_id: outcome for outcome in changed.outcomes}
+        kinds = map(kind_name, changed.kind_codes.tolist())
+        outcomes = {after.case_id: (after, kind or "") for after, kind in zip(changed.outcomes, kinds, strict=True)}
         with ExitStack() as stack:
             here, there = (
                 stack.enter_context(ProposalCache(self.store.proposals_path(run.id))) for run in (self.run, changed)
@@ -164,14 +166,14 @@ class Measurement:
             for case_id, before in self.sample.items():
                 unchanged = _prediction(before, here)
                 for change, severity in _steps(self.changes):
-                    after = outcomes[changed_id(case_id, change, severity)]
+                    after, kind = outcomes[changed_id(case_id, change, severity)]
                     comparable = not (change.empties or after.error)
                     prediction = _prediction(after, there) if comparable else None
                     agreement = math.nan
                     if unchanged is not None and prediction is not None:
                         agreement = agreement_of(change, severity, unchanged, prediction, empty=changed.empty)
                     ious = self.run.iou(before), changed.iou(after)
-                    yield Trial(case_id, change.name, severity, *ious, agreement, changed.kind(after) or "")
+                    yield Trial(case_id, change.name, severity, *ious, agreement, kind)
 
 
 def agreement_of(change: Change, severity: int, before: Mask, after: Mask, *, empty: EmptyPolicy = "one") -> float:
