@@ -48,17 +48,15 @@ def flips(run: Run, replayed: Run) -> list[Flip]:
 
 
 def _picked_again(outcomes: Outcomes, picker: Picker) -> Outcomes:
-    columns = outcomes.columns
-    picked = columns.picked.copy()
-    for place in range(len(picked)) if outcomes.places is None else outcomes.places.tolist():
-        scores = columns.scores[columns.starts[place] : columns.starts[place + 1]]
-        if len(scores):
-            chosen = picker(_scored(scores))
+    picked = outcomes.picked.copy()
+    for place, offers in enumerate(outcomes.offer_scores()):
+        if offers:
+            chosen = picker(_scored(np.array(offers)))
             picked[place] = -1 if chosen is None else chosen
-    return Outcomes(replace(columns, picked=picked), outcomes.places)
+    return outcomes.picked_again(picked)
 
 
-def _scored(scores: Floats) -> Proposals:
+def _scored(offers: Floats) -> Proposals:
     """The proposals as far as a run keeps them: their scores, with masks and boxes of nothing."""
-    masks, boxes = np.zeros((len(scores), 1, 1), np.bool_), np.zeros((len(scores), 4))
-    return Proposals(masks, scores[:, 0].copy(), scores[:, 1].copy(), boxes)
+    masks, boxes = np.zeros((len(offers), 1, 1), np.bool_), np.zeros((len(offers), 4))
+    return Proposals(masks, offers[:, 0].copy(), offers[:, 1].copy(), boxes)

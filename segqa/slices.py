@@ -74,8 +74,10 @@ def slices_by(cases: Iterable[Outcome], attribute: str, edges: Edges) -> Names:
 
 def numbers_of(cases: Outcomes, attribute: str) -> Floats:
     """For each case the number that a tag or property is, float64 `[n]`; NaN where it is none."""
-    tag, values = cases.tags.get(attribute), cases.properties.get(attribute, np.full(len(cases), np.nan))
-    return values if tag is None else np.where(tag.codes >= 0, _numbers(tag), values)
+    tag, known = cases.tags.get(attribute), cases.properties.get(attribute)
+    values = np.full(len(cases), np.nan) if known is None else known
+    found: Floats = values if tag is None else np.where(tag.codes >= 0, _numbers(tag), values)
+    return found
 
 
 def number(text: str) -> float:
@@ -91,7 +93,8 @@ def number(text: str) -> float:
 
 def _numbers(column: Names) -> Floats:
     """The numbers that the texts of a column are, NaN where there is none."""
-    return np.array([*map(number, column.values), math.nan])[column.codes]  # -1 is the last
+    found: Floats = np.array([*map(number, column.values), math.nan])[column.codes]  # -1 is the last
+    return found
 
 
 def _thirds(values: Floats) -> tuple[float, ...]:
@@ -112,7 +115,7 @@ def _of_property(attribute: str, values: Floats, edges: Edges) -> Names:
     """The slices of a property."""
     if attribute == "border":
         names = tuple(BORDER[each] for each in (0.0, 1.0))
-        return Names(names, np.nan_to_num(values, nan=-1).astype(np.int32))
+        return Names(names, np.nan_to_num(values, nan=-1).astype(np.int8))
     if attribute not in edges:
         return Names((), np.full(len(values), -1, np.int32))
     cuts, levels = edges[attribute], LEVELS.get(attribute)

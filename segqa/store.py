@@ -1,6 +1,7 @@
 """The store keeps runs: one folder each under `.segqa/runs/`, a `run.json` and one row a case in `cases.sqlite`.
 
-Outcomes are committed batch by batch, so that a killed run loses the batch in flight and nothing else.
+Outcomes are committed batch by batch, so that a killed run loses the batch in flight and nothing else. Those of a large
+run are turned into Parquet files once all are there (`cases/`, see `segqa.outcomes.filed`).
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from filelock import FileLock, Timeout
 
 from segqa.errors import StoreError
 from segqa.outcome import Outcome
+from segqa.outcomes.columns import Held
+from segqa.outcomes.filed import BLOCK, Filed, PartWriter, is_filed, table_of, tables
 from segqa.outcomes.gathering import Gathered, offer_numbers
 from segqa.outcomes.outcomes import Outcomes
 from segqa.run import Run, narrowing
@@ -31,12 +34,16 @@ from segqa.texts import Texts
 RUN_VERSION = 2
 """Of the files of a run; a reader refuses others."""
 
+LARGE = 1_000_000
+"""A run of more cases is kept in Parquet files."""
+
 _COLUMNS = (
     "case_id", "prompt", "tags", "properties", "digest", "proposals_key", "offers", "picked", "wanted", "size",
     "seconds", "cached", "note", "error",
 )  # fmt: skip
 _PLAIN = ("case_id", "prompt", "digest", "proposals_key", "picked", "seconds", "note", "error")
-_HEADER = "run.json"
+_SORTED = "SELECT * FROM outcomes ORDER BY case_id"
+_HEADER, _ROWS, _PARTS = "run.json", "cases.sqlite", "cases"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +52,11 @@ class Store:
 
     Attributes:
         root: usually `.segqa`; made when the first run is.
+        large: a run of more cases is kept in Parquet files.
     """
 
     root: Path
+    large: int = LARGE
 
     def run_folder(self, run_id: str) -> Path:
         """Where a run's files are."""
@@ -107,6 +116,56 @@ class Store:
         statement = f"INSERT OR REPLACE INTO outcomes ({', '.join(_COLUMNS)}) VALUES ({marks})"  # noqa: S608 - constants
         with _cases(self.run_folder(run_id)) as database:
             database.executemany(statement, [_row(outcome) for outcome in outcomes])
+
+    def done(self, run_id: str) -> list[str]:
+        """The ids of the cases that have been evaluated without an error; of a run in part files, all."""
+        folder = self.run_folder(run_id)
+        if is_in_parts(folder):
+            return list(Filed(folder / _PARTS).ids)
+        with _cases(folder) as database:
+            return [row["case_id"] for row in database.execute("SELECT case_id FROM outcomes WHERE error = ''")]
+
+    def is_large(self, run_id: str, *, whole: int = 0) -> bool:
+        """Whether a run is to be kept in part files, and is not yet.
+
+        Args:
+            run_id: the run, with its rows.
+            whole: how many cases there are in all, where it is a part of them.
+        """
+        folder = self.run_folder(run_id)
+        if is_in_parts(folder):
+            return False
+        with _cases(folder) as database:
+            cases = database.execute("SELECT count(*) FROM expected").fetchone()[0]
+        return bool(max(cases, whole) > self.large)
+
+    def pack(self, run_id: str) -> None:
+        """Turn the rows of a run into part files; nothing can be appended any more.
+
+        Raises:
+            StoreError: it has not all of its cases, or pyarrow is not installed.
+        """
+        folder = self.run_folder(run_id)
+        with _cases(folder) as database:
+            there, wanted = (
+                database.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608 - constants
+                for table in ("outcomes", "expected")
+            )
+        if there != wanted:
+            raise StoreError(f"run {run_id} has {there} of {wanted} cases; evaluate the others first")
+        with self.filing(run_id) as writer:
+            for block in blocks(folder):
+                writer.add(block)
+
+    @contextmanager
+    def filing(self, run_id: str) -> Iterator[PartWriter]:
+        """Write all cases of a run as part files, in the order of their ids; they take the place of its rows."""
+        folder = self.run_folder(run_id)
+        writer = PartWriter(folder / _PARTS)
+        yield writer
+        writer.close()
+        for end in ("", "-wal", "-shm"):
+            (folder / f"{_ROWS}{end}").unlink(missing_ok=True)
 
     def finish(self, run: Run, key: str) -> None:
         """Write a run's provenance for good: it is complete."""
@@ -236,17 +295,40 @@ def read_header(folder: Path) -> tuple[Run, bool]:
 def read_run(folder: Path) -> Run:
     """The run in a folder, of whatever store, finished or not, with the outcomes that it has; as `read_header`."""
     run, _ = read_header(folder)
+    if is_in_parts(folder):
+        outcomes = Outcomes(Filed(folder / _PARTS))
+        return replace(run, expected=outcomes.ids, outcomes=outcomes)
     try:
         with _cases(folder) as database, _no_garbage():
             known = database.execute("SELECT case_id FROM expected ORDER BY case_id")
             expected = Texts.of(row["case_id"] for row in known)
-            gathered = Gathered()
-            for row in database.execute("SELECT * FROM outcomes ORDER BY case_id"):
-                _gather(row, gathered)
-            outcomes = Outcomes(gathered.columns())
+            outcomes = Outcomes(_held(database.execute(_SORTED)))
     except sqlite3.DatabaseError as error:
         raise StoreError(f"cases of run {run.id} are damaged: {error}") from error
     return replace(run, expected=outcomes.ids if expected == outcomes.ids else expected, outcomes=outcomes)
+
+
+def is_in_parts(folder: Path) -> bool:
+    """Whether the cases of the run in a folder are in part files."""
+    return is_filed(folder / _PARTS)
+
+
+def blocks(folder: Path) -> Iterator[Any]:
+    """The outcomes of the run in a folder as tables of pyarrow's, sorted by id, some at a time.
+
+    Raises:
+        StoreError: its files are damaged.
+    """
+    if is_in_parts(folder):
+        yield from tables(folder / _PARTS)
+        return
+    try:
+        with _cases(folder) as database:
+            rows = database.execute(_SORTED)
+            while (held := _held(islice(rows, BLOCK))).ids:
+                yield table_of(held)
+    except sqlite3.DatabaseError as error:
+        raise StoreError(f"cases of the run in {folder} are damaged: {error}") from error
 
 
 def claim_folder(wanted: Path) -> Path:
@@ -298,7 +380,7 @@ def _header(folder: Path) -> dict[str, Any]:
 @contextmanager
 def _cases(folder: Path) -> Iterator[sqlite3.Connection]:
     """The cases of a run; what is written inside the block is one transaction."""
-    with closing(sqlite3.connect(folder / "cases.sqlite", timeout=60)) as database:
+    with closing(sqlite3.connect(folder / _ROWS, timeout=60)) as database:
         database.row_factory = sqlite3.Row
         database.execute("PRAGMA journal_mode = WAL")
         with database:
@@ -315,6 +397,14 @@ def _no_garbage() -> Iterator[None]:
     finally:
         if was_on:
             gc.enable()
+
+
+def _held(rows: Iterable[Mapping[str, Any]]) -> Held:
+    """Some rows as columns."""
+    gathered = Gathered()
+    for row in rows:
+        _gather(row, gathered)
+    return gathered.columns()
 
 
 def _row(outcome: Outcome) -> tuple[Any, ...]:

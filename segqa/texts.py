@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
 from typing import TypeAlias, overload
 
 import numpy as np
@@ -14,19 +17,38 @@ from segqa.mask import Mask
 Places: TypeAlias = NDArray[np.int64]
 """Which ones of many, by their numbers."""
 
+_AT_A_TIME = 1 << 16
+_FEW = 32
+
+
+@dataclass(frozen=True, eq=False)
+class Joined:
+    """Strings in one, one behind the other.
+
+    Attributes:
+        text: all of them.
+        starts: where each begins in it, `[n + 1]`; the last number is where the last one ends.
+    """
+
+    text: str
+    starts: Places
+
+    @cached_property
+    def is_rising(self) -> bool:
+        """Whether each is greater than the one before it, as the ids of a run are."""
+        return all(before < after for before, after in pairwise(Texts(self)))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Texts(Sequence[str]):
     """Strings by their places.
 
     Attributes:
-        joined: all of them, one behind the other.
-        starts: where each begins in it, `[n + 1]`; the last number is where the last one ends.
+        joined: these, and perhaps others.
         places: which of them these are, in this order; None for all.
     """
 
-    joined: str
-    starts: Places
+    joined: Joined
     places: Places | None = None
 
     @classmethod
@@ -38,33 +60,71 @@ class Texts(Sequence[str]):
         """
         if isinstance(texts, Texts):
             return texts
-        texts = list(texts)
-        starts = np.zeros(len(texts) + 1, np.int64)
-        np.cumsum([len(text) for text in texts], out=starts[1:])
-        return cls("".join(texts), starts)
+        joining = Joining()
+        joining.extend(texts)
+        return joining.texts()
 
     def take(self, places: Places) -> Texts:
         """Some of them."""
-        return Texts(self.joined, self.starts, places if self.places is None else self.places[places])
+        return Texts(self.joined, places if self.places is None else self.places[places])
 
     def order(self) -> Places:
         """The places of all of them, sorted by what they are."""
+        if self.joined.is_rising:
+            return np.arange(len(self)) if self.places is None else np.argsort(self.places, kind="stable")
         texts = list(self)
         return np.array(sorted(range(len(texts)), key=texts.__getitem__), np.int64)
 
-    def among(self, others: Container[str]) -> Mask:
+    def among(self, others: Collection[str]) -> Mask:
         """Which of them are among others, bool `[n]`."""
-        return np.array([text in others for text in self], np.bool_)
+        if not self.joined.is_rising or _FEW * len(others) > len(self):
+            known = others if isinstance(others, (set, frozenset, dict)) else set(others)
+            return np.array([text in known for text in self], np.bool_)
+        everything = Texts(self.joined)
+        found = np.zeros(len(everything), np.bool_)
+        for text in others:
+            place = bisect_left(everything, text)
+            found[place : place + 1] = everything[place : place + 1] == [text]
+        return found if self.places is None else found[self.places]
+
+    def places_of(self, others: Texts) -> Places:
+        """Where in these each of some others is; -1 where it is not.
+
+        >>> Texts.of(["a", "b", "c"]).places_of(Texts.of(["c", "d", "a"])).tolist()
+        [2, -1, 0]
+        """
+        if self.is_same(others):
+            return np.arange(len(self))
+        if self._rises and others._rises:
+            return np.fromiter(_merged(iter(self), iter(others)), np.int64, len(others))
+        known = {text: place for place, text in enumerate(self)}
+        return np.fromiter((known.get(text, -1) for text in others), np.int64, len(others))
+
+    def is_same(self, other: Texts) -> bool:
+        """Whether these are the same, as far as that can be seen without going through them one by one."""
+        if self.joined is other.joined and self.places is other.places:
+            return True
+        if self.places is not None or other.places is not None:
+            return False
+        mine, its = self.joined, other.joined
+        return mine.text == its.text and np.array_equal(mine.starts, its.starts)
+
+    @property
+    def _rises(self) -> bool:
+        """Whether each is greater than the one before it."""
+        return self.joined.is_rising and (self.places is None or bool((np.diff(self.places) > 0).all()))
 
     def __len__(self) -> int:
-        return len(self.starts) - 1 if self.places is None else len(self.places)
+        return len(self.joined.starts) - 1 if self.places is None else len(self.places)
 
     def __iter__(self) -> Iterator[str]:
-        starts, ends = self.starts[:-1], self.starts[1:]
-        if self.places is not None:
-            starts, ends = starts[self.places], ends[self.places]
-        joined = self.joined
-        return (joined[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True))
+        text, edges = self.joined.text, self.joined.starts
+        # numbers take five times as much as objects of Python
+        for first in range(0, len(self), _AT_A_TIME):
+            some = slice(first, first + _AT_A_TIME)
+            where = np.arange(len(self))[some] if self.places is None else self.places[some]
+            for start, end in zip(edges[where].tolist(), edges[where + 1].tolist(), strict=True):
+                yield text[start:end]
 
     @overload
     def __getitem__(self, place: int) -> str: ...
@@ -75,11 +135,13 @@ class Texts(Sequence[str]):
         if isinstance(place, slice):
             return self.take(np.arange(len(self))[place])
         at = range(len(self))[place] if self.places is None else int(self.places[place])
-        return self.joined[self.starts[at] : self.starts[at + 1]]
+        return self.joined.text[self.joined.starts[at] : self.joined.starts[at + 1]]
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Sequence) or isinstance(other, str):
             return NotImplemented
+        if isinstance(other, Texts) and self.is_same(other):
+            return True
         return len(self) == len(other) and all(mine == its for mine, its in zip(self, other, strict=True))
 
     __hash__ = None  # type: ignore[assignment]  # equal to lists and tuples, which do not share a hash
@@ -87,3 +149,44 @@ class Texts(Sequence[str]):
     def __repr__(self) -> str:
         shown = ", ".join(map(repr, self[:3]))
         return f"<{len(self)} texts: {shown}{', …' if len(self) > 3 else ''}>"
+
+
+class Joining:
+    """Texts as they come, joined some at a time: so many strings of their own would take ten times the memory."""
+
+    def __init__(self) -> None:
+        self._last: list[str] = []
+        self._parts: list[str] = []
+        self._lengths: list[Places] = []
+
+    def append(self, text: str) -> None:
+        """One more."""
+        self._last.append(text)
+        if len(self._last) == _AT_A_TIME:
+            self._join()
+
+    def extend(self, texts: Iterable[str]) -> None:
+        """Some more."""
+        for text in texts:
+            self.append(text)
+
+    def texts(self) -> Texts:
+        """All of them."""
+        self._join()
+        starts = np.zeros(sum(map(len, self._lengths)) + 1, np.int64)
+        np.cumsum(np.concatenate([starts[:0], *self._lengths]), out=starts[1:])
+        return Texts(Joined("".join(self._parts), starts))
+
+    def _join(self) -> None:
+        self._lengths.append(np.array([len(text) for text in self._last], np.int64))
+        self._parts.append("".join(self._last))
+        self._last = []
+
+
+def _merged(known: Iterator[str], others: Iterator[str]) -> Iterator[int]:
+    """For each of some rising texts its place among rising known ones; -1 where it is not there."""
+    place, current = 0, next(known, None)
+    for text in others:
+        while current is not None and current < text:
+            place, current = place + 1, next(known, None)
+        yield place if current == text else -1

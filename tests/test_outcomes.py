@@ -1,7 +1,9 @@
 """Columns hold what the outcomes were, and count as these do one by one."""
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from segqa.breakdown import Breakdown
 from segqa.metrics import Counts
 from segqa.outcome import Offer, Outcome
+from segqa.outcomes.filed import Filed, PartWriter, table_of
 from segqa.outcomes.names import Names
 from segqa.outcomes.outcomes import Outcomes
 
@@ -50,20 +53,39 @@ def _drawn(random: np.random.Generator, case_id: str) -> Outcome:
     )
 
 
+Keep = Callable[[Sequence[Outcome]], Outcomes]
+
+
+@pytest.fixture(params=["in memory", "in files"])
+def keep(request: pytest.FixtureRequest, tmp_path: Path) -> Keep:
+    """Puts outcomes into columns, of either sort."""
+
+    def in_files(cases: Sequence[Outcome]) -> Outcomes:
+        pytest.importorskip("pyarrow")
+        writer = PartWriter(tmp_path / "cases")
+        for start in range(0, len(cases), 15):
+            writer.add(table_of(Outcomes.of(cases[start : start + 15]).columns))  # type: ignore[arg-type] # in memory
+        writer.close()
+        return Outcomes(Filed(tmp_path / "cases"))
+
+    return Outcomes.of if request.param == "in memory" else in_files
+
+
 @pytest.mark.parametrize("seed", range(5))
-def test_outcomes_come_out_as_they_went_in(seed: int) -> None:
+def test_outcomes_come_out_as_they_went_in(seed: int, keep: Keep) -> None:
     cases = drawn(seed)
-    assert list(Outcomes.of(cases)) == cases
-    assert Outcomes.of(cases)[7] == cases[7]
-    assert Outcomes.of(cases)[-1] == cases[-1]
-    assert Outcomes.of(cases)[5:25][3::4] == cases[5:25][3::4]
-    assert Outcomes.of(cases).take(np.array([3, 1])).take(np.array([False, True])) == [cases[1]]
+    kept = keep(cases)
+    assert list(kept) == cases
+    assert kept[7] == cases[7]
+    assert kept[-1] == cases[-1]
+    assert kept[5:25][3::4] == cases[5:25][3::4]
+    assert kept.take(np.array([3, 1])).take(np.array([False, True])) == [cases[1]]
 
 
 @pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("part", [slice(None), slice(11, 2, -1)], ids=["all", "some, backwards"])
-def test_all_at_once_counts_as_one_by_one(seed: int, part: slice) -> None:
-    cases, columns = drawn(seed)[part], Outcomes.of(drawn(seed))[part]
+@pytest.mark.parametrize("part", [slice(None), slice(31, 2, -1)], ids=["all", "some, backwards"])
+def test_all_at_once_counts_as_one_by_one(seed: int, part: slice, keep: Keep) -> None:
+    cases, columns = drawn(seed)[part], keep(drawn(seed))[part]
     zeros = Counts(0, 0, 0, 0)
     assert columns.failed.tolist() == [bool(each.error) for each in cases]
     assert columns.counts.tolist() == [list((each.counts or zeros).numbers) for each in cases]
@@ -77,6 +99,28 @@ def test_all_at_once_counts_as_one_by_one(seed: int, part: slice) -> None:
     assert columns.notes == [(each.case_id, each.note) for each in cases if each.note]
     for scores, each in zip(columns.offer_scores(), cases, strict=True):
         np.testing.assert_array_equal(scores, _scores(each))
+    assert list(columns.prompts) == [each.prompt for each in cases]
+    assert columns.digests == [each.digest for each in cases]
+    assert columns.keys == [each.proposals_key for each in cases]
+    assert columns.seconds.tolist() == [each.seconds for each in cases]
+    assert columns.cached.tolist() == [each.cached for each in cases]
+    assert {name: list(tag) for name, tag in columns.tags.items()} == {
+        name: [each.tags.get(name) for each in cases] for name in ("camera", "light")
+    }
+    for name, numbers in columns.properties.items():
+        np.testing.assert_array_equal(numbers, [each.properties.get(name, math.nan) for each in cases])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_another_pick(seed: int, keep: Keep) -> None:
+    cases = drawn(seed)
+    chosen = [len(each.offers) - 1 for each in cases]
+    wanted = [replace(each, picked=None if pick < 0 else pick) for each, pick in zip(cases, chosen, strict=True)]
+    kept = keep(cases).picked_again(np.array(chosen))
+    assert list(kept) == wanted
+    assert kept.counts.tolist() == Outcomes.of(wanted).counts.tolist()
+    assert kept.inside.tolist() == Outcomes.of(wanted).inside.tolist()
+    assert kept[20:5:-3] == wanted[20:5:-3]
 
 
 def _scores(outcome: Outcome) -> list[list[float]]:
@@ -140,4 +184,7 @@ def test_a_case_takes_a_few_hundred_bytes() -> None:
     arrays = [value for value in vars(columns).values() if isinstance(value, np.ndarray)]
     arrays += [column.codes for column in columns.tags.values()] + list(columns.properties.values())
     texts = [columns.ids, columns.digests, columns.keys]
-    assert sum(each.nbytes for each in arrays) + sum(len(each.joined) + each.starts.nbytes for each in texts) < 800_000
+    assert (
+        sum(each.nbytes for each in arrays) + sum(len(each.joined.text) + each.joined.starts.nbytes for each in texts)
+        < 800_000
+    )

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from segqa.outcomes.filed import NEEDED, has_parquet
 from segqa.outcomes.outcomes import Outcomes
 from segqa.run import Run
 from segqa.slices import Edges, find_edges
@@ -25,14 +26,21 @@ def conclude(store: Store, run: Run, key: str, edges: Edges | None, spent: Mappi
         edges: of numeric slices, where they are known of a whole that the run is a part of; else they are found.
         spent: what else is to stand in its provenance.
     """
-    outcomes = store.load(run.id).columns
+    notes = run.provenance["notes"]
+    if store.is_large(run.id, whole=run.provenance.get("shard", {}).get("cases", 0)):
+        if has_parquet():
+            store.pack(run.id)
+        else:
+            notes = [*notes, NEEDED.format(store.large)]
+    kept = store.load(run.id)
+    outcomes = kept.columns
     cuts = found = find_edges(outcomes)
     if edges is not None:
         # a part is cut as the whole was; only how many proposals there are, no data set knows
         cuts = {**edges, **{name: found[name] for name in ("proposals",) if name in found}}
     seconds = math.fsum(outcomes.seconds)
     ended = {**spent, "dataset_digest": _digest(outcomes), "inference_seconds": round(seconds, 3)}
-    run = replace(run, outcomes=outcomes, edges=cuts, provenance={**run.provenance, **ended})
+    run = replace(kept, edges=cuts, provenance={**run.provenance, **ended, "notes": notes})
     store.finish(run, key)
     return run
 

@@ -42,7 +42,8 @@ from segqa.proposals import Model, Proposals
 from segqa.run import Run
 from segqa.settings import EmptyPolicy, EngineName, RaySettings
 from segqa.slices import Edges
-from segqa.store import Store
+from segqa.store import Store, read_header
+from segqa.texts import Texts
 
 Progress = Callable[[int, int], None]
 """Is told how many cases are done and how many there are: once at the start, then after each batch."""
@@ -198,11 +199,11 @@ class Evaluation:
         """The cases that are evaluated here. All else that is said of the data set is said of the whole."""
         return dataset.cases if self.shard is None else self.shard.of_cases(dataset)
 
-    def _evaluate(self, loop: Loop | Distributed, cases: Collection[Case], run: Run, store: Store) -> None:
+    def _evaluate(self, loop: Loop | Distributed, cases: Sequence[Case], run: Run, store: Store) -> None:
         """Go through the cases that the run does not have yet."""
         # an error may have been a moment's: a run that goes on tries it again
-        done_well = set(run.columns.take(~run.columns.failed).ids)
-        pending = [case for case in cases if case.id not in done_well]
+        done_well = frozenset(store.done(run.id))
+        pending = [case for case in cases if case.id not in done_well] if done_well else cases
         done = len(cases) - len(pending)
         self.progress(done, len(cases))
         with closing(loop.outcomes(pending)) as found:
@@ -212,13 +213,12 @@ class Evaluation:
                 self.progress(done, len(cases))
 
     def _continued(self, store: Store, key: str) -> Run | None:
-        """The unfinished run with this key, with the outcomes that it has."""
+        """The unfinished run with this key, without the outcomes that it has."""
         run_id = store.unfinished(key)
         if run_id is None:
             return None
-        run = store.load(run_id)
-        done = len(run.outcomes) - len(run.errors)
-        provenance = {**run.provenance, "resumed_at": done, "command": self.command}
+        run, _ = read_header(store.run_folder(run_id))
+        provenance = {**run.provenance, "resumed_at": len(store.done(run_id)), "command": self.command}
         return replace(run, provenance=provenance)
 
     def _new(self, name: str, dataset: Dataset, about: Mapping[str, Any]) -> Run:
@@ -229,7 +229,7 @@ class Evaluation:
             id=run_id(now, name, dataset.name, *part),
             model=name,
             dataset=dataset.name,
-            expected=tuple(case.id for case in self._own(dataset)),
+            expected=Texts.of(case.id for case in self._own(dataset)),
             outcomes=(),
             pick=self.pick,
             empty=self.empty,

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -21,9 +22,11 @@ from segqa.errors import PartsError
 from segqa.evaluation.conclusion import conclude
 from segqa.evaluation.provenance import run_id
 from segqa.evaluation.transfer import bring_proposals, keeps_own
+from segqa.outcomes.filed import has_parquet
+from segqa.outcomes.merging import merge_blocks
 from segqa.run import Run, repeatable
 from segqa.slices import Edges
-from segqa.store import Store, read_header, read_run
+from segqa.store import Store, blocks, read_header, read_run
 
 _OF_ONE = ("stages", "peak_mb", "hardware", "batch_size", "inference_seconds", "started", "machine", "commit")
 """What the provenance of a whole says of each of its parts, and not of itself."""
@@ -95,12 +98,17 @@ def merge_parts(parts: Sequence[Part], store: Store) -> Run:
     _require_agreement(parts)
     _require_each_once(parts)
     first = parts[0].run
-    run = store.begin(_whole(parts), _KEY)
+    is_large = parts[0].about["cases"] > store.large and has_parquet()
+    ids = chain.from_iterable(() if is_large else part.run.expected for part in parts)
+    run = store.begin(_whole(parts, sorted(ids)), _KEY)
     try:
         target = store.proposals_path(run.id, shared=not any(keeps_own(part.folder) for part in parts))
         for part in parts:
-            store.append(run.id, part.run.outcomes)
+            if not is_large:
+                store.append(run.id, part.run.outcomes)
             bring_proposals(part.folder, part.run, target)
+        if is_large:
+            _file(parts, run, store)
         spent = {"hardware": " and ".join(dict.fromkeys(str(part.run.provenance["hardware"]) for part in parts))}
         return conclude(store, run, _KEY, _edges_of(first), spent)
     except BaseException:
@@ -143,14 +151,21 @@ def _gaps(parts: Sequence[Part]) -> str:
     return f"shard {shown} is not there; evaluate with --segqa-shard {missing[0]}"
 
 
-def _whole(parts: Sequence[Part]) -> Run:
+def _file(parts: Sequence[Part], run: Run, store: Store) -> None:
+    """Write the outcomes of all parts as part files of the run; only some are in memory at a time."""
+    with store.filing(run.id) as writer:
+        for block in merge_blocks([blocks(part.folder) for part in parts]):
+            writer.add(block)
+
+
+def _whole(parts: Sequence[Part], expected: Sequence[str]) -> Run:
     """The run of all cases, without outcomes so far."""
     first = parts[0].run
     return Run(
         id=run_id(datetime.now(UTC), first.model, first.dataset, "merged"),
         model=first.model,
         dataset=first.dataset,
-        expected=tuple(sorted(case_id for part in parts for case_id in part.run.expected)),
+        expected=expected,
         outcomes=(),
         pick=first.pick,
         empty=first.empty,

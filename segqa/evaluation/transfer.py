@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from segqa.errors import StoreError
 from segqa.evaluation.cache import ProposalCache
 from segqa.run import Run
-from segqa.store import Store, read_run
+from segqa.store import Store, blocks, is_in_parts, read_run
 
 _FILE = "proposals.sqlite"
 _SHOWN = 10
@@ -27,8 +28,13 @@ def bring_run(folder: Path, store: Store) -> Run:
     for run_id in store.run_ids():
         if run_id.startswith(run.id) and store.is_finished(run_id) and store.load(run_id).outcomes == run.outcomes:
             return store.load(run_id)
-    kept = store.begin(run, "")
-    store.append(kept.id, run.outcomes)
+    kept = store.begin(replace(run, expected=()) if is_in_parts(folder) else run, "")
+    if is_in_parts(folder):
+        with store.filing(kept.id) as writer:
+            for block in blocks(folder):
+                writer.add(block)
+    else:
+        store.append(kept.id, run.outcomes)
     bring_proposals(folder, run, store.proposals_path(kept.id, shared=not keeps_own(folder)))
     store.finish(kept, "")
     return store.load(kept.id)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segqa.breakdown import Breakdown
+from segqa.breakdown import Breakdown, nothing_found
 from segqa.mask import Mask
 from segqa.metrics import Counts, shares
 from segqa.outcome import Offer, Outcome
@@ -19,32 +19,122 @@ from segqa.outcomes.names import Names
 from segqa.proposals import Floats
 from segqa.texts import Places, Texts
 
-Whole: TypeAlias = NDArray[np.int64]
+Whole: TypeAlias = NDArray[np.signedinteger[Any]]
 """Whole numbers."""
 
 
+class Columns(Protocol):
+    """The columns of many outcomes; see `Outcome` for what they mean. They are in memory, or in files."""
+
+    @property
+    def ids(self) -> Texts:
+        """Of the cases."""
+        ...
+
+    @property
+    def prompts(self) -> Names:
+        """What the model was asked for."""
+        ...
+
+    @property
+    def tags(self) -> Mapping[str, Names]:
+        """By name."""
+        ...
+
+    @property
+    def properties(self) -> Mapping[str, Floats]:
+        """By name, each read when it is asked for; NaN where a case does not have it."""
+        ...
+
+    @property
+    def digests(self) -> Texts:
+        """Of image and target."""
+        ...
+
+    @property
+    def keys(self) -> Texts:
+        """Of the proposals."""
+        ...
+
+    @property
+    def offered(self) -> Whole:
+        """How many offers there are."""
+        ...
+
+    @property
+    def picked(self) -> Whole:
+        """Which offer is the prediction; -1 where nothing was."""
+        ...
+
+    @property
+    def best(self) -> Whole:
+        """Which offer has the highest IoU, the first of equals; -1 where there is none."""
+        ...
+
+    @property
+    def counts(self) -> Whole:
+        """Of the predictions: tp, fp, fn, tn, `[n, 4]`; zeros for an error."""
+        ...
+
+    @property
+    def inside(self) -> Whole:
+        """The same away from the contours; zeros where nothing was picked."""
+        ...
+
+    @property
+    def oracle(self) -> Whole:
+        """The counts of the best offers, see `Outcome.oracle`; zeros for an error."""
+        ...
+
+    @property
+    def seconds(self) -> Floats:
+        """Of inference."""
+        ...
+
+    @property
+    def cached(self) -> Mask:
+        """Whether the proposals come from the store."""
+        ...
+
+    @property
+    def failed(self) -> Mask:
+        """Which cases could not be evaluated."""
+        ...
+
+    @property
+    def notes(self) -> Mapping[int, str]:
+        """By the place of the case."""
+        ...
+
+    def rows(self, places: Iterable[int]) -> Iterator[Outcome]:
+        """The outcomes of some cases, one by one."""
+        ...
+
+    def breakdowns(self, places: Places) -> Iterator[tuple[int, Breakdown]]:
+        """Where the prediction of one of these cases was broken down: its place among them, and the breakdown."""
+        ...
+
+    def offer_scores(self, places: Places) -> Iterator[list[list[float]]]:
+        """For each of these cases mask score, box score and IoU of each offer; NaN where unknown or undefined."""
+        ...
+
+    def picked_again(self, picked: Whole) -> Columns:
+        """The same with another pick."""
+        ...
+
+
 @dataclass(frozen=True, eq=False)
-class Columns:
-    """The columns of many outcomes; see `Outcome` for what they mean.
+class Held:
+    """Columns in memory; what is not told here is told in `Columns`.
 
     Attributes:
-        ids: of the cases.
-        prompts: what the model was asked for.
-        tags: by name.
-        properties: by name; NaN where a case does not have it.
-        digests: of image and target.
-        keys: of the proposals.
         starts: which offers are whose, `[n + 1]`: those of case i go from `starts[i]` to `starts[i + 1]`.
         numbers: counts and counts inside of each offer, `[offers, 8]`.
         scores: mask score and box score of each offer, `[offers, 2]`; NaN where unknown.
-        breakdowns: by the place of the offer.
-        picked: -1 where nothing was.
+        broken: breakdowns, by the place of the offer.
         wanted: the target's area; -1 for an error.
         sizes: of the target in pixels; -1 for an error.
-        seconds: of inference.
-        cached: whether the proposals come from the store.
-        notes: by the place of the case.
-        errors: by the place of the case.
+        errors: the tracebacks, by the place of the case.
     """
 
     ids: Texts
@@ -54,10 +144,10 @@ class Columns:
     digests: Texts
     keys: Texts
     starts: Places
-    numbers: NDArray[np.int64] | NDArray[np.int32]
+    numbers: Whole
     scores: Floats
-    breakdowns: Mapping[int, Breakdown]
-    picked: NDArray[np.int32]
+    broken: Mapping[int, Breakdown]
+    picked: Whole
     wanted: Whole
     sizes: Whole
     seconds: Floats
@@ -65,8 +155,11 @@ class Columns:
     notes: Mapping[int, str]
     errors: Mapping[int, str]
 
-    def row(self, place: int) -> Outcome:
-        """The outcome of one case."""
+    def rows(self, places: Iterable[int]) -> Iterator[Outcome]:
+        """The outcomes of some cases, one by one."""
+        return map(self._row, places)
+
+    def _row(self, place: int) -> Outcome:
         picked, wanted, size = int(self.picked[place]), int(self.wanted[place]), int(self.sizes[place])
         return Outcome(
             case_id=self.ids[place],
@@ -89,7 +182,12 @@ class Columns:
     def _offer(self, at: int) -> Offer:
         numbers = self.numbers[at].tolist()
         mask_score, box_score = (None if math.isnan(score) else score for score in self.scores[at].tolist())
-        return Offer(Counts(*numbers[:4]), Counts(*numbers[4:]), mask_score, box_score, self.breakdowns.get(at))
+        return Offer(Counts(*numbers[:4]), Counts(*numbers[4:]), mask_score, box_score, self.broken.get(at))
+
+    @property
+    def offered(self) -> Whole:
+        """How many offers there are."""
+        return np.diff(self.starts)
 
     @cached_property
     def failed(self) -> Mask:
@@ -99,30 +197,40 @@ class Columns:
         return found
 
     @cached_property
-    def nothing(self) -> Whole:
-        """The counts of an empty prediction, `[n, 4]`; zeros for an error."""
-        known = np.maximum(self.wanted, 0), np.maximum(self.sizes, 0)
-        return np.stack([np.zeros_like(known[0]), np.zeros_like(known[0]), known[0], known[1] - known[0]], axis=1)
-
-    def of_offers(self, chosen: NDArray[np.int32] | Whole) -> tuple[Whole, Whole]:
-        """The counts of one offer of each case, and those inside, `[n, 4]`; of nothing where the choice is -1."""
-        counts, inside = self.nothing.copy(), np.zeros_like(self.nothing)
-        there = np.flatnonzero(chosen >= 0)
-        numbers = self.numbers[self.starts[there] + chosen[there]]
-        counts[there], inside[there] = numbers[:, :4], numbers[:, 4:]
-        return counts, inside
+    def counts(self) -> Whole:
+        """Of the predictions; zeros for an error."""
+        return self._of_offers(self.picked, self.numbers[:, :4], self._nothing)
 
     @cached_property
-    def picks(self) -> tuple[Whole, Whole]:
-        """The counts of the predictions, and those inside; see `of_offers`."""
-        return self.of_offers(self.picked)
+    def inside(self) -> Whole:
+        """The same away from the contours; zeros where nothing was picked."""
+        return self._of_offers(self.picked, self.numbers[:, 4:], np.zeros_like(self._nothing))
+
+    @property
+    def oracle(self) -> Whole:
+        """The counts of the best offers; zeros for an error."""
+        return self._of_offers(self.best, self.numbers[:, :4], self._nothing)
+
+    @property
+    def _nothing(self) -> Whole:
+        """The counts of an empty prediction, `[n, 4]`; zeros for an error."""
+        known = np.zeros((len(self.ids), 4), np.result_type(self.numbers, self.sizes))
+        known[:, 2] = np.maximum(self.wanted, 0)
+        known[:, 3] = np.maximum(self.sizes - self.wanted, 0) * (self.wanted >= 0)
+        return known
+
+    def _of_offers(self, chosen: Whole, numbers: Whole, other: Whole) -> Whole:
+        """The numbers of one offer of each case; other ones where the choice is -1."""
+        there = np.flatnonzero(chosen >= 0)
+        other[there] = numbers[self.starts[there] + chosen[there]]
+        return other
 
     @cached_property
     def best(self) -> Whole:
         """Which offer of each case has the highest IoU, the first of equals; -1 where there is none."""
         ious = shares(self.numbers, "iou")
         ious[np.isnan(ious)] = 2.0  # rightly nothing is above all
-        found = np.full(len(self.ids), -1, np.int64)
+        found = np.full(len(self.ids), -1, np.int32)
         have = np.flatnonzero(np.diff(self.starts))
         if not len(have):
             return found
@@ -133,3 +241,23 @@ class Columns:
         # backwards, so that the first of equals is written last
         found[owner[::-1]] = (firsts - self.starts[owner])[::-1]
         return found
+
+    def breakdowns(self, places: Places) -> Iterator[tuple[int, Breakdown]]:
+        """The places among these whose prediction was broken down, with the breakdown."""
+        picked = self.picked[places]
+        picks = np.where(picked < 0, -1, self.starts[places] + picked).tolist()
+        for place, (pick, missed) in enumerate(zip(picks, self.wanted[places].tolist(), strict=True)):
+            if pick in self.broken:
+                yield place, self.broken[pick]
+            elif pick < 0 <= missed:
+                yield place, nothing_found(missed)
+
+    def offer_scores(self, places: Places) -> Iterator[list[list[float]]]:
+        """Mask score, box score and IoU of each offer of these cases."""
+        told = np.column_stack([self.scores, shares(self.numbers, "iou")])
+        starts, ends = self.starts[places].tolist(), self.starts[places + 1].tolist()
+        return (told[start:end].tolist() for start, end in zip(starts, ends, strict=True))
+
+    def picked_again(self, picked: Whole) -> Held:
+        """The same with another pick."""
+        return replace(self, picked=picked)

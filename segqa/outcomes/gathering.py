@@ -10,16 +10,16 @@ import numpy as np
 
 from segqa.breakdown import Breakdown
 from segqa.outcome import Offer, Outcome
-from segqa.outcomes.columns import Columns
+from segqa.outcomes.columns import Held, Whole
 from segqa.outcomes.names import Names
-from segqa.texts import Texts
+from segqa.texts import Joining
 
 
 class Gathered:
     """Outcomes as they come, put into columns one by one."""
 
     def __init__(self) -> None:
-        self._texts: dict[str, list[str]] = {"ids": [], "digests": [], "keys": []}
+        self._texts = {name: Joining() for name in ("ids", "digests", "keys")}
         self._prompts = _Coded()
         self._tags: dict[str, _Coded] = {}
         self._properties: dict[str, array[float]] = {}
@@ -102,34 +102,38 @@ class Gathered:
         self._scores.extend(np.nan if score is None else score for score in offer[:2])
         self._numbers.extend(offer[2:10])
 
-    def columns(self) -> Columns:
+    def columns(self) -> Held:
         """All of them; nothing can be added any more."""
         cases = len(self)
-        texts = {name: Texts.of(found) for name, found in self._texts.items()}
+        texts = {name: found.texts() for name, found in self._texts.items()}
         self._texts.clear()
         for column in self._properties.values():
             column.extend([np.nan] * (cases - len(column)))
-        numbers = np.array(self._numbers, np.int64).reshape(-1, 8)
+        numbers = _small(self._numbers)
         self._numbers = array("q")
-        if not numbers.size or numbers.max() < 1 << 31:
-            numbers = numbers.astype(np.int32)
-        return Columns(
+        return Held(
             **texts,
             prompts=self._prompts.names(cases),
             tags={name: coded.names(cases) for name, coded in self._tags.items()},
             properties={name: np.array(column) for name, column in self._properties.items()},
             starts=np.array(self._starts),
-            numbers=numbers,
+            numbers=numbers.reshape(-1, 8),
             scores=np.array(self._scores).reshape(-1, 2),
-            breakdowns=self._breakdowns,
+            broken=self._breakdowns,
             picked=np.array(self._picked),
-            wanted=np.array(self._wanted),
-            sizes=np.array(self._sizes),
+            wanted=_small(self._wanted),
+            sizes=_small(self._sizes),
             seconds=np.array(self._seconds),
             cached=np.array(self._cached, np.bool_),
             notes=self._notes,
             errors=self._errors,
         )
+
+
+def _small(numbers: array[int]) -> Whole:
+    """Whole numbers, each in four bytes if that is enough for all."""
+    found = np.array(numbers, np.int64)
+    return found.astype(np.int32) if found.max(initial=0) < 1 << 31 else found
 
 
 class _Coded:

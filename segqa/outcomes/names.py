@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segqa.mask import Mask
 from segqa.texts import Places
+
+_AT_A_TIME = 1 << 16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -18,15 +21,21 @@ class Names:
 
     Attributes:
         values: the different ones.
-        codes: for each case the place of its name among them, `[n]` int32; -1 where it has none.
+        codes: for each case the place of its name among them, `[n]`; -1 where it has none. In the smallest type that
+            holds them.
     """
 
     values: tuple[str, ...]
-    codes: NDArray[np.int32]
+    codes: NDArray[np.signedinteger[Any]]
+
+    def __post_init__(self) -> None:
+        smallest = np.result_type(np.min_scalar_type(-1), np.min_scalar_type(-max(1, len(self.values))))
+        object.__setattr__(self, "codes", self.codes.astype(smallest, copy=False))
 
     def __iter__(self) -> Iterator[str | None]:
         values = (*self.values, None)  # -1 is the last
-        return (values[code] for code in self.codes.tolist())
+        parts = (self.codes[start : start + _AT_A_TIME] for start in range(0, len(self.codes), _AT_A_TIME))
+        return (values[code] for part in parts for code in part.tolist())
 
     def take(self, places: Places) -> Names:
         """Those of some cases."""
@@ -46,12 +55,11 @@ class Names:
 
     def or_else(self, other: Names) -> Names:
         """The column, with the names of another one where it has none."""
-        both = Names((*self.values, *other.values), np.where(other.codes < 0, -1, other.codes + len(self.values)))
-        filled = Names(both.values, np.where(self.codes < 0, both.codes, self.codes).astype(np.int32))
-        return filled.renamed(str)
+        behind = np.where(other.codes < 0, -1, other.codes.astype(np.int32) + len(self.values))
+        return Names((*self.values, *other.values), np.where(self.codes < 0, behind, self.codes)).renamed(str)
 
     @property
     def used(self) -> list[tuple[int, str]]:
         """The names that a case has, each with its code, in the order of the alphabet."""
-        there = np.unique(self.codes)
-        return sorted(((code, self.values[code]) for code in there.tolist() if code >= 0), key=lambda pair: pair[1])
+        there = np.flatnonzero(np.bincount(self.codes[self.codes >= 0]))
+        return sorted(((code, self.values[code]) for code in there.tolist()), key=lambda pair: pair[1])

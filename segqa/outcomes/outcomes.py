@@ -5,14 +5,14 @@ An object each would take ten times the memory; what is computed over all of the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar, overload
+from typing import Any, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segqa.breakdown import Breakdown, nothing_found
+from segqa.breakdown import Breakdown
 from segqa.mask import Mask
 from segqa.metrics import shares
 from segqa.outcome import Outcome
@@ -56,7 +56,7 @@ class Outcomes(Sequence[Outcome]):
         return len(self.columns.ids) if self.places is None else len(self.places)
 
     def __iter__(self) -> Iterator[Outcome]:
-        return map(self.columns.row, range(len(self)) if self.places is None else self.places.tolist())
+        return self.columns.rows(range(len(self)) if self.places is None else map(int, self.places))
 
     @overload
     def __getitem__(self, place: int) -> Outcome: ...
@@ -66,7 +66,8 @@ class Outcomes(Sequence[Outcome]):
     def __getitem__(self, place: int | slice) -> Outcome | Outcomes:
         if isinstance(place, slice):
             return self.take(np.arange(len(self))[place])
-        return self.columns.row(range(len(self))[place] if self.places is None else int(self.places[place]))
+        at = range(len(self))[place] if self.places is None else int(self.places[place])
+        return next(self.columns.rows([at]))
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Sequence):
@@ -82,22 +83,22 @@ class Outcomes(Sequence[Outcome]):
     @property
     def ids(self) -> Texts:
         """Of the cases."""
-        return self.columns.ids if self.places is None else self.columns.ids.take(self.places)
+        return self._texts(self.columns.ids)
 
     @property
     def digests(self) -> Texts:
         """Of image and target."""
-        return self.columns.digests if self.places is None else self.columns.digests.take(self.places)
+        return self._texts(self.columns.digests)
 
     @property
     def keys(self) -> Texts:
         """Of the proposals; empty for an error."""
-        return self.columns.keys if self.places is None else self.columns.keys.take(self.places)
+        return self._texts(self.columns.keys)
 
     @property
     def prompts(self) -> Names:
         """What the model was asked for."""
-        return self.columns.prompts if self.places is None else self.columns.prompts.take(self.places)
+        return self._names(self.columns.prompts)
 
     @property
     def tags(self) -> dict[str, Names]:
@@ -106,10 +107,9 @@ class Outcomes(Sequence[Outcome]):
         return {name: each for name, each in names.items() if (each.codes >= 0).any()}
 
     @property
-    def properties(self) -> dict[str, Floats]:
-        """By name, those that one of the cases has; NaN where another has it not."""
-        names = {name: self._of(each) for name, each in self.columns.properties.items()}
-        return {name: each for name, each in names.items() if not np.isnan(each).all()}
+    def properties(self) -> Mapping[str, Floats]:
+        """By name, those that one of the cases has; NaN where another has it not. Each is read when it is asked for."""
+        return _Some(self)
 
     @property
     def failed(self) -> Mask:
@@ -119,17 +119,17 @@ class Outcomes(Sequence[Outcome]):
     @property
     def counts(self) -> Whole:
         """Of the predictions: tp, fp, fn, tn, `[n, 4]`; zeros for an error."""
-        return self._of(self.columns.picks[0])
+        return self._of(self.columns.counts)
 
     @property
     def inside(self) -> Whole:
         """The same away from the contours; zeros where nothing was picked."""
-        return self._of(self.columns.picks[1])
+        return self._of(self.columns.inside)
 
     @property
     def oracle(self) -> Whole:
         """The counts of the best offers, see `Outcome.oracle`; zeros for an error."""
-        return self._of(self.columns.of_offers(self.columns.best)[0])
+        return self._of(self.columns.oracle)
 
     @property
     def best(self) -> Whole:
@@ -137,14 +137,14 @@ class Outcomes(Sequence[Outcome]):
         return self._of(self.columns.best)
 
     @property
-    def picked(self) -> NDArray[np.int32]:
+    def picked(self) -> Whole:
         """Which offer is the prediction; -1 where nothing was picked."""
         return self._of(self.columns.picked)
 
     @property
     def offered(self) -> Whole:
         """How many offers there are."""
-        return self._of(np.diff(self.columns.starts))
+        return self._of(self.columns.offered)
 
     @property
     def seconds(self) -> Floats:
@@ -159,26 +159,26 @@ class Outcomes(Sequence[Outcome]):
     @property
     def notes(self) -> list[tuple[str, str]]:
         """The ids of the cases with a note, and the notes."""
-        places = range(len(self)) if self.places is None else self.places.tolist()
-        known = self.columns.notes
-        return [(self.columns.ids[place], known[place]) for place in places if place in known] if known else []
+        known, ids = self.columns.notes, self.columns.ids
+        if self.places is None:
+            return [(ids[place], known[place]) for place in sorted(known)]
+        return [(ids[place], known[place]) for place in map(int, self.places) if place in known] if known else []
 
     def breakdowns(self) -> Iterator[tuple[int, Breakdown]]:
         """The places of the cases whose prediction was broken down, with the breakdown."""
-        columns = self.columns
-        picks = np.where(self.picked < 0, -1, self._of(columns.starts[:-1]) + self.picked).tolist()
-        for place, (pick, missed) in enumerate(zip(picks, self._of(columns.wanted).tolist(), strict=True)):
-            if pick in columns.breakdowns:
-                yield place, columns.breakdowns[pick]
-            elif pick < 0 <= missed:
-                yield place, nothing_found(missed)
+        return self.columns.breakdowns(self._all_places)
 
     def offer_scores(self) -> Iterator[list[list[float]]]:
         """For each case mask score, box score and IoU of each offer; NaN where unknown or undefined."""
-        columns = self.columns
-        told = np.column_stack([columns.scores, shares(columns.numbers, "iou")])
-        starts, ends = self._of(columns.starts[:-1]).tolist(), self._of(columns.starts[1:]).tolist()
-        return (told[start:end].tolist() for start, end in zip(starts, ends, strict=True))
+        return self.columns.offer_scores(self._all_places)
+
+    def picked_again(self, picked: Whole) -> Outcomes:
+        """The same with another pick of each case."""
+        everywhere = picked
+        if self.places is not None:
+            everywhere = self.columns.picked.copy()
+            everywhere[self.places] = picked
+        return Outcomes(self.columns.picked_again(everywhere), self.places)
 
     def metric(self, name: str) -> Floats:
         """`"iou"`, `"dice"`, `"precision"` or `"recall"` of the predictions; NaN where undefined and for errors."""
@@ -186,8 +186,36 @@ class Outcomes(Sequence[Outcome]):
         values[self.failed] = np.nan
         return values
 
+    @property
+    def _all_places(self) -> Places:
+        return np.arange(len(self)) if self.places is None else self.places
+
     def _of(self, column: NDArray[Scalar]) -> NDArray[Scalar]:
         return column if self.places is None else column[self.places]
 
+    def _texts(self, column: Texts) -> Texts:
+        return column if self.places is None else column.take(self.places)
+
     def _names(self, column: Names) -> Names:
         return column if self.places is None else column.take(self.places)
+
+
+class _Some(Mapping[str, NDArray[Any]]):
+    """Columns of numbers that one of some cases has, by name."""
+
+    def __init__(self, outcomes: Outcomes) -> None:
+        self._outcomes = outcomes
+
+    def __getitem__(self, name: str) -> Floats:
+        column = self._outcomes.columns.properties[name]
+        if self._outcomes.places is not None:
+            column = column[self._outcomes.places]
+        if np.isnan(column).all():
+            raise KeyError(name)
+        return column
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in self._outcomes.columns.properties if name in self)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -239,7 +239,7 @@ def draw_choice(
         )
 
 
-def earlier_outcomes(baseline: Run, store: Store, case_ids: Container[str]) -> Before:
+def earlier_outcomes(baseline: Run, store: Store, case_ids: Collection[str]) -> Before:
     """The outcomes of these cases in a baseline, with the keys of their proposals, as far as these are still kept here.
 
     A baseline's file has no masks. But the run that it was made of may be in the store, or another one of the same
@@ -255,7 +255,7 @@ def earlier_outcomes(baseline: Run, store: Store, case_ids: Container[str]) -> B
     return {kept.case_id: again for kept, outcome in pairs if (again := _picked_as(kept, outcome)) is not None}
 
 
-def _by_id(run: Run, case_ids: Container[str]) -> Before:
+def _by_id(run: Run, case_ids: Collection[str]) -> Before:
     return {outcome.case_id: outcome for outcome in run.columns.take(run.columns.ids.among(case_ids))}
 
 

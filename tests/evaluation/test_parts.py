@@ -322,3 +322,21 @@ def test_damaged_proposals_leave_no_half_of_a_run(parts: list[Path], tmp_path: P
         merged(parts, tmp_path)
     assert Store(tmp_path / "own").run_ids() == []
     assert list((tmp_path / "own" / "runs").iterdir()) == []
+
+
+def test_parts_of_a_large_whole_are_merged_in_files(squares: Squares, tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    data = open_folder(squares(COUNT))
+    plain = evaluate(data, Store(tmp_path / "one"))
+    stores = [Store(tmp_path / f"machine {number}", large=COUNT - 1) for number in range(1, OF + 1)]
+    runs = [evaluate(data, store, Shard(number, OF)) for number, store in enumerate(stores, 1)]
+    parts = [store.run_folder(run.id) for store, run in zip(stores, runs, strict=True)]
+    whole = merge_parts([read_part(folder) for folder in parts], Store(tmp_path / "own", large=COUNT - 1))
+    folders_of_all = [*parts, Store(tmp_path / "own").run_folder(whole.id)]
+    assert [sorted(path.name for path in (folder / "cases").iterdir()) for folder in folders_of_all] == [
+        ["index.json", "part-00000.parquet"]
+    ] * (OF + 1)
+    assert not any((folder / "cases.sqlite").exists() for folder in folders_of_all)
+    assert timeless(whole.outcomes) == timeless(plain.outcomes)
+    assert (whole.edges, whole.expected) == (plain.edges, plain.expected)
+    assert whole.provenance["dataset_digest"] == plain.provenance["dataset_digest"]
