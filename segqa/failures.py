@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from segqa.mask import Mask
 from segqa.metrics import shares
 from segqa.outcome import Outcome
+from segqa.outcomes.columns import Whole
 from segqa.outcomes.outcomes import Outcomes
 
 KINDS = MappingProxyType(
@@ -26,6 +27,8 @@ KINDS = MappingProxyType(
 )
 """Every kind of failure and what it means."""
 
+_AT_A_TIME = 1 << 16
+
 WRONG_OBJECT_IOU = 0.05
 POOR_SHARE = 0.6
 
@@ -37,18 +40,27 @@ def kind_codes(outcomes: Outcomes, threshold: float) -> NDArray[np.int8]:
         outcomes: of the cases.
         threshold: the IoU that a case has to reach.
     """
-    counts = outcomes.counts
+    counts, inside, failed = outcomes.counts, outcomes.inside, outcomes.failed
+    found = np.empty(len(outcomes), np.int8)
+    for start in range(0, len(found), _AT_A_TIME):
+        some = slice(start, start + _AT_A_TIME)
+        found[some] = _codes_of(counts[some], inside[some], failed[some], threshold)
+    return found
+
+
+def _codes_of(counts: Whole, inside: Whole, failed: Mask, threshold: float) -> NDArray[np.int8]:
+    """The same, from the columns that it depends on."""
     target, predicted = counts[:, 0] + counts[:, 2], counts[:, 0] + counts[:, 1]
-    iou, inside = shares(counts, "iou"), shares(outcomes.inside, "iou")
+    iou, interior = shares(counts, "iou"), shares(inside, "iou")
     tests = {
-        "error": outcomes.failed,
+        "error": failed,
         "hallucinated": (target == 0) & (predicted > 0),
         "missed": (target > 0) & (predicted == 0),
         "wrong_object": iou < WRONG_OBJECT_IOU,
         "": (target == 0) | (iou >= threshold),
         "merged": shares(counts, "precision") < POOR_SHARE,
         "partial": shares(counts, "recall") < POOR_SHARE,
-        "boundary": np.isnan(inside) | (inside >= threshold),
+        "boundary": np.isnan(interior) | (interior >= threshold),
     }
     codes = [_CODES.get(kind, -1) for kind in tests]
     return np.select(list(tests.values()), codes, _CODES["low"]).astype(np.int8)

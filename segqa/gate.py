@@ -22,10 +22,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import overload
 
 import numpy as np
 
-from segqa.comparison.comparison import METRICS, Comparison, Pairs, is_baseline
+from segqa.comparison.comparison import METRICS, Comparison, Pairs, Slice, is_baseline
 from segqa.comparison.signflip import Drop, Interval, detectable_drop, interval, judge_drops
 from segqa.errors import SettingsError
 from segqa.failures import KINDS
@@ -104,7 +105,7 @@ class Finding:
 
     rule: str
     text: str
-    cases: tuple[str, ...] = ()
+    cases: Sequence[str] = ()
     lines: tuple[str, ...] = ()
     condition: str = ""
 
@@ -302,7 +303,7 @@ def _listed(rule: Rule, comparison: Comparison, pairs: Pairs, what: str) -> Find
         return None
     ordered = pairs.by_change()
     text = f"{_cases(len(ordered))} {what}, allowed {rule.bound:g}"
-    return Finding(str(rule), text, tuple(ordered.ids), _lines(comparison, ordered))
+    return Finding(str(rule), text, ordered.ids, _lines(comparison, ordered))
 
 
 def _named(rule: Rule, comparison: Comparison, case_ids: Sequence[str], what: str) -> Finding | None:
@@ -326,7 +327,7 @@ def _kind(rule: Rule, comparison: Comparison) -> Finding | None:
         return None
     turned = comparison.pairs.take(after & ~before).by_change()
     text = f"{rule.subject} {counts[0]} → {counts[1]} of {_cases(len(comparison.pairs))}"
-    return Finding(str(rule), text, tuple(turned.ids), _lines(comparison, turned))
+    return Finding(str(rule), text, turned.ids, _lines(comparison, turned))
 
 
 def _latency(rule: Rule, comparison: Comparison) -> Finding | None:
@@ -347,22 +348,23 @@ def _tested(
     groups = comparison.groups(group_by)
     few = 0
     for metric in METRICS:
-        claims: list[tuple[Rule, str, Mask]] = []
+        claims: list[tuple[Rule, Slice | None]] = []
         for rule in (rule for rule in rules if rule.subject == f"mean_{metric}"):
             if not rule.attribute:
-                claims.append((rule, "", np.ones(len(comparison.pairs), np.bool_)))
+                claims.append((rule, None))
                 continue
             slices = comparison.slices(rule.attribute)
-            judged = [each for each in slices if each.changed >= MIN_CHANGED and each.members.sum() >= MIN_JUDGED]
-            claims += [(rule, each.name, each.members) for each in judged]
+            judged = [each for each in slices if each.changed >= MIN_CHANGED and each.size >= MIN_JUDGED]
+            claims += [(rule, each) for each in judged]
             few += sum(each.changed > 0 for each in slices) - len(judged)
         if not claims:
             continue
         differences = comparison.metric_differences(metric)
-        tolerances = [rule.bound or 0.0 for rule, _, _ in claims]
-        drops = judge_drops(differences, [members for *_, members in claims], tolerances, groups=groups)
+        tolerances = [rule.bound or 0.0 for rule, _ in claims]
+        members = _Members([each for _, each in claims], len(differences))
+        drops = judge_drops(differences, members, tolerances, groups=groups)
         proven = [(*claim, drop) for claim, drop in zip(claims, drops, strict=True) if drop.corrected <= alpha]
-        proven.sort(key=lambda claim: (claim[-1].corrected, claim[-1].p, claim[1]))
+        proven.sort(key=lambda claim: (claim[2].corrected, claim[2].p, _name(claim[1])))
         findings += [
             _dropped(rule, [claim[1:] for claim in proven if claim[0] == rule], comparison, metric)
             for rule in dict.fromkeys(rule for rule, *_ in proven)
@@ -370,20 +372,47 @@ def _tested(
     return findings, [_NOT_JUDGED.format(few)] if few else []
 
 
-def _dropped(rule: Rule, proven: Sequence[tuple[str, Mask, Drop]], comparison: Comparison, metric: str) -> Finding:
+class _Members(Sequence[Mask]):
+    """Which pairs are in some slices, each made when it is asked for; None stands for all pairs."""
+
+    def __init__(self, slices: Sequence[Slice | None], pairs: int) -> None:
+        self._slices, self._all = slices, np.ones(pairs, np.bool_)
+
+    def __len__(self) -> int:
+        return len(self._slices)
+
+    @overload
+    def __getitem__(self, place: int) -> Mask: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Mask]: ...
+
+    def __getitem__(self, place: int | slice) -> Mask | Sequence[Mask]:
+        if isinstance(place, slice):
+            return _Members(self._slices[place], len(self._all))
+        each = self._slices[place]
+        return self._all if each is None else each.members
+
+
+def _name(each: Slice | None) -> str:
+    """Of a slice; nothing for all pairs."""
+    return "" if each is None else each.name
+
+
+def _dropped(rule: Rule, proven: Sequence[tuple[Slice | None, Drop]], comparison: Comparison, metric: str) -> Finding:
     """A mean, or those of some slices, that are proven to have dropped; the surest one with its cases."""
-    name, members, drop = proven[0]
-    inside = comparison.pairs.take(members)
+    surest, drop = proven[0]
+    name = _name(surest)
+    inside = comparison.pairs if surest is None else comparison.pairs.take(surest.members)
     lost = inside.take(inside.differences < 0).by_change()
     where = f" in {name}" if name else ""
     text = (
         f"mean {'IoU' if metric == 'iou' else metric}{where} changed by {drop.mean:+.4f} over {_cases(len(inside))}, "
         f"proven below {0 - (rule.bound or 0.0):g} (p {drop.corrected:.2g})"
     )
-    if others := [f"{name} ({drop.mean:+.4f})" for name, _, drop in proven[1:]]:
+    if others := [f"{_name(each)} ({drop.mean:+.4f})" for each, drop in proven[1:]]:
         more = f", and {len(others) - SHOWN} more" if len(others) > SHOWN else ""
         text += f"; also {', '.join(others[:SHOWN])}{more}"
-    return Finding(str(rule), text, tuple(lost.ids), _lines(comparison, lost), name)
+    return Finding(str(rule), text, lost.ids, _lines(comparison, lost), name)
 
 
 def _lines(comparison: Comparison, pairs: Pairs) -> tuple[str, ...]:

@@ -23,6 +23,9 @@ METRIC_VERSION = 2
 """Goes up whenever the same two masks would score differently than before."""
 
 
+_AT_A_TIME = 1 << 16
+
+
 @dataclass(frozen=True, slots=True)
 class Counts:
     """Pixels of a prediction against its target; the overlap metrics are formulas on them.
@@ -106,9 +109,14 @@ def shares(counts: NDArray[Any], metric: str) -> NDArray[np.float64]:
     >>> shares(np.array([[3, 1, 2, 10], [0, 0, 0, 9]]), "iou")
     array([0.5, nan])
     """
-    tp, fp, fn = counts[:, :3].T.astype(np.int64)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(tp > 0, tp / _OVER[metric](tp, fp, fn), np.where(fp + fn > 0, 0.0, np.nan))
+    found = np.empty(len(counts))
+    # some at a time: of millions the steps in between would take more memory than the counts
+    for start in range(0, len(counts), _AT_A_TIME):
+        tp, fp, fn = counts[start : start + _AT_A_TIME, :3].T.astype(np.int64)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            share = np.where(tp > 0, tp / _OVER[metric](tp, fp, fn), np.where(fp + fn > 0, 0.0, np.nan))
+        found[start : start + _AT_A_TIME] = share
+    return found
 
 
 _STANDS_FOR: Mapping[EmptyPolicy, float] = MappingProxyType({"one": 1.0, "zero": 0.0, "nan": math.nan})

@@ -7,6 +7,7 @@ import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from types import MappingProxyType
 from typing import Any, cast
 
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from segqa.conditions import Predicate, check_names, joined, parse_condition
 from segqa.errors import SettingsError
 from segqa.failures import KINDS, kind_codes, kind_of, recoverable
+from segqa.mask import Mask
 from segqa.metrics import Counts, resolve, shares
 from segqa.outcome import Outcome
 from segqa.outcomes.outcomes import Outcomes
@@ -23,6 +25,8 @@ from segqa.proposals import Floats
 from segqa.settings import EmptyPolicy, nearest
 from segqa.slices import Edges, attributes_of, slices_by
 from segqa.texts import Texts
+
+_AT_A_TIME = 1 << 16
 
 CHANGED = "changed"
 """The option in the provenance of a run over changed cases: the name of the data set that they are from."""
@@ -111,11 +115,7 @@ class Run:
     @property
     def missing(self) -> tuple[str, ...]:
         """The ids of the cases that have no outcome (yet)."""
-        ids = self.columns.ids
-        if self.expected is ids:
-            return ()
-        done = set(ids)
-        return tuple(case_id for case_id in self.expected if case_id not in done)
+        return tuple(Texts.of(self.expected).without(self.columns.ids))
 
     @property
     def undefined(self) -> int:
@@ -299,14 +299,18 @@ class Run:
 
         Errors count as cases. Sorted by tag, then by property, and by value.
         """
+        for condition, members in self.slice_members(min_cases=min_cases):
+            part = self.only(self.columns.take(members), condition)
+            yield replace(part, condition=joined(self.condition, condition))
+
+    def slice_members(self, *, min_cases: int = 1) -> Iterator[tuple[str, Mask]]:
+        """The same as conditions, each with which of the outcomes it means, bool `[n]`."""
         for attribute in attributes_of(self.columns):
             names = slices_by(self.columns, attribute, self.edges)
             for code, value in names.used:
                 members = names.codes == code
                 if min_cases <= members.sum() < len(self.outcomes):
-                    condition = str(Predicate(attribute, "=", value))
-                    part = self.only(self.columns.take(members), condition)
-                    yield replace(part, condition=joined(self.condition, condition))
+                    yield str(Predicate(attribute, "=", value)), members
 
     def worst_slice(self, *, min_cases: int = 8) -> Run | None:
         """The slice with the lowest mean IoU, or without any score; None where no slice has `min_cases` cases."""
@@ -392,4 +396,5 @@ def describe(run: Run, outcome: Outcome) -> str:
 
 def mean_of(values: Floats) -> float:
     """The mean, exact in any order of summation; NaN where there are none."""
-    return math.fsum(values) / len(values) if len(values) else math.nan
+    parts = (values[start : start + _AT_A_TIME].tolist() for start in range(0, len(values), _AT_A_TIME))
+    return math.fsum(chain.from_iterable(parts)) / len(values) if len(values) else math.nan

@@ -93,12 +93,20 @@ class Texts(Sequence[str]):
         >>> Texts.of(["a", "b", "c"]).places_of(Texts.of(["c", "d", "a"])).tolist()
         [2, -1, 0]
         """
-        if self.is_same(others):
-            return np.arange(len(self))
+        if self.places is None and Texts(others.joined).is_same(self):
+            return np.arange(len(others)) if others.places is None else others.places
         if self._rises and others._rises:
             return np.fromiter(_merged(iter(self), iter(others)), np.int64, len(others))
         known = {text: place for place, text in enumerate(self)}
         return np.fromiter((known.get(text, -1) for text in others), np.int64, len(others))
+
+    def without(self, others: Texts) -> Texts:
+        """Those that are not among others.
+
+        >>> list(Texts.of(["a", "b", "c"]).without(Texts.of(["b"])))
+        ['a', 'c']
+        """
+        return self.take(np.flatnonzero(others.places_of(self) < 0))
 
     def is_same(self, other: Texts) -> bool:
         """Whether these are the same, as far as that can be seen without going through them one by one."""
@@ -113,6 +121,12 @@ class Texts(Sequence[str]):
     def _rises(self) -> bool:
         """Whether each is greater than the one before it."""
         return self.joined.is_rising and (self.places is None or bool((np.diff(self.places) > 0).all()))
+
+    def __contains__(self, text: object) -> bool:
+        if isinstance(text, str) and self._rises:
+            place = bisect_left(self, text)
+            return place < len(self) and self[place] == text
+        return any(each == text for each in self)
 
     def __len__(self) -> int:
         return len(self.joined.starts) - 1 if self.places is None else len(self.places)

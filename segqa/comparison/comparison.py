@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from segqa.baseline import content_of, scope_of
 from segqa.errors import IncomparableError, SettingsError
-from segqa.failures import WRONG_OBJECT_IOU, kind_codes, kind_name
+from segqa.failures import KINDS, WRONG_OBJECT_IOU, kind_codes
 from segqa.mask import Mask
 from segqa.metrics import METRIC_VERSION, resolve
 from segqa.outcome import Outcome
+from segqa.outcomes.names import Names
 from segqa.outcomes.outcomes import Outcomes
 from segqa.proposals import Floats
 from segqa.run import Run
@@ -108,21 +109,31 @@ class Pairs(Sequence[Pair]):
         return self.take(by_id[np.argsort(self.differences[by_id], kind="stable")])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Slice:
     """A slice of the pairs.
 
     Attributes:
         name: as a condition (`camera=C2`).
         attribute: of the slice.
-        members: which pairs are in it.
+        size: how many pairs are in it.
         changed: how many of them have another IoU than before.
+        names: of the slices by this attribute, of all pairs.
+        code: of this one.
     """
 
     name: str
     attribute: str
-    members: Mask
+    size: int
     changed: int
+    names: Names
+    code: int
+
+    @property
+    def members(self) -> Mask:
+        """Which pairs are in it, bool `[pairs]`."""
+        found: Mask = self.names.codes == self.code
+        return found
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -166,14 +177,12 @@ class Comparison:
     @property
     def new(self) -> tuple[str, ...]:
         """The cases that the baseline does not have."""
-        known = set(self.baseline.expected)
-        return tuple(case_id for case_id in self.candidate.expected if case_id not in known)
+        return tuple(Texts.of(self.candidate.expected).without(Texts.of(self.baseline.expected)))
 
     @property
     def missing(self) -> tuple[str, ...]:
         """The cases of the baseline that have no outcome now."""
-        done = set(self.candidate.columns.ids)
-        return tuple(case_id for case_id in self.baseline.expected if case_id not in done)
+        return tuple(Texts.of(self.baseline.expected).without(self.candidate.columns.ids))
 
     @property
     def new_errors(self) -> tuple[str, ...]:
@@ -187,8 +196,8 @@ class Comparison:
         broken = self.baseline.errors.ids
         if not broken:
             return ()
-        done = set(self.candidate.columns.take(~self.candidate.columns.failed).ids)
-        return tuple(case_id for case_id in broken if case_id in done)
+        done = self.candidate.columns.take(~self.candidate.columns.failed).ids
+        return tuple(broken.take(np.flatnonzero(done.places_of(broken) >= 0)))
 
     @property
     def broken(self) -> Pairs:
@@ -215,8 +224,11 @@ class Comparison:
     @property
     def transitions(self) -> Counter[tuple[str, str]]:
         """How many cases went from one kind of failure to another; `passed` where there was none."""
-        sides = [[kind_name(code) or "passed" for code in codes.tolist()] for codes in self.kind_codes()]
-        return Counter(kinds for kinds in zip(*sides, strict=True) if kinds[0] != kinds[1])
+        names = ["passed", *KINDS]
+        before, after = (codes + 1 for codes in self.kind_codes())
+        moves = np.bincount(before.astype(np.int64) * len(names) + after, minlength=len(names) ** 2).tolist()
+        moved = {divmod(move, len(names)): times for move, times in enumerate(moves)}
+        return Counter({(names[was], names[now]): times for (was, now), times in moved.items() if times and was != now})
 
     def worst(self, count: int = 5) -> Pairs:
         """The pairs that lost most."""
@@ -238,10 +250,13 @@ class Comparison:
         moved = self.differences != 0
         for name in known if attribute == "*" else [attribute]:
             names = slices_by(after, name, self.candidate.edges)
+            sizes, changed = (
+                np.bincount(names.codes[chosen], minlength=len(names.values)).tolist()
+                for chosen in (names.codes >= 0, (names.codes >= 0) & moved)
+            )
             for code, value in names.used:
-                members = names.codes == code
-                if value and min_cases <= int(members.sum()) < len(after):
-                    found.append(Slice(f"{name}={value}", name, members, int((members & moved).sum())))
+                if value and min_cases <= sizes[code] < len(after):
+                    found.append(Slice(f"{name}={value}", name, sizes[code], changed[code], names, code))
         return found
 
     def groups(self, tag: str) -> NDArray[np.int64] | None:
@@ -275,7 +290,7 @@ class Comparison:
             replace(
                 run,
                 outcomes=run.columns.take(~run.columns.ids.among(case_ids)),
-                expected=tuple(case_id for case_id in run.expected if case_id not in case_ids),
+                expected=Texts.of(run.expected).take(np.flatnonzero(~Texts.of(run.expected).among(case_ids))),
             )
             for run in (self.baseline, self.candidate)
         ]
@@ -321,9 +336,7 @@ def compare(baseline: Run, candidate: Run, *, same_picker: bool = True) -> Compa
     baseline = _as_far_as(baseline, candidate)
     baseline = replace(baseline, threshold=candidate.threshold)
     pairs = _paired(baseline, candidate)
-    contents = zip(pairs.ids, _contents(baseline, pairs.before), _contents(candidate, pairs.after), strict=True)
-    readable = ~(pairs.before.failed | pairs.after.failed)
-    other = [case_id for case_id, before, after in compress(contents, readable) if before != after]
+    other = [] if _same_contents(baseline, pairs) else _other_contents(baseline, candidate, pairs)
     if other:
         raise IncomparableError(
             f"incomparable: image, mask or prompt of {len(other)} cases differs from {baseline.id}, such as {other[0]}"
@@ -333,20 +346,36 @@ def compare(baseline: Run, candidate: Run, *, same_picker: bool = True) -> Compa
 
 def _paired(baseline: Run, candidate: Run) -> Pairs:
     """The cases that both runs have, in the candidate's order, with or without scores."""
-    known = {case_id: place for place, case_id in enumerate(baseline.columns.ids)}
-    there = np.array([known.get(case_id, -1) for case_id in candidate.columns.ids], np.int64)
-    after = np.flatnonzero(there >= 0)
-    before = there[after]
-    ious = np.stack([baseline.all_ious[before], candidate.all_ious[after]], axis=1)
-    return Pairs(baseline.columns.take(before), candidate.columns.take(after), ious)
+    there = baseline.columns.ids.places_of(candidate.columns.ids)
+    before, after = baseline.columns.take(there[there >= 0]), candidate.columns.take(there >= 0)
+    if np.array_equal(there, np.arange(len(baseline.columns))):
+        before = baseline.columns
+    ious = [replace(run, outcomes=side).all_ious for run, side in ((baseline, before), (candidate, after))]
+    return Pairs(before, after, np.stack(ious, axis=1))
 
 
 def _as_far_as(baseline: Run, candidate: Run) -> Run:
     """The baseline's part that a part of the data set can be judged by: nothing but the part can be missing in it."""
     if not candidate.part and not candidate.narrowed_by:
         return baseline
-    kept = baseline.columns.ids.among(set(candidate.expected))
+    kept = Texts.of(candidate.expected).places_of(baseline.columns.ids) >= 0
     return replace(baseline.only(baseline.columns.take(kept), candidate.part), part="")
+
+
+def _same_contents(baseline: Run, pairs: Pairs) -> bool:
+    """Whether images, targets and prompts are seen to be the same without going through the cases one by one."""
+    before, after = pairs.before, pairs.after
+    same_prompts = before.prompts.values == after.prompts.values and np.array_equal(
+        before.prompts.codes, after.prompts.codes
+    )
+    return not is_baseline(baseline) and same_prompts and before.digests.is_same(after.digests)
+
+
+def _other_contents(baseline: Run, candidate: Run, pairs: Pairs) -> list[str]:
+    """The ids of the cases that could be read in both runs, and are not made of the same."""
+    contents = zip(pairs.ids, _contents(baseline, pairs.before), _contents(candidate, pairs.after), strict=True)
+    readable = ~(pairs.before.failed | pairs.after.failed)
+    return [case_id for case_id, before, after in compress(contents, readable) if before != after]
 
 
 def _contents(run: Run, outcomes: Outcomes) -> Iterable[str]:

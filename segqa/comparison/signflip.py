@@ -21,6 +21,9 @@ from segqa.mask import Mask
 from segqa.proposals import Floats
 
 FLIPS = 10_000
+MOST_ROWS = 20_000
+"""Of more pairs, or groups of pairs, several are flipped together."""
+
 _SEED = 20240101
 _BLOCK = 1_000
 
@@ -117,6 +120,7 @@ def judge_drops(
     Returns:
         One for each set; p-values are 1 where a set has fewer than two pairs, or has not dropped at all.
     """
+    groups = _few(len(differences), groups)
     half, (sums, squares, cubes), sizes = _powers(differences, members, tolerances, groups)
     seen = _t(sums, squares, cubes, sizes)
     alone, together = np.ones(len(members)), np.ones(len(members))
@@ -138,6 +142,16 @@ def judge_drops(
         Drop(mean, float(p) if low else 1.0, float(q) if low else 1.0)
         for mean, low, p, q in zip(means, dropped, alone, together, strict=True)
     ]
+
+
+def _few(pairs: int, groups: NDArray[np.int64] | None) -> NDArray[np.int64] | None:
+    """The groups, so few that there is time for all flips.
+
+    Where every pair's sign is a coin's, so is that of a sum of pairs: sets of them may be flipped as one.
+    """
+    if groups is None:
+        return None if pairs <= MOST_ROWS else np.arange(pairs) % MOST_ROWS
+    return groups % MOST_ROWS
 
 
 def _powers(

@@ -49,8 +49,20 @@ class Outcomes(Sequence[Outcome]):
 
     def take(self, chosen: Mask | Places) -> Outcomes:
         """Some of them, by a mask or by their places."""
+        if chosen.dtype == np.bool_ and chosen.all():
+            return self
         places = np.flatnonzero(chosen) if chosen.dtype == np.bool_ else chosen.astype(np.int64, copy=False)
         return Outcomes(self.columns, places if self.places is None else self.places[places])
+
+    def within(self, whole: Outcomes) -> Places:
+        """Where each of these is among some outcomes of the same run; -1 where it is not."""
+        if self.columns is not whole.columns:
+            return whole.ids.places_of(self.ids)
+        if whole.places is None:
+            return self._all_places
+        found = np.full(len(self.columns.ids), -1, np.int64)
+        found[whole.places] = np.arange(len(whole))
+        return found[self._all_places]
 
     def __len__(self) -> int:
         return len(self.columns.ids) if self.places is None else len(self.places)
