@@ -38,9 +38,12 @@ def suspicious_labels(runs: Sequence[Run]) -> tuple[Suspicion, ...]:
     and is passed over, as is all but the last run of a model.
     """
     latest = {run.model: run for run in runs}
+    if len(latest) < 2:
+        return ()
+    failing = {case_id for run in latest.values() for case_id in run.columns.take(run.kind_codes > 0).ids}
     seen: dict[tuple[str, str], list[tuple[str, int, float]]] = {}
     for run in latest.values():
-        answered = ~run.columns.failed
+        answered = ~run.columns.failed & run.columns.ids.among(failing)
         outcomes = run.columns.take(answered)
         told = run.kind_codes[answered].tolist(), run.all_ious[answered].tolist()
         for case_id, digest, *how in zip(outcomes.ids, outcomes.digests, *told, strict=True):

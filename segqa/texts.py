@@ -95,8 +95,10 @@ class Texts(Sequence[str]):
         """
         if self.places is None and Texts(others.joined).is_same(self):
             return np.arange(len(others)) if others.places is None else others.places
-        if self._rises and others._rises:
-            return np.fromiter(_merged(iter(self), iter(others)), np.int64, len(others))
+        if self._rises and others.joined.is_rising:
+            found, order = np.empty(len(others), np.int64), others.order()
+            found[order] = np.fromiter(_merged(iter(self), iter(others.take(order))), np.int64, len(others))
+            return found
         known = {text: place for place, text in enumerate(self)}
         return np.fromiter((known.get(text, -1) for text in others), np.int64, len(others))
 

@@ -103,6 +103,7 @@ class Clusters:
         searched: rules of one, two and three predicates that were tried, for each kind of failure.
         permutations: of the outcomes that were searched as well.
         alpha: how often, at most, something is found where there is nothing.
+        sample: how many cases were searched; of a large run not all.
     """
 
     run: Run
@@ -111,6 +112,15 @@ class Clusters:
     searched: tuple[int, ...]
     permutations: int
     alpha: float
+    sample: int
+
+    @property
+    def note(self) -> str:
+        """What was not searched; empty where all was."""
+        cases = len(self.run.outcomes)
+        if self.sample == cases:
+            return ""
+        return f"searched in {self.sample:,} of {cases:,} cases, drawn at random; what is found is counted in all"
 
     def __repr__(self) -> str:
         return f"<clusters of {self.run.title}: {', '.join(map(repr, self.found)) or 'none'}>"

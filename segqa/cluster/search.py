@@ -27,6 +27,8 @@ MIN_CASES = 8
 DEPTH = 3
 MIN_FAILING = 3
 MIN_RATIO = 2.0
+MOST_SEARCHED = 200_000
+"""Of more cases a random sample is searched. What is told of a rule that was found there is counted in all cases."""
 
 _PERMUTATIONS = 199
 _FEWEST_PERMUTATIONS = 99
@@ -57,19 +59,35 @@ def clusters(run: Run, *, alpha: float = ALPHA, min_cases: int = MIN_CASES, dept
     if not 0 < alpha < 1 or min_cases < 2 or depth not in (1, 2, 3):
         got = f"alpha={alpha}, min_cases={min_cases}, depth={depth}"
         raise SettingsError(f"clusters needs 0 < alpha < 1, min_cases of 2 or more and a depth of 1 to 3, got {got}")
-    errors = np.flatnonzero(run.columns.failed)
-    answered = run.columns.take(~run.columns.failed)
+    searched = _sample(run.columns)
+    errors = np.flatnonzero(searched.failed)
+    answered = searched.take(~searched.failed)
     by_kind = _by_kind(run, answered)
+    codes = run.kind_codes
     # two searches have each half of what may go wrong
     level = alpha / 2 if len(errors) >= MIN_FAILING else alpha
-    searches = [_Search.of(run, answered, by_kind, level, min_cases, depth)]
+    searches = [_Search.of(run, codes, answered, by_kind, level, min_cases, depth)]
     if len(errors) >= MIN_FAILING:
-        searches.append(_Search.of(run, run.columns, {"error": errors}, level, min_cases, depth))
+        searches.append(_Search.of(run, codes, searched, {"error": errors}, level, min_cases, depth))
     found = sorted((pair for search in searches for pair in search.found()), key=lambda pair: pair[0])
     first = searches[0]
     return Clusters(
-        run, tuple(cluster for _, cluster in found), find_gap(run), first.lattice.sizes, first.permutations, alpha
+        run,
+        tuple(cluster for _, cluster in found),
+        find_gap(run),
+        first.lattice.sizes,
+        first.permutations,
+        alpha,
+        len(searched),
     )
+
+
+def _sample(outcomes: Outcomes) -> Outcomes:
+    """The cases that are searched: all, or so many of them that the search takes seconds; the same each time."""
+    if len(outcomes) <= MOST_SEARCHED:
+        return outcomes
+    chosen = np.random.default_rng(_SEED).choice(len(outcomes), MOST_SEARCHED, replace=False, shuffle=False)
+    return outcomes.take(np.sort(chosen))
 
 
 def _by_kind(run: Run, outcomes: Outcomes) -> dict[str, NDArray[np.int64]]:
@@ -81,9 +99,10 @@ def _by_kind(run: Run, outcomes: Outcomes) -> dict[str, NDArray[np.int64]]:
 
 @dataclass(slots=True, eq=False)
 class _Search:
-    """One search: which cases, which of them failed, and what the lattice says."""
+    """One search: which cases, which of them failed, and what the lattice says; `codes` are the kinds of all cases."""
 
     run: Run
+    codes: NDArray[np.int8]
     outcomes: Outcomes
     failed: Mapping[str, NDArray[np.int64]]
     alpha: float
@@ -96,6 +115,7 @@ class _Search:
     def of(
         cls,
         run: Run,
+        codes: NDArray[np.int8],
         outcomes: Outcomes,
         failed: Mapping[str, NDArray[np.int64]],
         alpha: float,
@@ -108,7 +128,7 @@ class _Search:
             depth -= 1
         lattice = Lattice(table, min_cases, depth)
         permutations = _permutations(len(lattice.levels), sum(map(len, failed.values())))
-        return cls(run, outcomes, failed, alpha, min_cases, table, lattice, permutations)
+        return cls(run, codes, outcomes, failed, alpha, min_cases, table, lattice, permutations)
 
     def found(self) -> list[tuple[float, Cluster]]:
         """The clusters, each with its `log_q`."""
@@ -128,7 +148,7 @@ class _Search:
             # what is one kind's cluster is not told again as one of all kinds together
             left = ~taken if kind == BELOW else self._comparable(kind, mask, any_kind)
             kept = self._cover(own, mask, judge, left)
-            clusters += [(hit.log_q, self._cluster(hit, kind, mask, judge)) for hit in kept]
+            clusters += [(hit.log_q, self._cluster(hit, kind, judge)) for hit in kept]
             for hit in kept:
                 taken |= self.table.members(hit.rule)
         return clusters
@@ -166,21 +186,20 @@ class _Search:
         log_p = float(log_tail(np.array([failing]), np.array([support]), *counts)[0])
         return judge.corrected(log_p + hit.log_q - hit.log_p) <= self.alpha
 
-    def _cluster(self, hit: Hit, kind: str, failed: Mask, judge: _Judge) -> Cluster:
+    def _cluster(self, hit: Hit, kind: str, judge: _Judge) -> Cluster:
         rule = tuple(self.table.predicates[attribute][code] for attribute, code in hit.rule)
-        inside = self.table.members(hit.rule)
         part = self.run.where(str(Every(rule)))
-        failing = set(self.outcomes.take(inside & failed).ids)
-        ordered = part.worst(len(part.outcomes))
-        worst = ordered.take(ordered.ids.among(failing))
+        inside = self.codes[part.columns.within(self.run.columns)]
+        failing = part.columns.take(_failed_so(inside, kind))
+        support = int(_counts_for(inside, kind).sum())
         return Cluster(
             kind=kind,
             rule=rule,
             part=part,
-            failing=worst,
-            support=hit.support,
-            rest_failing=int(failed.sum()) - hit.failing,
-            rest=len(self.outcomes) - hit.support,
+            failing=part.only(failing, part.part).worst(len(failing)),
+            support=support,
+            rest_failing=int(_failed_so(self.codes, kind).sum()) - len(failing),
+            rest=int(_counts_for(self.codes, kind).sum()) - support,
             p=math.exp(hit.log_p),
             corrected=judge.corrected(hit.log_q),
             twins=self._twins(rule),
@@ -193,6 +212,20 @@ class _Search:
         mask = np.zeros(len(self.outcomes), dtype=np.bool_)
         mask[places] = True
         return mask
+
+
+def _failed_so(codes: NDArray[np.int8], kind: str) -> Mask:
+    """Which cases failed in this way, by their kinds."""
+    found: Mask = codes > _ERROR if kind == BELOW else codes == list(KINDS).index(kind)
+    return found
+
+
+def _counts_for(codes: NDArray[np.int8], kind: str) -> Mask:
+    """Which cases are counted: an error is no answer, so it is left out of those that failed in another way."""
+    return np.ones(len(codes), np.bool_) if kind == "error" else codes != _ERROR
+
+
+_ERROR = list(KINDS).index("error")
 
 
 def _permutations(combinations: int, failures: int) -> int:

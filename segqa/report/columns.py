@@ -17,6 +17,7 @@ from segqa.metrics import shares
 from segqa.outcomes.names import Names
 from segqa.outcomes.outcomes import Outcomes
 from segqa.report.address import case_key
+from segqa.report.listing import Listing
 from segqa.report.selection import newly_failing, newly_passing
 from segqa.report.verdict import Judged
 from segqa.run import Run
@@ -30,12 +31,12 @@ _FILE = re.compile(r'File "[^"\n]*[/\\]([^"/\\\n]+)"')
 _PATH = re.compile(r"(?<![\w./:\\])(?:[A-Za-z]:)?(?:[/\\][^\s/\\'\":<>|]+)+[/\\]([^\s/\\'\":<>|]+)")
 
 
-def columns(judged: Judged) -> Iterator[tuple[str, Any]]:
-    """The columns of a run by name, with what the gate says of it, in JSON's types or as an iterator of these.
+def columns(listing: Listing) -> Iterator[tuple[str, Any]]:
+    """The columns of the listed cases by name, with what the gate says, in JSON's types or as an iterator of these.
 
     One after the other: of a large run one is as large as the page.
     """
-    run, outcomes = judged.run, judged.run.columns
+    judged, run, outcomes = listing.judged, listing.listed, listing.listed.columns
     ids = list(outcomes.ids)
     places = {case_id: place for place, case_id in enumerate(ids)}
     yield "run", run.id
@@ -57,18 +58,19 @@ def columns(judged: Judged) -> Iterator[tuple[str, Any]]:
         "attributes",
         {name: _attribute(name, slices_by(outcomes, name, run.edges)) for name in attributes_of(outcomes)},
     )
-    yield "clusters", [_cluster(cluster, places) for cluster in judged.clusters]
+    yield "clusters", [_cluster(cluster, outcomes) for cluster in judged.clusters]
     yield "notes", {places[case_id]: note for case_id, note in outcomes.notes}
     yield "errors", _named(_errors(outcomes))
-    yield "whole", not run.narrowed_by and not run.missing
+    yield "cases", len(judged.run.outcomes)
+    yield "whole", not run.narrowed_by and not judged.run.missing
     yield "wrong", {place: [round(share, 3) for share in each.shares.values()] for place, each in outcomes.breakdowns()}
     yield "command", _commands(run)
-    yield from _compared(judged, places).items()
+    yield from _compared(judged, outcomes, places).items()
 
 
-def _cluster(cluster: Cluster, places: Mapping[str, int]) -> dict[str, Any]:
-    cases = [places[case_id] for case_id in cluster.failing.ids]
-    return {"condition": cluster.condition, "kind": cluster.kind, "cases": cases}
+def _cluster(cluster: Cluster, listed: Outcomes) -> dict[str, Any]:
+    places = cluster.failing.within(listed)
+    return {"condition": cluster.condition, "kind": cluster.kind, "cases": places[places >= 0].tolist()}
 
 
 def _or_none(choices: NDArray[Any]) -> Iterator[int | None]:
@@ -76,19 +78,24 @@ def _or_none(choices: NDArray[Any]) -> Iterator[int | None]:
     return (None if choice < 0 else choice for choice in choices.tolist())
 
 
-def _compared(judged: Judged, places: Mapping[str, int]) -> dict[str, list[float | int | None]]:
+def _compared(judged: Judged, listed: Outcomes, places: Mapping[str, int]) -> dict[str, list[float | int | None]]:
     """IoU in the baseline, and whether a case fails newly (1, errors too) or passes newly (2)."""
     before: list[float | int | None] = [None] * len(places)
     change: list[float | int | None] = [0] * len(places)
     if judged.verdict is not None:
         comparison = judged.verdict.comparison
-        for case_id, iou in zip(comparison.pairs.ids, comparison.pairs.ious[:, 0].tolist(), strict=True):
-            before[places[case_id]] = _exactly(iou)
+        paired = comparison.pairs.after.within(listed)
+        for place, iou in zip(
+            paired[paired >= 0].tolist(), comparison.pairs.ious[paired >= 0, 0].tolist(), strict=True
+        ):
+            before[place] = _exactly(iou)
         for code, pairs in ((1, newly_failing(comparison)), (2, newly_passing(comparison))):
-            for case_id in pairs.ids:
-                change[places[case_id]] = code
+            moved = pairs.after.within(listed)
+            for place in moved[moved >= 0].tolist():
+                change[place] = code
         baseline = comparison.baseline
-        for outcome in baseline.columns.take(baseline.columns.ids.among(set(comparison.new_errors))):
+        errors = {case_id for case_id in comparison.new_errors if case_id in places}
+        for outcome in baseline.columns.take(baseline.columns.ids.among(errors)):
             before[places[outcome.case_id]] = _exactly(baseline.iou(outcome))
             change[places[outcome.case_id]] = 1
     return {"before": before, "change": change}

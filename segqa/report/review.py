@@ -22,6 +22,7 @@ from segqa.report.columns import KIND_NAMES, columns
 from segqa.report.ending import Ending, behaviour_table
 from segqa.report.examples import Shown
 from segqa.report.lineup import line_up
+from segqa.report.listing import Listing
 from segqa.report.sections import section_of, verdict_of
 from segqa.report.selection import NOISE
 from segqa.report.templates import part, render
@@ -75,7 +76,8 @@ def write_review(
         The file to open: `index.html`, or `report.json`.
     """
     settings = settings or ReportSettings()
-    content = _Content(judged, ending, suspicions, settings, [_object(columns(one)) for one in judged])
+    listings = [Listing.of(one) for one in judged]
+    content = _Content(judged, ending, suspicions, settings, listings, [_object(columns(each)) for each in listings])
     clear_files(folder)
     queued = queues(judged, store, settings)
     room = limit = settings.max_mb * 1e6
@@ -102,19 +104,21 @@ class _Content:
         ending: how the tests went.
         suspicions: the labels that one should check.
         settings: form and size of the page.
-        columns: of the runs, as JSON.
+        listings: of the runs.
+        columns: of the listed cases of each, as JSON.
     """
 
     judged: Sequence[Judged]
     ending: Ending | None
     suspicions: Sequence[Suspicion]
     settings: ReportSettings
+    listings: Sequence[Listing]
     columns: Sequence[str]
 
 
 def _data(content: _Content, collection: Collection) -> str:
     """What the script knows, as JSON."""
-    ids = (one.run.columns.ids for one in content.judged)
+    ids = (each.listed.columns.ids for each in content.listings)
     exhibits = (
         {place: numbers[case_id] for place, case_id in enumerate(known) if case_id in numbers}
         for known, numbers in zip(ids, collection.numbers, strict=True)
@@ -162,6 +166,7 @@ def _page(content: _Content, collection: Collection) -> str:
         suffix=collection.suffix,
         data=_data(content, collection),
         kept=_kept(judged, collection, content.settings),
+        unlisted=[(each.judged.run, len(each.listed.outcomes)) for each in content.listings if each.left_out],
         policy="" if in_files else _policy(script),
         keys_told=KEYS,
         files=FILES if in_files else "",

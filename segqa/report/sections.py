@@ -75,6 +75,7 @@ def section_of(judged: Judged, number: int, shown: Shown, *, listed: bool) -> di
         "pickers": _pickers(run),
         "clusters": _clusters(judged, shown),
         "searched": sum(judged.clusters.searched),
+        "search_note": judged.clusters.note,
         "kinds": _kinds(run, comparison, shown),
         "slices": slices,
         "more_slices": more,
@@ -249,25 +250,27 @@ def _mean_of(run: Run, outcomes: Outcomes) -> str:
 def _slices(run: Run, comparison: Comparison | None) -> tuple[list[dict[str, Any]], int]:
     """The slices in which most cases fail beyond the run's own rate, and how many there are beside them."""
     total = len(run.failures()) / len(run.outcomes) if run.outcomes else 0.0
-    change = _change_by_id(comparison) if comparison else {}
-    overall = float(run.mean_iou)
+    change = np.full(len(run.outcomes), np.nan)
+    if comparison:
+        change[comparison.pairs.after.within(run.columns)] = comparison.differences
+    overall, scores, failed = float(run.mean_iou), run.all_ious, run.kind_codes >= 0
     rows: list[dict[str, Any]] = []
-    for part in run.slices(min_cases=5):
-        ious, failing, count = part.ious, len(part.failures()), len(part.outcomes)
+    for name, members in run.slice_members(min_cases=5):
+        ious, failing, count = _known(scores[members]), int(failed[members].sum()), int(members.sum())
         low, high = mean_interval(ious)
         mean = mean_of(ious)
         shown = four(mean)
-        moved = [change[case_id] for case_id in part.columns.ids if case_id in change]
+        moved = _known(change[members])
         title = f"mean {shown}, 95 % interval {four(low)} to {four(high)}"
         rows.append(
             {
-                "name": part.part,
+                "name": name,
                 "count": count,
                 "mean": shown,
                 "failing": failing,
                 "rate": failing / count,
                 "bar": interval_bar(mean, low, high, overall, title),
-                "change": f"{math.fsum(moved) / len(moved):+.4f}" if moved else "–",
+                "change": f"{mean_of(moved):+.4f}" if len(moved) else "–",
                 "excess": failing - total * count,
             }
         )
@@ -275,17 +278,19 @@ def _slices(run: Run, comparison: Comparison | None) -> tuple[list[dict[str, Any
     return rows[:_MOST_SLICES], max(0, len(rows) - _MOST_SLICES)
 
 
-def _change_by_id(comparison: Comparison) -> dict[str, float]:
-    return dict(zip(comparison.pairs.ids, comparison.differences.tolist(), strict=True))
+def _known(values: Floats) -> Floats:
+    """Those that are numbers."""
+    return values[~np.isnan(values)]
 
 
 def _compared(verdict: Verdict, shown: Shown) -> dict[str, Any]:
     """What there is to say against the baseline."""
     comparison = verdict.comparison
     newly, fixed = newly_failing(comparison), newly_passing(comparison)
-    told = {*newly.ids, *fixed.ids}
-    changed = comparison.worst(len(comparison.pairs))
-    changed = changed.take(~changed.ids.among(told))
+    others = np.ones(len(comparison.pairs), np.bool_)
+    for told in (newly, fixed):
+        others[told.after.within(comparison.pairs.after)] = False
+    changed = comparison.pairs.take(others).by_change()
     return {
         "headline": verdict.headline,
         "low": verdict.interval.low,

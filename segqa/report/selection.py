@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from itertools import chain
+from itertools import chain, islice
+from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from segqa.cluster.cluster import Clusters
 from segqa.comparison.comparison import Comparison, Pairs
-from segqa.failures import KINDS, kind_codes
+from segqa.failures import KINDS
 from segqa.outcomes.outcomes import Outcomes
-from segqa.run import Run
-from segqa.texts import Texts
+
+T = TypeVar("T")
 
 NOISE = 0.005
 """A change in IoU up to this is shown as none."""
@@ -34,27 +36,31 @@ def select(found: Clusters, comparison: Comparison | None, limit: int) -> Outcom
         comparison: with its baseline, if there is one.
         limit: so many cases at most.
     """
-    run = found.run
-    order = run.worst(len(run.outcomes))
-    order = order.take(~order.failed)
-    codes = kind_codes(order, run.threshold)
-    newly = newly_failing(comparison).ids if comparison else Texts.of(())
-    strata = [cluster.failing.take(~cluster.failing.failed).ids for cluster in found]
-    strata += [order.take(codes == code).ids for code in range(len(KINDS))]
-    strata += [_failing(part).ids for part in run.slices(min_cases=8)]
+    run, cases, codes = found.run, found.run.columns, found.run.kind_codes
+    order = run.worst(len(cases)).within(cases)
+    order = order[~cases.failed[order]]
+    failing, passing = order[codes[order] >= 0], order[codes[order] < 0]
+    newly = newly_failing(comparison).after.within(cases) if comparison else order[:0]
+    strata = [cluster.failing.take(~cluster.failing.failed).within(cases) for cluster in found]
+    strata += [failing[codes[failing] == code] for code in range(len(KINDS))]
+    strata += [failing[members[failing]] for _, members in run.slice_members(min_cases=8)]
     if comparison:
-        by_change = comparison.worst(len(comparison.pairs))
-        ids = by_change.take(np.abs(by_change.differences) > NOISE).ids
-        strata += [ids, ids[::-1][:_GAINS]]
-    passing = order.take(codes < 0).ids
-    strata.append(Texts.of(random.Random(0).sample(passing, min(_PASSING, len(passing)))))  # noqa: S311 - no secret
-    chosen: dict[str, None] = {}
-    for case_id in chain(newly, in_turn(strata), order.take(codes >= 0).ids, order.ids):
-        if len(chosen) == limit:
-            break
-        chosen[case_id] = None
-    places = {case_id: place for place, case_id in enumerate(run.columns.ids) if case_id in chosen}
-    return run.columns.take(np.array([places[case_id] for case_id in chosen], np.int64))
+        by_change = comparison.pairs.by_change()
+        moved = by_change.take(np.abs(by_change.differences) > NOISE).after.within(cases)
+        strata += [moved, moved[::-1][:_GAINS]]
+    some = random.Random(0).sample(range(len(passing)), min(_PASSING, len(passing)))  # noqa: S311 - no secret
+    strata.append(passing[some])
+    wanted = chain(newly, in_turn(strata), failing, passing)
+    chosen = list(islice(_each_once(int(place) for place in wanted), limit))
+    return cases.take(np.array(chosen, np.int64))
+
+
+def _each_once(places: Iterator[int]) -> Iterator[int]:
+    seen: set[int] = set()
+    for place in places:
+        if place not in seen:
+            seen.add(place)
+            yield place
 
 
 def newly_failing(comparison: Comparison) -> Pairs:
@@ -69,15 +75,9 @@ def newly_passing(comparison: Comparison) -> Pairs:
     return comparison.pairs.take((before >= 0) & (after < 0) & (comparison.differences > NOISE)).by_change()[::-1]
 
 
-def in_turn(strata: Sequence[Sequence[str]]) -> Iterator[str]:
+def in_turn(strata: Sequence[Sequence[T] | NDArray[Any]]) -> Iterator[T]:
     """The first of each, then the second of each, and so on."""
     for place in range(max(map(len, strata), default=0)):
         for stratum in strata:
             if place < len(stratum):
                 yield stratum[place]
-
-
-def _failing(part: Run) -> Outcomes:
-    """The failing cases of a slice, the worst first."""
-    order = part.worst(len(part.outcomes))
-    return order.take(kind_codes(order, part.threshold) >= 0)

@@ -8,11 +8,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from segqa.cluster.cluster import BELOW, Cluster, Clusters
-from segqa.failures import kind_name
+from segqa.failures import KINDS
 from segqa.gate import Verdict
 from segqa.robustness.robustness import Robustness
 from segqa.run import Run
+from segqa.texts import Texts
 
 MAX_MARKDOWN = 60_000
 """Characters; GitHub takes 65,536 in a comment."""
@@ -52,8 +56,12 @@ class Judged:
         if self.verdict is None:
             return []
         baseline = self.verdict.comparison.baseline
-        kinds = dict(zip(baseline.columns.ids, map(kind_name, baseline.kind_codes.tolist()), strict=True))
-        return [cluster for cluster in self.clusters if 2 * _failed_before(cluster, kinds) < len(cluster.failing)]
+        codes = baseline.kind_codes
+        return [
+            cluster
+            for cluster in self.clusters
+            if 2 * _failed_before(cluster, baseline.columns.ids, codes) < len(cluster.failing)
+        ]
 
 
 def as_json(judged: Iterable[Judged], failing: Sequence[tuple[str, str]], exit_status: int) -> dict[str, Any]:
@@ -109,10 +117,12 @@ def escape(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]()#|~!-])", r"\\\1", plain)
 
 
-def _failed_before(cluster: Cluster, kinds: dict[str, str | None]) -> int:
-    """How many of a cluster's failures were failures of that kind in the baseline."""
-    before = [kinds.get(case_id) for case_id in cluster.failing.ids]
-    return sum(kind is not None and cluster.kind in (kind, BELOW) for kind in before)
+def _failed_before(cluster: Cluster, case_ids: Texts, codes: NDArray[np.int8]) -> int:
+    """How many of a cluster's failures were failures of that kind in the baseline, which has these cases and kinds."""
+    places = case_ids.places_of(cluster.failing.ids)
+    before = codes[places[places >= 0]]
+    alike = before >= 0 if cluster.kind == BELOW else before == list(KINDS).index(cluster.kind)
+    return int(alike.sum())
 
 
 def _model(one: Judged) -> dict[str, Any]:

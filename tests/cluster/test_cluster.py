@@ -65,7 +65,7 @@ def test_a_story_names_what_means_the_same_cases() -> None:
 def test_clusters_are_a_sequence_by_kind() -> None:
     wrong, merged = cluster_of(8, 10), replace(cluster_of(3, 10), kind="merged")
     run = Run("r", "unet", "photos", ("00000",), (outcome(0, {}, MERGED),), "agreement")
-    found = Clusters(run, (wrong, merged), None, (3, 1), 199, 0.01)
+    found = Clusters(run, (wrong, merged), None, (3, 1), 199, 0.01, len(run.outcomes))
     assert (len(found), list(found), found[1], found[-2]) == (2, [wrong, merged], merged, wrong)
     assert found.of("merged") == found.of("MERGED".lower()) == (merged,)
     assert found.of("wrong_object") == (wrong,)
@@ -77,7 +77,7 @@ def test_clusters_are_a_sequence_by_kind() -> None:
 
 def test_a_cluster_is_itself_and_cannot_be_changed() -> None:
     found = cluster_of(8, 10)
-    clusters = Clusters(found.part, (found,), None, (3, 1), 199, 0.01)
+    clusters = Clusters(found.part, (found,), None, (3, 1), 199, 0.01, len(found.part.outcomes))
     for made in (found, clusters):
         with pytest.raises(FrozenInstanceError):
             setattr(made, "alpha" if made is clusters else "kind", None)

@@ -203,7 +203,7 @@
     list = choose(wants);
     $("#cards").replaceChildren();
     showMore();
-    $("#count").textContent = `${list.length} of ${run.size} cases`;
+    $("#count").textContent = `${list.length} of ${run.size} ${run.size < run.cases ? "listed cases" : "cases"}`;
     $("#clear").hidden = !Object.keys(TESTS).some((name) => wants[name]);
     $("#nothing").hidden = list.length > 0;
   };
