@@ -9,18 +9,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import chain
+import tempfile
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, get_args
 
 from segqa.errors import BaselineError
 from segqa.metrics import METRIC_VERSION, Counts
 from segqa.outcome import Offer, Outcome
+from segqa.outcomes.filed import BLOCK, Filed, PartWriter, has_parquet, table_of
+from segqa.outcomes.gathering import Gathered
 from segqa.outcomes.outcomes import Outcomes
 from segqa.run import Run
 from segqa.settings import EmptyPolicy
-from segqa.store import Store, write_whole
+from segqa.store import LARGE, Store, write_whole
 
 BASELINE_VERSION = 1
 """Of the files; a reader refuses others."""
@@ -65,7 +69,7 @@ def write_baseline(path: Path, run: Run, accepted: Sequence[str] = ()) -> None:
     }
     rows = chain([header], map(_row, run.columns.take(run.columns.ids.order())))
     lines = (json.dumps(row, ensure_ascii=False, separators=(",", ":")) for row in rows)
-    write_whole(path, "".join(f"{line}\n" for line in lines))
+    write_whole(path, (f"{line}\n" for line in lines))
 
 
 def read_baseline(path: Path) -> Run:
@@ -75,14 +79,14 @@ def read_baseline(path: Path) -> Run:
         BaselineError: there is none, or the file is corrupt; with the line's number.
     """
     try:
-        # not by `splitlines`: a case's id may hold what else ends a line
-        lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+        # a case's id may hold what else ends a line
+        with path.open(encoding="utf-8", newline="\n") as file:
+            header = _header(path, file.readline().removesuffix("\n"))
+            outcomes = _gathered(_outcomes(path, file), large=header["cases"] > LARGE)
     except FileNotFoundError as error:
         raise BaselineError(f"no baseline at {path}; `pytest suites --segqa-update-baseline` writes one") from error
     except (OSError, UnicodeDecodeError) as error:
         raise BaselineError(f"cannot read {path}: {error}") from error
-    header = _header(path, lines)
-    outcomes = Outcomes.of(_outcomes(path, lines))
     if len(outcomes) != header["cases"]:
         raise BaselineError(f"{path} line 1 says {header['cases']} cases, and {len(outcomes)} follow; {_AGAIN}")
     return Run(
@@ -115,9 +119,26 @@ _FITS: Mapping[str, Callable[[Any], bool]] = {
 }
 
 
-def _header(path: Path, lines: Sequence[str]) -> dict[str, Any]:
+def _gathered(outcomes: Iterator[Outcome], *, large: bool) -> Outcomes:
+    """The outcomes as columns: of a large baseline in files that are gone with them, as far as that can be."""
+    if not large or not has_parquet():
+        return Outcomes.of(outcomes)
+    folder = tempfile.TemporaryDirectory(prefix="segqa-baseline-")
+    writer = PartWriter(Path(folder.name))
+    while block := list(islice(outcomes, BLOCK)):
+        gathered = Gathered()
+        for outcome in block:
+            gathered.add(outcome)
+        writer.add(table_of(gathered.columns()))
+    writer.close()
+    columns = Filed(Path(folder.name))
+    weakref.finalize(columns, folder.cleanup)
+    return Outcomes(columns)
+
+
+def _header(path: Path, line: str) -> dict[str, Any]:
     """The first line, checked."""
-    header = _object(path, 1, lines[0])
+    header = _object(path, 1, line)
     if header.get("segqa_baseline") != BASELINE_VERSION:
         came = header.get("segqa_baseline")
         raise BaselineError(f"{path} line 1 is no header of a baseline of version {BASELINE_VERSION} (got {came})")
@@ -131,11 +152,11 @@ def _header(path: Path, lines: Sequence[str]) -> dict[str, Any]:
     return header
 
 
-def _outcomes(path: Path, lines: Sequence[str]) -> Iterator[Outcome]:
+def _outcomes(path: Path, lines: Iterable[str]) -> Iterator[Outcome]:
     """The cases, in order, each once."""
     before = ""
-    for number, line in enumerate(lines[1:], start=2):
-        row = _object(path, number, line)
+    for number, line in enumerate(lines, start=2):
+        row = _object(path, number, line.removesuffix("\n"))
         try:
             outcome = _outcome(row)
         except (KeyError, TypeError, ValueError, IndexError) as error:

@@ -348,14 +348,19 @@ def claim_folder(wanted: Path) -> Path:
             return folder
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a file so that a reader sees the old or the new one, never a part, whatever happens in between."""
+def write_whole(path: Path, text: str | Iterable[str]) -> None:
+    """Write a file so that a reader sees the old or the new one, never a part, whatever happens in between.
+
+    Args:
+        path: of the file; its folder is made if it is not there.
+        text: what is in it, or some parts of that.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     # not by `tempfile`, whose files are closed to everybody else
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         with temporary.open("x", encoding="utf-8") as file:
-            file.write(text)
+            file.writelines([text] if isinstance(text, str) else text)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

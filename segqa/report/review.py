@@ -157,7 +157,9 @@ def _page(content: _Content, collection: Collection) -> str:
         verdict=verdict_of(judged, content.ending),
         ending=content.ending,
         behaviour=behaviour_table(content.ending.behaviour).shown() if content.ending else [],
-        suspicions=[(one, _first_with(runs, one.case_id)) for one in content.suspicions],
+        suspicions=[
+            (one, _first_with([each.listed for each in content.listings], one.case_id)) for one in content.suspicions
+        ],
         exhibits=[
             as_data(exhibit.layers | {"photo": photo})
             for exhibit, photo in zip(collection.all, collection.photos, strict=True)
