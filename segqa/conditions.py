@@ -26,8 +26,8 @@ import numpy as np
 
 from segqa.errors import SettingsError
 from segqa.mask import Mask
+from segqa.names import Names
 from segqa.outcome import Outcome
-from segqa.outcomes.names import Names
 from segqa.outcomes.outcomes import Outcomes
 from segqa.properties import PROPERTIES
 from segqa.settings import nearest

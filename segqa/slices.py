@@ -13,8 +13,8 @@ from typing import TypeAlias
 
 import numpy as np
 
+from segqa.names import Names
 from segqa.outcome import Outcome
-from segqa.outcomes.names import Names
 from segqa.outcomes.outcomes import Outcomes
 from segqa.properties import BORDER, COUNTS, LEVELS
 from segqa.proposals import Floats

@@ -11,7 +11,7 @@ import json
 import os
 import sqlite3
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -111,11 +111,22 @@ class Store:
         return run
 
     def append(self, run_id: str, outcomes: Iterable[Outcome]) -> None:
-        """Commit outcomes; when this returns they survive a `kill -9`."""
+        """Commit outcomes, see `appending`."""
+        with self.appending(run_id) as append:
+            append(outcomes)
+
+    @contextmanager
+    def appending(self, run_id: str) -> Iterator[Callable[[Iterable[Outcome]], None]]:
+        """A function that commits outcomes; when it returns they survive a `kill -9`."""
         marks = ", ".join("?" * len(_COLUMNS))
         statement = f"INSERT OR REPLACE INTO outcomes ({', '.join(_COLUMNS)}) VALUES ({marks})"  # noqa: S608 - constants
-        with _cases(self.run_folder(run_id)) as database:
-            database.executemany(statement, [_row(outcome) for outcome in outcomes])
+        with closing(_opened(self.run_folder(run_id))) as database:
+
+            def append(outcomes: Iterable[Outcome]) -> None:
+                with database:
+                    database.executemany(statement, [_row(outcome) for outcome in outcomes])
+
+            yield append
 
     def done(self, run_id: str) -> list[str]:
         """The ids of the cases that have been evaluated without an error; of a run in part files, all."""
@@ -385,11 +396,18 @@ def _header(folder: Path) -> dict[str, Any]:
 @contextmanager
 def _cases(folder: Path) -> Iterator[sqlite3.Connection]:
     """The cases of a run; what is written inside the block is one transaction."""
-    with closing(sqlite3.connect(folder / _ROWS, timeout=60)) as database:
-        database.row_factory = sqlite3.Row
-        database.execute("PRAGMA journal_mode = WAL")
-        with database:
-            yield database
+    with closing(_opened(folder)) as database, database:
+        yield database
+
+
+def _opened(folder: Path) -> sqlite3.Connection:
+    """The cases of a run; to be closed."""
+    database = sqlite3.connect(folder / _ROWS, timeout=60)
+    database.row_factory = sqlite3.Row
+    database.execute("PRAGMA journal_mode = WAL")
+    # safe against `kill -9`; what a power cut may take is the last outcomes, never the file
+    database.execute("PRAGMA synchronous = NORMAL")
+    return database
 
 
 @contextmanager

@@ -10,9 +10,9 @@ import pytest
 
 from segqa.breakdown import Breakdown
 from segqa.metrics import Counts
+from segqa.names import Names
 from segqa.outcome import Offer, Outcome
 from segqa.outcomes.filed import Filed, PartWriter, table_of
-from segqa.outcomes.names import Names
 from segqa.outcomes.outcomes import Outcomes
 
 COUNTS = (Counts(5, 1, 2, 12), Counts(0, 3, 7, 10), Counts(7, 0, 0, 13), Counts(2, 2, 5, 11))

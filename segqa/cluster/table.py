@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from segqa.conditions import Predicate
 from segqa.mask import Mask
+from segqa.names import Names
 from segqa.outcome import Outcome
-from segqa.outcomes.names import Names
 from segqa.outcomes.outcomes import Outcomes
 from segqa.slices import Edges, attributes_of, slices_by
 

@@ -17,8 +17,8 @@ from segqa.errors import IncomparableError, SettingsError
 from segqa.failures import KINDS, WRONG_OBJECT_IOU, kind_codes
 from segqa.mask import Mask
 from segqa.metrics import METRIC_VERSION, resolve
+from segqa.names import Names
 from segqa.outcome import Outcome
-from segqa.outcomes.names import Names
 from segqa.outcomes.outcomes import Outcomes
 from segqa.proposals import Floats
 from segqa.run import Run

@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import random
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
+import numpy as np
+
 from segqa.case import Case
+from segqa.datasets.roster import Roster
 from segqa.errors import DatasetError
 
 
@@ -19,7 +22,7 @@ class Dataset:
 
     Attributes:
         name: as it stands in reports and file names.
-        cases: at least one, ids unique; they are sorted by id.
+        cases: at least one, ids unique; they are sorted by id. Of a large data set a `Roster`.
         notes: what the listing left out or found odd, a sentence each.
 
     Raises:
@@ -27,15 +30,18 @@ class Dataset:
     """
 
     name: str
-    cases: tuple[Case, ...]
+    cases: Sequence[Case]
     notes: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, name: str, cases: Iterable[Case], notes: Iterable[str] = ()) -> Dataset:
         """A data set of any iterable of cases."""
-        return cls(name, tuple(cases), tuple(notes))
+        return cls(name, cases if isinstance(cases, Roster) else tuple(cases), tuple(notes))
 
     def __post_init__(self) -> None:
+        if isinstance(self.cases, Roster):
+            _require_fit(self.name, self.cases)
+            return
         shared: dict[tuple[tuple[str, str], ...], Mapping[str, str]] = {}
         cases = (_with_shared(case, shared) for case in self.cases)
         object.__setattr__(self, "cases", tuple(sorted(cases, key=lambda case: case.id)))
@@ -58,11 +64,14 @@ class Dataset:
         """The first `count` cases of a seeded shuffle, sorted again: a fair small part, the same each time."""
         if count < 1:
             raise DatasetError(f"limit must be 1 or more, got {count}")
-        shuffled = random.Random(seed).sample(self.cases, len(self.cases))  # noqa: S311 - no secret
-        return Dataset.of(self.name, shuffled[:count], self.notes)
+        chosen = sorted(random.Random(seed).sample(range(len(self.cases)), len(self.cases))[:count])  # noqa: S311 - no secret
+        cases = self.cases.take(np.array(chosen)) if isinstance(self.cases, Roster) else [self.cases[n] for n in chosen]
+        return Dataset.of(self.name, cases, self.notes)
 
     def with_prompt(self, prompt: str) -> Dataset:
         """The same cases, with this prompt for those that have none of their own."""
+        if isinstance(self.cases, Roster):
+            return replace(self, cases=self.cases.with_prompt(prompt))
         return replace(self, cases=tuple(case if case.prompt else replace(case, prompt=prompt) for case in self.cases))
 
     def stamp(self) -> str:
@@ -83,6 +92,16 @@ class Dataset:
             sizes = getattr(case.source, "sizes", str)()
             digest.update(repr((case.id, case.prompt, sorted(case.tags.items()), sizes)).encode())
         return digest.hexdigest()[:32]
+
+
+def _require_fit(name: str, roster: Roster) -> None:
+    """Refuse a roster that is no data set."""
+    if not len(roster):
+        raise DatasetError(f"data set {name!r} has no cases")
+    if not roster.ids.joined.is_rising:
+        raise DatasetError(f"data set {name!r} must have sorted ids, each once, since its cases are made when needed")
+    if "id" in roster.tags:
+        raise DatasetError(f"data set {name!r} has a tag called id, which is the case's own; rename the tag")
 
 
 def _with_shared(case: Case, shared: dict[tuple[tuple[str, str], ...], Mapping[str, str]]) -> Case:

@@ -195,9 +195,9 @@ class Evaluation:
             spent |= {"batch_size": batch.current, "hardware": hardware(self.threads)}
             return conclude(store, run, key, self.edges, spent | work.spent())
 
-    def _own(self, dataset: Dataset) -> tuple[Case, ...]:
+    def _own(self, dataset: Dataset) -> Sequence[Case]:
         """The cases that are evaluated here. All else that is said of the data set is said of the whole."""
-        return dataset.cases if self.shard is None else self.shard.of_cases(dataset)
+        return dataset.cases if self.shard is None else self.shard.of_cases(dataset.cases)
 
     def _evaluate(self, loop: Loop | Distributed, cases: Sequence[Case], run: Run, store: Store) -> None:
         """Go through the cases that the run does not have yet."""
@@ -206,9 +206,9 @@ class Evaluation:
         pending = [case for case in cases if case.id not in done_well] if done_well else cases
         done = len(cases) - len(pending)
         self.progress(done, len(cases))
-        with closing(loop.outcomes(pending)) as found:
+        with closing(loop.outcomes(pending)) as found, store.appending(run.id) as append:
             for outcomes in found:
-                store.append(run.id, outcomes)
+                append(outcomes)
                 done += len(outcomes)
                 self.progress(done, len(cases))
 
@@ -368,7 +368,8 @@ def _about_shard(shard: Shard, dataset: Dataset, who: Identity) -> dict[str, Any
 
 def _notes_on(model: object, dataset: Dataset) -> list[str]:
     """How many of the cases a model has been trained on (`trained_on`), if it says so."""
-    seen = {case.id for case in dataset} & set(getattr(model, "trained_on", ()))
+    trained = frozenset(getattr(model, "trained_on", ()))
+    seen = {case.id for case in dataset if case.id in trained} if trained else ()
     if not seen:
         return []
     return [f"{len(seen)} of {len(dataset)} cases were trained on, such as {min(seen)} (by their ids)"]

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from segqa.breakdown import Breakdown, nothing_found
 from segqa.mask import Mask
 from segqa.metrics import Counts, shares
+from segqa.names import Names
 from segqa.outcome import Offer, Outcome
-from segqa.outcomes.names import Names
 from segqa.proposals import Floats
 from segqa.texts import Places, Texts
 

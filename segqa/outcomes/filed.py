@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from segqa.breakdown import Breakdown
 from segqa.errors import StoreError
 from segqa.mask import Mask
+from segqa.names import Names
 from segqa.outcome import Outcome
 from segqa.outcomes.columns import Columns, Held, Whole
-from segqa.outcomes.names import Names
 from segqa.proposals import Floats
 from segqa.texts import Joining, Places, Texts
 

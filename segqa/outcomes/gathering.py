@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from segqa.breakdown import Breakdown
+from segqa.names import Names
 from segqa.outcome import Offer, Outcome
 from segqa.outcomes.columns import Held, Whole
-from segqa.outcomes.names import Names
 from segqa.texts import Joining
 
 

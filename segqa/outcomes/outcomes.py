@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from segqa.breakdown import Breakdown
 from segqa.mask import Mask
 from segqa.metrics import shares
+from segqa.names import Names
 from segqa.outcome import Outcome
 from segqa.outcomes.columns import Columns, Whole
 from segqa.outcomes.gathering import Gathered
-from segqa.outcomes.names import Names
 from segqa.proposals import Floats
 from segqa.texts import Places, Texts
 

@@ -14,7 +14,7 @@ from segqa.cluster.cluster import Cluster
 from segqa.conditions import Predicate
 from segqa.failures import KINDS, recoverable
 from segqa.metrics import shares
-from segqa.outcomes.names import Names
+from segqa.names import Names
 from segqa.outcomes.outcomes import Outcomes
 from segqa.report.address import case_key
 from segqa.report.listing import Listing

@@ -4,8 +4,8 @@ import pytest
 
 from segqa.cluster.table import Table, _code
 from segqa.conditions import Predicate
+from segqa.names import Names
 from segqa.outcome import Outcome
-from segqa.outcomes.names import Names
 from segqa.slices import slices_by
 
 
