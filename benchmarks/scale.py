@@ -210,8 +210,12 @@ def suites(folder: Path, cases: int, _: str) -> dict[str, float]:
     """The suites over the second run, as `--segqa-run` has them: `pytest suites` in a repository of its own."""
     root = folder / "repository"
     root.mkdir(exist_ok=True)
-    subprocess.run([sys.executable, "-m", "segqa.cli", "init"], cwd=root, check=True, capture_output=True)
-    (root / "fixtures" / "data.py").write_text(DATA.format(here=Path(__file__).parent, cases=cases), encoding="utf-8")
+    subprocess.run(
+        [sys.executable, "-c", "from segqa.cli import app; app()", "init"], cwd=root, check=True, capture_output=True
+    )
+    (root / "fixtures" / "data.py").write_text(
+        DATA.format(here=str(Path(__file__).parent), cases=cases), encoding="utf-8"
+    )
     names = [f"suites/test_{name}.py" for name in ("quality", "slices", "picking", "regression")]
     run = folder / "whole" / "runs" / "second"
     command = [*names, "--segqa-run", str(run), "--segqa-cache-dir", str(folder / "whole"), "--dataset=drawn", "-q"]

@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import TypeAlias, overload
 
 import numpy as np
@@ -183,8 +183,11 @@ class Joining:
 
     def extend(self, texts: Iterable[str]) -> None:
         """Some more."""
-        for text in texts:
-            self.append(text)
+        rest = iter(texts)
+        self._join()
+        while some := list(islice(rest, _AT_A_TIME)):
+            self._last = some
+            self._join()
 
     def texts(self) -> Texts:
         """All of them."""
@@ -194,6 +197,8 @@ class Joining:
         return Texts(Joined("".join(self._parts), starts))
 
     def _join(self) -> None:
+        if not self._last:
+            return
         self._lengths.append(np.array([len(text) for text in self._last], np.int64))
         self._parts.append("".join(self._last))
         self._last = []

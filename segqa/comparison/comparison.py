@@ -365,10 +365,12 @@ def _as_far_as(baseline: Run, candidate: Run) -> Run:
 def _same_contents(baseline: Run, pairs: Pairs) -> bool:
     """Whether images, targets and prompts are seen to be the same without going through the cases one by one."""
     before, after = pairs.before, pairs.after
+    if is_baseline(baseline) or before.places is not None or after.places is not None:
+        return False
     same_prompts = before.prompts.values == after.prompts.values and np.array_equal(
         before.prompts.codes, after.prompts.codes
     )
-    return not is_baseline(baseline) and same_prompts and before.digests.is_same(after.digests)
+    return same_prompts and before.columns.contents == after.columns.contents
 
 
 def _other_contents(baseline: Run, candidate: Run, pairs: Pairs) -> list[str]:

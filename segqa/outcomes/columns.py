@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Protocol, TypeAlias
@@ -49,6 +50,11 @@ class Columns(Protocol):
     @property
     def digests(self) -> Texts:
         """Of image and target."""
+        ...
+
+    @property
+    def contents(self) -> bytes:
+        """The same for two if and only if the digests are."""
         ...
 
     @property
@@ -185,6 +191,11 @@ class Held:
         return Offer(Counts(*numbers[:4]), Counts(*numbers[4:]), mask_score, box_score, self.broken.get(at))
 
     @property
+    def contents(self) -> bytes:
+        """The same for two if and only if the digests are."""
+        return hash_of([list(self.digests)])
+
+    @property
     def offered(self) -> Whole:
         """How many offers there are."""
         return np.diff(self.starts)
@@ -261,3 +272,12 @@ class Held:
     def picked_again(self, picked: Whole) -> Held:
         """The same with another pick."""
         return replace(self, picked=picked)
+
+
+def hash_of(parts: Iterable[Sequence[str]]) -> bytes:
+    """A hash of texts, which come in parts of any size."""
+    texts, lengths = hashlib.sha256(), hashlib.sha256()
+    for part in parts:
+        texts.update("".join(part).encode("utf-8", "surrogateescape"))
+        lengths.update(np.array([len(text) for text in part], np.int64).tobytes())
+    return texts.digest() + lengths.digest()

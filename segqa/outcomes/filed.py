@@ -23,7 +23,7 @@ from segqa.errors import StoreError
 from segqa.mask import Mask
 from segqa.names import Names
 from segqa.outcome import Outcome
-from segqa.outcomes.columns import Columns, Held, Whole
+from segqa.outcomes.columns import Columns, Held, Whole, hash_of
 from segqa.proposals import Floats
 from segqa.texts import Joining, Places, Texts
 
@@ -141,6 +141,11 @@ class Filed:
     def digests(self) -> Texts:
         """Of image and target."""
         return self._texts("digest")
+
+    @property
+    def contents(self) -> bytes:
+        """The same for two if and only if the digests are."""
+        return hash_of(column.to_pylist() for column in self._columns("digest"))
 
     @property
     def keys(self) -> Texts:
