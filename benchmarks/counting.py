@@ -40,9 +40,9 @@ def notebook(prediction: Mask, target: Mask) -> float:
     return float(np.logical_and(prediction, target).sum() / np.logical_or(prediction, target).sum())
 
 
-def limit(prediction: Mask, target: Mask) -> int:
+def limit(prediction: Mask, target: Mask) -> float:
     """Read both masks once, as fast as OpenCV does."""
-    return cv2.norm(prediction.view(np.uint8), cv2.NORM_HAMMING) + cv2.norm(target.view(np.uint8), cv2.NORM_HAMMING)
+    return float(cv2.sumElems(prediction.view(np.uint8))[0] + cv2.sumElems(target.view(np.uint8))[0])
 
 
 def packed(prediction: Mask, target: Mask) -> Callable[[], object]:

@@ -69,6 +69,11 @@ PICKERS = MappingProxyType(
 """The pickers that a run can be asked for by name."""
 
 
+def looks_at_scores_alone(picker: Picker) -> bool:
+    """Whether a picker is known to need no masks, as those with a name are."""
+    return picker in PICKERS.values()
+
+
 def find_picker(name: str) -> Picker:
     """The picker of that name.
 

@@ -100,6 +100,19 @@ def test_views_that_are_not_contiguous_are_counted_right() -> None:
     assert count(p, t).tp == int((p & t).sum())
 
 
+@pytest.mark.parametrize("shape", [(1, 4), (4, 1), (2, 2), (1, 70_000), (0, 3), (3, 0)])
+def test_masks_of_any_shape_are_counted(shape: tuple[int, int]) -> None:
+    p, t = np.random.default_rng(1).random((2, *shape)) > 0.5
+    wanted = tuple(int(each.sum()) for each in (p & t, p & ~t, ~p & t, ~p & ~t))
+    assert count(p, t).numbers == TargetCounter.of(t).count(p)[0].numbers == wanted
+
+
+def test_a_band_of_any_width_is_left_out() -> None:
+    whole = np.ones((700, 700), np.bool_)
+    width = band_width(whole.shape, 0.2)
+    assert TargetCounter.of(whole, 0.2).areas == (700**2, (700 - 2 * width) ** 2, 700**2)
+
+
 def test_counts_add_up() -> None:
     assert Counts(1, 2, 3, 4) + Counts(10, 20, 30, 40) == Counts(11, 22, 33, 44)
     assert Counts(1, 2, 3, 4) + Counts(1, 2, 3, 4) == Counts(2, 4, 6, 8)

@@ -1,4 +1,7 @@
-"""The proposals on disk: what a model answered to an image, addressed by everything that the answer depends on."""
+"""The proposals on disk: what a model answered to an image, addressed by everything that the answer depends on.
+
+Beside them stands what counting them gave, so that another picker or threshold needs no pixels: it goes when they go.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ import numpy as np
 
 from segqa.errors import MaskError, ProposalsError, StoreError
 from segqa.evaluation.database import Database
+from segqa.evaluation.tally import Tally
 from segqa.mask import pack_masks, unpack_masks
 from segqa.proposals import Proposals
 
@@ -24,12 +28,26 @@ CREATE TABLE IF NOT EXISTS proposals (
     model TEXT NOT NULL DEFAULT '', used INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID
 """
+_TALLIES = """
+CREATE TABLE IF NOT EXISTS tallies (
+    key BLOB, target BLOB, tally BLOB, of BLOB, PRIMARY KEY (key, target)
+) WITHOUT ROWID
+"""
 _ADDED = {"model": "TEXT NOT NULL DEFAULT ''", "used": "INTEGER NOT NULL DEFAULT 0"}
-_SIZE = "length(masks) + length(numbers) + length(model) + 100"
-
+_SIZE = """
+length(masks) + length(numbers) + length(model) + 100
++ coalesce((SELECT sum(length(tally) + 50) FROM tallies WHERE tallies.key = proposals.key), 0)
+"""
 
 Packed: TypeAlias = tuple[bytes | float, ...]
 """A key with its answer, as the file has them."""
+
+PackedTally: TypeAlias = tuple[bytes, bytes, bytes, float]
+"""What `tally_target` gives, a tally, and the key and the seconds of the answer that it is of."""
+
+
+DAMAGE = (MaskError, ProposalsError, ValueError)
+"""What reading a damaged entry raises."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +106,7 @@ class ProposalCache(Database):
     """
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path, _TABLE, "proposals")
+        super().__init__(path, [_TABLE, _TALLIES], "proposals")
         self._add_columns("proposals", _ADDED)
 
     def get(self, key: bytes) -> Answer | None:
@@ -106,26 +124,71 @@ class ProposalCache(Database):
         proposals = Proposals(unpacked, table[:, 0].copy(), table[:, 1].copy(), table[:, 2:].copy())
         return Answer(proposals, seconds, (image_height, image_width))
 
+    def tally(self, key: bytes, target: bytes) -> Tally | None:
+        """What counting the answer under a key against a target gave; None where that is not kept.
+
+        It is not, either, where the answer has been damaged or replaced since.
+
+        Args:
+            key: of the answer.
+            target: what `tally_target` gives for the target.
+
+        Raises:
+            ProposalsError: it is damaged.
+        """
+        kept = (
+            "SELECT tally, seconds, of, numbers, masks FROM tallies JOIN proposals USING (key) "
+            "WHERE key = ? AND target = ?"
+        )
+        row = self._database.execute(kept, (key, target)).fetchone()
+        # not by a function inside SQL: with another thread at the same connection that can lock both for ever
+        if row is None or row[2] != _content(*row[3:]):
+            return None
+        return Tally.unpacked(*row[:2])
+
     def missing(self, keys: Iterable[bytes]) -> list[bytes]:
         """Those of some keys under which there is no answer, in their order."""
         has = "SELECT 1 FROM proposals WHERE key = ?"
         return [key for key in keys if self._database.execute(has, (key,)).fetchone() is None]
 
-    def put(self, answers: Iterable[tuple[bytes, Answer]], model: str = "") -> None:
-        """Keep answers of a model, all of them or, if that fails, none.
+    def put(
+        self,
+        answers: Iterable[tuple[bytes, Answer]],
+        model: str = "",
+        tallies: Iterable[tuple[bytes, bytes, Tally]] = (),
+    ) -> None:
+        """Keep answers of a model, and what counting some gave: all of them or, if that fails, none.
+
+        Args:
+            answers: by their keys.
+            model: its name.
+            tallies: each behind the key of its answer and what `tally_target` gives.
 
         Raises:
             StoreError: there is no room, say.
         """
-        self.put_packed((pack(key, answer) for key, answer in answers), model)
+        self.put_packed((pack(key, answer) for key, answer in answers), model, (pack_tally(*each) for each in tallies))
 
-    def put_packed(self, packed: Iterable[Packed], model: str = "") -> None:
-        """Keep answers of a model that have been packed elsewhere; as `put`."""
+    def put_packed(self, answers: Iterable[Packed], model: str = "", tallies: Iterable[PackedTally] = ()) -> None:
+        """Keep what has been packed elsewhere; as `put`."""
         today = _today()
-        rows = [(*each, model, today) for each in packed]
+        rows, counted = [(*each, model, today) for each in answers], list(tallies)
         with self._writing():
+            self._database.execute("BEGIN IMMEDIATE")
             self._database.executemany(
                 "INSERT OR REPLACE INTO proposals VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows
+            )
+            self._database.executemany("DELETE FROM tallies WHERE key = ?", [row[:1] for row in rows])
+            for each in counted:
+                self._put_tally(*each)
+
+    def _put_tally(self, target: bytes, tally: bytes, key: bytes, seconds: float) -> None:
+        """Keep what was counted of the answer that is there by now; another process may have replaced it."""
+        kept = "SELECT numbers, masks FROM proposals WHERE key = ? AND seconds = ?"
+        row = self._database.execute(kept, (key, seconds)).fetchone()
+        if row is not None:
+            self._database.execute(
+                "INSERT OR REPLACE INTO tallies VALUES (?, ?, ?, ?)", (key, target, tally, _content(*row))
             )
 
     def take_over(self, path: Path, keys: Iterable[bytes], model: str) -> None:
@@ -187,13 +250,21 @@ class ProposalCache(Database):
         for key in keys:
             try:
                 self.get(key)
-            except (MaskError, ProposalsError, ValueError):
+                self._check_tallies(key)
+            except DAMAGE:
                 yield key
+
+    def _check_tallies(self, key: bytes) -> None:
+        """Read all that was counted of an answer."""
+        for (tally,) in self._database.execute("SELECT tally FROM tallies WHERE key = ?", (key,)):
+            Tally.unpacked(tally, 0.0)
 
     def remove(self, keys: Iterable[bytes]) -> None:
         """Remove entries."""
         with self._writing():
-            self._database.executemany("DELETE FROM proposals WHERE key = ?", [(key,) for key in keys])
+            going = [(key,) for key in keys]
+            for table in ("proposals", "tallies"):
+                self._database.executemany(f"DELETE FROM {table} WHERE key = ?", going)  # noqa: S608 - ours
 
     def superfluous(
         self, *, max_bytes: int | None = None, before: date | None = None, model: str | None = None
@@ -228,6 +299,11 @@ class ProposalCache(Database):
         self._database.execute("VACUUM")
 
 
+def _content(numbers: bytes, masks: bytes) -> bytes:
+    """16 bytes that change with an answer."""
+    return hashlib.sha256(masks + numbers).digest()[:16]
+
+
 def _today() -> int:
     """The day, as a number: of this machine's calendar."""
     return date.today().toordinal()  # noqa: DTZ011 - as said
@@ -238,3 +314,8 @@ def pack(key: bytes, answer: Answer) -> Packed:
     p = answer.proposals
     numbers = np.column_stack([p.mask_scores, p.box_scores, p.boxes]).astype("<f8")
     return (key, answer.seconds, *answer.image_shape, *p.masks.shape, numbers.tobytes(), pack_masks(p.masks))
+
+
+def pack_tally(key: bytes, target: bytes, tally: Tally) -> PackedTally:
+    """A tally as it is put into the file."""
+    return target, tally.packed(), key, tally.seconds

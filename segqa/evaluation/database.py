@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -13,13 +13,13 @@ from segqa.errors import StoreError
 
 
 class Database:
-    """A table in an SQLite file, made if it is not there; it may be read in one thread while it is written in another.
+    """Tables in an SQLite file, made if they are not there; one thread may read while another writes.
 
     Raises:
         StoreError: the file is no database; says what to do.
     """
 
-    def __init__(self, path: Path, table: str, what: str) -> None:
+    def __init__(self, path: Path, tables: Iterable[str], what: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._what = f"{what} in {path}"
         self._database = sqlite3.connect(path, timeout=60, check_same_thread=False)
@@ -27,7 +27,8 @@ class Database:
             self._database.execute("PRAGMA journal_mode = WAL")
             # safe against `kill -9`; what a power cut may take is the last answers, never the file
             self._database.execute("PRAGMA synchronous = NORMAL")
-            self._database.execute(table)
+            for table in tables:
+                self._database.execute(table)
         except sqlite3.DatabaseError as error:
             self._database.close()
             raise StoreError(f"cannot use the {what} in {path}: {error}; remove the file to start anew") from error

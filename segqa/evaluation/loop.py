@@ -3,39 +3,49 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from segqa.breakdown import break_down
 from segqa.case import Case, Target
-from segqa.errors import CaseError, MaskError, ProposalsError
+from segqa.errors import CaseError, ProposalsError
 from segqa.evaluation.asking import Asker, Question
 from segqa.evaluation.batches import BatchSize
-from segqa.evaluation.cache import Answer, proposals_key
+from segqa.evaluation.cache import DAMAGE, Answer, proposals_key
 from segqa.evaluation.read_ahead import read_ahead
 from segqa.evaluation.stages import Stages
+from segqa.evaluation.tally import Tally, tally_target
 from segqa.evaluation.targets import PackedTargets
 from segqa.mask import Mask, resize_nearest
-from segqa.metrics import TargetCounter, count
-from segqa.outcome import Offer, Outcome
-from segqa.picking import Picker
+from segqa.outcome import Outcome
+from segqa.picking import Picker, looks_at_scores_alone
 from segqa.properties import measure
 from segqa.proposals import Proposals
 
+T = TypeVar("T")
+
 
 class Answers(Protocol):
-    """Keeps what a model answered: the proposals on disk, or what takes them there."""
+    """Keeps what a model answered and what counting gave: the proposals on disk, or what takes them there."""
 
     def get(self, key: bytes) -> Answer | None:
         """The answer under a key; None where there is none."""
         ...
 
-    def put(self, answers: Iterable[tuple[bytes, Answer]], model: str = "") -> None:
-        """Keep answers of a model."""
+    def tally(self, key: bytes, target: bytes) -> Tally | None:
+        """What counting the answer under a key gave, for what `tally_target` gives; None where nothing is kept."""
+        ...
+
+    def put(
+        self,
+        answers: Iterable[tuple[bytes, Answer]],
+        model: str = "",
+        tallies: Iterable[tuple[bytes, bytes, Tally]] = (),
+    ) -> None:
+        """Keep answers of a model, and what counting some gave."""
         ...
 
     def touch(self, keys: Iterable[bytes]) -> None:
@@ -108,19 +118,23 @@ class Loop:
         return loaded
 
     def _read(self, loaded: _Loaded) -> None:
-        """Read target and image, the latter only if the model has to see it or it has not been measured yet."""
+        """Read what is kept of a case, and only what is not kept from its pixels."""
         source = loaded.case.source
         digest = source.digest()
         loaded.key = proposals_key(self.fingerprint, digest, loaded.case.prompt)
-        answer = loaded.answer = None if self.refresh else self._kept(loaded.key)
         target_digest = source.target_digest()
-        loaded.digests = digest + target_digest
+        loaded.digests, loaded.target_key = digest + target_digest, tally_target(target_digest)
+        known = self.measured.get(loaded.digests)
+        if known is not None:
+            loaded.properties = known
+        self._recall(loaded)
+        if known is not None and loaded.is_settled:
+            return
         read = source.target if self.targets is None else partial(self.targets.read, source, target_digest)
         target = loaded.target = read()
-        known = self.measured.get(loaded.digests)
+        answer = loaded.answer = None if self.refresh else self._kept(lambda: self.cache.get(loaded.key))
         if answer is not None and known is not None:
             _require_same_size(target, answer.image_shape)
-            loaded.properties = known
             return
         image = source.image()
         _require_same_size(target, image.shape[:2])
@@ -128,17 +142,24 @@ class Loop:
         if answer is None:
             loaded.question = self.asker.question(image, loaded.case.prompt)
         loaded.is_new = known is None
-        if known is not None:
-            loaded.properties = known
-            return
-        with self.stages.timed("measure"):
-            loaded.properties = measure(image, target.mask)
+        if known is None:
+            with self.stages.timed("measure"):
+                loaded.properties = measure(image, target.mask)
 
-    def _kept(self, key: bytes) -> Answer | None:
-        """The answer in the cache; a damaged entry is none, and will be written anew."""
+    def _recall(self, loaded: _Loaded) -> None:
+        """What is kept of counting; with it the case is settled, unless its masks are needed to pick or break down."""
+        tally = None if self.refresh else self._kept(lambda: self.cache.tally(loaded.key, loaded.target_key))
+        loaded.tally = tally
+        if tally is None or not looks_at_scores_alone(self.picker):
+            return
+        loaded.picked = self._pick(tally.scores)
+        loaded.is_settled = not tally.lacks(loaded.picked, self.threshold)
+
+    def _kept(self, read: Callable[[], T | None]) -> T | None:
+        """What is in the cache; a damaged entry is none, and will be written anew."""
         try:
-            return self.cache.get(key)
-        except (MaskError, ProposalsError, ValueError):
+            return read()
+        except DAMAGE:
             return None
 
     def _evaluate(self, batch: Sequence[_Loaded]) -> list[Outcome]:
@@ -148,8 +169,10 @@ class Loop:
         for loaded in asked:
             loaded.take_answer()
         outcomes = [self._outcome(loaded, cached=loaded not in asked) for loaded in batch]
-        self.cache.put(((loaded.key, loaded.answer) for loaded in asked if loaded.answer is not None), self.name)
-        self.cache.touch(loaded.key for loaded in batch if loaded not in asked and loaded.answer is not None)
+        answers = ((loaded.key, loaded.answer) for loaded in asked if loaded.answer is not None)
+        tallies = ((each.key, each.target_key, each.tally) for each in batch if each.is_counted and each.tally)
+        self.cache.put(answers, self.name, tallies)
+        self.cache.touch(loaded.key for loaded in batch if loaded not in asked and loaded.is_answered)
         self.measured.put((loaded.digests, loaded.properties) for loaded in batch if loaded.is_new)
         return outcomes
 
@@ -172,25 +195,38 @@ class Loop:
 
     def _score(self, loaded: _Loaded, *, cached: bool) -> Outcome:
         """The outcome of a case whose proposals are there."""
-        case, answer, target = loaded.case, loaded.known_answer, loaded.known_target
-        with self.stages.timed("pick"):
-            picked = _checked(self.picker(answer.proposals), len(answer.proposals))
-        with self.stages.timed("score"):
-            offers = tuple(_offers(answer.proposals, target.mask, picked, self.threshold))
+        if not loaded.is_settled:
+            self._settle(loaded)
+        case, tally = loaded.case, loaded.known_tally
         return Outcome(
             case_id=case.id,
             prompt=case.prompt,
             tags=dict(case.tags),
-            properties=self._shown(loaded, proposals=float(len(answer.proposals))),
+            properties=self._shown(loaded, proposals=float(len(tally.offers))),
             digest=loaded.digests.hex(),
             proposals_key=loaded.key.hex(),
-            offers=offers,
-            picked=picked,
-            nothing=count(np.zeros_like(target.mask), target.mask),
-            seconds=answer.seconds,
+            offers=tally.offered(loaded.picked, self.threshold),
+            picked=loaded.picked,
+            nothing=tally.nothing,
+            seconds=tally.seconds,
             cached=cached,
-            note=target.note,
+            note=tally.note,
         )
+
+    def _settle(self, loaded: _Loaded) -> None:
+        """Pick and count, by the pixels."""
+        answer, target = loaded.known_answer, loaded.known_target
+        picked = loaded.picked = self._pick(answer.proposals)
+        with self.stages.timed("score"):
+            if loaded.tally is None or loaded.tally.seconds != answer.seconds:
+                loaded.tally, loaded.is_counted = Tally.of(answer.proposals, target, answer.seconds), True
+            if picked is not None and loaded.tally.lacks(picked, self.threshold):
+                mask = answer.proposals.masks[picked]
+                loaded.tally, loaded.is_counted = loaded.tally.broken_down(picked, mask, target.mask), True
+
+    def _pick(self, proposals: Proposals) -> int | None:
+        with self.stages.timed("pick"):
+            return _checked(self.picker(proposals), len(proposals))
 
     def _shown(self, loaded: _Loaded, **more: float) -> dict[str, float]:
         """The properties that no tag hides."""
@@ -207,9 +243,14 @@ class _Loaded:
     target: Target | None = None
     key: bytes = b""
     digests: bytes = b""
+    target_key: bytes = b""
     answer: Answer | None = None
+    tally: Tally | None = None
+    picked: int | None = None
     properties: Mapping[str, float] = field(default_factory=dict)
     is_new: bool = False
+    is_counted: bool = False
+    is_settled: bool = False
     error: str = ""
 
     def take_answer(self) -> None:
@@ -221,6 +262,11 @@ class _Loaded:
         self.answer = Answer(question.proposals, question.seconds, self.shape)
 
     @property
+    def is_answered(self) -> bool:
+        """Whether there is an answer, here or, where nobody needs to look at it, in the cache."""
+        return self.answer is not None or self.is_settled
+
+    @property
     def known_target(self) -> Target:
         assert self.target is not None  # noqa: S101 - as above
         return self.target
@@ -229,6 +275,11 @@ class _Loaded:
     def known_answer(self) -> Answer:
         assert self.answer is not None  # noqa: S101 - as above
         return self.answer
+
+    @property
+    def known_tally(self) -> Tally:
+        assert self.tally is not None  # noqa: S101 - as above
+        return self.tally
 
 
 def prediction_of(proposals: Proposals, picked: int | None, shape: tuple[int, int]) -> Mask:
@@ -259,30 +310,6 @@ def _require_same_size(target: Target, image_shape: tuple[int, ...]) -> None:
         raise CaseError(f"image is {sizes[0]} pixels and its mask {sizes[1]}; they must have one size")
 
 
-def _offers(proposals: Proposals, target: Mask, picked: int | None, threshold: float) -> Iterator[Offer]:
-    """Each proposal counted against the target, at the target's size; the picked one broken down if it is below."""
-    counter = TargetCounter.of(target)
-    scored = zip(proposals.masks, proposals.mask_scores, proposals.box_scores, strict=True)
-    for index, (mask, *scores) in enumerate(scored):
-        fitted = _fitted(mask, target)
-        counts, inside = counter.count(fitted)
-        # many times as slow as counting: for the others nobody asks
-        wrong = break_down(fitted, target) if index == picked and counts.iou < threshold else None
-        mask_score, box_score = map(_number, scores)
-        yield Offer(counts, inside, mask_score, box_score, wrong)
-
-
-def _fitted(mask: Mask, target: Mask) -> Mask:
-    """The mask at the target's size. What looks like a slip, and not like another resolution, is refused."""
-    (height, width), wanted = mask.shape, target.shape
-    one_side = (height == wanted[0]) != (width == wanted[1])
-    # square ones are left alone: so many networks answer whatever the image's shape
-    if height != width and (one_side or mask.shape == wanted[::-1]):
-        slip = "one side is cut" if one_side else "height and width are exchanged"
-        raise ProposalsError(f"masks must have the image's size {wanted}, or be it scaled; got {mask.shape}: {slip}")
-    return resize_nearest(mask, (wanted[0], wanted[1]))
-
-
 def _checked(picked: int | None, available: int) -> int | None:
     """The picker's answer, refused where it is no index; a numpy integer becomes an int."""
     if picked is None:
@@ -290,8 +317,3 @@ def _checked(picked: int | None, available: int) -> int | None:
     if not 0 <= picked < available:
         raise ProposalsError(f"the picker answered {picked}, expected an index below {available} or None")
     return int(picked)
-
-
-def _number(score: float) -> float | None:
-    """A score as a plain float; None where it is NaN."""
-    return None if np.isnan(score) else float(score)

@@ -18,11 +18,12 @@ from segqa.datasets.pictures import READER
 from segqa.errors import CaseError, DatasetError, EngineError, ModelError, UsageError
 from segqa.evaluation.asking import Asker
 from segqa.evaluation.batches import BatchSetting, BatchSize
-from segqa.evaluation.cache import Answer, Packed, pack
+from segqa.evaluation.cache import Answer, Packed, PackedTally, pack, pack_tally
 from segqa.evaluation.identity import identify
 from segqa.evaluation.loop import Loop
 from segqa.evaluation.machine import hardware
 from segqa.evaluation.stages import Stages
+from segqa.evaluation.tally import Tally
 from segqa.evaluation.threads import limited_threads
 from segqa.metrics import METRIC_VERSION
 from segqa.outcome import Outcome
@@ -79,6 +80,7 @@ class Report:
     Attributes:
         outcomes: one a case; empty where there was no model to ask.
         answers: what the model answered, to be kept.
+        tallies: what counting gave, to be kept.
         measured: the properties of the images, to be kept, by digests.
         seconds: that the stages took.
         batch_size: as it is by now.
@@ -88,6 +90,7 @@ class Report:
 
     outcomes: list[Outcome] = field(default_factory=list)
     answers: list[Packed] = field(default_factory=list)
+    tallies: list[PackedTally] = field(default_factory=list)
     measured: list[tuple[bytes, Mapping[str, float]]] = field(default_factory=list)
     seconds: Mapping[str, array[float]] = field(default_factory=dict)
     batch_size: int = 0
@@ -218,6 +221,7 @@ class _Bench:
         return Report(
             outcomes=outcomes,
             answers=self.answers.take(),
+            tallies=self.answers.take_tallies(),
             measured=self.measured.take(),
             seconds=self.loop.stages.take(),
             batch_size=self.loop.batch.current,
@@ -230,18 +234,32 @@ class _Answers:
 
     def __init__(self) -> None:
         self._packed: list[Packed] = []
+        self._tallies: list[PackedTally] = []
 
     def get(self, key: bytes) -> Answer | None:
         """Nothing is kept here."""
 
-    def put(self, answers: Iterable[tuple[bytes, Answer]], model: str = "") -> None:  # noqa: ARG002 - as `Answers` has it
+    def tally(self, key: bytes, target: bytes) -> Tally | None:
+        """Nothing is kept here."""
+
+    def put(
+        self,
+        answers: Iterable[tuple[bytes, Answer]],
+        model: str = "",  # noqa: ARG002 - as `Answers` has it
+        tallies: Iterable[tuple[bytes, bytes, Tally]] = (),
+    ) -> None:
         self._packed += [pack(key, answer) for key, answer in answers]
+        self._tallies += [pack_tally(*each) for each in tallies]
 
     def touch(self, keys: Iterable[bytes]) -> None:
         """There is nothing to touch."""
 
     def take(self) -> list[Packed]:
         taken, self._packed = self._packed, []
+        return taken
+
+    def take_tallies(self) -> list[PackedTally]:
+        taken, self._tallies = self._tallies, []
         return taken
 
 

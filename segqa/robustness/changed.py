@@ -23,6 +23,7 @@ class Originals:
 
     def __init__(self) -> None:
         self._last: tuple[Source, Image, Target] | None = None
+        self._digests: tuple[Source, bytes, bytes] | None = None
 
     def read(self, source: Source) -> tuple[Image, Target]:
         """Image and target; read only if those of another source have been asked for in between.
@@ -33,6 +34,17 @@ class Originals:
         last = self._last
         if last is None or last[0] is not source:
             last = self._last = (source, source.image(), source.target())
+        return last[1], last[2]
+
+    def digests(self, source: Source) -> tuple[bytes, bytes]:
+        """The digests of image and target, as `read`: a file need not be read once for each change.
+
+        Raises:
+            CaseError: one of the two cannot be read.
+        """
+        last = self._digests
+        if last is None or last[0] is not source:
+            last = self._digests = (source, source.digest(), source.target_digest())
         return last[1], last[2]
 
 
@@ -56,13 +68,13 @@ class Changed:
         """16 bytes that change with the original, the change and what makes it; a blank image has those of its size."""
         if self.change.empties:
             return _hash(self._what, repr(self.originals.read(self.original)[0].shape))
-        where = self.original.target_digest() if self.change.needs_target else b""
-        return _hash(self._what, self.original.digest(), where)
+        image, target = self.originals.digests(self.original)
+        return _hash(self._what, image, target if self.change.needs_target else b"")
 
     def image(self) -> Image:
         """The changed image; the same each time."""
         image, target = self.originals.read(self.original)
-        seed = int.from_bytes(_hash(self._what, self.original.digest())[:4], "little")
+        seed = int.from_bytes(_hash(self._what, self.originals.digests(self.original)[0])[:4], "little")
         return self.change.image(self.severity, image, target.mask, seed)
 
     def target(self) -> Target:
@@ -74,7 +86,7 @@ class Changed:
 
     def target_digest(self) -> bytes:
         """16 bytes that change with the original's, and with the change where that concerns the target."""
-        original = self.original.target_digest()
+        original = self.originals.digests(self.original)[1]
         return _hash(self._what, original) if self.change.moves or self.change.empties else original
 
     def stamp(self) -> str:

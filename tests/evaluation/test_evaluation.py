@@ -483,7 +483,7 @@ def test_a_run_says_how_long_its_stages_took(squares: Squares, store: Store) -> 
     }
     assert first["peak_mb"]["ram"] > 20
     again = Evaluation(pick="first").run(Bright(), "bright", data, store).provenance
-    assert again["stages"].keys() == {"read", "pick", "score"}
+    assert again["stages"].keys() == {"read", "pick"}
 
 
 def test_a_finished_run_is_found_by_what_it_was_made_of(squares: Squares, tmp_path: Path) -> None:

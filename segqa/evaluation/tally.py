@@ -1,0 +1,136 @@
+"""A tally is what counting an answer against a target gave: the same for every picker and threshold, so it is kept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from segqa.breakdown import Breakdown, break_down
+from segqa.case import Target
+from segqa.datasets.pictures import READER
+from segqa.errors import ProposalsError
+from segqa.mask import Mask, resize_nearest
+from segqa.metrics import METRIC_VERSION, Counts, TargetCounter
+from segqa.outcome import Offer
+from segqa.outcomes.gathering import offer_numbers
+from segqa.proposals import Proposals
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """All of an outcome that pixels are needed for.
+
+    Attributes:
+        offers: of the proposals; broken down are those for which that was asked so far.
+        nothing: an empty prediction against the target.
+        seconds: that the answer took.
+        note: something odd about the target.
+    """
+
+    offers: tuple[Offer, ...]
+    nothing: Counts
+    seconds: float
+    note: str = ""
+
+    @classmethod
+    def of(cls, proposals: Proposals, target: Target, seconds: float) -> Tally:
+        """Count an answer against a target, at the target's size.
+
+        Raises:
+            ProposalsError: the masks have another size, and not as if scaled.
+        """
+        counter = TargetCounter.of(target.mask)
+        scored = zip(proposals.masks, proposals.mask_scores, proposals.box_scores, strict=True)
+        offers = tuple(
+            Offer(*counter.count(fitted(mask, target.mask)), _number(mask_score), _number(box_score))
+            for mask, mask_score, box_score in scored
+        )
+        wanted = counter.areas[0]
+        return cls(offers, Counts(0, 0, wanted, target.mask.size - wanted), seconds, target.note)
+
+    @property
+    def scores(self) -> Proposals:
+        """The proposals as far as a picker looks at them that goes by scores alone: their masks have no pixels."""
+        count = len(self.offers)
+        found = [[each.mask_score, each.box_score] for each in self.offers]
+        table = np.array(found, np.float64).reshape(count, 2)
+        return Proposals(np.empty((count, 0, 0), np.bool_), table[:, 0], table[:, 1], np.full((count, 4), np.nan))
+
+    def lacks(self, picked: int | None, threshold: float) -> bool:
+        """Whether the picked proposal still has to be broken down: it is below the threshold."""
+        if picked is None:
+            return False
+        offer = self.offers[picked]
+        return offer.breakdown is None and offer.counts.iou < threshold
+
+    def broken_down(self, picked: int, mask: Mask, target: Mask) -> Tally:
+        """The same with the breakdown of a proposal, whose mask this is."""
+        # many times as slow as counting: for those that nobody picks nobody asks
+        wrong = break_down(fitted(mask, target), target)
+        offers = [replace(each, breakdown=wrong) if at == picked else each for at, each in enumerate(self.offers)]
+        return replace(self, offers=tuple(offers))
+
+    def offered(self, picked: int | None, threshold: float) -> tuple[Offer, ...]:
+        """The offers as an outcome has them: broken down is none but the picked one, if it is below the threshold."""
+        return tuple(
+            each
+            if each.breakdown is None or (at == picked and each.counts.iou < threshold)
+            else replace(each, breakdown=None)
+            for at, each in enumerate(self.offers)
+        )
+
+    def packed(self) -> bytes:
+        """As files have it. Compressed less for the room than for the checksum, which tells what is damaged."""
+        offers = [offer_numbers(offer) for offer in self.offers]
+        content = [self.nothing.fn, self.nothing.tn, self.note, offers]
+        return zlib.compress(json.dumps(content, ensure_ascii=False).encode(), level=1)
+
+    @classmethod
+    def unpacked(cls, packed: bytes, seconds: float) -> Tally:
+        """What `packed` packed.
+
+        Raises:
+            ProposalsError: it is damaged.
+        """
+        try:
+            wanted, rest, note, offers = json.loads(zlib.decompress(packed))
+        except (zlib.error, TypeError) as error:
+            raise ProposalsError(f"a tally is damaged: {error}") from error
+        return cls(tuple(map(_offer, offers)), Counts(0, 0, wanted, rest), seconds, note)
+
+
+def tally_target(digest: bytes) -> bytes:
+    """16 bytes for a target that was read and counted as it is here and now.
+
+    Args:
+        digest: of the target.
+    """
+    return hashlib.sha256(digest + f" {METRIC_VERSION} {READER}".encode()).digest()[:16]
+
+
+def fitted(mask: Mask, target: Mask) -> Mask:
+    """The mask at the target's size. What looks like a slip, and not like another resolution, is refused."""
+    (height, width), wanted = mask.shape, target.shape
+    one_side = (height == wanted[0]) != (width == wanted[1])
+    # square ones are left alone: so many networks answer whatever the image's shape
+    if height != width and (one_side or mask.shape == wanted[::-1]):
+        slip = "one side is cut" if one_side else "height and width are exchanged"
+        raise ProposalsError(f"masks must have the image's size {wanted}, or be it scaled; got {mask.shape}: {slip}")
+    return resize_nearest(mask, (wanted[0], wanted[1]))
+
+
+def _offer(numbers: Sequence[Any]) -> Offer:
+    """An offer from what `offer_numbers` makes of it."""
+    wrong = Breakdown(*numbers[10:]) if len(numbers) > 10 else None
+    return Offer(Counts(*numbers[2:6]), Counts(*numbers[6:10]), numbers[0], numbers[1], wrong)
+
+
+def _number(score: float) -> float | None:
+    """A score as a plain float; None where it is NaN."""
+    return None if np.isnan(score) else float(score)
