@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
@@ -59,6 +59,14 @@ class Dataset:
 
     def __iter__(self) -> Iterator[Case]:
         return iter(self.cases)
+
+    def by_id(self, case_ids: Collection[str]) -> dict[str, Case]:
+        """Those of the cases with these ids that there are."""
+        if isinstance(self.cases, Roster):
+            own = self.cases.own_ids
+            found = self.cases.take(np.flatnonzero(own.among(case_ids)))
+            return {case.id: case for case in found}
+        return {case.id: case for case in self.cases if case.id in case_ids}
 
     def limit(self, count: int, *, seed: int = 0) -> Dataset:
         """The first `count` cases of a seeded shuffle, sorted again: a fair small part, the same each time."""

@@ -185,8 +185,9 @@ def draw_exhibits(
         photos: whether to keep the photos; without them the masks are shown on grey.
         before: outcomes of an earlier run with the same pixels, whose predictions to show as well.
     """
-    cases = {case.id: case for case in dataset}
-    wanted = [outcome for outcome in outcomes if outcome.case_id in cases and outcome.proposals_key]
+    outcomes = [outcome for outcome in outcomes if outcome.proposals_key]
+    cases = dataset.by_id({outcome.case_id for outcome in outcomes})
+    wanted = [outcome for outcome in outcomes if outcome.case_id in cases]
     with ExitStack() as stack:
         cache = stack.enter_context(ProposalCache(store.proposals_path(run.id)))
         exhibits = stack.enter_context(Exhibits(store, run.id))
