@@ -74,7 +74,7 @@ class GlanceCache(Database):
     """What looks have left, in an SQLite file; it is written in batches."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path, _TABLE, "glances")
+        super().__init__(path, "glances", _TABLE)
         self._new: dict[bytes, list[Any]] = {}
 
     def remember(self, key: bytes, look: Callable[[], list[Any]]) -> list[Any]:

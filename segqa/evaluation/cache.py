@@ -106,7 +106,7 @@ class ProposalCache(Database):
     """
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path, [_TABLE, _TALLIES], "proposals")
+        super().__init__(path, "proposals", _TABLE, _TALLIES)
         self._add_columns("proposals", _ADDED)
 
     def get(self, key: bytes) -> Answer | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -19,7 +19,7 @@ class Database:
         StoreError: the file is no database; says what to do.
     """
 
-    def __init__(self, path: Path, tables: Iterable[str], what: str) -> None:
+    def __init__(self, path: Path, what: str, *tables: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._what = f"{what} in {path}"
         self._database = sqlite3.connect(path, timeout=60, check_same_thread=False)

@@ -28,7 +28,7 @@ class PropertyCache(Database):
     """Properties in an SQLite file, written in batches; it may be read in one thread while another writes."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path, [_TABLE], "properties")
+        super().__init__(path, "properties", _TABLE)
 
     def get(self, digests: bytes) -> dict[str, float] | None:
         """What was measured on the image and target with these digests; None where nothing was."""

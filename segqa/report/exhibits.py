@@ -129,7 +129,7 @@ class Exhibits(Database):
     """The exhibits of a run, in an SQLite file beside its cases."""
 
     def __init__(self, store: Store, run_id: str) -> None:
-        super().__init__(_path(store, run_id), _TABLE, "exhibits")
+        super().__init__(_path(store, run_id), "exhibits", _TABLE)
         self._add_columns("exhibits", {"key": "TEXT NOT NULL DEFAULT ''"})
 
     def case_ids(self) -> set[str]:
