@@ -252,6 +252,12 @@ def test_what_comes_next_is_fetched_ahead(squares: Squares) -> None:
     assert max(count for name, count in Slow.asked.items() if name != "listing") == 2
 
 
+def test_an_evaluation_fetches_ahead(squares: Squares) -> None:
+    folder = squares(12)
+    assert outcomes(f"slow://{folder}") == outcomes(folder)
+    assert Slow.most_at_once > 8
+
+
 def test_masks_that_are_not_needed_are_not_fetched(squares: Squares) -> None:
     data = open_folder(f"slow://{squares(4)}")
     with foreseen(data, targets=False):
