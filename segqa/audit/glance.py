@@ -15,6 +15,7 @@ import numpy as np
 from segqa.audit.imprint import Imprint, take_imprint
 from segqa.case import Case, Target
 from segqa.datasets.pictures import READER
+from segqa.datasets.remote import foreseen
 from segqa.errors import CaseError
 from segqa.evaluation.database import Database
 from segqa.store import Store
@@ -107,13 +108,15 @@ def glance_at(cases: Iterable[Case], store: Store | None, *, images_only: bool =
     Raises:
         StoreError: what is kept cannot be read or written.
     """
-    if store is None:
-        yield from (_glance(case, lambda _key, look: look(), images_only) for case in cases)
-        return
-    with GlanceCache(store.root / "glances.sqlite") as cache:
-        for case in cases:
-            yield _glance(case, cache.remember, images_only)
-        cache.flush()
+    cases = tuple(cases)
+    with foreseen(cases, targets=not images_only):
+        if store is None:
+            yield from (_glance(case, lambda _key, look: look(), images_only) for case in cases)
+            return
+        with GlanceCache(store.root / "glances.sqlite") as cache:
+            for case in cases:
+                yield _glance(case, cache.remember, images_only)
+            cache.flush()
 
 
 def outline_of(target: Target) -> Outline:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import csv
-import hashlib
+import io
 import os
 import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import NoReturn, TypeAlias
+from pathlib import Path, PurePosixPath
+from typing import NoReturn, Protocol, TypeAlias
 
 from segqa.case import Case, Source, Target
 from segqa.datasets import pictures
 from segqa.datasets.dataset import Dataset
+from segqa.datasets.location import located
+from segqa.datasets.remote import RemoteFolder
 from segqa.errors import CaseError, DatasetError
 from segqa.mask import Image
 from segqa.settings import compile_pattern
@@ -51,7 +53,7 @@ class Files:
 
     def target_digest(self) -> bytes:
         """16 bytes of the SHA-256 of the mask file's own, and of the cutoff."""
-        return hashlib.sha256(pictures.file_digest(self.mask_path) + bytes([self.cutoff])).digest()[:16]
+        return pictures.target_digest(pictures.file_digest(self.mask_path), self.cutoff)
 
     def stamp(self) -> str:
         """Names, sizes and times of both files."""
@@ -96,6 +98,64 @@ class Unreadable:
         return self.reason
 
 
+class _Place(Protocol):
+    """A folder, here or elsewhere; as a text it is what the user typed."""
+
+    name: str
+
+    def names(self, part: str) -> list[str]:
+        """What lies in a folder of it, sorted; `DatasetError` where there is no such folder."""
+        ...
+
+    def is_folder(self, part: str, name: str) -> bool:
+        """Whether that is a folder itself."""
+        ...
+
+    def content(self, name: str) -> bytes | None:
+        """What stands in a file; None where there is none, `DatasetError` where it cannot be read."""
+        ...
+
+    def source(self, image: str, mask: str, cutoff: int) -> Source:
+        """Where the pixels of a case come from whose files have these names in `images/` and `masks/`."""
+        ...
+
+
+class _LocalFolder:
+    """A folder of this machine."""
+
+    def __init__(self, root: Path) -> None:
+        if not root.is_dir():
+            raise DatasetError(f"data set not found: {root}; expected a folder with images/ and masks/")
+        self._root = root
+        self.name = root.resolve().name
+
+    def __str__(self) -> str:
+        return str(self._root)
+
+    def names(self, part: str) -> list[str]:
+        """What lies in `images/` or `masks/`."""
+        if not (self._root / part).is_dir():
+            raise DatasetError(f"no folder {part}/ in {self}; expected images/ and masks/ in it")
+        with os.scandir(self._root / part) as listed:
+            return sorted(entry.name for entry in listed)
+
+    def is_folder(self, part: str, name: str) -> bool:
+        """Asked of what is no picture only: where files are links, it takes a look at each."""
+        return (self._root / part / name).is_dir()
+
+    def content(self, name: str) -> bytes | None:
+        """What stands in `metadata.csv`."""
+        path = self._root / name
+        try:
+            return path.read_bytes() if path.is_file() else None
+        except OSError as error:
+            raise DatasetError(f"cannot read {path}: {error.strerror}") from error
+
+    def source(self, image: str, mask: str, cutoff: int) -> Files:
+        """The two files of a case."""
+        return Files(self._root / "images" / image, self._root / "masks" / mask, cutoff)
+
+
 def open_folder(
     folder: str | os.PathLike[str], *, name_pattern: str | None = None, mask_cutoff: int = 127, prompt: str = ""
 ) -> Dataset:
@@ -105,64 +165,64 @@ def open_folder(
     too: one that is an error when it is read.
 
     Args:
-        folder: holds `images/` and `masks/`, and may hold `metadata.csv`: a column `id`, the others are tags; a column
-            `prompt` is the case's prompt.
+        folder: a path, or an address that fsspec can list, such as `s3://bucket/photos`. It holds `images/` and
+            `masks/`, and may hold `metadata.csv`: a column `id`, the others are tags; a column `prompt` is the case's
+            prompt.
         name_pattern: a regular expression with named groups, searched in each file's stem, for more tags. On the same
             name `metadata.csv` wins.
         mask_cutoff: object is where a mask's grey value is above it.
         prompt: for the cases that have none of their own.
 
     Raises:
-        DatasetError: the folder or one of its two parts is missing or holds no picture, or `metadata.csv` is malformed.
+        DatasetError: the folder or one of its two parts is missing or holds no picture, `metadata.csv` is malformed, or
+            an address leads nowhere: a package is not installed, no credentials, no network.
         SettingsError: the pattern is no regular expression or has no named group.
     """
-    root = Path(folder)
     pattern = None if name_pattern is None else compile_pattern(name_pattern)
-    images, other_images = _pictures(root, "images")
-    masks, other_masks = _pictures(root, "masks")
+    location = located(folder)
+    place: _Place = RemoteFolder(location) if isinstance(location, str) else _LocalFolder(location)
+    images, other_images = _pictures(place, "images")
+    masks, other_masks = _pictures(place, "masks")
     if not images:
-        raise DatasetError(f"no image in {root / 'images'}; expected {', '.join(sorted(pictures.SUFFIXES))} files")
+        raise DatasetError(f"no image in {place}/images; expected {', '.join(sorted(pictures.SUFFIXES))} files")
     stems = sorted({*images, *masks})
     named = _tags_of_names(stems, pattern)
-    listed = _read_metadata(root / "metadata.csv")
+    listed = _read_metadata(place)
     cases = []
     for stem in stems:
         tags = {**named.get(stem, {}), **listed.get(stem, {})}
         own_prompt = tags.pop("prompt", "")
-        source = _pair(images.get(stem, []), masks.get(stem, []), mask_cutoff)
+        source = _pair(place, images.get(stem, []), masks.get(stem, []), mask_cutoff)
         cases.append(Case(id=stem, prompt=own_prompt or prompt, source=source, tags=tags))
     others = sorted([*other_images, *other_masks])
     notes = _notes(others, stems, named if pattern else None, listed)
-    return Dataset.of(root.resolve().name, cases, notes)
+    return Dataset.of(place.name, cases, notes)
 
 
-def _pictures(root: Path, part: str) -> tuple[dict[str, list[Path]], list[str]]:
+def _pictures(place: _Place, part: str) -> tuple[dict[str, list[str]], list[str]]:
     """The pictures in a part of the folder by stem, and the names of what is none. Hidden files are passed over."""
-    if not root.is_dir():
-        raise DatasetError(f"data set not found: {root}; expected a folder with images/ and masks/")
-    if not (root / part).is_dir():
-        raise DatasetError(f"no folder {part}/ in {root}; expected images/ and masks/ in it")
-    found: dict[str, list[Path]] = defaultdict(list)
+    found: dict[str, list[str]] = defaultdict(list)
     other = []
-    for entry in sorted(os.scandir(root / part), key=lambda entry: entry.name):
-        path = Path(entry.path)
-        if path.suffix.lower() in pictures.SUFFIXES and not entry.name.startswith("."):
+    for name in place.names(part):
+        if name.startswith("."):
+            continue
+        path = PurePosixPath(name)
+        if path.suffix.lower() in pictures.SUFFIXES:
             # one spelling of é, whichever way the file system keeps it
-            found[unicodedata.normalize("NFC", path.stem)].append(path)
-        elif not entry.name.startswith("."):
-            other.append(f"{part}/{entry.name}{'/' * entry.is_dir()}")
+            found[unicodedata.normalize("NFC", path.stem)].append(name)
+        else:
+            other.append(f"{part}/{name}{'/' * place.is_folder(part, name)}")
     return dict(found), other
 
 
-def _pair(images: list[Path], masks: list[Path], cutoff: int) -> Source:
+def _pair(place: _Place, images: list[str], masks: list[str], cutoff: int) -> Source:
     """Where a case's pixels come from: one image and one mask, or why not."""
-    for what, other, paths, others in (("mask", "image", masks, images), ("image", "mask", images, masks)):
-        if not paths:
-            return Unreadable(f"{other} {others[0].name} has no {what}: expected a file of the same stem in {what}s/")
-        if len(paths) > 1:
-            names = ", ".join(path.name for path in paths)
-            return Unreadable(f"{len(paths)} {what}s for one {other}: {names}; keep one of them")
-    return Files(images[0], masks[0], cutoff)
+    for what, other, names, others in (("mask", "image", masks, images), ("image", "mask", images, masks)):
+        if not names:
+            return Unreadable(f"{other} {others[0]} has no {what}: expected a file of the same stem in {what}s/")
+        if len(names) > 1:
+            return Unreadable(f"{len(names)} {what}s for one {other}: {', '.join(names)}; keep one of them")
+    return place.source(images[0], masks[0], cutoff)
 
 
 def _tags_of_names(stems: Iterable[str], pattern: re.Pattern[str] | None) -> _Tags:
@@ -177,19 +237,19 @@ def _tags_of_names(stems: Iterable[str], pattern: re.Pattern[str] | None) -> _Ta
     }
 
 
-def _read_metadata(path: Path) -> _Tags:
+def _read_metadata(place: _Place) -> _Tags:
     """The tags in `metadata.csv` by id; empty cells are left out."""
-    if not path.is_file():
+    content, path = place.content("metadata.csv"), f"{place}/metadata.csv"
+    if content is None:
         return {}
     tags: _Tags = {}
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = csv.DictReader(file, strict=True)
-            if "id" not in (rows.fieldnames or []):
-                raise DatasetError(f"{path} has no column 'id', got {', '.join(rows.fieldnames or []) or 'nothing'}")
-            for row in rows:
-                _add_row(tags, row, f"{path} line {rows.line_num}")
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        rows = csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
+        if "id" not in (rows.fieldnames or []):
+            raise DatasetError(f"{path} has no column 'id', got {', '.join(rows.fieldnames or []) or 'nothing'}")
+        for row in rows:
+            _add_row(tags, row, f"{path} line {rows.line_num}")
+    except (UnicodeDecodeError, csv.Error) as error:
         raise DatasetError(f"cannot read {path}: {error}; expected a UTF-8 CSV file with a column 'id'") from error
     return tags
 

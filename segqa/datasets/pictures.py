@@ -87,19 +87,28 @@ def read_target(path: Path, cutoff: int = 127) -> Target:
         CaseError: the file cannot be read, or it has values above 1 and none above the cutoff (class numbers, say).
     """
     with _opened(path) as picture:
-        _refuse_shape_in_alpha(path, picture)
-        grey = _grey_target(path, picture, cutoff)
-    values = cv2.calcHist([grey], [0], None, [256], [0, 256])[:, 0]
-    if not values[2:].any():
-        return Target(grey > 0)
-    if not values[cutoff + 1 :].any():
-        found = ", ".join(str(value) for value in np.flatnonzero(values)[:5])
-        raise CaseError(f"mask {path.name} has values {found} and none above the cutoff {cutoff}; expected 0 and 255")
-    between = values[6:250].sum() / grey.size
-    note = (
-        f"mask {path.name} is not binary: {between:.0%} of its values lie between 5 and 250" if between > 0.01 else ""
-    )
-    return Target(grey > cutoff, note)
+        return _as_target(path.name, picture, cutoff)
+
+
+def decode_target(data: bytes, name: str, cutoff: int = 127) -> Target:
+    """The mask in the bytes of a file, as `read_target` reads one.
+
+    Raises:
+        CaseError: it cannot be read as a mask.
+    """
+    with _pictured(BytesIO(data), name) as picture:
+        ImageOps.exif_transpose(picture, in_place=True)
+        return _as_target(name, picture, cutoff)
+
+
+def content_digest(content: bytes) -> bytes:
+    """The first 16 bytes of the SHA-256 of a file's bytes."""
+    return hashlib.sha256(content).digest()[:16]
+
+
+def target_digest(mask_digest: bytes, cutoff: int) -> bytes:
+    """16 bytes that change with the digest of a mask file, and with the cutoff."""
+    return content_digest(mask_digest + bytes([cutoff]))
 
 
 def file_digest(path: Path) -> bytes:
@@ -110,9 +119,24 @@ def file_digest(path: Path) -> bytes:
     """
     _require_file(path)
     try:
-        return hashlib.sha256(path.read_bytes()).digest()[:16]
+        return content_digest(path.read_bytes())
     except OSError as error:
         raise CaseError(f"cannot read {path.name}: {error.strerror}") from error
+
+
+def _as_target(name: str, picture: Pillow.Image, cutoff: int) -> Target:
+    """The mask in a picture that is upright."""
+    _refuse_shape_in_alpha(name, picture)
+    grey = _grey_target(name, picture, cutoff)
+    values = cv2.calcHist([grey], [0], None, [256], [0, 256])[:, 0]
+    if not values[2:].any():
+        return Target(grey > 0)
+    if not values[cutoff + 1 :].any():
+        found = ", ".join(str(value) for value in np.flatnonzero(values)[:5])
+        raise CaseError(f"mask {name} has values {found} and none above the cutoff {cutoff}; expected 0 and 255")
+    between = values[6:250].sum() / grey.size
+    note = f"mask {name} is not binary: {between:.0%} of its values lie between 5 and 250" if between > 0.01 else ""
+    return Target(grey > cutoff, note)
 
 
 @contextmanager
@@ -169,25 +193,25 @@ def _as_rgb(picture: Pillow.Image) -> Image:
     return np.array(_as(picture, "RGB"))
 
 
-def _grey_target(path: Path, picture: Pillow.Image, cutoff: int) -> NDArray[np.uint8]:
+def _grey_target(name: str, picture: Pillow.Image, cutoff: int) -> NDArray[np.uint8]:
     """The grey values of a mask, 8 bits each. Of 16 bits the low ones must not get lost: they may be class numbers."""
     if not picture.mode.startswith("I"):
         return np.array(_as(picture, "L"))
     wide: NDArray[Any] = np.asarray(picture)
     if wide.max(initial=0) > 255 and not (wide > cutoff * 257).any():
         found = ", ".join(str(value) for value in np.unique(wide)[:5])
-        raise CaseError(f"mask {path.name} has values {found} of 16 bits, none above the cutoff {cutoff} × 257")
+        raise CaseError(f"mask {name} has values {found} of 16 bits, none above the cutoff {cutoff} × 257")
     return _eight_bits(picture)
 
 
-def _refuse_shape_in_alpha(path: Path, picture: Pillow.Image) -> None:
+def _refuse_shape_in_alpha(name: str, picture: Pillow.Image) -> None:
     """Refuse a mask of one colour with the shape in its alpha channel: its grey values would say nothing."""
     if "A" not in picture.getbands():
         return
     low, high = picture.getchannel("A").getextrema()
     flat_low, flat_high = picture.convert("L").getextrema()
     if low != high and flat_low == flat_high:
-        raise CaseError(f"mask {path.name} has its shape in the alpha channel; expected it in the grey values")
+        raise CaseError(f"mask {name} has its shape in the alpha channel; expected it in the grey values")
 
 
 def _eight_bits(picture: Pillow.Image) -> NDArray[np.uint8]:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from os import PathLike
@@ -19,6 +19,7 @@ from tqdm.auto import tqdm
 from segqa.case import Case
 from segqa.datasets.dataset import Dataset
 from segqa.datasets.folder import open_folder
+from segqa.datasets.remote import foreseen
 from segqa.datasets.shard import Shard
 from segqa.errors import CaseError, ModelError, SettingsError
 from segqa.evaluation.asking import Asker
@@ -206,7 +207,9 @@ class Evaluation:
         pending = [case for case in cases if case.id not in done_well] if done_well else cases
         done = len(cases) - len(pending)
         self.progress(done, len(cases))
-        with closing(loop.outcomes(pending)) as found, store.appending(run.id) as append:
+        # who asks other processes reads nothing here
+        here = foreseen(pending) if self.engine is None else nullcontext()
+        with here, closing(loop.outcomes(pending)) as found, store.appending(run.id) as append:
             for outcomes in found:
                 append(outcomes)
                 done += len(outcomes)

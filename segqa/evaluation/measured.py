@@ -12,6 +12,7 @@ from segqa.case import Case
 from segqa.conditions import Condition, check_names, needs_pixels
 from segqa.datasets.dataset import Dataset
 from segqa.datasets.pictures import READER
+from segqa.datasets.remote import foreseen
 from segqa.errors import CaseError, DatasetError, SettingsError
 from segqa.evaluation.database import Database
 from segqa.outcome import Outcome
@@ -81,13 +82,14 @@ def narrow(dataset: Dataset, condition: Condition, store: Store) -> tuple[Datase
 def _measured(dataset: Dataset, cache: PropertyCache, hidden: set[str]) -> Iterator[Outcome]:
     """All cases with the properties that no tag hides; what is new is kept, some at a time."""
     new: dict[bytes, dict[str, float]] = {}
-    for case in dataset:
-        found = _look(case, cache, new)
-        shown = {name: value for name, value in found.items() if name not in hidden}
-        yield Outcome(case_id=case.id, tags=case.tags, properties=shown)
-        if len(new) >= _AT_A_TIME:
-            cache.put(new.items())
-            new.clear()
+    with foreseen(dataset):
+        for case in dataset:
+            found = _look(case, cache, new)
+            shown = {name: value for name, value in found.items() if name not in hidden}
+            yield Outcome(case_id=case.id, tags=case.tags, properties=shown)
+            if len(new) >= _AT_A_TIME:
+                cache.put(new.items())
+                new.clear()
     cache.put(new.items())
 
 

@@ -15,6 +15,7 @@ from typing import Protocol
 
 from segqa.case import Case
 from segqa.datasets.pictures import READER
+from segqa.datasets.remote import foreseen
 from segqa.errors import CaseError, DatasetError, EngineError, ModelError, UsageError
 from segqa.evaluation.asking import Asker
 from segqa.evaluation.batches import BatchSetting, BatchSize
@@ -217,7 +218,8 @@ class _Bench:
         return cls(loop, answers, measured, task.threads)
 
     def report(self, cases: Sequence[Case]) -> Report:
-        outcomes = [outcome for batch in self.loop.outcomes(cases) for outcome in batch]
+        with foreseen(cases):
+            outcomes = [outcome for batch in self.loop.outcomes(cases) for outcome in batch]
         return Report(
             outcomes=outcomes,
             answers=self.answers.take(),
@@ -294,7 +296,8 @@ def _require_same(task: Task) -> None:
         found = case.source.digest()
     except CaseError as error:
         raise DatasetError(
-            f"{error}: the cases must be at the same paths on every machine (a shared drive), or use shards"
+            f"{error}: the cases must be at the same paths on every machine (a shared drive, an object store), or use "
+            "shards"
         ) from error
     if found != digest:
         raise DatasetError(f"the image of {case.id!r} is another one than where the evaluation was started")

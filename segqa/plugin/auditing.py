@@ -9,6 +9,7 @@ from filelock import FileLock
 
 from segqa.audit.audit import Audit, audit_dataset
 from segqa.datasets.dataset import Dataset
+from segqa.datasets.location import is_same
 from segqa.datasets.split import split
 from segqa.plugin.progress import progress_for
 from segqa.plugin.session import Session, is_worker, open_train_folder
@@ -40,4 +41,4 @@ def _training_data(session: Session, request: pytest.FixtureRequest) -> Dataset 
 def _is_evaluated(session: Session) -> bool:
     """Whether the folder of the training data is the one that is evaluated."""
     evaluated = session.settings.dataset not in session.datasets
-    return evaluated and session.train_path.resolve() == session.dataset_path.resolve()
+    return evaluated and is_same(session.train_location, session.dataset_location)

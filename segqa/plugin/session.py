@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
+from segqa.datasets.location import Location, located, name_of
 from segqa.errors import UsageError
 from segqa.plugin.behaviour import BEHAVIOUR_MARKER
 from segqa.plugin.declare import declared
@@ -91,6 +92,7 @@ class Session:
         robustness: how robust the models are, as far as a test has asked.
         problem: why tests could not be run: what the user typed.
         interrupted: how far an evaluation was when the user stopped it.
+        listed: the folders that have been listed; in an object store of many files that takes a while.
         edges: of numeric slices, where `--segqa-where` chose a part of the data set.
         targets: those that have been read, where several models need them.
         found: the clusters of a run, by its id, part and condition.
@@ -117,6 +119,7 @@ class Session:
     robustness: dict[str, Robustness] = field(default_factory=dict)
     problem: str = ""
     interrupted: str = ""
+    listed: dict[Location, Dataset] = field(default_factory=dict)
     edges: Edges | None = None
     targets: PackedTargets | None = None
     found: dict[tuple[str, str, str], Clusters] = field(default_factory=dict)
@@ -142,14 +145,14 @@ class Session:
         return Store(self.here / folder if folder else self.root / ".segqa")
 
     @property
-    def dataset_path(self) -> Path:
-        """The data set's folder, if it is one: as the command line or `pyproject.toml` means it."""
-        return (self.here if "dataset" in self.options else self.root) / self.settings.dataset
+    def dataset_location(self) -> Location:
+        """Where the data set lies, if it is a folder: as the command line or `pyproject.toml` means it."""
+        return located(self.settings.dataset, self.here if "dataset" in self.options else self.root)
 
     @property
-    def train_path(self) -> Path:
-        """The folder of the training data, if it is one; as `dataset_path`."""
-        return (self.here if "train-dataset" in self.options else self.root) / self.settings.train_dataset
+    def train_location(self) -> Location:
+        """Where the training data lie, if they are a folder; as `dataset_location`."""
+        return located(self.settings.train_dataset, self.here if "train-dataset" in self.options else self.root)
 
     def claim_folder(self) -> Path:
         """Make a folder of its own for the reports of this session.
@@ -160,7 +163,7 @@ class Session:
         from segqa.store import claim_folder
 
         parent = self.here / self.options["report"] if "report" in self.options else self.root / "reports"
-        name = f"{self.started:%Y%m%d-%H%M%S}-{'+'.join(self.chosen)}-{self.dataset_path.name}"
+        name = f"{self.started:%Y%m%d-%H%M%S}-{'+'.join(self.chosen)}-{name_of(self.dataset_location)}"
         self.folder = claim_folder(parent / name)
         return self.folder
 
@@ -359,10 +362,9 @@ def _begin(
     _refuse_unknown_models(settings, models, parse_options(options.get("model-option", ())))
     refuse_unknown_checkpoints(options.get("checkpoint", ()), models, session.here)
     _refuse_reserved_names([*models, *datasets])
-    if "dataset" in options and settings.dataset not in datasets:
-        open_chosen_folder(session)
-    if "train-dataset" in options and settings.train_dataset not in datasets:
-        open_train_folder(session)
+    # what nobody evaluates need not be there, and takes time to list
+    if HOSTING not in config.stash:
+        _list_typed(session)
     return session
 
 
@@ -375,27 +377,38 @@ def _require_engine(config: pytest.Config, session: Session) -> None:
         require_ray()
 
 
+def _list_typed(session: Session) -> None:
+    """List the folders that stand on the command line, so that a misspelt one is refused at once."""
+    if "dataset" in session.options and session.settings.dataset not in session.datasets:
+        open_chosen_folder(session)
+    if "train-dataset" in session.options and session.settings.train_dataset not in session.datasets:
+        open_train_folder(session)
+
+
 def open_chosen_folder(session: Session) -> Dataset:
     """The data set in the folder that the settings name; listed, no pixel read. Raises `UsageError`."""
-    return _open_folder(session, session.settings.dataset, session.dataset_path, "data set")
+    return _open_folder(session, session.settings.dataset, session.dataset_location, "data set")
 
 
 def open_train_folder(session: Session) -> Dataset:
     """The training data in the folder that the settings name; as `open_chosen_folder`."""
-    return _open_folder(session, session.settings.train_dataset, session.train_path, "training data")
+    return _open_folder(session, session.settings.train_dataset, session.train_location, "training data")
 
 
-def _open_folder(session: Session, name: str, path: Path, what: str) -> Dataset:
+def _open_folder(session: Session, name: str, location: Location, what: str) -> Dataset:
     from segqa.datasets.folder import open_folder
     from segqa.settings import nearest
 
-    if not path.exists():
+    if isinstance(location, Path) and not location.exists():
         raise UsageError(
             f"no {what} {name!r}: expected a folder with images/ and masks/ "
-            f"at {path}, or a declared one ({nearest(name, session.datasets)})"
+            f"at {location}, or a declared one ({nearest(name, session.datasets)})"
         )
-    settings = session.settings
-    return open_folder(path, name_pattern=settings.name_pattern, mask_cutoff=settings.mask_cutoff)
+    if location not in session.listed:
+        settings = session.settings
+        listed = open_folder(location, name_pattern=settings.name_pattern, mask_cutoff=settings.mask_cutoff)
+        session.listed[location] = listed
+    return session.listed[location]
 
 
 def _chosen(wanted: tuple[str, ...] | list[str], models: Mapping[str, Any]) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ from segqa.case import Case
 from segqa.cluster.cluster import Clusters
 from segqa.comparison.comparison import Comparison, is_baseline
 from segqa.datasets.dataset import Dataset
+from segqa.datasets.remote import foreseen
 from segqa.errors import CaseError
 from segqa.evaluation.cache import Answer, ProposalCache
 from segqa.evaluation.database import Database
@@ -136,6 +137,11 @@ class Exhibits(Database):
         """The cases that have one."""
         return {row[0] for row in self._database.execute("SELECT case_id FROM exhibits")}
 
+    def has(self, case_id: str, key: str) -> bool:
+        """Whether there is one of the case with this key."""
+        asked = "SELECT 1 FROM exhibits WHERE case_id = ? AND key = ?"
+        return self._database.execute(asked, (case_id, key)).fetchone() is not None
+
     def get(self, case_id: str) -> Exhibit | None:
         """The exhibit of a case; None where there is none."""
         row = self._database.execute(f"SELECT {_COLUMNS} FROM exhibits WHERE case_id = ?", (case_id,)).fetchone()  # noqa: S608 - ours
@@ -193,10 +199,11 @@ def draw_exhibits(
         exhibits = stack.enter_context(Exhibits(store, run.id))
         recent = [each for each in store.recent(run.model, run.dataset, _LOOKED_BACK + 1) if each != run.id]
         others = [stack.enter_context(Exhibits(store, each)) for each in recent if _path(store, each).is_file()]
+        keys = [_key(outcome, (before or {}).get(outcome.case_id), size=size, photos=photos) for outcome in wanted]
+        stack.enter_context(foreseen(_undrawn(wanted, keys, cases, others)))
         waiting: list[Exhibit] = []
-        for outcome in wanted:
+        for outcome, key in zip(wanted, keys, strict=True):
             earlier = (before or {}).get(outcome.case_id)
-            key = _key(outcome, earlier, size=size, photos=photos)
             drawn = _drawn_before(outcome.case_id, key, others)
             pixels = _read(cases[outcome.case_id], outcome, cache) if drawn is None else None
             if pixels is not None:
@@ -274,8 +281,16 @@ def _key(outcome: Outcome, before: Outcome | None, *, size: int, photos: bool) -
 
 def _drawn_before(case_id: str, key: str, others: Iterable[Exhibits]) -> Exhibit | None:
     """What has been drawn of the same things; None where nothing has."""
-    found = (other.get(case_id) for other in others)
-    return next((exhibit for exhibit in found if exhibit is not None and exhibit.key == key), None)
+    return next((other.get(case_id) for other in others if other.has(case_id, key)), None)
+
+
+def _undrawn(
+    outcomes: Iterable[Outcome], keys: Iterable[str], cases: Mapping[str, Case], others: Iterable[Exhibits]
+) -> Iterator[Case]:
+    """The cases whose pixels are needed."""
+    for outcome, key in zip(outcomes, keys, strict=True):
+        if not any(other.has(outcome.case_id, key) for other in others):
+            yield cases[outcome.case_id]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

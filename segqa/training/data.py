@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from segqa.case import Case
 from segqa.datasets.dataset import Dataset
+from segqa.datasets.remote import foreseen
 from segqa.errors import CaseError, DatasetError
 from segqa.models import transforms
 from segqa.models.transforms import Transform
@@ -72,10 +73,11 @@ def read_pictures(dataset: Dataset, size: int, *, title: str) -> Pictures:
     masks = np.empty((len(dataset), size, size), np.bool_)
     digest = hashlib.sha256()
     resize = transforms.resizing(size)
-    for index, case in enumerate(tqdm(dataset, desc=title, unit=" cases", leave=False, disable=None)):
-        images[index], masks[index] = _read(case, resize)
-        for part in (case.id.encode(), images[index], masks[index]):
-            digest.update(part)
+    with foreseen(dataset):
+        for index, case in enumerate(tqdm(dataset, desc=title, unit=" cases", leave=False, disable=None)):
+            images[index], masks[index] = _read(case, resize)
+            for part in (case.id.encode(), images[index], masks[index]):
+                digest.update(part)
     return Pictures(tuple(case.id for case in dataset), images, masks, digest.hexdigest()[:32])
 
 

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from segqa.datasets.pictures import claimed_pixels, decode_image, file_digest, read_image, read_target
+from segqa.datasets.pictures import (
+    claimed_pixels,
+    content_digest,
+    decode_image,
+    decode_target,
+    file_digest,
+    read_image,
+    read_target,
+)
 from segqa.errors import CaseError, OversizeError
 
 GREY = np.array([[0, 60], [190, 255]], np.uint8)
@@ -143,3 +151,13 @@ def test_what_a_header_claims_is_refused_before_a_pixel_is_read() -> None:
 def test_bytes_that_are_no_picture_are_refused_by_name(read: Callable[[bytes, str], object], data: bytes) -> None:
     with pytest.raises(CaseError, match="image 2"):
         read(data, "image 2")
+
+
+def test_the_bytes_of_a_mask_are_read_as_its_file_is(tmp_path: Path) -> None:
+    path = save(tmp_path / "m.png", np.tile(np.linspace(0, 255, 50).astype(np.uint8), (10, 1)))
+    data, read = path.read_bytes(), read_target(path, 60)
+    target = decode_target(data, "m.png", 60)
+    assert (target.mask.tolist(), target.note) == (read.mask.tolist(), read.note)
+    assert content_digest(data) == file_digest(path)
+    with pytest.raises(CaseError, match=r"mask m\.png has values 0, 15 and none above"):
+        decode_target(save(path, np.array([[0, 15]], np.uint8)).read_bytes(), "m.png")

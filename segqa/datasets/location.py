@@ -1,0 +1,58 @@
+"""A location is where a folder data set lies: a path here, or an address such as `s3://bucket/photos`."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TypeAlias
+
+Location: TypeAlias = Path | str
+"""A path, or as a text an address that fsspec understands."""
+
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*(::[a-z][a-z0-9+.-]*)*://", re.IGNORECASE)
+
+
+def located(name: str | os.PathLike[str], base: Path | None = None) -> Location:
+    """The location that a name means.
+
+    Args:
+        name: an address, or a path.
+        base: what a path is relative to; where Python runs by default.
+
+    >>> located("s3://bucket/photos", Path("/home"))
+    's3://bucket/photos'
+    >>> located("photos", Path("/home")).as_posix()
+    '/home/photos'
+    """
+    text = os.fspath(name)
+    if _ADDRESS.match(text):
+        return text
+    return Path(text) if base is None else base / text
+
+
+def name_of(location: Location) -> str:
+    """The last part of a location: what a data set is called that lies there.
+
+    >>> name_of("s3://bucket/photos/")
+    'photos'
+    >>> name_of("zip://photos::s3://bucket/all.zip")
+    'photos'
+    >>> name_of("memory://")
+    'memory'
+    """
+    if isinstance(location, Path):
+        return location.name
+    paths = (link.partition("://")[2].strip("/") for link in location.split("::"))
+    return next((path.rpartition("/")[2] for path in paths if path), location.partition(":")[0])
+
+
+def is_same(one: Location, other: Location) -> bool:
+    """Whether two locations are one.
+
+    >>> is_same("s3://bucket/photos", "s3://bucket/photos/")
+    True
+    """
+    if isinstance(one, Path) and isinstance(other, Path):
+        return one.resolve() == other.resolve()
+    return str(one).rstrip("/") == str(other).rstrip("/")

@@ -1,0 +1,191 @@
+"""A storage is a file system of fsspec that an address leads to; its files are fetched whole, and each only once.
+
+A request takes 20 to 100 ms however small the file is. So what is about to be asked for is fetched ahead, several files
+at a time, and what has been asked for last stays for a moment: a digest and the pixels come from the same bytes.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+from segqa.errors import DatasetError
+from segqa.settings import nearest
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
+_AHEAD = 32
+"""So many files are fetched ahead at most, …"""
+
+_AHEAD_BYTES = 128_000_000
+"""… as long as they are not larger than this together."""
+
+_KEPT = 16
+"""So many of the files that were asked for last stay, …"""
+
+_KEPT_BYTES = 64_000_000
+"""… as long as they are not larger than this together; two do whatever their size: the image and the mask of a case."""
+
+_THREADS = 16
+
+_CONNECTIONS = 4
+"""Threads where each has a connection of its own: servers of FTP and SSH refuse many at a time."""
+
+_LATE = 16
+"""What is not asked for when so many files after it have been is dropped."""
+
+
+def open_storage(address: str) -> tuple[AbstractFileSystem, str]:
+    """The file system that an address leads to, and the path that it means there.
+
+    Options (endpoints, credentials) are those of fsspec's configuration. Call it anew in each thread and process:
+    fsspec keeps what may be shared.
+
+    Raises:
+        DatasetError: fsspec or the package of the file system is not installed, or there is none of that name.
+    """
+    try:
+        import fsspec
+    except ImportError as error:
+        raise DatasetError(f"{address} needs fsspec: pip install 'segqa[remote]'") from error
+    try:
+        storage, path = fsspec.url_to_fs(address)
+    except ImportError as error:
+        raise DatasetError(f"{address} needs a package that is not installed: {error}") from error
+    except Exception as error:
+        scheme, known = address.partition(":")[0], fsspec.available_protocols()
+        if scheme not in known:
+            raise DatasetError(f"no file system is called {scheme!r}; {nearest(scheme, known)}") from error
+        raise DatasetError(f"cannot open {address}: {reason(error)}") from error
+    return storage, str(path).rstrip("/")
+
+
+def reason(error: Exception) -> str:
+    """Why something failed, in a line."""
+    if isinstance(error, FileNotFoundError):
+        return "No such file or directory"
+    said = " ".join(str(error).split())
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+
+
+class Storage:
+    """What this process has fetched from an address.
+
+    Args:
+        address: of a data set; its files lie in the same file system.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._kept: dict[str, bytes] = {}
+        self._lock = threading.Lock()
+        self._ahead: _Ahead | None = None
+
+    def read(self, path: str) -> bytes:
+        """The content of a file; what the file system raises is raised."""
+        with self._lock:
+            known = self._kept.pop(path, None)
+            if known is not None:
+                self._kept[path] = known
+                return known
+            ahead = self._ahead
+        coming = ahead.take(path) if ahead else None
+        content = self._fetch(path) if coming is None else coming.result()
+        with self._lock:
+            self._kept[path] = content
+            self._shrink()
+        return content
+
+    def expect(self, files: Iterable[tuple[str, int]]) -> None:
+        """Fetch files ahead from now on: their paths and sizes, in the order in which they will be read."""
+        self.expect_nothing()
+        threads = _THREADS if open_storage(self._address)[0].async_impl else _CONNECTIONS
+        self._ahead = _Ahead(self._fetch, files, threads)
+
+    def expect_nothing(self) -> None:
+        """Fetch nothing ahead any more."""
+        if self._ahead is not None:
+            self._ahead.close()
+            self._ahead = None
+
+    def _fetch(self, path: str) -> bytes:
+        content: bytes = open_storage(self._address)[0].cat_file(path)
+        return content
+
+    def _shrink(self) -> None:
+        """Let go of what has not been asked for longest."""
+        size = sum(map(len, self._kept.values()))
+        while len(self._kept) > 2 and (size > _KEPT_BYTES or len(self._kept) > _KEPT):
+            size -= len(self._kept.pop(next(iter(self._kept))))
+
+
+@cache
+def storage_of(address: str) -> Storage:
+    """The one storage that this process has for an address."""
+    return Storage(address)
+
+
+@dataclass(frozen=True, slots=True)
+class _Coming:
+    """A file that is being fetched, or waits to be asked for.
+
+    Attributes:
+        number: its place among those that are expected.
+        size: in bytes, as far as that is known.
+        content: of it, sooner or later.
+    """
+
+    number: int
+    size: int
+    content: Future[bytes]
+
+
+class _Ahead:
+    """Fetches files in their order, as far ahead of the reader as there is room for.
+
+    Args:
+        fetch: gives the content of a file.
+        files: their paths and sizes.
+        threads: so many at a time.
+    """
+
+    def __init__(self, fetch: Callable[[str], bytes], files: Iterable[tuple[str, int]], threads: int) -> None:
+        self._fetch = fetch
+        self._files = enumerate(files)
+        self._coming: dict[str, _Coming] = {}
+        self._lock = threading.Lock()
+        self._pool = ThreadPoolExecutor(threads, "segqa-fetch")
+        self._fill()
+
+    def take(self, path: str) -> Future[bytes] | None:
+        """The content of a file, perhaps not there yet; None where it is not on its way."""
+        with self._lock:
+            taken = self._coming.pop(path, None)
+            if taken is None:
+                return None
+            for late in [path for path, one in self._coming.items() if one.number < taken.number - _LATE]:
+                self._coming.pop(late).content.cancel()
+            self._fill()
+        return taken.content
+
+    def close(self) -> None:
+        """Begin nothing any more; what has been begun ends without being waited for."""
+        with self._lock:
+            self._files = enumerate(())
+            self._coming.clear()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _fill(self) -> None:
+        """Have the next files fetched. One always is: a file may be larger than all the room."""
+        room = _AHEAD_BYTES - sum(one.size for one in self._coming.values())
+        while not self._coming or (room > 0 and len(self._coming) < _AHEAD):
+            number, (path, size) = next(self._files, (0, ("", 0)))
+            if not path:
+                return
+            self._coming[path] = _Coming(number, size, self._pool.submit(self._fetch, path))
+            room -= size
