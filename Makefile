@@ -52,7 +52,7 @@ $(VENV)/.demo: pyproject.toml
 $(VENV)/.test: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --editable ".[models,langsam,onnx,serve,http,testing]" --group dev
+	$(BIN)/python -m pip install --quiet --editable ".[models,langsam,onnx,serve,http,scale,remote,testing]" --group dev
 	touch $@ $(VENV)/.demo
 
 clean:

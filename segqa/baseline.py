@@ -72,8 +72,12 @@ def write_baseline(path: Path, run: Run, accepted: Sequence[str] = ()) -> None:
     write_whole(path, (f"{line}\n" for line in lines))
 
 
-def read_baseline(path: Path) -> Run:
+def read_baseline(path: Path, *, large: int = LARGE) -> Run:
     """The run that a baseline keeps.
+
+    Args:
+        path: see `baseline_path`.
+        large: of more cases the columns lie in temporary files, which go with the run.
 
     Raises:
         BaselineError: there is none, or the file is corrupt; with the line's number.
@@ -82,7 +86,7 @@ def read_baseline(path: Path) -> Run:
         # a case's id may hold what else ends a line
         with path.open(encoding="utf-8", newline="\n") as file:
             header = _header(path, file.readline().removesuffix("\n"))
-            outcomes = _gathered(_outcomes(path, file), large=header["cases"] > LARGE)
+            outcomes = _gathered(_outcomes(path, file), large=header["cases"] > large)
     except FileNotFoundError as error:
         raise BaselineError(f"no baseline at {path}; `pytest suites --segqa-update-baseline` writes one") from error
     except (OSError, UnicodeDecodeError) as error:

@@ -1,3 +1,4 @@
+import gc
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -122,3 +123,17 @@ def test_reasons_are_kept(tmp_path: Path) -> None:
     write_baseline(tmp_path / "unet.jsonl", mixed(), ["the old masks were wrong"])
     assert read_baseline(tmp_path / "unet.jsonl").provenance["accepted"] == ["the old masks were wrong"]
     assert json.loads((tmp_path / "unet.jsonl").read_text(encoding="utf-8").partition("\n")[0])["segqa_baseline"] == 1
+
+
+def test_a_large_baseline_says_what_a_small_one_does(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    run, path = mixed(), tmp_path / "unet.jsonl"
+    write_baseline(path, run)
+    small, large = read_baseline(path), read_baseline(path, large=3)
+    assert list(large.outcomes) == list(small.outcomes)
+    assert compare(large, run).identical
+    folder = large.columns.columns._folder  # type: ignore[attr-defined] # of its files
+    assert folder.is_dir()
+    del large
+    gc.collect()
+    assert not folder.exists()

@@ -1,6 +1,8 @@
 import json
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -8,7 +10,7 @@ from segqa.errors import StoreError
 from segqa.metrics import Counts
 from segqa.outcome import Offer, Outcome
 from segqa.run import CHANGED, Run
-from segqa.store import Store, write_whole
+from segqa.store import Store, blocks, write_whole
 
 FULL = Outcome(
     case_id="a ü ' [x]",
@@ -129,3 +131,66 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
         write_whole(path, b"new")  # type: ignore[arg-type]
     assert path.read_text(encoding="utf-8") == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def file(store: Store, run_id: str, tables: Iterable[Any]) -> None:
+    """Write part files of a run."""
+    with store.filing(run_id) as writer:
+        for table in tables:
+            writer.add(table)
+
+
+def interrupted(tables: Iterable[Any]) -> Iterator[Any]:
+    """These, and then Ctrl-C."""
+    yield from tables
+    raise KeyboardInterrupt
+
+
+def test_a_large_run_is_kept_in_part_files(store: Store) -> None:
+    pytest.importorskip("pyarrow")
+    run = begun(store)
+    store.append(run.id, [FULL, FAILED])
+    with pytest.raises(StoreError, match="has 2 of 3 cases"):
+        store.pack(run.id)
+    store.append(run.id, [replace(FULL, case_id="c")])
+    wanted = store.load(run.id)
+    assert store.done(run.id) == [FULL.case_id, "c"]
+    store.pack(run.id)
+    assert not (store.run_folder(run.id) / "cases.sqlite").exists()
+    assert store.load(run.id) == wanted
+    assert store.done(run.id) == [FULL.case_id, "b", "c"]
+    assert not store.is_large(run.id)
+
+
+def test_part_files_that_were_not_finished_are_none(store: Store) -> None:
+    pytest.importorskip("pyarrow")
+    run = begun(store)
+    store.append(run.id, [FULL, FAILED, replace(FULL, case_id="c")])
+    wanted = store.load(run.id)
+    with pytest.raises(KeyboardInterrupt):
+        file(store, run.id, interrupted(blocks(store.run_folder(run.id))))
+    assert store.load(run.id) == wanted
+    store.pack(run.id)
+    assert store.load(run.id) == wanted
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("part-00000.parquet", None), ("part-00000.parquet", b"x"), ("index.json", b"{")]
+)
+def test_damaged_part_files_are_refused(store: Store, name: str, content: bytes | None) -> None:
+    pytest.importorskip("pyarrow")
+    run = begun(store)
+    store.append(run.id, [FULL, FAILED, replace(FULL, case_id="c")])
+    store.pack(run.id)
+    path = store.run_folder(run.id) / "cases" / name
+    path.unlink() if content is None else path.write_bytes(content)
+    with pytest.raises(StoreError, match="damaged"):
+        list(store.load(run.id).outcomes)
+
+
+def test_part_files_are_sorted_and_have_each_case_once(store: Store) -> None:
+    pytest.importorskip("pyarrow")
+    run = begun(store)
+    store.append(run.id, [FULL])
+    with pytest.raises(StoreError, match="each once"):
+        file(store, run.id, [*blocks(store.run_folder(run.id))] * 2)

@@ -4,11 +4,15 @@ import numpy as np
 import pytest
 
 from segqa.cluster.lattice import Hit
-from segqa.cluster.search import _is_far_more, _Judge, _permutations, clusters
+from segqa.cluster.search import MOST_SEARCHED, _is_far_more, _Judge, _permutations, clusters
 from segqa.errors import SettingsError
 from segqa.metrics import Counts
+from segqa.names import Names
 from segqa.outcome import Offer, Outcome
+from segqa.outcomes.columns import Held
+from segqa.outcomes.outcomes import Outcomes
 from segqa.run import Run
+from segqa.texts import Texts
 from tests.cluster.synthetic import MERGED, NOTHING, RIGHT, WRONG, outcome, random_tags, run_of
 
 TAGS = random_tags(600, 6, 4, 0)
@@ -307,3 +311,25 @@ def test_a_kind_is_rare_among_the_cases_that_have_a_target(kind: str, share: flo
 def test_every_kind_has_its_clusters(kind: str) -> None:
     run = in_cameras(("C1", RIGHT, 200), ("C2", OF_KIND[kind], 20), ("C3", RIGHT, 50))
     assert [(found.kind, found.condition) for found in clusters(run)] == [(kind, "camera=C2")]
+
+
+def test_a_large_run_is_searched_in_a_sample_and_counted_in_full() -> None:
+    cases = MOST_SEARCHED + 1_000
+    random = np.random.default_rng(0)
+    tags = {name: Names(("a", "b", "c", "d"), random.integers(4, size=cases)) for name in ("camera", "light")}
+    inside = (tags["camera"].codes == 1) & (tags["light"].codes == 2)
+    fails = random.random(cases) < np.where(inside, 0.5, 0.02)
+    ids = Texts.of(f"{number:06}" for number in range(cases))
+    none, numbers = Texts.of([""] * cases), np.array([RIGHT.numbers, WRONG.numbers])[fails.astype(int)]
+    held = Held(
+        ids=ids, prompts=Names(("",), np.zeros(cases, np.int8)), tags=tags, properties={}, digests=none, keys=none,
+        starts=np.arange(cases + 1), numbers=numbers, scores=np.full((cases, 2), np.nan), broken={},
+        picked=np.zeros(cases, np.int32), wanted=np.full(cases, 10), sizes=np.full(cases, 100),
+        seconds=np.zeros(cases), cached=np.zeros(cases, np.bool_), notes={}, errors={},
+    )  # fmt: skip
+    found = clusters(Run("r", "m", "d", ids, Outcomes(held), "product"))
+    assert found.sample == MOST_SEARCHED
+    assert found.note.startswith("searched in 200,000 of 201,000 cases")
+    assert [cluster.condition for cluster in found] == ["camera=b and light=c"]
+    assert (len(found[0].failing), found[0].support) == (int((fails & inside).sum()), int(inside.sum()))
+    assert (found[0].rest_failing, found[0].rest) == (int((fails & ~inside).sum()), int((~inside).sum()))

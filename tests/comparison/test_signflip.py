@@ -6,6 +6,7 @@ import pytest
 from scipy import stats
 
 from segqa.comparison.signflip import (
+    MOST_ROWS,
     Drop,
     Interval,
     _sums_of_heads,
@@ -226,3 +227,17 @@ def test_what_was_judged_cannot_be_changed(made: Drop | Interval) -> None:
     with pytest.raises(FrozenInstanceError):
         setattr(made, fields(made)[0].name, 0.0)
     assert not hasattr(made, "__dict__")
+
+
+def test_of_many_pairs_several_are_flipped_as_one() -> None:
+    random = np.random.default_rng(0)
+    differences = random.normal(0, 0.1, 3 * MOST_ROWS)
+    few = random.random(len(differences)) < 0.001
+    lost = np.where(few, differences - 0.06, differences)
+    together = judge_drops(lost, [everything(len(lost)), few], [0.0, 0.0], flips=999)
+    alone = judge_drops(lost[few], [everything(int(few.sum()))], [0.0], flips=999)
+    assert together[0].p == pytest.approx(stats.norm.cdf(hall(lost)), abs=0.05)
+    assert together[1].corrected <= 0.01
+    assert together[1].mean == alone[0].mean
+    grouped = judge_drops(lost, [few], [0.0], groups=np.arange(len(lost)) // 2, flips=999)
+    assert grouped[0].p <= 0.01
