@@ -7,9 +7,10 @@ import json
 import math
 import statistics
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import cached_property
 from os import PathLike
 from pathlib import Path
 
@@ -22,13 +23,19 @@ from segqa.evaluation.evaluation import Bar, Evaluation
 from segqa.evaluation.loop import prediction_of
 from segqa.failures import kind_name
 from segqa.mask import Mask
-from segqa.metrics import count, resolve
+from segqa.metrics import METRIC_VERSION, count, resolve
 from segqa.models.distortions import library_version
 from segqa.outcome import Outcome
 from segqa.proposals import Model
 from segqa.robustness.changed import changed_dataset, changed_id
 from segqa.robustness.changes import CHANGES, Change
-from segqa.robustness.robustness import Robustness, link_robustness, read_robustness, write_robustness
+from segqa.robustness.robustness import (
+    Robustness,
+    known_agreements,
+    link_robustness,
+    read_robustness,
+    write_robustness,
+)
 from segqa.robustness.trial import Trial
 from segqa.run import CHANGED, Run
 from segqa.settings import EmptyPolicy
@@ -163,17 +170,49 @@ class Measurement:
             here, there = (
                 stack.enter_context(ProposalCache(self.store.proposals_path(run.id))) for run in (self.run, changed)
             )
+            known = known_agreements(self.store, self.run.model, changed.dataset)
             for case_id, before in self.sample.items():
-                unchanged = _prediction(before, here)
+                unchanged = _Prediction(before, here)
                 for change, severity in _steps(self.changes):
                     after, kind = outcomes[changed_id(case_id, change, severity)]
-                    comparable = not (change.empties or after.error)
-                    prediction = _prediction(after, there) if comparable else None
-                    agreement = math.nan
-                    if unchanged is not None and prediction is not None:
-                        agreement = agreement_of(change, severity, unchanged, prediction, empty=changed.empty)
                     ious = self.run.iou(before), changed.iou(after)
-                    yield Trial(case_id, change.name, severity, *ious, agreement, kind)
+                    trial = Trial(case_id, change.name, severity, *ious, math.nan, kind)
+                    if not (change.empties or after.error):
+                        trial = _compared(trial, change, unchanged, _Prediction(after, there), known, changed.empty)
+                    yield trial
+
+
+class _Prediction:
+    """The prediction of a case at the size of its image; read only if it is asked for."""
+
+    def __init__(self, outcome: Outcome, cache: ProposalCache) -> None:
+        self._outcome, self._cache = outcome, cache
+        self.told = f"{outcome.proposals_key} {outcome.picked}"
+
+    @cached_property
+    def mask(self) -> Mask | None:
+        """None where its proposals are not kept any more."""
+        answer = self._cache.get(bytes.fromhex(self._outcome.proposals_key))
+        return None if answer is None else prediction_of(answer.proposals, self._outcome.picked, answer.image_shape)
+
+
+def _compared(
+    trial: Trial,
+    change: Change,
+    before: _Prediction,
+    after: _Prediction,
+    known: Mapping[str, float],
+    empty: EmptyPolicy,
+) -> Trial:
+    """A trial with the agreement of its two predictions: as it is known, or from their masks."""
+    told = f"{before.told} {after.told} {empty} {METRIC_VERSION}"
+    compared = hashlib.sha256(told.encode()).hexdigest()[:32]
+    if compared in known:
+        return replace(trial, agreement=known[compared], compared=compared)
+    if before.mask is None or after.mask is None:
+        return trial
+    agreement = agreement_of(change, trial.severity, before.mask, after.mask, empty=empty)
+    return replace(trial, agreement=agreement, compared=compared)
 
 
 def agreement_of(change: Change, severity: int, before: Mask, after: Mask, *, empty: EmptyPolicy = "one") -> float:
@@ -242,9 +281,3 @@ def measure_robustness(
 def _steps(changes: Sequence[Change]) -> Iterator[tuple[Change, int]]:
     """Every change at every severity."""
     return ((change, severity) for change in changes for severity in change.severities)
-
-
-def _prediction(outcome: Outcome, cache: ProposalCache) -> Mask | None:
-    """The prediction of a case at the size of its image; None where its proposals are not kept any more."""
-    answer = cache.get(bytes.fromhex(outcome.proposals_key))
-    return None if answer is None else prediction_of(answer.proposals, outcome.picked, answer.image_shape)

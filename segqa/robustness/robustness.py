@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -18,10 +19,11 @@ from segqa.robustness.trial import Origin, Reading, Trial, Trials
 from segqa.run import Run, mean_of, repeatable
 from segqa.store import Store, write_whole
 
-ROBUSTNESS_VERSION = 1
+ROBUSTNESS_VERSION = 2
 """Of the file; another one is measured again."""
 
 _FILE, _LINK = "robustness.json", "changed.json"
+_LOOKED_BACK = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -152,6 +154,22 @@ def read_robustness(store: Store, run_id: str, of: str | None = None) -> Robustn
     trials = tuple(_trial(row) for row in kept.pop("trials"))
     described = {name: value for name, value in kept.items() if name not in ("version", "of")}
     return Robustness(**described | {"left_out": tuple(kept["left_out"])}, trials=trials)
+
+
+def known_agreements(store: Store, model: str, dataset: str) -> dict[str, float]:
+    """The agreements in the last measurements of a model, by what was compared: another pick changes few of them.
+
+    Args:
+        store: where the runs are.
+        model: its name.
+        dataset: the name of the data set of changed cases.
+    """
+    found: dict[str, float] = {}
+    for run_id in store.recent(model, dataset, _LOOKED_BACK):
+        with suppress(StoreError):
+            measured = read_robustness(store, run_id)
+            found |= {trial.compared: trial.agreement for trial in measured.trials} if measured else {}
+    return found
 
 
 def link_robustness(store: Store, run_id: str, changed: str) -> None:

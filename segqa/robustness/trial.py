@@ -29,6 +29,7 @@ class Trial:
         agreement: the IoU of the two predictions with each other, over the pixels that both images have; NaN where
             they say nothing about each other.
         kind: of failure; empty where the changed case met the threshold.
+        compared: hex, equal for two trials if the same two predictions were compared; empty where none were.
     """
 
     case_id: str
@@ -38,6 +39,7 @@ class Trial:
     iou: float
     agreement: float
     kind: str = ""
+    compared: str = ""
 
     @property
     def drop(self) -> float:

@@ -16,7 +16,7 @@ from segqa.mask import Image
 from segqa.proposals import Proposals
 from segqa.robustness.changes import CHANGES, find_change
 from segqa.robustness.measurement import Measurement, agreement_of
-from segqa.robustness.robustness import robustness_of
+from segqa.robustness.robustness import known_agreements, robustness_of
 from segqa.store import Store
 
 pytest.importorskip("albumentations")
@@ -169,3 +169,42 @@ def test_in_a_notebook_a_folder_is_enough(squares: Squares, tmp_path: Path) -> N
     segqa.measure_robustness(model, tmp_path / "squares", cases=2, directory=tmp_path / "kept")
     assert model.asked == asked
     assert repr(found) == f"<robustness of Bright on squares: 2 cases, {2 * EACH} trials>"
+
+
+class Two(Bright):
+    """Offers what is bright and all but that; which of them the box score likes better depends on the image's mean."""
+
+    def predict(self, images: Sequence[Image], prompts: Sequence[str]) -> list[Proposals]:
+        return [self._answer(image) for image in images]
+
+    def _answer(self, image: Image) -> Proposals:
+        bright = image[:, :, 1] > self.cutoff
+        box_scores = np.array([0.5, float(image.mean() > 60)])
+        return Proposals(np.stack([bright, ~bright]), np.array([0.9, 0.1]), box_scores, np.zeros((2, 4)))
+
+
+def test_another_pick_agrees_as_if_nothing_had_been_measured_before(squares: Squares, tmp_path: Path) -> None:
+    dataset, model = open_folder(squares(4)), Two(fingerprint="two")
+
+    def trials(store: Store, pick: str) -> list[str]:
+        how = Evaluation(pick=pick)
+        run = how.run(model, "two", dataset, store)
+        return list(map(str, Measurement.of(how, run, dataset, store, 2).make(model)[0].trials))
+
+    both, alone = Store(tmp_path / "both"), Store(tmp_path / "alone")
+    first = trials(both, "mask_score")
+    assert trials(both, "box_score") == trials(alone, "box_score") != first
+
+
+def test_what_was_compared_before_is_not_compared_again(squares: Squares, tmp_path: Path) -> None:
+    model, store = Bright(), Store(tmp_path / "s")
+    made, changed = measurement(squares(4), store, model).make(model)
+    known = known_agreements(store, "bright", changed.dataset)
+    told = [trial for trial in made.trials if trial.compared]
+    assert len(told) == len(made.trials) - 2 * 3  # blank ones
+    assert {trial.compared: str(trial.agreement) for trial in told} == {
+        pair: str(known[pair]) for pair in known if pair
+    }
+    store.shared_proposals.unlink()
+    again = dict(zip(made.trials, measurement(squares(4), store, model)._trials(changed), strict=True))
+    assert all(str(before.agreement) == str(after.agreement) for before, after in again.items())
