@@ -35,6 +35,7 @@ bench: $(VENV)/.test  ## what is claimed about speed and about the search for cl
 	$(BIN)/python benchmarks/review_page.py
 	$(BIN)/python benchmarks/end_to_end.py  # --checkpoints DIR for networks of torch and ONNX
 	$(BIN)/python benchmarks/growth.py
+	$(BIN)/python benchmarks/scale.py --cases 100000  # 1000000 and 10000000 take hours
 	$(BIN)/python benchmarks/unused_plugin.py
 	$(BIN)/python benchmarks/serving.py  # these two with the networks and photos of end_to_end.py
 	$(BIN)/python benchmarks/hostile.py
