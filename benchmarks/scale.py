@@ -38,7 +38,7 @@ from segqa.evaluation.parts import merge_parts, read_part
 from segqa.evaluation.stages import peak_memory
 from segqa.mask import Image, Mask
 from segqa.names import Names
-from segqa.outcomes.filed import held_of, table_of
+from segqa.outcomes.blocks import held_of, table_of
 from segqa.store import blocks
 from segqa.texts import Texts
 

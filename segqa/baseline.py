@@ -19,7 +19,8 @@ from typing import Any, get_args
 from segqa.errors import BaselineError
 from segqa.metrics import METRIC_VERSION, Counts
 from segqa.outcome import Offer, Outcome
-from segqa.outcomes.filed import BLOCK, Filed, PartWriter, has_parquet, table_of
+from segqa.outcomes.blocks import BLOCK, PartWriter, has_parquet, table_of
+from segqa.outcomes.filed import Filed
 from segqa.outcomes.gathering import Gathered
 from segqa.outcomes.outcomes import Outcomes
 from segqa.run import Run

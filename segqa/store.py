@@ -1,7 +1,7 @@
 """The store keeps runs: one folder each under `.segqa/runs/`, a `run.json` and one row a case in `cases.sqlite`.
 
 Outcomes are committed batch by batch, so that a killed run loses the batch in flight and nothing else. Those of a large
-run are turned into Parquet files once all are there (`cases/`, see `segqa.outcomes.filed`).
+run are turned into Parquet files once all are there (`cases/`, see `segqa.outcomes.blocks`).
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ from filelock import FileLock, Timeout
 
 from segqa.errors import StoreError
 from segqa.outcome import Outcome
+from segqa.outcomes.blocks import BLOCK, PartWriter, is_filed, table_of, tables
 from segqa.outcomes.columns import Held
-from segqa.outcomes.filed import BLOCK, Filed, PartWriter, is_filed, table_of, tables
+from segqa.outcomes.filed import Filed
 from segqa.outcomes.gathering import Gathered, offer_numbers
 from segqa.outcomes.outcomes import Outcomes
 from segqa.run import Run, narrowing

@@ -12,7 +12,8 @@ from segqa.breakdown import Breakdown
 from segqa.metrics import Counts
 from segqa.names import Names
 from segqa.outcome import Offer, Outcome
-from segqa.outcomes.filed import Filed, PartWriter, table_of
+from segqa.outcomes.blocks import PartWriter, table_of
+from segqa.outcomes.filed import Filed
 from segqa.outcomes.outcomes import Outcomes
 
 COUNTS = (Counts(5, 1, 2, 12), Counts(0, 3, 7, 10), Counts(7, 0, 0, 13), Counts(2, 2, 5, 11))

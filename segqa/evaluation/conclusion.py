@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from segqa.outcomes.filed import NEEDED, has_parquet
+from segqa.outcomes.blocks import NEEDED, has_parquet
 from segqa.outcomes.outcomes import Outcomes
 from segqa.run import Run
 from segqa.slices import Edges, find_edges

@@ -22,7 +22,7 @@ from segqa.errors import PartsError
 from segqa.evaluation.conclusion import conclude
 from segqa.evaluation.provenance import run_id
 from segqa.evaluation.transfer import bring_proposals, keeps_own
-from segqa.outcomes.filed import has_parquet
+from segqa.outcomes.blocks import has_parquet
 from segqa.outcomes.merging import merge_blocks
 from segqa.run import Run, repeatable
 from segqa.slices import Edges

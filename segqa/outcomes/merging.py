@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from segqa.outcomes.filed import BLOCK
+from segqa.outcomes.blocks import BLOCK
 
 
 def merge_blocks(feeds: Sequence[Iterator[Any]]) -> Iterator[Any]:
     """The cases of all feeds in the order of their ids, as tables of pyarrow's with `BLOCK` cases each.
 
     Args:
-        feeds: tables (`filed.table_of`), of each feed in the order of their ids.
+        feeds: tables (`blocks.table_of`), of each feed in the order of their ids.
     """
     return _in_blocks(_in_order(feeds))
 

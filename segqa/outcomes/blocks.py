@@ -1,0 +1,231 @@
+"""A block is so many cases as a table of pyarrow's; a large run is kept in part files, a block each.
+
+Blocks are sorted by id, and an index of the files is written last. A block has a column for whatever one of its cases
+has; numbers that are asked for often (the counts of the prediction and of the best offer) stand beside the offers that
+they are of.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segqa.breakdown import Breakdown
+from segqa.errors import StoreError
+from segqa.names import Names
+from segqa.outcomes.columns import Held, Whole
+from segqa.texts import Texts
+
+BLOCK = 1 << 16
+"""Cases of a part file."""
+
+NEEDED = "runs of more than {:,} cases are kept in Parquet files, which needs pyarrow: pip install 'segqa[scale]'"
+"""What to say where it is missing."""
+
+_INDEX = "index.json"
+TAG, PROPERTY = "tag:", "property:"
+COUNTS = ("tp", "fp", "fn", "tn")
+
+
+def has_parquet() -> bool:
+    """Whether pyarrow is installed."""
+    from importlib.util import find_spec
+
+    return find_spec("pyarrow") is not None
+
+
+class PartWriter:
+    """Writes part files, a block of cases each.
+
+    Args:
+        folder: gets them; made if it is not there. What is in it without an index is of a writer that was killed.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._rows: list[int] = []
+        self._last = ""
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in folder.iterdir():
+            path.unlink()
+
+    def add(self, block: Any) -> None:
+        """A block of cases, as a table of pyarrow's (`table_of`); each id is greater than the one before it.
+
+        Raises:
+            StoreError: it is not.
+        """
+        from pyarrow import parquet
+
+        ids = block.column("id").to_pylist()
+        for before, after in pairwise([*([self._last] if self._rows else []), *ids]):
+            if before >= after:
+                raise StoreError(f"cases must be sorted by id, each once; got {after!r} after {before!r}")
+        self._last = ids[-1]
+        # a column of digests has no two alike, and a dictionary would only be tried
+        plain = ["digest", "key", "id"]
+        named = [name for name in block.column_names if name not in plain]
+        path = self._folder / _name(len(self._rows))
+        parquet.write_table(block, path, compression="zstd", compression_level=1, use_dictionary=named)
+        self._rows.append(len(ids))
+
+    def close(self) -> None:
+        """Write the index: now it is whole."""
+        (self._folder / _INDEX).write_text(json.dumps({"rows": self._rows}) + "\n", encoding="utf-8")
+
+
+def is_filed(folder: Path) -> bool:
+    """Whether there are parts, all of them."""
+    return (folder / _INDEX).is_file()
+
+
+def tables(folder: Path) -> Iterator[Any]:
+    """The blocks in a folder, one after the other, as tables of pyarrow's.
+
+    Raises:
+        StoreError: they are damaged, or pyarrow is not installed.
+    """
+    return map(read_part, parts_of(folder))
+
+
+def table_of(held: Held) -> Any:
+    """Columns in memory as a table of pyarrow's, as part files have it."""
+    import pyarrow as pa
+
+    cases = len(held.ids)
+    broken: dict[int, list[int]] = {}
+    if held.broken:
+        owners = np.repeat(np.arange(cases), np.diff(held.starts))
+        for at in sorted(held.broken):
+            place = int(owners[at])
+            broken.setdefault(place, []).extend([at - int(held.starts[place]), *held.broken[at].numbers])
+    columns: dict[str, Any] = {
+        "id": pa.array(held.ids, pa.string()),
+        "prompt": _dictionary(held.prompts),
+        "digest": pa.array(held.digests, pa.string()),
+        "key": pa.array(held.keys, pa.string()),
+        "offered": held.offered.astype(np.int32),
+        "numbers": pa.LargeListArray.from_arrays(held.starts * 8, held.numbers.astype(np.int64).ravel()),
+        "scores": pa.LargeListArray.from_arrays(held.starts * 2, held.scores.ravel()),
+        "broken": pa.array([broken.get(place) for place in range(cases)], pa.list_(pa.int64())),
+        "picked": held.picked.astype(np.int32),
+        "best": held.best.astype(np.int32),
+        "wanted": held.wanted.astype(np.int64),
+        "size": held.sizes.astype(np.int64),
+        "seconds": held.seconds,
+        "cached": held.cached,
+        "failed": held.failed,
+        "note": pa.array([held.notes.get(place) for place in range(cases)], pa.string()),
+        "error": pa.array([held.errors.get(place) for place in range(cases)], pa.string()),
+    }
+    for begin, counts in (("", held.counts), ("inside_", held.inside), ("best_", held.oracle)):
+        columns |= {begin + name: counts[:, at].astype(np.int64) for at, name in enumerate(COUNTS)}
+    columns |= {TAG + name: _dictionary(names) for name, names in held.tags.items() if (names.codes >= 0).any()}
+    for name, numbers in held.properties.items():
+        if not np.isnan(numbers).all():
+            columns[PROPERTY + name] = pa.array(numbers, pa.float64(), from_pandas=True)
+    return pa.table(columns)
+
+
+def held_of(table: Any) -> Held:
+    """The columns of a table, in memory."""
+    numbers, scores, broken = (table.column(name).combine_chunks() for name in ("numbers", "scores", "broken"))
+    starts = np.concatenate([[0], np.cumsum(_array(table, "offered"), dtype=np.int64)])
+    by_offer = {
+        int(starts[place]) + found[at]: Breakdown(*found[at + 1 : at + 8])
+        for place, found in enumerate(broken.to_pylist() if broken.null_count < len(broken) else [])
+        if found
+        for at in range(0, len(found), 8)
+    }
+    notes, errors = (
+        {place: text for place, text in enumerate(column.to_pylist()) if text}
+        for column in (table.column("note"), table.column("error"))
+    )
+    return Held(
+        ids=Texts.of(table.column("id").to_pylist()),
+        prompts=_undone(table.column("prompt")),
+        tags={name.removeprefix(TAG): _undone(table.column(name)) for name in table.column_names if TAG in name[:4]},
+        properties={
+            name.removeprefix(PROPERTY): _array(table, name) for name in table.column_names if name.startswith(PROPERTY)
+        },
+        digests=Texts.of(table.column("digest").to_pylist()),
+        keys=Texts.of(table.column("key").to_pylist()),
+        starts=starts,
+        numbers=small(numbers.flatten().to_numpy(zero_copy_only=False)).reshape(-1, 8),
+        scores=scores.flatten().to_numpy(zero_copy_only=False).reshape(-1, 2),
+        broken=by_offer,
+        picked=_array(table, "picked"),
+        wanted=small(_array(table, "wanted")),
+        sizes=small(_array(table, "size")),
+        seconds=_array(table, "seconds"),
+        cached=_array(table, "cached"),
+        notes=notes,
+        errors=errors,
+    )
+
+
+def parts_of(folder: Path) -> dict[Path, int]:
+    """The part files in a folder, each with how many cases it has.
+
+    Raises:
+        StoreError: the index is damaged, a file is missing, or pyarrow is not installed.
+    """
+    if not has_parquet():
+        raise StoreError(f"{folder} has Parquet files, which needs pyarrow: pip install 'segqa[scale]'")
+    try:
+        rows = json.loads((folder / _INDEX).read_text(encoding="utf-8"))["rows"]
+        found = {folder / _name(number): int(cases) for number, cases in enumerate(rows)}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StoreError(f"{folder / _INDEX} is damaged: {error}") from error
+    if missing := [path.name for path in found if not path.is_file()]:
+        raise StoreError(f"{folder} is damaged: {missing[0]} is not there")
+    return found
+
+
+def _name(number: int) -> str:
+    return f"part-{number:05}.parquet"
+
+
+def read_part(path: Path, names: Sequence[str] | None = None) -> Any:
+    """A part, or some columns of it, as far as it has them."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        with parquet.ParquetFile(path, memory_map=True) as file:
+            return file.read(names)
+    except (OSError, pa.ArrowException) as error:
+        raise StoreError(f"{path} is damaged: {error}") from error
+
+
+def _dictionary(names: Names) -> Any:
+    import pyarrow as pa
+
+    return pa.DictionaryArray.from_arrays(
+        pa.array(names.codes.astype(np.int32), mask=names.codes < 0), pa.array(names.values, pa.string())
+    )
+
+
+def _undone(column: Any) -> Names:
+    """The names in a column."""
+    whole = column.combine_chunks()
+    codes = whole.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    return Names(tuple(whole.dictionary.to_pylist()), codes)
+
+
+def _array(table: Any, name: str) -> NDArray[Any]:
+    found: NDArray[Any] = table.column(name).to_numpy()
+    return found
+
+
+def small(numbers: NDArray[Any], least: type[np.signedinteger[Any]] = np.int32) -> Whole:
+    """Whole numbers in the smallest type that holds them all."""
+    low, high = int(numbers.min(initial=0)), int(numbers.max(initial=0))
+    fits = np.result_type(np.min_scalar_type(min(low, -1)), np.min_scalar_type(-max(high, 1) - 1), least)
+    return numbers.astype(fits)
