@@ -212,7 +212,7 @@ def _kept(judged: Sequence[Judged], collection: Collection, settings: ReportSett
     total = sum(len(one.run.outcomes) for one in judged)
     what = "photos and masks" if collection.has_photos else "masks, and no photo,"
     text = (
-        f"This page contains {what} of {len(collection.all)} of {total} cases: all that newly fail, then in turn the "
+        f"This page contains {what} of {len(collection.all)} of {total} cases: those that newly fail, then in turn the "
         "worst of each cluster, kind and slice, the greatest changes, and some that pass."
     )
     if collection.left_out:

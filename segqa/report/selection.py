@@ -27,7 +27,7 @@ _GAINS = 8
 def select(found: Clusters, comparison: Comparison | None, limit: int) -> Outcomes:
     """The cases to show, the most important first.
 
-    First all that fail and did not before. Then in turn the worst of each cluster, kind and slice, the greatest drops
+    First those that fail and did not before, as far as they leave a quarter to the others. Then in turn the worst of each cluster, kind and slice, the greatest drops
     and gains and a few that pass, chosen by a fixed seed; then whatever else fails, the worst first; then the rest.
     Errors are left out: there is nothing to draw of them.
 
@@ -50,7 +50,8 @@ def select(found: Clusters, comparison: Comparison | None, limit: int) -> Outcom
         strata += [moved, moved[::-1][:_GAINS]]
     some = random.Random(0).sample(range(len(passing)), min(_PASSING, len(passing)))  # noqa: S311 - no secret
     strata.append(passing[some])
-    wanted = chain(newly, in_turn(strata), failing, passing)
+    # where very many newly fail, something of all else is worth seeing, too
+    wanted = chain(newly[: limit * 3 // 4], in_turn(strata), newly, failing, passing)
     chosen = list(islice(_each_once(int(place) for place in wanted), limit))
     return cases.take(np.array(chosen, np.int64))
 

@@ -30,11 +30,11 @@ def test_a_small_run_is_listed_whole(small: Reviewed) -> None:
 
 def test_what_newly_fails_is_listed_first(small: Reviewed) -> None:
     one = judged(small)
-    listing = Listing.of(one, most=10)
+    listing = Listing.of(one, most=12)
     told = dict(columns(listing))
     newly = [case_id for case_id, change in zip(told["id"], told["change"], strict=True) if change == 1]
-    assert len(listing.listed.outcomes) == 10
-    assert listing.left_out == len(small.run.outcomes) - 10
+    assert len(listing.listed.outcomes) == 12
+    assert listing.left_out == len(small.run.outcomes) - 12
     assert newly == [f"B_{i:03}" for i in range(0, 24, 3)]
     assert told["id"] == sorted(told["id"])
     assert told["cases"] == len(small.run.outcomes)

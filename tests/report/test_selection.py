@@ -47,3 +47,12 @@ def test_noise_is_neither_newly_failing_nor_newly_passing() -> None:
     comparison = compare(before, after)
     assert [pair.case_id for pair in newly_failing(comparison)] == ["c"]
     assert [pair.case_id for pair in newly_passing(comparison)] == ["d"]
+
+
+def test_very_many_newly_failing_leave_room_for_what_failed_before() -> None:
+    cases = [case(f"new{i:02}", 0.0) for i in range(40)] + [case(f"old{i}", 0.65) for i in range(4)]
+    before = run_of(*(case(each.case_id, 0.9) if each.case_id.startswith("new") else each for each in cases))
+    run = run_of(*cases)
+    chosen = [outcome.case_id for outcome in select(clusters(run), compare(before, run), 20)]
+    assert all(name.startswith("new") for name in chosen[:15])
+    assert sum(name.startswith("old") for name in chosen) >= 2
