@@ -28,8 +28,8 @@ def select(found: Clusters, comparison: Comparison | None, limit: int) -> Outcom
     """The cases to show, the most important first.
 
     First those that fail and did not before, as far as they leave a quarter to the others. Then in turn the worst of
-    each cluster, kind and slice, the greatest drops and gains and a few that pass, chosen by a fixed seed; then whatever
-    else fails, the worst first; then the rest. Errors are left out: there is nothing to draw of them.
+    each cluster, kind and slice, the greatest drops and gains and a few that pass, chosen by a fixed seed; then
+    whatever else fails, the worst first; then the rest. Errors are left out: there is nothing to draw of them.
 
     Args:
         found: the clusters of the run.
