@@ -39,6 +39,7 @@ from segqa.evaluation.stages import peak_memory
 from segqa.mask import Image, Mask
 from segqa.names import Names
 from segqa.outcomes.blocks import held_of, table_of
+from segqa.outcomes.columns import Held
 from segqa.store import blocks
 from segqa.texts import Texts
 
@@ -172,11 +173,8 @@ def pick_again(folder: Path, _: int, __: str) -> dict[str, float]:
     store = segqa.Store(folder / "whole", large=LARGE)
     first = store.load(store.run_ids()[0])
     second = store.begin(replace(first, id="second", expected=(), outcomes=(), pick="box_score"), "")
-    with store.filing(second.id) as writer:
-        for block in blocks(store.run_folder(first.id)):
-            held = held_of(block)
-            best = held.scores[:, 1].reshape(-1, 2).argmax(axis=1)
-            writer.add(table_of(held.picked_again(best.astype(np.int32))))
+    everything = map(held_of, blocks(store.run_folder(first.id)))
+    store.file(second.id, (table_of(held.picked_again(_by_box_score(held))) for held in everything))
     store.finish(replace(second, provenance=first.provenance, edges=first.edges), "")
     return {}
 
@@ -292,6 +290,11 @@ def main(sizes: Sequence[int], folder: Path) -> None:
     for cases, found in all_found.items():
         kept = [found["merge"]["MB of run"], *(found["evaluate"][f"MB of {n}"] for n in ("proposals", "properties"))]
         print(f"| {cases:,} | {' | '.join(f'{size:,.1f}' for size in [*kept, found['page']['MB of page']])} |")
+
+
+def _by_box_score(held: Held) -> NDArray[np.int32]:
+    """Which of the two proposals of each case has the higher box score."""
+    return held.scores[:, 1].reshape(-1, 2).argmax(axis=1).astype(np.int32)
 
 
 def _runs(folder: Path) -> tuple[segqa.Run, segqa.Run]:

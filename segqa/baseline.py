@@ -21,7 +21,7 @@ from segqa.metrics import METRIC_VERSION, Counts
 from segqa.outcome import Offer, Outcome
 from segqa.outcomes.blocks import BLOCK, PartWriter, has_parquet, table_of
 from segqa.outcomes.filed import Filed
-from segqa.outcomes.gathering import Gathered
+from segqa.outcomes.gathering import gather
 from segqa.outcomes.outcomes import Outcomes
 from segqa.run import Run
 from segqa.settings import EmptyPolicy
@@ -130,11 +130,8 @@ def _gathered(outcomes: Iterator[Outcome], *, large: bool) -> Outcomes:
         return Outcomes.of(outcomes)
     folder = tempfile.TemporaryDirectory(prefix="segqa-baseline-")
     writer = PartWriter(Path(folder.name))
-    while block := list(islice(outcomes, BLOCK)):
-        gathered = Gathered()
-        for outcome in block:
-            gathered.add(outcome)
-        writer.add(table_of(gathered.columns()))
+    while (held := gather(islice(outcomes, BLOCK))).ids:
+        writer.add(table_of(held))
     writer.close()
     columns = Filed(Path(folder.name))
     weakref.finalize(columns, folder.cleanup)

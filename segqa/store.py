@@ -165,16 +165,19 @@ class Store:
             )
         if there != wanted:
             raise StoreError(f"run {run_id} has {there} of {wanted} cases; evaluate the others first")
-        with self.filing(run_id) as writer:
-            for block in blocks(folder):
-                writer.add(block)
+        self.file(run_id, blocks(folder))
 
-    @contextmanager
-    def filing(self, run_id: str) -> Iterator[PartWriter]:
-        """Write all cases of a run as part files, in the order of their ids; they take the place of its rows."""
+    def file(self, run_id: str, tables: Iterable[Any]) -> None:
+        """Write all cases of a run as part files; they take the place of its rows.
+
+        Args:
+            run_id: the run.
+            tables: its cases in the order of their ids, see `blocks`.
+        """
         folder = self.run_folder(run_id)
         writer = PartWriter(folder / _PARTS)
-        yield writer
+        for table in tables:
+            writer.add(table)
         writer.close()
         for end in ("", "-wal", "-shm"):
             (folder / f"{_ROWS}{end}").unlink(missing_ok=True)

@@ -133,13 +133,6 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def file(store: Store, run_id: str, tables: Iterable[Any]) -> None:
-    """Write part files of a run."""
-    with store.filing(run_id) as writer:
-        for table in tables:
-            writer.add(table)
-
-
 def interrupted(tables: Iterable[Any]) -> Iterator[Any]:
     """These, and then Ctrl-C."""
     yield from tables
@@ -168,7 +161,7 @@ def test_part_files_that_were_not_finished_are_none(store: Store) -> None:
     store.append(run.id, [FULL, FAILED, replace(FULL, case_id="c")])
     wanted = store.load(run.id)
     with pytest.raises(KeyboardInterrupt):
-        file(store, run.id, interrupted(blocks(store.run_folder(run.id))))
+        store.file(run.id, interrupted(blocks(store.run_folder(run.id))))
     assert store.load(run.id) == wanted
     store.pack(run.id)
     assert store.load(run.id) == wanted
@@ -193,4 +186,4 @@ def test_part_files_are_sorted_and_have_each_case_once(store: Store) -> None:
     run = begun(store)
     store.append(run.id, [FULL])
     with pytest.raises(StoreError, match="each once"):
-        file(store, run.id, [*blocks(store.run_folder(run.id))] * 2)
+        store.file(run.id, [*blocks(store.run_folder(run.id))] * 2)

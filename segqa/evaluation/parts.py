@@ -108,7 +108,7 @@ def merge_parts(parts: Sequence[Part], store: Store) -> Run:
                 store.append(run.id, part.run.outcomes)
             bring_proposals(part.folder, part.run, target)
         if is_large:
-            _file(parts, run, store)
+            store.file(run.id, merge_blocks([blocks(part.folder) for part in parts]))
         spent = {"hardware": " and ".join(dict.fromkeys(str(part.run.provenance["hardware"]) for part in parts))}
         return conclude(store, run, _KEY, _edges_of(first), spent)
     except BaseException:
@@ -149,13 +149,6 @@ def _gaps(parts: Sequence[Part]) -> str:
         return "no shard is, so one of them was cut off; evaluate all again"
     shown = ", ".join(missing[:_SHOWN]) + (f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else "")
     return f"shard {shown} is not there; evaluate with --segqa-shard {missing[0]}"
-
-
-def _file(parts: Sequence[Part], run: Run, store: Store) -> None:
-    """Write the outcomes of all parts as part files of the run; only some are in memory at a time."""
-    with store.filing(run.id) as writer:
-        for block in merge_blocks([blocks(part.folder) for part in parts]):
-            writer.add(block)
 
 
 def _whole(parts: Sequence[Part], expected: Sequence[str]) -> Run:

@@ -28,12 +28,11 @@ def bring_run(folder: Path, store: Store) -> Run:
     for run_id in store.run_ids():
         if run_id.startswith(run.id) and store.is_finished(run_id) and store.load(run_id).outcomes == run.outcomes:
             return store.load(run_id)
-    kept = store.begin(replace(run, expected=()) if is_in_parts(folder) else run, "")
     if is_in_parts(folder):
-        with store.filing(kept.id) as writer:
-            for block in blocks(folder):
-                writer.add(block)
+        kept = store.begin(replace(run, expected=()), "")
+        store.file(kept.id, blocks(folder))
     else:
+        kept = store.begin(run, "")
         store.append(kept.id, run.outcomes)
     bring_proposals(folder, run, store.proposals_path(kept.id, shared=not keeps_own(folder)))
     store.finish(kept, "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -152,6 +152,14 @@ class _Coded:
         """The column for so many cases."""
         self._codes.extend([-1] * (cases - len(self._codes)))
         return Names(tuple(self._known), np.array(self._codes))
+
+
+def gather(outcomes: Iterable[Outcome]) -> Held:
+    """Outcomes as columns, in their order."""
+    gathered = Gathered()
+    for outcome in outcomes:
+        gathered.add(outcome)
+    return gathered.columns()
 
 
 def offer_numbers(offer: Offer) -> list[Any]:

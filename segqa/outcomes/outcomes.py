@@ -18,7 +18,7 @@ from segqa.metrics import shares
 from segqa.names import Names
 from segqa.outcome import Outcome
 from segqa.outcomes.columns import Columns, Whole
-from segqa.outcomes.gathering import Gathered
+from segqa.outcomes.gathering import gather
 from segqa.proposals import Floats
 from segqa.texts import Places, Texts
 
@@ -42,10 +42,7 @@ class Outcomes(Sequence[Outcome]):
         """Any outcomes, in their order."""
         if isinstance(outcomes, Outcomes):
             return outcomes
-        gathered = Gathered()
-        for outcome in outcomes:
-            gathered.add(outcome)
-        return cls(gathered.columns())
+        return cls(gather(outcomes))
 
     def take(self, chosen: Mask | Places) -> Outcomes:
         """Some of them, by a mask or by their places."""
