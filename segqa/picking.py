@@ -98,4 +98,6 @@ def _highest(scores: Floats) -> int | None:
 
 def _ranks(scores: Floats, known: NDArray[np.bool_]) -> NDArray[np.int64]:
     """For each score, how many different ones of the known are lower: a copy of a proposal takes nobody's rank."""
-    return np.searchsorted(np.unique(scores[known]), scores).astype(np.int64)
+    # by a set and not by numpy: there are a few proposals, seldom hundreds
+    lower = {score: rank for rank, score in enumerate(sorted(set(scores[known].tolist())))}
+    return np.array([lower.get(score, 0) for score in scores.tolist()], np.int64)

@@ -195,7 +195,7 @@ def _unread(learnt: Sequence[Glance]) -> Flaws:
 
 def _untagged(dataset: Dataset) -> tuple[str, list[Flaw]]:
     """What to call them, and the cases that lack a tag which others have."""
-    names = sorted({name for case in dataset for name in case.tags})
+    names = sorted(dataset.tag_names)
     lacking = {case.id: [name for name in names if name not in case.tags] for case in dataset}
     times = Counter(name for missing in lacking.values() for name in missing)
     counted = ", ".join(f"{name}: {times[name]}" for name in sorted(times))

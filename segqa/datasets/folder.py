@@ -9,7 +9,7 @@ import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import NoReturn, Protocol, TypeAlias
 
@@ -18,9 +18,11 @@ from segqa.datasets import pictures
 from segqa.datasets.dataset import Dataset
 from segqa.datasets.location import located
 from segqa.datasets.remote import RemoteFolder
+from segqa.datasets.roster import Roster
 from segqa.errors import CaseError, DatasetError
 from segqa.mask import Image
 from segqa.settings import compile_pattern
+from segqa.texts import Joining, Texts
 
 _Tags: TypeAlias = dict[str, dict[str, str]]
 
@@ -98,6 +100,9 @@ class Unreadable:
         return self.reason
 
 
+_NOWHERE = Unreadable("no pixels yet")
+
+
 class _Place(Protocol):
     """A folder, here or elsewhere; as a text it is what the user typed."""
 
@@ -126,7 +131,7 @@ class _LocalFolder:
     def __init__(self, root: Path) -> None:
         if not root.is_dir():
             raise DatasetError(f"data set not found: {root}; expected a folder with images/ and masks/")
-        self._root = root
+        self._root, self._images, self._masks = root, root / "images", root / "masks"
         self.name = root.resolve().name
 
     def __str__(self) -> str:
@@ -153,7 +158,7 @@ class _LocalFolder:
 
     def source(self, image: str, mask: str, cutoff: int) -> Files:
         """The two files of a case."""
-        return Files(self._root / "images" / image, self._root / "masks" / mask, cutoff)
+        return Files(self._images / image, self._masks / mask, cutoff)
 
 
 def open_folder(
@@ -188,15 +193,16 @@ def open_folder(
     stems = sorted({*images, *masks})
     named = _tags_of_names(stems, pattern)
     listed = _read_metadata(place)
-    cases = []
-    for stem in stems:
+
+    def case(stem: str) -> Case:
         tags = {**named.get(stem, {}), **listed.get(stem, {})}
         own_prompt = tags.pop("prompt", "")
-        source = _pair(place, images.get(stem, []), masks.get(stem, []), mask_cutoff)
-        cases.append(Case(id=stem, prompt=own_prompt or prompt, source=source, tags=tags))
+        return Case(id=stem, prompt=own_prompt or prompt, source=_NOWHERE, tags=tags)
+
+    pairs = _Pairs.of(place, ((images.get(stem, []), masks.get(stem, [])) for stem in stems), mask_cutoff)
     others = sorted([*other_images, *other_masks])
     notes = _notes(others, stems, named if pattern else None, listed)
-    return Dataset.of(place.name, cases, notes)
+    return Dataset.of(place.name, replace(Roster.of(map(case, stems)), source=pairs), notes)
 
 
 def _pictures(place: _Place, part: str) -> tuple[dict[str, list[str]], list[str]]:
@@ -215,14 +221,53 @@ def _pictures(place: _Place, part: str) -> tuple[dict[str, list[str]], list[str]
     return dict(found), other
 
 
-def _pair(place: _Place, images: list[str], masks: list[str], cutoff: int) -> Source:
-    """Where a case's pixels come from: one image and one mask, or why not."""
+@dataclass(frozen=True, slots=True)
+class _Pairs:
+    """Where the pixels of each case come from: of many files the names alone take little room.
+
+    Attributes:
+        place: where the files are.
+        images: their names; empty where a case is broken.
+        masks: the same.
+        problems: what is wrong with the cases at some places.
+        cutoff: of the masks.
+    """
+
+    place: _Place
+    images: Texts
+    masks: Texts
+    problems: Mapping[int, str]
+    cutoff: int
+
+    @classmethod
+    def of(cls, place: _Place, found: Iterable[tuple[list[str], list[str]]], cutoff: int) -> _Pairs:
+        """For the images and masks that were found of each case."""
+        names: tuple[Joining, Joining] = Joining(), Joining()
+        problems: dict[int, str] = {}
+        for at, pair in enumerate(found):
+            problem = _problem(*pair)
+            if problem:
+                problems[at] = problem
+            for column, files in zip(names, pair, strict=True):
+                column.append("" if problem else files[0])
+        images, masks = (column.texts() for column in names)
+        return cls(place, images, masks, problems, cutoff)
+
+    def __call__(self, at: int) -> Source:
+        """Of the case at a place."""
+        if at in self.problems:
+            return Unreadable(self.problems[at])
+        return self.place.source(self.images[at], self.masks[at], self.cutoff)
+
+
+def _problem(images: list[str], masks: list[str]) -> str:
+    """Why the files of a stem are no case: it has one image and one mask."""
     for what, other, names, others in (("mask", "image", masks, images), ("image", "mask", images, masks)):
         if not names:
-            return Unreadable(f"{other} {others[0]} has no {what}: expected a file of the same stem in {what}s/")
+            return f"{other} {others[0]} has no {what}: expected a file of the same stem in {what}s/"
         if len(names) > 1:
-            return Unreadable(f"{len(names)} {what}s for one {other}: {', '.join(names)}; keep one of them")
-    return place.source(images[0], masks[0], cutoff)
+            return f"{len(names)} {what}s for one {other}: {', '.join(names)}; keep one of them"
+    return ""
 
 
 def _tags_of_names(stems: Iterable[str], pattern: re.Pattern[str] | None) -> _Tags:

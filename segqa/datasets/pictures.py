@@ -128,6 +128,9 @@ def _as_target(name: str, picture: Pillow.Image, cutoff: int) -> Target:
     """The mask in a picture that is upright."""
     _refuse_shape_in_alpha(name, picture)
     grey = _grey_target(name, picture, cutoff)
+    # by far the most files are black and white: all that is not 0 is 255; a histogram takes ten times as long
+    if cv2.sumElems(grey)[0] == 255 * cv2.countNonZero(grey) and cutoff < 255:
+        return Target(grey > cutoff)
     values = cv2.calcHist([grey], [0], None, [256], [0, 256])[:, 0]
     if not values[2:].any():
         return Target(grey > 0)

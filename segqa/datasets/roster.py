@@ -1,8 +1,9 @@
-"""A roster is the cases of a large data set, each made when it is asked for; a few dozen bytes a case."""
+"""A roster is the cases of a data set, each made when it is asked for: a few dozen bytes a case beside its source."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import overload
@@ -32,6 +33,30 @@ class Roster(Sequence[Case]):
     tags: Mapping[str, Names] = field(default_factory=lambda: MappingProxyType({}))
     places: Places | None = None
 
+    @classmethod
+    def of(cls, cases: Iterable[Case]) -> Roster:
+        """Any cases, sorted by their ids; of each only what no other one has is kept."""
+        if isinstance(cases, Roster):
+            return cases
+        ids: list[str] = []
+        sources: list[Source] = []
+        prompts = _Growing()
+        tags: dict[str, _Growing] = {}
+        for place, case in enumerate(cases):
+            ids.append(case.id)
+            sources.append(case.source)
+            if case.prompt:
+                prompts.add(place, case.prompt)
+            for name, value in case.tags.items():
+                tags.setdefault(name, _Growing()).add(place, value)
+        order = np.array(sorted(range(len(ids)), key=ids.__getitem__), np.int64)
+        return cls(
+            ids=Texts.of(ids[place] for place in order),
+            source=[sources[place] for place in order].__getitem__,
+            prompts=prompts.names(order),
+            tags={name: column.names(order) for name, column in sorted(tags.items())},
+        )
+
     def take(self, chosen: Places) -> Roster:
         """Some of them, by their places."""
         return replace(self, places=chosen if self.places is None else self.places[chosen])
@@ -46,11 +71,22 @@ class Roster(Sequence[Case]):
         """The ids of these cases."""
         return self.ids if self.places is None else self.ids.take(self.places)
 
+    @property
+    def tag_names(self) -> frozenset[str]:
+        """The names of the tags that at least one of these cases has."""
+        return frozenset(name for name, column in self.tags.items() if (self._own(column).codes >= 0).any())
+
     def __len__(self) -> int:
         return len(self.ids) if self.places is None else len(self.places)
 
     def __iter__(self) -> Iterator[Case]:
-        return map(self._case, range(len(self.ids)) if self.places is None else map(int, self.places))
+        places = range(len(self.ids)) if self.places is None else map(int, self.places)
+        names, columns = list(self.tags), [self._own(column) for column in self.tags.values()]
+        for place, case_id, prompt, *values in zip(
+            places, self.own_ids, self._own(self.prompts), *columns, strict=True
+        ):
+            tags = {name: value for name, value in zip(names, values, strict=True) if value is not None}
+            yield Case(case_id, prompt or "", self.source(place), tags)
 
     @overload
     def __getitem__(self, place: int) -> Case: ...
@@ -60,9 +96,40 @@ class Roster(Sequence[Case]):
     def __getitem__(self, place: int | slice) -> Case | Roster:
         if isinstance(place, slice):
             return self.take(np.arange(len(self))[place])
-        return self._case(range(len(self))[place] if self.places is None else int(self.places[place]))
+        return next(iter(self.take(np.array([range(len(self))[place]]))))
 
-    def _case(self, place: int) -> Case:
-        prompt = int(self.prompts.codes[place])
-        tags = {name: each.values[code] for name, each in self.tags.items() if (code := int(each.codes[place])) >= 0}
-        return Case(self.ids[place], self.prompts.values[prompt] if prompt >= 0 else "", self.source(place), tags)
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Sequence):
+            return NotImplemented
+        return len(self) == len(other) and all(mine == its for mine, its in zip(self, other, strict=True))
+
+    __hash__ = None  # type: ignore[assignment]  # equal to lists and tuples, which do not share a hash
+
+    def __repr__(self) -> str:
+        shown = ", ".join(case_id for case_id, _ in zip(self.own_ids, range(3), strict=False))
+        return f"<{len(self)} cases: {shown}{', …' if len(self) > 3 else ''}>"
+
+    def _own(self, column: Names) -> Names:
+        """A column of these cases."""
+        return column if self.places is None else column.take(self.places)
+
+
+class _Growing:
+    """A column of names as they come; most are among those that are there already."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, int] = {}
+        self._codes = array("i")
+
+    def add(self, place: int, value: str) -> None:
+        """The name of the case at a place; those before it that have none are passed over."""
+        self._pad(place)
+        self._codes.append(self._values.setdefault(value, len(self._values)))
+
+    def names(self, order: Places) -> Names:
+        """All of them, in another order."""
+        self._pad(len(order))
+        return Names(tuple(self._values), np.array(self._codes, np.int32)[order])
+
+    def _pad(self, count: int) -> None:
+        self._codes.extend([-1] * (count - len(self._codes)))

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from segqa.case import Case
 from segqa.datasets.roster import Roster
 from segqa.errors import SettingsError
 
@@ -39,11 +37,9 @@ class Shard:
         digest = hashlib.sha256(case_id.encode("utf-8", "surrogateescape")).digest()
         return int.from_bytes(digest, "big") % self.of == self.number - 1
 
-    def of_cases(self, cases: Sequence[Case]) -> Sequence[Case]:
+    def of_cases(self, cases: Roster) -> Roster:
         """Those of some cases that fall into it; perhaps none."""
-        if isinstance(cases, Roster):
-            return cases.take(np.array([place for place, each in enumerate(cases.own_ids) if self.has(each)], np.int64))
-        return tuple(case for case in cases if self.has(case.id))
+        return cases.take(np.array([place for place, each in enumerate(cases.own_ids) if self.has(each)], np.int64))
 
 
 def parse_shard(text: str) -> Shard:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -27,10 +28,7 @@ def split(dataset: Dataset, *, held_out: float = HELD_OUT, seed: int = SEED) -> 
         DatasetError: one of the two parts would be empty.
     """
     train, test = split_indices(len(dataset), held_out=held_out, seed=seed)
-    parts = (
-        Dataset.of(dataset.name, (dataset.cases[index] for index in part), dataset.notes) for part in (train, test)
-    )
-    first, second = parts
+    first, second = (replace(dataset, cases=dataset.cases.take(np.sort(part))) for part in (train, test))
     return first, second
 
 

@@ -99,6 +99,8 @@ def _without_warnings() -> Iterator[None]:
         for category in (DeprecationWarning, FutureWarning, ResourceWarning, UserWarning):
             warnings.filterwarnings("ignore", category=category, module=r"ray(\.|$)")
             warnings.filterwarnings("ignore", category=category, module=r"segqa\.evaluation\.(engine|connection)$")
+        # Ray Data opens its log again where a thread writes to it while another one closes it
+        warnings.filterwarnings("ignore", "unclosed file .*ray-data", ResourceWarning)
         yield
 
 

@@ -9,17 +9,20 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack, closing, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import compress
 from os import PathLike
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, cast
 
+import numpy as np
 from tqdm.auto import tqdm
 
 from segqa.case import Case
 from segqa.datasets.dataset import Dataset
 from segqa.datasets.folder import open_folder
 from segqa.datasets.remote import foreseen
+from segqa.datasets.roster import Roster
 from segqa.datasets.shard import Shard
 from segqa.errors import CaseError, ModelError, SettingsError
 from segqa.evaluation.asking import Asker
@@ -44,7 +47,6 @@ from segqa.run import Run
 from segqa.settings import EmptyPolicy, EngineName, RaySettings
 from segqa.slices import Edges
 from segqa.store import Store, read_header
-from segqa.texts import Texts
 
 Progress = Callable[[int, int], None]
 """Is told how many cases are done and how many there are: once at the start, then after each batch."""
@@ -171,7 +173,7 @@ class Evaluation:
             cache = stack.enter_context(ProposalCache(path))
             measured = stack.enter_context(open_properties(store))
             stack.enter_context(limited_threads(self.threads))
-            hidden = frozenset(name for case in dataset for name in case.tags)
+            hidden = dataset.tag_names
             batch, stages = BatchSize(self.batch_size), Stages()
             asker = Asker(model, batch, stages)
             loop = Loop(
@@ -196,15 +198,15 @@ class Evaluation:
             spent |= {"batch_size": batch.current, "hardware": hardware(self.threads)}
             return conclude(store, run, key, self.edges, spent | work.spent())
 
-    def _own(self, dataset: Dataset) -> Sequence[Case]:
+    def _own(self, dataset: Dataset) -> Roster:
         """The cases that are evaluated here. All else that is said of the data set is said of the whole."""
         return dataset.cases if self.shard is None else self.shard.of_cases(dataset.cases)
 
-    def _evaluate(self, loop: Loop | Distributed, cases: Sequence[Case], run: Run, store: Store) -> None:
+    def _evaluate(self, loop: Loop | Distributed, cases: Roster, run: Run, store: Store) -> None:
         """Go through the cases that the run does not have yet."""
         # an error may have been a moment's: a run that goes on tries it again
         done_well = frozenset(store.done(run.id))
-        pending = [case for case in cases if case.id not in done_well] if done_well else cases
+        pending = cases.take(np.flatnonzero(~cases.own_ids.among(done_well)))
         done = len(cases) - len(pending)
         self.progress(done, len(cases))
         # who asks other processes reads nothing here
@@ -232,7 +234,7 @@ class Evaluation:
             id=run_id(now, name, dataset.name, *part),
             model=name,
             dataset=dataset.name,
-            expected=Texts.of(case.id for case in self._own(dataset)),
+            expected=self._own(dataset).own_ids,
             outcomes=(),
             pick=self.pick,
             empty=self.empty,
@@ -372,7 +374,7 @@ def _about_shard(shard: Shard, dataset: Dataset, who: Identity) -> dict[str, Any
 def _notes_on(model: object, dataset: Dataset) -> list[str]:
     """How many of the cases a model has been trained on (`trained_on`), if it says so."""
     trained = frozenset(getattr(model, "trained_on", ()))
-    seen = {case.id for case in dataset if case.id in trained} if trained else ()
+    seen = [*compress(dataset.ids, dataset.ids.among(trained))] if trained else []
     if not seen:
         return []
     return [f"{len(seen)} of {len(dataset)} cases were trained on, such as {min(seen)} (by their ids)"]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import compress
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
+
+import numpy as np
 
 from segqa.case import Case
 from segqa.conditions import Condition, check_names, needs_pixels
@@ -60,7 +61,7 @@ def narrow(dataset: Dataset, condition: Condition, store: Store) -> tuple[Datase
             known before the model has been asked.
         DatasetError: no case is meant.
     """
-    tags = {name for case in dataset for name in case.tags}
+    tags = dataset.tag_names
     if "proposals" in {predicate.name for predicate in condition.predicates()} - tags:
         raise SettingsError(
             f"{condition}: how many proposals there are only a run knows; `segqa show RUN --where` lists such cases"
@@ -72,14 +73,14 @@ def narrow(dataset: Dataset, condition: Condition, store: Store) -> tuple[Datase
         cases = Outcomes.of(Outcome(case_id=case.id, tags=case.tags) for case in dataset)
     edges = find_edges(cases)
     check_names(condition, cases, edges)
-    kept = list(compress(dataset, condition.holds(cases, edges)))
-    if not kept:
+    kept = dataset.cases.take(np.flatnonzero(condition.holds(cases, edges)))
+    if not len(kept):
         raise DatasetError(f"none of the {len(dataset)} cases of {dataset.name} is meant by {str(condition)!r}")
     note = f"only the {len(kept)} of {len(dataset)} cases that {condition} means"
     return Dataset.of(dataset.name, kept, [*dataset.notes, note]), edges
 
 
-def _measured(dataset: Dataset, cache: PropertyCache, hidden: set[str]) -> Iterator[Outcome]:
+def _measured(dataset: Dataset, cache: PropertyCache, hidden: Collection[str]) -> Iterator[Outcome]:
     """All cases with the properties that no tag hides; what is new is kept, some at a time."""
     new: dict[bytes, dict[str, float]] = {}
     with foreseen(dataset):

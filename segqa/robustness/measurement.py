@@ -11,8 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import compress
 from os import PathLike
 from pathlib import Path
+
+import numpy as np
 
 from segqa.datasets.dataset import Dataset
 from segqa.datasets.folder import open_folder
@@ -97,15 +100,16 @@ class Measurement:
             raise SettingsError(NEEDED)
         chosen = dataset.limit(cases).cases
         answered = run.columns.take(~run.columns.failed)
-        scored = {each.case_id: each for each in answered.take(answered.ids.among({case.id for case in chosen}))}
-        usable = [case for case in chosen if case.id in scored]
-        if not usable:
+        scored = {each.case_id: each for each in answered.take(answered.ids.among(list(chosen.own_ids)))}
+        is_usable = chosen.own_ids.among(scored)
+        usable = chosen.take(np.flatnonzero(is_usable))
+        if not len(usable):
             raise DatasetError(f"none of {len(chosen)} cases of {dataset.name} could be evaluated unchanged")
         options = {**how.options, CHANGED: dataset.name}
         changed = replace(how, options=options, edges=None, targets=None)
-        sample = {case.id: scored[case.id] for case in usable}
-        left_out = tuple(case.id for case in chosen if case.id not in scored)
-        everything = changed_dataset(replace(dataset, cases=tuple(usable)), changes)
+        sample = {case_id: scored[case_id] for case_id in usable.own_ids}
+        left_out = tuple(compress(chosen.own_ids, ~is_usable))
+        everything = changed_dataset(replace(dataset, cases=usable), changes)
         return cls(changed, run, everything, sample, left_out, store, dataset.name, tuple(changes))
 
     @property

@@ -78,7 +78,7 @@ def read_pictures(dataset: Dataset, size: int, *, title: str) -> Pictures:
             images[index], masks[index] = _read(case, resize)
             for part in (case.id.encode(), images[index], masks[index]):
                 digest.update(part)
-    return Pictures(tuple(case.id for case in dataset), images, masks, digest.hexdigest()[:32])
+    return Pictures(tuple(dataset.ids), images, masks, digest.hexdigest()[:32])
 
 
 def training_batches(count: int, batch_size: int, seed: int, epoch: int) -> Iterator[tuple[Indices, Indices]]:

@@ -44,7 +44,25 @@ CASES = tuple(
     )
     for number in range(20)
 )
-PLAIN, LARGE = Dataset.of("d", CASES), Dataset.of("d", roster_of(CASES))
+SHUFFLED = (*CASES[1::2], *CASES[::2])
+PLAIN, LARGE = Dataset.of("d", SHUFFLED), Dataset.of("d", roster_of(CASES))
+
+
+def test_the_cases_are_those_that_were_given() -> None:
+    assert tuple(PLAIN) == CASES
+    assert PLAIN.cases == CASES
+    assert PLAIN.cases != CASES[1:]
+    assert [case.source for case in PLAIN] == [case.source for case in CASES]
+    assert PLAIN.ids == [case.id for case in CASES]
+    assert set(PLAIN.tag_names) == {"odd"}
+    assert PLAIN.cases[::2] == CASES[::2]
+    assert not Dataset.of("d", CASES[::2]).tag_names
+    assert repr(PLAIN.cases) == "<20 cases: case 00, case 01, case 02, …>"
+
+
+def test_a_tag_may_be_empty_and_a_prompt_is_none_then() -> None:
+    case = Case("a", "", Unreadable(""), {"camera": ""})
+    assert list(Dataset.of("d", [case]).with_prompt("dog.")) == [replace(case, prompt="dog.")]
 
 
 def test_the_cases_are_those_of_a_plain_data_set() -> None:
@@ -68,8 +86,8 @@ def test_what_is_made_of_it_is_what_is_made_of_a_plain_one() -> None:
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ({"ids": Texts.of(["b", "a"])}, "sorted ids, each once"),
-        ({"ids": Texts.of(["a", "a"])}, "sorted ids, each once"),
+        ({"ids": Texts.of(["b", "a"])}, "ids that are not sorted"),
+        ({"ids": Texts.of(["a", "a"])}, "1 ids twice, such as 'a'"),
         ({"ids": Texts.of([])}, "no cases"),
         ({"tags": {"id": Names(("x",), np.zeros(20, np.int8))}}, "a tag called id"),
     ],

@@ -233,7 +233,7 @@ def test_a_mask_that_vanishes_between_two_reads_is_an_error_of_its_case(squares:
     first, second = open_folder(squares(2)).cases
     assert isinstance(first.source, Files)
     gone = replace(first, source=Vanishing(first.source.image_path, first.source.mask_path))
-    run = segqa.evaluate(Bright(), Dataset("two", (gone, second)))
+    run = segqa.evaluate(Bright(), Dataset.of("two", (gone, second)))
     assert run.tally == "1 scored, 0 missing, 1 errors"
     assert run.errors[0].reason == "CaseError: the mask is gone"
 

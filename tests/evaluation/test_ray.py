@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -123,6 +124,13 @@ def test_outcomes_and_proposals_are_those_of_this_process(started: None, photos:
     assert run.provenance["engine"] == {"name": "ray", "actors": 2}
     assert run.provenance["stages"]["infer"]["cases"] == 46
     assert ray.is_initialized()
+
+
+def test_a_log_that_ray_data_leaves_open_is_no_warning_of_the_users(started: None) -> None:
+    with connected(RaySettings()):
+        warnings.warn("unclosed file <_io.FileIO name='/tmp/ray/logs/ray-data/1.log'>", ResourceWarning, stacklevel=1)
+    with pytest.raises(ResourceWarning):
+        warnings.warn("unclosed file <_io.FileIO name='mine.txt'>", ResourceWarning, stacklevel=1)
 
 
 def test_what_is_stored_is_not_asked_for_again(started: None, photos: Path, tmp_path: Path) -> None:
