@@ -277,7 +277,7 @@ def _reports(task: Task, cases: Sequence[Case], rows: int, settings: RaySettings
     import ray.data
 
     blocks = -(-len(cases) // rows)
-    ledger = ray.remote(num_cpus=0, max_restarts=-1)(Ledger).remote(_PATIENCE * settings.actors)
+    ledger = _ledger(_PATIENCE * settings.actors)
     dataset = ray.data.from_items([{"case": pack_case(case)} for case in cases], override_num_blocks=blocks)
     dataset.context.enable_progress_bars = False
     dataset.context.print_on_execution_start = False
@@ -295,6 +295,16 @@ def _reports(task: Task, cases: Sequence[Case], rows: int, settings: RaySettings
             yield from map(pickle.loads, table.column("report").to_pylist())
     except ray.exceptions.RayError as error:
         raise EngineError(f"Ray has given up: {error}; the same command goes on where this one stopped") from error
+
+
+def _ledger(patience: int) -> Any:
+    """An actor that has a ledger: here, where nothing goes on without this machine, and asked again if it has ended."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
+    lasting = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1, scheduling_strategy=here)
+    return lasting(Ledger).remote(patience)
 
 
 def _table(reports: Iterable[Report]) -> pa.Table:

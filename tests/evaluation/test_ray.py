@@ -10,6 +10,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -108,6 +109,15 @@ def told(run: Run) -> list[Outcome]:
     return [replace(each, seconds=0.0, cached=False, error=each.reason) for each in run.outcomes]
 
 
+def pids_of(name: str) -> set[int]:
+    """The processes whose command begins so."""
+    found = set()
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            found.update([int(path.parent.name)] if path.read_bytes().startswith(name.encode()) else [])
+    return found
+
+
 def stored(folder: Path) -> list[tuple[Any, ...]]:
     rows = sqlite3.connect(folder / "proposals.sqlite").execute(
         "SELECT key, count, height, width, numbers, masks, model FROM proposals"
@@ -160,6 +170,19 @@ def test_a_killed_actor_costs_no_case(started: None, photos: Path, tmp_path: Pat
     # it was really one of those that are asked, and another one came for it
     assert killed
     assert len(list(pids.iterdir())) == 3
+
+
+def test_a_killed_ledger_costs_no_case(started: None, photos: Path, tmp_path: Path) -> None:
+    others, killed = pids_of("ray::Ledger"), set[int]()
+
+    def kill(done: int, total: int) -> None:
+        if done and not killed:
+            killed.update(pids_of("ray::Ledger") - others)
+            os.kill(min(killed), signal.SIGKILL)
+
+    run = by_ray(bright(seconds=0.1), photos, Store(tmp_path / "ray"), progress=kill)
+    assert killed
+    assert told(run) == here(bright(), photos, tmp_path / "local")
 
 
 def test_a_case_that_ends_the_process_is_an_error_of_that_case_alone(
