@@ -211,10 +211,7 @@ def hausdorff(prediction: ArrayLike, target: ArrayLike, *, percentile: float = 1
     """
     if not 0 <= percentile <= 100:
         raise SettingsError(f"percentile must be from 0 to 100, got {percentile}")
-    p, t = _crop(*_pair(prediction, target))
-    if not p.any() or not t.any():
-        return math.inf if p.any() or t.any() else math.nan
-    return float(max(np.percentile(way, percentile) for way in _distances(p, t)))
+    return _Apart.of(prediction, target).hausdorff(percentile)
 
 
 def hd95(prediction: ArrayLike, target: ArrayLike) -> float:
@@ -233,12 +230,17 @@ def nsd(prediction: ArrayLike, target: ArrayLike, *, tolerance: float, empty: Em
         tolerance: in pixels, 0 or more; an edge pixel just so far away is within it.
         empty: what it is where both masks are empty; 0 where just one is.
     """
+    return hd95_and_nsd(prediction, target, tolerance=tolerance, empty=empty)[1]
+
+
+def hd95_and_nsd(
+    prediction: ArrayLike, target: ArrayLike, *, tolerance: float, empty: EmptyPolicy = "one"
+) -> tuple[float, float]:
+    """Both, see `hd95` and `nsd`; what takes long, the distances, is computed once."""
     if not tolerance >= 0:
         raise SettingsError(f"tolerance must be 0 or more pixels, got {tolerance}")
-    p, t = _crop(*_pair(prediction, target))
-    if not p.any() or not t.any():
-        return 0.0 if p.any() or t.any() else resolve(math.nan, empty)
-    return float((np.concatenate(_distances(p, t)) <= tolerance).mean())
+    apart = _Apart.of(prediction, target)
+    return apart.hausdorff(95), resolve(apart.share_within(tolerance), empty)
 
 
 def band_width(shape: tuple[int, ...], ratio: float = 0.02) -> int:
@@ -367,10 +369,41 @@ def _edge(mask: Mask) -> Mask:
     return mask & ~inside.view(np.bool_)
 
 
-def _distances(prediction: Mask, target: Mask) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """For two masks with a margin, neither empty: how far each edge pixel is from the other's edge, both ways."""
-    p_edge, t_edge = _edge(prediction), _edge(target)
-    return _from_to(p_edge, t_edge), _from_to(t_edge, p_edge)
+@dataclass(frozen=True, slots=True, eq=False)
+class _Apart:
+    """How far each edge pixel of two masks is from the other one's edge.
+
+    Attributes:
+        there: from the prediction to the target, in pixels; empty where a mask is.
+        back: from the target to the prediction.
+        without: what both scores are where a mask is empty: the distance and the share.
+    """
+
+    there: NDArray[np.float64]
+    back: NDArray[np.float64]
+    without: tuple[float, float] = (math.nan, math.nan)
+
+    @classmethod
+    def of(cls, prediction: ArrayLike, target: ArrayLike) -> _Apart:
+        """Of a prediction and a target, each `[H, W]`."""
+        p, t = _crop(*_pair(prediction, target))
+        if not p.any() or not t.any():
+            nothing = np.empty(0)
+            return cls(nothing, nothing, (math.inf, 0.0) if p.any() or t.any() else (math.nan, math.nan))
+        p_edge, t_edge = _edge(p), _edge(t)
+        return cls(_from_to(p_edge, t_edge), _from_to(t_edge, p_edge))
+
+    def hausdorff(self, percentile: float) -> float:
+        """The greater one of the percentiles of both directions."""
+        if not self.there.size:
+            return self.without[0]
+        return float(max(np.percentile(way, percentile) for way in (self.there, self.back)))
+
+    def share_within(self, tolerance: float) -> float:
+        """The share of all edge pixels that is so near to the other edge."""
+        if not self.there.size:
+            return self.without[1]
+        return float((np.concatenate([self.there, self.back]) <= tolerance).mean())
 
 
 def _from_to(edge: Mask, other: Mask) -> NDArray[np.float64]:

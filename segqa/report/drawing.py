@@ -33,7 +33,7 @@ def error_map(image: Image, prediction: Mask, target: Mask) -> Image:
     falling, true positives under a light veil; the target's contour is white inside black.
     """
     painted = image.copy()
-    rows, columns = np.indices(target.shape)
+    rows, columns = np.ogrid[: target.shape[0], : target.shape[1]]
     rising = (rows + columns) % _HATCH_EVERY < _HATCH_WIDTH
     falling = (rows - columns) % _HATCH_EVERY < _HATCH_WIDTH
     wrong, lost = prediction & ~target, target & ~prediction
@@ -74,7 +74,8 @@ def encode_picture(picture: Image) -> bytes:
     """A picture as the bytes of a WebP file; of a JPEG where this Pillow has no WebP."""
     buffer = io.BytesIO()
     if features.check("webp"):
-        Pillow.fromarray(picture).save(buffer, "WEBP", quality=75, method=4)
+        # method 4 takes more than twice as long for a file that is 5 % smaller
+        Pillow.fromarray(picture).save(buffer, "WEBP", quality=75, method=2)
     else:
         Pillow.fromarray(picture).save(buffer, "JPEG", quality=80)
     return buffer.getvalue()
@@ -93,7 +94,9 @@ def media_type(encoded: bytes) -> str:
 
 def _tint(picture: Image, where: Mask, colour: tuple[int, int, int], opacity: float) -> None:
     """Mix a colour into some pixels of a picture, in place."""
-    picture[where] = (picture[where] * (1 - opacity) + np.array(colour) * opacity).astype(np.uint8)
+    # each value has one other that it becomes, so it is looked up; picking the pixels out takes ten times as long
+    becomes = np.arange(256)[:, None] * (1 - opacity) + np.array(colour) * opacity
+    cv2.copyTo(cv2.LUT(picture, becomes.astype(np.uint8)[None]), where.view(np.uint8), picture)
 
 
 def _as_picture(mask: Mask) -> NDArray[np.uint8]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -29,8 +30,9 @@ from segqa.errors import CaseError
 from segqa.evaluation.cache import Answer, ProposalCache
 from segqa.evaluation.database import Database
 from segqa.evaluation.loop import prediction_of
+from segqa.evaluation.threads import fair_share
 from segqa.mask import Image, Mask, resize_nearest
-from segqa.metrics import band_width, boundary_iou, count, hd95, nsd
+from segqa.metrics import band_width, boundary_iou, count, hd95_and_nsd
 from segqa.outcome import Outcome
 from segqa.report.drawing import decode_picture, draw_strip, encode_picture, error_map, fit
 from segqa.report.selection import select
@@ -201,20 +203,21 @@ def draw_exhibits(
         others = [stack.enter_context(Exhibits(store, each)) for each in recent if _path(store, each).is_file()]
         keys = [_key(outcome, (before or {}).get(outcome.case_id), size=size, photos=photos) for outcome in wanted]
         stack.enter_context(foreseen(_undrawn(wanted, keys, cases, others)))
-        waiting: list[Exhibit] = []
-        for outcome, key in zip(wanted, keys, strict=True):
-            earlier = (before or {}).get(outcome.case_id)
-            drawn = _drawn_before(outcome.case_id, key, others)
-            pixels = _read(cases[outcome.case_id], outcome, cache) if drawn is None else None
-            if pixels is not None:
-                shown = _prediction_before(earlier, cache, pixels)
-                drawn = replace(_draw(outcome, pixels, shown, size=size, photos=photos), key=key)
-            if drawn is not None:
-                waiting.append(drawn)
-            if len(waiting) == _AT_A_TIME:
-                exhibits.put(waiting)
-                waiting.clear()
-        exhibits.put(waiting)
+        # what takes long is OpenCV's and Pillow's, and leaves Python to others; files are read by this thread alone
+        drawers = stack.enter_context(ThreadPoolExecutor(fair_share(1), "segqa-draw"))
+
+        def begin(outcome: Outcome, key: str) -> Callable[[], Exhibit | None]:
+            known = _drawn_before(outcome.case_id, key, others)
+            pixels = _read(cases[outcome.case_id], outcome, cache) if known is None else None
+            if pixels is None:
+                return lambda: known
+            shown = _prediction_before((before or {}).get(outcome.case_id), cache, pixels)
+            return drawers.submit(_draw, outcome, pixels, shown, key=key, size=size, photos=photos).result
+
+        for start in range(0, len(wanted), _AT_A_TIME):
+            some = slice(start, start + _AT_A_TIME)
+            begun = [begin(*each) for each in zip(wanted[some], keys[some], strict=True)]
+            exhibits.put(exhibit for finish in begun if (exhibit := finish()) is not None)
 
 
 def draw_choice(
@@ -315,7 +318,7 @@ def _read(case: Case, outcome: Outcome, cache: ProposalCache) -> _Pixels | None:
         return None
 
 
-def _draw(outcome: Outcome, pixels: _Pixels, before: Mask | None, *, size: int, photos: bool) -> Exhibit:
+def _draw(outcome: Outcome, pixels: _Pixels, before: Mask | None, *, key: str, size: int, photos: bool) -> Exhibit:
     """The exhibit of a case."""
     whole = pixels.target.shape[0], pixels.target.shape[1]
     photo = fit(pixels.image, size, size)
@@ -340,6 +343,7 @@ def _draw(outcome: Outcome, pixels: _Pixels, before: Mask | None, *, size: int, 
         measured=_measure(prediction, pixels.target),
         photo=encode_picture(photo) if photos else b"",
         thumbnail=_thumbnail(drawn),
+        key=key,
     )
 
 
@@ -350,10 +354,11 @@ def _thumbnail(drawn: Image) -> bytes:
 def _measure(prediction: Mask, target: Mask) -> dict[str, float]:
     """The scores that need pixels, as far as they are defined."""
     tolerance = band_width(target.shape, BOUNDARY_TOLERANCE)
+    distance, share = hd95_and_nsd(prediction, target, tolerance=tolerance, empty="nan")
     found = {
         "boundary_iou": boundary_iou(prediction, target, empty="nan"),
-        "boundary_f": nsd(prediction, target, tolerance=tolerance, empty="nan"),
-        "hd95": hd95(prediction, target),
+        "boundary_f": share,
+        "hd95": distance,
         "pieces": float(_pieces(prediction)),
         "target_pieces": float(_pieces(target)),
     }
