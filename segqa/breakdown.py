@@ -99,8 +99,7 @@ def _split(wrong: Mask, mask: Mask, contested: Mask, neighbours: tuple[Mask, Mas
     rest = wrong & ~boundary
     labels, found = _components(mask)
     # the components that hold a true positive: what of them is wrong is their extent
-    reaches_target = np.zeros(found, np.bool_)
-    reaches_target[np.unique(labels[neighbours[0]])] = True
+    reaches_target = _numbers(labels, neighbours[0], found)
     extent = int(reaches_target[labels[rest]].sum())
     at_boundary = int(boundary.sum())
     return at_boundary, extent, int(wrong.sum()) - at_boundary - extent
@@ -112,9 +111,7 @@ def _touching(patches: Mask, neighbours: tuple[Mask, Mask]) -> Mask:
     kept = np.ones(found, np.bool_)
     kept[0] = False
     for neighbour in neighbours:
-        beside = np.zeros(found, np.bool_)
-        beside[np.unique(labels[_within(neighbour, 1) & patches])] = True
-        kept &= beside
+        kept &= _numbers(labels, _within(neighbour, 1) & patches, found)
     return kept[labels]
 
 
@@ -122,6 +119,11 @@ def _components(mask: Mask) -> tuple[NDArray[np.int32], int]:
     """The number of each pixel's 8-connected component, 0 for the background, and how many numbers there are."""
     found, labels = cv2.connectedComponents(np.ascontiguousarray(mask).view(np.uint8), connectivity=8)
     return labels.astype(np.int32, copy=False), found
+
+
+def _numbers(labels: NDArray[np.int32], where: Mask, found: int) -> Mask:
+    """Which of so many components have a pixel there, `[found]`."""
+    return np.bincount(labels[where], minlength=found) > 0
 
 
 def _within(mask: Mask, width: int) -> Mask:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
 import traceback
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -26,6 +29,9 @@ from segqa.properties import measure
 from segqa.proposals import Proposals
 
 T = TypeVar("T")
+
+_SLOW = 1.0
+"""Where a batch takes more seconds than this, scoring it later gains nothing, and whoever waits sees it at once."""
 
 
 class Answers(Protocol):
@@ -98,10 +104,29 @@ class Loop:
     refresh: bool
 
     def outcomes(self, cases: Sequence[Case]) -> Generator[list[Outcome]]:
-        """The outcomes of all cases, a batch at a time, each batch as soon as it is known."""
-        with read_ahead(cases, self._load, depth=lambda: 2 * self.batch.current) as loaded:
+        """The outcomes of all cases, a batch at a time; new answers are in the cache when they come.
+
+        The model is asked in this thread. What it has answered is scored and kept by another one, while it is asked for
+        the next batch already.
+        """
+        with (
+            read_ahead(cases, self._load, depth=lambda: 2 * self.batch.current) as loaded,
+            ThreadPoolExecutor(1, "segqa-score") as scorer,
+        ):
+            begun: deque[Future[list[Outcome]]] = deque()
             for batch in _batches(loaded, self.batch):
-                yield self._evaluate(batch)
+                start = time.perf_counter()
+                try:
+                    asked = self._ask(batch)
+                except BaseException:
+                    # interrupted: what has been asked for before this batch is done all the same
+                    yield from (each.result() for each in begun)
+                    raise
+                begun.append(scorer.submit(self._evaluate, batch, asked))
+                waiting = 1 if time.perf_counter() - start < _SLOW else 0
+                while len(begun) > waiting:
+                    yield begun.popleft().result()
+            yield from (each.result() for each in begun)
 
     def spent(self) -> dict[str, Any]:
         """Nothing that the process which evaluates does not say itself."""
@@ -162,12 +187,16 @@ class Loop:
         except DAMAGE:
             return None
 
-    def _evaluate(self, batch: Sequence[_Loaded]) -> list[Outcome]:
-        """The outcomes of a batch; new answers are in the cache when they are returned."""
+    def _ask(self, batch: Sequence[_Loaded]) -> list[_Loaded]:
+        """Ask the model for those of a batch that are new; which ones these are."""
         asked = [loaded for loaded in batch if loaded.question is not None and not loaded.error]
         self.asker.ask([loaded.question for loaded in asked if loaded.question is not None])
         for loaded in asked:
             loaded.take_answer()
+        return asked
+
+    def _evaluate(self, batch: Sequence[_Loaded], asked: Sequence[_Loaded]) -> list[Outcome]:
+        """The outcomes of a batch for some of which the model has been asked; new answers are in the cache then."""
         outcomes = [self._outcome(loaded, cached=loaded not in asked) for loaded in batch]
         answers = ((loaded.key, loaded.answer) for loaded in asked if loaded.answer is not None)
         tallies = ((each.key, each.target_key, each.tally) for each in batch if each.is_counted and each.tally)
