@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -150,6 +151,8 @@ class Network:
 def _runtime(folder: Path, name: RuntimeName, *, device: str, precision: Precision, compiled: bool) -> Runtime:
     """What runs a checkpoint's network; torch is loaded only for its own."""
     if name == "torch":
+        # heeded where torch has not been imported yet: its threads would keep cores busy while they wait
+        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
         from segqa.models.torch_runtime import TorchRuntime
 
         return TorchRuntime(folder, device=device, precision=precision, compiled=compiled)

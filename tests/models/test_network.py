@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -102,6 +103,17 @@ def test_autocast_that_another_library_left_on_changes_nothing(model: Network) -
     with torch.autocast("cpu", dtype=torch.bfloat16):
         (after,) = model.predict([noise(64, 64)], [""])
     assert np.array_equal(before.mask_scores, after.mask_scores)
+
+
+def test_threads_of_torch_leave_the_cores_to_others_unless_they_are_told_otherwise(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    Network.load(folder, name="unet", device="cpu")
+    assert os.environ["OMP_WAIT_POLICY"] == "passive"
+    monkeypatch.setenv("OMP_WAIT_POLICY", "active")
+    Network.load(folder, name="unet", device="cpu")
+    assert os.environ["OMP_WAIT_POLICY"] == "active"
 
 
 @pytest.mark.parametrize("given", [None, "nowhere"])
