@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -63,3 +64,21 @@ class Names:
         """The names that a case has, each with its code, in the order of the alphabet."""
         there = np.flatnonzero(np.bincount(self.codes[self.codes >= 0]))
         return sorted(((code, self.values[code]) for code in there.tolist()), key=lambda pair: pair[1])
+
+
+class Naming:
+    """Names as they come, one by one, of cases in their order."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, int] = {}
+        self._codes = array("i")
+
+    def put(self, place: int, name: str) -> None:
+        """The name of a case; those before it without one have none."""
+        self._codes.extend([-1] * (place - len(self._codes)))
+        self._codes.append(self._known.setdefault(name, len(self._known)))
+
+    def names(self, cases: int) -> Names:
+        """The column for so many cases."""
+        self._codes.extend([-1] * (cases - len(self._codes)))
+        return Names(tuple(self._known), np.array(self._codes))

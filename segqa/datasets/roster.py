@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -11,7 +10,7 @@ from typing import overload
 import numpy as np
 
 from segqa.case import Case, Source
-from segqa.names import Names
+from segqa.names import Names, Naming
 from segqa.texts import Places, Texts
 
 
@@ -40,21 +39,21 @@ class Roster(Sequence[Case]):
             return cases
         ids: list[str] = []
         sources: list[Source] = []
-        prompts = _Growing()
-        tags: dict[str, _Growing] = {}
+        prompts = Naming()
+        tags: dict[str, Naming] = {}
         for place, case in enumerate(cases):
             ids.append(case.id)
             sources.append(case.source)
             if case.prompt:
-                prompts.add(place, case.prompt)
+                prompts.put(place, case.prompt)
             for name, value in case.tags.items():
-                tags.setdefault(name, _Growing()).add(place, value)
+                tags.setdefault(name, Naming()).put(place, value)
         order = np.array(sorted(range(len(ids)), key=ids.__getitem__), np.int64)
         return cls(
             ids=Texts.of(ids[place] for place in order),
             source=[sources[place] for place in order].__getitem__,
-            prompts=prompts.names(order),
-            tags={name: column.names(order) for name, column in sorted(tags.items())},
+            prompts=prompts.names(len(ids)).take(order),
+            tags={name: column.names(len(ids)).take(order) for name, column in sorted(tags.items())},
         )
 
     def take(self, chosen: Places) -> Roster:
@@ -112,24 +111,3 @@ class Roster(Sequence[Case]):
     def _own(self, column: Names) -> Names:
         """A column of these cases."""
         return column if self.places is None else column.take(self.places)
-
-
-class _Growing:
-    """A column of names as they come; most are among those that are there already."""
-
-    def __init__(self) -> None:
-        self._values: dict[str, int] = {}
-        self._codes = array("i")
-
-    def add(self, place: int, value: str) -> None:
-        """The name of the case at a place; those before it that have none are passed over."""
-        self._pad(place)
-        self._codes.append(self._values.setdefault(value, len(self._values)))
-
-    def names(self, order: Places) -> Names:
-        """All of them, in another order."""
-        self._pad(len(order))
-        return Names(tuple(self._values), np.array(self._codes, np.int32)[order])
-
-    def _pad(self, count: int) -> None:
-        self._codes.extend([-1] * (count - len(self._codes)))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from segqa.breakdown import Breakdown
-from segqa.names import Names
+from segqa.names import Naming
 from segqa.outcome import Offer, Outcome
 from segqa.outcomes.columns import Held, Whole
 from segqa.texts import Joining
@@ -20,8 +20,8 @@ class Gathered:
 
     def __init__(self) -> None:
         self._texts = {name: Joining() for name in ("ids", "digests", "keys")}
-        self._prompts = _Coded()
-        self._tags: dict[str, _Coded] = {}
+        self._prompts = Naming()
+        self._tags: dict[str, Naming] = {}
         self._properties: dict[str, array[float]] = {}
         self._starts, self._numbers, self._scores = array("q", [0]), array("q"), array("d")
         self._breakdowns: dict[int, Breakdown] = {}
@@ -77,7 +77,7 @@ class Gathered:
             self._texts[name].append(text)
         self._prompts.put(place, prompt)
         for name, value in tags.items():
-            self._tags.setdefault(name, _Coded()).put(place, value)
+            self._tags.setdefault(name, Naming()).put(place, value)
         for name, number in properties.items():
             column = self._properties.setdefault(name, array("d"))
             column.extend([np.nan] * (place - len(column)))
@@ -134,24 +134,6 @@ def _small(numbers: array[int]) -> Whole:
     """Whole numbers, each in four bytes if that is enough for all."""
     found = np.array(numbers, np.int64)
     return found.astype(np.int32) if found.max(initial=0) < 1 << 31 else found
-
-
-class _Coded:
-    """Names that come one by one."""
-
-    def __init__(self) -> None:
-        self._known: dict[str, int] = {}
-        self._codes = array("i")
-
-    def put(self, place: int, name: str) -> None:
-        """The name of a case; those before it without one have none."""
-        self._codes.extend([-1] * (place - len(self._codes)))
-        self._codes.append(self._known.setdefault(name, len(self._known)))
-
-    def names(self, cases: int) -> Names:
-        """The column for so many cases."""
-        self._codes.extend([-1] * (cases - len(self._codes)))
-        return Names(tuple(self._known), np.array(self._codes))
 
 
 def gather(outcomes: Iterable[Outcome]) -> Held:

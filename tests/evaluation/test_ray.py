@@ -138,7 +138,7 @@ def test_outcomes_and_proposals_are_those_of_this_process(started: None, photos:
 
 def test_a_log_that_ray_data_leaves_open_is_no_warning_of_the_users(started: None) -> None:
     with connected(RaySettings()):
-        warnings.warn("unclosed file <_io.FileIO name='/tmp/ray/logs/ray-data/1.log'>", ResourceWarning, stacklevel=1)
+        warnings.warn("unclosed file <_io.FileIO name='logs/ray-data/1.log'>", ResourceWarning, stacklevel=1)
     with pytest.raises(ResourceWarning):
         warnings.warn("unclosed file <_io.FileIO name='mine.txt'>", ResourceWarning, stacklevel=1)
 
