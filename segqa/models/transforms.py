@@ -7,7 +7,7 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -24,6 +24,7 @@ FILE = "albumentations_config_eval.json"
 """The name under which albumentations keeps a preprocessing beside the weights."""
 
 _NO_UPDATES = "NO_ALBUMENTATIONS_UPDATE"
+_FOR_TORCH = "albumentations.pytorch"
 
 
 def resizing(size: int) -> Transform:
@@ -67,11 +68,16 @@ def read_preprocessing(path: Path) -> Transform:
 
 
 def albumentations() -> ModuleType:
-    """The library, imported without asking the network for updates."""
+    """The library, imported without asking the network for updates, and without importing torch.
+
+    Its steps for torch are there when somebody asks for them.
+    """
     if "albumentations" in sys.modules:
         return sys.modules["albumentations"]
-    with _without_update_check():
-        return import_module("albumentations")
+    with _without_update_check(), _without_torch():
+        library = import_module("albumentations")
+    vars(library).setdefault("__getattr__", _for_torch)
+    return library
 
 
 @contextmanager
@@ -87,11 +93,35 @@ def _without_update_check() -> Iterator[None]:
             os.environ[_NO_UPDATES] = before
 
 
+@contextmanager
+def _without_torch() -> Iterator[None]:
+    """Keep albumentations from importing torch, unless it is there: that takes longer than all else, for two steps."""
+    if "torch" in sys.modules:
+        yield
+        return
+    whole: dict[str, ModuleType | None] = sys.modules  # type: ignore[assignment]  # None keeps a module from being found
+    whole[_FOR_TORCH] = None
+    try:
+        yield
+    finally:
+        del whole[_FOR_TORCH]
+
+
+def _for_torch(name: str) -> Any:
+    """An attribute of albumentations that needs torch (PEP 562)."""
+    if name == "pytorch" or name.startswith("ToTensor"):
+        with suppress(ImportError):
+            module = import_module(_FOR_TORCH)
+            return module if name == "pytorch" else getattr(module, name)
+    raise AttributeError(f"module 'albumentations' has no attribute {name!r}")
+
+
 def _from_json(text: str) -> Transform:
-    with warnings.catch_warnings():
+    library = albumentations()
+    with warnings.catch_warnings(), nullcontext() if "ToTensor" in text else _without_torch():
         # albumentations warns of an argument that it does not know, and goes on without it
         warnings.simplefilter("error", UserWarning)
-        return albumentations().from_dict(json.loads(text))
+        return library.from_dict(json.loads(text))
 
 
 def _resize(size: int) -> Transform:
