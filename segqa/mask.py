@@ -18,6 +18,8 @@ Mask: TypeAlias = NDArray[np.bool_]
 Image: TypeAlias = NDArray[np.uint8]
 """`[H, W, 3]` uint8, RGB."""
 
+_BOOL = np.dtype(np.bool_)
+
 
 def as_mask(values: ArrayLike) -> Mask:
     """The mask that an array of {False, True}, {0, 1} or {0, 255} means, and nothing else.
@@ -39,7 +41,7 @@ def as_mask(values: ArrayLike) -> Mask:
     array = np.asarray(values)
     if array.ndim != 2:
         raise MaskError(f"mask must be 2-D (height, width), got shape {array.shape}")
-    if array.dtype == np.bool_:
+    if array.dtype == _BOOL:
         return array
     if array.dtype.kind not in "iuf":
         raise MaskError(f"mask must hold bools or numbers, got dtype {array.dtype}")

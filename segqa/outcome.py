@@ -32,7 +32,7 @@ class Offer:
     @property
     def numbers(self) -> tuple[int, ...]:
         """The counts, then those inside, as files keep them."""
-        return *self.counts.numbers, *self.inside.numbers
+        return *self.counts, *self.inside
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

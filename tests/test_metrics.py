@@ -1,6 +1,5 @@
 import math
 from collections.abc import Callable
-from dataclasses import FrozenInstanceError
 
 import numpy as np
 import pytest
@@ -47,7 +46,7 @@ RATIOS = st.sampled_from([0.02, 0.1, 0.2, 0.35])
 @given(PAIRS)
 def test_counts_are_those_of_sets_of_pixels(pair: tuple[Mask, Mask]) -> None:
     p, t = map(slow.pixels, pair)
-    assert count(*pair).numbers == slow.counts(p, t, pair[0].size)
+    assert count(*pair) == slow.counts(p, t, pair[0].size)
 
 
 @given(PAIRS)
@@ -104,7 +103,7 @@ def test_views_that_are_not_contiguous_are_counted_right() -> None:
 def test_masks_of_any_shape_are_counted(shape: tuple[int, int]) -> None:
     p, t = np.random.default_rng(1).random((2, *shape)) > 0.5
     wanted = tuple(int(each.sum()) for each in (p & t, p & ~t, ~p & t, ~p & ~t))
-    assert count(p, t).numbers == TargetCounter.of(t).count(p)[0].numbers == wanted
+    assert count(p, t) == TargetCounter.of(t).count(p)[0] == wanted
 
 
 def test_a_band_of_any_width_is_left_out() -> None:
@@ -212,7 +211,7 @@ def test_counts_inside_leave_out_the_band_around_the_contour(pair: tuple[Mask, M
     p, t = map(slow.pixels, pair)
     width = band_width(pair[0].shape, ratio)
     near = slow.band(t, width) | (slow.around(t, width) - t) & slow.pixels(np.ones_like(pair[0]))
-    assert count_inside(*pair, ratio).numbers == slow.counts(p - near, t - near, pair[0].size - len(near))
+    assert count_inside(*pair, ratio) == slow.counts(p - near, t - near, pair[0].size - len(near))
 
 
 @given(PAIRS, PAIRS)
@@ -262,7 +261,7 @@ def test_wider_bands_are_what_wider_erosion_takes_away(pair: tuple[Mask, Mask], 
     bands = [mask & ~ndimage.binary_erosion(mask, square) for mask in pair]
     assert boundary_iou(*pair, ratio=ratio) == iou(*bands)
     keep = ndimage.binary_erosion(t, square) | ~ndimage.binary_dilation(t, square)
-    assert count_inside(p, t, ratio).numbers == tuple(
+    assert count_inside(p, t, ratio) == tuple(
         int((a & b & keep).sum()) for a, b in ((p, t), (p, ~t), (~p, t), (~p, ~t))
     )
 
@@ -295,14 +294,14 @@ def test_surface_distance_of_two_empty_masks_is_what_the_policy_says(empty: Empt
 
 def test_counts_have_areas_and_an_order() -> None:
     counts = Counts(tp=1, fp=2, fn=4, tn=8)
-    assert (counts.predicted, counts.target, counts.numbers) == (3, 5, (1, 2, 4, 8))
+    assert (counts.predicted, counts.target, tuple(counts)) == (3, 5, (1, 2, 4, 8))
     assert [counts.iou, counts.dice, counts.precision, counts.recall] == [1 / 7, 2 / 8, 1 / 3, 1 / 5]
 
 
 def test_pixels_are_whole_numbers() -> None:
     p, t = np.random.default_rng(0).random((2, 30, 40)) > 0.5
     counts = (count(p, t), *TargetCounter.of(t).count(p))
-    assert {type(number) for each in counts for number in each.numbers} == {int}
+    assert {type(number) for each in counts for number in each} == {int}
 
 
 def test_the_version_stays_as_long_as_every_score_does() -> None:
@@ -319,7 +318,7 @@ def test_the_version_stays_as_long_as_every_score_does() -> None:
 def test_what_was_counted_cannot_be_changed() -> None:
     counter = TargetCounter.of(np.ones((3, 4), np.bool_))
     for made, name in ((Counts(1, 2, 3, 4), "tp"), (counter, "areas")):
-        with pytest.raises(FrozenInstanceError):
+        with pytest.raises(AttributeError):
             setattr(made, name, 0)
         assert not hasattr(made, "__dict__")
     assert counter != TargetCounter.of(np.ones((3, 4), np.bool_))

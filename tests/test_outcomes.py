@@ -89,9 +89,9 @@ def test_all_at_once_counts_as_one_by_one(seed: int, part: slice, keep: Keep) ->
     cases, columns = drawn(seed)[part], keep(drawn(seed))[part]
     zeros = Counts(0, 0, 0, 0)
     assert columns.failed.tolist() == [bool(each.error) for each in cases]
-    assert columns.counts.tolist() == [list((each.counts or zeros).numbers) for each in cases]
-    assert columns.inside.tolist() == [list((each.inside or zeros).numbers) for each in cases]
-    assert columns.oracle.tolist() == [list((each.oracle or zeros).numbers) for each in cases]
+    assert columns.counts.tolist() == [list(each.counts or zeros) for each in cases]
+    assert columns.inside.tolist() == [list(each.inside or zeros) for each in cases]
+    assert columns.oracle.tolist() == [list(each.oracle or zeros) for each in cases]
     assert [None if best < 0 else best for best in columns.best.tolist()] == [each.best for each in cases]
     assert columns.offered.tolist() == [len(each.offers) for each in cases]
     assert dict(columns.breakdowns()) == {
