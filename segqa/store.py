@@ -11,7 +11,7 @@ import json
 import os
 import sqlite3
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -44,6 +44,7 @@ _COLUMNS = (
 )  # fmt: skip
 _PLAIN = ("case_id", "prompt", "digest", "proposals_key", "picked", "seconds", "note", "error")
 _SORTED = "SELECT * FROM outcomes ORDER BY case_id"
+_SOME = "SELECT * FROM outcomes WHERE case_id IN (SELECT value FROM json_each(?)) ORDER BY case_id"
 _HEADER, _ROWS, _PARTS = "run.json", "cases.sqlite", "cases"
 
 
@@ -195,6 +196,20 @@ class Store:
         self._header(run_id)
         return read_run(self.run_folder(run_id))
 
+    def outcomes_of(self, run_id: str, case_ids: Collection[str]) -> Outcomes:
+        """The outcomes of some cases, as far as a run has them, without reading those of all others.
+
+        Raises:
+            StoreError: as `load`.
+        """
+        self._header(run_id)
+        folder = self.run_folder(run_id)
+        if is_in_parts(folder):
+            outcomes = Outcomes(Filed(folder / _PARTS))
+            return outcomes.take(outcomes.ids.among(case_ids))
+        with _reading(folder) as database:
+            return Outcomes(_held(database.execute(_SOME, (json.dumps([*case_ids]),))))
+
     def unfinished(self, key: str) -> str | None:
         """The newest unfinished run with this key, if there is one."""
         return self._newest(key, finished=False)
@@ -313,13 +328,10 @@ def read_run(folder: Path) -> Run:
     if is_in_parts(folder):
         outcomes = Outcomes(Filed(folder / _PARTS))
         return replace(run, expected=outcomes.ids, outcomes=outcomes)
-    try:
-        with _cases(folder) as database, _no_garbage():
-            known = database.execute("SELECT case_id FROM expected ORDER BY case_id")
-            expected = Texts.of(row["case_id"] for row in known)
-            outcomes = Outcomes(_held(database.execute(_SORTED)))
-    except sqlite3.DatabaseError as error:
-        raise StoreError(f"cases of run {run.id} are damaged: {error}") from error
+    with _reading(folder) as database, _no_garbage():
+        known = database.execute("SELECT case_id FROM expected ORDER BY case_id")
+        expected = Texts.of(row["case_id"] for row in known)
+        outcomes = Outcomes(_held(database.execute(_SORTED)))
     return replace(run, expected=outcomes.ids if expected == outcomes.ids else expected, outcomes=outcomes)
 
 
@@ -337,13 +349,10 @@ def blocks(folder: Path) -> Iterator[Any]:
     if is_in_parts(folder):
         yield from tables(folder / _PARTS)
         return
-    try:
-        with _cases(folder) as database:
-            rows = database.execute(_SORTED)
-            while (held := _held(islice(rows, BLOCK))).ids:
-                yield table_of(held)
-    except sqlite3.DatabaseError as error:
-        raise StoreError(f"cases of the run in {folder} are damaged: {error}") from error
+    with _reading(folder) as database:
+        rows = database.execute(_SORTED)
+        while (held := _held(islice(rows, BLOCK))).ids:
+            yield table_of(held)
 
 
 def claim_folder(wanted: Path) -> Path:
@@ -402,6 +411,20 @@ def _cases(folder: Path) -> Iterator[sqlite3.Connection]:
     """The cases of a run; what is written inside the block is one transaction."""
     with closing(_opened(folder)) as database, database:
         yield database
+
+
+@contextmanager
+def _reading(folder: Path) -> Iterator[sqlite3.Connection]:
+    """The cases of a run, to be read.
+
+    Raises:
+        StoreError: they are damaged.
+    """
+    try:
+        with _cases(folder) as database:
+            yield database
+    except sqlite3.DatabaseError as error:
+        raise StoreError(f"cases of run {folder.name} are damaged: {error}") from error
 
 
 def _opened(folder: Path) -> sqlite3.Connection:

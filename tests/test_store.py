@@ -46,6 +46,17 @@ def test_what_is_kept_comes_back(store: Store) -> None:
     assert store.load(run.id) == replace(run, outcomes=(FULL, FAILED))
 
 
+@pytest.mark.parametrize("in_parts", [False, True])
+def test_some_cases_are_read_alone(store: Store, in_parts: bool) -> None:
+    run = begun(store)
+    store.append(run.id, [FULL, FAILED])
+    if in_parts:
+        pytest.importorskip("pyarrow")
+        store.file(run.id, blocks(store.run_folder(run.id)))
+    assert [*store.outcomes_of(run.id, {FULL.case_id, "unknown"})] == [FULL]
+    assert not len(store.outcomes_of(run.id, ()))
+
+
 def test_an_error_is_kept_without_counts(store: Store) -> None:
     run = begun(store)
     store.append(run.id, [FAILED])

@@ -261,8 +261,8 @@ def earlier_outcomes(baseline: Run, store: Store, case_ids: Collection[str]) -> 
     twin = store.last_with(baseline.model, str(baseline.provenance["fingerprint"] or ""))
     if twin is None:
         return {}
-    known, wanted = _by_id(store.load(twin), case_ids), _by_id(baseline, case_ids)
-    pairs = [(known[case_id], outcome) for case_id, outcome in wanted.items() if case_id in known]
+    wanted = _by_id(baseline, case_ids)
+    pairs = [(kept, wanted[kept.case_id]) for kept in store.outcomes_of(twin, wanted)]
     return {kept.case_id: again for kept, outcome in pairs if (again := _picked_as(kept, outcome)) is not None}
 
 

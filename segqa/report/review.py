@@ -77,21 +77,21 @@ def write_review(
     """
     settings = settings or ReportSettings()
     listings = [Listing.of(one) for one in judged]
-    content = _Content(judged, ending, suspicions, settings, listings, [_object(columns(each)) for each in listings])
+    content = _Content(judged, ending, suspicions, settings, listings, [_members(columns(each)) for each in listings])
     clear_files(folder)
     queued = queues(judged, store, settings)
     room = limit = settings.max_mb * 1e6
     while True:
         collection = collect(queued, room)
-        text = _json(content, collection) if settings.format == "json" else _page(content, collection)
-        excess = len(text.encode()) - limit
+        pieces = [*(_json if settings.format == "json" else _page)(content, collection)]
+        excess = sum(map(_size, pieces)) - limit
         if excess <= 0 or not collection.all:
             break
         room -= excess
     if settings.format == "dir":
         write_files(collection, folder)
     path = folder / ("report.json" if settings.format == "json" else "index.html")
-    write_whole(path, text)
+    write_whole(path, pieces)
     return path
 
 
@@ -105,7 +105,7 @@ class _Content:
         suspicions: the labels that one should check.
         settings: form and size of the page.
         listings: of the runs.
-        columns: of the listed cases of each, as JSON.
+        columns: of the listed cases of each, as the members of an object in JSON, each with a comma behind it.
     """
 
     judged: Sequence[Judged]
@@ -113,17 +113,16 @@ class _Content:
     suspicions: Sequence[Suspicion]
     settings: ReportSettings
     listings: Sequence[Listing]
-    columns: Sequence[str]
+    columns: Sequence[Sequence[str]]
 
 
-def _data(content: _Content, collection: Collection) -> str:
-    """What the script knows, as JSON."""
+def _data(content: _Content, collection: Collection) -> Iterator[str]:
+    """What the script knows, as JSON; in pieces, since all of it together would be there several times."""
     ids = (each.listed.columns.ids for each in content.listings)
     exhibits = (
         {place: numbers[case_id] for place, case_id in enumerate(known) if case_id in numbers}
         for known, numbers in zip(ids, collection.numbers, strict=True)
     )
-    runs = (f'{run[:-1]},"exhibit":{as_data(shown)}}}' for run, shown in zip(content.columns, exhibits, strict=True))
     known = {
         "version": 1,
         "noise": NOISE,
@@ -133,15 +132,21 @@ def _data(content: _Content, collection: Collection) -> str:
         "files": FILES if content.settings.format == "dir" else "",
         "suffix": collection.suffix,
     }
-    return f'{as_data(known)[:-1]},"runs":[{",".join(runs)}]}}'
+    yield f'{as_data(known)[:-1]},"runs":['
+    for number, (run, shown) in enumerate(zip(content.columns, exhibits, strict=True)):
+        yield ",{" if number else "{"
+        yield from run
+        yield f'"exhibit":{as_data(shown)}}}'
+    yield "]}"
 
 
-def _json(content: _Content, collection: Collection) -> str:
+def _json(content: _Content, collection: Collection) -> Iterator[str]:
     """The numbers alone."""
-    return json.dumps(json.loads(_data(content, collection)), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    known = json.loads("".join(_data(content, collection)))
+    yield json.dumps(known, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _page(content: _Content, collection: Collection) -> str:
+def _page(content: _Content, collection: Collection) -> Iterator[str]:
     """The page; whatever comes from outside is escaped by the template, or is JSON that no tag can end."""
     judged, in_files = content.judged, content.settings.format == "dir"
     script = part("review.js")
@@ -190,9 +195,14 @@ def as_data(value: object) -> str:
     return json.dumps(value, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
 
 
-def _object(members: Iterable[tuple[str, Any]]) -> str:
-    """JSON of an object, whose members are turned into text one by one."""
-    return f"{{{','.join(f'{as_data(name)}:{as_data(value)}' for name, value in members)}}}"
+def _members(named: Iterable[tuple[str, Any]]) -> list[str]:
+    """The members of an object in JSON, each with a comma behind it."""
+    return [f"{as_data(name)}:{as_data(value)}," for name, value in named]
+
+
+def _size(piece: str) -> int:
+    """How many bytes it takes in a file."""
+    return len(piece) if piece.isascii() else len(piece.encode())
 
 
 def _first_with(runs: Sequence[Run], case_id: str) -> int | None:

@@ -21,13 +21,14 @@ def render_summary(found: Iterable[Clusters], ending: Ending, page: str) -> str:
         page: the address of the review page, as seen from the report; empty for none.
     """
     found = list(found)
-    return render(
+    pieces = render(
         "summary.html",
         sections=[_section(clusters) for clusters in found],
         side_by_side=line_up([clusters.run for clusters in found]).shown() if len(found) > 1 else None,
         ending=ending,
         page=page,
     )
+    return "".join(pieces)
 
 
 def _section(found: Clusters) -> dict[str, Any]:

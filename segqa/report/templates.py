@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from importlib.resources import files
 from typing import Any
 
 
-def render(name: str, **values: Any) -> str:
-    """A template with values put in."""
+def render(name: str, **values: Any) -> Iterator[str]:
+    """A template with values put in, piece by piece: a whole page can be large."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -17,7 +18,7 @@ def render(name: str, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template(name).render(**values)
+    return environment.get_template(name).generate(**values)
 
 
 def part(name: str) -> str:
