@@ -138,13 +138,14 @@ class Notebook:
 
 def ways_of_network(folder: Path, name: str, dataset: Dataset) -> dict[str, Callable[[], None]]:
     """The ways for a network in torch; the loops run it as its own library does."""
-    notebook = Notebook(folder, dataset)
+    notebook, network = Notebook(folder, dataset), Network.load(folder, name=name, device="cpu")
     ways = {
         "plain loop, one by one": lambda: notebook.plain(1),
         f"plain loop, batches of {BATCH}": lambda: notebook.plain(BATCH),
         f"DataLoader, 2 workers, batches of {BATCH}": lambda: notebook.loaded(2),
         f"inference alone, batches of {BATCH}": notebook.inference,
-        **ways_of_segqa(Network.load(folder, name=name, device="cpu"), dataset),
+        "the same by segqa's network": inference_of(network, dataset),
+        **ways_of_segqa(network, dataset),
     }
     precisions: tuple[Precision, ...] = ("float32", "int8")
     for precision in precisions:
@@ -152,6 +153,18 @@ def ways_of_network(folder: Path, name: str, dataset: Dataset) -> dict[str, Call
             model = Network.load(folder, name=name, device="cpu", runtime="onnx", precision=precision)
             ways[f"segqa, first run, onnx {precision}"] = first_run(model, dataset)
     return ways
+
+
+def inference_of(network: Network, dataset: Dataset) -> Callable[[], None]:
+    """What segqa's network does with images that are prepared: run, scale back, cut."""
+    ready = [network.prepare(read_image(case), "") for case in dataset]
+
+    def run() -> None:
+        for start in range(0, len(ready), BATCH):
+            part = ready[start : start + BATCH]
+            network.predict_prepared(part, [""] * len(part))
+
+    return run
 
 
 def ways_of_segqa(model: Any, dataset: Dataset) -> dict[str, Callable[[], None]]:

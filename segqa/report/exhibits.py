@@ -79,6 +79,7 @@ class Exhibit:
         photo: the bytes of a picture file; empty where photos are left out.
         thumbnail: the error map, as the bytes of a smaller one.
         key: equal for two exhibits that were drawn of the same things in the same way; empty where that is not known.
+            That of one with a baseline's prediction begins with that of the same without it.
     """
 
     case_id: str
@@ -140,9 +141,9 @@ class Exhibits(Database):
         return {row[0] for row in self._database.execute("SELECT case_id FROM exhibits")}
 
     def has(self, case_id: str, key: str) -> bool:
-        """Whether there is one of the case with this key."""
-        asked = "SELECT 1 FROM exhibits WHERE case_id = ? AND key = ?"
-        return self._database.execute(asked, (case_id, key)).fetchone() is not None
+        """Whether there is one of the case with this key, or with a baseline's prediction beside that."""
+        asked = "SELECT 1 FROM exhibits WHERE case_id = ? AND key GLOB ?"
+        return self._database.execute(asked, (case_id, f"{key}*")).fetchone() is not None
 
     def get(self, case_id: str) -> Exhibit | None:
         """The exhibit of a case; None where there is none."""
@@ -277,14 +278,18 @@ def _path(store: Store, run_id: str) -> Path:
 
 def _key(outcome: Outcome, before: Outcome | None, *, size: int, photos: bool) -> str:
     """What an exhibit is drawn of, and how."""
-    of = [outcome.digest, outcome.proposals_key, outcome.picked]
-    of_before = [] if before is None else [before.proposals_key, before.picked]
-    return hashlib.sha256(json.dumps([_VERSION, of, of_before, size, photos]).encode()).hexdigest()[:32]
+    key = _hash([_VERSION, outcome.digest, outcome.proposals_key, outcome.picked, size, photos])
+    return key if before is None else key + _hash([before.proposals_key, before.picked])
+
+
+def _hash(values: Sequence[object]) -> str:
+    return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:32]
 
 
 def _drawn_before(case_id: str, key: str, others: Iterable[Exhibits]) -> Exhibit | None:
-    """What has been drawn of the same things; None where nothing has."""
-    return next((other.get(case_id) for other in others if other.has(case_id, key)), None)
+    """What has been drawn of the same things, without a baseline's prediction if none is wanted; None for nothing."""
+    found = next((other.get(case_id) for other in others if other.has(case_id, key)), None)
+    return found if found is None or found.key == key else replace(found, before=None, key=key)
 
 
 def _undrawn(

@@ -124,3 +124,20 @@ def test_what_has_been_drawn_is_not_drawn_again(tmp_path: Path) -> None:
             assert (one.layers, one.photo, one.thumbnail) == (other.layers, other.photo, other.thumbnail)
         # with another proposal picked the error map is another one; where there is one proposal it is the same
         assert third.case_ids() == {name for name in first.case_ids() if name[0] == "A"}
+
+
+def test_without_a_baseline_what_was_drawn_beside_one_is_not_drawn_again(tmp_path: Path) -> None:
+    small = reviewed(tmp_path, 6)
+    before = {outcome.case_id: outcome for outcome in small.before.outcomes}
+    first, second = (Evaluation(pick="mask_score").run(Two(), "two", small.dataset, small.store) for _ in range(2))
+    draw_exhibits(first, first.outcomes, small.dataset, small.store, before=before)
+    shutil.rmtree(tmp_path / "photos")
+    draw_exhibits(second, second.outcomes, small.dataset, small.store)
+    with Exhibits(small.store, first.id) as beside, Exhibits(small.store, second.id) as alone:
+        one, other = beside.get("B_000"), alone.get("B_000")
+        assert one is not None
+        assert other is not None
+        assert one.before is not None
+        assert other.layers == {**one.layers, "before": None}
+        assert alone.case_ids() == beside.case_ids()
+        assert not alone.has("B_000", one.key)
