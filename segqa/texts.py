@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice, pairwise
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segqa.mask import Mask
+from segqa.rows import Rows
 
 Places: TypeAlias = NDArray[np.int64]
 """Which ones of many, by their numbers."""
@@ -40,7 +41,7 @@ class Joined:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Texts(Sequence[str]):
+class Texts(Rows[str]):
     """Strings by their places.
 
     Attributes:
@@ -154,13 +155,9 @@ class Texts(Sequence[str]):
         return self.joined.text[self.joined.starts[at] : self.joined.starts[at + 1]]
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Sequence) or isinstance(other, str):
-            return NotImplemented
-        if isinstance(other, Texts) and self.is_same(other):
-            return True
-        return len(self) == len(other) and all(mine == its for mine, its in zip(self, other, strict=True))
+        return (isinstance(other, Texts) and self.is_same(other)) or Rows.__eq__(self, other)
 
-    __hash__ = None  # type: ignore[assignment]  # equal to lists and tuples, which do not share a hash
+    __hash__ = None  # as there
 
     def __repr__(self) -> str:
         shown = ", ".join(map(repr, self[:3]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import overload
@@ -11,11 +11,12 @@ import numpy as np
 
 from segqa.case import Case, Source
 from segqa.names import Names, Naming
+from segqa.rows import Rows
 from segqa.texts import Places, Texts
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Roster(Sequence[Case]):
+class Roster(Rows[Case]):
     """Cases by their places.
 
     Attributes:
@@ -96,13 +97,6 @@ class Roster(Sequence[Case]):
         if isinstance(place, slice):
             return self.take(np.arange(len(self))[place])
         return next(iter(self.take(np.array([range(len(self))[place]]))))
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Sequence):
-            return NotImplemented
-        return len(self) == len(other) and all(mine == its for mine, its in zip(self, other, strict=True))
-
-    __hash__ = None  # type: ignore[assignment]  # equal to lists and tuples, which do not share a hash
 
     def __repr__(self) -> str:
         shown = ", ".join(case_id for case_id, _ in zip(self.own_ids, range(3), strict=False))

@@ -5,7 +5,7 @@ An object each would take ten times the memory; what is computed over all of the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar, overload
 
@@ -20,13 +20,14 @@ from segqa.outcome import Outcome
 from segqa.outcomes.columns import Columns, Whole
 from segqa.outcomes.gathering import gather
 from segqa.proposals import Floats
+from segqa.rows import Rows
 from segqa.texts import Places, Texts
 
 Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Outcomes(Sequence[Outcome]):
+class Outcomes(Rows[Outcome]):
     """Outcomes of many cases, or of some of them.
 
     Attributes:
@@ -77,13 +78,6 @@ class Outcomes(Sequence[Outcome]):
             return self.take(np.arange(len(self))[place])
         at = range(len(self))[place] if self.places is None else int(self.places[place])
         return next(self.columns.rows([at]))
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Sequence):
-            return NotImplemented
-        return len(self) == len(other) and all(mine == its for mine, its in zip(self, other, strict=True))
-
-    __hash__ = None  # type: ignore[assignment]  # equal to lists and tuples, which do not share a hash
 
     def __repr__(self) -> str:
         shown = ", ".join([*self.ids[:5], *(["…"] if len(self) > 5 else [])])
