@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from segqa.metrics import TargetCounter, count
+from segqa.metrics import TargetCounter, count, count_each
 
 Mask = NDArray[np.bool_]
 Score = Callable[[Mask, Mask], object]
@@ -124,7 +124,7 @@ def main() -> None:
         measure(
             {
                 "numpy, as in a notebook": lambda some=some: [notebook(mask, target) for mask in some],
-                "segqa count, each": lambda some=some: [count(mask, target) for mask in some],
+                "segqa count_each": lambda some=some: count_each(some, target),
                 "segqa TargetCounter, with the band": lambda some=some: [counter.count(mask) for mask in some],
                 "the same, the target prepared anew": lambda some=some: [
                     each.count(mask) for each in [TargetCounter.of(target)] for mask in some

@@ -33,7 +33,19 @@ if TYPE_CHECKING:
     from segqa.gate import Verdict, judge
     from segqa.labels import suspicious_labels
     from segqa.mask import as_mask
-    from segqa.metrics import Counts, boundary_iou, count, dice, hausdorff, hd95, iou, nsd, precision, recall
+    from segqa.metrics import (
+        Counts,
+        boundary_iou,
+        count,
+        count_each,
+        dice,
+        hausdorff,
+        hd95,
+        iou,
+        nsd,
+        precision,
+        recall,
+    )
     from segqa.outcome import Offer, Outcome
     from segqa.plugin.declare import dataset, model
     from segqa.proposals import Model, Proposals
@@ -68,6 +80,7 @@ _HOMES = {
         "Counts",
         "boundary_iou",
         "count",
+        "count_each",
         "dice",
         "hausdorff",
         "hd95",
@@ -123,6 +136,7 @@ __all__ = [
     "clusters",
     "compare",
     "count",
+    "count_each",
     "dataset",
     "dice",
     "evaluate",

@@ -6,7 +6,7 @@ Every function here is pure. Undefined is NaN, and `resolve` is the one place wh
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -137,12 +137,37 @@ def count(prediction: ArrayLike, target: ArrayLike) -> Counts:
     >>> count([[1, 1, 0]], [[0, 1, 1]])
     Counts(tp=1, fp=1, fn=1, tn=0)
     """
-    p, t = _pair(prediction, target)
-    # three passes over bytes instead of temporaries
-    p8, t8 = p.view(_BYTES), t.view(_BYTES)
-    predicted, wanted = _ones(p8), _ones(t8)
-    # each area is what both share and what only one has; what only one has is where they differ
-    return _counts((predicted + wanted - _different(p8, t8)) // 2, predicted, wanted, p8.size)
+    return count_each((prediction,), target)[0]
+
+
+def count_each(predictions: Iterable[ArrayLike], target: ArrayLike) -> list[Counts]:
+    """The counts of many predictions against one target, all `[H, W]`, as `count` has those of one.
+
+    The proposals of a case, say, of which the best one is the oracle's.
+
+    Args:
+        predictions: masks, or an array of them `[N, H, W]`.
+        target: what they should be; read once for all of them.
+
+    Raises:
+        MaskError: one is not a mask, or has not the target's shape.
+
+    >>> [each.iou for each in count_each([[[1, 1, 0]], [[0, 1, 1]]], [[0, 1, 1]])]
+    [0.3333333333333333, 1.0]
+    """
+    t = as_mask(target)
+    t8 = t.view(_BYTES)
+    wanted, size, found = _ones(t8), t8.size, []
+    for prediction in predictions:
+        p = as_mask(prediction)
+        if p.shape != t.shape:
+            raise MaskError(_unlike(p.shape, t.shape))
+        p8 = p.view(_BYTES)
+        predicted = _ones(p8)
+        # passes over bytes instead of temporaries; each area is what both share and what only one has, and what only
+        # one has is where they differ
+        found.append(_counts((predicted + wanted - _different(p8, t8)) // 2, predicted, wanted, size))
+    return found
 
 
 def iou(prediction: ArrayLike, target: ArrayLike, *, empty: EmptyPolicy = "one") -> float:
@@ -286,7 +311,7 @@ class TargetCounter:
     def count(self, prediction: Mask) -> tuple[Counts, Counts]:
         """The counts of a prediction `[H, W]`, and those away from the target's contour, see `count_inside`."""
         if prediction.shape != self.shape:
-            raise MaskError(f"prediction must have the target's shape {self.shape}, got {prediction.shape}")
+            raise MaskError(_unlike(prediction.shape, self.shape))
         p8 = prediction.view(_BYTES)
         predicted, size = _ones(p8), p8.size
         wanted, core, reach = self.areas
@@ -321,8 +346,13 @@ def _pair(prediction: ArrayLike, target: ArrayLike) -> tuple[Mask, Mask]:
     """Two masks of one shape."""
     p, t = as_mask(prediction), as_mask(target)
     if p.shape != t.shape:
-        raise MaskError(f"prediction and target must have one shape, got {p.shape} and {t.shape}; resize one of them")
+        raise MaskError(_unlike(p.shape, t.shape))
     return p, t
+
+
+def _unlike(prediction: tuple[int, ...], target: tuple[int, ...]) -> str:
+    """What to say of two shapes."""
+    return f"prediction and target must have one shape, got {prediction} and {target}; resize one of them"
 
 
 def _box(mask: Mask, margin: int = 0) -> tuple[slice, slice]:

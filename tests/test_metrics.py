@@ -16,6 +16,7 @@ from segqa.metrics import (
     band_width,
     boundary_iou,
     count,
+    count_each,
     count_inside,
     dice,
     hausdorff,
@@ -221,6 +222,30 @@ def test_many_predictions_are_counted_as_each_alone(first: tuple[Mask, Mask], se
     for prediction in (first[0], target, ~target, second[0]):
         if prediction.shape == target.shape:
             assert counter.count(prediction) == (count(prediction, target), count_inside(prediction, target))
+
+
+@given(PAIRS, PAIRS)
+def test_all_of_some_predictions_are_counted_at_once(first: tuple[Mask, Mask], second: tuple[Mask, Mask]) -> None:
+    target = first[1]
+    some = [each for each in (first[0], ~target, second[0]) if each.shape == target.shape]
+    assert count_each(some, target) == [count_of_sets(each, target) for each in some]
+    assert count_each(np.stack(some), target) == count_each([each.astype(int) * 255 for each in some], target)
+    assert count_each([], target) == []
+
+
+def count_of_sets(p: Mask, t: Mask) -> Counts:
+    return Counts(*slow.counts(slow.pixels(p), slow.pixels(t), t.size))
+
+
+def test_one_of_another_shape_is_refused() -> None:
+    target = np.ones((3, 4), np.bool_)
+    for refused in (
+        lambda: count_each([target, target.T], target),
+        lambda: TargetCounter.of(target).count(np.ones((3, 5), np.bool_)),
+        lambda: TargetCounter.of(target).count(target.T),
+    ):
+        with pytest.raises(MaskError, match=r"must have one shape, got \(\d, \d\) and \(3, 4\); resize one of them"):
+            refused()
 
 
 def test_columns_and_slices_of_larger_arrays_are_counted() -> None:
