@@ -55,8 +55,14 @@ def judged(session: Session, run: Run) -> Verdict:
 
     key = (run.id, run.part, run.condition)
     if key not in session.verdicts:
-        session.verdicts[key] = _judge(session, compare(read_baseline(path_for(session, run)), run))
-    return session.verdicts[key]
+        try:
+            session.verdicts[key] = _judge(session, compare(read_baseline(path_for(session, run)), run))
+        except UsageError as error:
+            session.verdicts[key] = error
+    found = session.verdicts[key]
+    if isinstance(found, UsageError):
+        raise found
+    return found
 
 
 def comparison_of(session: Session, run: Run) -> Comparison | None:

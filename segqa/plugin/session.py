@@ -96,7 +96,7 @@ class Session:
         edges: of numeric slices, where `--segqa-where` chose a part of the data set.
         targets: those that have been read, where several models need them.
         found: the clusters of a run, by its id, part and condition.
-        verdicts: of the gate, by the same.
+        verdicts: of the gate, by the same, or why there is none.
         suspicions: the labels that one should check, once all runs are there.
         judged: the runs against their baselines, at the end.
         said: lines for the end of the terminal's output.
@@ -123,7 +123,7 @@ class Session:
     edges: Edges | None = None
     targets: PackedTargets | None = None
     found: dict[tuple[str, str, str], Clusters] = field(default_factory=dict)
-    verdicts: dict[tuple[str, str, str], Verdict] = field(default_factory=dict)
+    verdicts: dict[tuple[str, str, str], Verdict | UsageError] = field(default_factory=dict)
     suspicions: tuple[Suspicion, ...] | None = None
     judged: tuple[Judged, ...] = ()
     said: list[str] = field(default_factory=list)
