@@ -4,7 +4,8 @@
 
 One pair of masks at 512 x 384, and 10 and 50 proposals against one target. Medians of many repeats, in turns, so that a
 busy machine slows all of them; the factor says how many times as fast as the plain numpy of a notebook. What is not
-installed is left out (`pip install torchmetrics monai`).
+installed is left out (`pip install torchmetrics monai`; supervision, which would replace the headless OpenCV, by `pip
+install --no-deps supervision pydeprecate defusedxml`).
 """
 
 from __future__ import annotations
@@ -63,6 +64,8 @@ def others() -> dict[str, Score]:
             return coco.iou([encoded[0]], [encoded[1]], [False])
 
         found["pycocotools, encoding included"] = of_coco
+    if supervision := _module("supervision"):
+        found["supervision mask_iou_batch"] = lambda p, t: supervision.mask_iou_batch(t[None], p[None])
     torch = _module("torch")
     if torch and (smp := _module("segmentation_models_pytorch.metrics")):
         found["smp get_stats + iou_score"] = lambda p, t: smp.iou_score(
