@@ -42,7 +42,7 @@ class Counts(NamedTuple):
     fn: int
     tn: int
 
-    def __add__(self, other: Counts) -> Counts:  # type: ignore[override]  # no chain of both
+    def __add__(self, other: Counts) -> Counts:  # type: ignore[override]  # not a longer tuple
         """The counts of both together, as for an IoU pooled over the pixels of many cases."""
         return Counts(self.tp + other.tp, self.fp + other.fp, self.fn + other.fn, self.tn + other.tn)
 

@@ -18,7 +18,6 @@ KINDS = ("MFT", "INV", "DIR")
 """Minimum functionality, invariance, directional expectation."""
 
 NAME = "segqa_behaviour"
-BEHAVIOUR_MARKER = f"{NAME}(kind, capability): MFT, INV or DIR, and of what; passed and failed are counted in a table"
 
 _KIND, _CAPABILITY = "segqa.behaviour", "segqa.capability"
 

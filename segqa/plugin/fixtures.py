@@ -13,9 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from segqa.errors import DatasetError, StoreError, UsageError
-from segqa.plugin.behaviour import behaviour_mark
 from segqa.plugin.declare import built
-from segqa.plugin.marks import check_mark, marked_slice
 from segqa.plugin.session import STATE, Session, is_worker, open_chosen_folder, refuse, stop, withdraw_report
 from segqa.plugin.shards import skip_in_shard
 
@@ -62,6 +60,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         raise pytest.UsageError(f"segqa: {session.problem}")
     if session is None:
         return
+    from segqa.plugin.behaviour import behaviour_mark
+    from segqa.plugin.marks import check_mark
+
     try:
         for item in items:
             check_mark(item)
@@ -179,6 +180,8 @@ def evaluation(request: pytest.FixtureRequest, _segqa_run: Run) -> Run:
 
     In a test marked with `segqa_slice` just that slice of it.
     """
+    from segqa.plugin.marks import marked_slice
+
     return marked_slice(request.node, _segqa_run)
 
 

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 Read = TypeVar("Read")
 
 NAME = "segqa_slice"
-MARKER = f"{NAME}(name, where, min_cases=8): evaluation and clusters are those of a slice; too few cases are a skip"
 
 
 @dataclass(frozen=True, slots=True)

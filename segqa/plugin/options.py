@@ -1,4 +1,4 @@
-"""The command-line options. What the installed plugin adds starts with `--segqa-`; short forms are a conftest's."""
+"""The options and the markers. What the installed plugin adds starts with `--segqa-`; short forms are a conftest's."""
 
 from __future__ import annotations
 
@@ -8,6 +8,12 @@ import pytest
 
 SHORT = ("model", "dataset", "prompt", "pick", "limit", "list-models")
 """The options that have a short form."""
+
+MARKERS = (
+    "segqa_slice(name, where, min_cases=8): evaluation and clusters are those of a slice; too few cases are a skip",
+    "segqa_behaviour(kind, capability): MFT, INV or DIR, and of what; passed and failed are counted in a table",
+)
+"""What `pytest --markers` says."""
 
 _OPTIONS: dict[str, dict[str, Any]] = {
     "model": {"action": "append", "metavar": "NAME[,NAME]", "help": "model fixtures to evaluate; 'all' for every one"},

@@ -14,12 +14,10 @@ import pytest
 
 from segqa.datasets.location import Location, located, name_of
 from segqa.errors import UsageError
-from segqa.plugin.behaviour import BEHAVIOUR_MARKER
 from segqa.plugin.declare import declared
 from segqa.plugin.finished import take_finished
-from segqa.plugin.marks import MARKER
 from segqa.plugin.model_options import absolute_paths, checkpoint_of, parse_options, refuse_unknown_checkpoints
-from segqa.plugin.options import given
+from segqa.plugin.options import MARKERS, given
 from segqa.plugin.shards import typed_shard
 
 if TYPE_CHECKING:  # numpy and OpenCV would load with them
@@ -202,8 +200,8 @@ class Session:
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Check what was typed, and have pytest-html write a report; nothing where segqa is not used."""
-    config.addinivalue_line("markers", MARKER)
-    config.addinivalue_line("markers", BEHAVIOUR_MARKER)
+    for marker in MARKERS:
+        config.addinivalue_line("markers", marker)
     models, datasets, options = declared(config, "model"), declared(config, "dataset"), given(config)
     if not (models or datasets or options):
         return
