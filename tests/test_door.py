@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import segqa
+from segqa import plugin
 
 
 def test_every_name_of_the_door_opens_on_what_it_says() -> None:
@@ -38,3 +39,9 @@ def test_importing_costs_nothing(module: str) -> None:
     code = f"import sys, {module}; print(*sorted(set(sys.modules) & {heavy!r}))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
     assert found.stdout.split() == []
+
+
+def test_no_module_of_the_plugin_takes_the_place_of_a_fixture() -> None:
+    modules = {path.stem for path in Path(plugin.__file__).parent.glob("*.py")}
+    assert len(modules) > 20
+    assert modules.isdisjoint(plugin.__all__), "importing it would overwrite the attribute of the package"

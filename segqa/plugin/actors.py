@@ -16,7 +16,7 @@ from segqa.plugin.hosting import Hosted, host
 
 if TYPE_CHECKING:
     from segqa.evaluation.engine import RayEngine
-    from segqa.plugin.session import Session
+    from segqa.plugin.state import Session
     from segqa.proposals import Model
 
 _LINES = 12

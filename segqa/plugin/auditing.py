@@ -12,7 +12,8 @@ from segqa.datasets.dataset import Dataset
 from segqa.datasets.location import is_same
 from segqa.datasets.split import split
 from segqa.plugin.progress import progress_for
-from segqa.plugin.session import Session, is_worker, open_train_folder
+from segqa.plugin.session import is_worker, open_train_folder
+from segqa.plugin.state import Session
 
 
 def audited(session: Session, request: pytest.FixtureRequest, dataset: Dataset) -> Audit:

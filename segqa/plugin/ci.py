@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from segqa.errors import UsageError
-from segqa.plugin.session import STATE, Session, is_worker
+from segqa.plugin.session import STATE, is_worker
+from segqa.plugin.state import Session
 
 if TYPE_CHECKING:
     from segqa.report.verdict import Judged

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from segqa.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
-    from segqa.plugin.session import Session
+    from segqa.plugin.state import Session
     from segqa.run import Run
 
 _ONLY_NEW = ("shard", "rescore", "no-cache", "refresh-cache", "model-option", "checkpoint")

@@ -14,7 +14,7 @@ import pytest
 
 from segqa.errors import DatasetError, StoreError, UsageError
 from segqa.plugin.declare import built
-from segqa.plugin.session import STATE, Session, is_worker, open_chosen_folder, refuse, stop, withdraw_report
+from segqa.plugin.session import STATE, is_worker, open_chosen_folder, refuse, stop, withdraw_report
 from segqa.plugin.shards import skip_in_shard
 
 if TYPE_CHECKING:  # numpy and OpenCV would load with them
@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # numpy and OpenCV would load with them
     from segqa.datasets.dataset import Dataset
     from segqa.evaluation.evaluation import Evaluation, Progress
     from segqa.gate import Verdict
+    from segqa.plugin.state import Session
     from segqa.proposals import Model
     from segqa.robustness.robustness import Robustness
     from segqa.run import Run

@@ -17,7 +17,7 @@ from segqa.plugin.behaviour import behaved
 from segqa.plugin.session import STATE
 
 if TYPE_CHECKING:
-    from segqa.plugin.session import Session
+    from segqa.plugin.state import Session
     from segqa.report.ending import Ending
     from segqa.run import Run
 

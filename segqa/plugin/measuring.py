@@ -13,8 +13,8 @@ from segqa.errors import ModelError
 from segqa.evaluation.evaluation import Evaluation
 from segqa.models.distortions import library_version
 from segqa.plugin.progress import Remembered, progress_for
-from segqa.plugin.session import Session
 from segqa.plugin.sharing import shared_robustness
+from segqa.plugin.state import Session
 from segqa.proposals import Model
 from segqa.report.exhibits import draw_choice
 from segqa.robustness.measurement import NEEDED, Measurement

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from segqa.errors import BaselineError, UsageError
-from segqa.plugin.session import STATE, Session, is_worker, stop
+from segqa.plugin.session import STATE, is_worker, stop
+from segqa.plugin.state import Session
 
 if TYPE_CHECKING:
     from segqa.comparison.comparison import Comparison

@@ -1,38 +1,28 @@
-"""The session: what one pytest run of segqa knows; made at the start, before anything is loaded."""
+"""The session: what one pytest run of segqa knows is found out at the start, before anything is loaded."""
 
 from __future__ import annotations
 
 import shlex
 import sys
 from collections.abc import Callable, Collection, Generator, Mapping
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
-from segqa.datasets.location import Location, located, name_of
 from segqa.errors import UsageError
 from segqa.plugin.declare import declared
 from segqa.plugin.finished import take_finished
-from segqa.plugin.model_options import absolute_paths, checkpoint_of, parse_options, refuse_unknown_checkpoints
 from segqa.plugin.options import MARKERS, given
 from segqa.plugin.shards import typed_shard
 
 if TYPE_CHECKING:  # numpy and OpenCV would load with them
-    from segqa.cluster.cluster import Clusters
     from segqa.datasets.dataset import Dataset
-    from segqa.datasets.shard import Shard
-    from segqa.evaluation.targets import PackedTargets
-    from segqa.gate import Verdict
-    from segqa.labels import Suspicion
-    from segqa.report.verdict import Judged
-    from segqa.robustness.robustness import Robustness
-    from segqa.run import Run
+    from segqa.datasets.location import Location
+    from segqa.plugin.state import Session
     from segqa.settings import Settings
-    from segqa.slices import Edges
-    from segqa.store import Store
 
 STATE = pytest.StashKey["Session"]()
 HOSTING = pytest.StashKey[bool]()
@@ -69,132 +59,6 @@ _NO_SETTING = frozenset(
         *_REVIEW,
     ]
 )
-
-
-@dataclass(slots=True)
-class Session:
-    """What one pytest run of segqa knows.
-
-    Attributes:
-        settings: of `pyproject.toml`, with what stands on the command line in its place.
-        options: what stands on the command line.
-        models: the functions that build the declared models, by name.
-        datasets: the functions that give the declared data sets, by name.
-        chosen: the names of the models to evaluate.
-        root: the folder of `pyproject.toml`; paths in it are relative to that.
-        here: where pytest was started; paths on the command line are relative to that.
-        command: what the user typed.
-        shard: the part of the cases that is evaluated, and not judged; None for all of them.
-        finished: the folder of the run that is judged in place of an evaluation; None for an evaluation.
-        runs: the runs of this session, by model.
-        robustness: how robust the models are, as far as a test has asked.
-        problem: why tests could not be run: what the user typed.
-        interrupted: how far an evaluation was when the user stopped it.
-        listed: the folders that have been listed; in an object store of many files that takes a while.
-        edges: of numeric slices, where `--segqa-where` chose a part of the data set.
-        targets: those that have been read, where several models need them.
-        found: the clusters of a run, by its id, part and condition.
-        verdicts: of the gate, by the same, or why there is none.
-        suspicions: the labels that one should check, once all runs are there.
-        judged: the runs against their baselines, at the end.
-        said: lines for the end of the terminal's output.
-        folder: where reports go; None where nothing is evaluated.
-        html: whether pytest-html has been asked by segqa, and not by the user, to write a report there.
-    """
-
-    settings: Settings
-    options: Mapping[str, Any]
-    models: Mapping[str, Callable[..., Any]]
-    datasets: Mapping[str, Callable[..., Any]]
-    chosen: tuple[str, ...]
-    root: Path
-    here: Path
-    command: str
-    shard: Shard | None = None
-    finished: Path | None = None
-    started: datetime = field(default_factory=lambda: datetime.now(UTC))
-    runs: dict[str, Run] = field(default_factory=dict)
-    robustness: dict[str, Robustness] = field(default_factory=dict)
-    problem: str = ""
-    interrupted: str = ""
-    listed: dict[Location, Dataset] = field(default_factory=dict)
-    edges: Edges | None = None
-    targets: PackedTargets | None = None
-    found: dict[tuple[str, str, str], Clusters] = field(default_factory=dict)
-    verdicts: dict[tuple[str, str, str], Verdict | UsageError] = field(default_factory=dict)
-    suspicions: tuple[Suspicion, ...] | None = None
-    judged: tuple[Judged, ...] = ()
-    said: list[str] = field(default_factory=list)
-    folder: Path | None = None
-    html: bool = False
-
-    @property
-    def page(self) -> Path | None:
-        """The review page, or whatever is written in its place."""
-        name = "report.json" if self.settings.report.format == "json" else "index.html"
-        return self.folder / name if self.folder else None
-
-    @property
-    def store(self) -> Store:
-        """Where the runs are kept."""
-        from segqa.store import Store
-
-        folder = self.options.get("cache-dir")
-        return Store(self.here / folder if folder else self.root / ".segqa")
-
-    @property
-    def dataset_location(self) -> Location:
-        """Where the data set lies, if it is a folder: as the command line or `pyproject.toml` means it."""
-        return located(self.settings.dataset, self.here if "dataset" in self.options else self.root)
-
-    @property
-    def train_location(self) -> Location:
-        """Where the training data lie, if they are a folder; as `dataset_location`."""
-        return located(self.settings.train_dataset, self.here if "train-dataset" in self.options else self.root)
-
-    def claim_folder(self) -> Path:
-        """Make a folder of its own for the reports of this session.
-
-        Raises:
-            OSError: the folder cannot be made.
-        """
-        from segqa.store import claim_folder
-
-        parent = self.here / self.options["report"] if "report" in self.options else self.root / "reports"
-        name = f"{self.started:%Y%m%d-%H%M%S}-{'+'.join(self.chosen)}-{name_of(self.dataset_location)}"
-        self.folder = claim_folder(parent / name)
-        return self.folder
-
-    def suspects(self) -> tuple[Suspicion, ...]:
-        """The labels that one should check, judged by the runs of this session and the last ones of other models."""
-        from segqa.labels import suspicious_labels
-
-        if self.suspicions is None:
-            self.suspicions = suspicious_labels(self.store.with_others(self.runs.values()))
-        return self.suspicions
-
-    def clusters_of(self, run: Run) -> Clusters:
-        """What the failures of a run, or of a part of it, have in common; searched for once."""
-        from segqa.cluster.search import clusters
-
-        key = (run.id, run.part, run.condition)
-        if key not in self.found:
-            self.found[key] = clusters(run)
-        return self.found[key]
-
-    def model_options(self, model: str, paths: Collection[str] = ()) -> dict[str, Any]:
-        """What a model is built with: `[tool.segqa.models.NAME]`, and what stands on the command line in its place.
-
-        Args:
-            model: its name.
-            paths: the options that are paths, made absolute here: in `pyproject.toml` they are relative to it, on the
-                command line to where pytest was started. With `checkpoint` among them, `--segqa-checkpoint` counts.
-        """
-        written = dict(self.settings.models.get(model, {}))
-        typed = parse_options(self.options.get("model-option", ())).get(model, {})
-        if "checkpoint" in paths:
-            typed = {**checkpoint_of(model, self.options.get("checkpoint", ()), self.models), **typed}
-        return {**absolute_paths(written, paths, self.root), **absolute_paths(typed, paths, self.here)}
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -318,6 +182,8 @@ def _begin(
     from segqa.conditions import parse_condition
     from segqa.gate import rules_of
     from segqa.picking import find_picker
+    from segqa.plugin.built_with import parse_options, refuse_unknown_checkpoints
+    from segqa.plugin.state import Session
     from segqa.settings import override, read_settings, report_settings, robustness_settings
 
     overrides = {name.replace("-", "_"): value for name, value in options.items() if name not in _NO_SETTING}

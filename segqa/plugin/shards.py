@@ -11,7 +11,7 @@ from segqa.errors import UsageError
 
 if TYPE_CHECKING:
     from segqa.datasets.shard import Shard
-    from segqa.plugin.session import Session
+    from segqa.plugin.state import Session
 
 _OF_THE_WHOLE = ("update-baseline", "accept", "markdown", "openmetrics")
 """The options that say what to do with a verdict."""

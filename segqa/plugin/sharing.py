@@ -12,7 +12,8 @@ import pytest
 from filelock import FileLock
 
 from segqa.errors import StoreError
-from segqa.plugin.session import Session, is_worker
+from segqa.plugin.session import is_worker
+from segqa.plugin.state import Session
 from segqa.run import Run
 from segqa.store import Store, write_whole
 

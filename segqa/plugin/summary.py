@@ -11,8 +11,9 @@ import pytest
 
 from segqa.plugin.behaviour import behaved, behaviour_mark
 from segqa.plugin.fixtures import PARAMETER
-from segqa.plugin.session import STATE, Session
+from segqa.plugin.session import STATE
 from segqa.plugin.shards import told_of_shards
+from segqa.plugin.state import Session
 
 if TYPE_CHECKING:
     from segqa.gate import Verdict
