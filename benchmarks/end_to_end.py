@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -33,6 +33,8 @@ from segqa.models.onnx_runtime import onnx_path
 from segqa.models.runtime import Precision
 from segqa.picking import find_picker
 from segqa.store import Store
+
+T = TypeVar("T")
 
 BATCH = 8
 
@@ -87,8 +89,7 @@ def ways_of_any(model: Any, dataset: Dataset) -> dict[str, Callable[[], None]]:
     images = [read_image(case) for case in dataset]
 
     def inference() -> None:
-        for start in range(0, len(images), BATCH):
-            part = images[start : start + BATCH]
+        for part in chunks(images, BATCH):
             model.predict(part, ["person."] * len(part))
 
     return {
@@ -125,9 +126,9 @@ class Notebook:
 
     def inference(self) -> None:
         """Nothing but the network."""
-        for start in range(0, len(self._ready), BATCH):
+        for part in chunks(self._ready, BATCH):
             with torch.inference_mode():
-                self._net(torch.stack(self._ready[start : start + BATCH]))
+                self._net(torch.stack(list(part)))
 
     def _score(self, pictures: Sequence[Any], targets: Sequence[Any]) -> None:
         with torch.inference_mode():
@@ -160,8 +161,7 @@ def inference_of(network: Network, dataset: Dataset) -> Callable[[], None]:
     ready = [network.prepare(read_image(case), "") for case in dataset]
 
     def run() -> None:
-        for start in range(0, len(ready), BATCH):
-            part = ready[start : start + BATCH]
+        for part in chunks(ready, BATCH):
             network.predict_prepared(part, [""] * len(part))
 
     return run
@@ -207,10 +207,10 @@ class Pairs(TorchDataset[Any]):
         return self._tensor(read_image(case)), read_target(case)
 
 
-def chunks(cases: Sequence[Case], size: int) -> Iterator[Sequence[Case]]:
-    """The cases, so many at a time."""
-    for start in range(0, len(cases), size):
-        yield cases[start : start + size]
+def chunks(members: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    """All of them, so many at a time."""
+    for start in range(0, len(members), size):
+        yield members[start : start + size]
 
 
 def read_image(case: Case) -> Any:

@@ -1,5 +1,6 @@
 import math
 from collections.abc import Callable
+from dataclasses import FrozenInstanceError
 
 import numpy as np
 import pytest
@@ -228,13 +229,11 @@ def test_many_predictions_are_counted_as_each_alone(first: tuple[Mask, Mask], se
 def test_all_of_some_predictions_are_counted_at_once(first: tuple[Mask, Mask], second: tuple[Mask, Mask]) -> None:
     target = first[1]
     some = [each for each in (first[0], ~target, second[0]) if each.shape == target.shape]
-    assert count_each(some, target) == [count_of_sets(each, target) for each in some]
+    assert count_each(some, target) == [
+        slow.counts(slow.pixels(each), slow.pixels(target), target.size) for each in some
+    ]
     assert count_each(np.stack(some), target) == count_each([each.astype(int) * 255 for each in some], target)
     assert count_each([], target) == []
-
-
-def count_of_sets(p: Mask, t: Mask) -> Counts:
-    return Counts(*slow.counts(slow.pixels(p), slow.pixels(t), t.size))
 
 
 def test_one_of_another_shape_is_refused() -> None:
@@ -342,8 +341,8 @@ def test_the_version_stays_as_long_as_every_score_does() -> None:
 
 def test_what_was_counted_cannot_be_changed() -> None:
     counter = TargetCounter.of(np.ones((3, 4), np.bool_))
-    for made, name in ((Counts(1, 2, 3, 4), "tp"), (counter, "areas")):
-        with pytest.raises(AttributeError):
+    for made, name, error in ((Counts(1, 2, 3, 4), "tp", AttributeError), (counter, "areas", FrozenInstanceError)):
+        with pytest.raises(error):
             setattr(made, name, 0)
         assert not hasattr(made, "__dict__")
     assert counter != TargetCounter.of(np.ones((3, 4), np.bool_))
