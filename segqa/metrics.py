@@ -164,9 +164,7 @@ def count_each(predictions: Iterable[ArrayLike], target: ArrayLike) -> list[Coun
             raise MaskError(_unlike(p.shape, t.shape))
         p8 = p.view(_BYTES)
         predicted = _ones(p8)
-        # passes over bytes instead of temporaries; each area is what both share and what only one has, and what only
-        # one has is where they differ
-        found.append(_counts((predicted + wanted - _different(p8, t8)) // 2, predicted, wanted, size))
+        found.append(_counts(_met(p8, predicted, t8, wanted), predicted, wanted, size))
     return found
 
 
@@ -318,10 +316,18 @@ class TargetCounter:
         near = p8[self.box]
         nearby = _ones(near)
         # what lies beyond the box meets nothing there, so that only the box is compared
-        met = (nearby + wanted - _different(near, self.whole)) // 2
-        right = (nearby + core - _different(near, self.core)) // 2
-        beyond = predicted - (nearby + reach - _different(near, self.reach)) // 2
+        met = _met(near, nearby, self.whole, wanted)
+        right = _met(near, nearby, self.core, core)
+        beyond = predicted - _met(near, nearby, self.reach, reach)
         return _counts(met, predicted, wanted, size), Counts(right, beyond, core - right, size - reach - beyond)
+
+
+def _met(first: NDArray[np.uint8], ones: int, second: NDArray[np.uint8], others: int) -> int:
+    """How many pixels two masks share, from their areas and where they differ: passes over bytes, no temporaries.
+
+    Each area is what both share and what only one has; what only one has is where they differ.
+    """
+    return (ones + others - _different(first, second)) // 2
 
 
 def _counts(met: int, predicted: int, wanted: int, size: int) -> Counts:
