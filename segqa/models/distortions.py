@@ -7,10 +7,9 @@ from importlib.metadata import PackageNotFoundError, version
 from types import MappingProxyType, ModuleType
 from typing import Any, TypeAlias
 
-import cv2
 import numpy as np
 
-from segqa.mask import Image, Mask
+from segqa.mask import Image
 from segqa.models.transforms import Transform, albumentations
 
 _Shape: TypeAlias = tuple[int, int]
@@ -38,21 +37,9 @@ def distortion(name: str, amount: float, shape: _Shape, seed: int) -> Transform:
     return library.Compose([DISTORTIONS[name](library, amount, shape)], seed=seed)
 
 
-def move(transform: Transform, mask: Mask) -> tuple[Mask, Mask]:
-    """A mask as a step moves it, each pixel taken from the nearest one, and which pixels were in the picture before."""
-    picture = np.zeros((*mask.shape, 3), dtype=np.uint8)
-    both = np.stack([mask, np.ones_like(mask)], axis=2).view(np.uint8)
-    moved = np.asarray(transform(image=picture, mask=both)["mask"], dtype=np.uint8) > 0
-    return np.ascontiguousarray(moved[:, :, 0]), np.ascontiguousarray(moved[:, :, 1])
-
-
 def distort(transform: Transform, image: Image) -> Image:
     """An image as a step changes it."""
     return np.ascontiguousarray(transform(image=image)["image"], dtype=np.uint8)
-
-
-def _flip(library: ModuleType, _amount: float, _shape: _Shape) -> Any:
-    return library.HorizontalFlip(p=1)
 
 
 def _brightness(library: ModuleType, amount: float, _shape: _Shape) -> Any:
@@ -87,36 +74,8 @@ def _noise(library: ModuleType, amount: float, _shape: _Shape) -> Any:
     return library.GaussNoise(std_range=(amount, amount), mean_range=(0, 0), per_channel=True, p=1)
 
 
-def _shift(library: ModuleType, amount: float, shape: _Shape) -> Any:
-    # whole pixels, so that nothing is blurred
-    down, right = (round(amount * side) for side in shape)
-    return library.Affine(translate_px={"x": (right, right), "y": (down, down)}, **_EDGES)
-
-
-def _scale(library: ModuleType, amount: float, _shape: _Shape) -> Any:
-    return library.Affine(scale=(amount, amount), **_EDGES)
-
-
-def _padding(library: ModuleType, amount: float, shape: _Shape) -> Any:
-    down, right = (round(amount * side) for side in shape)
-    return library.Pad(padding=(right, down, right, down), border_mode=cv2.BORDER_CONSTANT, fill=0, fill_mask=0, p=1)
-
-
-# what comes into the picture is black, in the mask it is nothing
-_EDGES: Mapping[str, Any] = MappingProxyType(
-    {
-        "interpolation": cv2.INTER_LINEAR,
-        "mask_interpolation": cv2.INTER_NEAREST,
-        "border_mode": cv2.BORDER_CONSTANT,
-        "fill": 0,
-        "fill_mask": 0,
-        "p": 1,
-    }
-)
-
 DISTORTIONS: Mapping[str, _Step] = MappingProxyType(
     {
-        "flip": _flip,
         "brightness": _brightness,
         "gamma": _gamma,
         "contrast": _contrast,
@@ -124,9 +83,6 @@ DISTORTIONS: Mapping[str, _Step] = MappingProxyType(
         "jpeg": _jpeg,
         "blur": _blur,
         "noise": _noise,
-        "shift": _shift,
-        "scale": _scale,
-        "padding": _padding,
     }
 )
 """What each step is made of, by its name."""

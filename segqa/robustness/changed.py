@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -19,33 +20,39 @@ _MADE_BY = f"{CHANGES_VERSION}, albumentations {library_version()}, OpenCV {cv2.
 
 
 class Originals:
-    """The pixels that were read last: the changes of one image come one after the other."""
+    """What was read of one source, the last that was asked for: the changes of one image come one after the other.
+
+    Its methods are those of the source; each raises `CaseError` where that cannot be read.
+    """
 
     def __init__(self) -> None:
-        self._last: tuple[Source, Image, Target] | None = None
-        self._digests: tuple[Source, bytes, bytes] | None = None
+        self._last: tuple[Source | None, dict[str, Any]] = (None, {})
 
-    def read(self, source: Source) -> tuple[Image, Target]:
-        """Image and target; read only if those of another source have been asked for in between.
+    def image(self, source: Source) -> Image:
+        """The image; not to be changed."""
+        return cast("Image", self._read(source, "image"))
 
-        Raises:
-            CaseError: one of the two cannot be read.
-        """
+    def target(self, source: Source) -> Target:
+        """The true mask; not to be changed."""
+        return cast("Target", self._read(source, "target"))
+
+    def digest(self, source: Source) -> bytes:
+        """The image's."""
+        return cast("bytes", self._read(source, "digest"))
+
+    def target_digest(self, source: Source) -> bytes:
+        """The target's."""
+        return cast("bytes", self._read(source, "target_digest"))
+
+    def _read(self, source: Source, what: str) -> Any:
+        # held here, for another thread may go on to the next source
         last = self._last
-        if last is None or last[0] is not source:
-            last = self._last = (source, source.image(), source.target())
-        return last[1], last[2]
-
-    def digests(self, source: Source) -> tuple[bytes, bytes]:
-        """The digests of image and target, as `read`: a file need not be read once for each change.
-
-        Raises:
-            CaseError: one of the two cannot be read.
-        """
-        last = self._digests
-        if last is None or last[0] is not source:
-            last = self._digests = (source, source.digest(), source.target_digest())
-        return last[1], last[2]
+        if last[0] is not source:
+            last = self._last = (source, {})
+        known = last[1]
+        if what not in known:
+            known[what] = getattr(source, what)()
+        return known[what]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,26 +74,27 @@ class Changed:
     def digest(self) -> bytes:
         """16 bytes that change with the original, the change and what makes it; a blank image has those of its size."""
         if self.change.empties:
-            return _hash(self._what, repr(self.originals.read(self.original)[0].shape))
-        image, target = self.originals.digests(self.original)
-        return _hash(self._what, image, target if self.change.needs_target else b"")
+            # the target's, which is the image's, but read in half the time
+            return _hash(self._what, repr((*self.originals.target(self.original).mask.shape, 3)))
+        target = self.originals.target_digest(self.original) if self.change.needs_target else b""
+        return _hash(self._what, self.originals.digest(self.original), target)
 
     def image(self) -> Image:
         """The changed image; the same each time."""
-        image, target = self.originals.read(self.original)
-        seed = int.from_bytes(_hash(self._what, self.originals.digests(self.original)[0])[:4], "little")
+        image, target = self.originals.image(self.original), self.originals.target(self.original)
+        seed = int.from_bytes(_hash(self._what, self.originals.digest(self.original))[:4], "little")
         return self.change.image(self.severity, image, target.mask, seed)
 
     def target(self) -> Target:
         """The target of the original, as it lies in the changed image."""
-        target = self.originals.read(self.original)[1]
+        target = self.originals.target(self.original)
         if self.change.empties:
             return Target(np.zeros_like(target.mask))
         return replace(target, mask=self.change.mask(self.severity, target.mask)[0])
 
     def target_digest(self) -> bytes:
         """16 bytes that change with the original's, and with the change where that concerns the target."""
-        original = self.originals.digests(self.original)[1]
+        original = self.originals.target_digest(self.original)
         return _hash(self._what, original) if self.change.moves or self.change.empties else original
 
     def stamp(self) -> str:

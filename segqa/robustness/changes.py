@@ -15,7 +15,8 @@ import numpy as np
 
 from segqa.errors import SettingsError
 from segqa.mask import Image, Mask
-from segqa.models.distortions import distort, distortion, move
+from segqa.models.distortions import distort, distortion
+from segqa.robustness.moves import MOVES, move_image, move_mask
 from segqa.settings import nearest
 
 CHANGES_VERSION = 1
@@ -37,7 +38,6 @@ class Change:
         capability: what a model has to cope with.
         amounts: how much of it, by severity from 1 on.
         told: what the amount is, with `{}` in its place.
-        moves: whether pixels move, so that masks move along.
         empties: whether nothing is left, so that the target is empty.
         needs_target: whether it depends on where the object is.
     """
@@ -47,9 +47,13 @@ class Change:
     capability: str
     amounts: tuple[float, ...]
     told: str
-    moves: bool = False
     empties: bool = False
     needs_target: bool = False
+
+    @property
+    def moves(self) -> bool:
+        """Whether pixels move, so that masks move along."""
+        return self.name in MOVES
 
     @property
     def severities(self) -> tuple[int, ...]:
@@ -86,6 +90,8 @@ class Change:
         amount = self.amount(severity)
         if self.name in _OWN:
             return _OWN[self.name](image, target, amount)
+        if self.moves:
+            return move_image(self.name, amount, image)
         return distort(distortion(self.name, amount, (image.shape[0], image.shape[1]), seed), image)
 
     def mask(self, severity: int, mask: Mask) -> tuple[Mask, Mask]:
@@ -97,7 +103,7 @@ class Change:
         """
         if not self.moves:
             return mask, np.ones_like(mask)
-        return move(distortion(self.name, self.amount(severity), (mask.shape[0], mask.shape[1]), 0), mask)
+        return move_mask(self.name, self.amount(severity), mask)
 
 
 def find_change(name: str) -> Change:
@@ -137,10 +143,10 @@ _OWN: Mapping[str, Callable[[Image, Mask, float], Image]] = MappingProxyType(
 )
 
 CHANGES = (
-    Change("flip", "INV", "geometry", (1,), "mirrored", moves=True),
-    Change("shift", "INV", "geometry", (0.02, 0.05, 0.1), "shifted by {} of each side", moves=True),
-    Change("scale", "INV", "geometry", (1.05, 1.15, 1.3), "enlarged {} times", moves=True),
-    Change("padding", "INV", "geometry", (0.05, 0.1, 0.2), "black bars of {} of each side", moves=True),
+    Change("flip", "INV", "geometry", (1,), "mirrored"),
+    Change("shift", "INV", "geometry", (0.02, 0.05, 0.1), "shifted by {} of each side"),
+    Change("scale", "INV", "geometry", (1.05, 1.15, 1.3), "enlarged {} times"),
+    Change("padding", "INV", "geometry", (0.05, 0.1, 0.2), "black bars of {} of each side"),
     Change("brightness", "INV", "lighting", (0.1, 0.2, 0.35), "brighter by {} of white"),
     Change("contrast", "INV", "lighting", (0.75, 0.5, 0.3), "{} of the contrast"),
     Change("gamma", "INV", "lighting", (1.3, 1.8, 2.5), "darker, gamma {}"),
