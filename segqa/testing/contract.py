@@ -55,7 +55,6 @@ def law(name: str, strategy: SearchStrategy[T], holds: Callable[[T], str | None]
         holds: None where it holds for an example, else the example and what came, in words.
     """
 
-    @given(strategy)
     def attempt(example: T) -> None:
         told = holds(example)
         if told is not None:
@@ -63,7 +62,7 @@ def law(name: str, strategy: SearchStrategy[T], holds: Callable[[T], str | None]
 
     def run(examples: int = EXAMPLES) -> None:
         try:
-            settings(_SETTINGS, max_examples=examples)(attempt)()
+            settings(_SETTINGS, max_examples=examples)(given(strategy)(attempt))()
         except BrokenLawError as found:
             # without the frames and notes of hypothesis: the example says it all
             raise BrokenLawError(found.law, found.example) from None

@@ -89,3 +89,9 @@ def test_a_picker_that_goes_wrong_is_found(fn: Choose, law: str) -> None:
 def test_a_copy_takes_nobody_s_rank() -> None:
     scores = np.array([0.0, 0.125, 0.0]), np.array([0.125, 0.0, 0.125])
     assert agreement(Proposals(np.zeros((3, 1, 1), np.bool_), *scores, np.zeros((3, 4)))) == 0
+
+
+def test_a_law_can_be_tried_again() -> None:
+    laws = picker_laws(PICKERS["product"])
+    for examples in (3, 3, 5):
+        laws["a valid index"](examples)
