@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,8 +20,16 @@ def replay(run: Run, pick: str) -> Run:
     Raises:
         SettingsError: there is no such picker.
     """
-    picker = find_picker(pick)
-    return replace(run, id=f"{run.id}+{pick}", outcomes=_picked_again(run.columns, picker), pick=pick)
+    return replays(run, [pick])[0]
+
+
+def replays(run: Run, picks: Sequence[str]) -> list[Run]:
+    """The run as it would have been with each of some pickers; their names as in `replay`."""
+    found = _picked_again(run.columns, [find_picker(pick) for pick in picks])
+    return [
+        replace(run, id=f"{run.id}+{pick}", outcomes=outcomes, pick=pick)
+        for pick, outcomes in zip(picks, found, strict=True)
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +56,16 @@ def flips(run: Run, replayed: Run) -> list[Flip]:
     return sorted(found, key=lambda flip: (-flip.gain, flip.before.case_id))
 
 
-def _picked_again(outcomes: Outcomes, picker: Picker) -> Outcomes:
-    picked = outcomes.picked.copy()
+def _picked_again(outcomes: Outcomes, pickers: Sequence[Picker]) -> list[Outcomes]:
+    """The outcomes as each picker decides."""
+    picked = [outcomes.picked.copy() for _ in pickers]
     for place, offers in enumerate(outcomes.offer_scores()):
         if offers:
-            chosen = picker(_scored(np.array(offers)))
-            picked[place] = -1 if chosen is None else chosen
-    return outcomes.picked_again(picked)
+            offered = _scored(np.array(offers))
+            for picks, picker in zip(picked, pickers, strict=True):
+                chosen = picker(offered)
+                picks[place] = -1 if chosen is None else chosen
+    return [outcomes.picked_again(picks) for picks in picked]
 
 
 def _scored(offers: Floats) -> Proposals:

@@ -7,6 +7,7 @@ import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from itertools import chain
 from types import MappingProxyType
 from typing import Any, cast
@@ -351,21 +352,23 @@ class Failures:
         return int(recoverable(self.outcomes, self.run.threshold).sum())
 
 
-def repeatable(command: str) -> list[str]:
+@lru_cache(maxsize=8)
+def repeatable(command: str) -> tuple[str, ...]:
     """The words of a command that may be given again for a part of the cases; of another one than pytest the plain one.
 
     >>> repeatable("pytest suites --model=unet --segqa-update-baseline")
-    ['pytest', 'suites', '--model=unet']
+    ('pytest', 'suites', '--model=unet')
     """
     try:
         words = shlex.split(command)
     except ValueError:  # not by a shell
         words = []
     if words[:1] != ["pytest"]:
-        return ["pytest", "suites"]
+        return ("pytest", "suites")
     pairs = zip(words, ["", *words], strict=False)
     kept = [word for word, before in pairs if word not in _WITH_VALUE and before not in _WITH_VALUE]
-    return [word for word in kept if not word.startswith((*(f"{name}=" for name in _WITH_VALUE), *_FOR_ALL))]
+    left_out = (*(f"{name}=" for name in _WITH_VALUE), *_FOR_ALL)
+    return tuple(word for word in kept if not word.startswith(left_out))
 
 
 def narrowing(provenance: Mapping[str, Any]) -> list[str]:

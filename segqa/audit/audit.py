@@ -85,7 +85,7 @@ def audit_dataset(
     total = len(dataset) + (len(train) if train else 0)
     glances = _watched(glance_at(dataset, store), 0, total, progress)
     learnt = _watched(glance_at(train, store, images_only=True), len(dataset), total, progress) if train else None
-    words = tuple(repeatable(command))
+    words = repeatable(command)
 
     def flaws(title: str, found: Iterable[Flaw]) -> Flaws:
         return Flaws(title, tuple(found), len(dataset), words)

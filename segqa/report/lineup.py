@@ -10,7 +10,7 @@ from scipy import special
 
 from segqa.picking import PICKERS
 from segqa.proposals import Floats
-from segqa.replays import flips, replay
+from segqa.replays import flips, replay, replays
 from segqa.report.table import Table
 from segqa.run import Run, mean_of
 
@@ -24,10 +24,9 @@ def line_up(runs: Sequence[Run]) -> Table:
 def pick_lab(run: Run) -> Table:
     """One run under every picker; `better` and `worse` count the cases that it decides otherwise than the run did."""
     columns = ("picked by", "mean IoU", "zeros", "failing", "recoverable", "regret", "better", "worse")
-    replays = [(run, replay(run, pick)) for pick in PICKERS]
-    ordered = sorted(replays, key=lambda pair: -np.nan_to_num(pair[1].mean_iou, nan=-1.0))
+    ordered = sorted(replays(run, list(PICKERS)), key=lambda replayed: -np.nan_to_num(replayed.mean_iou, nan=-1.0))
     oracle = ("(oracle)", float(run.oracle_iou), None, None, None, 0.0, None, None)
-    return Table(columns, (*(_lab_line(*pair) for pair in ordered), oracle))
+    return Table(columns, (*(_lab_line(run, replayed) for replayed in ordered), oracle))
 
 
 def flip_table(run: Run, pick: str) -> Table:

@@ -65,7 +65,7 @@ class Robustness:
             SettingsError: there is no such change or severity.
         """
         done = find_change(change).describe(severity)
-        found = (trial for trial in self.trials if (trial.change, trial.severity) == (change, severity))
+        found = (trial for trial in self.trials if trial.severity == severity and trial.change == change)
         return Trials(f"{change} {severity} ({done})", tuple(found), self._origin)
 
     def of(self, change: str) -> Trials:
@@ -120,7 +120,7 @@ class Robustness:
 
     @property
     def _origin(self) -> Origin:
-        return Origin(f"{self.model} on {self.dataset}", self.run, tuple(repeatable(self.command)))
+        return Origin(f"{self.model} on {self.dataset}", self.run, repeatable(self.command))
 
 
 def write_robustness(found: Robustness, store: Store, of: str) -> None:

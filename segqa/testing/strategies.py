@@ -95,13 +95,14 @@ def proposals(
     count = draw(st.integers(min_size, max_size))
     # eighths; numpy reads None as NaN
     score = st.one_of(st.integers(0, 8), st.none()) if unknown else st.integers(0, 8)
-    scores = [np.array(draw(st.lists(score, min_size=count, max_size=count)), float) / 8 for _ in range(2)]
+    listed = st.lists(score, min_size=count, max_size=count)
+    mask_scores, box_scores = (np.array(draw(listed), float) / 8 for _ in range(2))
     if shape is None:
         # so small masks have no structure: all at once, in a tenth of the time
         stacked = _noise(draw, (count, *size))
     else:
         stacked = np.array([draw(masks(size)) for _ in range(count)], np.bool_).reshape(count, *size)
-    return Proposals(stacked, *scores, np.zeros((count, 4)))
+    return Proposals(stacked, mask_scores, box_scores, np.zeros((count, 4)))
 
 
 @st.composite
