@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Callable
 from types import MappingProxyType
 
@@ -93,7 +94,10 @@ def _highest(scores: Floats) -> int | None:
     """The index of the highest score, the first of equals; a NaN never wins over a number."""
     if not len(scores):
         return None
-    return int(np.argmax(np.where(np.isnan(scores), -np.inf, scores)))
+    highest = int(scores.argmax())
+    if math.isnan(scores[highest]):  # the highest to numpy: so it is seen, wherever it is
+        return int(np.where(np.isnan(scores), -np.inf, scores).argmax())
+    return highest
 
 
 def _ranks(scores: Floats, known: NDArray[np.bool_]) -> NDArray[np.int64]:

@@ -14,6 +14,8 @@ from segqa.mask import Image, Mask
 
 Floats = NDArray[np.float64]
 
+_NUMBER = np.dtype(np.float64)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Proposals:
@@ -38,21 +40,26 @@ class Proposals:
     boxes: Floats
 
     def __post_init__(self) -> None:
-        for name in ("masks", "mask_scores", "box_scores", "boxes"):
-            if not isinstance(getattr(self, name), np.ndarray):
-                raise ProposalsError(f"{name} must be a numpy array, got {type(getattr(self, name)).__name__}")
-        # in full: a tie that rounding makes would be picked otherwise once the proposals have been stored
-        for name in ("mask_scores", "box_scores", "boxes"):
-            object.__setattr__(self, name, getattr(self, name).astype(np.float64, copy=False))
-        if self.masks.ndim != 3 or self.masks.dtype != np.bool_:
-            came = f"shape {self.masks.shape} and dtype {self.masks.dtype}"
-            raise ProposalsError(f"masks must be bool of shape (N, height, width), got {came}")
-        count = len(self.masks)
+        count = self._count()
         for name, shape in (("mask_scores", (count,)), ("box_scores", (count,)), ("boxes", (count, 4))):
-            if getattr(self, name).shape != shape:
-                raise ProposalsError(
-                    f"{name} must have shape {shape} for {count} masks, got {getattr(self, name).shape}"
-                )
+            value = getattr(self, name)
+            if not isinstance(value, np.ndarray):
+                raise ProposalsError(f"{name} must be a numpy array, got {type(value).__name__}")
+            if value.shape != shape:
+                raise ProposalsError(f"{name} must have shape {shape} for {count} masks, got {value.shape}")
+            if value.dtype != _NUMBER:
+                # in full: a tie that rounding makes would be picked otherwise once the proposals have been stored
+                object.__setattr__(self, name, value.astype(_NUMBER))
+
+    def _count(self) -> int:
+        """How many masks there are; raises `ProposalsError` if they are none."""
+        masks = self.masks
+        if not isinstance(masks, np.ndarray):
+            raise ProposalsError(f"masks must be a numpy array, got {type(masks).__name__}")
+        if masks.ndim != 3 or masks.dtype != np.bool_:
+            came = f"shape {masks.shape} and dtype {masks.dtype}"
+            raise ProposalsError(f"masks must be bool of shape (N, height, width), got {came}")
+        return len(masks)
 
     def __len__(self) -> int:
         return len(self.masks)

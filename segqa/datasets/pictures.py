@@ -174,12 +174,13 @@ def _as(picture: Pillow.Image, mode: str) -> Pillow.Image:
 def _require_file(path: Path) -> None:
     """Refuse what is not a regular file: opening a pipe would wait for ever."""
     try:
-        mode = path.stat().st_mode
+        found = path.stat()
     except OSError as error:
         raise CaseError(f"cannot read {path.name}: {error.strerror}") from error
-    if not stat.S_ISREG(mode):
-        raise CaseError(f"{path.name} is {'a folder' if stat.S_ISDIR(mode) else 'not a file'}; expected a picture")
-    if path.stat().st_size == 0:
+    if not stat.S_ISREG(found.st_mode):
+        came = "a folder" if stat.S_ISDIR(found.st_mode) else "not a file"
+        raise CaseError(f"{path.name} is {came}; expected a picture")
+    if found.st_size == 0:
         raise CaseError(f"{path.name} is empty (0 bytes)")
 
 

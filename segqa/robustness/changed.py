@@ -44,6 +44,10 @@ class Originals:
         """The target's."""
         return cast("bytes", self._read(source, "target_digest"))
 
+    def stamp(self, source: Source) -> str:
+        """That of both."""
+        return cast("str", self._read(source, "stamp"))
+
     def _read(self, source: Source, what: str) -> Any:
         # held here, for another thread may go on to the next source
         last = self._last
@@ -99,7 +103,7 @@ class Changed:
 
     def stamp(self) -> str:
         """The original's, and what is done."""
-        return f"{self.original.stamp()} {self._what}"
+        return f"{self.originals.stamp(self.original)} {self._what}"
 
     @property
     def _what(self) -> str:
