@@ -196,29 +196,33 @@ def draw_exhibits(
     """
     outcomes = [outcome for outcome in outcomes if outcome.proposals_key]
     cases = dataset.by_id({outcome.case_id for outcome in outcomes})
-    wanted = [outcome for outcome in outcomes if outcome.case_id in cases]
+    outcomes = [outcome for outcome in outcomes if outcome.case_id in cases]
     with ExitStack() as stack:
         cache = stack.enter_context(ProposalCache(store.proposals_path(run.id)))
         exhibits = stack.enter_context(Exhibits(store, run.id))
         recent = [each for each in store.recent(run.model, run.dataset, _LOOKED_BACK + 1) if each != run.id]
         others = [stack.enter_context(Exhibits(store, each)) for each in recent if _path(store, each).is_file()]
-        keys = [_key(outcome, (before or {}).get(outcome.case_id), size=size, photos=photos) for outcome in wanted]
-        stack.enter_context(foreseen(_undrawn(wanted, keys, cases, others)))
+        wanted = [(each, _key(each, (before or {}).get(each.case_id), size=size, photos=photos)) for each in outcomes]
+        new = [each for each in wanted if not any(other.has(each[0].case_id, each[1]) for other in others)]
+        stack.enter_context(foreseen(cases[outcome.case_id] for outcome, _ in new))
         # what takes long is OpenCV's and Pillow's, and leaves Python to others; files are read by this thread alone
         drawers = stack.enter_context(ThreadPoolExecutor(fair_share(1), "segqa-draw"))
 
         def begin(outcome: Outcome, key: str) -> Callable[[], Exhibit | None]:
-            known = _drawn_before(outcome.case_id, key, others)
-            pixels = _read(cases[outcome.case_id], outcome, cache) if known is None else None
+            pixels = _read(cases[outcome.case_id], outcome, cache)
             if pixels is None:
-                return lambda: known
+                return lambda: None
             shown = _prediction_before((before or {}).get(outcome.case_id), cache, pixels)
             return drawers.submit(_draw, outcome, pixels, shown, key=key, size=size, photos=photos).result
 
-        for start in range(0, len(wanted), _AT_A_TIME):
-            some = slice(start, start + _AT_A_TIME)
-            begun = [begin(*each) for each in zip(wanted[some], keys[some], strict=True)]
-            exhibits.put(exhibit for finish in begun if (exhibit := finish()) is not None)
+        # some are drawn while the next ones are read, the first while the others are taken over
+        first, *rest = [new[start : start + _AT_A_TIME] for start in range(0, len(new), _AT_A_TIME)] or [[]]
+        begun = [begin(*each) for each in first]
+        exhibits.put(filter(None, (_drawn_before(outcome.case_id, key, others) for outcome, key in wanted)))
+        for part in [*rest, []]:
+            following = [begin(*each) for each in part]
+            exhibits.put(filter(None, (finish() for finish in begun)))
+            begun = following
 
 
 def draw_choice(
@@ -290,15 +294,6 @@ def _drawn_before(case_id: str, key: str, others: Iterable[Exhibits]) -> Exhibit
     """What has been drawn of the same things, without a baseline's prediction if none is wanted; None for nothing."""
     found = next((other.get(case_id) for other in others if other.has(case_id, key)), None)
     return found if found is None or found.key == key else replace(found, before=None, key=key)
-
-
-def _undrawn(
-    outcomes: Iterable[Outcome], keys: Iterable[str], cases: Mapping[str, Case], others: Iterable[Exhibits]
-) -> Iterator[Case]:
-    """The cases whose pixels are needed."""
-    for outcome, key in zip(outcomes, keys, strict=True):
-        if not any(other.has(outcome.case_id, key) for other in others):
-            yield cases[outcome.case_id]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
