@@ -5,7 +5,6 @@ the function that needs it, and what is called for each test is registered only 
 (`session.pytest_configure`).
 """
 
-from segqa.plugin.assertions import pytest_assertrepr_compare
 from segqa.plugin.fixtures import (
     _segqa_dataset,
     _segqa_model,
@@ -58,7 +57,6 @@ __all__ = [
     "model_options",
     "prompt",
     "pytest_addoption",
-    "pytest_assertrepr_compare",
     "pytest_cmdline_main",
     "pytest_collection_modifyitems",
     "pytest_configure",

@@ -11,8 +11,9 @@ from segqa.audit.audit import Audit, audit_dataset
 from segqa.datasets.dataset import Dataset
 from segqa.datasets.location import is_same
 from segqa.datasets.split import split
+from segqa.plugin.beginning import open_train_folder
 from segqa.plugin.progress import progress_for
-from segqa.plugin.session import is_worker, open_train_folder
+from segqa.plugin.session import is_worker
 from segqa.plugin.state import Session
 
 

@@ -14,8 +14,7 @@ import pytest
 
 from segqa.errors import DatasetError, StoreError, UsageError
 from segqa.plugin.declare import built
-from segqa.plugin.session import STATE, is_worker, open_chosen_folder, refuse, stop, withdraw_report
-from segqa.plugin.shards import skip_in_shard
+from segqa.plugin.session import STATE, is_worker, refuse, stop, withdraw_report
 
 if TYPE_CHECKING:  # numpy and OpenCV would load with them
     from segqa.audit.audit import Audit
@@ -139,6 +138,7 @@ def data_thresholds(pytestconfig: pytest.Config) -> Thresholds:
 def audit(request: pytest.FixtureRequest, pytestconfig: pytest.Config, _segqa_dataset: Dataset) -> Audit:
     """What is wrong with the data set itself, see `segqa.audit_dataset`; no model is asked for."""
     from segqa.plugin.auditing import audited
+    from segqa.plugin.shards import skip_in_shard
 
     session = _session(pytestconfig)
     skip_in_shard(session)
@@ -250,6 +250,7 @@ def robustness(
 
 @pytest.fixture(scope="session")
 def _segqa_run(request: pytest.FixtureRequest, pytestconfig: pytest.Config, _segqa_model_name: str) -> Run:
+    from segqa.plugin.shards import skip_in_shard
     from segqa.plugin.sharing import shared
 
     session, name = _session(pytestconfig), _segqa_model_name
@@ -368,6 +369,7 @@ def _open_dataset(session: Session, request: pytest.FixtureRequest) -> Dataset:
     from segqa.conditions import parse_condition
     from segqa.datasets.split import split
     from segqa.evaluation.measured import narrow
+    from segqa.plugin.beginning import open_chosen_folder
 
     settings = session.settings
     declared = settings.dataset in session.datasets

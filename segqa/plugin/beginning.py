@@ -1,0 +1,208 @@
+"""The beginning of a session: what was typed and declared is checked and put together, before anything is loaded."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from segqa.conditions import parse_condition
+from segqa.datasets.dataset import Dataset
+from segqa.datasets.folder import open_folder
+from segqa.datasets.location import Location
+from segqa.errors import UsageError
+from segqa.gate import rules_of
+from segqa.picking import find_picker
+from segqa.plugin.built_with import parse_options, refuse_unknown_checkpoints
+from segqa.plugin.finished import take_finished
+from segqa.plugin.session import HOSTING
+from segqa.plugin.shards import typed_shard
+from segqa.plugin.state import Session
+from segqa.settings import Settings, nearest, override, read_settings, report_settings, robustness_settings
+
+_REVIEW = ("report-images", "report-image-size", "report-max-mb", "report-format")
+_NO_SETTING = frozenset(
+    [
+        "model",
+        "list-models",
+        "model-option",
+        "device",
+        "checkpoint",
+        "held-out",
+        "where",
+        "shard",
+        "run",
+        "no-cache",
+        "refresh-cache",
+        "rescore",
+        "cache-dir",
+        "report",
+        "baseline",
+        "update-baseline",
+        "accept",
+        "allow-dirty",
+        "require-baseline",
+        "fail-on",
+        "group-by",
+        "markdown",
+        "openmetrics",
+        "robustness-cases",
+        *_REVIEW,
+    ]
+)
+
+
+def begin(
+    config: pytest.Config,
+    models: Mapping[str, Callable[..., Any]],
+    datasets: Mapping[str, Callable[..., Any]],
+    options: Mapping[str, Any],
+) -> Session:
+    """A session from all that is known before collecting.
+
+    Args:
+        config: pytest's.
+        models: what is declared as one, by name.
+        datasets: likewise.
+        options: that the user gave.
+
+    Raises:
+        UsageError: something of it cannot be used.
+    """
+    overrides = {name.replace("-", "_"): value for name, value in options.items() if name not in _NO_SETTING}
+    settings = override(read_settings(config.rootpath / "pyproject.toml"), overrides)
+    typed = {name.removeprefix("report-").replace("-", "_"): options[name] for name in _REVIEW if name in options}
+    settings = replace(settings, report=report_settings(typed, "--segqa-report-{}", settings.report))
+    if "robustness-cases" in options:
+        # counts for every model, whatever is written for one
+        for_all = robustness_settings({"cases": options["robustness-cases"]}, "--segqa-robustness-{}")
+        by_model = {name: {**table, **for_all} for name, table in settings.robustness_by_model.items()}
+        robustness = replace(settings.robustness, **for_all)
+        settings = replace(settings, robustness=robustness, robustness_by_model=by_model)
+    session = Session(
+        settings=settings,
+        options=options,
+        models=models,
+        datasets=datasets,
+        chosen=_chosen(options.get("model") or settings.model, models),
+        root=config.rootpath,
+        here=config.invocation_params.dir,
+        command=shlex.join(["pytest", *map(str, config.invocation_params.args)]),
+        shard=typed_shard(options),
+    )
+    if "run" in options:
+        take_finished(session, session.chosen if "model" in options else ())
+    find_picker(settings.pick)
+    _require_engine(config, session)
+    if "accept" in options and not (options["accept"].strip() and "update-baseline" in options):
+        raise UsageError("--segqa-accept must say why, and goes with --segqa-update-baseline")
+    if "rescore" in options and ("no-cache" in options or "refresh-cache" in options):
+        raise UsageError(
+            "--segqa-rescore asks no model, so it goes with neither --segqa-no-cache nor --segqa-refresh-cache"
+        )
+    rules_of([*settings.gate.fail_on, *options.get("fail-on", ())])
+    for condition in [options.get("where"), *(known.where for known in settings.known)]:
+        if condition:
+            parse_condition(condition)
+    _refuse_unknown_models(settings, models, parse_options(options.get("model-option", ())))
+    refuse_unknown_checkpoints(options.get("checkpoint", ()), models, session.here)
+    _refuse_reserved_names([*models, *datasets])
+    # what nobody evaluates need not be there, and takes time to list
+    if HOSTING not in config.stash:
+        _list_typed(session)
+    return session
+
+
+def _require_engine(config: pytest.Config, session: Session) -> None:
+    """Refuse an engine that is not installed, where a model is to be asked by one."""
+    asks = session.chosen and session.finished is None and HOSTING not in config.stash
+    if asks and session.settings.engine == "ray":
+        from segqa.evaluation.engine import require_ray
+
+        require_ray()
+
+
+def _list_typed(session: Session) -> None:
+    """List the folders that stand on the command line, so that a misspelt one is refused at once."""
+    if "dataset" in session.options and session.settings.dataset not in session.datasets:
+        open_chosen_folder(session)
+    if "train-dataset" in session.options and session.settings.train_dataset not in session.datasets:
+        open_train_folder(session)
+
+
+def open_chosen_folder(session: Session) -> Dataset:
+    """The data set in the folder that the settings name; listed, no pixel read. Raises `UsageError`."""
+    return _open_folder(session, session.settings.dataset, session.dataset_location, "data set")
+
+
+def open_train_folder(session: Session) -> Dataset:
+    """The training data in the folder that the settings name; as `open_chosen_folder`."""
+    return _open_folder(session, session.settings.train_dataset, session.train_location, "training data")
+
+
+def _open_folder(session: Session, name: str, location: Location, what: str) -> Dataset:
+    if isinstance(location, Path) and not location.exists():
+        raise UsageError(
+            f"no {what} {name!r}: expected a folder with images/ and masks/ "
+            f"at {location}, or a declared one ({nearest(name, session.datasets)})"
+        )
+    if location not in session.listed:
+        settings = session.settings
+        listed = open_folder(location, name_pattern=settings.name_pattern, mask_cutoff=settings.mask_cutoff)
+        session.listed[location] = listed
+    return session.listed[location]
+
+
+def _chosen(wanted: tuple[str, ...] | list[str], models: Mapping[str, Any]) -> tuple[str, ...]:
+    """The models to evaluate: names, lists of names with commas, or `all`; each once, in the order given."""
+    names = [name.strip() for text in wanted for name in text.split(",") if name.strip()]
+    if wanted and not names:
+        raise UsageError(f"--segqa-model names no model; {nearest('', models)}")
+    if "all" in names:
+        return tuple(models)
+    for name in names:
+        if name not in models:
+            raise UsageError(f"unknown model {name!r}; {nearest(name, models)} (--segqa-list-models lists them)")
+    return tuple(dict.fromkeys(names))
+
+
+def _refuse_unknown_models(settings: Settings, models: Mapping[str, Any], typed: Collection[str]) -> None:
+    named = {
+        "[tool.segqa.thresholds.{}]": settings.thresholds_by_model,
+        "[tool.segqa.robustness.{}]": settings.robustness_by_model,
+        "[tool.segqa.models.{}]": settings.models,
+        "--segqa-model-option {}.…": typed,
+    }
+    for where, names in named.items():
+        for name in names:
+            if models and name not in models:
+                raise UsageError(f"{where.format(name)} names no model; {nearest(name, models)}")
+
+
+def _refuse_reserved_names(names: Collection[str]) -> None:
+    """A model called `evaluation` would be found in place of the fixture of that name."""
+    reserved = {
+        "audit",
+        "baseline_speed",
+        "clusters",
+        "data_thresholds",
+        "dataset",
+        "device",
+        "evaluation",
+        "gate",
+        "model",
+        "model_name",
+        "model_options",
+        "prompt",
+        "robustness",
+        "speed",
+        "thresholds",
+        "whole_run",
+    }
+    for name in names:
+        if name in reserved:
+            raise UsageError(f"{name!r} cannot be declared: it is a fixture of segqa's; choose another name")
