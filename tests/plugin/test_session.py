@@ -347,3 +347,14 @@ def test_models_evaluated_side_by_side_share_the_cores(repository: Repository) -
     conftest.write_text(text, encoding="utf-8")
     repository.runpytest_subprocess("suites/test_quality.py", "--model=bright,inverted", "-n", "2")
     assert (repository.path / "threads.txt").read_text(encoding="utf-8") == str(fair_share(2))
+
+
+def test_what_is_imported_is_no_garbage_until_the_session_ends(repository: Repository) -> None:
+    repository.makepyfile(test_own="import gc\n\ndef test_own(): print('frozen', gc.get_freeze_count() > 0)")
+    script = repository.makepyfile(
+        script="import gc, pytest\npytest.main(['test_own.py', '-sq'])\nprint('in the end', gc.get_freeze_count())"
+    )
+    result = repository.runpython(script)
+    result.stdout.fnmatch_lines(["frozen True*", "in the end 0"])
+    (repository.path / "conftest.py").write_text("", encoding="utf-8")
+    repository.runpython(script).stdout.fnmatch_lines(["frozen False*", "in the end 0"])
