@@ -73,16 +73,7 @@ def begin(
     Raises:
         UsageError: something of it cannot be used.
     """
-    overrides = {name.replace("-", "_"): value for name, value in options.items() if name not in _NO_SETTING}
-    settings = override(read_settings(config.rootpath / "pyproject.toml"), overrides)
-    typed = {name.removeprefix("report-").replace("-", "_"): options[name] for name in _REVIEW if name in options}
-    settings = replace(settings, report=report_settings(typed, "--segqa-report-{}", settings.report))
-    if "robustness-cases" in options:
-        # counts for every model, whatever is written for one
-        for_all = robustness_settings({"cases": options["robustness-cases"]}, "--segqa-robustness-{}")
-        by_model = {name: {**table, **for_all} for name, table in settings.robustness_by_model.items()}
-        robustness = replace(settings.robustness, **for_all)
-        settings = replace(settings, robustness=robustness, robustness_by_model=by_model)
+    settings = _settings(config, options)
     session = Session(
         settings=settings,
         options=options,
@@ -115,6 +106,20 @@ def begin(
     if HOSTING not in config.stash:
         _list_typed(session)
     return session
+
+
+def _settings(config: pytest.Config, options: Mapping[str, Any]) -> Settings:
+    """What is written in `pyproject.toml`, and what the user gave in its place."""
+    overrides = {name.replace("-", "_"): value for name, value in options.items() if name not in _NO_SETTING}
+    settings = override(read_settings(config.rootpath / "pyproject.toml"), overrides)
+    typed = {name.removeprefix("report-").replace("-", "_"): options[name] for name in _REVIEW if name in options}
+    settings = replace(settings, report=report_settings(typed, "--segqa-report-{}", settings.report))
+    if "robustness-cases" not in options:
+        return settings
+    # counts for every model, whatever is written for one
+    for_all = robustness_settings({"cases": options["robustness-cases"]}, "--segqa-robustness-{}")
+    by_model = {name: {**table, **for_all} for name, table in settings.robustness_by_model.items()}
+    return replace(settings, robustness=replace(settings.robustness, **for_all), robustness_by_model=by_model)
 
 
 def _require_engine(config: pytest.Config, session: Session) -> None:

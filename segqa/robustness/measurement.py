@@ -181,9 +181,9 @@ class Measurement:
                     after, kind = outcomes[changed_id(case_id, change, severity)]
                     ious = self.run.iou(before), changed.iou(after)
                     trial = Trial(case_id, change.name, severity, *ious, math.nan, kind)
-                    if not (change.empties or after.error):
-                        trial = _compared(trial, change, unchanged, _Prediction(after, there), known, changed.empty)
-                    yield trial
+                    pair = unchanged, _Prediction(after, there)
+                    comparable = not (change.empties or after.error)
+                    yield _compared(trial, change, *pair, known, changed.empty) if comparable else trial
 
 
 class _Prediction:
