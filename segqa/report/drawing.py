@@ -33,15 +33,19 @@ def error_map(image: Image, prediction: Mask, target: Mask) -> Image:
     falling, true positives under a light veil; the target's contour is white inside black.
     """
     painted = image.copy()
-    rows, columns = np.ogrid[: target.shape[0], : target.shape[1]]
+    # around both masks nothing is drawn
+    left, top, width, height = cv2.boundingRect((prediction | target).view(np.uint8))
+    rows, columns = np.ogrid[top : top + height, left : left + width]
+    box = slice(top, top + height), slice(left, left + width)
+    found, wanted = prediction[box], target[box]
     rising = (rows + columns) % _HATCH_EVERY < _HATCH_WIDTH
     falling = (rows - columns) % _HATCH_EVERY < _HATCH_WIDTH
-    wrong, lost = prediction & ~target, target & ~prediction
-    _tint(painted, prediction & target, _VEIL, 0.25)
-    _tint(painted, wrong, FALSE_POSITIVE, 0.55)
-    _tint(painted, wrong & rising, (30, 10, 0), 0.7)
-    _tint(painted, lost, FALSE_NEGATIVE, 0.55)
-    _tint(painted, lost & falling, (235, 245, 255), 0.7)
+    wrong, lost = found & ~wanted, wanted & ~found
+    _tint(painted[box], found & wanted, _VEIL, 0.25)
+    _tint(painted[box], wrong, FALSE_POSITIVE, 0.55)
+    _tint(painted[box], wrong & rising, (30, 10, 0), 0.7)
+    _tint(painted[box], lost, FALSE_NEGATIVE, 0.55)
+    _tint(painted[box], lost & falling, (235, 245, 255), 0.7)
     contours, _ = cv2.findContours(target.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
     cv2.drawContours(painted, contours, -1, (0, 0, 0), 3)
     cv2.drawContours(painted, contours, -1, (255, 255, 255), 1)
@@ -94,6 +98,8 @@ def media_type(encoded: bytes) -> str:
 
 def _tint(picture: Image, where: Mask, colour: tuple[int, int, int], opacity: float) -> None:
     """Mix a colour into some pixels of a picture, in place."""
+    if not where.any():
+        return
     # each value has one other that it becomes, so it is looked up; picking the pixels out takes ten times as long
     becomes = np.arange(256)[:, None] * (1 - opacity) + np.array(colour) * opacity
     cv2.copyTo(cv2.LUT(picture, becomes.astype(np.uint8)[None]), where.view(np.uint8), picture)
