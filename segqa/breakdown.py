@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from segqa.mask import Mask
+from segqa.mask import Mask, around
 
 BOUNDARY_RATIO = 0.01
 """The width of a boundary as a share of the image's diagonal; the paper's."""
@@ -75,7 +75,7 @@ def break_down(prediction: Mask, target: Mask) -> Breakdown:
     positive and of a true negative, or within d of such a pixel; and if its patch of such pixels touches both kinds.
     """
     width = max(1, round(BOUNDARY_RATIO * math.hypot(*target.shape)))
-    box = _box(prediction | target, width + 1)
+    box = around(prediction | target, width + 1)
     prediction, target = prediction[box], target[box]
     right = prediction & target
     if not right.any():
@@ -87,12 +87,6 @@ def break_down(prediction: Mask, target: Mask) -> Breakdown:
     false_positives = _split(prediction & ~target, prediction, contested, (right, neither), width)
     false_negatives = _split(target & ~prediction, target, contested, (right, neither), width)
     return Breakdown(*false_positives, *false_negatives, int((prediction | target).sum()))
-
-
-def _box(mask: Mask, margin: int) -> tuple[slice, slice]:
-    """Rows and columns of the box around a mask, with a margin, inside the array."""
-    x, y, width, height = cv2.boundingRect(np.ascontiguousarray(mask).view(np.uint8))
-    return slice(max(0, y - margin), y + height + margin), slice(max(0, x - margin), x + width + margin)
 
 
 def _split(wrong: Mask, mask: Mask, contested: Mask, neighbours: tuple[Mask, Mask], width: int) -> tuple[int, int, int]:

@@ -61,6 +61,16 @@ def _from_numbers(array: NDArray[Any]) -> Mask:
     return on
 
 
+def around(mask: Mask, margin: int = 0) -> tuple[slice, slice]:
+    """Rows and columns of the box around a mask, with a margin, inside the array; without a pixel where it is empty.
+
+    >>> around(np.eye(3, 5, k=2, dtype=bool))
+    (slice(0, 3, None), slice(2, 5, None))
+    """
+    x, y, width, height = cv2.boundingRect(np.ascontiguousarray(mask).view(np.uint8))
+    return slice(max(0, y - margin), y + height + margin), slice(max(0, x - margin), x + width + margin)
+
+
 def resize_nearest(mask: Mask, shape: tuple[int, int]) -> Mask:
     """The mask at another size `(height, width)`, each pixel taken from the nearest one: no new values appear."""
     if mask.shape == shape:

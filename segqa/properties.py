@@ -9,7 +9,7 @@ from typing import TypeAlias
 import cv2
 import numpy as np
 
-from segqa.mask import Image, Mask
+from segqa.mask import Image, Mask, around
 
 PROPERTY_VERSION = 3
 """Goes up whenever the same pixels would measure otherwise than before."""
@@ -84,8 +84,8 @@ def _of_shape(target: Mask, box: Box) -> dict[str, float]:
 
 def _box(target: Mask) -> Box | None:
     """Rows and columns of the box around the object; None where there is none."""
-    left, top, width, height = cv2.boundingRect(np.ascontiguousarray(target).view(np.uint8))
-    return (slice(top, top + height), slice(left, left + width)) if width else None
+    box = around(target)
+    return box if box[0].stop else None
 
 
 def _elongation(pixels: Image) -> float:

@@ -73,6 +73,19 @@ def test_it_is_what_the_definition_says_where_the_boundary_is_wide(shift: int) -
     assert break_down(prediction, target) == slow(prediction, target)
 
 
+@pytest.mark.parametrize("length", [1150, 1320])  # boundaries of 12 and 13 pixels, which are found in two ways
+def test_it_is_what_the_definition_says_however_wide_the_boundary_is(length: int) -> None:
+    target = np.zeros((6, length), np.bool_)
+    target[1:5, 100:160] = True
+    prediction = np.roll(target, 11, axis=1)
+    prediction[2:4, 171:196] = True
+    prediction[3, 300:302] = True
+    found = break_down(prediction, target)
+    assert found == slow(prediction, target)
+    assert found.fp_boundary > 0
+    assert found.fp_extent > 0
+
+
 @given(blobs, blobs)
 def test_every_wrong_pixel_is_counted_once(prediction: Mask, target: Mask) -> None:
     counts, found = count(prediction, target), break_down(prediction, target)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from segqa import plugin
 from segqa.conditions import parse_condition
 from segqa.datasets.dataset import Dataset
 from segqa.datasets.folder import open_folder
@@ -190,24 +191,8 @@ def _refuse_unknown_models(settings: Settings, models: Mapping[str, Any], typed:
 
 def _refuse_reserved_names(names: Collection[str]) -> None:
     """A model called `evaluation` would be found in place of the fixture of that name."""
-    reserved = {
-        "audit",
-        "baseline_speed",
-        "clusters",
-        "data_thresholds",
-        "dataset",
-        "device",
-        "evaluation",
-        "gate",
-        "model",
-        "model_name",
-        "model_options",
-        "prompt",
-        "robustness",
-        "speed",
-        "thresholds",
-        "whole_run",
-    }
+    # the others that the plugin offers are hooks, and what nobody would call a model
+    reserved = {name for name in plugin.__all__ if not name.startswith(("pytest_", "_segqa_"))}
     for name in names:
         if name in reserved:
             raise UsageError(f"{name!r} cannot be declared: it is a fixture of segqa's; choose another name")

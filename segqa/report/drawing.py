@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 from PIL import features
 
-from segqa.mask import Image, Mask, resize_nearest
+from segqa.mask import Image, Mask, around, resize_nearest
 
 STRIP_HEIGHT = 300
 STRIP_WIDTH = 400
@@ -34,9 +34,8 @@ def error_map(image: Image, prediction: Mask, target: Mask) -> Image:
     """
     painted = image.copy()
     # around both masks nothing is drawn
-    left, top, width, height = cv2.boundingRect((prediction | target).view(np.uint8))
-    rows, columns = np.ogrid[top : top + height, left : left + width]
-    box = slice(top, top + height), slice(left, left + width)
+    box = around(prediction | target)
+    rows, columns = np.ogrid[box]
     found, wanted = prediction[box], target[box]
     rising = (rows + columns) % _HATCH_EVERY < _HATCH_WIDTH
     falling = (rows - columns) % _HATCH_EVERY < _HATCH_WIDTH

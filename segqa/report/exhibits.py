@@ -197,13 +197,14 @@ def draw_exhibits(
     outcomes = [outcome for outcome in outcomes if outcome.proposals_key]
     cases = dataset.by_id({outcome.case_id for outcome in outcomes})
     outcomes = [outcome for outcome in outcomes if outcome.case_id in cases]
+    earlier = before or {}
     with ExitStack() as stack:
         cache = stack.enter_context(ProposalCache(store.proposals_path(run.id)))
         exhibits = stack.enter_context(Exhibits(store, run.id))
-        recent = [each for each in store.recent(run.model, run.dataset, _LOOKED_BACK + 1) if each != run.id]
-        others = [stack.enter_context(Exhibits(store, each)) for each in recent if _path(store, each).is_file()]
-        wanted = [(each, _key(each, (before or {}).get(each.case_id), size=size, photos=photos)) for each in outcomes]
-        new = [each for each in wanted if not any(other.has(each[0].case_id, each[1]) for other in others)]
+        others = [stack.enter_context(each) for each in _drawn_before(run, store)]
+        wanted = [(each, _key(each, earlier.get(each.case_id), size=size, photos=photos)) for each in outcomes]
+        drawn = [next((other for other in others if other.has(each.case_id, key)), None) for each, key in wanted]
+        new = [each for each, other in zip(wanted, drawn, strict=True) if other is None]
         stack.enter_context(foreseen(cases[outcome.case_id] for outcome, _ in new))
         # what takes long is OpenCV's and Pillow's, and leaves Python to others; files are read by this thread alone
         drawers = stack.enter_context(ThreadPoolExecutor(fair_share(1), "segqa-draw"))
@@ -212,13 +213,13 @@ def draw_exhibits(
             pixels = _read(cases[outcome.case_id], outcome, cache)
             if pixels is None:
                 return lambda: None
-            shown = _prediction_before((before or {}).get(outcome.case_id), cache, pixels)
+            shown = _prediction_before(earlier.get(outcome.case_id), cache, pixels)
             return drawers.submit(_draw, outcome, pixels, shown, key=key, size=size, photos=photos).result
 
         # some are drawn while the next ones are read, the first while the others are taken over
         first, *rest = [new[start : start + _AT_A_TIME] for start in range(0, len(new), _AT_A_TIME)] or [[]]
         begun = [begin(*each) for each in first]
-        exhibits.put(filter(None, (_drawn_before(outcome.case_id, key, others) for outcome, key in wanted)))
+        exhibits.put(_taken_over(wanted, drawn))
         for part in [*rest, []]:
             following = [begin(*each) for each in part]
             exhibits.put(filter(None, (finish() for finish in begun)))
@@ -290,10 +291,18 @@ def _hash(values: Sequence[object]) -> str:
     return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:32]
 
 
-def _drawn_before(case_id: str, key: str, others: Iterable[Exhibits]) -> Exhibit | None:
-    """What has been drawn of the same things, without a baseline's prediction if none is wanted; None for nothing."""
-    found = next((other.get(case_id) for other in others if other.has(case_id, key)), None)
-    return found if found is None or found.key == key else replace(found, before=None, key=key)
+def _drawn_before(run: Run, store: Store) -> Iterator[Exhibits]:
+    """The exhibits of the last runs of the same model, as far as they have some."""
+    recent = store.recent(run.model, run.dataset, _LOOKED_BACK + 1)
+    return (Exhibits(store, each) for each in recent if each != run.id and _path(store, each).is_file())
+
+
+def _taken_over(wanted: Iterable[tuple[Outcome, str]], drawn: Iterable[Exhibits | None]) -> Iterator[Exhibit]:
+    """What has been drawn of the same things, without a baseline's prediction if none is wanted."""
+    for (outcome, key), other in zip(wanted, drawn, strict=True):
+        found = None if other is None else other.get(outcome.case_id)
+        if found is not None:
+            yield found if found.key == key else replace(found, before=None, key=key)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -19,44 +19,51 @@ from segqa.robustness.changes import CHANGES, CHANGES_VERSION, Change
 _MADE_BY = f"{CHANGES_VERSION}, albumentations {library_version()}, OpenCV {cv2.__version__}"
 
 
-class Originals:
-    """What was read of one source, the last that was asked for: the changes of one image come one after the other.
+class Original:
+    """A source as it was read: each part once, and not to be changed; `CaseError` where one cannot be read."""
 
-    Its methods are those of the source; each raises `CaseError` where that cannot be read.
-    """
+    def __init__(self, source: Source) -> None:
+        self.source = source
+
+    @cached_property
+    def image(self) -> Image:
+        """The image."""
+        return self.source.image()
+
+    @cached_property
+    def target(self) -> Target:
+        """The true mask."""
+        return self.source.target()
+
+    @cached_property
+    def digest(self) -> bytes:
+        """The image's."""
+        return self.source.digest()
+
+    @cached_property
+    def target_digest(self) -> bytes:
+        """The target's."""
+        return self.source.target_digest()
+
+    @cached_property
+    def stamp(self) -> str:
+        """That of both."""
+        return self.source.stamp()
+
+
+class Originals:
+    """The original that was asked for last: the changes of one image come one after the other."""
 
     def __init__(self) -> None:
-        self._last: tuple[Source | None, dict[str, Any]] = (None, {})
+        self._last: Original | None = None
 
-    def image(self, source: Source) -> Image:
-        """The image; not to be changed."""
-        return cast("Image", self._read(source, "image"))
-
-    def target(self, source: Source) -> Target:
-        """The true mask; not to be changed."""
-        return cast("Target", self._read(source, "target"))
-
-    def digest(self, source: Source) -> bytes:
-        """The image's."""
-        return cast("bytes", self._read(source, "digest"))
-
-    def target_digest(self, source: Source) -> bytes:
-        """The target's."""
-        return cast("bytes", self._read(source, "target_digest"))
-
-    def stamp(self, source: Source) -> str:
-        """That of both."""
-        return cast("str", self._read(source, "stamp"))
-
-    def _read(self, source: Source, what: str) -> Any:
+    def of(self, source: Source) -> Original:
+        """What has been read of a source, if it is the last that was asked for; nothing yet of another one."""
         # held here, for another thread may go on to the next source
         last = self._last
-        if last[0] is not source:
-            last = self._last = (source, {})
-        known = last[1]
-        if what not in known:
-            known[what] = getattr(source, what)()
-        return known[what]
+        if last is None or last.source is not source:
+            last = self._last = Original(source)
+        return last
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,7 +74,7 @@ class Changed:
         original: where those of the unchanged one do.
         change: what is done to them.
         severity: how much of it.
-        originals: the pixels that were read last.
+        originals: what was read last.
     """
 
     original: Source
@@ -79,31 +86,35 @@ class Changed:
         """16 bytes that change with the original, the change and what makes it; a blank image has those of its size."""
         if self.change.empties:
             # the target's, which is the image's, but read in half the time
-            return _hash(self._what, repr((*self.originals.target(self.original).mask.shape, 3)))
-        target = self.originals.target_digest(self.original) if self.change.needs_target else b""
-        return _hash(self._what, self.originals.digest(self.original), target)
+            return _hash(self._what, repr((*self._read.target.mask.shape, 3)))
+        target = self._read.target_digest if self.change.needs_target else b""
+        return _hash(self._what, self._read.digest, target)
 
     def image(self) -> Image:
         """The changed image; the same each time."""
-        image, target = self.originals.image(self.original), self.originals.target(self.original)
-        seed = int.from_bytes(_hash(self._what, self.originals.digest(self.original))[:4], "little")
-        return self.change.image(self.severity, image, target.mask, seed)
+        seed = int.from_bytes(_hash(self._what, self._read.digest)[:4], "little")
+        return self.change.image(self.severity, self._read.image, self._read.target.mask, seed)
 
     def target(self) -> Target:
         """The target of the original, as it lies in the changed image."""
-        target = self.originals.target(self.original)
+        target = self._read.target
         if self.change.empties:
             return Target(np.zeros_like(target.mask))
         return replace(target, mask=self.change.mask(self.severity, target.mask)[0])
 
     def target_digest(self) -> bytes:
         """16 bytes that change with the original's, and with the change where that concerns the target."""
-        original = self.originals.target_digest(self.original)
+        original = self._read.target_digest
         return _hash(self._what, original) if self.change.moves or self.change.empties else original
 
     def stamp(self) -> str:
         """The original's, and what is done."""
-        return f"{self.originals.stamp(self.original)} {self._what}"
+        return f"{self._read.stamp} {self._what}"
+
+    @property
+    def _read(self) -> Original:
+        """The original, as far as it has been read."""
+        return self.originals.of(self.original)
 
     @property
     def _what(self) -> str:

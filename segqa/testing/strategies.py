@@ -98,7 +98,7 @@ def proposals(
     listed = st.lists(score, min_size=count, max_size=count)
     mask_scores, box_scores = (np.array(draw(listed), float) / 8 for _ in range(2))
     if shape is None:
-        # so small masks have no structure: all at once, in a tenth of the time
+        # so small masks have no structure: all are drawn at once, which is faster
         stacked = _noise(draw, (count, *size))
     else:
         stacked = np.array([draw(masks(size)) for _ in range(count)], np.bool_).reshape(count, *size)

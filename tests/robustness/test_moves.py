@@ -64,7 +64,7 @@ def test_a_mask_may_be_a_part_of_a_larger_one() -> None:
     assert np.array_equal(move_mask("flip", 1, part)[0], part[:, ::-1])
 
 
-def test_twice_as_large_around_the_middle() -> None:
+def test_what_is_three_times_as_large_grows_around_the_middle() -> None:
     mask = np.zeros((5, 5), np.bool_)
     mask[2, 2] = mask[0, 0] = True
     moved, common = move_mask("scale", 3, mask)
