@@ -137,7 +137,9 @@ def count(prediction: ArrayLike, target: ArrayLike) -> Counts:
     >>> count([[1, 1, 0]], [[0, 1, 1]])
     Counts(tp=1, fp=1, fn=1, tn=0)
     """
-    return count_each((prediction,), target)[0]
+    p, t = _pair(prediction, target)
+    t8 = t.view(_BYTES)
+    return _counts(p.view(_BYTES), t8, _ones(t8))
 
 
 def count_each(predictions: Iterable[ArrayLike], target: ArrayLike) -> list[Counts]:
@@ -157,14 +159,12 @@ def count_each(predictions: Iterable[ArrayLike], target: ArrayLike) -> list[Coun
     """
     t = as_mask(target)
     t8 = t.view(_BYTES)
-    wanted, size, found = _ones(t8), t8.size, []
+    wanted, found = _ones(t8), []
     for prediction in predictions:
         p = as_mask(prediction)
         if p.shape != t.shape:
             raise MaskError(_unlike(p.shape, t.shape))
-        p8 = p.view(_BYTES)
-        predicted = _ones(p8)
-        found.append(_counts(_met(p8, predicted, t8, wanted), predicted, wanted, size))
+        found.append(_counts(p.view(_BYTES), t8, wanted))
     return found
 
 
@@ -319,20 +319,24 @@ class TargetCounter:
         met = _met(near, nearby, self.whole, wanted)
         right = _met(near, nearby, self.core, core)
         beyond = predicted - _met(near, nearby, self.reach, reach)
-        return _counts(met, predicted, wanted, size), Counts(right, beyond, core - right, size - reach - beyond)
+        counts = Counts(met, predicted - met, wanted - met, size - predicted - wanted + met)
+        return counts, Counts(right, beyond, core - right, size - reach - beyond)
+
+
+def _counts(prediction: NDArray[np.uint8], target: NDArray[np.uint8], wanted: int) -> Counts:
+    """The counts of two masks of one shape, from how many pixels of the target are wanted."""
+    predicted = _ones(prediction)
+    met = _met(prediction, predicted, target, wanted)
+    return Counts(met, predicted - met, wanted - met, prediction.size - predicted - wanted + met)
 
 
 def _met(first: NDArray[np.uint8], ones: int, second: NDArray[np.uint8], others: int) -> int:
     """How many pixels two masks share, from their areas and where they differ: passes over bytes, no temporaries.
 
-    Each area is what both share and what only one has; what only one has is where they differ.
+    Each area is what both share and what only one has; what only one has is where they differ: the sum of the
+    differences, as exact as `_ones`.
     """
-    return (ones + others - _different(first, second)) // 2
-
-
-def _counts(met: int, predicted: int, wanted: int, size: int) -> Counts:
-    """The counts of two masks, from how many pixels they share, their areas, and how many there are."""
-    return Counts(met, predicted - met, wanted - met, size - predicted - wanted + met)
+    return (ones + others - int(cv2.norm(first, second, cv2.NORM_L1))) // 2 if first.size else 0
 
 
 def _ones(pixels: NDArray[np.uint8]) -> int:
@@ -341,11 +345,6 @@ def _ones(pixels: NDArray[np.uint8]) -> int:
     Exact: the sum is a double. OpenCV takes no array without pixels.
     """
     return int(cv2.sumElems(pixels)[0]) if pixels.size else 0
-
-
-def _different(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> int:
-    """In how many places zeros and ones of one shape differ: the sum of the differences, as exact as `_ones`."""
-    return int(cv2.norm(first, second, cv2.NORM_L1)) if first.size else 0
 
 
 def _pair(prediction: ArrayLike, target: ArrayLike) -> tuple[Mask, Mask]:
