@@ -21,7 +21,7 @@ from segqa.metrics import iou
 from segqa.models.checkpoint import read_checkpoint
 from segqa.models.layout import network_digest, require_files
 from segqa.models.network import Network
-from segqa.models.onnx_runtime import INPUT, MADE_OF, OUTPUT, STRIDE, OnnxRuntime, onnx_path
+from segqa.models.onnx_runtime import INPUT, MADE_OF, OUTPUT, STRIDE, OnnxRuntime, onnx_path, planes
 from segqa.models.quiet import quiet
 from segqa.models.runtime import Precision
 from segqa.models.torch_runtime import TorchRuntime
@@ -83,7 +83,7 @@ def export_onnx(
         exact = Path(temporary) / "exact.onnx"
         _write(folder, exact)
         if precision == "int8":
-            _quantise(exact, written, [reference.prepare(case.image(), "").pixels[None] for case in cases[::2]])
+            _quantise(exact, written, [planes(reference.prepare(case.image(), "").pixels[None]) for case in cases[::2]])
             cases = cases[1::2]
         else:
             exact.rename(written)

@@ -29,7 +29,7 @@ class Prepared:
     """An image as the network takes it.
 
     Attributes:
-        pixels: float32 `[3, h, w]`.
+        pixels: float32 `[h, w, 3]`.
         size: the image's own `(height, width)`.
     """
 
@@ -121,9 +121,9 @@ class Network:
         del prompt
         prepared = self._preprocessing(image=image)["image"]
         # ToTensorV2 among its steps answers with a tensor that has the channels first
-        planes = prepared.transpose(2, 0, 1) if isinstance(prepared, np.ndarray) else prepared.numpy()
+        pixels = prepared if isinstance(prepared, np.ndarray) else prepared.numpy().transpose(1, 2, 0)
         height, width = image.shape[:2]
-        return Prepared(np.ascontiguousarray(planes, dtype=np.float32), (height, width))
+        return Prepared(pixels.astype(np.float32, copy=False), (height, width))
 
     def predict_prepared(self, prepared: Sequence[Prepared], prompts: Sequence[str]) -> list[Proposals]:
         """What `predict` answers, for images that `prepare` has been given."""
@@ -135,10 +135,10 @@ class Network:
         return [self._propose(answer, one.size) for answer, one in zip(answers, prepared, strict=True)]
 
     def _probabilities(self, batch: Maps) -> Maps:
-        """The probability of each pixel, `[N, h, w]`, for prepared images `[N, 3, h, w]`."""
-        height, width = batch.shape[-2:]
+        """The probability of each pixel, `[N, h, w]`, for prepared images `[N, h, w, 3]`."""
+        height, width = batch.shape[1:3]
         stride = self._runtime.stride
-        padding = ((0, 0), (0, 0), (0, -height % stride), (0, -width % stride))
+        padding = ((0, 0), (0, -height % stride), (0, -width % stride), (0, 0))
         fitting = np.pad(batch, padding, mode="edge") if height % stride or width % stride else batch
         return self._runtime.probabilities(fitting)[:, :height, :width]
 

@@ -61,11 +61,11 @@ class OnnxRuntime:
         self.libraries = ("onnxruntime",)
 
     def probabilities(self, batch: Maps) -> Maps:
-        """The probability of each pixel, `[N, h, w]`, for prepared images `[N, 3, h, w]`."""
+        """The probability of each pixel, `[N, h, w]`, for prepared images `[N, h, w, 3]`."""
         if cv2.getNumThreads() != self._threads:
             self._threads = cv2.getNumThreads()
             self._session = self._open()
-        (logits,) = self._session.run([OUTPUT], {INPUT: batch})
+        (logits,) = self._session.run([OUTPUT], {INPUT: planes(batch)})
         return np.asarray(1 / (1 + np.exp(-logits[:, 0])), dtype=np.float32)
 
     def _open(self) -> InferenceSession:
@@ -80,6 +80,11 @@ class OnnxRuntime:
             return onnxruntime.InferenceSession(str(self._path), options, providers=[self._provider])
         except Exception as error:  # whatever onnxruntime raises derives from nothing else
             raise ModelError(f"{self._path} is damaged, or ONNX Runtime cannot run it: {error}") from error
+
+
+def planes(batch: Maps) -> Maps:
+    """Prepared images `[N, h, w, 3]` as an exported network takes them, `[N, 3, h, w]`."""
+    return np.ascontiguousarray(batch.transpose(0, 3, 1, 2))
 
 
 def _provider(device: str) -> str:

@@ -33,5 +33,5 @@ class Runtime(Protocol):
     def libraries(self) -> tuple[str, ...]: ...  # noqa: D102
 
     def probabilities(self, batch: Maps) -> Maps:
-        """The probability of each pixel, `[N, h, w]`, for prepared images `[N, 3, h, w]`."""
+        """The probability of each pixel, `[N, h, w]`, for prepared images `[N, h, w, 3]`."""
         ...

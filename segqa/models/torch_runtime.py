@@ -55,8 +55,9 @@ class TorchRuntime:
         self.libraries = ("torch", *smp)
 
     def probabilities(self, batch: Maps) -> Maps:
-        """The probability of each pixel, `[N, h, w]`, for prepared images `[N, 3, h, w]`."""
-        images = torch.from_numpy(batch).to(self._device).contiguous(memory_format=torch.channels_last)
+        """The probability of each pixel, `[N, h, w]`, for prepared images `[N, h, w, 3]`."""
+        # the channels stay last in memory, where torch says that they are the second axis
+        images = torch.from_numpy(batch).to(self._device).permute(0, 3, 1, 2)
         with torch.inference_mode():
             found = self._run(self._fast, images, half=self._half)
             if not self._is_checked:
