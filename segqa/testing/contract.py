@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from copy import deepcopy
+from functools import lru_cache
 from typing import Any, Protocol, TypeVar
 
 from hypothesis import HealthCheck, Phase, given, settings
@@ -51,7 +53,7 @@ def law(name: str, strategy: SearchStrategy[T], holds: Callable[[T], str | None]
 
     Args:
         name: what it says.
-        strategy: draws what it is tried on.
+        strategy: draws what it is tried on; laws that share a strategy share what was drawn.
         holds: None where it holds for an example, else the example and what came, in words.
     """
 
@@ -61,17 +63,49 @@ def law(name: str, strategy: SearchStrategy[T], holds: Callable[[T], str | None]
             raise BrokenLawError(name, told)
 
     def run(examples: int = EXAMPLES) -> None:
+        first = _failure(attempt, _drawn(strategy, examples))
+        if first is None:
+            return
         try:
-            settings(_SETTINGS, max_examples=examples)(given(strategy)(attempt))()
+            _try_on(strategy, examples, attempt)
         except BrokenLawError as found:
             # without the frames and notes of hypothesis: the example says it all
             raise BrokenLawError(found.law, found.example) from None
         except FlakyFailure as found:
-            # a function that answers differently each time breaks it, too
-            (told, *_) = (each for each in found.exceptions if isinstance(each, BrokenLawError))
-            raise BrokenLawError(told.law, f"{told.example}\n(not always: the answers differ)") from None
+            (first, *_) = (each for each in found.exceptions if isinstance(each, BrokenLawError))
+        # a function that answers differently each time breaks it, too
+        if isinstance(first, BrokenLawError):
+            raise BrokenLawError(first.law, f"{first.example}\n(not always: the answers differ)") from None
+        raise first
 
     return run
+
+
+@lru_cache(maxsize=64)
+def _drawn(strategy: SearchStrategy[T], examples: int) -> tuple[T, ...]:
+    """What laws with this strategy are tried on: drawing takes longer than trying, so it is done once for all."""
+    drawn: list[T] = []
+    _try_on(strategy, examples, drawn.append)
+    return tuple(drawn)
+
+
+def _try_on(strategy: SearchStrategy[T], examples: int, attempt: Callable[[T], None]) -> None:
+    """Try something on so many examples, the same each time; where it fails, hypothesis looks for the smallest one."""
+
+    def try_it(example: T) -> None:
+        attempt(example)
+
+    settings(_SETTINGS, max_examples=examples)(given(strategy)(try_it))()
+
+
+def _failure(attempt: Callable[[T], None], examples: Iterable[T]) -> Exception | None:
+    """What is raised first; each example is a copy, so that it may be written to."""
+    for example in examples:
+        try:
+            attempt(deepcopy(example))
+        except Exception as error:  # noqa: BLE001 - hypothesis has it raised again
+            return error
+    return None
 
 
 def plain_law(name: str, holds: Callable[[], str | None]) -> Law:

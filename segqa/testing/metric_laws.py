@@ -136,7 +136,11 @@ def _some(pair: Pair) -> bool:
     return bool(pair[0].any() or pair[1].any())
 
 
+_OBJECTS: SearchStrategy[Mask] = masks().filter(lambda mask: bool(mask.any()))
 _PAIRS: SearchStrategy[Pair] = mask_pairs().filter(_some)
+_DIFFERENT: SearchStrategy[Pair] = mask_pairs().filter(lambda pair: not np.array_equal(*pair))
+_APART: SearchStrategy[Pair] = mask_pairs().filter(lambda pair: _some((pair[0] & ~pair[1], pair[1])))
+_SHAPES = shapes()
 
 
 def _law_of_range(fn: Metric) -> Law:
@@ -160,7 +164,7 @@ def _law_of_equals(fn: Metric) -> Law:
         value, words = _value(fn, mask, mask.copy())
         return None if _is(value, 1) else _shown(mask, mask, f"came {words}, expected 1")
 
-    return law("1 for equal masks", masks().filter(lambda mask: bool(mask.any())), holds)
+    return law("1 for equal masks", _OBJECTS, holds)
 
 
 def _law_of_differing(fn: Metric) -> Law:
@@ -168,8 +172,7 @@ def _law_of_differing(fn: Metric) -> Law:
         value, words = _value(fn, *pair)
         return None if value < 1 - _TOLERANCE else _shown(*pair, f"came {words}, expected less than 1")
 
-    different = mask_pairs().filter(lambda pair: not np.array_equal(*pair))
-    return law("below 1 for different masks", different, holds)
+    return law("below 1 for different masks", _DIFFERENT, holds)
 
 
 def _law_of_disjoint(fn: Metric) -> Law:
@@ -178,8 +181,7 @@ def _law_of_disjoint(fn: Metric) -> Law:
         value, words = _value(fn, prediction, target)
         return None if _is(value, 0) else _shown(prediction, target, f"came {words}, expected 0")
 
-    apart = mask_pairs().filter(lambda pair: _some((pair[0] & ~pair[1], pair[1])))
-    return law("0 for disjoint masks", apart, holds)
+    return law("0 for disjoint masks", _APART, holds)
 
 
 @st.composite
@@ -241,7 +243,7 @@ def _law_of_empty(fn: Metric, empty: EmptyPolicy) -> Law:
             return None
         return _shown(nothing, nothing, f"came {words}, expected {wanted:g}")
 
-    return law(f"two empty masks: {empty}", shapes(), holds)
+    return law(f"two empty masks: {empty}", _SHAPES, holds)
 
 
 def _identity(fn: Metric, formula: str, turned: Callable[[float], float], counted: Callable[[int, int], float]) -> Law:
@@ -380,10 +382,9 @@ def binarise_laws(fn: Callable[[Any], Any]) -> dict[str, Law]:
         grey[beside] = edge
         return read(grey, padded)
 
-    object_first = masks().filter(lambda mask: bool(mask.any()))
     return {
         "0 and 255 are the mask": law("0 and 255 are the mask", masks(), exact),
         "a pixel covered by less than half is background": law(
-            "a pixel covered by less than half is background", st.tuples(object_first, st.integers(1, 100)), soft
+            "a pixel covered by less than half is background", st.tuples(_OBJECTS, st.integers(1, 100)), soft
         ),
     }
