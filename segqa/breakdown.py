@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,9 +18,6 @@ from segqa.mask import Mask, around
 
 BOUNDARY_RATIO = 0.01
 """The width of a boundary as a share of the image's diagonal; the paper's."""
-
-_WIDEST_DISC = 12
-"""Up to this width a disc finds what lies near in half the time of a distance transform, whose time does not grow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,19 +123,14 @@ def _numbers(labels: NDArray[np.int32], where: Mask, found: int) -> Mask:
 
 def _within(mask: Mask, width: int) -> Mask:
     """The pixels whose rounded Euclidean distance to a mask is at most `width`; none where the mask is empty."""
-    if not mask.any():
-        return np.zeros_like(mask)
-    if width <= _WIDEST_DISC:
-        return cv2.dilate(np.ascontiguousarray(mask).view(np.uint8), _disc(width)).view(np.bool_)
-    away = np.ascontiguousarray(~mask).view(np.uint8)
-    distance = cv2.distanceTransform(away, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    near: Mask = distance < width + 0.5
-    return near
-
-
-@lru_cache(maxsize=_WIDEST_DISC)
-def _disc(width: int) -> NDArray[np.uint8]:
-    """The pixels around one whose rounded distance to it is at most `width`, as a kernel."""
-    rows, columns = np.mgrid[-width : width + 1, -width : width + 1]
-    near: NDArray[np.uint8] = (np.hypot(rows, columns) < width + 0.5).astype(np.uint8)
-    return near
+    # a disc is as many chords as it has rows: the mask is widened to each of them, and moved up and down by its row
+    chord: NDArray[Any] = mask.view(np.uint8)
+    reach, height = 0, len(mask)
+    near = np.zeros_like(chord)
+    for away in range(min(width, height - 1), -1, -1):
+        wider = math.isqrt(width * (width + 1) - away * away)
+        if wider > reach:
+            chord, reach = cv2.dilate(chord, np.ones((1, 2 * (wider - reach) + 1), np.uint8)), wider
+        near[away:] |= chord[: height - away]
+        near[: height - away] |= chord[away:]
+    return near.view(np.bool_)

@@ -73,7 +73,7 @@ def test_it_is_what_the_definition_says_where_the_boundary_is_wide(shift: int) -
     assert break_down(prediction, target) == slow(prediction, target)
 
 
-@pytest.mark.parametrize("length", [1150, 1320])  # boundaries of 12 and 13 pixels, which are found in two ways
+@pytest.mark.parametrize("length", [1150, 1320])  # boundaries of 12 and 13 pixels: wider than it is high
 def test_it_is_what_the_definition_says_however_wide_the_boundary_is(length: int) -> None:
     target = np.zeros((6, length), np.bool_)
     target[1:5, 100:160] = True
