@@ -24,13 +24,13 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
+from segqa.checks import nearest
 from segqa.errors import SettingsError
 from segqa.mask import Mask
 from segqa.names import Names
 from segqa.outcome import Outcome
 from segqa.outcomes.outcomes import Outcomes
 from segqa.properties import PROPERTIES
-from segqa.settings import nearest
 from segqa.slices import Edges, number, numbers_of, slices_by
 
 Compare: TypeAlias = Callable[[Any, Any], Any]

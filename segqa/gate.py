@@ -26,12 +26,13 @@ from typing import overload
 
 import numpy as np
 
+from segqa.checks import nearest
 from segqa.comparison.comparison import METRICS, Comparison, Pairs, Slice, is_baseline
 from segqa.comparison.signflip import Drop, Interval, detectable_drop, interval, judge_drops
 from segqa.errors import SettingsError
 from segqa.failures import KINDS
 from segqa.mask import Mask
-from segqa.settings import GateSettings, nearest
+from segqa.settings import GateSettings
 
 DEFAULT_RULES = ("broken:0", "errors:+0", "missing:0", "mean_iou:-0.002", "slice(*).mean_iou:-0.002")
 ALPHA = 0.05

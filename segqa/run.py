@@ -15,6 +15,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from segqa.checks import nearest
 from segqa.conditions import Predicate, check_names, joined, parse_condition
 from segqa.errors import SettingsError
 from segqa.failures import KINDS, kind_codes, kind_of, recoverable
@@ -23,7 +24,7 @@ from segqa.metrics import Counts, resolve, shares
 from segqa.outcome import Outcome
 from segqa.outcomes.outcomes import Outcomes
 from segqa.proposals import Floats
-from segqa.settings import EmptyPolicy, nearest
+from segqa.settings import EmptyPolicy
 from segqa.slices import Edges, attributes_of, slices_by
 from segqa.texts import Texts
 

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
-import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import date
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, TypeAlias, TypeGuard, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
+from segqa import checks
 from segqa.errors import SettingsError
-
-_LISTED = 30
 
 EmptyPolicy: TypeAlias = Literal["one", "zero", "nan"]
 """What a metric is where prediction and target are both empty, so that it is undefined."""
@@ -245,18 +242,18 @@ def parse_settings(table: object) -> Settings:
     """
     where = "[tool.segqa]"
     known = {*_CHECKS, "thresholds", "models", "known", "gate", "report", "robustness", "ray"}
-    table = _table(table, where)
-    _refuse_unknown(table, known, where)
+    table = checks.table(table, where)
+    checks.refuse_unknown(table, known, where)
     values = {key: check(table[key], f"{where} {key}") for key, check in _CHECKS.items() if key in table}
     thresholds, by_model = _read_thresholds(table.get("thresholds", {}))
     models = {
-        name: _table(value, f"[tool.segqa.models.{name}]")
-        for name, value in _table(table.get("models", {}), "[tool.segqa.models]").items()
+        name: checks.table(value, f"[tool.segqa.models.{name}]")
+        for name, value in checks.table(table.get("models", {}), "[tool.segqa.models]").items()
     }
     expected = _read_known(table.get("known", []))
     gate = _read_gate(table.get("gate", {}))
     robustness, robustness_by_model = _read_robustness(table.get("robustness", {}))
-    report = report_settings(_table(table.get("report", {}), "[tool.segqa.report]"), "[tool.segqa.report] {}")
+    report = report_settings(checks.table(table.get("report", {}), "[tool.segqa.report]"), "[tool.segqa.report] {}")
     return Settings(
         thresholds=thresholds,
         thresholds_by_model=by_model,
@@ -282,11 +279,16 @@ def report_settings(values: Mapping[str, object], where: str, base: ReportSettin
     Raises:
         SettingsError: an unknown name, or a value of the wrong kind.
     """
-    checks = {"images": _images, "image_size": _side, "max_mb": _megabytes, "format": _format}
-    _refuse_unknown(values, checks, where.partition("{}")[0].strip())
+    known = {
+        "images": checks.images,
+        "image_size": checks.side,
+        "max_mb": checks.megabytes,
+        "format": checks.one_of(get_args(ReportFormat)),
+    }
+    checks.refuse_unknown(values, known, where.partition("{}")[0].strip())
     dashed = where.startswith("--")
     names = {key: where.format(key.replace("_", "-") if dashed else key) for key in values}
-    checked: dict[str, Any] = {key: checks[key](value, names[key]) for key, value in values.items()}
+    checked: dict[str, Any] = {key: known[key](value, names[key]) for key, value in values.items()}
     if "images" in checked:
         checked["photos"] = checked["images"] != "none"
     if checked.get("images") == "none":
@@ -304,9 +306,9 @@ def robustness_settings(values: Mapping[str, object], where: str) -> dict[str, A
     Raises:
         SettingsError: an unknown name, or a value that makes no sense.
     """
-    checks = {"cases": _whole, "minutes": _minutes}
-    _refuse_unknown(values, checks, where.partition("{}")[0].strip())
-    return {key: checks[key](value, where.format(key)) for key, value in values.items()}
+    known = {"cases": checks.whole, "minutes": checks.minutes}
+    checks.refuse_unknown(values, known, where.partition("{}")[0].strip())
+    return {key: known[key](value, where.format(key)) for key, value in values.items()}
 
 
 def override(settings: Settings, options: Mapping[str, object]) -> Settings:
@@ -319,26 +321,10 @@ def override(settings: Settings, options: Mapping[str, object]) -> Settings:
     return replace(settings, **values)
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """A hint for a name that is not among the known ones: the nearest, or all of them as long as they can be read.
-
-    >>> nearest("lansgam", ["langsam", "unet"])
-    "did you mean 'langsam'?"
-    >>> nearest("x", ["langsam", "unet"])
-    'known: langsam, unet'
-    """
-    known = sorted(known)
-    near = difflib.get_close_matches(name, known, n=1)
-    if near:
-        return f"did you mean {near[0]!r}?"
-    more = f", … and {len(known) - _LISTED} more" if len(known) > _LISTED else ""
-    return f"known: {', '.join(known[:_LISTED]) or 'none'}{more}"
-
-
 def _read_thresholds(table: object) -> tuple[Thresholds, dict[str, dict[str, float]]]:
     """`[tool.segqa.thresholds]`: bounds for every model, and tables of bounds for single ones."""
     where = "[tool.segqa.thresholds]"
-    entries = _table(table, where)
+    entries = checks.table(table, where)
     by_model = {key: value for key, value in entries.items() if isinstance(value, Mapping)}
     common = _bounds({key: value for key, value in entries.items() if key not in by_model}, where)
     single = {model: _bounds(value, f"[tool.segqa.thresholds.{model}]") for model, value in by_model.items()}
@@ -351,7 +337,7 @@ def _read_thresholds(table: object) -> tuple[Thresholds, dict[str, dict[str, flo
 def _read_robustness(table: object) -> tuple[RobustnessSettings, dict[str, dict[str, Any]]]:
     """`[tool.segqa.robustness]`: for every model, and tables for single ones."""
     where = "[tool.segqa.robustness]"
-    entries = _table(table, where)
+    entries = checks.table(table, where)
     by_model = {key: value for key, value in entries.items() if isinstance(value, Mapping)}
     common = {key: value for key, value in entries.items() if key not in by_model}
     single = {name: robustness_settings(value, f"{where[:-1]}.{name}] {{}}") for name, value in by_model.items()}
@@ -361,10 +347,16 @@ def _read_robustness(table: object) -> tuple[RobustnessSettings, dict[str, dict[
 def _read_gate(table: object) -> GateSettings:
     """`[tool.segqa.gate]`."""
     where = "[tool.segqa.gate]"
-    checks = {"baseline": _text, "fail_on": _names, "alpha": _share, "group_by": _text, "required": _flag}
-    entries = _table(table, where)
-    _refuse_unknown(entries, checks, where)
-    values: dict[str, Any] = {key: checks[key](value, f"{where} {key}") for key, value in entries.items()}
+    known = {
+        "baseline": checks.text,
+        "fail_on": checks.names,
+        "alpha": checks.share,
+        "group_by": checks.text,
+        "required": checks.flag,
+    }
+    entries = checks.table(table, where)
+    checks.refuse_unknown(entries, known, where)
+    values: dict[str, Any] = {key: known[key](value, f"{where} {key}") for key, value in entries.items()}
     if not 0 < values.get("alpha", 0.05) < 1:
         raise SettingsError(f"{where} alpha must lie between 0 and 1, got {values['alpha']}")
     return GateSettings(**values)
@@ -373,10 +365,15 @@ def _read_gate(table: object) -> GateSettings:
 def _read_ray(table: object) -> RaySettings:
     """`[tool.segqa.ray]`."""
     where = "[tool.segqa.ray]"
-    checks = {"actors": _count, "cpus_per_actor": _cpus, "gpus_per_actor": _gpus, "address": _text}
-    entries = _table(table, where)
-    _refuse_unknown(entries, checks, where)
-    values: dict[str, Any] = {key: checks[key](value, f"{where} {key}") for key, value in entries.items()}
+    known = {
+        "actors": checks.count,
+        "cpus_per_actor": checks.cpus,
+        "gpus_per_actor": checks.gpus,
+        "address": checks.text,
+    }
+    entries = checks.table(table, where)
+    checks.refuse_unknown(entries, known, where)
+    values: dict[str, Any] = {key: known[key](value, f"{where} {key}") for key, value in entries.items()}
     return RaySettings(**values)
 
 
@@ -388,204 +385,35 @@ def _read_known(entries: object) -> tuple[Known, ...]:
     keys = [each.name for each in fields(Known)]
     found = []
     for entry in entries:
-        table = _table(entry, where)
-        _refuse_unknown(table, keys, where)
+        table = checks.table(entry, where)
+        checks.refuse_unknown(table, keys, where)
         if missing := [key for key in keys if key not in table]:
             raise SettingsError(f"{where} needs where, reason and until, got no {' and no '.join(missing)}")
-        texts = {key: _text(table[key], f"{where} {key}") for key in ("where", "reason")}
-        found.append(Known(**texts, until=_day(table["until"], f"{where} until")))
+        texts = {key: checks.text(table[key], f"{where} {key}") for key in ("where", "reason")}
+        found.append(Known(**texts, until=checks.day(table["until"], f"{where} until")))
     return tuple(found)
 
 
 def _bounds(table: Mapping[str, Any], where: str) -> dict[str, float]:
     """Bounds by their names: shares from 0 to 1, but for those of speed."""
-    _refuse_unknown(table, {bound.name for bound in fields(Thresholds)}, where)
-    checks = {"seconds_p95": _seconds, "slowdown": _factor}
-    return {key: checks.get(key, _share)(value, f"{where} {key}") for key, value in table.items()}
-
-
-def _refuse_unknown(table: Mapping[str, Any], known: Iterable[str], where: str) -> None:
-    for key in table:
-        if key not in known:
-            raise SettingsError(f"{where} has an unknown key {key!r}; {nearest(key, known)}")
-
-
-def _table(value: object, where: str) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
-        raise SettingsError(f"{where} must be a table, got {value!r}")
-    return value
-
-
-def _is_number(value: object) -> TypeGuard[float]:
-    """Whether a value is a number; a bool is an int, but none."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _share(value: object, where: str) -> float:
-    # NaN fails every comparison, so it is refused here and cannot disarm a bound
-    if not _is_number(value) or not 0 <= value <= 1:
-        raise SettingsError(f"{where} must be a number from 0 to 1, got {value!r}")
-    return float(value)
-
-
-def _seconds(value: object, where: str) -> float:
-    if not _is_number(value) or not 0 < value < float("inf"):
-        raise SettingsError(f"{where} must be a number of seconds above 0, got {value!r}")
-    return float(value)
-
-
-def _factor(value: object, where: str) -> float:
-    if not _is_number(value) or not 1 <= value < float("inf"):
-        raise SettingsError(f"{where} must be a number from 1, got {value!r}")
-    return float(value)
-
-
-def _text(value: object, where: str) -> str:
-    if not isinstance(value, str) or not value:
-        raise SettingsError(f"{where} must be a text, got {value!r}")
-    return value
-
-
-def _day(value: object, where: str) -> date:
-    try:
-        return value if type(value) is date else date.fromisoformat(str(value))
-    except ValueError as error:
-        raise SettingsError(f"{where} must be a day such as 2027-01-31, got {value!r}") from error
-
-
-def _flag(value: object, where: str) -> bool:
-    if not isinstance(value, bool):
-        raise SettingsError(f"{where} must be true or false, got {value!r}")
-    return value
-
-
-def _names(value: object, where: str) -> tuple[str, ...]:
-    listed = [value] if isinstance(value, str) else value
-    if not isinstance(listed, list) or not listed:
-        raise SettingsError(f"{where} must be a text or a list of texts, got {value!r}")
-    return tuple(_text(name, where) for name in listed)
-
-
-def compile_pattern(text: str, where: str = "name pattern") -> re.Pattern[str]:
-    """A regular expression with named groups, checked.
-
-    Raises:
-        SettingsError: it is no regular expression, or has no named group.
-    """
-    try:
-        pattern = re.compile(text)
-    except re.error as error:
-        raise SettingsError(f"{where} {text!r} is not a regular expression: {error}") from error
-    if "id" in pattern.groupindex:
-        raise SettingsError(f"{where} {text!r} has a group called id, which is the case's own; choose another name")
-    if not pattern.groupindex:
-        raise SettingsError(f"{where} {text!r} has no named group such as (?P<camera>C\\d+)")
-    return pattern
-
-
-def _pattern(value: object, where: str) -> str:
-    return compile_pattern(_text(value, where), where).pattern
-
-
-def _count(value: object, where: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise SettingsError(f"{where} must be a whole number from 1, got {value!r}")
-    return value
-
-
-def _whole(value: object, where: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise SettingsError(f"{where} must be a whole number from 0, got {value!r}")
-    return value
-
-
-def _minutes(value: object, where: str) -> float:
-    if not _is_number(value) or not value > 0:
-        raise SettingsError(f"{where} must be a number of minutes above 0, got {value!r}")
-    return float(value)
-
-
-def _batch(value: object, where: str) -> int | str:
-    if value == "auto":
-        return "auto"
-    if isinstance(value, str) and value.isdecimal() and int(value) > 0:
-        return int(value)
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise SettingsError(f"{where} must be a whole number from 1, or auto, got {value!r}")
-    return value
-
-
-def _grey(value: object, where: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 254:
-        raise SettingsError(f"{where} must be a whole number from 0 to 254, got {value!r}")
-    return value
-
-
-def _cpus(value: object, where: str) -> float:
-    if not _is_number(value) or not 0 < value < float("inf"):
-        raise SettingsError(f"{where} must be a number of CPUs above 0, got {value!r}")
-    return float(value)
-
-
-def _gpus(value: object, where: str) -> float:
-    if not _is_number(value) or not 0 <= value < float("inf"):
-        raise SettingsError(f"{where} must be a number of GPUs from 0, got {value!r}")
-    return float(value)
-
-
-def _engine(value: object, where: str) -> str:
-    if value not in get_args(EngineName):
-        raise SettingsError(f"{where} must be one of {', '.join(get_args(EngineName))}, got {value!r}")
-    return str(value)
-
-
-def _images(value: object, where: str) -> int | str:
-    if value == "none" or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
-        return value
-    if isinstance(value, str) and value.isdecimal():
-        return int(value)
-    raise SettingsError(f"{where} must be a whole number from 0, or none, got {value!r}")
-
-
-def _side(value: object, where: str) -> int:
-    pixels = _count(value, where)
-    if not 32 <= pixels <= 4096:
-        raise SettingsError(f"{where} must be from 32 to 4096 pixels, got {value!r}")
-    return pixels
-
-
-def _megabytes(value: object, where: str) -> float:
-    if not _is_number(value) or not 0.1 <= value <= 500:
-        # a page above that is more than a browser opens
-        raise SettingsError(f"{where} must be a number of megabytes from 0.1 to 500, got {value!r}")
-    return float(value)
-
-
-def _format(value: object, where: str) -> str:
-    if value not in get_args(ReportFormat):
-        raise SettingsError(f"{where} must be one of {', '.join(get_args(ReportFormat))}, got {value!r}")
-    return str(value)
-
-
-def _empty(value: object, where: str) -> str:
-    if value not in ("one", "zero", "nan"):
-        raise SettingsError(f"{where} must be one of one, zero, nan, got {value!r}")
-    return str(value)
+    checks.refuse_unknown(table, {bound.name for bound in fields(Thresholds)}, where)
+    known = {"seconds_p95": checks.seconds, "slowdown": checks.factor}
+    return {key: known.get(key, checks.share)(value, f"{where} {key}") for key, value in table.items()}
 
 
 _CHECKS: Mapping[str, Any] = MappingProxyType(
     {
-        "model": _names,
-        "dataset": _text,
-        "train_dataset": _text,
-        "prompt": _text,
-        "pick": _text,
-        "limit": _count,
-        "empty": _empty,
-        "mask_cutoff": _grey,
-        "name_pattern": _pattern,
-        "batch_size": _batch,
-        "max_cache_mb": _count,
-        "engine": _engine,
+        "model": checks.names,
+        "dataset": checks.text,
+        "train_dataset": checks.text,
+        "prompt": checks.text,
+        "pick": checks.text,
+        "limit": checks.count,
+        "empty": checks.one_of(get_args(EmptyPolicy)),
+        "mask_cutoff": checks.grey,
+        "name_pattern": checks.pattern,
+        "batch_size": checks.batch,
+        "max_cache_mb": checks.count,
+        "engine": checks.one_of(get_args(EngineName)),
     }
 )

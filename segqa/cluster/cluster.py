@@ -6,13 +6,13 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from segqa.checks import nearest
 from segqa.cluster.gap import Gap
 from segqa.conditions import Every, Predicate
 from segqa.errors import SettingsError
 from segqa.failures import KINDS, recoverable
 from segqa.outcomes.outcomes import Outcomes
 from segqa.run import Run, describe
-from segqa.settings import nearest
 
 BELOW = "failed"
 """The kind of a cluster whose cases are below the threshold in more than one way."""

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segqa.baseline import content_of, scope_of
+from segqa.checks import nearest
 from segqa.errors import IncomparableError, SettingsError
 from segqa.failures import KINDS, WRONG_OBJECT_IOU, kind_codes
 from segqa.mask import Mask
@@ -22,7 +23,6 @@ from segqa.outcome import Outcome
 from segqa.outcomes.outcomes import Outcomes
 from segqa.proposals import Floats
 from segqa.run import Run
-from segqa.settings import nearest
 from segqa.slices import attributes_of, slices_by
 from segqa.texts import Places, Texts
 

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import NoReturn, Protocol, TypeAlias
 
 from segqa.case import Case, Source, Target
+from segqa.checks import compile_pattern
 from segqa.datasets import pictures
 from segqa.datasets.dataset import Dataset
 from segqa.datasets.location import located
@@ -21,7 +22,6 @@ from segqa.datasets.remote import RemoteFolder
 from segqa.datasets.roster import Roster
 from segqa.errors import CaseError, DatasetError
 from segqa.mask import Image
-from segqa.settings import compile_pattern
 from segqa.texts import Joining, Texts
 
 _Tags: TypeAlias = dict[str, dict[str, str]]

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
+from segqa.checks import nearest
 from segqa.errors import DatasetError
-from segqa.settings import nearest
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem

@@ -289,13 +289,11 @@ def evaluate(
         The run: `run.mean_iou`, `run.worst(5)`, `run.failures("wrong_object")`, …
 
     Raises:
-        UsageError: the data set, the picker or the engine cannot be used. A single case that fails raises nothing: it
-            is an outcome with status `error`.
+        UsageError: data set, picker or engine cannot be used. A case that fails is an outcome with status `error`.
     """
     cases = (dataset if isinstance(dataset, Dataset) else open_folder(dataset)).with_prompt(prompt)
     remote = None if engine == "local" else _engine(model, engine)
-    if not hasattr(model, "predict") and not isinstance(model, type) and callable(model):
-        model = model()
+    asked = _built(model)
     evaluation = Evaluation(
         pick=pick,
         empty=empty,
@@ -307,7 +305,14 @@ def evaluate(
     )
     with tempfile.TemporaryDirectory(prefix="segqa-") as nowhere:
         store = Store(Path(directory or nowhere))
-        return evaluation.run(cast("Model", model), name or type(model).__name__, cases, store)
+        return evaluation.run(asked, name or type(asked).__name__, cases, store)
+
+
+def _built(model: Model | Callable[[], Model]) -> Model:
+    """The model, or what a function builds."""
+    if not hasattr(model, "predict") and not isinstance(model, type) and callable(model):
+        return model()
+    return cast("Model", model)
 
 
 def _engine(model: object, wanted: EngineName | RaySettings) -> RayEngine:

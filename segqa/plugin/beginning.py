@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from segqa import plugin
+from segqa.checks import nearest
 from segqa.conditions import parse_condition
 from segqa.datasets.dataset import Dataset
 from segqa.datasets.folder import open_folder
@@ -23,7 +24,7 @@ from segqa.plugin.finished import take_finished
 from segqa.plugin.session import HOSTING
 from segqa.plugin.shards import typed_shard
 from segqa.plugin.state import Session
-from segqa.settings import Settings, nearest, override, read_settings, report_settings, robustness_settings
+from segqa.settings import Settings, override, read_settings, report_settings, robustness_settings
 
 _REVIEW = ("report-images", "report-image-size", "report-max-mb", "report-format")
 _NO_SETTING = frozenset(

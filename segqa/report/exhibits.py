@@ -179,7 +179,7 @@ def draw_exhibits(
     *,
     size: int = 512,
     photos: bool = True,
-    before: Before | None = None,
+    before: Before = MappingProxyType({}),
 ) -> None:
     """Draw these outcomes and keep them with the run; a case whose pixels cannot be had, or are others now, has none.
 
@@ -197,12 +197,10 @@ def draw_exhibits(
     outcomes = [outcome for outcome in outcomes if outcome.proposals_key]
     cases = dataset.by_id({outcome.case_id for outcome in outcomes})
     outcomes = [outcome for outcome in outcomes if outcome.case_id in cases]
-    earlier = before or {}
-    with ExitStack() as stack:
+    with ExitStack() as stack, Exhibits(store, run.id) as exhibits:
         cache = stack.enter_context(ProposalCache(store.proposals_path(run.id)))
-        exhibits = stack.enter_context(Exhibits(store, run.id))
         others = [stack.enter_context(each) for each in _drawn_before(run, store)]
-        wanted = [(each, _key(each, earlier.get(each.case_id), size=size, photos=photos)) for each in outcomes]
+        wanted = [(each, _key(each, before.get(each.case_id), size=size, photos=photos)) for each in outcomes]
         drawn = [next((other for other in others if other.has(each.case_id, key)), None) for each, key in wanted]
         new = [each for each, other in zip(wanted, drawn, strict=True) if other is None]
         stack.enter_context(foreseen(cases[outcome.case_id] for outcome, _ in new))
@@ -213,7 +211,7 @@ def draw_exhibits(
             pixels = _read(cases[outcome.case_id], outcome, cache)
             if pixels is None:
                 return lambda: None
-            shown = _prediction_before(earlier.get(outcome.case_id), cache, pixels)
+            shown = _prediction_before(before.get(outcome.case_id), cache, pixels)
             return drawers.submit(_draw, outcome, pixels, shown, key=key, size=size, photos=photos).result
 
         # some are drawn while the next ones are read, the first while the others are taken over
@@ -221,9 +219,8 @@ def draw_exhibits(
         begun = [begin(*each) for each in first]
         exhibits.put(_taken_over(wanted, drawn))
         for part in [*rest, []]:
-            following = [begin(*each) for each in part]
-            exhibits.put(filter(None, (finish() for finish in begun)))
-            begun = following
+            begun, done = [begin(*each) for each in part], begun
+            exhibits.put(filter(None, (finish() for finish in done)))
 
 
 def draw_choice(
@@ -252,7 +249,7 @@ def draw_choice(
             store,
             size=settings.image_size,
             photos=settings.photos,
-            before=earlier_outcomes(comparison.baseline, store, missing) if comparison else None,
+            before=earlier_outcomes(comparison.baseline, store, missing) if comparison else {},
         )
 
 

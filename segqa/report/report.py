@@ -59,13 +59,8 @@ def write_report(
     """
     runs = [runs] if isinstance(runs, Run) else list(runs)
     store, settings = Store(Path(directory)), settings or ReportSettings()
-    judged = [
-        replace(
-            _judged(run, _baseline_of(run, runs, baselines, store), gate or GateSettings()),
-            robustness=robustness_of(store, run),
-        )
-        for run in runs
-    ]
+    rules = gate or GateSettings()
+    judged = [_judged(run, _baseline_of(run, runs, baselines, store), rules, store) for run in runs]
     if dataset is not None:
         cases = dataset if isinstance(dataset, Dataset) else open_folder(dataset)
         found = [(one.clusters, one.verdict.comparison if one.verdict else None) for one in judged]
@@ -90,15 +85,15 @@ def _baseline_of(run: Run, runs: Sequence[Run], baselines: Sequence[Run], store:
     return read_baseline(kept) if kept.is_file() else None
 
 
-def _judged(run: Run, baseline: Run | None, gate: GateSettings) -> Judged:
-    """A run, and what the gate says of it, if anything."""
-    found = clusters(run)
+def _judged(run: Run, baseline: Run | None, rules: GateSettings, store: Store) -> Judged:
+    """A run, what the gate says of it, if anything, and what was measured of its robustness."""
+    judged = Judged(run, None, "", clusters(run), robustness=robustness_of(store, run))
     if baseline is None:
-        return Judged(run, None, "", found)
+        return judged
     try:
-        return Judged(run, judge_by(gate, compare(baseline, run, same_picker=False)), "", found)
+        return replace(judged, verdict=judge_by(rules, compare(baseline, run, same_picker=False)))
     except IncomparableError as error:
-        return Judged(run, None, str(error), found)
+        return replace(judged, why=str(error))
 
 
 def _ending(runs: Sequence[Run], store: Store) -> Ending | None:

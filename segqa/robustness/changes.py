@@ -13,11 +13,11 @@ from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 
+from segqa.checks import nearest
 from segqa.errors import SettingsError
 from segqa.mask import Image, Mask
 from segqa.models.distortions import distort, distortion
 from segqa.robustness.moves import MOVES, move_image, move_mask
-from segqa.settings import nearest
 
 CHANGES_VERSION = 1
 """Goes up whenever the same change of the same image would give other pixels."""

@@ -12,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
+from segqa.checks import nearest
 from segqa.picking import PICKERS, Picker, find_picker
 from segqa.proposals import Proposals
 from segqa.serving.access import Guarded
@@ -23,7 +24,6 @@ from segqa.serving.limits import Limits
 from segqa.serving.queue import ModelThread
 from segqa.serving.refusal import Refusal, RefusedError
 from segqa.serving.uploads import read_uploads, unless_gone
-from segqa.settings import nearest
 
 _JSON, _PNG = "application/json", "image/png"
 _BINARY = {"schema": {"type": "string", "format": "binary"}}

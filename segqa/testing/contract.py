@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.errors import FlakyFailure
 from hypothesis.strategies import SearchStrategy
 
+from segqa.checks import nearest
 from segqa.errors import SettingsError
 from segqa.mask import Mask
-from segqa.settings import nearest
 
 T = TypeVar("T")
 
