@@ -9,7 +9,7 @@ demo: $(VENV)/.demo  ## the main job on the embedded data set: no download, no t
 	$(BIN)/python -m pytest suites --model=hog_grabcut -rs
 
 test: $(VENV)/.test check  ## everything that has to hold before a change lands
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow and not ray"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not ray"
 
 check: $(VENV)/.test  ## style, types, layers, spelling
 	$(BIN)/ruff check .

@@ -21,11 +21,10 @@ _WATCH = "addEventListener('securitypolicyviolation', (e) => console.error('bloc
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All of these share one browser."""
+    """All of these are marked."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.browser)
-            item.add_marker(pytest.mark.xdist_group("browser"))
 
 
 @pytest.fixture(scope="module")

@@ -36,7 +36,7 @@ from tests.conftest import bright_square, write_case
 
 ray = pytest.importorskip("ray", reason="Ray is not installed")
 pytest.importorskip("pyarrow", reason="Ray Data is not installed")
-pytestmark = [pytest.mark.ray, pytest.mark.xdist_group("ray")]
+pytestmark = pytest.mark.ray
 
 TALL = (56, 60)
 Build = Callable[[], Model]

@@ -15,7 +15,7 @@ pytest.importorskip("ray", reason="Ray is not installed")
 pytest.importorskip("pyarrow", reason="Ray Data is not installed")
 from tests.evaluation.test_ray import bright, by_ray, here, told
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.xdist_group("ray")]
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 
 def test_a_machine_that_goes_away_costs_no_case(tmp_path: Path) -> None:

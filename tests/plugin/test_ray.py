@@ -31,7 +31,6 @@ def pyproject(repository: Repository, text: str) -> None:
 
 
 @pytest.mark.ray
-@pytest.mark.xdist_group("ray")
 @pytest.mark.skipif(NO_RAY, reason="Ray is not installed")
 def test_ray_says_what_one_process_says(repository: Repository) -> None:
     pyproject(repository, "\n[tool.segqa.ray]\nactors = 1\n\n[tool.segqa.models.inverted]\n")
