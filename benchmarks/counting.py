@@ -107,7 +107,7 @@ def main() -> None:
         f"{platform.machine()}, Python {platform.python_version()}, numpy {np.__version__}, OpenCV {cv2.__version__}\n"
     )
     proposals, target = masks(50)
-    pair = proposals[0]
+    pair = proposals[0].copy()  # not a part of a larger array
     for name, way in others().items():
         if name.startswith("pycocotools"):
             assert abs(float(np.ravel(way(pair, target))[0]) - notebook(pair, target)) < 1e-9
