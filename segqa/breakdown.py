@@ -123,6 +123,8 @@ def _numbers(labels: NDArray[np.int32], where: Mask, found: int) -> Mask:
 
 def _within(mask: Mask, width: int) -> Mask:
     """The pixels whose rounded Euclidean distance to a mask is at most `width`; none where the mask is empty."""
+    if not mask.any():
+        return np.zeros_like(mask)
     # a disc is as many chords as it has rows: the mask is widened to each of them, and moved up and down by its row
     chord: NDArray[Any] = mask.view(np.uint8)
     reach, height = 0, len(mask)

@@ -62,13 +62,21 @@ def _from_numbers(array: NDArray[Any]) -> Mask:
 
 
 def around(mask: Mask, margin: int = 0) -> tuple[slice, slice]:
-    """Rows and columns of the box around a mask, with a margin, inside the array; without a pixel where it is empty.
+    """Rows and columns of the box around a mask, with a margin, inside the array; `0:0` where the mask is empty.
 
     >>> around(np.eye(3, 5, k=2, dtype=bool))
     (slice(0, 3, None), slice(2, 5, None))
     """
-    x, y, width, height = cv2.boundingRect(np.ascontiguousarray(mask).view(np.uint8))
-    return slice(max(0, y - margin), y + height + margin), slice(max(0, x - margin), x + width + margin)
+    # searching bytes from both ends takes less time than `cv2.boundingRect`, or asking all rows and columns
+    pixels = mask.tobytes()
+    first = pixels.find(1)
+    if first < 0:
+        return slice(0, 0), slice(0, 0)
+    width = mask.shape[1]
+    top, bottom = first // width, pixels.rfind(1) // width + 1
+    columns = mask[top:bottom].any(axis=0).tobytes()
+    left, right = columns.find(1), columns.rfind(1) + 1
+    return slice(max(0, top - margin), bottom + margin), slice(max(0, left - margin), right + margin)
 
 
 def resize_nearest(mask: Mask, shape: tuple[int, int]) -> Mask:

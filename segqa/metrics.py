@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from segqa.errors import MaskError, SettingsError
-from segqa.mask import Mask, as_mask
+from segqa.mask import Mask, around, as_mask
 from segqa.settings import EmptyPolicy
 
 METRIC_VERSION = 2
@@ -139,7 +139,7 @@ def count(prediction: ArrayLike, target: ArrayLike) -> Counts:
     """
     p, t = _pair(prediction, target)
     t8 = t.view(_BYTES)
-    return _counts(p.view(_BYTES), t8, _ones(t8))
+    return _compared(p.view(_BYTES), t8, _ones(t8))
 
 
 def count_each(predictions: Iterable[ArrayLike], target: ArrayLike) -> list[Counts]:
@@ -164,7 +164,7 @@ def count_each(predictions: Iterable[ArrayLike], target: ArrayLike) -> list[Coun
         p = as_mask(prediction)
         if p.shape != t.shape:
             raise MaskError(_unlike(p.shape, t.shape))
-        found.append(_counts(p.view(_BYTES), t8, wanted))
+        found.append(_compared(p.view(_BYTES), t8, wanted))
     return found
 
 
@@ -300,9 +300,9 @@ class TargetCounter:
     def of(cls, target: Mask, ratio: float = 0.02) -> TargetCounter:
         """For a target `[H, W]`; the bands are so wide as a share of the image's diagonal."""
         width = band_width(target.shape, ratio)
-        box = _box(target, margin=width)
+        box = around(target, margin=width)
         whole = core = reach = np.ascontiguousarray(target[box]).view(_BYTES)
-        if target.size:
+        if whole.size:  # OpenCV takes no array without pixels
             core, reach = _eroded_and_dilated(whole, 2 * width + 1)
         return cls(target.shape, box, whole, core, reach, (_ones(whole), _ones(core), _ones(reach)))
 
@@ -319,15 +319,18 @@ class TargetCounter:
         met = _met(near, nearby, self.whole, wanted)
         right = _met(near, nearby, self.core, core)
         beyond = predicted - _met(near, nearby, self.reach, reach)
-        counts = Counts(met, predicted - met, wanted - met, size - predicted - wanted + met)
-        return counts, Counts(right, beyond, core - right, size - reach - beyond)
+        return _counts(met, predicted, wanted, size), Counts(right, beyond, core - right, size - reach - beyond)
 
 
-def _counts(prediction: NDArray[np.uint8], target: NDArray[np.uint8], wanted: int) -> Counts:
-    """The counts of two masks of one shape, from how many pixels of the target are wanted."""
+def _compared(prediction: NDArray[np.uint8], target: NDArray[np.uint8], wanted: int) -> Counts:
+    """The counts of two masks of one shape; of the target's pixels so many are wanted."""
     predicted = _ones(prediction)
-    met = _met(prediction, predicted, target, wanted)
-    return Counts(met, predicted - met, wanted - met, prediction.size - predicted - wanted + met)
+    return _counts(_met(prediction, predicted, target, wanted), predicted, wanted, prediction.size)
+
+
+def _counts(met: int, predicted: int, wanted: int, size: int) -> Counts:
+    """The counts of two masks, from how many pixels they share, their areas, and how many there are."""
+    return Counts(met, predicted - met, wanted - met, size - predicted - wanted + met)
 
 
 def _met(first: NDArray[np.uint8], ones: int, second: NDArray[np.uint8], others: int) -> int:
@@ -360,23 +363,9 @@ def _unlike(prediction: tuple[int, ...], target: tuple[int, ...]) -> str:
     return f"prediction and target must have one shape, got {prediction} and {target}; resize one of them"
 
 
-def _box(mask: Mask, margin: int = 0) -> tuple[slice, slice]:
-    """Rows and columns of the box around a mask, with a margin, inside the array; one pixel where it is empty."""
-    # searching bytes from both ends takes half the time of asking all rows and columns whether anything is in them
-    pixels = mask.tobytes()
-    first = pixels.find(1)
-    if first < 0:
-        return slice(0, 1), slice(0, 1)  # OpenCV takes no array without pixels
-    width = mask.shape[1]
-    top, bottom = first // width, pixels.rfind(1) // width + 1
-    columns = mask[top:bottom].any(axis=0).tobytes()
-    left, right = columns.find(1), columns.rfind(1) + 1
-    return slice(max(0, top - margin), bottom + margin), slice(max(0, left - margin), right + margin)
-
-
 def _crop(prediction: Mask, target: Mask) -> tuple[Mask, Mask]:
     """Both masks cut to the box around their union, with one background pixel around it on every side."""
-    box = _box(prediction | target)
+    box = around(prediction | target)
     return np.pad(prediction[box], 1), np.pad(target[box], 1)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segqa.errors import ProposalsError
-from segqa.mask import Image, Mask
+from segqa.mask import Image, Mask, around
 
 Floats = NDArray[np.float64]
 
@@ -77,10 +77,8 @@ class Proposals:
 
 def box_of(mask: Mask) -> tuple[float, float, float, float]:
     """The box x0, y0, x1, y1 around a mask `[H, W]`, right and bottom edge exclusive; zeros where it is empty."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not len(rows):
-        return (0.0, 0.0, 0.0, 0.0)
-    return (float(columns[0]), float(rows[0]), float(columns[-1]) + 1, float(rows[-1]) + 1)
+    rows, columns = around(mask)
+    return float(columns.start), float(rows.start), float(columns.stop), float(rows.stop)
 
 
 class Model(Protocol):

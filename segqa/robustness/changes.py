@@ -15,7 +15,7 @@ import numpy as np
 
 from segqa.checks import nearest
 from segqa.errors import SettingsError
-from segqa.mask import Image, Mask
+from segqa.mask import Image, Mask, around
 from segqa.models.distortions import distort, distortion
 from segqa.robustness.moves import MOVES, move_image, move_mask
 
@@ -125,11 +125,9 @@ def _swap(image: Image, _target: Mask, _amount: float) -> Image:
 
 def _occlude(image: Image, target: Mask, amount: float) -> Image:
     """A grey bar over the lower part of the target's box; where there is no object there is no bar."""
-    rows, columns = np.flatnonzero(target.any(axis=1)), np.flatnonzero(target.any(axis=0))
+    rows, columns = around(target)
     covered = image.copy()
-    if len(rows):
-        height = round(amount * (rows[-1] + 1 - rows[0]))
-        covered[rows[-1] + 1 - height : rows[-1] + 1, columns[0] : columns[-1] + 1] = 127
+    covered[rows.stop - round(amount * (rows.stop - rows.start)) : rows.stop, columns] = 127
     return covered
 
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
 from segqa.case import Case, Target
-from segqa.mask import Image, Mask
+from segqa.mask import Image, Mask, around
 from segqa.proposals import Proposals
 
 Shape: TypeAlias = tuple[int, int]
@@ -206,8 +206,8 @@ def _stretch(draw: DrawFn, side: int) -> slice:
 def _frame(draw: DrawFn, size: Shape) -> Mask:
     """A rectangle with a hole, if it is large enough for one."""
     mask = _box(draw, size)
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    mask[rows[0] + 1 : rows[-1], columns[0] + 1 : columns[-1]] = False
+    rows, columns = around(mask)
+    mask[rows.start + 1 : rows.stop - 1, columns.start + 1 : columns.stop - 1] = False
     return mask
 
 

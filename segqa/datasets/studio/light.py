@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segqa.datasets.studio.relief import NOWHERE, Floats, Relief
+from segqa.mask import around
 
 Colour = tuple[float, float, float]
 Direction = tuple[float, float, float]
@@ -40,15 +41,9 @@ def shade(relief: Relief, light: Light) -> Cutout:
     present = relief.height > NOWHERE / 2
     colour = np.zeros((*present.shape, 3), np.uint8)
     if present.any():
-        window = _bounds(present)
+        window = around(present)  # most of the picture is nowhere, and need not be lit
         colour[window] = _lit(relief, light, present[window], window)
     return Cutout(_halved(colour), _halved(present.astype(np.uint8) * np.uint8(255)))
-
-
-def _bounds(present: NDArray[np.bool_]) -> tuple[slice, slice]:
-    """The window around all that is there: most of the picture is not, and need not be lit."""
-    rows, columns = np.flatnonzero(present.any(axis=1)), np.flatnonzero(present.any(axis=0))
-    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
 
 
 def _lit(relief: Relief, light: Light, present: NDArray[np.bool_], window: tuple[slice, slice]) -> NDArray[np.uint8]:
