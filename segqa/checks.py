@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date
-from typing import Any, TypeGuard
+from typing import Any, TypeAlias
 
 from segqa.errors import SettingsError
+
+Check: TypeAlias = Callable[[object, str], Any]
+"""Takes a value, and what an error calls it."""
 
 _LISTED = 30
 
@@ -36,6 +40,24 @@ def refuse_unknown(table: Mapping[str, Any], known: Iterable[str], where: str) -
             raise SettingsError(f"{where} has an unknown key {key!r}; {nearest(key, known)}")
 
 
+def checked(values: Mapping[str, object], known: Mapping[str, Check], where: str) -> dict[str, Any]:
+    """The values of a table, or of options, each as its check gives it back.
+
+    Args:
+        values: by their names.
+        known: the check of each name.
+        where: what to call one of them in an error, `{}` for its name; of an option, with dashes.
+
+    Raises:
+        SettingsError: an unknown name, or a value that makes no sense.
+    """
+    before, _, after = where.rpartition("{}")
+    refuse_unknown(values, known, before.strip())
+    dashed = where.startswith("--")
+    names = {key: key.replace("_", "-") if dashed else key for key in values}
+    return {key: known[key](value, f"{before}{names[key]}{after}") for key, value in values.items()}
+
+
 def table(value: object, where: str) -> Mapping[str, Any]:
     """A table of keys and values."""
     if not isinstance(value, Mapping):
@@ -43,31 +65,54 @@ def table(value: object, where: str) -> Mapping[str, Any]:
     return value
 
 
-def _is_number(value: object) -> TypeGuard[float]:
-    """Whether a value is a number; a bool is an int, but none."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+def _number(expected: str, fits: Callable[[float], bool]) -> Callable[[object, str], float]:
+    """A check for numbers that fit; a bool is none, and NaN, which fails every comparison, cannot disarm a bound."""
+
+    def check(value: object, where: str) -> float:
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not fits(value):
+            raise SettingsError(f"{where} must be a number {expected}, got {value!r}")
+        return float(value)
+
+    return check
 
 
-def share(value: object, where: str) -> float:
-    """A number from 0 to 1."""
-    # NaN fails every comparison, so it is refused here and cannot disarm a bound
-    if not _is_number(value) or not 0 <= value <= 1:
-        raise SettingsError(f"{where} must be a number from 0 to 1, got {value!r}")
-    return float(value)
+def _whole_number(expected: str, fits: Callable[[int], bool]) -> Callable[[object, str], int]:
+    """A check for whole numbers that fit; a bool is none."""
+
+    def check(value: object, where: str) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not fits(value):
+            raise SettingsError(f"{where} must be a whole number {expected}, got {value!r}")
+        return value
+
+    return check
 
 
-def seconds(value: object, where: str) -> float:
-    """Seconds, above 0."""
-    if not _is_number(value) or not 0 < value < float("inf"):
-        raise SettingsError(f"{where} must be a number of seconds above 0, got {value!r}")
-    return float(value)
+share = _number("from 0 to 1", lambda value: 0 <= value <= 1)
+seconds = _number("of seconds above 0", lambda value: 0 < value < math.inf)
+factor = _number("from 1", lambda value: 1 <= value < math.inf)
+minutes = _number("of minutes above 0", lambda value: value > 0)
+cpus = _number("of CPUs above 0", lambda value: 0 < value < math.inf)
+gpus = _number("of GPUs from 0", lambda value: 0 <= value < math.inf)
+# a page above that is more than a browser opens
+megabytes = _number("of megabytes from 0.1 to 500", lambda value: 0.1 <= value <= 500)
+count = _whole_number("from 1", lambda value: value >= 1)
+whole = _whole_number("from 0", lambda value: value >= 0)
+_count_or_auto = _whole_number("from 1, or auto", lambda value: value >= 1)
+_whole_or_none = _whole_number("from 0, or none", lambda value: value >= 0)
+# object is what is above it, so there has to be something
+grey = _whole_number("from 0 to 254", lambda value: 0 <= value <= 254)
 
 
-def factor(value: object, where: str) -> float:
-    """A number from 1."""
-    if not _is_number(value) or not 1 <= value < float("inf"):
-        raise SettingsError(f"{where} must be a number from 1, got {value!r}")
-    return float(value)
+def one_of(known: Iterable[str]) -> Callable[[object, str], str]:
+    """A check for some texts and no others."""
+    known = tuple(known)
+
+    def check(value: object, where: str) -> str:
+        if value not in known:
+            raise SettingsError(f"{where} must be one of {', '.join(known)}, got {value!r}")
+        return str(value)
+
+    return check
 
 
 def text(value: object, where: str) -> str:
@@ -122,66 +167,22 @@ def pattern(value: object, where: str) -> str:
     return compile_pattern(text(value, where), where).pattern
 
 
-def count(value: object, where: str) -> int:
-    """A whole number from 1."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise SettingsError(f"{where} must be a whole number from 1, got {value!r}")
-    return value
-
-
-def whole(value: object, where: str) -> int:
-    """A whole number from 0."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise SettingsError(f"{where} must be a whole number from 0, got {value!r}")
-    return value
-
-
-def minutes(value: object, where: str) -> float:
-    """Minutes, above 0."""
-    if not _is_number(value) or not value > 0:
-        raise SettingsError(f"{where} must be a number of minutes above 0, got {value!r}")
-    return float(value)
-
-
 def batch(value: object, where: str) -> int | str:
     """A whole number from 1, also as a text; or `"auto"`."""
     if value == "auto":
         return "auto"
     if isinstance(value, str) and value.isdecimal() and int(value) > 0:
         return int(value)
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise SettingsError(f"{where} must be a whole number from 1, or auto, got {value!r}")
-    return value
-
-
-def grey(value: object, where: str) -> int:
-    """A grey value above which there may be others: 0 to 254."""
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 254:
-        raise SettingsError(f"{where} must be a whole number from 0 to 254, got {value!r}")
-    return value
-
-
-def cpus(value: object, where: str) -> float:
-    """CPUs, above 0."""
-    if not _is_number(value) or not 0 < value < float("inf"):
-        raise SettingsError(f"{where} must be a number of CPUs above 0, got {value!r}")
-    return float(value)
-
-
-def gpus(value: object, where: str) -> float:
-    """GPUs, from 0."""
-    if not _is_number(value) or not 0 <= value < float("inf"):
-        raise SettingsError(f"{where} must be a number of GPUs from 0, got {value!r}")
-    return float(value)
+    return _count_or_auto(value, where)
 
 
 def images(value: object, where: str) -> int | str:
     """A whole number from 0, also as a text; or `"none"`."""
-    if value == "none" or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
-        return value
+    if value == "none":
+        return "none"
     if isinstance(value, str) and value.isdecimal():
         return int(value)
-    raise SettingsError(f"{where} must be a whole number from 0, or none, got {value!r}")
+    return _whole_or_none(value, where)
 
 
 def side(value: object, where: str) -> int:
@@ -190,23 +191,3 @@ def side(value: object, where: str) -> int:
     if not 32 <= pixels <= 4096:
         raise SettingsError(f"{where} must be from 32 to 4096 pixels, got {value!r}")
     return pixels
-
-
-def megabytes(value: object, where: str) -> float:
-    """Megabytes, 0.1 to 500."""
-    if not _is_number(value) or not 0.1 <= value <= 500:
-        # a page above that is more than a browser opens
-        raise SettingsError(f"{where} must be a number of megabytes from 0.1 to 500, got {value!r}")
-    return float(value)
-
-
-def one_of(known: Iterable[str]) -> Callable[[object, str], str]:
-    """A check for some texts and no others."""
-    known = tuple(known)
-
-    def check(value: object, where: str) -> str:
-        if value not in known:
-            raise SettingsError(f"{where} must be one of {', '.join(known)}, got {value!r}")
-        return str(value)
-
-    return check

@@ -285,10 +285,7 @@ def report_settings(values: Mapping[str, object], where: str, base: ReportSettin
         "max_mb": checks.megabytes,
         "format": checks.one_of(get_args(ReportFormat)),
     }
-    checks.refuse_unknown(values, known, where.partition("{}")[0].strip())
-    dashed = where.startswith("--")
-    names = {key: where.format(key.replace("_", "-") if dashed else key) for key in values}
-    checked: dict[str, Any] = {key: known[key](value, names[key]) for key, value in values.items()}
+    checked = checks.checked(values, known, where)
     if "images" in checked:
         checked["photos"] = checked["images"] != "none"
     if checked.get("images") == "none":
@@ -306,9 +303,7 @@ def robustness_settings(values: Mapping[str, object], where: str) -> dict[str, A
     Raises:
         SettingsError: an unknown name, or a value that makes no sense.
     """
-    known = {"cases": checks.whole, "minutes": checks.minutes}
-    checks.refuse_unknown(values, known, where.partition("{}")[0].strip())
-    return {key: known[key](value, where.format(key)) for key, value in values.items()}
+    return checks.checked(values, {"cases": checks.whole, "minutes": checks.minutes}, where)
 
 
 def override(settings: Settings, options: Mapping[str, object]) -> Settings:
@@ -317,8 +312,7 @@ def override(settings: Settings, options: Mapping[str, object]) -> Settings:
     Raises:
         SettingsError: a value makes no sense.
     """
-    values = {key: _CHECKS[key](value, f"--segqa-{key.replace('_', '-')}") for key, value in options.items()}
-    return replace(settings, **values)
+    return replace(settings, **checks.checked(options, _CHECKS, "--segqa-{}"))
 
 
 def _read_thresholds(table: object) -> tuple[Thresholds, dict[str, dict[str, float]]]:
@@ -354,9 +348,7 @@ def _read_gate(table: object) -> GateSettings:
         "group_by": checks.text,
         "required": checks.flag,
     }
-    entries = checks.table(table, where)
-    checks.refuse_unknown(entries, known, where)
-    values: dict[str, Any] = {key: known[key](value, f"{where} {key}") for key, value in entries.items()}
+    values = checks.checked(checks.table(table, where), known, f"{where} {{}}")
     if not 0 < values.get("alpha", 0.05) < 1:
         raise SettingsError(f"{where} alpha must lie between 0 and 1, got {values['alpha']}")
     return GateSettings(**values)
@@ -371,9 +363,7 @@ def _read_ray(table: object) -> RaySettings:
         "gpus_per_actor": checks.gpus,
         "address": checks.text,
     }
-    entries = checks.table(table, where)
-    checks.refuse_unknown(entries, known, where)
-    values: dict[str, Any] = {key: known[key](value, f"{where} {key}") for key, value in entries.items()}
+    values = checks.checked(checks.table(table, where), known, f"{where} {{}}")
     return RaySettings(**values)
 
 
@@ -396,12 +386,11 @@ def _read_known(entries: object) -> tuple[Known, ...]:
 
 def _bounds(table: Mapping[str, Any], where: str) -> dict[str, float]:
     """Bounds by their names: shares from 0 to 1, but for those of speed."""
-    checks.refuse_unknown(table, {bound.name for bound in fields(Thresholds)}, where)
-    known = {"seconds_p95": checks.seconds, "slowdown": checks.factor}
-    return {key: known.get(key, checks.share)(value, f"{where} {key}") for key, value in table.items()}
+    shares = dict.fromkeys((bound.name for bound in fields(Thresholds)), checks.share)
+    return checks.checked(table, shares | {"seconds_p95": checks.seconds, "slowdown": checks.factor}, f"{where} {{}}")
 
 
-_CHECKS: Mapping[str, Any] = MappingProxyType(
+_CHECKS: Mapping[str, checks.Check] = MappingProxyType(
     {
         "model": checks.names,
         "dataset": checks.text,
