@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from segqa.errors import UsageError
-from segqa.plugin.session import STATE, is_worker
+from segqa.plugin.session import STATE, hand_over, is_worker
 from segqa.plugin.state import Session
 
 if TYPE_CHECKING:
@@ -29,6 +29,10 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     made = not is_worker(config) and bool(state.runs) and state.shard is None
     if made:
         _judge(state, session.exitstatus)
+    if is_worker(config):
+        hand_over(config, state)
+    if state.findings and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
     if state.problem:
         session.exitstatus = pytest.ExitCode.USAGE_ERROR
     if made:

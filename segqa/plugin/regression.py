@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from segqa.errors import BaselineError, UsageError
+from segqa.plugin.environment import is_ci
 from segqa.plugin.session import STATE, is_worker, stop
 from segqa.plugin.state import Session
 
@@ -163,7 +164,7 @@ def is_required(session: Session) -> bool:
     required = session.settings.gate.required
     if session.options.get("require-baseline"):
         return True
-    return bool(os.environ.get("CI")) if required is None else required
+    return is_ci() if required is None else required
 
 
 def path_for(session: Session, run: Run) -> Path:

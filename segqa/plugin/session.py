@@ -22,6 +22,7 @@ HOSTING = pytest.StashKey[bool]()
 """There where nothing is evaluated, but a model handed to somebody else (`segqa.plugin.hosting`)."""
 
 _PROBLEM, _STARTED, _REPORT, _FOLDER = "segqa_problem", "segqa_started", "segqa_report", "segqa_folder"
+_FINDINGS, _WARNINGS = "segqa_findings", "segqa_warnings"
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -113,12 +114,21 @@ def pytest_configure_node(node: Any) -> None:
         node.workerinput[_FOLDER] = str(session.folder or "")
 
 
+def hand_over(config: pytest.Config, session: Session) -> None:
+    """Give a worker's findings and warnings to its controller."""
+    config.workeroutput[_FINDINGS] = session.findings  # type: ignore[attr-defined] # xdist's
+    config.workeroutput[_WARNINGS] = session.warnings  # type: ignore[attr-defined] # xdist's
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    """Take over the problem that a worker met."""
+    """Take over the problem, the findings and the warnings that a worker met."""
     session = node.config.stash.get(STATE, None)
     if session is not None:
-        session.problem = session.problem or getattr(node, "workeroutput", {}).get(_PROBLEM, "")
+        met = getattr(node, "workeroutput", {})
+        session.problem = session.problem or met.get(_PROBLEM, "")
+        session.findings += [text for text in met.get(_FINDINGS, ()) if text not in session.findings]
+        session.warnings += [text for text in met.get(_WARNINGS, ()) if text not in session.warnings]
 
 
 @pytest.hookimpl(wrapper=True)

@@ -45,6 +45,8 @@ class Session:
         runs: the runs of this session, by model.
         robustness: how robust the models are, as far as a test has asked.
         problem: why tests could not be run: what the user typed.
+        findings: reasons to end with exit code 1 although no test has failed, one line each.
+        warnings: what weakens a passing session without failing it, one line each.
         interrupted: how far an evaluation was when the user stopped it.
         listed: the folders that have been listed; in an object store of many files that takes a while.
         edges: of numeric slices, where `--segqa-where` chose a part of the data set.
@@ -72,6 +74,8 @@ class Session:
     runs: dict[str, Run] = field(default_factory=dict)
     robustness: dict[str, Robustness] = field(default_factory=dict)
     problem: str = ""
+    findings: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     interrupted: str = ""
     listed: dict[Location, Dataset] = field(default_factory=dict)
     edges: Edges | None = None

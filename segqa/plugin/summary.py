@@ -62,8 +62,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     session = config.stash.get(STATE, None)
     if session is None:
         return
-    if session.problem:
-        terminalreporter.write_line(f"ERROR: segqa: {session.problem}", red=True)
+    _write_findings(terminalreporter, session)
     if session.interrupted:
         terminalreporter.write_line(f"segqa: {session.interrupted}; the same command goes on from there")
     if session.runs:
@@ -76,6 +75,16 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.write_line(line)
     if session.runs and session.page is not None and session.page.exists():
         terminalreporter.write_line(f"review page: {_short(session.page, config)}")
+
+
+def _write_findings(terminalreporter: pytest.TerminalReporter, session: Session) -> None:
+    """Write why the session fails beside its tests, and what weakens a pass."""
+    if session.problem:
+        terminalreporter.write_line(f"ERROR: segqa: {session.problem}", red=True)
+    for text in session.findings:
+        terminalreporter.write_line(f"ERROR: segqa: {text}", red=True)
+    for text in session.warnings:
+        terminalreporter.write_line(f"warning: segqa: {text}", yellow=True)
 
 
 def _on_runs(session: Session, config: pytest.Config) -> Iterator[str]:
