@@ -16,6 +16,7 @@ from segqa.baseline import content_of, scope_of
 from segqa.checks import nearest
 from segqa.errors import IncomparableError, SettingsError
 from segqa.failures import KINDS, WRONG_OBJECT_IOU, kind_codes
+from segqa.groups import group_numbers
 from segqa.mask import Mask
 from segqa.metrics import METRIC_VERSION, resolve
 from segqa.names import Names
@@ -260,20 +261,12 @@ class Comparison:
         return found
 
     def groups(self, tag: str) -> NDArray[np.int64] | None:
-        """For each pair the number of its group by a tag, cases without it alone; None for no tag.
+        """For each pair the number of its group by a tag; None for no tag, see `segqa.groups.group_numbers`.
 
         Raises:
             SettingsError: no case has this tag.
         """
-        if not tag:
-            return None
-        tags = self.pairs.after.tags
-        if self.pairs and tag not in tags:
-            raise SettingsError(f"no case has a tag {tag!r} to group by; {nearest(tag, tags)}")
-        codes = tags[tag].codes.astype(np.int64) if self.pairs else np.zeros(0, np.int64)
-        alone = codes < 0
-        codes[alone] = len(self.pairs) + np.arange(alone.sum())
-        return np.unique(codes, return_inverse=True)[1].astype(np.int64)
+        return group_numbers(self.pairs.after, tag)
 
     def latency(self, percentile: float) -> float:
         """Seconds a case now, as a multiple of those in the baseline; NaN where one of them is not known."""

@@ -1,0 +1,140 @@
+"""Groups of cases that are not independent of each other: the frames of a video, the slices of a patient's scan.
+
+Where cases of one group succeed or fail together, a p-value or a confidence interval that counts each case as an
+independent sample is too small. So each that segqa computes takes the groups, and counts them instead.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segqa.checks import nearest
+from segqa.errors import SettingsError
+from segqa.names import Names, Naming
+from segqa.outcome import Outcome
+from segqa.outcomes.outcomes import Outcomes
+
+GROUP_NAMES = frozenset({
+    "clip", "donor", "drive", "episode", "flight", "footage", "movie", "participant", "patient", "person", "recording",
+    "scan", "scene", "seq", "sequence", "series", "session", "specimen", "study", "subject", "track", "trip", "video",
+    "volume",
+})  # fmt: skip
+"""What tags are called whose cases belong together; `video_id`, `VideoName` and `videos` are such names, too."""
+
+_SINGULAR = frozenset(name.removesuffix("s") for name in GROUP_NAMES)
+_MANY_VALUES, _CASES_EACH = 20, 3
+_READ = 20_000
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
+_NUMBERED = re.compile(r"(.+?)[-_ ./#]?(?:frame|img|image|slice|f|s|t|z)?[-_]?(?<!\d)\d+", re.IGNORECASE)
+_IDENTIFIER = frozenset({"id", "ident", "index", "key", "name", "no", "nr", "num", "number", "uid", "uuid"})
+
+
+@dataclass(frozen=True, slots=True)
+class Grouping:
+    """A sign that cases belong together.
+
+    Attributes:
+        tag: that says which; empty where only the ids look alike.
+        values: how many groups it would make.
+        cases: how many cases are in one of them.
+    """
+
+    tag: str
+    values: int
+    cases: int
+
+    def __str__(self) -> str:
+        """As a clause.
+
+        >>> str(Grouping("video", 12, 240))
+        "cases look grouped by 'video' (12 values, 20 cases each)"
+        """
+        by = f"by {self.tag!r}" if self.tag else "by the beginning of their ids"
+        each = self.cases / self.values
+        about = "" if each.is_integer() else "about "
+        return f"cases look grouped {by} ({self.values} values, {about}{each:.0f} cases each)"
+
+    @property
+    def advice(self) -> str:
+        """The clause, with what to do about it."""
+        do = f"set group_by = {self.tag!r}" if self.tag else "give them a tag and set group_by"
+        return f"{self}: {do}, or p-values and intervals count them as independent"
+
+
+def group_numbers(cases: Outcomes, tag: str) -> NDArray[np.int64] | None:
+    """For each case the number of its group, `[n]`, from 0 without gaps; None for no tag.
+
+    A case without the tag is a group of its own.
+
+    Args:
+        cases: to be grouped.
+        tag: cases with the same value of it are one group; empty for no groups.
+
+    Raises:
+        SettingsError: no case has this tag.
+    """
+    if not tag:
+        return None
+    if not len(cases):
+        return np.zeros(0, np.int64)
+    if tag not in cases.tags:
+        raise SettingsError(f"no case has a tag {tag!r} to group by; {nearest(tag, cases.tags)}")
+    codes = cases.tags[tag].codes.astype(np.int64)
+    alone = codes < 0
+    codes[alone] = codes.max() + 1 + np.arange(alone.sum())
+    return np.unique(codes, return_inverse=True)[1].astype(np.int64)
+
+
+def suggest_groups(cases: Iterable[Outcome]) -> Grouping | None:
+    """Say by what cases look grouped; None where nothing suggests groups.
+
+    In this order: a tag with one of `GROUP_NAMES`, a tag that is no number with at least 20 values and three cases to
+    a value, ids that differ in a number at the end only (`cam3_00017`), with at least 20 such beginnings. Of several
+    tags the one with the fewest groups: a patient has several videos.
+
+    >>> frames = [Outcome(case_id=f"{n}", tags={"video": f"v{n // 3}"}) for n in range(6)]
+    >>> suggest_groups(frames)
+    Grouping(tag='video', values=2, cases=6)
+    """
+    cases = Outcomes.of(cases)
+    found = [(tag, _grouping(tag, names)) for tag, names in sorted(cases.tags.items())]
+    named = [each for tag, each in found if _is_group_name(tag) and each.cases >= 2 * each.values >= 4]
+    many = [each for tag, each in found if _is_many(each) and not _is_numeric(cases.tags[tag])]
+    if several := named or many:
+        return min(several, key=lambda each: (each.values, each.tag))
+    by_id = _by_id(cases)
+    return by_id if _is_many(by_id) else None
+
+
+def _grouping(tag: str, names: Names) -> Grouping:
+    return Grouping(tag, len(names.used), int((names.codes >= 0).sum()))
+
+
+def _is_many(each: Grouping) -> bool:
+    return each.values >= _MANY_VALUES and each.cases >= _CASES_EACH * each.values
+
+
+def _is_group_name(tag: str) -> bool:
+    """Whether a tag is named after what its cases share: `video` and `VideoId` are, `video_quality` is not."""
+    words = {word.lower().removesuffix("s") for word in _WORD.findall(tag)} - _IDENTIFIER
+    return bool(words) and words <= _SINGULAR
+
+
+def _is_numeric(names: Names) -> bool:
+    return all(text.replace(".", "", 1).isdigit() for _, text in names.used)
+
+
+def _by_id(cases: Outcomes) -> Grouping:
+    """The groups of the first 20,000 cases by what stands before the number at the end of their ids."""
+    found = Naming()
+    for place, case_id in enumerate(islice(cases.ids, _READ)):
+        if match := _NUMBERED.fullmatch(case_id):
+            found.put(place, match[1])
+    names = found.names(min(len(cases), _READ))
+    return _grouping("", names)
