@@ -68,6 +68,9 @@ def _codes_of(counts: Whole, inside: Whole, failed: Mask, threshold: float) -> N
 
 _CODES = {kind: code for code, kind in enumerate(KINDS)}
 
+ZERO_IOU_CODES = tuple(_CODES[kind] for kind in ("hallucinated", "missed", "wrong_object"))
+"""The codes of the kinds whose IoU is below `WRONG_OBJECT_IOU`: nothing of the answer is right."""
+
 
 def kind_of(outcome: Outcome, threshold: float) -> str | None:
     """The kind of failure that one outcome is, see `kind_codes`; None where the case met the threshold."""

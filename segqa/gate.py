@@ -5,7 +5,7 @@ bound. Everything else is counted.
 
 | rule | fires if |
 |---|---|
-| `broken:0` | more cases than that collapse: they lose 0.5, or met the threshold and are a zero-IoU case now |
+| `broken:0` | more cases than that collapse: they lose 0.5 and fail, or passed and are a zero-IoU failure now |
 | `errors:+0` | so many more cases cannot be evaluated |
 | `missing:0` | more cases of the baseline than that have no outcome |
 | `mean_iou:-0.002` | the mean is proven to have dropped by more; `mean_dice`, `mean_precision`, `mean_recall` as well |
@@ -27,7 +27,8 @@ from typing import overload
 import numpy as np
 
 from segqa.checks import nearest
-from segqa.comparison.comparison import METRICS, Comparison, Pairs, Slice, is_baseline
+from segqa.comparison.comparison import METRICS, Comparison, Slice, is_baseline
+from segqa.comparison.pairs import Pairs
 from segqa.comparison.signflip import Drop, Interval, detectable_drop, interval, judge_drops
 from segqa.errors import SettingsError
 from segqa.failures import KINDS
@@ -157,7 +158,8 @@ class Verdict:
         """The verdict in a line."""
         runs = self.comparison.baseline, self.comparison.candidate
         before, after = (float(run.mean_iou) for run in runs)
-        change = "" if self.mean is None else f" ({self.mean.mean:+.4f} over {len(self.comparison.pairs)} cases)"
+        judged = len(self.comparison.defined.pairs)
+        change = "" if self.mean is None else f" ({self.mean.mean:+.4f} over {judged} cases)"
         return f"{self.comparison.candidate.model}: {self.name}, mean IoU {before:.4f} → {after:.4f}{change}"
 
     @property
@@ -228,8 +230,9 @@ def judge(
     """
     rules = rules_of(()) if rules is None else tuple(rules)
     findings = [finding for rule in rules if (finding := _counted(rule, comparison))]
-    tested, notes = _tested(rules, comparison, alpha, group_by)
-    differences = comparison.differences
+    defined = comparison.defined
+    tested, notes = _tested(rules, defined, alpha, group_by)
+    differences = defined.differences
     # for show: the rules have been tested with all flips
     everything = [np.ones(len(differences), np.bool_)]
     mean = judge_drops(differences, everything, [0.0], flips=2_000)[0] if len(differences) else None
@@ -419,10 +422,7 @@ def _dropped(rule: Rule, proven: Sequence[tuple[Slice | None, Drop]], comparison
 def _lines(comparison: Comparison, pairs: Pairs) -> tuple[str, ...]:
     """The first of some cases, a line each."""
     kinds = [comparison.candidate.kind(pair.after) or "passed" for pair in pairs[:SHOWN]]
-    return tuple(
-        f"{pair.iou_before:.4f} → {pair.iou_after:.4f}  {kind}  {pair.case_id}"
-        for pair, kind in zip(pairs, kinds, strict=False)
-    )
+    return tuple(f"{pair.change}  {kind}  {pair.case_id}" for pair, kind in zip(pairs, kinds, strict=False))
 
 
 def _cases(count: int) -> str:

@@ -73,7 +73,7 @@ def selftest(run: Run, rules: Sequence[Rule] | None = None, *, alpha: float = AL
 def _damages(run: Run, rules: Sequence[Rule]) -> Iterator[tuple[str, Damage, int, bool | None]]:
     """What is done: a name, how, how often, and whether the gate has to see it; None where its rules do not say."""
     bounds = {rule.key: rule.bound for rule in rules if rule.bound is not None}
-    good = sum(run.kind(outcome) is None for outcome in run.scored)
+    good = int((run.kind_codes < 0).sum())
     for count in (1, 3, 10):
         if count <= good:
             yield f"{count} good cases to zero", _zeroed(count), 1, bounds.get("broken", 1e9) < count or None
@@ -107,12 +107,12 @@ def _tried(
 
 
 def _zeroed(count: int) -> Damage:
-    """So many of the cases that met the threshold, at random, lose their object."""
+    """So many of the cases that passed, at random, become a zero-IoU failure."""
 
     def damage(run: Run, random: np.random.Generator) -> Run:
-        good = [outcome.case_id for outcome in run.scored if run.kind(outcome) is None]
-        lost = set(random.choice(good, count, replace=False).tolist())
-        return _changed(run, lambda outcome: 0.0 if outcome.case_id in lost else None)
+        lost = set(random.choice(np.flatnonzero(run.kind_codes < 0), count, replace=False).tolist())
+        outcomes = (_predict(each, 0) if place in lost else each for place, each in enumerate(run.outcomes))
+        return replace(run, outcomes=tuple(outcomes))
 
     return damage
 
@@ -168,7 +168,17 @@ def _with(run: Run, outcome: Outcome, iou: float | None) -> Outcome:
     nothing = outcome.nothing
     if iou is None or nothing is None or not nothing.target or run.kind(outcome) == "missed":
         return outcome
-    tp = round(min(max(iou, 0.0), 1.0) * nothing.target)
+    return _predict(outcome, round(min(max(iou, 0.0), 1.0) * nothing.target))
+
+
+def _predict(outcome: Outcome, tp: int) -> Outcome:
+    """The outcome with a prediction of so many pixels of its target; without any, of a pixel beside it if there is one.
+
+    Where the target is empty that makes a rightly empty answer a hallucination.
+    """
+    nothing = outcome.nothing
+    if nothing is None:
+        return outcome
     # of a zero something has to be predicted, or it would be a missed case
     fp = 0 if tp else min(1, nothing.tn)
     counts = Counts(tp, fp, nothing.target - tp, nothing.tn - fp)

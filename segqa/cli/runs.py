@@ -96,7 +96,7 @@ def _told(judged: Judged) -> str:
         lines.append(f"note: picked by {comparison.baseline.pick}, then by {comparison.candidate.pick}")
     low, high = verdict.interval.low, verdict.interval.high
     lines.append(f"90% interval of the mean difference {low:+.4f} to {high:+.4f}")
-    if boot := bootstrap_interval(comparison.differences):
+    if boot := bootstrap_interval(comparison.defined.differences):
         lines.append(f"the same by bootstrap {boot.low:+.4f} to {boot.high:+.4f}")
     counts = f"{len(comparison.broken)} broken, {len(comparison.fixed)} fixed"
     lines.append(f"{counts}, {comparison.worse} worse, {comparison.better} better")

@@ -4,110 +4,30 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import compress
-from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segqa.baseline import content_of, scope_of
 from segqa.checks import nearest
+from segqa.comparison.pairs import Pairs, change_of
 from segqa.errors import IncomparableError, SettingsError
-from segqa.failures import KINDS, WRONG_OBJECT_IOU, kind_codes
+from segqa.failures import KINDS, ZERO_IOU_CODES, kind_codes
 from segqa.groups import group_numbers
 from segqa.mask import Mask
 from segqa.metrics import METRIC_VERSION, resolve
 from segqa.names import Names
-from segqa.outcome import Outcome
 from segqa.outcomes.outcomes import Outcomes
 from segqa.proposals import Floats
 from segqa.run import Run
 from segqa.slices import attributes_of, slices_by
-from segqa.texts import Places, Texts
+from segqa.texts import Texts
 
 BROKEN_DROP = 0.5
 METRICS = ("iou", "dice", "precision", "recall")
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """A case that has a score in both runs.
-
-    Attributes:
-        before: its outcome in the baseline.
-        after: its outcome in the candidate run.
-        iou_before: its IoU then.
-        iou_after: its IoU now.
-    """
-
-    before: Outcome
-    after: Outcome
-    iou_before: float
-    iou_after: float
-
-    @property
-    def case_id(self) -> str:
-        """The case."""
-        return self.after.case_id
-
-    @property
-    def difference(self) -> float:
-        """IoU now minus IoU then."""
-        return self.iou_after - self.iou_before
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Pairs(Sequence[Pair]):
-    """Pairs as columns, each made when it is asked for.
-
-    Attributes:
-        before: the outcomes in the baseline.
-        after: those of the same cases in the candidate run, in the same order.
-        ious: before and after, float64 `[pairs, 2]`.
-    """
-
-    before: Outcomes
-    after: Outcomes
-    ious: Floats
-
-    def take(self, chosen: Mask | Places) -> Pairs:
-        """Some of them, by a mask or by their places."""
-        return Pairs(self.before.take(chosen), self.after.take(chosen), self.ious[chosen])
-
-    def __len__(self) -> int:
-        return len(self.ious)
-
-    def __iter__(self) -> Iterator[Pair]:
-        rows = zip(self.before, self.after, self.ious.tolist(), strict=True)
-        return (Pair(before, after, *ious) for before, after, ious in rows)
-
-    @overload
-    def __getitem__(self, place: int) -> Pair: ...
-    @overload
-    def __getitem__(self, place: slice) -> Pairs: ...
-
-    def __getitem__(self, place: int | slice) -> Pair | Pairs:
-        if isinstance(place, slice):
-            return self.take(np.arange(len(self))[place])
-        return Pair(self.before[place], self.after[place], *self.ious[place].tolist())
-
-    @property
-    def ids(self) -> Texts:
-        """Of the cases."""
-        return self.after.ids
-
-    @property
-    def differences(self) -> Floats:
-        """IoU now minus IoU then, float64 `[pairs]`."""
-        found: Floats = self.ious[:, 1] - self.ious[:, 0]
-        return found
-
-    def by_change(self) -> Pairs:
-        """Those that lost most first; of equal ones by id."""
-        by_id = self.ids.order()
-        return self.take(by_id[np.argsort(self.differences[by_id], kind="stable")])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -144,7 +64,7 @@ class Comparison:
     Attributes:
         baseline: the run that was good enough.
         candidate: the run judged against it.
-        pairs: the cases with a score in both, sorted by id.
+        pairs: the cases that have an outcome without an error in both, sorted by id.
     """
 
     baseline: Run
@@ -153,16 +73,20 @@ class Comparison:
 
     @property
     def differences(self) -> Floats:
-        """IoU now minus IoU then, float64 `[pairs]`."""
+        """IoU now minus IoU then, float64 `[pairs]`; NaN where it is undefined on both sides."""
         return self.pairs.differences
 
     def metric_differences(self, metric: str) -> Floats:
         """The same for another metric of the counts."""
-        before, after = (
-            np.nan_to_num(side.metric(metric), nan=resolve(math.nan, self.candidate.empty))
-            for side in (self.pairs.before, self.pairs.after)
-        )
-        return np.asarray(after - before)
+        sides = [side.metric(metric) for side in (self.pairs.before, self.pairs.after)]
+        values = np.stack(sides, axis=1)
+        values[np.isnan(values)] = resolve(math.nan, self.candidate.empty)
+        return change_of(values)
+
+    @property
+    def defined(self) -> Comparison:
+        """The same without the pairs that are undefined on both sides: what tests of means are made on."""
+        return replace(self, pairs=self.pairs.take(~np.isnan(self.differences)))
 
     def kind_codes(self) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
         """The kinds of failure before and after, by the candidate's threshold, see `failures.kind_codes`."""
@@ -202,15 +126,16 @@ class Comparison:
 
     @property
     def broken(self) -> Pairs:
-        """The cases that collapse: they lose 0.5 or more, or met the threshold and become a zero-IoU case."""
-        before, after = self.pairs.ious.T
-        return self.pairs.take(self._collapses(before, after))
+        """The cases that collapse: they lose 0.5 or more and fail, or passed and are a zero-IoU failure now.
+
+        A rightly empty answer passes, whatever the policy for empty masks makes of its IoU.
+        """
+        return self.pairs.take(self._collapses(0, 1))
 
     @property
     def fixed(self) -> Pairs:
         """The opposite of broken."""
-        before, after = self.pairs.ious.T
-        return self.pairs.take(self._collapses(after, before))
+        return self.pairs.take(self._collapses(1, 0))
 
     @property
     def worse(self) -> int:
@@ -248,7 +173,7 @@ class Comparison:
         if attribute != "*" and attribute not in known:
             raise SettingsError(f"no case has a tag or property {attribute!r}; {nearest(attribute, known)}")
         found = []
-        moved = self.differences != 0
+        moved = np.nan_to_num(self.differences) != 0
         for name in known if attribute == "*" else [attribute]:
             names = slices_by(after, name, self.candidate.edges)
             sizes, changed = (
@@ -289,10 +214,12 @@ class Comparison:
         ]
         return Comparison(runs[0], runs[1], self.pairs.take(~self.pairs.ids.among(case_ids)))
 
-    def _collapses(self, before: Floats, after: Floats) -> Mask:
-        threshold = self.candidate.threshold
-        lost: Mask = (before - after >= BROKEN_DROP) | ((before >= threshold) & (after < WRONG_OBJECT_IOU))
-        return (after < threshold) & lost
+    def _collapses(self, side: int, other: int) -> Mask:
+        """Which pairs collapse from one side to the other, bool `[pairs]`; 0 is before, 1 is after."""
+        codes, ious = self.kind_codes(), self.pairs.ious
+        lost = change_of(ious[:, [side, other]])
+        fell: Mask = (lost <= -BROKEN_DROP) & (ious[:, other] < self.candidate.threshold)
+        return fell | ((codes[side] < 0) & np.isin(codes[other], ZERO_IOU_CODES))
 
 
 def compare(baseline: Run, candidate: Run, *, same_picker: bool = True) -> Comparison:
@@ -334,7 +261,7 @@ def compare(baseline: Run, candidate: Run, *, same_picker: bool = True) -> Compa
         raise IncomparableError(
             f"incomparable: image, mask or prompt of {len(other)} cases differs from {baseline.id}, such as {other[0]}"
         )
-    return Comparison(baseline, candidate, pairs.take(~np.isnan(pairs.ious.sum(axis=1))))
+    return Comparison(baseline, candidate, pairs.take(~(pairs.before.failed | pairs.after.failed)))
 
 
 def _paired(baseline: Run, candidate: Run) -> Pairs:

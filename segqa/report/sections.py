@@ -189,7 +189,7 @@ def _distribution(run: Run, comparison: Comparison | None, address: str) -> dict
     """The histogram, drawn and as a table."""
     before = None
     if comparison:
-        before = comparison.pairs.ious[:, 0]
+        before = _known(comparison.pairs.ious[:, 0])
     title = f"IoU of {len(run.ious)} cases of {run.title}"
     drawn = histogram(run.ious, run.threshold, title, before=before, link=f"#{address}")
     return {"histogram": drawn, "bins": _bins(run.ious, before)}

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segqa.cluster.cluster import Clusters
-from segqa.comparison.comparison import Comparison, Pairs
-from segqa.failures import KINDS
+from segqa.comparison.comparison import Comparison
+from segqa.comparison.pairs import Pairs
+from segqa.failures import KINDS, ZERO_IOU_CODES
 from segqa.outcomes.outcomes import Outcomes
 
 T = TypeVar("T")
@@ -67,13 +68,15 @@ def _each_once(places: Iterator[int]) -> Iterator[int]:
 def newly_failing(comparison: Comparison) -> Pairs:
     """The pairs that met the threshold before and do not now, those that lost most first; not for noise."""
     before, after = comparison.kind_codes()
-    return comparison.pairs.take((before < 0) & (after >= 0) & (comparison.differences < -NOISE)).by_change()
+    lost = (comparison.differences < -NOISE) | np.isin(after, ZERO_IOU_CODES)
+    return comparison.pairs.take((before < 0) & (after >= 0) & lost).by_change()
 
 
 def newly_passing(comparison: Comparison) -> Pairs:
     """The pairs that did not meet the threshold before and do now, those that gained most first; not for noise."""
     before, after = comparison.kind_codes()
-    return comparison.pairs.take((before >= 0) & (after < 0) & (comparison.differences > NOISE)).by_change()[::-1]
+    gained = (comparison.differences > NOISE) | np.isin(before, ZERO_IOU_CODES)
+    return comparison.pairs.take((before >= 0) & (after < 0) & gained).by_change()[::-1]
 
 
 def in_turn(strata: Sequence[Sequence[T] | NDArray[Any]]) -> Iterator[T]:

@@ -282,15 +282,6 @@ def test_cases_that_are_left_out_are_left_out_of_the_pairs() -> None:
     assert [outcome.case_id for outcome in found.baseline.outcomes] == ["0001"]
 
 
-def test_undefined_scores_are_not_compared() -> None:
-    nothing = Counts(0, 0, 0, 100)
-    undefined = replace(case_of("0000", 0.9), offers=(Offer(nothing, nothing),), nothing=nothing)
-    with_it = replace(run_of([0.9], empty="nan"), outcomes=(undefined,))
-    without = run_of([0.9], empty="nan")
-    assert not compare(with_it, without).pairs
-    assert not compare(without, with_it).pairs
-
-
 def test_a_comparison_cannot_be_changed() -> None:
     found = compare(run_of([0.9] * 16, tags=2), run_of([0.9] * 16, tags=2))
     for made in (found, found.pairs[0], found.slices()[0]):

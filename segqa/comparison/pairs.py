@@ -1,0 +1,121 @@
+"""Pairs: the outcomes of the same cases in two runs, side by side."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import overload
+
+import numpy as np
+
+from segqa.mask import Mask
+from segqa.outcome import Outcome
+from segqa.outcomes.outcomes import Outcomes
+from segqa.proposals import Floats
+from segqa.texts import Places, Texts
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A case that has an outcome without an error in both runs.
+
+    Attributes:
+        before: its outcome in the baseline.
+        after: its outcome in the candidate run.
+        iou_before: its IoU then; NaN where it was undefined and the policy leaves it so.
+        iou_after: its IoU now; likewise.
+    """
+
+    before: Outcome
+    after: Outcome
+    iou_before: float
+    iou_after: float
+
+    @property
+    def case_id(self) -> str:
+        """The case."""
+        return self.after.case_id
+
+    @property
+    def difference(self) -> float:
+        """IoU now minus IoU then, as in `change_of`."""
+        return float(change_of(np.array([[self.iou_before, self.iou_after]]))[0])
+
+    @property
+    def change(self) -> str:
+        """Both IoUs as text, such as `0.9000 → 0.0000`."""
+        before, after = ("undefined" if math.isnan(iou) else f"{iou:.4f}" for iou in (self.iou_before, self.iou_after))
+        return f"{before} → {after}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pairs(Sequence[Pair]):
+    """Pairs as columns, each made when it is asked for.
+
+    Attributes:
+        before: the outcomes in the baseline.
+        after: those of the same cases in the candidate run, in the same order.
+        ious: before and after, float64 `[pairs, 2]`; NaN where undefined.
+    """
+
+    before: Outcomes
+    after: Outcomes
+    ious: Floats
+
+    def take(self, chosen: Mask | Places) -> Pairs:
+        """Some of them, by a mask or by their places."""
+        return Pairs(self.before.take(chosen), self.after.take(chosen), self.ious[chosen])
+
+    def __len__(self) -> int:
+        return len(self.ious)
+
+    def __iter__(self) -> Iterator[Pair]:
+        rows = zip(self.before, self.after, self.ious.tolist(), strict=True)
+        return (Pair(before, after, *ious) for before, after, ious in rows)
+
+    @overload
+    def __getitem__(self, place: int) -> Pair: ...
+    @overload
+    def __getitem__(self, place: slice) -> Pairs: ...
+
+    def __getitem__(self, place: int | slice) -> Pair | Pairs:
+        if isinstance(place, slice):
+            return self.take(np.arange(len(self))[place])
+        return Pair(self.before[place], self.after[place], *self.ious[place].tolist())
+
+    @property
+    def ids(self) -> Texts:
+        """Of the cases."""
+        return self.after.ids
+
+    @property
+    def differences(self) -> Floats:
+        """IoU now minus IoU then, float64 `[pairs]`, as in `change_of`."""
+        return change_of(self.ious)
+
+    def by_change(self) -> Pairs:
+        """Those that lost most first; of equal ones by id. Those that are undefined on both sides come last."""
+        by_id = self.ids.order()
+        return self.take(by_id[np.argsort(self.differences[by_id], kind="stable")])
+
+
+def change_of(values: Floats) -> Floats:
+    """Return by how much a metric has changed.
+
+    Undefined means that nothing is there and nothing was predicted, which is right. So undefined on one side counts
+    as 1: a case that becomes a hallucination changes by -1, and does not drop out of the comparison.
+
+    Args:
+        values: before and after, float64 `[n, 2]`; NaN where undefined.
+
+    Returns:
+        After minus before, float64 `[n]`; NaN where both are undefined.
+
+    >>> change_of(np.array([[0.5, 0.75], [math.nan, 0.0], [0.0, math.nan], [math.nan, math.nan]]))
+    array([ 0.25, -1.  ,  1.  ,   nan])
+    """
+    undefined = np.isnan(values)
+    one_sided = undefined & ~undefined.all(axis=1, keepdims=True)
+    found: Floats = np.diff(np.where(one_sided, 1.0, values), axis=1)[:, 0]
+    return found
