@@ -6,7 +6,7 @@ import difflib
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, TypeAlias
 
 from segqa.errors import SettingsError
@@ -88,6 +88,10 @@ def _whole_number(expected: str, fits: Callable[[int], bool]) -> Callable[[objec
 
 
 share = _number("from 0 to 1", lambda value: 0 <= value <= 1)
+# below 0.05 a case counts as another object: with a lower threshold none could collapse
+threshold = _number("above 0.05 and at most 1", lambda value: 0.05 < value <= 1)
+# one of 10,001 is the smallest p-value that the 10,000 sign flips of the gate can give
+level = _number("from 0.0001 to below 1", lambda value: 0.0001 <= value < 1)
 seconds = _number("of seconds above 0", lambda value: 0 < value < math.inf)
 factor = _number("from 1", lambda value: 1 <= value < math.inf)
 minutes = _number("of minutes above 0", lambda value: value > 0)
@@ -128,6 +132,14 @@ def day(value: object, where: str) -> date:
         return value if type(value) is date else date.fromisoformat(str(value))
     except ValueError as error:
         raise SettingsError(f"{where} must be a day such as 2027-01-31, got {value!r}") from error
+
+
+def day_within_a_year(value: object, where: str) -> date:
+    """A day that is at most a year away: what is expected for longer is no exception."""
+    found, latest = day(value, where), datetime.now(UTC).astimezone().date() + timedelta(days=366)
+    if found > latest:
+        raise SettingsError(f"{where} must be at most a year away, {latest} or earlier, got {found}")
+    return found
 
 
 def flag(value: object, where: str) -> bool:

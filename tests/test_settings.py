@@ -1,9 +1,13 @@
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from segqa.errors import SettingsError
-from segqa.settings import Settings, override, parse_settings, read_settings
+from segqa.failures import KINDS
+from segqa.settings import FAILURE_KINDS, Settings, override, parse_settings, read_settings
+
+KNOWN = {"where": "camera=C2", "reason": "the mannequin", "until": "2020-01-31"}
 
 
 def test_without_a_file_or_a_table_the_defaults_hold(tmp_path: Path) -> None:
@@ -44,6 +48,13 @@ def test_a_models_thresholds_replace_those_of_all() -> None:
         pytest.param({"thresholds": {"slowdown": 0.9}}, "must be a number from 1, got 0.9", id="slower means faster"),
         pytest.param({"thresholds": {"seconds_p95": 0}}, "a number of seconds above 0, got 0", id="no time"),
         pytest.param({"thresholds": {"seconds_p95": float("nan")}}, "got nan", id="a NaN for seconds"),
+        pytest.param({"thresholds": {"iou": 0.0}}, "iou must be a number above 0.05", id="no case can break"),
+        pytest.param({"thresholds": {"unet": {"iou": 0.05}}}, "above 0.05", id="no case of a model can break"),
+        pytest.param({"gate": {"alpha": 1e-9}}, "alpha must be a number from 0.0001", id="nothing can be proven"),
+        pytest.param({"gate": {"alpha": 0}}, "alpha must be a number from 0.0001", id="no level"),
+        pytest.param({"known": [{**KNOWN, "until": "2999-12-31"}]}, "at most a year away", id="for ever"),
+        pytest.param({"known": [{**KNOWN, "kinds": ["eror"]}]}, "kinds must be one of error, .*'eror'", id="no kind"),
+        pytest.param({"known": [{**KNOWN, "kinds": []}]}, "kinds must be a text or a list", id="kinds of nothing"),
         pytest.param({"thresholds": 0.6}, "must be a table", id="no table"),
         pytest.param({"limit": 0}, "limit must be a whole number from 1", id="no case"),
         pytest.param({"batch_size": 2.5}, "batch_size must be a whole number", id="half an image"),
@@ -71,3 +82,16 @@ def test_options_replace_settings_and_are_checked_alike() -> None:
         override(Settings(), {"batch_size": 0})
     assert override(Settings(), {"batch_size": "4"}).batch_size == 4
     assert override(Settings(), {"batch_size": "auto"}).batch_size == "auto"
+
+
+def test_a_known_failure_may_be_expected_for_a_year() -> None:
+    latest = datetime.now(UTC).astimezone().date() + timedelta(days=365)
+    (known,) = parse_settings({"known": [{**KNOWN, "until": latest}]}).known
+    assert known.until == latest
+
+
+def test_errors_are_expected_where_they_are_named() -> None:
+    plain, named = parse_settings({"known": [KNOWN, {**KNOWN, "kinds": ["error", "low"]}]}).known
+    assert set(plain.kinds) == set(KINDS) - {"error"}
+    assert named.kinds == ("error", "low")
+    assert tuple(KINDS) == FAILURE_KINDS

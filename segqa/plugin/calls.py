@@ -7,13 +7,19 @@ from collections.abc import Generator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
+from segqa.conditions import check_names, parse_condition
 from segqa.errors import SettingsError
+from segqa.failures import KINDS, kind_codes
 from segqa.plugin.assertions import NOTES, SHOWN
 from segqa.plugin.session import STATE
 
 if TYPE_CHECKING:
+    from segqa.mask import Mask
+    from segqa.outcomes.outcomes import Outcomes
+    from segqa.plugin.state import Session
     from segqa.run import Run
     from segqa.settings import Known
 
@@ -40,17 +46,43 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
             pytest.xfail(f"accepted: {session.options['accept']}")
         today = datetime.now(UTC).astimezone().date()
         active = [known for known in session.settings.known if today <= known.until and _failing_of([known], run)]
-        if active and _holds_without(pyfuncitem, active, run):
-            pytest.xfail("; ".join(f"known until {known.until}: {known.reason} ({known.where})" for known in active))
+        too_many = _refuse_most(active, session.runs.get(run.model, run))
+        if active and not too_many and _holds_without(pyfuncitem, active, run):
+            text = "; ".join(f"known until {known.until}: {known.reason} ({known.where})" for known in active)
+            _warn_once(session, f"{len(_failing_of(active, run))} failing cases of {run.title} are left out: {text}")
+            pytest.xfail(text)
+        if too_many:
+            error.add_note(too_many)
         for known in session.settings.known:
             _explain(error, known, run, expired=today > known.until)
         raise
 
 
+def _warn_once(session: Session, text: str) -> None:
+    """Add a warning to the session, if it is not there yet."""
+    if text not in session.warnings:
+        session.warnings.append(text)
+
+
+def _refuse_most(known: Sequence[Known], run: Run) -> str:
+    """Say why known failures excuse nothing: together they mean more than half of the cases; empty if they do not.
+
+    Args:
+        known: the entries that would excuse a test.
+        run: all cases of the session, not a slice of them.
+    """
+    meant = sum(_meant_by(known, run.columns, run))
+    if 2 * meant <= len(run.outcomes):
+        return ""
+    where = "; ".join(each.where for each in known)
+    return (
+        f"the known failures mean {meant} of {len(run.outcomes)} cases ({where}), so they excuse nothing: "
+        "expected at most half of the cases; name a smaller slice, or lower the threshold"
+    )
+
+
 def _explain(error: BaseException, known: Known, run: Run, *, expired: bool) -> None:
     """Add to a failure why a known failure is none any more, or means nothing."""
-    from segqa.conditions import check_names, parse_condition
-
     if expired and _failing_of([known], run):
         error.add_note(f"known until {known.until}, which has passed: {known.reason} ({known.where})")
     if not run.is_partial:
@@ -61,24 +93,16 @@ def _explain(error: BaseException, known: Known, run: Run, *, expired: bool) -> 
 
 
 def _holds_without(item: pytest.Function, known: Sequence[Known], run: Run) -> bool:
-    """Whether a test holds, or has nothing to say, where the known cases are left out."""
-    from segqa.cluster.search import clusters
-    from segqa.plugin.regression import verdict_without
+    """Whether a test holds where the known cases are left out.
 
+    Without any case left nothing holds; but a test of a slice may fail by known cases alone.
+    """
     left_out = _failing_of(known, run)
     rest = run.only(run.columns.take(~run.columns.ids.among(left_out)), run.part)
     if not rest.outcomes:
-        return True
-    # the arguments that pytest fills: one with a default is none of them
-    arguments: dict[str, Any] = {name: item.funcargs[name] for name in item._fixtureinfo.argnames}  # noqa: SLF001
-    if "evaluation" in arguments:
-        arguments["evaluation"] = rest
-    if "clusters" in arguments:
-        arguments["clusters"] = clusters(rest)
-    if "gate" in arguments:
-        arguments["gate"] = verdict_without(item.config, arguments["gate"], left_out)
+        return bool(run.part)
     try:
-        answer = item.obj(**arguments)
+        answer = item.obj(**_arguments_without(item, left_out, rest))
     except pytest.skip.Exception:
         return True
     except (Exception, pytest.fail.Exception):  # noqa: BLE001 - whatever it is, it does not hold
@@ -89,10 +113,35 @@ def _holds_without(item: pytest.Function, known: Sequence[Known], run: Run) -> b
     return True
 
 
-def _failing_of(known: Sequence[Known], run: Run) -> set[str]:
-    """The ids of the failing cases that known failures mean."""
-    from segqa.conditions import parse_condition
+def _arguments_without(item: pytest.Function, left_out: set[str], rest: Run) -> dict[str, Any]:
+    """The arguments of a test as they would be for the rest of a run, without some cases."""
+    from segqa.cluster.search import clusters
+    from segqa.plugin.regression import verdict_without
 
-    conditions = [parse_condition(each.where) for each in known]
+    # the arguments that pytest fills: one with a default is none of them
+    arguments: dict[str, Any] = {name: item.funcargs[name] for name in item._fixtureinfo.argnames}  # noqa: SLF001
+    if "evaluation" in arguments:
+        arguments["evaluation"] = rest
+    if "clusters" in arguments:
+        arguments["clusters"] = clusters(rest)
+    if "gate" in arguments:
+        arguments["gate"] = verdict_without(item.config, arguments["gate"], left_out)
+    return arguments
+
+
+def _failing_of(known: Sequence[Known], run: Run) -> set[str]:
+    """The ids of the failing cases that known failures mean, each of one of its entry's kinds."""
     failing = run.failures().outcomes
-    return {case_id for each in conditions for case_id in failing.take(each.holds(failing, run.edges)).ids}
+    codes = kind_codes(failing, run.threshold)
+    found: set[str] = set()
+    for each in known:
+        of_kind = np.isin(codes, [list(KINDS).index(kind) for kind in each.kinds])
+        found.update(failing.take(_meant_by([each], failing, run) & of_kind).ids)
+    return found
+
+
+def _meant_by(known: Sequence[Known], cases: Outcomes, run: Run) -> Mask:
+    """Which of some cases of a run any of the entries means, bool `[n]`."""
+    meant = [parse_condition(each.where).holds(cases, run.edges) for each in known]
+    found: Mask = np.logical_or.reduce([np.zeros(len(cases), np.bool_), *meant])
+    return found

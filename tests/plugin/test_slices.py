@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -214,6 +215,7 @@ def test_a_marker_that_says_nothing_is_refused_at_once(studio: Repository, mark:
     assert not (studio.path / ".segqa" / "runs").exists()
 
 
+UNTIL = (date.today() + timedelta(days=100)).isoformat()  # noqa: DTZ011
 KNOWN = """
 [[tool.segqa.known]]
 where = "camera=B"
@@ -224,13 +226,13 @@ until = {until}
 
 @pytest.mark.parametrize("workers", MOSTLY_ONE)
 def test_a_known_failure_is_expected_until_its_day(studio: Repository, workers: tuple[str, ...]) -> None:
-    settings(studio, KNOWN.format(until="2999-12-31"))
+    settings(studio, KNOWN.format(until=UNTIL))
     result = studio.runpytest_subprocess("suites", *PHOTOS, "-rx", *workers)
     outcomes = result.parseoutcomes()
     assert outcomes.get("failed", 0) == 0
     assert outcomes["xfailed"] == 4
     assert result.ret == 0
-    result.stdout.fnmatch_lines(["XFAIL suites/test_slices.py::*known until 2999-12-31: the mannequin (camera=B)*"])
+    result.stdout.fnmatch_lines([f"XFAIL suites/test_slices.py::*known until {UNTIL}: the mannequin (camera=B)*"])
 
 
 def test_after_its_day_a_known_failure_fails_again(studio: Repository) -> None:
@@ -241,20 +243,55 @@ def test_after_its_day_a_known_failure_fails_again(studio: Repository) -> None:
 
 
 def test_a_known_failure_that_means_no_case_is_said_so(studio: Repository) -> None:
-    settings(studio, KNOWN.format(until="2999-12-31").replace("camera=B", "camra=B"))
+    settings(studio, KNOWN.format(until=UNTIL).replace("camera=B", "camra=B"))
     result = studio.runpytest("suites/test_slices.py", *PHOTOS)
     result.assert_outcomes(failed=2)
     result.stdout.fnmatch_lines(["*the known failure 'camra=B' means no case: *did you mean 'camera'?"])
 
 
-def test_where_all_cases_are_known_nothing_is_left_to_say(studio: Repository) -> None:
-    settings(studio, KNOWN.format(until="2999-12-31"))
-    studio.runpytest("suites/test_quality.py", *PHOTOS, "--segqa-where=camera=B").assert_outcomes(xfailed=2, passed=4)
+def test_known_failures_that_mean_most_cases_excuse_nothing(studio: Repository) -> None:
+    settings(studio, KNOWN.format(until=UNTIL) + KNOWN.format(until=UNTIL).replace("=B", "=A"))
+    (studio.path / "suites" / "test_own.py").write_text(
+        "def test_own(evaluation):\n    assert len(evaluation.failures()) < 5\n", encoding="utf-8"
+    )
+    studio.runpytest("suites/test_own.py", *PHOTOS).assert_outcomes(xfailed=1)
+    settings(studio, KNOWN.format(until=UNTIL).replace("camera=B", "camera=A or camera=B"))
+    result = studio.runpytest("suites/test_own.py", *PHOTOS)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*the known failures mean 40 of 40 cases (camera=B; camera=A or camera=B), so *"])
+
+
+def test_where_no_case_is_left_nothing_holds(studio: Repository) -> None:
+    settings(studio, KNOWN.format(until=UNTIL))
+    studio.runpytest("suites/test_quality.py", *PHOTOS, "--segqa-where=camera=B").assert_outcomes(failed=2, passed=4)
+
+
+def test_a_slice_may_fail_by_known_cases_alone(studio: Repository) -> None:
+    settings(studio, KNOWN.format(until=UNTIL))
+    own = """
+    import pytest
+
+    @pytest.mark.segqa_slice("mannequin", where="camera=B")
+    def test_b(evaluation):
+        assert evaluation.mean_iou >= 0.9
+    """
+    studio.makepyfile(test_own=own)
+    result = studio.runpytest("test_own.py", *PHOTOS)
+    result.assert_outcomes(xfailed=1)
+    result.stdout.fnmatch_lines(["*warning: segqa: 10 failing cases of two on photos, * are left out: known until *"])
+
+
+@pytest.mark.parametrize(("kinds", "outcome"), [("", "failed"), ('kinds = ["error"]', "xfailed")])
+def test_an_error_is_excused_by_a_known_failure_that_names_it(studio: Repository, kinds: str, outcome: str) -> None:
+    for path in (studio.path / "photos" / "images").glob("B_*.png"):
+        path.write_bytes(b"no image")
+    settings(studio, KNOWN.format(until=UNTIL) + kinds)
+    studio.runpytest("suites/test_quality.py", *PHOTOS, "-k", "error").assert_outcomes(**{outcome: 1})
 
 
 @pytest.mark.filterwarnings("ignore")
 def test_a_coroutine_is_not_excused(studio: Repository) -> None:
-    settings(studio, KNOWN.format(until="2999-12-31"))
+    settings(studio, KNOWN.format(until=UNTIL))
     studio.makepyfile(
         test_own="""
         import pytest
@@ -272,13 +309,13 @@ def test_a_coroutine_is_not_excused(studio: Repository) -> None:
 
 
 def test_known_cases_that_passed_excuse_nothing(studio: Repository) -> None:
-    settings(studio, KNOWN.format(until="2999-12-31").replace("camera=B", "camera=A"))
+    settings(studio, KNOWN.format(until=UNTIL).replace("camera=B", "camera=A"))
     studio.makepyfile(test_own="def test_own(evaluation, least=11):\n    assert len(evaluation.failures()) > least\n")
     studio.runpytest("test_own.py", *PHOTOS).assert_outcomes(failed=1)
 
 
 def test_a_known_failure_excuses_no_other(studio: Repository) -> None:
-    settings(studio, KNOWN.format(until="2999-12-31"))
+    settings(studio, KNOWN.format(until=UNTIL))
     studio.makepyfile(test_own="def test_own(evaluation):\n    assert evaluation.slice('camera', 'A').mean_iou > 1\n")
     studio.runpytest("test_own.py", *PHOTOS).assert_outcomes(failed=1)
 
@@ -287,7 +324,7 @@ def test_a_known_failure_excuses_no_other(studio: Repository) -> None:
     ("text", "problem"),
     [
         ('where = "camera=B"\nreason = "x"', "needs where, reason and until, got no until"),
-        ('where = "camera"\nreason = "x"\nuntil = 2999-01-01', "expected '=' or another comparison"),
+        ('where = "camera"\nreason = "x"\nuntil = 2001-01-01', "expected '=' or another comparison"),
         ('where = "camera=B"\nreason = "x"\nuntil = "soon"', "must be a day such as 2027-01-31, got 'soon'"),
         ('were = "camera=B"', "unknown key 'were'; did you mean 'where'?"),
     ],
