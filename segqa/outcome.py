@@ -44,7 +44,8 @@ class Outcome:
         prompt: what the model was asked for.
         tags: the case's tags.
         properties: what was measured on image and target, see `properties.measure`, and how many `proposals` there are.
-        digest: hex, changes when image or target do.
+        digest: hex, changes when the files of image or target do.
+        pixels: hex, changes when their pixels do, see `properties.digest_pixels`; empty where it is not known.
         proposals_key: hex, under which the proposals are kept; empty for an error.
         offers: of the proposals, in the model's order.
         picked: which of them is the prediction; None where there was none.
@@ -60,6 +61,7 @@ class Outcome:
     tags: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     properties: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     digest: str = ""
+    pixels: str = ""
     proposals_key: str = ""
     offers: tuple[Offer, ...] = ()
     picked: int | None = None

@@ -1,13 +1,17 @@
-"""Properties are numbers measured on a case's image and target: how large, how dark, how sharp."""
+"""Properties are numbers measured on a case's image and target: how large, how dark, how sharp; and their digest."""
 
 from __future__ import annotations
 
+import hashlib
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TypeAlias
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from segqa.mask import Image, Mask, around
 
@@ -41,6 +45,43 @@ Box: TypeAlias = tuple[slice, slice]
 """Rows and columns."""
 
 _SAMPLED, _ROWS = 1 << 15, 64
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """What is known of the pixels of a case, whatever a model makes of them.
+
+    Attributes:
+        properties: see `measure`.
+        pixels: see `digest_pixels`; empty where nobody has read them.
+    """
+
+    properties: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    pixels: str = ""
+
+    @classmethod
+    def of(cls, image: Image, target: Mask) -> Measurement:
+        """Measure an image and a target of the same size."""
+        return cls(measure(image, target), digest_pixels(image, target))
+
+
+def digest_pixels(image: Image, target: Mask) -> str:
+    """Return 32 hex digits: 16 that change with the image's pixels or shape, then 16 that change with the target's.
+
+    The files do not matter: packed anew without loss, an image has the same digest.
+
+    Args:
+        image: RGB uint8 `[H, W, 3]`, upright.
+        target: bool `[H, W]`.
+    """
+    return _digest(image.shape, image) + _digest(target.shape, np.packbits(target))
+
+
+def _digest(shape: tuple[int, ...], pixels: NDArray[np.uint8]) -> str:
+    """Return 16 hex digits of a SHA-256."""
+    digest = hashlib.sha256(repr(shape).encode())
+    digest.update(np.ascontiguousarray(pixels).data)
+    return digest.hexdigest()[:16]
 
 
 def measure(image: Image, target: Mask) -> dict[str, float]:

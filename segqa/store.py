@@ -40,9 +40,9 @@ LARGE = 1_000_000
 
 _COLUMNS = (
     "case_id", "prompt", "tags", "properties", "digest", "proposals_key", "offers", "picked", "wanted", "size",
-    "seconds", "cached", "note", "error",
+    "seconds", "cached", "note", "error", "pixels",
 )  # fmt: skip
-_PLAIN = ("case_id", "prompt", "digest", "proposals_key", "picked", "seconds", "note", "error")
+_PLAIN = ("case_id", "prompt", "digest", "proposals_key", "picked", "seconds", "note", "error", "pixels")
 _SORTED = "SELECT * FROM outcomes ORDER BY case_id"
 _SOME = "SELECT * FROM outcomes WHERE case_id IN (SELECT value FROM json_each(?)) ORDER BY case_id"
 _HEADER, _ROWS, _PARTS = "run.json", "cases.sqlite", "cases"
@@ -123,6 +123,7 @@ class Store:
         marks = ", ".join("?" * len(_COLUMNS))
         statement = f"INSERT OR REPLACE INTO outcomes ({', '.join(_COLUMNS)}) VALUES ({marks})"  # noqa: S608 - constants
         with closing(_opened(self.run_folder(run_id))) as database:
+            _add_pixels(database)
 
             def append(outcomes: Iterable[Outcome]) -> None:
                 with database:
@@ -413,6 +414,12 @@ def _cases(folder: Path) -> Iterator[sqlite3.Connection]:
         yield database
 
 
+def _add_pixels(database: sqlite3.Connection) -> None:
+    """Add the column of the digests of pixels to a run that an earlier version has begun."""
+    if "pixels" not in {row["name"] for row in database.execute("PRAGMA table_info(outcomes)")}:
+        database.execute("ALTER TABLE outcomes ADD COLUMN pixels TEXT NOT NULL DEFAULT ''")
+
+
 @contextmanager
 def _reading(folder: Path) -> Iterator[sqlite3.Connection]:
     """The cases of a run, to be read.
@@ -480,6 +487,8 @@ def _gather(row: Mapping[str, Any], gathered: Gathered) -> None:
         tags=_tags(row["tags"]),
         properties=json.loads(row["properties"]),
         key=row["proposals_key"],
+        # a run of an earlier version has none
+        pixels=row["pixels"] if "pixels" in row.keys() else "",  # noqa: SIM118 - a row of SQLite looks among its values
         offers=json.loads(row["offers"]),
         cached=bool(row["cached"]),
     )

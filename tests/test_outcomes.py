@@ -44,6 +44,7 @@ def _drawn(random: np.random.Generator, case_id: str) -> Outcome:
         tags={name: f"{random.integers(3)}" for name in ("camera", "light") if random.random() < 0.7},
         properties={name: float(random.random()) for name in ("brightness", "border") if random.random() < 0.7},
         digest=f"{random.integers(1000):x}",
+        pixels=f"{random.integers(1000):x}" if random.random() < 0.8 else "",
         proposals_key="ab" * int(random.integers(2)),
         offers=tuple(offers),
         picked=picked,
@@ -102,6 +103,7 @@ def test_all_at_once_counts_as_one_by_one(seed: int, part: slice, keep: Keep) ->
         np.testing.assert_array_equal(scores, _scores(each))
     assert list(columns.prompts) == [each.prompt for each in cases]
     assert columns.digests == [each.digest for each in cases]
+    assert columns.pixels == [each.pixels for each in cases]
     assert columns.keys == [each.proposals_key for each in cases]
     assert columns.seconds.tolist() == [each.seconds for each in cases]
     assert columns.cached.tolist() == [each.cached for each in cases]

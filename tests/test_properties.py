@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from segqa.mask import Image, Mask
-from segqa.properties import PROPERTIES, measure
+from segqa.properties import PROPERTIES, digest_pixels, measure
 from tests.conftest import bright_square
 
 
@@ -110,3 +110,26 @@ def test_a_large_image_is_sampled_and_says_the_same() -> None:
     inside, outside = (np.histogramdd(noise[part], 8, [(0, 256)] * 3)[0] for part in (target, ~target))
     shared = np.sqrt(inside / inside.sum() * outside / outside.sum()).sum()
     assert measure(noise, target)["colour_similarity"] == pytest.approx(shared, abs=0.01)
+
+
+def test_the_digest_of_pixels_has_a_half_for_the_image_and_one_for_the_target() -> None:
+    image, target = bright_square(3)
+    other_image, other_target = image.copy(), target.copy()
+    other_image[0, 0, 0] ^= 1
+    other_target[0, 0] ^= True
+    digest = digest_pixels(image, target)
+    assert len(digest) == 32
+    assert digest == digest_pixels(np.asfortranarray(image), target.copy())
+    changed_image, changed_target = digest_pixels(other_image, target), digest_pixels(image, other_target)
+    assert changed_image[:16] != digest[:16]
+    assert changed_image[16:] == digest[16:]
+    assert changed_target[:16] == digest[:16]
+    assert changed_target[16:] != digest[16:]
+
+
+def test_pixels_of_another_shape_have_another_digest() -> None:
+    flat, empty = grey(9, (4, 16)), np.zeros((4, 16), np.bool_)
+    digest = digest_pixels(flat, empty)
+    other = digest_pixels(flat.reshape(16, 4, 3), empty.reshape(16, 4))
+    assert digest[:16] != other[:16]
+    assert digest[16:] != other[16:]

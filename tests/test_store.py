@@ -1,5 +1,7 @@
 import json
+import sqlite3
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ FULL = Outcome(
     prompt="person.",
     tags={"camera": "C2", "who": "Zoë"},
     digest="ab" * 32,
+    pixels="ef" * 16,
     proposals_key="cd" * 16,
     offers=(Offer(Counts(1, 2, 3, 4), Counts(5, 6, 7, 8), 0.1, None), Offer(Counts(0, 0, 4, 6), Counts(0, 0, 1, 2))),
     picked=1,
@@ -44,6 +47,27 @@ def test_what_is_kept_comes_back(store: Store) -> None:
     store.append(run.id, [FULL])
     store.append(run.id, [FAILED])
     assert store.load(run.id) == replace(run, outcomes=(FULL, FAILED))
+
+
+def test_a_run_of_before_pixels_had_digests_is_read_and_goes_on(store: Store) -> None:
+    run = begun(store)
+    store.append(run.id, [FULL])
+    with closing(sqlite3.connect(store.run_folder(run.id) / "cases.sqlite")) as database:
+        database.execute("ALTER TABLE outcomes DROP COLUMN pixels")
+    assert list(store.load(run.id).outcomes) == [replace(FULL, pixels="")]
+    store.append(run.id, [replace(FULL, case_id="c")])
+    assert [outcome.pixels for outcome in store.load(run.id).outcomes] == ["", FULL.pixels]
+
+
+def test_part_files_of_before_pixels_had_digests_are_read(store: Store) -> None:
+    pytest.importorskip("pyarrow")
+    run = begun(store)
+    store.append(run.id, [FULL, FAILED])
+    tables = [table.drop_columns("pixels") for table in blocks(store.run_folder(run.id))]
+    store.file(run.id, tables)
+    found = store.load(run.id).columns
+    assert list(found) == [replace(FULL, pixels=""), FAILED]
+    assert list(found.pixels) == ["", ""]
 
 
 @pytest.mark.parametrize("in_parts", [False, True])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -25,7 +25,7 @@ from segqa.evaluation.targets import PackedTargets
 from segqa.mask import Mask, resize_nearest
 from segqa.outcome import Outcome
 from segqa.picking import Picker, looks_at_scores_alone
-from segqa.properties import measure
+from segqa.properties import Measurement
 from segqa.proposals import Proposals
 
 T = TypeVar("T")
@@ -62,11 +62,11 @@ class Answers(Protocol):
 class Measured(Protocol):
     """Keeps what was measured on the pixels, as `Answers` does what a model said of them."""
 
-    def get(self, digests: bytes) -> dict[str, float] | None:
+    def get(self, digests: bytes) -> Measurement | None:
         """What was measured on the image and target with these digests; None where nothing was."""
         ...
 
-    def put(self, measured: Iterable[tuple[bytes, Mapping[str, float]]]) -> None:
+    def put(self, measured: Iterable[tuple[bytes, Measurement]]) -> None:
         """Keep what was measured."""
         ...
 
@@ -151,7 +151,7 @@ class Loop:
         loaded.digests, loaded.target_key = digest + target_digest, tally_target(target_digest)
         known = self.measured.get(loaded.digests)
         if known is not None:
-            loaded.properties = known
+            loaded.measured = known
         self._recall(loaded)
         if known is not None and loaded.is_settled:
             return
@@ -169,7 +169,7 @@ class Loop:
         loaded.is_new = known is None
         if known is None:
             with self.stages.timed("measure"):
-                loaded.properties = measure(image, target.mask)
+                loaded.measured = Measurement.of(image, target.mask)
 
     def _recall(self, loaded: _Loaded) -> None:
         """What is kept of counting; with it the case is settled, unless its masks are needed to pick or break down."""
@@ -202,7 +202,7 @@ class Loop:
         tallies = ((each.key, each.target_key, each.tally) for each in batch if each.is_counted and each.tally)
         self.cache.put(answers, self.name, tallies)
         self.cache.touch(loaded.key for loaded in batch if loaded not in asked and loaded.is_answered)
-        self.measured.put((loaded.digests, loaded.properties) for loaded in batch if loaded.is_new)
+        self.measured.put((loaded.digests, loaded.measured) for loaded in batch if loaded.is_new)
         return outcomes
 
     def _outcome(self, loaded: _Loaded, *, cached: bool) -> Outcome:
@@ -219,6 +219,7 @@ class Loop:
             tags=dict(case.tags),
             properties=self._shown(loaded),
             digest=loaded.digests.hex(),
+            pixels=loaded.measured.pixels,
             error=loaded.error,
         )
 
@@ -233,6 +234,7 @@ class Loop:
             tags=dict(case.tags),
             properties=self._shown(loaded, proposals=float(len(tally.offers))),
             digest=loaded.digests.hex(),
+            pixels=loaded.measured.pixels,
             proposals_key=loaded.key.hex(),
             offers=tally.offered(loaded.picked, self.threshold),
             picked=loaded.picked,
@@ -259,7 +261,8 @@ class Loop:
 
     def _shown(self, loaded: _Loaded, **more: float) -> dict[str, float]:
         """The properties that no tag hides."""
-        return {name: value for name, value in {**loaded.properties, **more}.items() if name not in self.hidden}
+        known = {**loaded.measured.properties, **more}
+        return {name: value for name, value in known.items() if name not in self.hidden}
 
 
 @dataclass(slots=True, eq=False)
@@ -276,7 +279,7 @@ class _Loaded:
     answer: Answer | None = None
     tally: Tally | None = None
     picked: int | None = None
-    properties: Mapping[str, float] = field(default_factory=dict)
+    measured: Measurement = field(default_factory=Measurement)
     is_new: bool = False
     is_counted: bool = False
     is_settled: bool = False

@@ -18,12 +18,13 @@ from segqa.errors import CaseError, DatasetError, SettingsError
 from segqa.evaluation.database import Database
 from segqa.outcome import Outcome
 from segqa.outcomes.outcomes import Outcomes
-from segqa.properties import PROPERTY_VERSION, measure
+from segqa.properties import PROPERTY_VERSION, Measurement
 from segqa.slices import Edges, find_edges
 from segqa.store import Store
 
 _AT_A_TIME = 256
-_TABLE = "CREATE TABLE IF NOT EXISTS properties (key BLOB PRIMARY KEY, numbers TEXT) WITHOUT ROWID"
+_TABLE = "CREATE TABLE IF NOT EXISTS properties (key BLOB PRIMARY KEY, numbers TEXT, pixels TEXT) WITHOUT ROWID"
+_ADDED = {"pixels": "TEXT"}
 
 
 class PropertyCache(Database):
@@ -31,17 +32,22 @@ class PropertyCache(Database):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, "properties", _TABLE)
+        self._add_columns("properties", _ADDED)
 
-    def get(self, digests: bytes) -> dict[str, float] | None:
-        """What was measured on the image and target with these digests; None where nothing was."""
-        row = self._database.execute("SELECT numbers FROM properties WHERE key = ?", (_key(digests),)).fetchone()
-        return None if row is None else dict(json.loads(row[0]))
+    def get(self, digests: bytes) -> Measurement | None:
+        """What was measured on the image and target with these digests; None where nothing was.
 
-    def put(self, measured: Iterable[tuple[bytes, Mapping[str, float]]]) -> None:
+        A file of an earlier version has no digests of pixels: its entries are measured again.
+        """
+        known = "SELECT numbers, pixels FROM properties WHERE key = ? AND pixels IS NOT NULL"
+        row = self._database.execute(known, (_key(digests),)).fetchone()
+        return None if row is None else Measurement(json.loads(row[0]), row[1])
+
+    def put(self, measured: Iterable[tuple[bytes, Measurement]]) -> None:
         """Keep what was measured."""
-        rows = [(_key(digests), json.dumps(dict(numbers))) for digests, numbers in measured]
+        rows = [(_key(digests), json.dumps(dict(each.properties)), each.pixels) for digests, each in measured]
         with self._database:
-            self._database.executemany("INSERT OR REPLACE INTO properties VALUES (?, ?)", rows)
+            self._database.executemany("INSERT OR REPLACE INTO properties VALUES (?, ?, ?)", rows)
 
 
 def open_properties(store: Store) -> PropertyCache:
@@ -82,7 +88,7 @@ def narrow(dataset: Dataset, condition: Condition, store: Store) -> tuple[Datase
 
 def _measured(dataset: Dataset, cache: PropertyCache, hidden: Collection[str]) -> Iterator[Outcome]:
     """All cases with the properties that no tag hides; what is new is kept, some at a time."""
-    new: dict[bytes, dict[str, float]] = {}
+    new: dict[bytes, Measurement] = {}
     with foreseen(dataset):
         for case in dataset:
             found = _look(case, cache, new)
@@ -94,7 +100,7 @@ def _measured(dataset: Dataset, cache: PropertyCache, hidden: Collection[str]) -
     cache.put(new.items())
 
 
-def _look(case: Case, cache: PropertyCache, new: dict[bytes, dict[str, float]]) -> dict[str, float]:
+def _look(case: Case, cache: PropertyCache, new: dict[bytes, Measurement]) -> Mapping[str, float]:
     """The properties of a case, kept or measured; none where it cannot be read."""
     try:
         digests = case.source.digest() + case.source.target_digest()
@@ -103,10 +109,10 @@ def _look(case: Case, cache: PropertyCache, new: dict[bytes, dict[str, float]]) 
             image, target = case.image(), case.target()
             if image.shape[:2] != target.shape:
                 return {}
-            found = new[digests] = measure(image, target)
+            found = new[digests] = Measurement.of(image, target)
     except CaseError:
         return {}
-    return found
+    return found.properties
 
 
 def _key(digests: bytes) -> bytes:

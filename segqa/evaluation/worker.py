@@ -29,7 +29,7 @@ from segqa.evaluation.threads import limited_threads
 from segqa.metrics import METRIC_VERSION
 from segqa.outcome import Outcome
 from segqa.picking import find_picker
-from segqa.properties import PROPERTY_VERSION
+from segqa.properties import PROPERTY_VERSION, Measurement
 from segqa.proposals import Model
 
 
@@ -92,7 +92,7 @@ class Report:
     outcomes: list[Outcome] = field(default_factory=list)
     answers: list[Packed] = field(default_factory=list)
     tallies: list[PackedTally] = field(default_factory=list)
-    measured: list[tuple[bytes, Mapping[str, float]]] = field(default_factory=list)
+    measured: list[tuple[bytes, Measurement]] = field(default_factory=list)
     seconds: Mapping[str, array[float]] = field(default_factory=dict)
     batch_size: int = 0
     machine: str = ""
@@ -269,15 +269,15 @@ class _Measured:
     """Takes properties for somebody else to keep."""
 
     def __init__(self) -> None:
-        self._numbers: list[tuple[bytes, Mapping[str, float]]] = []
+        self._numbers: list[tuple[bytes, Measurement]] = []
 
-    def get(self, digests: bytes) -> dict[str, float] | None:
+    def get(self, digests: bytes) -> Measurement | None:
         """Nothing is kept here."""
 
-    def put(self, measured: Iterable[tuple[bytes, Mapping[str, float]]]) -> None:
+    def put(self, measured: Iterable[tuple[bytes, Measurement]]) -> None:
         self._numbers += measured
 
-    def take(self) -> list[tuple[bytes, Mapping[str, float]]]:
+    def take(self) -> list[tuple[bytes, Measurement]]:
         taken, self._numbers = self._numbers, []
         return taken
 

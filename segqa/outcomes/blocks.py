@@ -69,7 +69,7 @@ class PartWriter:
                 raise StoreError(f"cases must be sorted by id, each once; got {after!r} after {before!r}")
         self._last = ids[-1]
         # a column of digests has no two alike, and a dictionary would only be tried
-        plain = ["digest", "key", "id"]
+        plain = ["digest", "pixels", "key", "id"]
         named = [name for name in block.column_names if name not in plain]
         path = self._folder / _name(len(self._rows))
         parquet.write_table(block, path, compression="zstd", compression_level=1, use_dictionary=named)
@@ -109,6 +109,7 @@ def table_of(held: Held) -> Any:
         "id": pa.array(held.ids, pa.string()),
         "prompt": _dictionary(held.prompts),
         "digest": pa.array(held.digests, pa.string()),
+        "pixels": pa.array(held.pixels, pa.string()),
         "key": pa.array(held.keys, pa.string()),
         "offered": held.offered.astype(np.int32),
         "numbers": pa.LargeListArray.from_arrays(held.starts * 8, held.numbers.astype(np.int64).ravel()),
@@ -155,6 +156,7 @@ def held_of(table: Any) -> Held:
             name.removeprefix(PROPERTY): _array(table, name) for name in table.column_names if name.startswith(PROPERTY)
         },
         digests=Texts.of(table.column("digest").to_pylist()),
+        pixels=_pixels_of(table),
         keys=Texts.of(table.column("key").to_pylist()),
         starts=starts,
         numbers=small(numbers.flatten().to_numpy(zero_copy_only=False)).reshape(-1, 8),
@@ -202,6 +204,12 @@ def read_part(path: Path, names: Sequence[str] | None = None) -> Any:
             return file.read(names)
     except (OSError, pa.ArrowException) as error:
         raise StoreError(f"{path} is damaged: {error}") from error
+
+
+def _pixels_of(table: Any) -> Texts:
+    """The digests of the pixels; empty where a part was written before there were any."""
+    known = table.column("pixels").to_pylist() if "pixels" in table.column_names else [None] * len(table)
+    return Texts.of(digest or "" for digest in known)
 
 
 def _dictionary(names: Names) -> Any:

@@ -49,7 +49,12 @@ class Columns(Protocol):
 
     @property
     def digests(self) -> Texts:
-        """Of image and target."""
+        """Of the files of image and target."""
+        ...
+
+    @property
+    def pixels(self) -> Texts:
+        """Digests of their pixels; empty where they are not known."""
         ...
 
     @property
@@ -148,6 +153,7 @@ class Held:
     tags: Mapping[str, Names]
     properties: Mapping[str, Floats]
     digests: Texts
+    pixels: Texts
     keys: Texts
     starts: Places
     numbers: Whole
@@ -175,6 +181,7 @@ class Held:
                 name: value for name, each in self.properties.items() if (value := float(each[place])) == value
             },
             digest=self.digests[place],
+            pixels=self.pixels[place],
             proposals_key=self.keys[place],
             offers=tuple(map(self._offer, range(*self.starts[place : place + 2].tolist()))),
             picked=None if picked < 0 else picked,

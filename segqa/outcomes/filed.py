@@ -62,8 +62,13 @@ class Filed:
 
     @property
     def digests(self) -> Texts:
-        """Of image and target."""
+        """Of the files of image and target."""
         return self._texts("digest")
+
+    @property
+    def pixels(self) -> Texts:
+        """Digests of their pixels; empty where they are not known."""
+        return self._texts("pixels")
 
     @property
     def contents(self) -> bytes:
@@ -191,9 +196,11 @@ class Filed:
         return np.stack(columns, axis=1)
 
     def _texts(self, name: str) -> Texts:
+        import pyarrow as pa
+
         joining = Joining()
         for column in self._columns(name):
-            joining.extend(column.to_pylist())
+            joining.extend(column.fill_null("").to_pylist() if column.type != pa.null() else [""] * len(column))
         return joining.texts()
 
     def _names(self, name: str) -> Names:

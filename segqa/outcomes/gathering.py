@@ -19,7 +19,7 @@ class Gathered:
     """Outcomes as they come, put into columns one by one."""
 
     def __init__(self) -> None:
-        self._texts = {name: Joining() for name in ("ids", "digests", "keys")}
+        self._texts = {name: Joining() for name in ("ids", "digests", "pixels", "keys")}
         self._prompts = Naming()
         self._tags: dict[str, Naming] = {}
         self._properties: dict[str, array[float]] = {}
@@ -42,6 +42,7 @@ class Gathered:
             tags=outcome.tags,
             properties=outcome.properties,
             digest=outcome.digest,
+            pixels=outcome.pixels,
             key=outcome.proposals_key,
             offers=[offer_numbers(offer) for offer in outcome.offers],
             picked=outcome.picked,
@@ -61,6 +62,7 @@ class Gathered:
         tags: Mapping[str, str],
         properties: Mapping[str, float],
         digest: str,
+        pixels: str,
         key: str,
         offers: Sequence[Sequence[Any]],
         picked: int | None,
@@ -73,7 +75,7 @@ class Gathered:
     ) -> None:
         """One more, as a row of plain values; each offer as `offer_numbers` has it."""
         place = len(self)
-        for name, text in (("ids", case_id), ("digests", digest), ("keys", key)):
+        for name, text in (("ids", case_id), ("digests", digest), ("pixels", pixels), ("keys", key)):
             self._texts[name].append(text)
         self._prompts.put(place, prompt)
         for name, value in tags.items():

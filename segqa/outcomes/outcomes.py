@@ -90,8 +90,13 @@ class Outcomes(Rows[Outcome]):
 
     @property
     def digests(self) -> Texts:
-        """Of image and target."""
+        """Of the files of image and target."""
         return self._texts(self.columns.digests)
+
+    @property
+    def pixels(self) -> Texts:
+        """Digests of their pixels; empty where they are not known."""
+        return self._texts(self.columns.pixels)
 
     @property
     def keys(self) -> Texts:

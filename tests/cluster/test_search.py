@@ -322,7 +322,8 @@ def test_a_large_run_is_searched_in_a_sample_and_counted_in_full() -> None:
     ids = Texts.of(f"{number:06}" for number in range(cases))
     none, numbers = Texts.of([""] * cases), np.array([RIGHT.numbers, WRONG.numbers])[fails.astype(int)]
     held = Held(
-        ids=ids, prompts=Names(("",), np.zeros(cases, np.int8)), tags=tags, properties={}, digests=none, keys=none,
+        ids=ids, prompts=Names(("",), np.zeros(cases, np.int8)), tags=tags, properties={}, digests=none,
+        pixels=none, keys=none,
         starts=np.arange(cases + 1), numbers=numbers, scores=np.full((cases, 2), np.nan), broken={},
         picked=np.zeros(cases, np.int32), wanted=np.full(cases, 10), sizes=np.full(cases, 100),
         seconds=np.zeros(cases), cached=np.zeros(cases, np.bool_), notes={}, errors={},

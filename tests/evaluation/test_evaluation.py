@@ -287,6 +287,29 @@ def test_a_second_run_asks_the_model_nothing(squares: Squares, store: Store) -> 
     assert all(outcome.cached for outcome in second.outcomes)
 
 
+def test_a_second_run_knows_the_pixels_without_decoding_an_image(
+    squares: Squares, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = open_folder(squares(6))
+    first = Evaluation().run(Bright(), "bright", data, store)
+    monkeypatch.setattr(Files, "image", lambda _: pytest.fail("decoded an image"))
+    monkeypatch.setattr(Files, "target", lambda _: pytest.fail("decoded a mask"))
+    second = Evaluation(pick="product").run(Bright(), "bright", data, store)
+    assert list(second.columns.pixels) == list(first.columns.pixels)
+    assert {len(digest) for digest in first.columns.pixels} == {32}
+
+
+def test_files_that_are_packed_anew_have_the_same_pixels(squares: Squares, store: Store) -> None:
+    folder = squares(2)
+    before = Evaluation().run(Bright(), "bright", open_folder(folder), store).columns
+    for path in (folder / "images" / "A_000.png", folder / "masks" / "A_000.png"):
+        with Pillow.open(path) as image:
+            image.copy().save(path, compress_level=0)
+    after = Evaluation().run(Bright(), "bright", open_folder(folder), store).columns
+    assert [one == other for one, other in zip(before.digests, after.digests, strict=True)] == [False, True]
+    assert list(before.pixels) == list(after.pixels)
+
+
 @pytest.mark.parametrize(
     ("model", "how"),
     [

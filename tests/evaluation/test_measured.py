@@ -1,4 +1,6 @@
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ from segqa.datasets.dataset import Dataset
 from segqa.datasets.folder import open_folder
 from segqa.errors import DatasetError, SettingsError, StoreError
 from segqa.evaluation.measured import PropertyCache, narrow, open_properties
+from segqa.properties import Measurement
 from segqa.store import Store
 from tests.conftest import bright_square, write_case
 
@@ -91,3 +94,15 @@ def test_a_damaged_file_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "properties.sqlite").write_bytes(b"no database" * 100)
     with pytest.raises(StoreError, match="remove the file to start anew"):
         PropertyCache(tmp_path / "properties.sqlite")
+
+
+def test_a_file_of_before_pixels_had_digests_is_measured_again(tmp_path: Path) -> None:
+    path = tmp_path / "properties.sqlite"
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("CREATE TABLE properties (key BLOB PRIMARY KEY, numbers TEXT) WITHOUT ROWID")
+    measurement = Measurement({"brightness": 0.5}, "ab" * 16)
+    with PropertyCache(path) as cache:
+        cache.put([(b"digests", measurement)])
+        assert cache.get(b"digests") == measurement
+        cache._database.execute("UPDATE properties SET pixels = NULL")
+        assert cache.get(b"digests") is None
