@@ -28,6 +28,7 @@ import numpy as np
 
 from segqa.checks import nearest
 from segqa.comparison.comparison import METRICS, Comparison, Slice, is_baseline
+from segqa.comparison.coverage import describe_coverage, require_judged
 from segqa.comparison.pairs import Pairs
 from segqa.comparison.signflip import Drop, Interval, detectable_drop, interval, judge_drops
 from segqa.errors import SettingsError
@@ -160,7 +161,9 @@ class Verdict:
         before, after = (float(run.mean_iou) for run in runs)
         judged = len(self.comparison.defined.pairs)
         change = "" if self.mean is None else f" ({self.mean.mean:+.4f} over {judged} cases)"
-        return f"{self.comparison.candidate.model}: {self.name}, mean IoU {before:.4f} → {after:.4f}{change}"
+        new, cases = len(self.comparison.new), len(self.comparison.candidate.expected)
+        unjudged = f"; {new} of {cases} cases are not in the baseline" if 2 * new > cases else ""
+        return f"{self.comparison.candidate.model}: {self.name}, mean IoU {before:.4f} → {after:.4f}{change}{unjudged}"
 
     @property
     def story(self) -> str:
@@ -227,6 +230,7 @@ def judge(
 
     Raises:
         SettingsError: an attribute or tag that no case has, or seconds are to be compared with a baseline's.
+        IncomparableError: no rule is broken, but fewer than half of the baseline's cases could be judged.
     """
     rules = rules_of(()) if rules is None else tuple(rules)
     findings = [finding for rule in rules if (finding := _counted(rule, comparison))]
@@ -240,8 +244,9 @@ def judge(
     tolerance = _tolerance_of(rules)
     if tolerance is not None and detectable > tolerance and not comparison.identical:
         notes.append(f"with so few or so different cases only a drop of {detectable:.4f} or more would surely be seen")
-    if comparison.new:
-        notes.append(f"{len(comparison.new)} cases are not in the baseline, such as {comparison.new[0]}")
+    notes += describe_coverage(comparison)
+    if not findings and not tested:
+        require_judged(comparison)
     order = [rule.key for rule in rules]
     found = sorted([*findings, *tested], key=lambda f: order.index(f.rule.partition(":")[0]))
     return Verdict(comparison, rules, tuple(found), tuple(notes), mean, interval(differences), detectable)

@@ -363,7 +363,7 @@ def test_without_a_tolerance_a_loss_that_is_not_proven_is_inconclusive() -> None
 def test_a_new_case_alone_improves_nothing() -> None:
     verdict = verdict_on([0.9] * 40, [0.9] * 42)
     assert verdict.name == "similar"
-    assert "2 cases are not in the baseline, such as 0040" in verdict.notes
+    assert "2 of 42 cases are not in the baseline, so nothing judges them, such as 0040" in verdict.notes
     assert verdict_on([0.9] * 40, [0.9] * 42, "mean_iou:off").name == "similar"
 
 

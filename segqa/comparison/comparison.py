@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from segqa.baseline import content_of, scope_of
 from segqa.checks import nearest
+from segqa.comparison.coverage import require_shared
 from segqa.comparison.pairs import Pairs, change_of
 from segqa.errors import IncomparableError, SettingsError
 from segqa.failures import KINDS, ZERO_IOU_CODES, kind_codes
@@ -65,11 +66,13 @@ class Comparison:
         baseline: the run that was good enough.
         candidate: the run judged against it.
         pairs: the cases that have an outcome without an error in both, sorted by id.
+        left_out: how many cases of the baseline the candidate run was not asked for.
     """
 
     baseline: Run
     candidate: Run
     pairs: Pairs
+    left_out: int = 0
 
     @property
     def differences(self) -> Floats:
@@ -233,10 +236,11 @@ def compare(baseline: Run, candidate: Run, *, same_picker: bool = True) -> Compa
         same_picker: refuse runs that were picked by different pickers.
 
     Raises:
-        IncomparableError: they were made on other data, or scored in another way; says which field differs.
+        IncomparableError: they were made on other data, or scored in another way; says which field differs. Or fewer
+            than half of the baseline's cases, as far as the candidate was asked for them, say something about it.
 
     >>> from segqa.metrics import Counts
-    >>> from segqa.outcome import Offer
+    >>> from segqa.outcome import Offer, Outcome
     >>> def run(tp):
     ...     counts = Counts(tp, 0, 10 - tp, 10)
     ...     case = Outcome(case_id="a", offers=(Offer(counts, counts),), picked=0, nothing=Counts(0, 0, 10, 10))
@@ -253,15 +257,16 @@ def compare(baseline: Run, candidate: Run, *, same_picker: bool = True) -> Compa
     for name, (before, after) in fields.items():
         if before != after and (same_picker or name != "picker"):
             raise IncomparableError(f"incomparable: the {name} differs, {before!r} in {baseline.id}, now {after!r}")
-    baseline = _as_far_as(baseline, candidate)
-    baseline = replace(baseline, threshold=candidate.threshold)
+    whole, baseline = baseline, replace(_as_far_as(baseline, candidate), threshold=candidate.threshold)
+    require_shared(baseline, candidate)
     pairs = _paired(baseline, candidate)
     other = [] if _same_contents(baseline, pairs) else _other_contents(baseline, candidate, pairs)
     if other:
         raise IncomparableError(
             f"incomparable: image, mask or prompt of {len(other)} cases differs from {baseline.id}, such as {other[0]}"
         )
-    return Comparison(baseline, candidate, pairs.take(~(pairs.before.failed | pairs.after.failed)))
+    pairs = pairs.take(~(pairs.before.failed | pairs.after.failed))
+    return Comparison(baseline, candidate, pairs, left_out=len(whole.expected) - len(baseline.expected))
 
 
 def _paired(baseline: Run, candidate: Run) -> Pairs:

@@ -169,7 +169,7 @@ def test_what_collapses_loses_half_or_falls_from_the_threshold_to_nothing(
 
 @pytest.mark.parametrize(
     ("before", "after"),
-    [([0.9], [0.9, 0.9]), ([0.9, 0.9], [0.9]), ([0.9], [None]), ([None], [0.9]), ([0.9], [0.8])],
+    [([0.9], [0.9, 0.9]), ([0.9, 0.9], [0.9]), ([0.9], [None]), ([None, 0.9], [0.9, 0.9]), ([0.9], [0.8])],
     ids=["new", "missing", "error", "recovered", "changed"],
 )
 def test_identical_is_nothing_new_missing_broken_or_recovered(
@@ -228,8 +228,7 @@ def test_slices_of_one_attribute_alone() -> None:
 
 
 def test_without_any_pair_a_tag_cannot_be_wrong() -> None:
-    run = run_of([None])
-    assert compare(run, run).groups("video") is not None
+    assert compare(run_of([0.9]), run_of([None])).groups("video") is not None
 
 
 def test_seconds_are_compared_at_a_percentile() -> None:
@@ -262,8 +261,11 @@ def test_the_cases_that_differ_are_counted() -> None:
 
 @pytest.mark.parametrize("ious", [(None, 0.9), (0.9, None), (None, None)])
 def test_what_could_not_be_read_is_no_other_image(ious: tuple[float | None, float | None]) -> None:
-    before, after = (replace(run_of([iou]), outcomes=(case_of("0000", iou, digest=str(iou)),)) for iou in ious)
-    assert not compare(before, after).pairs
+    before, after = (
+        replace(run_of([iou, 0.9]), outcomes=(case_of("0000", iou, digest=str(iou)), case_of("0001", 0.9)))
+        for iou in ious
+    )
+    assert len(compare(before, after).pairs) == 1
 
 
 def test_a_baselines_digest_stands_for_image_mask_and_prompt() -> None:

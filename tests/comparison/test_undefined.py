@@ -105,8 +105,8 @@ def test_runs_of_rightly_empty_answers_are_identical_and_have_no_mean() -> None:
 
 
 def test_an_error_on_either_side_is_no_pair() -> None:
-    found = compare(run_with(0, None, None), run_with(None, 9, None))
-    assert not found.pairs
+    found = compare(run_with(0, None, None, good=3), run_with(None, 9, None, good=3))
+    assert len(found.pairs) == 3
     assert (found.new_errors, found.recovered) == (("x0",), ("x1",))
 
 
