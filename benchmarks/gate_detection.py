@@ -3,14 +3,15 @@
     python benchmarks/gate_detection.py [REPEATS]
 
 Each repeat makes a baseline of cases with an IoU around 0.87, 24 overlapping slices by 8 tags, and a candidate; the
-real gate judges it by its default rules.
+real gate judges it by its default rules. A second table has the frames of videos in place of independent cases, and
+says how often the verdict is each word, with and without `group_by`.
 """
 
 from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from multiprocessing import Pool
 from typing import TypeAlias
@@ -20,9 +21,12 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from segqa import Counts, Offer, Outcome, Run, compare, judge
+from segqa.gate import rules_of
 
 PIXELS = 20_000
 SIZES = (24, 60, 240, 1192)
+VIDEOS = (8, 20, 60)
+WORDS = ("regressed", "improved", "similar")
 Floats: TypeAlias = NDArray[np.float64]
 Noise: TypeAlias = Callable[[np.random.Generator, int], Floats]
 
@@ -35,16 +39,19 @@ NOISES: dict[str, Noise] = {
 }
 
 
-def run_of(ious: Floats, tags: NDArray[np.int64]) -> Run:
+def run_of(ious: Floats, tags: NDArray[np.int64], videos: NDArray[np.int64] | None = None) -> Run:
     """A run with these IoUs."""
     outcomes = []
-    for case, (iou, own) in enumerate(zip(ious, tags, strict=True)):
+    own_tags = [{f"t{tag}": f"v{value}" for tag, value in enumerate(own)} for own in tags]
+    if videos is not None:
+        own_tags = [known | {"video": f"video{video}"} for known, video in zip(own_tags, videos, strict=True)]
+    for case, (iou, own) in enumerate(zip(ious, own_tags, strict=True)):
         tp = round(float(np.clip(iou, 0, 1)) * PIXELS)
         counts = Counts(tp, 0 if tp else 1, PIXELS - tp, PIXELS if tp else PIXELS - 1)
         outcomes.append(
             Outcome(
                 case_id=f"{case:05}",
-                tags={f"t{tag}": f"v{value}" for tag, value in enumerate(own)},
+                tags=own,
                 offers=(Offer(counts, counts),),
                 picked=0,
                 nothing=Counts(0, 0, PIXELS, PIXELS),
@@ -98,6 +105,25 @@ def one_slice(seed: int, *, n: int) -> tuple[bool, ...]:
     return fires(before, after, tags)
 
 
+def grouped(
+    seed: int, *, videos: int, kind: str, mean: float = 0.0, broken: int = 0, rules: tuple[str, ...] = ()
+) -> list[bool]:
+    """Whether the verdict on frames of videos is each of `WORDS`: first grouped by video, then not.
+
+    Videos have 5 to 60 frames. The frames of a video change together, by a noise of `NOISES`; each a little by itself.
+    Half of the tags are of the video, the others of the frame.
+    """
+    random = np.random.default_rng(seed)
+    video = np.repeat(np.arange(videos), random.integers(5, 60, videos))
+    before, tags = baseline(random, len(video), 0.04)
+    tags[:, :4] = random.integers(0, 3, (videos, 4))[video]
+    after = before + mean + NOISES[kind](random, videos)[video] + random.normal(0, 0.005, len(video))
+    after[random.choice(len(video), broken, replace=False)] = 0
+    comparison = compare(run_of(before, tags, video), run_of(after, tags, video))
+    names = [judge(comparison, rules_of(rules), group_by=tag).name for tag in ("video", "")]
+    return [name == word for name in names for word in WORDS]
+
+
 def main(repeats: int = 400) -> None:
     """Print the tables."""
     warnings.simplefilter("ignore")
@@ -110,6 +136,21 @@ def main(repeats: int = 400) -> None:
         for name, trial in rows:
             rates = np.mean(pool.map(trial, range(repeats)), axis=0)
             print(f"{name} | {' | '.join(f'{rate:.3f}' for rate in rates)}", flush=True)
+        print(f"\nframes of videos | {' | '.join(WORDS)} | the same without group_by")
+        for name, in_videos in _grouped_rows():
+            rates = np.mean(pool.map(in_videos, range(repeats)), axis=0)
+            print(f"{name} | {' | '.join(f'{rate:.3f}' for rate in rates)}", flush=True)
+
+
+def _grouped_rows() -> Iterator[tuple[str, Callable[[int], list[bool]]]]:
+    """A name and a trial for each row of the second table."""
+    for videos in VIDEOS:
+        for kind in NOISES:
+            yield f"{videos} videos, noise: {kind}", partial(grouped, videos=videos, kind=kind)
+        yield f"{videos} videos, 1 case collapses", partial(grouped, videos=videos, kind="symmetric", broken=1)
+        worse = partial(grouped, videos=videos, kind="symmetric", mean=-0.004, rules=("mean_iou:-0.004",))
+        yield f"{videos} videos, a drop of just the tolerance, 0.004", worse
+        yield f"{videos} videos, a drop of 0.02", partial(grouped, videos=videos, kind="symmetric", mean=-0.02)
 
 
 if __name__ == "__main__":

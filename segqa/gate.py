@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import overload
 
 import numpy as np
@@ -29,10 +29,12 @@ import numpy as np
 from segqa.checks import nearest
 from segqa.comparison.comparison import METRICS, Comparison, Slice, is_baseline
 from segqa.comparison.coverage import describe_coverage, require_judged
+from segqa.comparison.mean_change import MeanChange, describe_support, measure_mean_change
 from segqa.comparison.pairs import Pairs
-from segqa.comparison.signflip import Drop, Interval, detectable_drop, interval, judge_drops
+from segqa.comparison.signflip import Drop, Interval, judge_drops, raise_p, smallest_p
 from segqa.errors import SettingsError
 from segqa.failures import KINDS
+from segqa.groups import suggest_groups
 from segqa.mask import Mask
 from segqa.settings import GateSettings
 
@@ -40,9 +42,15 @@ DEFAULT_RULES = ("broken:0", "errors:+0", "missing:0", "mean_iou:-0.002", "slice
 ALPHA = 0.05
 MIN_CHANGED = 5
 MIN_JUDGED = 30
+MIN_GROUPS = 15
 SHOWN = 5
 
 _NOT_JUDGED = f"{{}} slices are not judged: fewer than {MIN_JUDGED} cases, or fewer than {MIN_CHANGED} of them changed"
+_NOT_JUDGED_IN_GROUPS = (
+    f"{{}} slices are not judged: fewer than {MIN_JUDGED} cases or {MIN_GROUPS} groups, or fewer than {MIN_CHANGED} "
+    "groups with a case that changed"
+)
+_STILL_JUDGED = "broken cases, errors and missing cases are still judged"
 _RULE = re.compile(
     r"(?:slice\((?P<attribute>[^()]+)\)\.)?(?P<subject>\w+)"
     r":(?P<bound>off|(?P<sign>[+-]?)(?P<size>\d+(?:\.\d+)?)(?P<percent>%?))"
@@ -122,18 +130,14 @@ class Verdict:
         rules: by which.
         findings: the rules that were broken.
         notes: what one should know beside that.
-        mean: of the differences in IoU, and how likely it is by chance; None without pairs.
-        interval: in which the true mean difference lies, 5 % left out on each side.
-        detectable: the smallest drop of the mean that would have been seen in 80 % of the cases.
+        change: of the mean IoU.
     """
 
     comparison: Comparison
     rules: tuple[Rule, ...]
     findings: tuple[Finding, ...]
     notes: tuple[str, ...]
-    mean: Drop | None
-    interval: Interval
-    detectable: float
+    change: MeanChange
 
     def __repr__(self) -> str:
         return f"<verdict on {self.comparison.candidate.title}: {self.name}>"
@@ -150,17 +154,29 @@ class Verdict:
             return "regressed"
         if self.comparison.identical:
             return "identical"
-        if self.interval.low > 0:
-            return "improved"
-        return "similar" if self.interval.low >= -self._tolerance else "inconclusive"
+        return self.change.claim
+
+    @property
+    def mean(self) -> Drop | None:
+        """The mean difference in IoU, and how likely so low a one is by chance; None without pairs."""
+        return self.change.drop
+
+    @property
+    def interval(self) -> Interval:
+        """In which the true mean difference lies, 5 % left out on each side."""
+        return self.change.interval
+
+    @property
+    def detectable(self) -> float:
+        """The smallest drop of the mean that would have been seen in 80 % of the cases."""
+        return self.change.detectable
 
     @property
     def headline(self) -> str:
         """The verdict in a line."""
         runs = self.comparison.baseline, self.comparison.candidate
         before, after = (float(run.mean_iou) for run in runs)
-        judged = len(self.comparison.defined.pairs)
-        change = "" if self.mean is None else f" ({self.mean.mean:+.4f} over {judged} cases)"
+        change = "" if self.mean is None else f" ({self.mean.mean:+.4f} over {self.change.support})"
         new, cases = len(self.comparison.new), len(self.comparison.candidate.expected)
         unjudged = f"; {new} of {cases} cases are not in the baseline" if 2 * new > cases else ""
         return f"{self.comparison.candidate.model}: {self.name}, mean IoU {before:.4f} → {after:.4f}{change}{unjudged}"
@@ -174,10 +190,6 @@ class Verdict:
             if len(finding.cases) > len(finding.lines):
                 lines.append(f"  … and {len(finding.cases) - len(finding.lines)} more")
         return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
-
-    @property
-    def _tolerance(self) -> float:
-        return _tolerance_of(self.rules) or 0.0
 
 
 def parse_rule(text: str) -> Rule:
@@ -226,7 +238,7 @@ def judge(
         comparison: to be judged.
         rules: by these; by default the default ones.
         alpha: how often, at most, a mean or a slice is found to have dropped where none has; all of them together.
-        group_by: a tag; cases that share its value are flipped together.
+        group_by: a tag; the cases that share its value are one sample, and those without it are one each.
 
     Raises:
         SettingsError: an attribute or tag that no case has, or seconds are to be compared with a baseline's.
@@ -235,21 +247,16 @@ def judge(
     rules = rules_of(()) if rules is None else tuple(rules)
     findings = [finding for rule in rules if (finding := _counted(rule, comparison))]
     defined = comparison.defined
-    tested, notes = _tested(rules, defined, alpha, group_by)
-    differences = defined.differences
-    # for show: the rules have been tested with all flips
-    everything = [np.ones(len(differences), np.bool_)]
-    mean = judge_drops(differences, everything, [0.0], flips=2_000)[0] if len(differences) else None
-    detectable = detectable_drop(differences)
-    tolerance = _tolerance_of(rules)
-    if tolerance is not None and detectable > tolerance and not comparison.identical:
-        notes.append(f"with so few or so different cases only a drop of {detectable:.4f} or more would surely be seen")
+    change = measure_mean_change(defined, _tolerance_of(rules) or 0.0, group_by)
+    tested, notes = _tested(rules, defined, alpha, change)
+    if not comparison.identical:
+        notes += _notes_on_means(rules, change, alpha, defined)
     notes += describe_coverage(comparison)
     if not findings and not tested:
         require_judged(comparison)
     order = [rule.key for rule in rules]
     found = sorted([*findings, *tested], key=lambda f: order.index(f.rule.partition(":")[0]))
-    return Verdict(comparison, rules, tuple(found), tuple(notes), mean, interval(differences), detectable)
+    return Verdict(comparison, rules, tuple(found), tuple(notes), change)
 
 
 def judge_by(
@@ -311,7 +318,7 @@ def _listed(rule: Rule, comparison: Comparison, pairs: Pairs, what: str) -> Find
     if len(pairs) <= (rule.bound or 0.0):
         return None
     ordered = pairs.by_change()
-    text = f"{_cases(len(ordered))} {what}, allowed {rule.bound:g}"
+    text = f"{describe_support(len(ordered))} {what}, allowed {rule.bound:g}"
     return Finding(str(rule), text, ordered.ids, _lines(comparison, ordered))
 
 
@@ -319,7 +326,7 @@ def _named(rule: Rule, comparison: Comparison, case_ids: Sequence[str], what: st
     """The finding of a rule that allows some cases, of which there are no numbers."""
     if len(case_ids) <= (rule.bound or 0.0):
         return None
-    text = f"{_cases(len(case_ids))} {what}, allowed {rule.bound:g}"
+    text = f"{describe_support(len(case_ids))} {what}, allowed {rule.bound:g}"
     shown = set(case_ids[:SHOWN])
     failed = (outcome for outcome in comparison.candidate.errors if outcome.case_id in shown)
     reasons = {outcome.case_id: f"  {outcome.reason[:120]}" for outcome in failed}
@@ -335,7 +342,7 @@ def _kind(rule: Rule, comparison: Comparison) -> Finding | None:
     if counts[1] - counts[0] <= allowed + 1e-9:
         return None
     turned = comparison.pairs.take(after & ~before).by_change()
-    text = f"{rule.subject} {counts[0]} → {counts[1]} of {_cases(len(comparison.pairs))}"
+    text = f"{rule.subject} {counts[0]} → {counts[1]} of {describe_support(len(comparison.pairs))}"
     return Finding(str(rule), text, turned.ids, _lines(comparison, turned))
 
 
@@ -350,11 +357,11 @@ def _latency(rule: Rule, comparison: Comparison) -> Finding | None:
 
 
 def _tested(
-    rules: Sequence[Rule], comparison: Comparison, alpha: float, group_by: str
+    rules: Sequence[Rule], comparison: Comparison, alpha: float, change: MeanChange
 ) -> tuple[list[Finding], list[str]]:
     """The findings of the rules on means, and what could not be judged."""
     findings: list[Finding] = []
-    groups = comparison.groups(group_by)
+    groups = comparison.groups(change.group_by)
     few = 0
     for metric in METRICS:
         claims: list[tuple[Rule, Slice | None]] = []
@@ -362,8 +369,8 @@ def _tested(
             if not rule.attribute:
                 claims.append((rule, None))
                 continue
-            slices = comparison.slices(rule.attribute)
-            judged = [each for each in slices if each.changed >= MIN_CHANGED and each.size >= MIN_JUDGED]
+            slices = comparison.slices(rule.attribute, groups=groups)
+            judged = [each for each in slices if _can_be_judged(each, alpha)]
             claims += [(rule, each) for each in judged]
             few += sum(each.changed > 0 for each in slices) - len(judged)
         if not claims:
@@ -371,14 +378,42 @@ def _tested(
         differences = comparison.metric_differences(metric)
         tolerances = [rule.bound or 0.0 for rule, _ in claims]
         members = _Members([each for _, each in claims], len(differences))
+        samples = [each.samples if each else change.samples for _, each in claims]
         drops = judge_drops(differences, members, tolerances, groups=groups)
+        drops = [
+            replace(drop, p=raise_p(drop.p, many), corrected=raise_p(drop.corrected, many))
+            for drop, many in zip(drops, samples, strict=True)
+        ]
         proven = [(*claim, drop) for claim, drop in zip(claims, drops, strict=True) if drop.corrected <= alpha]
         proven.sort(key=lambda claim: (claim[2].corrected, claim[2].p, _name(claim[1])))
         findings += [
-            _dropped(rule, [claim[1:] for claim in proven if claim[0] == rule], comparison, metric)
+            _dropped(rule, [claim[1:] for claim in proven if claim[0] == rule], comparison, metric, change)
             for rule in dict.fromkeys(rule for rule, *_ in proven)
         ]
-    return findings, [_NOT_JUDGED.format(few)] if few else []
+    told = _NOT_JUDGED_IN_GROUPS if change.group_by else _NOT_JUDGED
+    return findings, [told.format(few)] if few else []
+
+
+def _can_be_judged(each: Slice, alpha: float) -> bool:
+    """Whether a slice has enough cases, and enough independent samples, for a drop of its mean to be proven."""
+    enough = each.size >= MIN_JUDGED and each.samples >= MIN_GROUPS and each.changed >= MIN_CHANGED
+    return enough and smallest_p(each.samples) <= alpha
+
+
+def _notes_on_means(rules: Sequence[Rule], change: MeanChange, alpha: float, comparison: Comparison) -> list[str]:
+    """What the tests of means cannot show, and what they take for granted."""
+    if not any(rule.subject in _TESTED for rule in rules) or not change.cases:
+        return []
+    if smallest_p(change.samples) > alpha:
+        return [f"with {change.sample_name} nothing can be proven about means; {_STILL_JUDGED}"]
+    notes = []
+    tolerance = _tolerance_of(rules)
+    if tolerance is not None and change.detectable > tolerance:
+        what = "groups" if change.group_by else "cases"
+        least = f"only a drop of {change.detectable:.4f} or more would surely be seen"
+        notes.append(f"with so few or so different {what} {least}")
+    suggested = None if change.group_by else suggest_groups(comparison.pairs.after)
+    return notes if suggested is None else [*notes, suggested.advice]
 
 
 class _Members(Sequence[Mask]):
@@ -407,15 +442,19 @@ def _name(each: Slice | None) -> str:
     return "" if each is None else each.name
 
 
-def _dropped(rule: Rule, proven: Sequence[tuple[Slice | None, Drop]], comparison: Comparison, metric: str) -> Finding:
+def _dropped(
+    rule: Rule, proven: Sequence[tuple[Slice | None, Drop]], comparison: Comparison, metric: str, change: MeanChange
+) -> Finding:
     """A mean, or those of some slices, that are proven to have dropped; the surest one with its cases."""
     surest, drop = proven[0]
     name = _name(surest)
     inside = comparison.pairs if surest is None else comparison.pairs.take(surest.members)
     lost = inside.take(inside.differences < 0).by_change()
     where = f" in {name}" if name else ""
+    groups = surest.samples if surest else change.samples
+    support = describe_support(len(inside), groups if change.group_by else None)
     text = (
-        f"mean {'IoU' if metric == 'iou' else metric}{where} changed by {drop.mean:+.4f} over {_cases(len(inside))}, "
+        f"mean {'IoU' if metric == 'iou' else metric}{where} changed by {drop.mean:+.4f} over {support}, "
         f"proven below {0 - (rule.bound or 0.0):g} (p {drop.corrected:.2g})"
     )
     if others := [f"{_name(each)} ({drop.mean:+.4f})" for each, drop in proven[1:]]:
@@ -428,7 +467,3 @@ def _lines(comparison: Comparison, pairs: Pairs) -> tuple[str, ...]:
     """The first of some cases, a line each."""
     kinds = [comparison.candidate.kind(pair.after) or "passed" for pair in pairs[:SHOWN]]
     return tuple(f"{pair.change}  {kind}  {pair.case_id}" for pair, kind in zip(pairs, kinds, strict=False))
-
-
-def _cases(count: int) -> str:
-    return f"{count} case{'' if count == 1 else 's'}"

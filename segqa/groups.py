@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,9 @@ GROUP_NAMES = frozenset({
     "volume",
 })  # fmt: skip
 """What tags are called whose cases belong together; `video_id`, `VideoName` and `videos` are such names, too."""
+
+Groups: TypeAlias = NDArray[np.int64]
+"""For each case the number of its group, `[n]`, from 0 without gaps."""
 
 _SINGULAR = frozenset(name.removesuffix("s") for name in GROUP_NAMES)
 _MANY_VALUES, _CASES_EACH = 20, 3
@@ -67,7 +71,7 @@ class Grouping:
         return f"{self}: {do}, or p-values and intervals count them as independent"
 
 
-def group_numbers(cases: Outcomes, tag: str) -> NDArray[np.int64] | None:
+def group_numbers(cases: Outcomes, tag: str) -> Groups | None:
     """For each case the number of its group, `[n]`, from 0 without gaps; None for no tag.
 
     A case without the tag is a group of its own.

@@ -17,7 +17,7 @@ from segqa.comparison.coverage import require_shared
 from segqa.comparison.pairs import Pairs, change_of
 from segqa.errors import IncomparableError, SettingsError
 from segqa.failures import KINDS, ZERO_IOU_CODES, kind_codes
-from segqa.groups import group_numbers
+from segqa.groups import Groups, group_numbers
 from segqa.mask import Mask
 from segqa.metrics import METRIC_VERSION, resolve
 from segqa.names import Names
@@ -39,7 +39,8 @@ class Slice:
         name: as a condition (`camera=C2`).
         attribute: of the slice.
         size: how many pairs are in it.
-        changed: how many of them have another IoU than before.
+        samples: how many independent samples they are: groups, or pairs where there are no groups.
+        changed: how many samples have a pair with another IoU than before.
         names: of the slices by this attribute, of all pairs.
         code: of this one.
     """
@@ -47,6 +48,7 @@ class Slice:
     name: str
     attribute: str
     size: int
+    samples: int
     changed: int
     names: Names
     code: int
@@ -163,7 +165,7 @@ class Comparison:
         """The pairs that lost most."""
         return self.pairs.by_change()[:count]
 
-    def slices(self, attribute: str = "*", *, min_cases: int = 8) -> list[Slice]:
+    def slices(self, attribute: str = "*", *, min_cases: int = 8, groups: Groups | None = None) -> list[Slice]:
         """The slices of the pairs by one attribute, or by all, with so many cases but not all of them.
 
         Both sides of a pair are in the slice of its case now: they are the same image.
@@ -177,18 +179,19 @@ class Comparison:
             raise SettingsError(f"no case has a tag or property {attribute!r}; {nearest(attribute, known)}")
         found = []
         moved = np.nan_to_num(self.differences) != 0
+        everything = np.ones(len(after), np.bool_)
         for name in known if attribute == "*" else [attribute]:
             names = slices_by(after, name, self.candidate.edges)
-            sizes, changed = (
-                np.bincount(names.codes[chosen], minlength=len(names.values)).tolist()
-                for chosen in (names.codes >= 0, (names.codes >= 0) & moved)
-            )
+            sizes = _samples_by(names, everything, None)
+            samples = sizes if groups is None else _samples_by(names, everything, groups)
+            changed = _samples_by(names, moved, groups)
             for code, value in names.used:
                 if value and min_cases <= sizes[code] < len(after):
-                    found.append(Slice(f"{name}={value}", name, sizes[code], changed[code], names, code))
+                    counts = sizes[code], samples[code], changed[code]
+                    found.append(Slice(f"{name}={value}", name, *counts, names, code))
         return found
 
-    def groups(self, tag: str) -> NDArray[np.int64] | None:
+    def groups(self, tag: str) -> Groups | None:
         """For each pair the number of its group by a tag; None for no tag, see `segqa.groups.group_numbers`.
 
         Raises:
@@ -267,6 +270,17 @@ def compare(baseline: Run, candidate: Run, *, same_picker: bool = True) -> Compa
         )
     pairs = pairs.take(~(pairs.before.failed | pairs.after.failed))
     return Comparison(baseline, candidate, pairs, left_out=len(whole.expected) - len(baseline.expected))
+
+
+def _samples_by(names: Names, chosen: Mask, groups: Groups | None) -> list[int]:
+    """Count, for each code of a column, the groups that some of the pairs with this code are in; or these pairs."""
+    named = (names.codes >= 0) & chosen
+    codes = names.codes[named].astype(np.int64)
+    if groups is not None:
+        width = len(groups) + 1
+        codes = np.unique(codes * width + groups[named]) // width
+    counts: list[int] = np.bincount(codes, minlength=len(names.values)).tolist()
+    return counts
 
 
 def _paired(baseline: Run, candidate: Run) -> Pairs:

@@ -4,6 +4,9 @@ A studentised permutation test. Where nothing has changed, the sign of each pair
 differences are flipped many times, and their t statistic is compared with the one that was seen. The statistic is
 corrected for skewness (Hall, JRSS B 1992): many small losses and a few large gains look like a drop otherwise. How it
 holds its level is measured in `docs/decisions/the-gate.md`.
+
+Pairs that are not independent, the frames of a video, come in groups. Then a group is what is flipped, and intervals
+are made of the sums over groups. A sample here is one that is independent of the others: a group, or a pair.
 """
 
 from __future__ import annotations
@@ -17,12 +20,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from segqa.groups import Groups
 from segqa.mask import Mask
 from segqa.proposals import Floats
 
 FLIPS = 10_000
 MOST_ROWS = 20_000
 """Of more pairs, or groups of pairs, several are flipped together."""
+
+FEW_SAMPLES = 30
+"""With fewer, p-values are raised: the test does not hold its level if the differences are skewed."""
 
 _SEED = 20240101
 _BLOCK = 1_000
@@ -41,45 +48,108 @@ class Interval:
     high: float
 
 
-def interval(differences: Floats, *, level: float = 0.9) -> Interval:
-    """A confidence interval of the mean, by a t statistic corrected for skewness (Johnson, JASA 1978).
+def interval(differences: Floats, groups: Groups | None = None, *, level: float = 0.9) -> Interval:
+    """Compute a confidence interval of the mean, by a t statistic corrected for skewness (Johnson, JASA 1978).
+
+    With groups the standard error is that of the jackknife that leaves out a group at a time, with as many degrees of
+    freedom as there are groups less one (CV3 in MacKinnon, Nielsen and Webb, Journal of Econometrics 2023). Of groups
+    of one size it is the textbook's (Cochran, Sampling Techniques, 1977, chapter 9).
 
     Args:
-        differences: `[n]`; with fewer than two the interval is all numbers.
+        differences: `[n]`; with fewer than two samples the interval is all numbers.
+        groups: by default each pair is independent.
         level: 0.9 leaves 5 % on each side.
     """
-    n = len(differences)
-    if n < 2:
+    mean, scores = _scores(differences, groups)
+    samples = len(scores)
+    if samples < 2:
         return Interval(-math.inf, math.inf)
-    mean, spread = float(differences.mean()), float(differences.std(ddof=1))
+    spread = _spread(scores)
     if spread == 0:
         return Interval(mean, mean)
-    third = float(((differences - mean) ** 3).mean())
-    centre = mean + third / (6 * spread**2 * n)
-    reach = float(special.stdtrit(n - 1, (1 + level) / 2)) * spread / math.sqrt(n)
+    centre = mean + float((scores**3).mean()) / (6 * spread**2 * samples)
+    reach = float(special.stdtrit(samples - 1, (1 + level) / 2)) * spread / math.sqrt(samples)
     return Interval(centre - reach, centre + reach)
 
 
-def bootstrap_interval(differences: Floats, *, level: float = 0.9) -> Interval | None:
-    """The BCa bootstrap's interval; None below 60 cases, where it does not hold its level, or above 5,000."""
-    if not 60 <= len(differences) <= 5_000 or float(differences.std()) == 0:
+def bootstrap_interval(differences: Floats, groups: Groups | None = None, *, level: float = 0.9) -> Interval | None:
+    """Compute the BCa bootstrap's interval, drawing whole groups.
+
+    None below 60 samples, where it does not hold its level, and above 5,000.
+    """
+    sums, sizes = _sums_and_sizes(differences, groups)
+    if not 60 <= len(sums) <= 5_000 or float(differences.std()) == 0:
         return None
     # half a second to import, and hardly ever needed
     from scipy import stats
 
+    def mean(sums: Floats, sizes: Floats, axis: int = -1) -> Floats:
+        found: Floats = sums.sum(axis=axis) / sizes.sum(axis=axis)
+        return found
+
+    random = np.random.default_rng(_SEED)
     found = stats.bootstrap(
-        (differences,), np.mean, confidence_level=level, n_resamples=999, method="BCa", rng=np.random.default_rng(_SEED)
+        (sums, sizes), mean, paired=True, confidence_level=level, n_resamples=999, method="BCa", rng=random
     ).confidence_interval
     return Interval(float(found.low), float(found.high))
 
 
-def detectable_drop(differences: Floats) -> float:
-    """The smallest true drop of the mean that such a comparison would see in 80 % of the cases, at a level of 5 %.
+def detectable_drop(differences: Floats, groups: Groups | None = None) -> float:
+    """Compute the smallest true drop of the mean that such a comparison sees in 80 % of the cases, at a level of 5 %.
 
-    (1.645 + 0.842) · s / √n; NaN with fewer than two differences.
+    (t(0.95) + t(0.8)) · standard error, by Student's t; NaN with fewer than two samples.
     """
-    n = len(differences)
-    return float((1.645 + 0.842) * differences.std(ddof=1) / math.sqrt(n)) if n > 1 else math.nan
+    _, scores = _scores(differences, groups)
+    if len(scores) < 2:
+        return math.nan
+    reach = float(special.stdtrit(len(scores) - 1, 0.95) + special.stdtrit(len(scores) - 1, 0.8))
+    return reach * _spread(scores) / math.sqrt(len(scores))
+
+
+def raise_p(p: float, samples: int) -> float:
+    """Raise a p-value by 30 / samples where there are fewer samples than that, to 1 at most.
+
+    >>> raise_p(0.01, 10), raise_p(0.01, 100)
+    (0.03, 0.01)
+    """
+    return min(1.0, p * max(1.0, FEW_SAMPLES / max(1, samples)))
+
+
+def smallest_p(samples: int, flips: int = FLIPS) -> float:
+    """Compute the smallest p-value that so many samples can have, raised where they are few.
+
+    One flip of all samples leaves everything as it is.
+
+    >>> smallest_p(4) > 0.05 > smallest_p(7)
+    True
+    """
+    return raise_p(max(0.5**samples, 1 / (1 + flips)), samples)
+
+
+def _sums_and_sizes(differences: Floats, groups: Groups | None) -> tuple[Floats, Floats]:
+    """The sum and the number of the differences of each sample."""
+    if groups is None:
+        return differences, np.ones(len(differences))
+    return np.bincount(groups, differences).astype(np.float64), np.bincount(groups).astype(np.float64)
+
+
+def _scores(differences: Floats, groups: Groups | None) -> tuple[float, Floats]:
+    """The mean, and for each sample a score: how far the mean would move without it, times samples less one.
+
+    The standard error of the mean is that of the mean of the scores.
+    """
+    sums, sizes = _sums_and_sizes(differences, groups)
+    total = len(differences)
+    mean = float(sums.sum()) / total if total else math.nan
+    if len(sums) < 2:
+        return mean, np.zeros(len(sums))
+    scores: Floats = (sums - mean * sizes) * ((len(sums) - 1) / (total - sizes))
+    return mean, scores
+
+
+def _spread(scores: Floats) -> float:
+    """The standard deviation of scores around 0."""
+    return math.sqrt(float((scores**2).sum()) / (len(scores) - 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +172,7 @@ def judge_drops(
     members: Sequence[Mask],
     tolerances: Sequence[float],
     *,
-    groups: NDArray[np.int64] | None = None,
+    groups: Groups | None = None,
     flips: int = FLIPS,
 ) -> list[Drop]:
     """Judge, for several sets of pairs at once, whether the mean lies below minus a tolerance.
@@ -113,8 +183,8 @@ def judge_drops(
     Args:
         differences: `[n]`, candidate minus baseline.
         members: a bool `[n]` for each set.
-        tolerances: for each set, 0 or more.
-        groups: `[n]`, pairs of one number are flipped together; by default each alone.
+        tolerances: for each set.
+        groups: pairs of one group are flipped together; by default each alone.
         flips: so many.
 
     Returns:
@@ -144,7 +214,23 @@ def judge_drops(
     ]
 
 
-def _few(pairs: int, groups: NDArray[np.int64] | None) -> NDArray[np.int64] | None:
+def judge_gain(differences: Floats, margin: float = 0.0, *, groups: Groups | None = None, flips: int = FLIPS) -> float:
+    """Judge whether the mean lies above a margin.
+
+    Args:
+        differences: `[n]`.
+        margin: 0 for a gain; below 0 to show that the mean has not dropped by more.
+        groups: as in `judge_drops`.
+        flips: so many.
+
+    Returns:
+        How likely so high a mean is by chance; one-sided, 1 where it is not above the margin.
+    """
+    everything = [np.ones(len(differences), np.bool_)]
+    return judge_drops(-differences, everything, [margin], groups=groups, flips=flips)[0].p
+
+
+def _few(pairs: int, groups: Groups | None) -> NDArray[np.int64] | None:
     """The groups, so few that there is time for all flips.
 
     Where every pair's sign is a coin's, so is that of a sum of pairs: sets of them may be flipped as one.
@@ -155,7 +241,7 @@ def _few(pairs: int, groups: NDArray[np.int64] | None) -> NDArray[np.int64] | No
 
 
 def _powers(
-    differences: Floats, members: Sequence[Mask], tolerances: Sequence[float], groups: NDArray[np.int64] | None
+    differences: Floats, members: Sequence[Mask], tolerances: Sequence[float], groups: Groups | None
 ) -> tuple[NDArray[np.float32], Floats, NDArray[np.int64]]:
     """The terms of the sets' sums, a set at a time: of many pairs there is no room for more than what is needed.
 
@@ -175,7 +261,7 @@ def _powers(
     return half if told.all() else half[told], sums, sizes
 
 
-def _by_group(values: NDArray[Any], groups: NDArray[np.int64] | None, rows: int) -> NDArray[Any]:
+def _by_group(values: NDArray[Any], groups: Groups | None, rows: int) -> NDArray[Any]:
     """The sums over the pairs of each group."""
     return values if groups is None else np.bincount(groups, values, minlength=rows)
 
