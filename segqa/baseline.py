@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import tempfile
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, get_args
@@ -111,8 +113,16 @@ def content_of(digest: str, prompt: str) -> str:
     return hashlib.sha256(f"{digest} {prompt}".encode()).hexdigest()[:16]
 
 
+def is_baseline(run: Run) -> bool:
+    """Whether a run has been read from a baseline."""
+    return "accepted" in run.provenance
+
+
 _AGAIN = "write it again with `pytest suites --segqa-update-baseline`, or restore it from git"
 
+
+_PIXELS = re.compile("(?:[0-9a-f]{32})?")
+"""A digest of pixels; empty in a file of before there were any."""
 
 _FITS: Mapping[str, Callable[[Any], bool]] = {
     "dataset": lambda value: isinstance(value, str),
@@ -190,6 +200,8 @@ def _row(outcome: Outcome) -> dict[str, Any]:
         "content": content_of(outcome.digest, outcome.prompt),
         "status": outcome.status,
     }
+    if outcome.pixels:
+        row |= {"pixels": outcome.pixels, "prompt": outcome.prompt}
     row |= {"tags": dict(sorted(outcome.tags.items()))}
     if outcome.nothing is None:
         return row
@@ -207,8 +219,12 @@ def _outcome(row: Mapping[str, Any]) -> Outcome:
     case_id, tags, digest = str(row["id"]), row["tags"], str(row["content"])
     if not isinstance(tags, dict) or not all(isinstance(value, str) for value in tags.values()):
         raise TypeError("tags are not texts")
+    pixels, prompt = row.get("pixels", ""), row.get("prompt", "")
+    if not isinstance(prompt, str) or not isinstance(pixels, str) or not _PIXELS.fullmatch(pixels):
+        raise ValueError("pixels are not 32 hex digits, or the prompt is no text")
+    bare = Outcome(case_id=case_id, tags=tags, digest=digest, pixels=pixels, prompt=prompt)
     if row["status"] == "error":
-        return Outcome(case_id=case_id, tags=tags, digest=digest, error="error in the baseline")
+        return replace(bare, error="error in the baseline")
     wanted, size = map(_whole, row["target"])
     nothing = Counts(0, 0, wanted, size - wanted)
     offers = tuple(_offer(row[key], nothing) for key in ("counts", "oracle") if key in row)
@@ -217,7 +233,7 @@ def _outcome(row: Mapping[str, Any]) -> Outcome:
         raise ValueError("picked and counts do not fit")
     if any(row[key] is not None and _whole(row[key]) >= _whole(row["of"]) for key in ("picked", "best")):
         raise ValueError("picked and best are not among the proposals")
-    return Outcome(case_id=case_id, tags=tags, digest=digest, offers=offers, picked=picked, nothing=nothing)
+    return replace(bare, offers=offers, picked=picked, nothing=nothing)
 
 
 def _offer(numbers: Sequence[Any], nothing: Counts) -> Offer:

@@ -8,6 +8,7 @@ bound. Everything else is counted.
 | `broken:0` | more cases than that collapse: they lose 0.5 and fail, or passed and are a zero-IoU failure now |
 | `errors:+0` | so many more cases cannot be evaluated |
 | `missing:0` | more cases of the baseline than that have no outcome |
+| `changed_data:0` | more cases than that have another image, mask or prompt than in the baseline, so cannot be judged |
 | `mean_iou:-0.002` | the mean is proven to have dropped by more; `mean_dice`, `mean_precision`, `mean_recall` as well |
 | `slice(camera).mean_iou:-0.03` | that of a slice has; `slice(*)` for every attribute |
 | `wrong_object:+0`, `missed:+1%` | so many more failures of a kind, or so many more in % of the cases |
@@ -22,12 +23,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import overload
 
 import numpy as np
 
+from segqa.baseline import is_baseline
 from segqa.checks import nearest
-from segqa.comparison.comparison import METRICS, Comparison, Slice, is_baseline
+from segqa.comparison.comparison import METRICS, Comparison, Slice
 from segqa.comparison.coverage import describe_coverage, require_judged
 from segqa.comparison.mean_change import MeanChange, describe_support, measure_mean_change
 from segqa.comparison.pairs import Pairs
@@ -38,7 +41,7 @@ from segqa.groups import suggest_groups
 from segqa.mask import Mask
 from segqa.settings import GateSettings
 
-DEFAULT_RULES = ("broken:0", "errors:+0", "missing:0", "mean_iou:-0.002", "slice(*).mean_iou:-0.002")
+DEFAULT_RULES = ("broken:0", "errors:+0", "missing:0", "changed_data:0", "mean_iou:-0.002", "slice(*).mean_iou:-0.002")
 ALPHA = 0.05
 MIN_CHANGED = 5
 MIN_JUDGED = 30
@@ -58,7 +61,7 @@ _RULE = re.compile(
 _TESTED = frozenset(f"mean_{metric}" for metric in METRICS)
 _DROPS = frozenset({"p05", "pooled_iou", "oracle_iou"})
 _RISES = frozenset({"regret"})
-_COUNTS = frozenset({"broken", "missing"})
+_COUNTS = frozenset({"broken", "missing", "changed_data"})
 _LATENCIES = frozenset({"latency_p50", "latency_p95"})
 _KINDS = frozenset(KINDS) - {"error"}
 _BOUNDS: tuple[tuple[frozenset[str], str, str, Callable[[float, bool], bool]], ...] = (
@@ -179,6 +182,8 @@ class Verdict:
         change = "" if self.mean is None else f" ({self.mean.mean:+.4f} over {self.change.support})"
         new, cases = len(self.comparison.new), len(self.comparison.candidate.expected)
         unjudged = f"; {new} of {cases} cases are not in the baseline" if 2 * new > cases else ""
+        changed = self.comparison.changed
+        unjudged += f"; {len(changed)} not judged: other data ({changed.summary})" if changed else ""
         return f"{self.comparison.candidate.model}: {self.name}, mean IoU {before:.4f} → {after:.4f}{change}{unjudged}"
 
     @property
@@ -251,6 +256,8 @@ def judge(
     tested, notes = _tested(rules, defined, alpha, change)
     if not comparison.identical:
         notes += _notes_on_means(rules, change, alpha, defined)
+    if comparison.changed:
+        notes.append(_how_to_accept(comparison))
     notes += describe_coverage(comparison)
     if not findings and not tested:
         require_judged(comparison)
@@ -277,6 +284,17 @@ def judge_by(
     return judge(comparison, rules, alpha=settings.alpha, group_by=settings.group_by if group_by is None else group_by)
 
 
+def _how_to_accept(comparison: Comparison) -> str:
+    """What to do about cases whose data have changed."""
+    changed = comparison.changed
+    by_files = f" (compared by files: {comparison.baseline.id} or the run has no digests of pixels)" * changed.by_files
+    return (
+        f"{describe_support(len(changed))} with other data (image, mask or prompt) are not judged, such as "
+        f"{changed.pairs.ids[0]}{by_files}; if that is wanted, make them part of the baseline: "
+        '`pytest suites --segqa-update-baseline --segqa-accept "labels corrected"`'
+    )
+
+
 def _tolerance_of(rules: Iterable[Rule]) -> float | None:
     """By how much the mean IoU may drop; None where no rule says."""
     return next((rule.bound for rule in rules if rule.key == "mean_iou"), None)
@@ -295,6 +313,8 @@ def _counted(rule: Rule, comparison: Comparison) -> Finding | None:
         "missing": (comparison.missing, "of the baseline without an outcome"),
         "errors": (comparison.new_errors, "cannot be evaluated any more"),
     }
+    if rule.subject == "changed_data":
+        return _changed_data(rule, comparison)
     if rule.subject == "broken":
         return _listed(rule, comparison, comparison.broken, "collapsed")
     if rule.subject in named:
@@ -332,6 +352,16 @@ def _named(rule: Rule, comparison: Comparison, case_ids: Sequence[str], what: st
     reasons = {outcome.case_id: f"  {outcome.reason[:120]}" for outcome in failed}
     lines = tuple(f"{case_id}{reasons.get(case_id, '')}" for case_id in case_ids[:SHOWN])
     return Finding(str(rule), text, tuple(case_ids), lines)
+
+
+def _changed_data(rule: Rule, comparison: Comparison) -> Finding | None:
+    """The finding of the rule on cases whose image, mask or prompt has changed."""
+    changed = comparison.changed
+    if len(changed) <= (rule.bound or 0.0):
+        return None
+    text = f"{describe_support(len(changed))} not judged: other data ({changed.summary}), allowed {rule.bound:g}"
+    lines = (f"{case_id}  another {part}" for case_id, part in changed.by_id.items())
+    return Finding(str(rule), text, changed.pairs.ids, tuple(islice(lines, SHOWN)))
 
 
 def _kind(rule: Rule, comparison: Comparison) -> Finding | None:
@@ -466,4 +496,8 @@ def _dropped(
 def _lines(comparison: Comparison, pairs: Pairs) -> tuple[str, ...]:
     """The first of some cases, a line each."""
     kinds = [comparison.candidate.kind(pair.after) or "passed" for pair in pairs[:SHOWN]]
-    return tuple(f"{pair.change}  {kind}  {pair.case_id}" for pair, kind in zip(pairs, kinds, strict=False))
+    changed = {case_id: f"  (another {part} than before)" for case_id, part in comparison.changed.by_id.items()}
+    return tuple(
+        f"{pair.change}  {kind}  {pair.case_id}{changed.get(pair.case_id, '')}"
+        for pair, kind in zip(pairs, kinds, strict=False)
+    )

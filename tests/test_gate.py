@@ -182,7 +182,7 @@ def test_a_rule_is_written_as_it_is_read(text: str) -> None:
 def test_a_rule_takes_the_place_of_its_like() -> None:
     rules = rules_of(["mean_iou:-0.05", "broken:off", "missed:+0", "missed:+1"])
     assert [str(rule) for rule in rules] == [
-        "errors:+0", "missing:0", "mean_iou:-0.05", "slice(*).mean_iou:-0.002", "missed:+1",
+        "errors:+0", "missing:0", "changed_data:0", "mean_iou:-0.05", "slice(*).mean_iou:-0.002", "missed:+1",
     ]  # fmt: skip
 
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import compress
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segqa.baseline import content_of, scope_of
+from segqa.baseline import scope_of
 from segqa.checks import nearest
-from segqa.comparison.coverage import require_shared
+from segqa.comparison.contents import ChangedData, split_changed
+from segqa.comparison.coverage import NAME_IT, require_shared
 from segqa.comparison.pairs import Pairs, change_of
 from segqa.errors import IncomparableError, SettingsError
 from segqa.failures import KINDS, ZERO_IOU_CODES, kind_codes
@@ -21,7 +21,6 @@ from segqa.groups import Groups, group_numbers
 from segqa.mask import Mask
 from segqa.metrics import METRIC_VERSION, resolve
 from segqa.names import Names
-from segqa.outcomes.outcomes import Outcomes
 from segqa.proposals import Floats
 from segqa.run import Run
 from segqa.slices import attributes_of, slices_by
@@ -67,13 +66,15 @@ class Comparison:
     Attributes:
         baseline: the run that was good enough.
         candidate: the run judged against it.
-        pairs: the cases that have an outcome without an error in both, sorted by id.
+        pairs: the cases that have an outcome without an error in both and are made of the same data, sorted by id.
+        changed: those that are made of other data now.
         left_out: how many cases of the baseline the candidate run was not asked for.
     """
 
     baseline: Run
     candidate: Run
     pairs: Pairs
+    changed: ChangedData
     left_out: int = 0
 
     @property
@@ -100,9 +101,9 @@ class Comparison:
 
     @property
     def identical(self) -> bool:
-        """Whether every case has the same counts, and none has come or gone."""
+        """Whether every case has the same counts, and none has come, gone or been changed."""
         same = np.array_equal(self.pairs.before.counts, self.pairs.after.counts)
-        return same and not (self.new or self.missing or self.new_errors or self.recovered)
+        return same and not (self.changed or self.new or self.missing or self.new_errors or self.recovered)
 
     @property
     def new(self) -> tuple[str, ...]:
@@ -133,9 +134,10 @@ class Comparison:
     def broken(self) -> Pairs:
         """The cases that collapse: they lose 0.5 or more and fail, or passed and are a zero-IoU failure now.
 
-        A rightly empty answer passes, whatever the policy for empty masks makes of its IoU.
+        A rightly empty answer passes, whatever the policy for empty masks makes of its IoU. Of a case whose data have
+        changed the IoUs cannot be compared, but what passed and is a zero-IoU failure now is broken all the same.
         """
-        return self.pairs.take(self._collapses(0, 1))
+        return self.pairs.take(self._collapses(0, 1)).joined(self._broken_by_other_data)
 
     @property
     def fixed(self) -> Pairs:
@@ -209,7 +211,7 @@ class Comparison:
         return after / before
 
     def without(self, case_ids: set[str]) -> Comparison:
-        """The same without some cases."""
+        """The same without some cases; those whose data have changed stay, nothing is known of them."""
         runs = [
             replace(
                 run,
@@ -218,7 +220,15 @@ class Comparison:
             )
             for run in (self.baseline, self.candidate)
         ]
-        return Comparison(runs[0], runs[1], self.pairs.take(~self.pairs.ids.among(case_ids)))
+        kept = self.pairs.take(~self.pairs.ids.among(case_ids))
+        return replace(self, baseline=runs[0], candidate=runs[1], pairs=kept)
+
+    @property
+    def _broken_by_other_data(self) -> Pairs:
+        """Of the cases whose data have changed those that passed and are a zero-IoU failure now."""
+        pairs, threshold = self.changed.pairs, self.candidate.threshold
+        before, after = (kind_codes(side, threshold) for side in (pairs.before, pairs.after))
+        return pairs.take((before < 0) & np.isin(after, ZERO_IOU_CODES))
 
     def _collapses(self, side: int, other: int) -> Mask:
         """Which pairs collapse from one side to the other, bool `[pairs]`; 0 is before, 1 is after."""
@@ -262,14 +272,14 @@ def compare(baseline: Run, candidate: Run, *, same_picker: bool = True) -> Compa
             raise IncomparableError(f"incomparable: the {name} differs, {before!r} in {baseline.id}, now {after!r}")
     whole, baseline = baseline, replace(_as_far_as(baseline, candidate), threshold=candidate.threshold)
     require_shared(baseline, candidate)
-    pairs = _paired(baseline, candidate)
-    other = [] if _same_contents(baseline, pairs) else _other_contents(baseline, candidate, pairs)
-    if other:
+    pairs, changed = split_changed(baseline, candidate, _paired(baseline, candidate))
+    if changed and 2 * len(pairs) < len(baseline.columns):
         raise IncomparableError(
-            f"incomparable: image, mask or prompt of {len(other)} cases differs from {baseline.id}, such as {other[0]}"
+            f"incomparable: only {len(pairs)} of the {len(baseline.columns)} cases of {baseline.id} can be judged; "
+            f"others have other data ({changed.summary}, such as {changed.pairs.ids[0]}); if they were corrected: "
+            f"--segqa-update-baseline --segqa-accept REASON; if it is another data set: {NAME_IT}"
         )
-    pairs = pairs.take(~(pairs.before.failed | pairs.after.failed))
-    return Comparison(baseline, candidate, pairs, left_out=len(whole.expected) - len(baseline.expected))
+    return Comparison(baseline, candidate, pairs, changed, len(whole.expected) - len(baseline.expected))
 
 
 def _samples_by(names: Names, chosen: Mask, groups: Groups | None) -> list[int]:
@@ -299,33 +309,3 @@ def _as_far_as(baseline: Run, candidate: Run) -> Run:
         return baseline
     kept = Texts.of(candidate.expected).places_of(baseline.columns.ids) >= 0
     return replace(baseline.only(baseline.columns.take(kept), candidate.part), part="")
-
-
-def _same_contents(baseline: Run, pairs: Pairs) -> bool:
-    """Whether images, targets and prompts are seen to be the same without going through the cases one by one."""
-    before, after = pairs.before, pairs.after
-    if is_baseline(baseline) or before.places is not None or after.places is not None:
-        return False
-    same_prompts = before.prompts.values == after.prompts.values and np.array_equal(
-        before.prompts.codes, after.prompts.codes
-    )
-    return same_prompts and before.columns.contents == after.columns.contents
-
-
-def _other_contents(baseline: Run, candidate: Run, pairs: Pairs) -> list[str]:
-    """The ids of the cases that could be read in both runs, and are not made of the same."""
-    contents = zip(pairs.ids, _contents(baseline, pairs.before), _contents(candidate, pairs.after), strict=True)
-    readable = ~(pairs.before.failed | pairs.after.failed)
-    return [case_id for case_id, before, after in compress(contents, readable) if before != after]
-
-
-def _contents(run: Run, outcomes: Outcomes) -> Iterable[str]:
-    """What the cases are made of."""
-    if is_baseline(run):
-        return outcomes.digests
-    return (content_of(*made) for made in zip(outcomes.digests, map(str, outcomes.prompts), strict=True))
-
-
-def is_baseline(run: Run) -> bool:
-    """Whether a run has been read from a baseline."""
-    return "accepted" in run.provenance

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from segqa.comparison.comparison import Comparison
 
 
+NAME_IT = "give it a name of its own by dataset_name in [tool.segqa] or by --segqa-dataset-name"
+"""What to do about two data sets that share a name, and so a baseline."""
+
+
 def require_shared(baseline: Run, candidate: Run) -> None:
     """Refuse a baseline that says nothing about a run: half of its cases at least have a score, and are in the run.
 
@@ -36,7 +40,8 @@ def require_shared(baseline: Run, candidate: Run) -> None:
     shared = int((Texts.of(candidate.expected).places_of(scored) >= 0).sum())
     if 2 * shared < asked:
         raise IncomparableError(
-            f"incomparable: only {shared} of the {asked} cases of {baseline.id} are in this run, expected at least half"
+            f"incomparable: only {shared} of the {asked} cases of {baseline.id} are in this run, expected at least "
+            f"half; if this is another data set of the same name: {NAME_IT}"
         )
 
 

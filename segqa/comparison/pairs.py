@@ -67,6 +67,11 @@ class Pairs(Sequence[Pair]):
         """Some of them, by a mask or by their places."""
         return Pairs(self.before.take(chosen), self.after.take(chosen), self.ious[chosen])
 
+    def joined(self, others: Pairs) -> Pairs:
+        """These pairs and others of the same two runs."""
+        sides = self.before.joined(others.before), self.after.joined(others.after)
+        return Pairs(*sides, np.concatenate([self.ious, others.ious])) if others else self
+
     def __len__(self) -> int:
         return len(self.ious)
 

@@ -52,6 +52,10 @@ class Outcomes(Rows[Outcome]):
         places = np.flatnonzero(chosen) if chosen.dtype == np.bool_ else chosen.astype(np.int64, copy=False)
         return Outcomes(self.columns, places if self.places is None else self.places[places])
 
+    def joined(self, others: Outcomes) -> Outcomes:
+        """Return these and then others, which are read off the same columns."""
+        return Outcomes(self.columns, np.concatenate([self._all_places, others._all_places]))
+
     def within(self, whole: Outcomes) -> Places:
         """Where each of these is among some outcomes of the same run; -1 where it is not."""
         if self.columns is not whole.columns:

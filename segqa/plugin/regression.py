@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from segqa.speed import Speed
 
 
+_SHOWN = 5
+
+
 def verdict_on(config: pytest.Config, session: Session, run: Run) -> Verdict:
     """The verdict on a run, or on a part of one, against its baseline.
 
@@ -115,22 +118,33 @@ def update_baselines(session: Session) -> list[str]:
         path = path_for(session, run)
         _refuse_unfit(session, run)
         accepted: list[str] = []
+        changed: list[str] = []
         if path.exists():
             accepted = list(read_baseline(path).provenance["accepted"])
             verdict = _verdict_or_none(session, run, reason)
-            if verdict is not None and not verdict.passed and not reason:
+            changed = [] if verdict is None else _changed_data(verdict)
+            if verdict is not None and (changed or not verdict.passed) and not reason:
+                why = "some of its data have changed" if verdict.passed else "the run is a regression"
                 raise BaselineError(
-                    f"baseline of {run.model} not written, the run is a regression:\n{verdict.story}\n"
+                    f"baseline of {run.model} not written, {why}:\n{verdict.story}\n"
                     "if that is wanted: --segqa-accept REASON"
                 )
-            accepted += [reason] if reason and (verdict is None or not verdict.passed) else []
-        ready.append((path, run, accepted))
+            accepted += [reason] if reason and (verdict is None or changed or not verdict.passed) else []
+        ready.append((path, run, accepted, changed))
     said = []
-    for path, run, accepted in ready:
+    for path, run, accepted, changed in ready:
         write_baseline(path, run, accepted)
-        said.append(f"wrote {_typed(path, session)} ({len(run.outcomes)} cases)")
+        said += [f"wrote {_typed(path, session)} ({len(run.outcomes)} cases)", *changed]
         said += _keep_speed(session, run)
     return said
+
+
+def _changed_data(verdict: Verdict) -> list[str]:
+    """The line that says which cases have other data than in the baseline; none where there are none."""
+    changed = verdict.comparison.changed
+    told = [f"{case_id} ({part})" for case_id, part in changed.by_id.items()]
+    more = f" and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
+    return [f"other data than before: {', '.join(told[:_SHOWN])}{more}"] if told else []
 
 
 def kept_speed(config: pytest.Config, session: Session, run: Run, speed: Speed) -> Speed:

@@ -20,10 +20,10 @@ from typing import Any, TypeAlias
 import cv2
 import numpy as np
 
-from segqa.baseline import content_of
+from segqa.baseline import content_of, is_baseline
 from segqa.case import Case
 from segqa.cluster.cluster import Clusters
-from segqa.comparison.comparison import Comparison, is_baseline
+from segqa.comparison.comparison import Comparison
 from segqa.datasets.dataset import Dataset
 from segqa.datasets.remote import foreseen
 from segqa.errors import CaseError

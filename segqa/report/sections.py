@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from segqa.baseline import is_baseline
 from segqa.cluster.cluster import Cluster
-from segqa.comparison.comparison import Comparison, is_baseline
+from segqa.comparison.comparison import Comparison
 from segqa.failures import KINDS, kind_codes, kind_name
 from segqa.gate import Verdict
 from segqa.outcomes.outcomes import Outcomes

@@ -143,6 +143,7 @@ def _model(one: Judged) -> dict[str, Any]:
         "fixed": list(comparison.fixed.ids),
         "new": list(comparison.new),
         "missing": list(comparison.missing),
+        "changed_data": comparison.changed.by_id,
         "transitions": {" → ".join(kinds): count for kinds, count in comparison.transitions.most_common()},
     }
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image as Pillow
 
 Repository = pytest.Pytester
 
@@ -150,6 +151,14 @@ def test_an_improvement_is_no_finding(photos: Repository) -> None:
 # the traps
 
 
+def edit_mask(path: Path) -> None:
+    """Change one pixel of a mask."""
+    with Pillow.open(path) as mask:
+        edited = mask.copy()
+    edited.putpixel((0, 0), 255)
+    edited.save(path)
+
+
 def test_trap_the_failed_run_saved_as_the_next_baseline(committed: Repository) -> None:
     before = baseline(committed).read_bytes()
     result = committed.runpytest(*GATE, "--segqa-update-baseline", worse("blind", 5))
@@ -193,8 +202,41 @@ def test_trap_different_images_compared_as_equal(committed: Repository) -> None:
 
     write_case(committed.path / "squares", "A_004", *bright_square(4, (80, 120)))
     result = committed.runpytest(*GATE)
-    assert result.ret == 4
-    result.stdout.fnmatch_lines(["*incomparable: image, mask or prompt of 1 cases differs from*, such as A_004*"])
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(
+        [
+            "E *changed_data:0  1 case not judged: other data (image and mask of 1), allowed 0",
+            "E *A_004  another image and mask",
+            "E *note: 1 case with other data*`pytest suites --segqa-update-baseline --segqa-accept*",
+        ]
+    )
+    assert verdict(committed)["changed_data"] == {"A_004": "image and mask"}
+
+
+def test_trap_one_edited_mask_switches_the_gate_off(committed: Repository) -> None:
+    edit_mask(committed.path / "squares" / "masks" / "A_004.png")
+    result = committed.runpytest(*GATE, worse("blind", 5))
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["E *1.0000 → 0.0000  wrong_object  B_005", "E *A_004  another mask"])
+
+
+def test_data_that_were_corrected_are_accepted_with_a_reason(committed: Repository) -> None:
+    edit_mask(committed.path / "squares" / "masks" / "A_004.png")
+    update = ("--segqa-update-baseline", "--segqa-fail-on=changed_data:off", "--segqa-fail-on=mean_iou:off")
+    assert committed.runpytest(*GATE, *update).ret == 4
+    result = committed.runpytest(*GATE, "--segqa-update-baseline", "--segqa-accept", "labels corrected")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["*wrote baselines/squares/steady.jsonl*", "*other data than before: A_004 (mask)"])
+    assert committed.runpytest(*GATE).ret == 0
+    assert verdict(committed)["verdict"] == "identical"
+
+
+def test_files_that_are_packed_anew_are_judged_as_before(committed: Repository) -> None:
+    for path in committed.path.glob("squares/*/*.png"):
+        with Pillow.open(path) as image:
+            image.copy().save(path, compress_level=0)
+    assert committed.runpytest(*GATE).ret == 0
+    assert verdict(committed)["verdict"] == "identical"
 
 
 def test_trap_a_cache_whose_key_lacks_the_model(committed: Repository) -> None:
@@ -204,7 +246,7 @@ def test_trap_a_cache_whose_key_lacks_the_model(committed: Repository) -> None:
         result.stdout.fnmatch_lines([f"*mean IoU 1.0000 → {(12 - lost) / 12:.4f}*"])
 
 
-@pytest.mark.parametrize("option", ["--pick=first", "--segqa-empty=zero", "--segqa-mask-cutoff=10"])
+@pytest.mark.parametrize("option", ["--pick=first", "--segqa-empty=zero"])
 def test_what_was_scored_in_another_way_is_incomparable(committed: Repository, option: str) -> None:
     result = committed.runpytest(*GATE, option)
     assert result.ret == 4

@@ -1,0 +1,117 @@
+"""Contents: whether the cases of two runs are still made of the same image, mask and prompt."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from segqa.baseline import content_of, is_baseline
+from segqa.comparison.pairs import Pairs
+from segqa.outcomes.outcomes import Outcomes
+from segqa.run import Run
+from segqa.texts import Places
+
+UNKNOWN = "image, mask or prompt"
+"""What is said of a case that can only be compared by the digest of its files, which covers all of them."""
+
+_HALF = 16
+"""Hex digits of the image in a digest of pixels, see `properties.digest_pixels`."""
+
+_FILES = 64
+"""Hex digits of a run's digest of files: half of them are the image's."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ChangedData:
+    """The cases whose image, mask or prompt is another one than in the baseline: their IoUs cannot be compared.
+
+    Attributes:
+        pairs: their outcomes in both runs.
+        parts: what has changed of each, such as `mask` or `image and mask`.
+        by_files: whether some could be compared by their files alone, since one of the runs keeps no digest of pixels.
+    """
+
+    pairs: Pairs
+    parts: tuple[str, ...] = ()
+    by_files: bool = False
+
+    def __len__(self) -> int:
+        return len(self.parts)
+
+    @property
+    def by_id(self) -> dict[str, str]:
+        """What has changed, by the id of the case."""
+        return dict(zip(self.pairs.ids, self.parts, strict=True))
+
+    @property
+    def summary(self) -> str:
+        """What has changed of how many cases, such as `mask of 2, image of 1`; empty for none."""
+        return ", ".join(f"{part} of {count}" for part, count in Counter(self.parts).most_common())
+
+
+def split_changed(baseline: Run, candidate: Run, pairs: Pairs) -> tuple[Pairs, ChangedData]:
+    """Split pairs into those of the same data, and those whose data have changed.
+
+    Two cases are the same if their files and prompts are, or else if their decoded pixels and prompts are.
+
+    Args:
+        baseline: the run, or baseline, of one side.
+        candidate: of the other.
+        pairs: all cases that both have; those with an error on one side are neither the same nor changed.
+    """
+    failed = pairs.before.failed | pairs.after.failed
+    places = _other_files(baseline, candidate, pairs)
+    places = places[~failed[places]]
+    parts = list(_changed_parts(pairs.take(places)))
+    places = places[[bool(part) for part in parts]]
+    changed, same = pairs.take(places), ~failed
+    same[places] = False
+    pixels = [*changed.before.pixels, *changed.after.pixels]
+    return pairs.take(same), ChangedData(changed, tuple(filter(None, parts)), by_files=not all(pixels))
+
+
+def _other_files(baseline: Run, candidate: Run, pairs: Pairs) -> Places:
+    """The places of the pairs whose files or prompts differ."""
+    if _have_same_files(baseline, candidate, pairs):
+        return np.zeros(0, np.int64)
+    sides = zip(_contents(baseline, candidate, pairs.before), _contents(candidate, baseline, pairs.after), strict=True)
+    return np.flatnonzero(np.fromiter((before != after for before, after in sides), np.bool_, len(pairs)))
+
+
+def _have_same_files(baseline: Run, candidate: Run, pairs: Pairs) -> bool:
+    """Whether images, targets and prompts are seen to be the same without going through the cases one by one."""
+    before, after = pairs.before, pairs.after
+    if is_baseline(baseline) or is_baseline(candidate) or before.places is not None or after.places is not None:
+        return False
+    same_prompts = before.prompts.values == after.prompts.values and np.array_equal(
+        before.prompts.codes, after.prompts.codes
+    )
+    return same_prompts and before.columns.contents == after.columns.contents
+
+
+def _contents(run: Run, other: Run, outcomes: Outcomes) -> Iterable[object]:
+    """What the files and prompts of cases are, in a form that can be compared with that of another run."""
+    if is_baseline(run):
+        return outcomes.digests
+    made_of = zip(outcomes.digests, map(str, outcomes.prompts), strict=True)
+    return (content_of(*each) for each in made_of) if is_baseline(other) else made_of
+
+
+def _changed_parts(pairs: Pairs) -> Iterator[str]:
+    """What has changed of each of some pairs with other files; empty where the pixels and the prompt are the same."""
+    columns = ((side.pixels, side.digests, map(str, side.prompts)) for side in (pairs.before, pairs.after))
+    before, after = (zip(*each, strict=True) for each in columns)
+    for (pixels, files, prompt), (pixels_now, files_now, prompt_now) in zip(before, after, strict=True):
+        if pixels and pixels_now:
+            halves = (pixels, pixels_now, _HALF)
+        elif len(files) == len(files_now) == _FILES:
+            halves = (files, files_now, _FILES // 2)
+        else:
+            yield UNKNOWN
+            continue
+        was, now, half = halves
+        differ = {"image": was[:half] != now[:half], "mask": was[half:] != now[half:], "prompt": prompt != prompt_now}
+        yield " and ".join(part for part, other in differ.items() if other)
