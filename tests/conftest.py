@@ -14,6 +14,13 @@ from segqa.mask import Image, Mask
 SHARED = Path(__file__).parents[2] / "shared"
 
 
+@pytest.fixture(autouse=True)
+def _outside_ci(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run each test as on a laptop: `CI` decides what a missing baseline is, and GitHub what is printed."""
+    for name in ("CI", "GITHUB_ACTIONS"):
+        monkeypatch.delenv(name, raising=False)
+
+
 @pytest.fixture(scope="session")
 def ccp() -> Path:
     """804 real photos with person masks; not part of the project."""

@@ -15,6 +15,7 @@ from segqa.comparison.comparison import compare as pair_up
 from segqa.comparison.signflip import bootstrap_interval
 from segqa.errors import SegqaError, StoreError
 from segqa.gate import judge_by
+from segqa.report.ending import Ending
 from segqa.report.lineup import flip_table, line_up, pick_lab
 from segqa.report.table import Format
 from segqa.report.text import paragraph
@@ -107,12 +108,18 @@ def _told(judged: Judged) -> str:
 
 
 def _as_markdown(judged: Judged) -> str:
-    return as_markdown([judged], [])
+    return as_markdown([judged], _ending_of(judged))
 
 
 def _as_json(judged: Judged) -> str:
-    passed = judged.verdict is None or judged.verdict.passed
-    return json.dumps(as_json([judged], [], 0 if passed else 1), indent=2, ensure_ascii=False)
+    ending = _ending_of(judged)
+    return json.dumps(as_json([judged], ending, 0 if ending.passed else 1), indent=2, ensure_ascii=False)
+
+
+def _ending_of(judged: Judged) -> Ending:
+    """Return how a comparison ends: a regression is its finding."""
+    verdict = judged.verdict
+    return Ending() if verdict is None or verdict.passed else Ending(findings=(verdict.headline,))
 
 
 def _run_or_baseline(directory: Path, name: str) -> Run:

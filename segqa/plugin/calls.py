@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Generator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from segqa.plugin.assertions import NOTES, SHOWN
 from segqa.plugin.session import STATE
 
 if TYPE_CHECKING:
+    from segqa.gate import Verdict
     from segqa.mask import Mask
     from segqa.outcomes.outcomes import Outcomes
     from segqa.plugin.state import Session
@@ -44,8 +45,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
             raise
         if "gate" in pyfuncitem.funcargs and "accept" in session.options:
             pytest.xfail(f"accepted: {session.options['accept']}")
-        today = datetime.now(UTC).astimezone().date()
-        active = [known for known in session.settings.known if today <= known.until and _failing_of([known], run)]
+        active = _active(session, run)
         too_many = _refuse_most(active, session.runs.get(run.model, run))
         if active and not too_many and _holds_without(pyfuncitem, active, run):
             text = "; ".join(f"known until {known.until}: {known.reason} ({known.where})" for known in active)
@@ -54,7 +54,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
         if too_many:
             error.add_note(too_many)
         for known in session.settings.known:
-            _explain(error, known, run, expired=today > known.until)
+            _explain(error, known, run, expired=_today() > known.until)
         raise
 
 
@@ -79,6 +79,33 @@ def _refuse_most(known: Sequence[Known], run: Run) -> str:
         f"the known failures mean {meant} of {len(run.outcomes)} cases ({where}), so they excuse nothing: "
         "expected at most half of the cases; name a smaller slice, or lower the threshold"
     )
+
+
+def excuse_of(session: Session, verdict: Verdict) -> str:
+    """Return what excuses a regression: a reason on the command line, or known failures without which it is none.
+
+    Empty where nothing does.
+    """
+    from segqa.plugin.regression import verdict_without
+
+    if "accept" in session.options:
+        return f"accepted: {session.options['accept']}"
+    run = verdict.comparison.candidate
+    active = _active(session, run)
+    left_out = _failing_of(active, run)
+    excused = active and not _refuse_most(active, run) and len(left_out) < len(run.outcomes)
+    if not (excused and verdict_without(session, verdict, left_out).passed):
+        return ""
+    return "; ".join(f"known until {known.until}: {known.reason} ({known.where})" for known in active)
+
+
+def _today() -> date:
+    return datetime.now(UTC).astimezone().date()
+
+
+def _active(session: Session, run: Run) -> list[Known]:
+    """Return the known failures that have not expired and that explain a failing case of a run."""
+    return [known for known in session.settings.known if _today() <= known.until and _failing_of([known], run)]
 
 
 def _explain(error: BaseException, known: Known, run: Run, *, expired: bool) -> None:
@@ -125,7 +152,7 @@ def _arguments_without(item: pytest.Function, left_out: set[str], rest: Run) -> 
     if "clusters" in arguments:
         arguments["clusters"] = clusters(rest)
     if "gate" in arguments:
-        arguments["gate"] = verdict_without(item.config, arguments["gate"], left_out)
+        arguments["gate"] = verdict_without(item.config.stash[STATE], arguments["gate"], left_out)
     return arguments
 
 

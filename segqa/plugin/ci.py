@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from segqa.errors import UsageError
+from segqa.plugin.exit_code import decide, find_reasons
 from segqa.plugin.session import STATE, hand_over, is_worker
 from segqa.plugin.state import Session
 
 if TYPE_CHECKING:
+    from segqa.report.ending import Ending
     from segqa.report.verdict import Judged
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Write what was asked for, once all tests have had their turn; end with 4 where it cannot be.
+    """Judge the runs, decide the exit code, and write what was asked for, once all tests have had their turn.
 
     Of a shard nothing is judged, so nothing is written.
     """
@@ -26,32 +28,27 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     state = config.stash.get(STATE, None)
     if state is None:
         return
-    made = not is_worker(config) and bool(state.runs) and state.shard is None
-    if made:
-        _judge(state, session.exitstatus)
     if is_worker(config):
         hand_over(config, state)
-    if state.findings and session.exitstatus == pytest.ExitCode.OK:
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED
-    if state.problem:
-        session.exitstatus = pytest.ExitCode.USAGE_ERROR
-    if made:
-        try:
-            _write(session, state)
-        except OSError as error:
-            state.problem = state.problem or f"cannot write {error.filename}: {error.strerror}"
-            session.exitstatus = pytest.ExitCode.USAGE_ERROR
+        return
+    _judge(session, state)
+    session.exitstatus = decide(session.exitstatus, state)
+    if state.shard is None and (state.runs or state.findings):
+        _write(session, state)
+    state.exit_status = session.exitstatus
 
 
-def _judge(session: Session, exit_status: int) -> None:
-    """Judge the runs, then write those that shall be baselines from now on."""
+def _judge(session: pytest.Session, state: Session) -> None:
+    """Judge the runs and the session, then write the runs that shall be baselines from now on."""
     ended = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
     try:
-        session.judged = tuple(judge_all(session))
-        if "update-baseline" in session.options and exit_status in ended and not session.problem:
-            _update(session)
+        if state.shard is None:
+            state.judged = tuple(judge_all(state))
+        find_reasons(session, state)
+        if "update-baseline" in state.options and state.runs and session.exitstatus in ended and not state.problem:
+            _update(state)
     except UsageError as error:
-        session.problem = session.problem or str(error)
+        state.problem = state.problem or str(error)
 
 
 def judge_all(session: Session) -> list[Judged]:
@@ -72,26 +69,61 @@ def _update(session: Session) -> None:
 
 
 def _write(session: pytest.Session, state: Session) -> None:
-    """The files."""
+    """Write the files; one that cannot be written is exit code 4, which `verdict.json`, the last one, says too."""
     from segqa.plugin.html import ending_of
+
+    try:
+        _write_reports(state, ending_of(session))
+    except OSError as error:
+        _refuse_file(session, state, error)
+    try:
+        write_verdict(session, state)
+    except OSError as error:
+        _refuse_file(session, state, error)
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        from segqa.report.verdict import as_annotations
+
+        state.said += as_annotations(state.judged, ending_of(session))
+
+
+def _write_reports(state: Session, ending: Ending) -> None:
+    """Write how the session ended beside its runs, the Markdown, the numbers and the review page."""
     from segqa.report.ending import write_ending
     from segqa.report.review import write_review
-    from segqa.report.verdict import as_annotations, as_json, as_markdown, as_openmetrics
+    from segqa.report.verdict import as_markdown, as_openmetrics
     from segqa.store import write_whole
 
-    ending = ending_of(session)
     for run in state.runs.values():
         write_ending(ending, state.store, run.id)
     if "markdown" in state.options:
         # GitHub's summary is one file for all steps
         with (state.here / state.options["markdown"]).open("a", encoding="utf-8") as file:
-            file.write(as_markdown(state.judged, ending.failing))
+            file.write(as_markdown(state.judged, ending))
     if "openmetrics" in state.options:
         write_whole(state.here / state.options["openmetrics"], as_openmetrics(state.judged))
-    if state.folder is not None:
-        verdict: dict[str, Any] = as_json(state.judged, ending.failing, int(session.exitstatus))
-        write_whole(state.folder / "verdict.json", json.dumps(verdict, indent=2, ensure_ascii=False) + "\n")
+    if state.folder is not None and state.judged:
         settings, suspicions = state.settings.report, state.suspects()
         write_review(state.judged, state.store, state.folder, ending=ending, suspicions=suspicions, settings=settings)
-    if os.environ.get("GITHUB_ACTIONS") == "true":
-        state.said += as_annotations(state.judged)
+
+
+def write_verdict(session: pytest.Session, state: Session) -> None:
+    """Write `verdict.json` with the exit code as it is.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    from segqa.plugin.html import ending_of
+    from segqa.report.verdict import as_json
+    from segqa.store import write_whole
+
+    if state.folder is None:
+        return
+    # without a run the folder was removed
+    state.folder.mkdir(parents=True, exist_ok=True)
+    verdict: dict[str, Any] = as_json(state.judged, ending_of(session), int(session.exitstatus))
+    write_whole(state.folder / "verdict.json", json.dumps(verdict, indent=2, ensure_ascii=False) + "\n")
+
+
+def _refuse_file(session: pytest.Session, state: Session, error: OSError) -> None:
+    state.problem = state.problem or f"cannot write {error.filename}: {error.strerror}"
+    session.exitstatus = pytest.ExitCode.USAGE_ERROR

@@ -33,6 +33,8 @@ if TYPE_CHECKING:  # numpy and OpenCV would load with them
 _KEPT_OPTIONS = ("limit", "held-out", "where", "shard", "device")
 _KEPT_SETTINGS = ("prompt", "limit", "mask_cutoff", "name_pattern")
 
+_NO_MODEL = "no model is declared; mark a fixture with @segqa.model in a conftest.py (`segqa init` makes one)"
+
 PARAMETER = "_segqa_model_name"
 """The fixture that carries the model's name. What an evaluation stands on has names that nobody else gives a fixture: a
 user's own `model` must not be evaluated under the name of another."""
@@ -59,6 +61,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         withdraw_report(config, session)
         raise pytest.UsageError(f"segqa: {session.problem}")
     if session is None:
+        if any(PARAMETER in getattr(item, "fixturenames", ()) for item in items):
+            refuse(config, items, _NO_MODEL)
         return
     from segqa.plugin.behaviour import behaviour_mark
     from segqa.plugin.marks import check_mark
@@ -388,7 +392,7 @@ def _open_dataset(session: Session, request: pytest.FixtureRequest) -> Dataset:
 def _session(config: pytest.Config) -> Session:
     session = config.stash.get(STATE, None)
     if session is None:
-        stop(config, "no model is declared; mark a fixture with @segqa.model in a conftest.py (`segqa init` makes one)")
+        stop(config, _NO_MODEL)
     return session
 
 

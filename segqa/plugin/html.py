@@ -75,12 +75,20 @@ def ending_of(session: pytest.Session) -> Ending:
 
     state = session.config.stash[STATE]
     ended = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
-    complete = session.exitstatus in ended and not session.shouldstop and not state.problem
+    complete = session.exitstatus in ended and not session.shouldstop and state.ended is None
     reporter = session.config.pluginmanager.getplugin("terminalreporter")
     stats: dict[str, list[Any]] = {} if reporter is None else reporter.stats
     named = ("passed", "failed", "error", "skipped", "xfailed", "xpassed")
     counts = {name: len(stats[name]) for name in named if stats.get(name)}
-    return Ending(tuple(failing_tests(session.config)), counts, bool(complete), behaved(stats))
+    return Ending(
+        failing=tuple(failing_tests(session.config)),
+        counts=counts,
+        complete=bool(complete),
+        behaviour=behaved(stats),
+        findings=tuple(state.findings),
+        warnings=tuple(state.warnings),
+        problem=state.problem,
+    )
 
 
 def failing_tests(config: pytest.Config) -> list[tuple[str, str]]:

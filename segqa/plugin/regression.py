@@ -13,7 +13,7 @@ import pytest
 
 from segqa.errors import BaselineError, UsageError
 from segqa.plugin.environment import is_ci
-from segqa.plugin.session import STATE, is_worker, stop
+from segqa.plugin.session import is_worker, stop
 from segqa.plugin.state import Session
 
 if TYPE_CHECKING:
@@ -89,9 +89,9 @@ def keep_baseline(session: Session, run: Run) -> None:
         shutil.copyfile(path, kept)
 
 
-def verdict_without(config: pytest.Config, verdict: Verdict, case_ids: set[str]) -> Verdict:
+def verdict_without(session: Session, verdict: Verdict, case_ids: set[str]) -> Verdict:
     """The verdict as it would be without some cases."""
-    return _judge(config.stash[STATE], verdict.comparison.without(case_ids))
+    return _judge(session, verdict.comparison.without(case_ids))
 
 
 def verdicts(session: Session) -> Iterator[tuple[Run, Verdict | None, str]]:
@@ -174,11 +174,18 @@ def _keep_speed(session: Session, run: Run) -> list[str]:
 
 
 def is_required(session: Session) -> bool:
-    """Whether a missing baseline is a failure."""
-    required = session.settings.gate.required
-    if session.options.get("require-baseline"):
-        return True
-    return is_ci() if required is None else required
+    """Return whether a missing baseline is a failure."""
+    return requires_explicitly(session) or (session.settings.gate.required is None and is_ci())
+
+
+def requires_explicitly(session: Session) -> bool:
+    """Return whether an option or a setting requires a baseline; that `CI` is set does not count."""
+    return bool(session.options.get("require-baseline") or session.settings.gate.required)
+
+
+def has_baseline(session: Session, run: Run) -> bool:
+    """Return whether there is a file for the baseline of a run, readable or not."""
+    return path_for(session, run).exists()
 
 
 def path_for(session: Session, run: Run) -> Path:

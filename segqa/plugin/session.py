@@ -23,6 +23,8 @@ HOSTING = pytest.StashKey[bool]()
 
 _PROBLEM, _STARTED, _REPORT, _FOLDER = "segqa_problem", "segqa_started", "segqa_report", "segqa_folder"
 _FINDINGS, _WARNINGS = "segqa_findings", "segqa_warnings"
+_ASKED, _ENDED = "segqa_asked", "segqa_ended"
+_NO_TESTS = ("help", "version", "markers", "collectonly", "showfixtures", "show_fixtures_per_test", "cacheshow")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -53,11 +55,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _join_in(config: pytest.Config) -> None:
     """Register what is called for each test and at the end; a session that does not use segqa goes without."""
-    from segqa.plugin import assertions, calls, ci, html, summary
+    from segqa.plugin import assertions, calls, ci, exit_code, html, summary
 
     for name, plugin in (
         ("assertions", assertions),
         ("calls", calls),
+        ("exit-code", exit_code),
         ("ci", ci),
         ("summary", summary),
         ("html", html),
@@ -78,6 +81,11 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 def is_worker(config: pytest.Config) -> bool:
     """Whether this process is one of pytest-xdist's workers."""
     return hasattr(config, "workerinput")
+
+
+def runs_no_tests(config: pytest.Config) -> bool:
+    """Return whether pytest was asked for something else than to run tests, such as `--collect-only`."""
+    return any(getattr(config.option, name, False) for name in _NO_TESTS)
 
 
 def stop(config: pytest.Config, problem: str) -> NoReturn:
@@ -115,20 +123,27 @@ def pytest_configure_node(node: Any) -> None:
 
 
 def hand_over(config: pytest.Config, session: Session) -> None:
-    """Give a worker's findings and warnings to its controller."""
+    """Give what a worker found, and which models it was asked for, to its controller."""
     config.workeroutput[_FINDINGS] = session.findings  # type: ignore[attr-defined] # xdist's
     config.workeroutput[_WARNINGS] = session.warnings  # type: ignore[attr-defined] # xdist's
+    config.workeroutput[_ASKED] = session.asked  # type: ignore[attr-defined] # xdist's
+    config.workeroutput[_ENDED] = session.ended  # type: ignore[attr-defined] # xdist's
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    """Take over the problem, the findings and the warnings that a worker met."""
+    """Take over what a worker met: its problem, findings and warnings, and the models that it was asked for."""
     session = node.config.stash.get(STATE, None)
-    if session is not None:
-        met = getattr(node, "workeroutput", {})
+    met = getattr(node, "workeroutput", {})
+    if session is None:
+        if _PROBLEM in met:
+            raise pytest.UsageError(f"segqa: {met[_PROBLEM]}")
+    else:
         session.problem = session.problem or met.get(_PROBLEM, "")
         session.findings += [text for text in met.get(_FINDINGS, ()) if text not in session.findings]
         session.warnings += [text for text in met.get(_WARNINGS, ()) if text not in session.warnings]
+        session.ended = met.get(_ENDED) if session.ended is None else session.ended
+        session.asked = {**met.get(_ASKED, {}), **session.asked}
 
 
 @pytest.hookimpl(wrapper=True)
@@ -166,9 +181,7 @@ def _request_report(config: pytest.Config, session: Session) -> None:
 
     Of a shard there is nothing to report.
     """
-    no_tests = ("help", "version", "markers", "collectonly", "showfixtures", "show_fixtures_per_test", "cacheshow")
-    asked = any(getattr(config.option, name, False) for name in no_tests)
-    if not session.chosen or session.shard is not None or HOSTING in config.stash or asked:
+    if not session.chosen or session.shard is not None or HOSTING in config.stash or runs_no_tests(config):
         return
     has_html = hasattr(config.option, "htmlpath")
     if is_worker(config):  # its findings say where the reports will be

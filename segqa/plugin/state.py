@@ -47,6 +47,9 @@ class Session:
         problem: why tests could not be run: what the user typed.
         findings: reasons to end with exit code 1 although no test has failed, one line each.
         warnings: what weakens a passing session without failing it, one line each.
+        asked: the models that a collected test asks for, before deselection, each with the first such test.
+        ended: the message of a `pytest.exit` that ended the session; None where none did.
+        exit_status: the exit code that was decided; None before the end.
         interrupted: how far an evaluation was when the user stopped it.
         listed: the folders that have been listed; in an object store of many files that takes a while.
         edges: of numeric slices, where `--segqa-where` chose a part of the data set.
@@ -76,6 +79,9 @@ class Session:
     problem: str = ""
     findings: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    asked: dict[str, str] = field(default_factory=dict)
+    ended: str | None = None
+    exit_status: int | None = None
     interrupted: str = ""
     listed: dict[Location, Dataset] = field(default_factory=dict)
     edges: Edges | None = None

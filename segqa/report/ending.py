@@ -45,22 +45,30 @@ class Ending:
         counts: how many passed, failed, were skipped, …, as pytest names it.
         complete: whether all tests had their turn.
         behaviour: how those went that are marked with `segqa_behaviour`.
+        findings: reasons to fail although no test has failed.
+        warnings: what weakens a pass without failing it.
+        problem: why the session could not be judged; empty if it could.
     """
 
     failing: tuple[tuple[str, str], ...] = ()
     counts: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     complete: bool = True
     behaviour: tuple[Behaved, ...] = ()
+    findings: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    problem: str = ""
 
     @property
     def passed(self) -> bool:
-        """Whether all tests had their turn, and all of them hold."""
-        return self.complete and not self.failing
+        """Return whether all tests ran and passed, and nothing else was found."""
+        return self.name == "passed"
 
     @property
     def name(self) -> str:
         """In a word."""
-        return "failed" if self.failing else "passed" if self.complete else "incomplete"
+        if self.failing or self.findings:
+            return "failed"
+        return "passed" if self.complete and not self.problem else "incomplete"
 
 
 def behaviour_table(found: Sequence[Behaved]) -> Table:
@@ -82,5 +90,12 @@ def read_ending(store: Store, run_id: str) -> Ending | None:
     if not path.is_file():
         return None
     kept = json.loads(path.read_text(encoding="utf-8"))
-    behaviour = tuple(Behaved(**each) for each in kept.get("behaviour", ()))
-    return Ending(tuple((name, why) for name, why in kept["failing"]), kept["counts"], kept["complete"], behaviour)
+    return Ending(
+        failing=tuple((name, why) for name, why in kept["failing"]),
+        counts=kept["counts"],
+        complete=kept["complete"],
+        behaviour=tuple(Behaved(**each) for each in kept.get("behaviour", ())),
+        findings=tuple(kept.get("findings", ())),
+        warnings=tuple(kept.get("warnings", ())),
+        problem=kept.get("problem", ""),
+    )

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from segqa.cluster.cluster import BELOW, Cluster, Clusters
 from segqa.failures import KINDS
 from segqa.gate import Verdict
+from segqa.report.ending import Ending
 from segqa.robustness.robustness import Robustness
 from segqa.run import Run
 from segqa.texts import Texts
@@ -64,21 +65,27 @@ class Judged:
         ]
 
 
-def as_json(judged: Iterable[Judged], failing: Sequence[tuple[str, str]], exit_status: int) -> dict[str, Any]:
+def as_json(judged: Iterable[Judged], ending: Ending, exit_status: int) -> dict[str, Any]:
     """The session for a script: what `verdict.json` holds."""
     return {
         "version": VERDICT_VERSION,
         "exit_status": exit_status,
         "models": [_model(one) for one in judged],
-        "failing": [{"test": name, "reason": why} for name, why in failing],
+        "failing": [{"test": name, "reason": why} for name, why in ending.failing],
+        "findings": list(ending.findings),
+        "warnings": list(ending.warnings),
+        "problem": ending.problem,
     }
 
 
-def as_markdown(judged: Sequence[Judged], failing: Sequence[tuple[str, str]]) -> str:
+def as_markdown(judged: Sequence[Judged], ending: Ending) -> str:
     """The session for a pull request: at most 60,000 characters, whatever comes from outside escaped."""
-    head = f"### segqa: {f'failed ({len(failing)} of the tests)' if failing else 'passed'}"
-    lines = [head, "", "| model | data set | mean IoU | baseline | change | failing | verdict |"]
-    lines += ["| :--- | :--- | ---: | ---: | ---: | ---: | :--- |", *(_table_row(one) for one in judged), ""]
+    failing = ending.failing
+    count = f" ({len(failing)} of the tests)" if failing else ""
+    lines = [f"### segqa: {ending.name}{count}", "", *_reasons(ending)]
+    if judged:
+        lines += ["| model | data set | mean IoU | baseline | change | failing | verdict |"]
+        lines += ["| :--- | :--- | ---: | ---: | ---: | ---: | :--- |", *(_table_row(one) for one in judged), ""]
     for one in judged:
         lines += _section(one)
     if failing:
@@ -100,14 +107,16 @@ def as_openmetrics(judged: Iterable[Judged]) -> str:
     return "\n".join([*lines, "# EOF", ""])
 
 
-def as_annotations(judged: Iterable[Judged]) -> list[str]:
-    """GitHub's workflow commands, one a finding."""
-    return [
+def as_annotations(judged: Iterable[Judged], ending: Ending) -> list[str]:
+    """GitHub's workflow commands: one for each broken rule, and for each finding and warning of the session."""
+    broken = [
         f"::error title={_command(f'segqa {one.run.model} {finding.rule}', more=True)}::{_command(finding.text)}"
         for one in judged
         if one.verdict
         for finding in one.verdict.findings
     ]
+    errors = [f"::error title=segqa::{_command(text)}" for text in (ending.problem, *ending.findings) if text]
+    return [*broken, *errors, *(f"::warning title=segqa::{_command(text)}" for text in ending.warnings)]
 
 
 def escape(text: str) -> str:
@@ -167,6 +176,13 @@ def _table_row(one: Judged) -> str:
     change = f"{verdict.mean.mean:+.4f}" if verdict and verdict.mean else "–"
     cells = [escape(run.model), escape(run.dataset), f"{run.mean_iou:.4f}", before, change]
     return f"| {' | '.join([*cells, f'{len(run.failures())} of {len(run.outcomes)}', f'**{one.name}**'])} |"
+
+
+def _reasons(ending: Ending) -> list[str]:
+    """Render what the session found beside its tests, as a list."""
+    lines = [f"- **{escape(text)}**" for text in (ending.problem, *ending.findings) if text]
+    lines += [f"- warning: {escape(text)}" for text in ending.warnings]
+    return [*lines, ""] if lines else []
 
 
 def _section(one: Judged) -> list[str]:

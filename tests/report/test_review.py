@@ -199,13 +199,25 @@ def test_new_errors_are_listed_and_newly_failing(tmp_path: Path) -> None:
 
 
 def test_how_the_tests_ended_is_kept(tmp_path: Path) -> None:
-    ending = Ending((("test_x", "0.1 is below 0.5"),), {"failed": 1, "passed": 3})
+    failing = (("test_x", "0.1 is below 0.5"),)
+    ending = Ending(failing, {"failed": 1, "passed": 3}, findings=("f",), warnings=("w",), problem="p")
     store = Store(tmp_path)
     write_ending(ending, store, "r")
     assert read_ending(store, "r") == ending
     assert read_ending(store, "s") is None
     assert (ending.name, Ending().name, Ending(complete=False).name) == ("failed", "passed", "incomplete")
+    assert (Ending(findings=("f",)).name, Ending(problem="p").name) == ("failed", "incomplete")
     assert not Ending(complete=False).passed
+
+
+def test_what_the_session_found_stands_at_the_top(small: Reviewed, tmp_path: Path) -> None:
+    ending = Ending(findings=("<b>no evaluation</b>",), warnings=("no baseline",))
+    page = write_review(
+        [Judged(small.run, None, "", clusters(small.run))], small.store, tmp_path, ending=ending
+    ).read_text(encoding="utf-8")
+    assert '<span class="badge failed">FAILED</span>' in page
+    assert page.index("no baseline") < page.index('class="run"')
+    assert "&lt;b&gt;no evaluation&lt;/b&gt;" in page
 
 
 def test_examples_are_chosen_to_differ(small: Reviewed) -> None:

@@ -5,6 +5,7 @@ import pytest
 from segqa.cluster.search import clusters
 from segqa.comparison.comparison import compare
 from segqa.gate import judge
+from segqa.report.ending import Ending
 from segqa.report.verdict import MAX_MARKDOWN, Judged, as_annotations, as_json, as_markdown, as_openmetrics, escape
 from segqa.run import Run
 from tests.comparison.runs import run_of
@@ -21,22 +22,43 @@ def broken(**rest: object) -> Judged:
 
 
 def test_the_json_says_what_a_script_needs() -> None:
-    found = json.loads(json.dumps(as_json([broken()], [("t", "why")], 1)))
+    found = json.loads(json.dumps(as_json([broken()], Ending((("t", "why"),), findings=("no evaluation",)), 1)))
     (model,) = found["models"]
     assert (found["exit_status"], model["verdict"], model["broken"]) == (1, "regressed", ["0000"])
     assert model["findings"][0]["rule"] == "broken:0"
     assert model["transitions"] == {"passed → wrong_object": 1}
     assert found["failing"] == [{"test": "t", "reason": "why"}]
+    assert (found["findings"], found["warnings"], found["problem"]) == (["no evaluation"], [], "")
+
+
+@pytest.mark.parametrize(
+    ("ending", "head"),
+    [
+        (Ending(), "passed"),
+        (Ending(warnings=("w",)), "passed"),
+        (Ending((("t", "why"),)), "failed (1 of the tests)"),
+        (Ending(findings=("f",)), "failed"),
+        (Ending(problem="p"), "incomplete"),
+        (Ending(complete=False), "incomplete"),
+    ],
+)
+def test_markdown_says_passed_only_where_nothing_was_found(ending: Ending, head: str) -> None:
+    lines = as_markdown([], ending).splitlines()
+    assert lines[0] == f"### segqa: {head}"
+    told = [
+        line.strip("-* ").removeprefix("warning: ") for line in lines if line.startswith("- ") and "why" not in line
+    ]
+    assert told == [text for text in (ending.problem, *ending.findings, *ending.warnings) if text]
 
 
 def test_what_is_not_known_is_null() -> None:
     nothing = Judged(run_of([None]), None, "no baseline", clusters(run_of([None])))
-    (model,) = json.loads(json.dumps(as_json([nothing], [], 0), allow_nan=False))["models"]
+    (model,) = json.loads(json.dumps(as_json([nothing], Ending(), 0), allow_nan=False))["models"]
     assert (model["mean_iou"], model["verdict"], model["why"]) == (None, "no baseline", "no baseline")
 
 
 def test_markdown_shows_hostile_names_as_they_are() -> None:
-    text = as_markdown([broken(model=HOSTILE)], [(HOSTILE, HOSTILE)])
+    text = as_markdown([broken(model=HOSTILE)], Ending(((HOSTILE, HOSTILE),), findings=(HOSTILE,), warnings=(HOSTILE,)))
     assert "<script>" not in text
     assert "\n# big" not in text
     assert "@team" not in text
@@ -49,7 +71,7 @@ def test_every_sign_of_markdown_is_escaped(sign: str) -> None:
 
 
 def test_a_long_text_is_cut_and_says_so() -> None:
-    text = as_markdown([broken()], [(f"test_{n}", "x" * 200) for n in range(1000)])
+    text = as_markdown([broken()], Ending(tuple((f"test_{n}", "x" * 200) for n in range(1000))))
     assert len(text) <= MAX_MARKDOWN
     assert text.endswith("… cut here: verdict.json has all of it\n")
 
@@ -59,7 +81,7 @@ def test_clusters_that_the_baseline_did_not_have_are_new() -> None:
     after = run_of([0.0 if case % 4 == 1 else 0.9 for case in range(80)], tags=4)
     assert [cluster.condition for cluster in judged(before, after).new_clusters] == ["camera=C1"]
     assert not judged(after, after).new_clusters
-    assert "new cluster: camera=C1" in as_markdown([judged(before, after)], [])
+    assert "new cluster: camera=C1" in as_markdown([judged(before, after)], Ending())
 
 
 def test_openmetrics_has_a_type_for_each_family_and_an_end() -> None:
@@ -70,6 +92,14 @@ def test_openmetrics_has_a_type_for_each_family_and_an_end() -> None:
 
 
 def test_annotations_are_one_line_each() -> None:
-    (line,) = as_annotations([broken(model="a,b:c\nd%")])
+    (line,) = as_annotations([broken(model="a,b:c\nd%")], Ending())
     assert line.startswith("::error title=segqa a%2Cb%3Ac%0Ad%25 broken%3A0::1 case collapsed")
     assert "\n" not in line
+
+
+def test_annotations_carry_what_the_session_found() -> None:
+    ending = Ending(findings=("no evaluation\nat all",), warnings=("no baseline",))
+    assert as_annotations([], ending) == [
+        "::error title=segqa::no evaluation%0Aat all",
+        "::warning title=segqa::no baseline",
+    ]

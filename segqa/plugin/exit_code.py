@@ -1,0 +1,238 @@
+"""The exit code of a session: decided in one place, at its end, with a reason for every code but 0.
+
+Where `CI` is set, or a baseline is required explicitly, a session is *strict*: each model that a collected test asks
+for must have an evaluation, a baseline, and no regression that no test has failed for
+(`docs/decisions/one-owner-of-the-verdict.md`).
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import sys
+import warnings
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import pytest
+
+from segqa.plugin.environment import is_ci
+from segqa.plugin.fixtures import PARAMETER
+from segqa.plugin.session import STATE, is_worker, runs_no_tests
+from segqa.plugin.state import Session
+
+if TYPE_CHECKING:
+    from segqa.gate import Verdict
+    from segqa.report.verdict import Judged
+
+EVALUATION = "_segqa_run"
+"""The fixture that evaluates: every test that asks for an evaluation, directly or not, has it among its fixtures."""
+
+_ASKING = frozenset({"evaluation", "whole_run", "clusters", "gate", "speed", "baseline_speed", "robustness"})
+_STOPPED = (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR, pytest.ExitCode.USAGE_ERROR)
+_GREEN = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Note which models are asked for, before `-k`, `-m` or `--deselect` take tests away."""
+    if EVALUATION in getattr(item, "fixturenames", ()):
+        parameters = getattr(getattr(item, "callspec", None), "params", {})
+        item.config.stash[STATE].asked.setdefault(parameters.get(PARAMETER, ""), item.nodeid)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Warn of a module that skips itself; its tests would have asked for every chosen model."""
+    report = yield
+    session = collector.config.stash[STATE]
+    if report.skipped and isinstance(collector, pytest.Module):
+        uses, asks = _use_of_segqa(collector.path)
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        text = f"{collector.nodeid} was skipped as a whole: {reason.removeprefix('Skipped: ')}"
+        if uses and text not in session.warnings:
+            session.warnings.append(text)
+        for model in session.chosen if asks else ():
+            session.asked.setdefault(model, collector.nodeid)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
+    """Note a `pytest.exit` while tests are collected."""
+    with _noted_exit(session.config.stash[STATE]):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
+    """Note a `pytest.exit` while tests run; in a strict session no model ends the process with exit code 0."""
+    config = session.config
+    state = config.stash[STATE]
+    guarded = is_strict(state) and bool(state.asked) and not is_worker(config)
+    with _noted_exit(state), _refused_exit(config, active=guarded):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, object]:
+    """Keep the exit code that was decided, whatever other plugins set after it, and keep `verdict.json` true."""
+    result = yield
+    state = session.config.stash.get(STATE, None)
+    if state is not None and state.exit_status is not None:
+        from segqa.plugin.ci import write_verdict
+
+        if state.exit_status != pytest.ExitCode.OK and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = state.exit_status
+        if state.exit_status != session.exitstatus:
+            write_verdict(session, state)
+    return result
+
+
+def is_strict(session: Session) -> bool:
+    """Return whether every model that is asked for must be evaluated and judged."""
+    from segqa.plugin.regression import requires_explicitly
+
+    return is_ci() or requires_explicitly(session)
+
+
+def find_reasons(session: pytest.Session, state: Session) -> None:
+    """Add what the tests did not say: to the findings what fails the session, to the warnings what does not.
+
+    A session that was stopped, a shard, and one that runs no tests are left alone.
+    """
+    if state.shard is not None or runs_no_tests(session.config) or session.exitstatus in _STOPPED:
+        return
+    strict = is_strict(state)
+    if strict:
+        state.findings += [text for text in _missing_evaluations(session, state) if text not in state.findings]
+    for judged in state.judged:
+        _judge_silent(session, state, judged, strict=strict)
+
+
+def decide(exit_status: int, state: Session) -> int:
+    """Return the exit code: 4 for a problem, 1 for a finding where the tests are green, else pytest's own."""
+    if state.problem:
+        return pytest.ExitCode.USAGE_ERROR
+    return pytest.ExitCode.TESTS_FAILED if state.findings and exit_status in _GREEN else exit_status
+
+
+def _missing_evaluations(session: pytest.Session, state: Session) -> Iterator[str]:
+    """Name the models that were asked for and not evaluated, and a session that ended itself."""
+    if state.ended is not None and session.exitstatus == pytest.ExitCode.OK and (state.asked or not session.items):
+        why = f": {state.ended}" if state.ended else ""
+        yield f"pytest.exit ended the session with exit code 0 before all tests had run{why}"
+    for model, test in state.asked.items():
+        if model in state.runs:
+            continue
+        yield (
+            f"{model or 'the model'} has no evaluation, but {test} asks for one ({_fate(test, session.config)}). "
+            "Mend what keeps it from running, or leave its tests out by path (--ignore)"
+        )
+
+
+def _fate(test: str, config: pytest.Config) -> str:
+    """Return what became of a test that led to no evaluation."""
+    for outcome, reports in _stats(config).items():
+        for report in reports:
+            if outcome and getattr(report, "nodeid", None) == test:
+                longrepr = getattr(report, "longrepr", None)
+                reason = getattr(report, "wasxfail", "") or (longrepr[2] if isinstance(longrepr, tuple) else "")
+                return f"{outcome}: {reason.removeprefix('Skipped: ')}" if reason else outcome
+    return "not run"
+
+
+def _judge_silent(session: pytest.Session, state: Session, judged: Judged, *, strict: bool) -> None:
+    """Add what the gate says of a run, where no failing test has said it."""
+    from segqa.plugin.regression import has_baseline, is_required
+
+    model, updates = judged.run.model, "update-baseline" in state.options
+    if judged.verdict is not None:
+        if not judged.verdict.passed and not _was_said(judged.verdict.headline, session.config):
+            _add_regression(state, judged.verdict, strict=strict)
+    elif has_baseline(state, judged.run):
+        # an update refuses it, or replaces it with a reason
+        if strict and not updates:
+            state.problem = state.problem or f"{model}: {judged.why}"
+    elif updates:
+        return
+    elif is_required(state):
+        if not _was_said("segqa: no baseline", session.config):
+            state.findings.append(f"{model}: {judged.why}: commit it")
+    elif state.settings.gate.required is False:
+        state.warnings.append(f"{model} has no baseline, and gate.required = false: no regression can be found")
+
+
+def _add_regression(state: Session, verdict: Verdict, *, strict: bool) -> None:
+    """Add a regression that failed no test: a finding in a strict session, unless it is excused."""
+    from segqa.plugin.calls import excuse_of
+
+    why = f"{verdict.headline}; {verdict.findings[0].rule}: {verdict.findings[0].text}"
+    excuse = excuse_of(state, verdict)
+    if excuse:
+        state.warnings.append(f"{why}; {excuse}")
+    elif strict:
+        state.findings.append(f"{why}; no test failed for it: run suites/test_regression.py, and do not skip it")
+    else:
+        state.warnings.append(f"{why}; no test failed for it, but where CI is set this is exit code 1")
+
+
+def _was_said(text: str, config: pytest.Config) -> bool:
+    """Return whether a failing test has said a text."""
+    stats = _stats(config)
+    failed = [*stats.get("failed", ()), *stats.get("error", ())]
+    return any(text in report.longreprtext for report in failed)
+
+
+def _stats(config: pytest.Config) -> dict[str, list[Any]]:
+    """Return the reports of the terminal by category; empty where there is none."""
+    reporter = config.pluginmanager.getplugin("terminalreporter")
+    return {} if reporter is None else reporter.stats
+
+
+def _use_of_segqa(path: Path) -> tuple[bool, bool]:
+    """Return whether a module mentions segqa, and whether a function of it asks for an evaluation."""
+    text = path.read_text(encoding="utf-8")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        functions = [
+            node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        ]
+    asks = any(argument.arg in _ASKING for function in functions for argument in function.args.args)
+    return asks or "segqa" in text, asks
+
+
+@contextmanager
+def _noted_exit(state: Session) -> Iterator[None]:
+    """Note the message of a `pytest.exit`."""
+    try:
+        yield
+    except pytest.exit.Exception as error:
+        state.ended = str(error.msg)
+        raise
+
+
+@contextmanager
+def _refused_exit(config: pytest.Config, *, active: bool) -> Iterator[None]:
+    """Turn `os._exit(0)` in this process into exit code 1; forked children are left alone."""
+    process, leave = os.getpid(), os._exit
+
+    def refuse(status: int) -> NoReturn:
+        if os.getpid() == process and status == 0:
+            capture = config.pluginmanager.getplugin("capturemanager")
+            if capture is not None:
+                capture.suspend_global_capture(in_=True)
+            sys.stderr.write("\nERROR: segqa: os._exit(0) was called before the tests had run; exit code 1\n")
+            sys.stderr.flush()
+            status = 1
+        leave(status)
+
+    if active:
+        os._exit = refuse
+    try:
+        yield
+    finally:
+        os._exit = leave
