@@ -12,6 +12,7 @@ from segqa.cluster.search import ALPHA, DEPTH, MIN_CASES
 from segqa.cluster.search import clusters as find
 from segqa.errors import SegqaError
 from segqa.labels import suspicious_labels
+from segqa.settings import read_settings
 
 
 def clusters(
@@ -20,17 +21,26 @@ def clusters(
     alpha: Annotated[float, typer.Option(help="How often, at most, something is found where nothing is.")] = ALPHA,
     min_cases: Annotated[int, typer.Option(help="Cases of a rule, at least.")] = MIN_CASES,
     depth: Annotated[int, typer.Option(help="Predicates in a rule, at most.")] = DEPTH,
+    group_by: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TAG", help="Cases that share its value depend on each other; by default group_by of the gate."
+        ),
+    ] = None,
     directory: Directory = Path(".segqa"),
 ) -> None:
     """Find the rules whose cases fail far more than the rest."""
     try:
-        found = find(find_run(directory, run_id), alpha=alpha, min_cases=min_cases, depth=depth)
+        tag = read_settings(Path("pyproject.toml")).gate.group_by if group_by is None else group_by
+        found = find(find_run(directory, run_id), group_by=tag, alpha=alpha, min_cases=min_cases, depth=depth)
         story = found.story(kind)
     except SegqaError as error:
         raise refusal(str(error)) from error
     if found.gap:
         typer.echo(str(found.gap))
     typer.echo(story or "no cluster")
+    if found.note:
+        typer.echo(f"note: {found.note}")
     tried = " + ".join(map(str, found.searched))
     typer.echo(f"tried {tried} rules of 1 to {len(found.searched)} predicates, and {found.permutations} permutations")
 

@@ -79,9 +79,10 @@ def compare(
         gate = read_settings(Path("pyproject.toml")).gate
         comparison = pair_up(*found, same_picker=False)
         verdict = judge_by(gate, comparison, fail_on=fail_on or (), group_by=group_by or None)
+        common = clusters(found[1], group_by=group_by or gate.group_by)
     except SegqaError as error:
         raise refusal(str(error)) from error
-    judged = Judged(found[1], verdict, "", clusters(found[1]))
+    judged = Judged(found[1], verdict, "", common)
     typer.echo({"text": _told, "md": _as_markdown, "json": _as_json}[form](judged))
     if not verdict.passed:
         raise typer.Exit(1)

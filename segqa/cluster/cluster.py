@@ -11,6 +11,7 @@ from segqa.cluster.gap import Gap
 from segqa.conditions import Every, Predicate
 from segqa.errors import SettingsError
 from segqa.failures import KINDS, recoverable
+from segqa.groups import Grouping
 from segqa.outcomes.outcomes import Outcomes
 from segqa.run import Run, describe
 
@@ -29,12 +30,15 @@ class Cluster:
         rule: one to three predicates, all of which a case meets.
         part: the run's cases that meet the rule, errors too.
         failing: those of them that failed in this way, the worst first.
-        support: how many cases meet the rule. Errors do not count here, unless they are what is counted.
+        support: how many cases meet the rule. Here and in what follows only those count that passed or failed in this
+            way, and that are in no cluster of this kind told before.
         rest_failing: how many of the others failed in this way.
-        rest: how many others there are, without errors again.
-        p: of so many failures or more in the rule by chance alone; exact, one-sided, for this rule only.
+        rest: how many others there are.
+        p: of so many failures or more in the rule by chance alone; one-sided, for this rule only. Exact without groups.
         corrected: how often a search like this one finds a rule as rare as this where there is nothing to find.
         twins: predicates that mean the same cases as one of the rule's, by that one.
+        groups: how many groups have a failure in the rule, and how many have a case in it; None without groups.
+        suggested: by what cases look grouped, where p takes them for independent.
     """
 
     kind: str
@@ -47,6 +51,8 @@ class Cluster:
     p: float
     corrected: float
     twins: tuple[Predicate, ...] = ()
+    groups: tuple[int, ...] | None = None
+    suggested: Grouping | None = None
 
     @property
     def condition(self) -> str:
@@ -69,6 +75,19 @@ class Cluster:
         return self.rate / self.rest_rate if self.rest_failing else math.inf
 
     @property
+    def not_counted(self) -> int:
+        """How many cases of the rule do not count, see `support`."""
+        return len(self.part.outcomes) - self.support
+
+    @property
+    def caveat(self) -> str:
+        """Under what condition p holds; empty where nothing speaks against it."""
+        if self.suggested is None:
+            return ""
+        by = repr(self.suggested.tag) if self.suggested.tag else "the beginning of their ids"
+        return f"if cases are independent; they look grouped by {by}"
+
+    @property
     def recoverable(self) -> int:
         """How many of its failures another pick would have saved."""
         return int(recoverable(self.failing, self.part.threshold).sum())
@@ -80,8 +99,11 @@ class Cluster:
         """The rule and its numbers in one line."""
         times = "no other case does" if math.isinf(self.ratio) else f"{self.ratio:.1f} times the rest"
         count = f"{len(self.failing)} of {self.support}"
+        if self.groups is not None:
+            count += " in {} of {} groups".format(*self.groups)
         saved = f", {self.recoverable} of {len(self.failing)} recoverable by another pick" if self.recoverable else ""
-        return f"{self.condition}: {self.rate:.0%} {self.kind} ({count}), {times}{saved}; {_p(self.corrected)}"
+        p = f"{_p(self.corrected)} {self.caveat}".rstrip()
+        return f"{self.condition}: {self.rate:.0%} {self.kind} ({count}), {times}{saved}; {p}"
 
     @property
     def story(self) -> str:
@@ -89,6 +111,9 @@ class Cluster:
         worst = [f"  {describe(self.part, outcome)}" for outcome in self.failing[:SHOWN]]
         more = [f"  … and {len(self.failing) - SHOWN} more"] if len(self.failing) > SHOWN else []
         same = [f"  the same cases: {', '.join(map(str, self.twins))}"] if self.twins else []
+        if self.not_counted:
+            why = "they failed in another way or are in a cluster above"
+            same.append(f"  not counted: {self.not_counted} of its {len(self.part.outcomes)} cases; {why}")
         return "\n".join([str(self), *same, *worst, *more, f"  just these: {self.part.how_to_repeat}"])
 
 
@@ -104,6 +129,9 @@ class Clusters:
         permutations: of the outcomes that were searched as well.
         alpha: how often, at most, something is found where there is nothing.
         sample: how many cases were searched; of a large run not all.
+        suggested: by what cases look grouped, where they were taken for independent.
+        groups: how many groups the cases are in; None where they were taken for independent.
+        provable: whether there are enough groups for anything to be found.
     """
 
     run: Run
@@ -113,14 +141,23 @@ class Clusters:
     permutations: int
     alpha: float
     sample: int
+    suggested: Grouping | None = None
+    groups: int | None = None
+    provable: bool = True
 
     @property
     def note(self) -> str:
-        """What was not searched; empty where all was."""
-        cases = len(self.run.outcomes)
-        if self.sample == cases:
-            return ""
-        return f"searched in {self.sample:,} of {cases:,} cases, drawn at random; what is found is counted in all"
+        """What limits the search; empty where nothing does."""
+        cases, notes = len(self.run.outcomes), []
+        if self.sample != cases:
+            notes.append(
+                f"searched in {self.sample:,} of {cases:,} cases, drawn at random; what is found is counted in all"
+            )
+        if not self.provable:
+            notes.append(f"with {self.groups} group{'s' * (self.groups != 1)} nothing can be proven")
+        if self.suggested and self.found:
+            notes.append(self.suggested.advice)
+        return "; ".join(notes)
 
     def __repr__(self) -> str:
         return f"<clusters of {self.run.title}: {', '.join(map(repr, self.found)) or 'none'}>"

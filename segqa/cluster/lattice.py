@@ -71,6 +71,7 @@ class Hit:
         support: cases in it.
         log_p: of that many failures or more, by chance.
         log_q: the same, times the number of rules that are as short.
+        rank: the lower, the earlier it is told.
     """
 
     row: int
@@ -80,6 +81,7 @@ class Hit:
     support: int
     log_p: float = 0.0
     log_q: float = 0.0
+    rank: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -241,7 +243,8 @@ class Lattice:
             of_kind = [hit for hit in hits if hit.kind == kind]
             f, s = (np.array([getattr(hit, name) for hit in of_kind], np.int64) for name in ("failing", "support"))
             for hit, log_p in zip(of_kind, log_tail(f, s, total, failing.population).tolist(), strict=True):
-                scored.append(replace(hit, log_p=log_p, log_q=log_p + float(logs[len(hit.rule) - 1])))
+                log_q = log_p + float(logs[len(hit.rule) - 1])
+                scored.append(replace(hit, log_p=log_p, log_q=log_q, rank=log_q))
         return sorted(scored, key=lambda hit: (hit.log_q, len(hit.rule), hit.rule, hit.kind))
 
 

@@ -142,7 +142,6 @@ def _holds_without(item: pytest.Function, known: Sequence[Known], run: Run) -> b
 
 def _arguments_without(item: pytest.Function, left_out: set[str], rest: Run) -> dict[str, Any]:
     """The arguments of a test as they would be for the rest of a run, without some cases."""
-    from segqa.cluster.search import clusters
     from segqa.plugin.regression import verdict_without
 
     # the arguments that pytest fills: one with a default is none of them
@@ -150,7 +149,7 @@ def _arguments_without(item: pytest.Function, left_out: set[str], rest: Run) -> 
     if "evaluation" in arguments:
         arguments["evaluation"] = rest
     if "clusters" in arguments:
-        arguments["clusters"] = clusters(rest)
+        arguments["clusters"] = item.config.stash[STATE].find_clusters(rest)
     if "gate" in arguments:
         arguments["gate"] = verdict_without(item.config.stash[STATE], arguments["gate"], left_out)
     return arguments

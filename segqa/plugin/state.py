@@ -101,6 +101,12 @@ class Session:
         return self.folder / name if self.folder else None
 
     @property
+    def group_by(self) -> str:
+        """The tag whose cases depend on each other: of the gate, and of failure clusters; empty for none."""
+        typed: str | None = self.options.get("group-by")
+        return self.settings.gate.group_by if typed is None else typed
+
+    @property
     def store(self) -> Store:
         """Where the runs are kept."""
         from segqa.store import Store
@@ -141,12 +147,25 @@ class Session:
 
     def clusters_of(self, run: Run) -> Clusters:
         """What the failures of a run, or of a part of it, have in common; searched for once."""
-        from segqa.cluster.search import clusters
-
         key = (run.id, run.part, run.condition)
         if key not in self.found:
-            self.found[key] = clusters(run)
+            self.found[key] = self.find_clusters(run)
         return self.found[key]
+
+    def find_clusters(self, run: Run) -> Clusters:
+        """Search for what the failures of a run have in common, with the groups of the gate.
+
+        Where no case of it has the tag, each case counts as independent, and a warning says so.
+        """
+        from segqa.cluster.search import clusters
+
+        tag = self.group_by
+        if not tag or tag in run.columns.tags:
+            return clusters(run, group_by=tag)
+        text = f"failure clusters of {run.title} count cases as independent: no case has the tag {tag!r} of group_by"
+        if len(run.outcomes) and text not in self.warnings:
+            self.warnings.append(text)
+        return clusters(run)
 
     def model_options(self, model: str, paths: Collection[str] = ()) -> dict[str, Any]:
         """What a model is built with: `[tool.segqa.models.NAME]`, and what stands on the command line in its place.

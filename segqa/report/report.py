@@ -87,7 +87,7 @@ def _baseline_of(run: Run, runs: Sequence[Run], baselines: Sequence[Run], store:
 
 def _judged(run: Run, baseline: Run | None, rules: GateSettings, store: Store) -> Judged:
     """A run, what the gate says of it, if anything, and what was measured of its robustness."""
-    judged = Judged(run, None, "", clusters(run), robustness=robustness_of(store, run))
+    judged = Judged(run, None, "", clusters(run, group_by=rules.group_by), robustness=robustness_of(store, run))
     if baseline is None:
         return judged
     try:

@@ -32,7 +32,7 @@ def paragraph(run: Run) -> list[str]:
 def findings(clusters: Clusters) -> list[str]:
     """What the failures of a run have in common, a line each; nothing where that is nothing."""
     gap = [f"  {clusters.gap}"] if clusters.gap else []
-    note = [f"  clusters {clusters.note}"] if clusters.note else []
+    note = [f"  clusters: {clusters.note}"] if clusters.note else []
     return [*gap, *(f"  cluster {cluster}" for cluster in clusters), *note]
 
 

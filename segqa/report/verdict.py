@@ -141,6 +141,7 @@ def _model(one: Judged) -> dict[str, Any]:
     found |= {name: None if math.isnan(value) else value for name, value in _numbers(one).items()}
     found["kinds"] = dict(run.kinds())
     found["clusters"] = [{"condition": c.condition, "kind": c.kind, "failing": len(c.failing)} for c in one.clusters]
+    found["cluster_note"] = one.clusters.note
     found["new_clusters"] = [cluster.condition for cluster in one.new_clusters]
     if verdict is None:
         return found | {"why": one.why, "findings": [], "notes": []}

@@ -31,6 +31,18 @@ def test_clusters_are_told_with_their_cases(kept: Path) -> None:
     assert lines[-1] == "tried 4 + 0 + 0 rules of 1 to 3 predicates, and 199 permutations"
 
 
+def test_groups_are_named_or_those_of_the_gate(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(kept)
+    named = call("clusters", "unet", "--group-by", "camera", "--dir", kept)
+    assert named.output.splitlines()[1:3] == ["no cluster", "note: with 4 groups nothing can be proven"]
+    (kept / "pyproject.toml").write_text('[tool.segqa.gate]\ngroup_by = "camera"\n', encoding="utf-8")
+    assert call("clusters", "unet", "--dir", kept).output == named.output
+    assert "camera=C1: 100%" in call("clusters", "unet", "--group-by", "", "--dir", kept).output
+    refused = call("clusters", "unet", "--group-by", "camra", "--dir", kept)
+    assert refused.exit_code == 4
+    assert "no case has a tag 'camra' to group by; did you mean 'camera'?" in refused.output
+
+
 def test_one_kind_of_them_or_none(kept: Path) -> None:
     assert "no cluster" in call("clusters", "unet", "--kind", "missed", "--dir", kept).output
     refused = call("clusters", "unet", "--kind", "mised", "--dir", kept)

@@ -36,3 +36,16 @@ def run_of(tags: Sequence[dict[str, str]], fails: Callable[[dict[str, str], floa
         for case, (own, chance) in enumerate(zip(tags, chances, strict=True))
     )
     return Run("r", "m", "d", tuple(each.case_id for each in outcomes), outcomes, "agreement")
+
+
+def frames(videos: int, each: int, fails: Callable[[dict[str, str], float], bool], tags: int = 4, seed: int = 0) -> Run:
+    """A run over frames of videos: of two tags in turn one is constant in a video, the other differs by frame."""
+    random = np.random.default_rng(seed)
+    constant, varying = random.integers(3, size=(videos, tags)), random.integers(3, size=(videos * each, tags))
+    rows = [
+        {"video": f"{frame // each:03}"}
+        | {f"c{tag}": f"v{constant[frame // each, tag]}" for tag in range(tags)}
+        | {f"f{tag}": f"v{varying[frame, tag]}" for tag in range(tags)}
+        for frame in range(videos * each)
+    ]
+    return run_of(rows, fails, seed)

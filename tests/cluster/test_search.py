@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from segqa.cluster.lattice import Hit
-from segqa.cluster.search import MOST_SEARCHED, _is_far_more, _Judge, _permutations, clusters
+from segqa.cluster.search import MOST_SEARCHED, _is_far_more, clusters
+from segqa.cluster.significance import Judge, _permutations
 from segqa.errors import SettingsError
 from segqa.metrics import Counts
 from segqa.names import Names
@@ -242,11 +243,11 @@ def test_far_more_is_twice_the_failures_or_half_the_passes(
 
 def test_a_p_value_counts_the_searches_with_a_better_rule() -> None:
     hits = [Hit(row, 0, (), 1, 1, log_q=log_q) for row, log_q in [(0, -90), (1, -2), (1, -5), (2, -3), (4, -1)]]
-    judge = _Judge.of(hits, 4, (10, 5, 0), kinds=1000)
+    judge = Judge.of(hits, 4, (10, 5, 0), kinds=1000)
     assert judge.best.tolist() == [-5, -3, np.inf, -1]
     assert [judge.corrected(log_q) for log_q in (-6, -5, -4, -2, 0)] == [0.2, 0.4, 0.4, 0.6, 0.8]
     assert judge.corrected(-20) == pytest.approx(np.exp(-20) * 2000)
-    assert _Judge.of([], 999, (1,), kinds=1).corrected(-3) == 1 / 1000
+    assert Judge.of([], 999, (1,), kinds=1).corrected(-3) == 1 / 1000
     with pytest.raises(FrozenInstanceError):
         judge.bound = 0.0  # type: ignore[misc]
     assert not hasattr(judge, "__dict__")

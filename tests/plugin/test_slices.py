@@ -83,6 +83,28 @@ def test_a_cluster_of_false_positives_fails_with_its_rule(studio: Repository, wo
     )
 
 
+@pytest.mark.parametrize("workers", MOSTLY_ONE)
+def test_clusters_take_the_groups_of_the_gate(studio: Repository, workers: tuple[str, ...]) -> None:
+    photos = (*PHOTOS[:2], r"--segqa-name-pattern=(?P<camera>[AB])_0(?P<video>\d)")
+    result = studio.runpytest_subprocess("suites/test_slices.py", *photos)
+    assert result.ret == 1
+    look = (
+        "camera=B: 100% wrong_object (10 of 10), *; p < 0.0001 if cases are independent; they look grouped by 'video'"
+    )
+    result.stdout.fnmatch_lines([f"E *{look}", f"*cluster {look}", "*clusters: cases look grouped by 'video' *"])
+    settings(studio, '\n[tool.segqa.gate]\ngroup_by = "video"\n')
+    result = studio.runpytest_subprocess("suites/test_slices.py", "-k", "cluster", *photos, *workers)
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["*clusters: with 4 groups nothing can be proven"])
+    (folder,) = [
+        path.parent for path in studio.path.glob("reports/*/index.html") if "with 4 groups" in path.read_text()
+    ]
+    assert "nothing can be proven" in (folder / "verdict.json").read_text(encoding="utf-8")
+    result = studio.runpytest("suites/test_slices.py", *photos, "--segqa-group-by=index")
+    result.stdout.fnmatch_lines(["*clusters of two on photos count cases as independent: no case has the tag 'index'*"])
+    assert result.ret == 1
+
+
 def test_the_command_of_a_finding_evaluates_just_its_cases(studio: Repository) -> None:
     result = studio.runpytest("suites/test_quality.py", *PHOTOS, "--segqa-where", "camera=B and brightness=bright")
     result.stdout.fnmatch_lines(["*note: only the * of 40 cases that camera=B and brightness=bright means"])
