@@ -12,8 +12,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from segqa.comparison.comparison import compare
+from segqa.comparison.signflip import smallest_p
 from segqa.errors import SettingsError
 from segqa.gate import ALPHA, Rule, judge, rules_of
+from segqa.groups import Groups, group_numbers
 from segqa.metrics import Counts
 from segqa.outcome import Offer, Outcome
 from segqa.run import Run
@@ -62,15 +64,23 @@ def selftest(run: Run, rules: Sequence[Rule] | None = None, *, alpha: float = AL
         group_by: of the gate.
 
     Raises:
-        SettingsError: the run is too small to be damaged.
+        SettingsError: the run is too small to be damaged, or no case has the tag to group by.
     """
     if len(run.scored) < 10:
         raise SettingsError(f"a selftest needs a run with 10 scored cases or more, got {len(run.scored)}")
     rules = rules_of(()) if rules is None else tuple(rules)
-    return [_tried(run, rules, alpha, group_by, *damage) for damage in _damages(run, rules)]
+    groups = group_numbers(run.columns, group_by)
+    scored = ~np.isnan(run.all_ious)
+    samples = int(scored.sum()) if groups is None else len(np.unique(groups[scored]))
+    if smallest_p(samples) > alpha:
+        # of so few samples no mean is judged, so that none of its rules promises anything
+        damages = _damages(run, [rule for rule in rules if not rule.subject.startswith("mean_")], groups)
+    else:
+        damages = _damages(run, rules, groups)
+    return [_tried(run, rules, alpha, group_by, *damage) for damage in damages]
 
 
-def _damages(run: Run, rules: Sequence[Rule]) -> Iterator[tuple[str, Damage, int, bool | None]]:
+def _damages(run: Run, rules: Sequence[Rule], groups: Groups | None) -> Iterator[tuple[str, Damage, int, bool | None]]:
     """What is done: a name, how, how often, and whether the gate has to see it; None where its rules do not say."""
     bounds = {rule.key: rule.bound for rule in rules if rule.bound is not None}
     good = int((run.kind_codes < 0).sum())
@@ -84,7 +94,7 @@ def _damages(run: Run, rules: Sequence[Rule]) -> Iterator[tuple[str, Damage, int
     yield "one case an error", _error, 1, bounds.get("errors", 1) < 1 or None
     yield "one case missing", _without_one, 1, bounds.get("missing", 1) < 1 or None
     yield "an identical copy", lambda run, _: run, 1, False
-    yield "noise of 1 point", _noisy, NOISE, False
+    yield "noise of 1 point", _noisy(groups), NOISE, False
 
 
 def _tried(
@@ -144,14 +154,24 @@ def _without_one(run: Run, _random: np.random.Generator) -> Run:
     return replace(run, outcomes=run.outcomes[1:])
 
 
-def _noisy(run: Run, random: np.random.Generator) -> Run:
-    """Every case a little better or worse, as likely the one as the other, by 1 point or as far as there is room."""
+def _noisy(groups: Groups | None) -> Damage:
+    """Every case a little better or worse, as likely the one as the other, by 1 point or as far as there is room.
 
-    def noisy(outcome: Outcome) -> float:
-        iou = run.iou(outcome)
-        return iou + float(random.uniform(-1, 1)) * min(0.01 * math.sqrt(3), iou, 1 - iou)
+    The cases of a group get better or worse together.
+    """
 
-    return _changed(run, noisy)
+    def damage(run: Run, random: np.random.Generator) -> Run:
+        own = np.arange(len(run.outcomes)) if groups is None else groups
+        drawn = random.uniform(-1, 1, int(own.max()) + 1)[own]
+        by: dict[str, float] = dict(zip(run.columns.ids, drawn.tolist(), strict=True))
+
+        def noisy(outcome: Outcome) -> float:
+            iou = run.iou(outcome)
+            return iou + by[outcome.case_id] * min(0.01 * math.sqrt(3), iou, 1 - iou)
+
+        return _changed(run, noisy)
+
+    return damage
 
 
 def _all(run: Run, by: float) -> Run:

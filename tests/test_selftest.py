@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
 
+from segqa.comparison.comparison import compare
 from segqa.errors import SettingsError
-from segqa.gate import rules_of
-from segqa.selftest import Trial, selftest
+from segqa.gate import judge, rules_of
+from segqa.groups import group_numbers
+from segqa.selftest import Trial, _noisy, selftest
 from tests.comparison.runs import run_of
 
 GOOD = [float(iou) for iou in np.random.default_rng(0).normal(0.9, 0.03, 120).clip(0, 0.99)]
@@ -43,3 +45,22 @@ def test_a_run_that_is_too_small_is_refused() -> None:
 def test_a_bad_run_can_be_damaged_too() -> None:
     trials = selftest(run_of([0.0, 0.3, None, *[0.1] * 12]))
     assert not any("good cases" in trial.name for trial in trials)
+
+
+@pytest.mark.parametrize(("videos", "promised"), [(4, None), (12, True)])
+def test_of_few_groups_no_mean_is_promised_but_broken_cases_are(videos: int, promised: bool | None) -> None:
+    run = run_of(GOOD, tags=videos)
+    trials = {trial.name: trial for trial in selftest(run, group_by="camera")}
+    assert trials["all cases 0.5 points worse"].promised is promised
+    assert trials["1 good cases to zero"].promised
+    assert all(trial.passed for trial in trials.values())
+
+
+def test_noise_that_groups_share_cries_wolf_where_cases_count_as_independent() -> None:
+    run = run_of(GOOD, tags=8)
+    rules = rules_of(["slice(*).mean_iou:off", "mean_iou:-0"])
+    damage = _noisy(group_numbers(run.columns, "camera"))
+    random = np.random.default_rng(0)
+    copies = [compare(run, damage(run, random)) for _ in range(20)]
+    alone, grouped = (sum(not judge(copy, rules, group_by=tag).passed for copy in copies) for tag in ("", "camera"))
+    assert grouped <= 4 < alone

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -15,6 +16,7 @@ from segqa.comparison.comparison import compare as pair_up
 from segqa.comparison.signflip import bootstrap_interval
 from segqa.errors import SegqaError, StoreError
 from segqa.gate import judge_by
+from segqa.groups import group_numbers
 from segqa.report.ending import Ending
 from segqa.report.lineup import flip_table, line_up, pick_lab
 from segqa.report.table import Format
@@ -65,27 +67,42 @@ def compare(
     names: Annotated[list[str], typer.Argument(metavar="RUN…", help="Runs, by how their ids begin, or baselines.")],
     form: Annotated[Literal["text", "md", "json", "csv"], typer.Option("--format", help="How to print it.")] = "text",
     fail_on: Annotated[list[str] | None, typer.Option(help="A rule: mean_iou:-0.01, latency_p95:+20%, …")] = None,
-    group_by: Annotated[str, typer.Option(help="A tag; cases that share its value are flipped together.")] = "",
+    group_by: Annotated[
+        str | None,
+        typer.Option(metavar="TAG", help="Cases that share its value are one sample; by default group_by of the gate."),
+    ] = None,
     directory: Directory = Path(".segqa"),
 ) -> None:
     """Set runs side by side; of two, judge the second against the first, and exit with 1 for a regression."""
     found = [_run_or_baseline(directory, name) for name in names]
-    if len(found) != 2 or form == "csv":
-        typer.echo(line_up(found).render("text" if form == "json" else form))
-        if len({run.expected for run in found}) > 1:
-            typer.echo("segqa: these runs are not over the same cases", err=True)
-        return
     try:
         gate = read_settings(Path("pyproject.toml")).gate
+        tag = gate.group_by if group_by is None else group_by
+        if len(found) != 2 or form == "csv":
+            _echo_line_up(found, tag, "text" if form == "json" else form)
+            return
         comparison = pair_up(*found, same_picker=False)
-        verdict = judge_by(gate, comparison, fail_on=fail_on or (), group_by=group_by or None)
-        common = clusters(found[1], group_by=group_by or gate.group_by)
+        verdict = judge_by(gate, comparison, fail_on=fail_on or (), group_by=tag)
+        common = clusters(found[1], group_by=tag)
     except SegqaError as error:
         raise refusal(str(error)) from error
-    judged = Judged(found[1], verdict, "", common)
+    judged = Judged(found[1], verdict, "", common, group_by=tag)
     typer.echo({"text": _told, "md": _as_markdown, "json": _as_json}[form](judged))
     if not verdict.passed:
         raise typer.Exit(1)
+
+
+def _echo_line_up(runs: Sequence[Run], group_by: str, form: Format) -> None:
+    """Print runs side by side.
+
+    Raises:
+        SettingsError: no case of any has the tag to group by.
+    """
+    if not any(group_by in run.columns.tags for run in runs):
+        group_numbers(runs[0].columns, group_by)
+    typer.echo(line_up(runs, group_by).render(form))
+    if len({run.expected for run in runs}) > 1:
+        typer.echo("segqa: these runs are not over the same cases", err=True)
 
 
 def _told(judged: Judged) -> str:
@@ -93,12 +110,14 @@ def _told(judged: Judged) -> str:
     verdict = judged.verdict
     assert verdict is not None  # noqa: S101 - the caller has made it
     comparison = verdict.comparison
-    lines = [line_up([comparison.baseline, comparison.candidate]).render("text"), "", verdict.story]
+    runs = [comparison.baseline, comparison.candidate]
+    lines = [line_up(runs, judged.group_by).render("text"), "", verdict.story]
     if comparison.baseline.pick != comparison.candidate.pick:
         lines.append(f"note: picked by {comparison.baseline.pick}, then by {comparison.candidate.pick}")
     low, high = verdict.interval.low, verdict.interval.high
     lines.append(f"90% interval of the mean difference {low:+.4f} to {high:+.4f}")
-    if boot := bootstrap_interval(comparison.defined.differences):
+    defined = comparison.defined
+    if boot := bootstrap_interval(defined.differences, defined.groups(judged.group_by)):
         lines.append(f"the same by bootstrap {boot.low:+.4f} to {boot.high:+.4f}")
     counts = f"{len(comparison.broken)} broken, {len(comparison.fixed)} fixed"
     lines.append(f"{counts}, {comparison.worse} worse, {comparison.better} better")

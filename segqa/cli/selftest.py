@@ -10,6 +10,7 @@ import typer
 from segqa.cli.runs import Directory, find_run, refusal
 from segqa.errors import SegqaError
 from segqa.gate import rules_of
+from segqa.groups import suggest_groups
 from segqa.report.table import Table
 from segqa.selftest import Trial
 from segqa.selftest import selftest as trials_of
@@ -21,6 +22,10 @@ def selftest(
     run_id: Annotated[str, typer.Argument(metavar="[RUN]", help="A run's id, or how it begins.")] = "",
     model: Annotated[str, typer.Option(help="In place of RUN: the last whole run of this model.")] = "",
     fail_on: Annotated[list[str] | None, typer.Option(help="A rule beside those of [tool.segqa.gate].")] = None,
+    group_by: Annotated[
+        str | None,
+        typer.Option(metavar="TAG", help="Cases that share its value are one sample; by default group_by of the gate."),
+    ] = None,
     directory: Directory = Path(".segqa"),
 ) -> None:
     """Test the gate of pyproject.toml: does it see what it promises, and is it silent where there is nothing?"""
@@ -28,10 +33,13 @@ def selftest(
         gate = read_settings(Path("pyproject.toml")).gate
         run = find_run(directory, run_id or _last_of(directory, model))
         rules = rules_of([*gate.fail_on, *(fail_on or ())])
-        trials = trials_of(run, rules, alpha=gate.alpha, group_by=gate.group_by)
+        tag = gate.group_by if group_by is None else group_by
+        trials = trials_of(run, rules, alpha=gate.alpha, group_by=tag)
     except SegqaError as error:
         raise refusal(str(error)) from error
     typer.echo(f"{run.id}: {len(run.scored)} cases, rules {' '.join(map(str, rules))}")
+    if not tag and (suggested := suggest_groups(run.columns)):
+        typer.echo(f"note: {suggested.advice}")
     rows = tuple((trial.name, f"{trial.fired} of {trial.trials}", _promise(trial), trial.text) for trial in trials)
     typer.echo(Table(("damage", "seen", "", "first finding"), rows).render("text"))
     if not all(trial.passed for trial in trials):

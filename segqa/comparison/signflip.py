@@ -106,6 +106,18 @@ def detectable_drop(differences: Floats, groups: Groups | None = None) -> float:
     return reach * _spread(scores) / math.sqrt(len(scores))
 
 
+def t_interval(values: Floats, groups: Groups | None = None, *, level: float = 0.95) -> Interval:
+    """Compute a confidence interval of the mean by Student's t, with the standard error of `interval`.
+
+    NaN for fewer than two samples.
+    """
+    mean, scores = _scores(values, groups)
+    if len(scores) < 2:
+        return Interval(math.nan, math.nan)
+    reach = float(special.stdtrit(len(scores) - 1, (1 + level) / 2)) * _spread(scores) / math.sqrt(len(scores))
+    return Interval(mean - reach, mean + reach)
+
+
 def raise_p(p: float, samples: int) -> float:
     """Raise a p-value by 30 / samples where there are fewer samples than that, to 1 at most.
 
@@ -127,10 +139,11 @@ def smallest_p(samples: int, flips: int = FLIPS) -> float:
 
 
 def _sums_and_sizes(differences: Floats, groups: Groups | None) -> tuple[Floats, Floats]:
-    """The sum and the number of the differences of each sample."""
+    """The sum and the number of the differences of each sample; groups without any are left out."""
     if groups is None:
         return differences, np.ones(len(differences))
-    return np.bincount(groups, differences).astype(np.float64), np.bincount(groups).astype(np.float64)
+    sizes = np.bincount(groups).astype(np.float64)
+    return np.bincount(groups, differences)[sizes > 0].astype(np.float64), sizes[sizes > 0]
 
 
 def _scores(differences: Floats, groups: Groups | None) -> tuple[float, Floats]:

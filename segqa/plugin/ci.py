@@ -57,7 +57,7 @@ def judge_all(session: Session) -> list[Judged]:
     from segqa.report.verdict import Judged
 
     return [
-        Judged(run, verdict, why, session.clusters_of(run), session.robustness.get(run.model))
+        Judged(run, verdict, why, session.clusters_of(run), session.robustness.get(run.model), session.group_by)
         for run, verdict, why in verdicts(session)
     ]
 

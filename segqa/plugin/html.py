@@ -39,7 +39,7 @@ class Additions:
         from segqa.report.summary import render_summary
 
         found = [state.clusters_of(run) for run in state.runs.values()]
-        prefix.append(render_summary(found, ending_of(session), _address(session.config)))
+        prefix.append(render_summary(found, ending_of(session), _address(session.config), state.group_by))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_html_results_table_header(self, cells: list[str]) -> None:

@@ -40,7 +40,8 @@ def measured(
     progress = Remembered(progress_for(config, f"{run.model}, changed"))
     measurement = Measurement.of(replace(how, progress=progress), run, dataset, session.store, wanted.cases)
     try:
-        return shared_robustness(config, session, run.model, lambda: _measure(session, measurement, ask()))
+        found = shared_robustness(config, session, run.model, lambda: _measure(session, measurement, ask()))
+        return replace(found, groups=measurement.groups(session.group_by))
     except KeyboardInterrupt:
         session.interrupted = f"{run.model}, changed: {progress.done} of {progress.total} cases are done and kept"
         raise

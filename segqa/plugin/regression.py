@@ -205,9 +205,8 @@ def _judge(session: Session, comparison: Comparison) -> Verdict:
     """The verdict by the settings, and what stands on the command line beside them."""
     from segqa.gate import judge_by
 
-    options = session.options
-    fail_on, group_by = options.get("fail-on", ()), options.get("group-by")
-    return judge_by(session.settings.gate, comparison, fail_on=fail_on, group_by=group_by)
+    fail_on = session.options.get("fail-on", ())
+    return judge_by(session.settings.gate, comparison, fail_on=fail_on, group_by=session.group_by)
 
 
 def _verdict_or_none(session: Session, run: Run, reason: str) -> Verdict | None:

@@ -6,19 +6,25 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import special
 
+from segqa.comparison.signflip import t_interval
+from segqa.groups import Groups, group_numbers
+from segqa.outcomes.outcomes import Outcomes
 from segqa.picking import PICKERS
-from segqa.proposals import Floats
 from segqa.replays import flips, replay, replays
 from segqa.report.table import Table
-from segqa.run import Run, mean_of
+from segqa.run import Run
 
 
-def line_up(runs: Sequence[Run]) -> Table:
-    """Models side by side: how good, how sure of it, how fast, how large."""
+def line_up(runs: Sequence[Run], group_by: str = "") -> Table:
+    """Set models side by side: how good, how sure of it, how fast, how large.
+
+    Args:
+        runs: one a line.
+        group_by: a tag; the cases that share its value are one sample in the intervals of the runs that have it.
+    """
     columns = ("model", "data set", "picked by", "cases", "mean IoU", "95 % interval", "zeros", "failing", "p05")
-    return Table((*columns, "s a case", "weights kB"), tuple(_line(run) for run in runs))
+    return Table((*columns, "s a case", "weights kB"), tuple(_line(run, group_by) for run in runs))
 
 
 def pick_lab(run: Run) -> Table:
@@ -39,23 +45,14 @@ def flip_table(run: Run, pick: str) -> Table:
     return Table(("case", f"{run.pick} picks", f"{pick} picks", "IoU before", "IoU after"), tuple(rows))
 
 
-def mean_interval(ious: Floats) -> tuple[float, float]:
-    """The 95 % confidence interval of the mean over cases, by Student's t; NaN for less than two cases.
-
-    >>> low, high = mean_interval(np.array([0.8, 0.9, 1.0]))
-    >>> round(low, 4), round(high, 4)
-    (0.6516, 1.1484)
-    """
-    if len(ious) < 2:
-        return math.nan, math.nan
-    half = float(special.stdtrit(len(ious) - 1, 0.975)) * float(np.std(ious, ddof=1)) / math.sqrt(len(ious))
-    mean = mean_of(ious)
-    return mean - half, mean + half
+def groups_within(cases: Outcomes, tag: str) -> Groups | None:
+    """Return for each case the number of its group by a tag; None where no case has the tag."""
+    return group_numbers(cases, tag) if tag in cases.tags else None
 
 
-def _line(run: Run) -> tuple[str | int | float | None, ...]:
-    ious = run.ious
-    low, high = mean_interval(ious)
+def _line(run: Run, group_by: str) -> tuple[str | int | float | None, ...]:
+    ious, groups = run.ious, groups_within(run.scored, group_by)
+    mean = t_interval(ious, groups)
     weights = run.provenance.get("weights_bytes")
     seconds = run.scored.seconds[run.scored.seconds > 0]
     return (
@@ -64,7 +61,7 @@ def _line(run: Run) -> tuple[str | int | float | None, ...]:
         run.pick,
         run.tally if run.errors or run.missing else len(run.scored),
         float(run.mean_iou),
-        None if math.isnan(low) else f"{low:.4f} to {high:.4f}",
+        None if math.isnan(mean.low) else f"{mean.low:.4f} to {mean.high:.4f}",
         int((ious == 0).sum()),
         len(run.failures()),
         float(run.p05),

@@ -87,7 +87,9 @@ def _baseline_of(run: Run, runs: Sequence[Run], baselines: Sequence[Run], store:
 
 def _judged(run: Run, baseline: Run | None, rules: GateSettings, store: Store) -> Judged:
     """A run, what the gate says of it, if anything, and what was measured of its robustness."""
-    judged = Judged(run, None, "", clusters(run, group_by=rules.group_by), robustness=robustness_of(store, run))
+    tag = rules.group_by
+    found = clusters(run, group_by=tag)
+    judged = Judged(run, None, "", found, robustness=robustness_of(store, run), group_by=tag)
     if baseline is None:
         return judged
     try:

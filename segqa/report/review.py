@@ -158,7 +158,7 @@ def _page(content: _Content, collection: Collection) -> Iterator[str]:
     return render(
         "review.html",
         sections=[section_of(one, place, shown[place], listed=in_files) for place, one in enumerate(judged)],
-        side_by_side=line_up(runs).shown() if len(runs) > 1 else None,
+        side_by_side=line_up(runs, judged[0].group_by).shown() if len(runs) > 1 else None,
         verdict=verdict_of(judged, content.ending),
         ending=content.ending,
         behaviour=behaviour_table(content.ending.behaviour).shown() if content.ending else [],

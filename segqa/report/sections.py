@@ -12,8 +12,10 @@ import numpy as np
 from segqa.baseline import is_baseline
 from segqa.cluster.cluster import Cluster
 from segqa.comparison.comparison import Comparison
+from segqa.comparison.signflip import t_interval
 from segqa.failures import KINDS, kind_codes, kind_name
 from segqa.gate import Verdict
+from segqa.groups import suggest_groups
 from segqa.outcomes.outcomes import Outcomes
 from segqa.proposals import Floats
 from segqa.report.address import case_key, link
@@ -21,7 +23,7 @@ from segqa.report.charts import BINS, bin_counts, changes, histogram, interval_b
 from segqa.report.columns import shortened
 from segqa.report.ending import Ending
 from segqa.report.examples import Shown
-from segqa.report.lineup import mean_interval, pick_lab
+from segqa.report.lineup import groups_within, pick_lab
 from segqa.report.selection import NOISE, newly_failing, newly_passing
 from segqa.report.severity import robustness_section
 from segqa.report.verdict import Judged
@@ -62,7 +64,7 @@ def section_of(judged: Judged, number: int, shown: Shown, *, listed: bool) -> di
         listed: whether cases are listed for who has no script.
     """
     run, comparison = judged.run, judged.verdict.comparison if judged.verdict else None
-    slices, more = _slices(run, comparison)
+    slices, more = _slices(run, comparison, judged.group_by)
     return {
         "run": run,
         "badge": judged.name,
@@ -80,6 +82,7 @@ def section_of(judged: Judged, number: int, shown: Shown, *, listed: bool) -> di
         "kinds": _kinds(run, comparison, shown),
         "slices": slices,
         "more_slices": more,
+        "slice_note": _interval_note(run, judged.group_by) if slices else "",
         "compared": _compared(judged.verdict, shown) if judged.verdict else None,
         "why": judged.why or "There is no baseline; `pytest suites --segqa-update-baseline` makes one.",
         "robustness": robustness_section(judged.robustness) if judged.robustness else None,
@@ -248,21 +251,22 @@ def _mean_of(run: Run, outcomes: Outcomes) -> str:
     return four(run.only(outcomes, "").mean_iou)
 
 
-def _slices(run: Run, comparison: Comparison | None) -> tuple[list[dict[str, Any]], int]:
+def _slices(run: Run, comparison: Comparison | None, group_by: str) -> tuple[list[dict[str, Any]], int]:
     """The slices in which most cases fail beyond the run's own rate, and how many there are beside them."""
     total = len(run.failures()) / len(run.outcomes) if run.outcomes else 0.0
     change = np.full(len(run.outcomes), np.nan)
     if comparison:
         change[comparison.pairs.after.within(run.columns)] = comparison.differences
     overall, scores, failed = float(run.mean_iou), run.all_ious, run.kind_codes >= 0
+    groups, scored = groups_within(run.columns, group_by), ~np.isnan(scores)
     rows: list[dict[str, Any]] = []
     for name, members in run.slice_members(min_cases=5):
         ious, failing, count = _known(scores[members]), int(failed[members].sum()), int(members.sum())
-        low, high = mean_interval(ious)
+        bounds = t_interval(ious, None if groups is None else groups[members & scored])
         mean = mean_of(ious)
         shown = four(mean)
         moved = _known(change[members])
-        title = f"mean {shown}, 95 % interval {four(low)} to {four(high)}"
+        title = f"mean {shown}, 95 % interval {four(bounds.low)} to {four(bounds.high)}"
         rows.append(
             {
                 "name": name,
@@ -270,13 +274,22 @@ def _slices(run: Run, comparison: Comparison | None) -> tuple[list[dict[str, Any
                 "mean": shown,
                 "failing": failing,
                 "rate": failing / count,
-                "bar": interval_bar(mean, low, high, overall, title),
+                "bar": interval_bar(mean, bounds.low, bounds.high, overall, title),
                 "change": f"{mean_of(moved):+.4f}" if len(moved) else "–",
                 "excess": failing - total * count,
             }
         )
     rows.sort(key=lambda row: (-row["excess"], row["name"]))
     return rows[:_MOST_SLICES], max(0, len(rows) - _MOST_SLICES)
+
+
+def _interval_note(run: Run, group_by: str) -> str:
+    """What the intervals of a run's slices count as independent, where that is not simply its cases."""
+    groups = groups_within(run.columns, group_by)
+    if groups is not None:
+        return f"Intervals count the {int(groups.max()) + 1} groups by {group_by!r}, not the cases."
+    suggested = suggest_groups(run.columns)
+    return "" if suggested is None else f"Intervals count each case as independent, but {suggested.advice}."
 
 
 def _known(values: Floats) -> Floats:

@@ -12,19 +12,20 @@ from segqa.report.lineup import line_up
 from segqa.report.templates import render
 
 
-def render_summary(found: Iterable[Clusters], ending: Ending, page: str) -> str:
+def render_summary(found: Iterable[Clusters], ending: Ending, page: str, group_by: str = "") -> str:
     """The summary as a piece of HTML; everything that comes from outside is escaped by the template.
 
     Args:
         found: what was found in each run; one section each.
         ending: how the tests went.
         page: the address of the review page, as seen from the report; empty for none.
+        group_by: the tag that says which cases depend on each other; empty for none.
     """
     found = list(found)
     pieces = render(
         "summary.html",
         sections=[_section(clusters) for clusters in found],
-        side_by_side=line_up([clusters.run for clusters in found]).shown() if len(found) > 1 else None,
+        side_by_side=line_up([clusters.run for clusters in found], group_by).shown() if len(found) > 1 else None,
         ending=ending,
         page=page,
     )

@@ -36,6 +36,7 @@ class Judged:
         why: there is none.
         clusters: what its failures have in common.
         robustness: what became of changed cases; None where none were tried.
+        group_by: the tag that says which cases depend on each other; empty for none.
     """
 
     run: Run
@@ -43,6 +44,7 @@ class Judged:
     why: str
     clusters: Clusters
     robustness: Robustness | None = None
+    group_by: str = ""
 
     @property
     def name(self) -> str:

@@ -25,10 +25,12 @@ from segqa.evaluation.cache import ProposalCache
 from segqa.evaluation.evaluation import Bar, Evaluation
 from segqa.evaluation.loop import prediction_of
 from segqa.failures import kind_name
+from segqa.groups import group_numbers
 from segqa.mask import Mask
 from segqa.metrics import METRIC_VERSION, count, resolve
 from segqa.models.distortions import library_version
 from segqa.outcome import Outcome
+from segqa.outcomes.outcomes import Outcomes
 from segqa.proposals import Model
 from segqa.robustness.changed import changed_dataset, changed_id
 from segqa.robustness.changes import CHANGES, Change
@@ -116,6 +118,12 @@ class Measurement:
     def seconds(self) -> float:
         """How long the model will take for it, as far as the run can tell."""
         return len(self.dataset) * statistics.median(outcome.seconds for outcome in self.sample.values())
+
+    def groups(self, tag: str) -> dict[str, int]:
+        """Return the number of the group by a tag of each unchanged case; nothing where none of them has the tag."""
+        cases = Outcomes.of(self.sample.values())
+        numbers = group_numbers(cases, tag) if tag in cases.tags else None
+        return {} if numbers is None else dict(zip(cases.ids, numbers.tolist(), strict=True))
 
     def kept(self, model: Model | None) -> Robustness | None:
         """What an earlier measurement of the same has found; None where it has to be made.

@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
@@ -38,6 +38,7 @@ class Robustness:
         left_out: the ids of the cases of the sample that could not even be evaluated unchanged.
         trials: sorted by case.
         command: what the user typed, for the commands in the texts.
+        groups: which cases depend on each other, a number for each id; those that it lacks are independent.
     """
 
     model: str
@@ -47,6 +48,7 @@ class Robustness:
     left_out: tuple[str, ...]
     trials: tuple[Trial, ...]
     command: str = ""
+    groups: Mapping[str, int] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         """Short: failing assertions show it."""
@@ -107,13 +109,16 @@ class Robustness:
     def proven_gain(self, change: str) -> Reading:
         """By how much a change raises the mean IoU at least, with a confidence of 95 %; below 0 where that is unsure.
 
-        The lower end of a one-sided interval of the mean paired difference, see `segqa.comparison.signflip`.
+        The lower end of a one-sided interval of the mean paired difference, see `segqa.comparison.signflip`; cases of
+        one group count as one sample.
         """
         trials = self.at(change)
         scored = [trial for trial in trials.found if not math.isnan(trial.iou)]
         gains = np.array([-trial.drop for trial in scored])
         best = sorted(scored, key=lambda trial: (trial.drop, trial.case_id))
-        reading = trials.reading(interval(gains).low, "proven gain of IoU", best)
+        numbers = [self.groups.get(trial.case_id, -1 - place) for place, trial in enumerate(scored)]
+        groups = np.unique(numbers, return_inverse=True)[1].astype(np.int64)
+        reading = trials.reading(interval(gains, groups).low, "proven gain of IoU", best)
         told = f"mean IoU {trials.before:.4f} → {float(trials.iou):.4f}, mean gain {mean_of(gains):+.4f}"
         lines = [told if line.startswith("worst") else line for line in reading.lines]
         return Reading.read(reading, reading.name, lines, reading.hints)

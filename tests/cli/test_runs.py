@@ -67,3 +67,46 @@ def test_flips_to_an_unknown_picker_are_refused(kept: Path) -> None:
     assert result.exit_code == 4
     assert "did you mean 'product'" in result.output
     assert call("pick", "20260101", "--flips", "first", "--dir", kept).exit_code == 0
+
+
+def keep_frames(root: Path) -> None:
+    """Keep three runs over 80 frames of four videos; the second is better by chance."""
+    store = Store(root)
+    for run_id, gain in (("1-unet", 0), ("2-unet", 1), ("3-unet", 0)):
+        outcomes = [
+            outcome_of(Counts(tp, 0, 100 - tp, 200), f"{n:02}", tags={"video": f"v{n // 20}"})
+            for n, tp in enumerate(80 + n % 3 + gain * (1 + n % 2 + n // 20) for n in range(80))
+        ]
+        ids = tuple(outcome.case_id for outcome in outcomes)
+        run = store.begin(Run(run_id, "unet", "photos", ids, (), "product"), run_id)
+        store.append(run.id, outcomes)
+        store.finish(store.load(run_id), run_id)
+
+
+def test_a_comparison_counts_groups_wherever_it_is_sure_of_something(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    keep_frames(tmp_path / ".segqa")
+    alone, grouped = call("compare", "1", "2").output, call("compare", "1", "2", "--group-by", "video").output
+    assert "unet: improved" in alone
+    assert "note: cases look grouped by 'video' (4 values, 20 cases each)" in alone
+    assert "the same by bootstrap" in alone
+    assert "unet: inconclusive" in grouped
+    assert "over 80 cases in 4 groups)" in grouped
+    assert "note: with 4 groups by 'video' nothing can be proven about means" in grouped
+    assert "by bootstrap" not in grouped
+    intervals = [[line for line in said.splitlines() if line.startswith("90% interval")] for said in (alone, grouped)]
+    assert intervals[0] != intervals[1]
+
+
+def test_the_tag_of_the_settings_groups_every_table_of_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    keep_frames(tmp_path / ".segqa")
+    alone = call("compare", "1", "2", "3").output
+    (tmp_path / "pyproject.toml").write_text('[tool.segqa.gate]\ngroup_by = "video"\n', encoding="utf-8")
+    assert call("compare", "1", "2", "3").output != alone
+    assert call("compare", "1", "2", "3", "--group-by", "").output == alone
+    refused = call("compare", "1", "2", "3", "--group-by", "vidoe")
+    assert refused.exit_code == 4
+    assert "no case has a tag 'vidoe' to group by; did you mean 'video'" in refused.output

@@ -18,6 +18,7 @@ from segqa.comparison.signflip import (
     judge_gain,
     raise_p,
     smallest_p,
+    t_interval,
 )
 from segqa.errors import SettingsError
 from segqa.gate import Verdict, judge, rules_of
@@ -89,6 +90,14 @@ def test_one_group_bounds_nothing() -> None:
     found = interval(np.array([0.1, 0.2]), np.zeros(2, np.int64))
     assert (found.low, found.high) == (-math.inf, math.inf)
     assert math.isnan(detectable_drop(np.array([0.1, 0.2]), np.zeros(2, np.int64)))
+
+
+def test_a_group_without_any_case_counts_for_nothing() -> None:
+    differences = np.random.default_rng(0).normal(0, 0.02, len(UNEQUAL))
+    gaps = UNEQUAL * 3 + 1
+    assert interval(differences, gaps) == interval(differences, UNEQUAL)
+    assert t_interval(differences, gaps, level=0.9) == t_interval(differences, UNEQUAL, level=0.9)
+    assert detectable_drop(differences, gaps) == detectable_drop(differences, UNEQUAL)
 
 
 def test_the_bootstrap_draws_whole_groups() -> None:

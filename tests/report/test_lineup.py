@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from segqa.comparison.signflip import t_interval
 from segqa.metrics import Counts
 from segqa.outcome import Offer, Outcome
-from segqa.report.lineup import flip_table, line_up, mean_interval, pick_lab
+from segqa.report.lineup import flip_table, line_up, pick_lab
 from segqa.run import Run
 from tests.outcomes import outcome_of
 
@@ -28,11 +29,24 @@ def run_of(*outcomes: Outcome, **provenance: object) -> Run:
 def test_the_interval_is_students() -> None:
     ious = np.random.default_rng(0).random(50)
     expected = stats.t.interval(0.95, 49, loc=ious.mean(), scale=stats.sem(ious))
-    assert mean_interval(ious) == pytest.approx(expected)
+    found = t_interval(ious)
+    assert (found.low, found.high) == pytest.approx(expected)
 
 
 def test_one_case_has_no_interval() -> None:
-    assert all(math.isnan(bound) for bound in mean_interval(np.array([0.5])))
+    found = t_interval(np.array([0.5]))
+    assert math.isnan(found.low)
+    assert math.isnan(found.high)
+
+
+def test_intervals_count_groups_in_the_runs_that_have_the_tag() -> None:
+    counts = [Counts(tp, 0, 10 - tp, 10) for tp in (9, 8, 5, 4)]
+    alone = run_of(*(outcome_of(each, f"{n}") for n, each in enumerate(counts)))
+    grouped = run_of(*(outcome_of(each, f"{n}", tags={"video": f"v{n // 2}"}) for n, each in enumerate(counts)))
+    bounds = stats.t.interval(0.95, 1, loc=0.65, scale=0.2)
+    shown = [row[5] for row in line_up([alone, grouped, alone], "video").rows]
+    assert shown[1] == "{:.4f} to {:.4f}".format(*bounds)
+    assert shown[0] == shown[2] == line_up([grouped]).rows[0][5]
 
 
 def test_models_stand_side_by_side() -> None:

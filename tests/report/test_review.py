@@ -24,7 +24,7 @@ from segqa.report.review import write_review
 from segqa.report.verdict import Judged
 from segqa.rle import decode_mask
 from segqa.run import Run
-from segqa.settings import ReportSettings, parse_settings, report_settings
+from segqa.settings import GateSettings, ReportSettings, parse_settings, report_settings
 from segqa.store import Store
 from tests.outcomes import outcome_of
 from tests.report.test_summary import Tags
@@ -257,3 +257,22 @@ def test_settings_of_the_report_are_checked(table: dict[str, object], problem: s
 def test_images_none_leaves_the_photos_out() -> None:
     assert parse_settings({"report": {"images": "none"}}).report == ReportSettings(photos=False)
     assert report_settings({"images": "20"}, "--{}", ReportSettings(photos=False)) == ReportSettings(images=20)
+
+
+def test_the_page_says_what_its_intervals_count_as_independent(tmp_path: Path) -> None:
+    outcomes = tuple(
+        outcome_of(Counts(9 - n % 3, 0, n % 3, 18), f"{n:02}", tags={"video": f"v{n // 12}", "half": f"{n % 2}"})
+        for n in range(48)
+    )
+    run = Run("r", "m", "d", tuple(outcome.case_id for outcome in outcomes), outcomes, "product")
+    pages = [
+        write_report(run, tmp_path / tag, directory=tmp_path, gate=GateSettings(group_by=tag)).read_text(
+            encoding="utf-8"
+        )
+        for tag in ("", "video")
+    ]
+    words = [Tags(page).words for page in pages]
+    assert "Intervals count each case as independent, but cases look grouped by 'video' (4 values" in words[0]
+    assert "Intervals count the 4 groups by 'video', not the cases." in words[1]
+    bars = [re.findall(r"95 % interval [\d.]+ to [\d.]+", page) for page in pages]
+    assert bars[0] != bars[1]

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,15 @@ def test_a_gain_counts_as_far_as_it_is_proven() -> None:
     assert 0.015 < clear.proven_gain("channel_swap") < 0.02
     assert chance.proven_gain("channel_swap") < 0
     assert clear.proven_gain("channel_swap").lines[1] == "mean IoU 0.8000 → 0.8200, mean gain +0.0200"
+
+
+def test_a_gain_of_cases_that_depend_on_each_other_is_proven_by_groups() -> None:
+    trials = [Trial(f"c{i}", "channel_swap", 1, 0.8, 0.8 + (0.03, -0.01)[i // 10], 0.9) for i in range(20)]
+    alone, grouped = measured(*trials), replace(measured(*trials), groups={f"c{i}": i // 10 for i in range(20)})
+    assert alone.proven_gain("channel_swap") > 0
+    assert grouped.proven_gain("channel_swap") < 0
+    few = replace(measured(*trials), groups={"c0": 0, "c1": 0})
+    assert 0 < few.proven_gain("channel_swap") < alone.proven_gain("channel_swap")
 
 
 def test_what_is_kept_comes_back(tmp_path: Path) -> None:
