@@ -126,6 +126,14 @@ def text(value: object, where: str) -> str:
     return value
 
 
+def file_name(value: object, where: str) -> str:
+    """A text that can be the name of a folder."""
+    name = text(value, where)
+    if name in {".", ".."} or not name.isprintable() or set(name) & set("/\\"):
+        raise SettingsError(f"{where} must be the name of a folder, without / and \\, got {value!r}")
+    return name
+
+
 def day(value: object, where: str) -> date:
     """A day, or a text such as `2027-01-31`."""
     try:

@@ -173,6 +173,7 @@ class Settings:
     Attributes:
         model: which model fixtures to evaluate; empty where the user has not said.
         dataset: the name of a declared data set, or a folder.
+        dataset_name: what it is called in reports and baselines; empty for the name of the folder or the declared one.
         train_dataset: what the models were trained on, named in the same way; empty where the user has not said.
         prompt: for cases without one of their own.
         pick: the picker's name.
@@ -196,6 +197,7 @@ class Settings:
 
     model: tuple[str, ...] = ()
     dataset: str = "studio"
+    dataset_name: str = ""
     train_dataset: str = ""
     prompt: str = "person."
     pick: str = "agreement"
@@ -403,6 +405,7 @@ _CHECKS: Mapping[str, checks.Check] = MappingProxyType(
     {
         "model": checks.names,
         "dataset": checks.text,
+        "dataset_name": checks.file_name,
         "train_dataset": checks.text,
         "prompt": checks.text,
         "pick": checks.text,

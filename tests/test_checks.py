@@ -91,3 +91,10 @@ def test_an_unknown_key_gets_a_hint() -> None:
 def test_a_name_pattern_has_named_groups(text: str, message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         checks.compile_pattern(text)
+
+
+@pytest.mark.parametrize("value", ["", ".", "..", "a/b", "a\\b", "a\nb", 7])
+def test_a_name_of_a_folder_has_no_path_in_it(value: object) -> None:
+    with pytest.raises(SettingsError):
+        checks.file_name(value, "dataset_name")
+    assert checks.file_name("val v2", "dataset_name") == "val v2"

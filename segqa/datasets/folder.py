@@ -17,7 +17,7 @@ from segqa.case import Case, Source, Target
 from segqa.checks import compile_pattern
 from segqa.datasets import pictures
 from segqa.datasets.dataset import Dataset
-from segqa.datasets.location import located
+from segqa.datasets.location import located, name_of
 from segqa.datasets.remote import RemoteFolder
 from segqa.datasets.roster import Roster
 from segqa.errors import CaseError, DatasetError
@@ -132,7 +132,7 @@ class _LocalFolder:
         if not root.is_dir():
             raise DatasetError(f"data set not found: {root}; expected a folder with images/ and masks/")
         self._root, self._images, self._masks = root, root / "images", root / "masks"
-        self.name = root.resolve().name
+        self.name = name_of(root)
 
     def __str__(self) -> str:
         return str(self._root)

@@ -32,8 +32,15 @@ def located(name: str | os.PathLike[str], base: Path | None = None) -> Location:
 
 
 def name_of(location: Location) -> str:
-    """The last part of a location: what a data set is called that lies there.
+    """Return the last part of a location as it is typed: what a data set is called that lies there.
 
+    A link has its own name and not that of what it leads to, so that `data → data-v3` stays `data`. Only `.` and a
+    path that ends with `..` have no name of their own: theirs is that of the folder they mean.
+
+    >>> name_of(Path("/photos/val/"))
+    'val'
+    >>> name_of(Path("/photos/val/.."))
+    'photos'
     >>> name_of("s3://bucket/photos/")
     'photos'
     >>> name_of("zip://photos::s3://bucket/all.zip")
@@ -42,7 +49,7 @@ def name_of(location: Location) -> str:
     'memory'
     """
     if isinstance(location, Path):
-        return location.name
+        return location.name if location.name not in {"", ".."} else location.resolve().name
     paths = (link.partition("://")[2].strip("/") for link in location.split("::"))
     return next((path.rpartition("/")[2] for path in paths if path), location.partition(":")[0])
 

@@ -15,7 +15,7 @@ from segqa.checks import nearest
 from segqa.conditions import parse_condition
 from segqa.datasets.dataset import Dataset
 from segqa.datasets.folder import open_folder
-from segqa.datasets.location import Location
+from segqa.datasets.location import Location, is_same, located
 from segqa.errors import UsageError
 from segqa.gate import rules_of
 from segqa.picking import find_picker
@@ -75,7 +75,7 @@ def begin(
     Raises:
         UsageError: something of it cannot be used.
     """
-    settings = _settings(config, options)
+    settings = _settings(config, options, datasets)
     session = Session(
         settings=settings,
         options=options,
@@ -110,10 +110,14 @@ def begin(
     return session
 
 
-def _settings(config: pytest.Config, options: Mapping[str, Any]) -> Settings:
+def _settings(config: pytest.Config, options: Mapping[str, Any], declared: Collection[str]) -> Settings:
     """What is written in `pyproject.toml`, and what the user gave in its place."""
     overrides = {name.replace("-", "_"): value for name, value in options.items() if name not in _NO_SETTING}
-    settings = override(read_settings(config.rootpath / "pyproject.toml"), overrides)
+    written = read_settings(config.rootpath / "pyproject.toml")
+    settings = override(written, overrides)
+    if "dataset" in options and "dataset-name" not in options:
+        is_written = _has_written_name(config, options["dataset"], written.dataset, declared)
+        settings = replace(settings, dataset_name=written.dataset_name if is_written else "")
     typed = {name.removeprefix("report-").replace("-", "_"): options[name] for name in _REVIEW if name in options}
     settings = replace(settings, report=report_settings(typed, "--segqa-report-{}", settings.report))
     if "robustness-cases" not in options:
@@ -122,6 +126,13 @@ def _settings(config: pytest.Config, options: Mapping[str, Any]) -> Settings:
     for_all = robustness_settings({"cases": options["robustness-cases"]}, "--segqa-robustness-{}")
     by_model = {name: {**table, **for_all} for name, table in settings.robustness_by_model.items()}
     return replace(settings, robustness=replace(settings.robustness, **for_all), robustness_by_model=by_model)
+
+
+def _has_written_name(config: pytest.Config, typed: str, written: str, declared: Collection[str]) -> bool:
+    """Whether the data set that was typed is the one in `pyproject.toml`, so that `dataset_name` there is its name."""
+    if typed in declared:
+        return typed == written
+    return is_same(located(typed, config.invocation_params.dir), located(written, config.rootpath))
 
 
 def _require_engine(config: pytest.Config, session: Session) -> None:

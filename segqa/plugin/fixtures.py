@@ -378,6 +378,8 @@ def _open_dataset(session: Session, request: pytest.FixtureRequest) -> Dataset:
     settings = session.settings
     declared = settings.dataset in session.datasets
     cases: Dataset = request.getfixturevalue(settings.dataset) if declared else open_chosen_folder(session)
+    if settings.dataset_name:
+        cases = replace(cases, name=settings.dataset_name)
     cases = cases.with_prompt(settings.prompt)
     if session.options.get("held-out"):
         cases = split(cases)[1]

@@ -18,6 +18,7 @@ MARKERS = (
 _OPTIONS: dict[str, dict[str, Any]] = {
     "model": {"action": "append", "metavar": "NAME[,NAME]", "help": "model fixtures to evaluate; 'all' for every one"},
     "dataset": {"metavar": "NAME|DIR", "help": "a declared data set, or a folder with images/ and masks/"},
+    "dataset-name": {"metavar": "NAME", "help": "what the data set is called in reports and baselines (its folder)"},
     "train-dataset": {"metavar": "NAME|DIR", "help": "what the models were trained on; none of it must be evaluated"},
     "prompt": {"metavar": "TEXT", "help": "what to segment, for cases without a prompt of their own (person.)"},
     "pick": {"metavar": "NAME", "help": "the picker: agreement, product, mask_score, box_score, first, …"},

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,9 @@ def verdict_on(config: pytest.Config, session: Session, run: Run) -> Verdict:
     path = path_for(session, run)
     if not path.exists():
         hint = f"no baseline {_typed(path, session)}; `pytest suites --segqa-update-baseline` makes one: commit it"
+        if renamed := _explain_rename(session, run):
+            session.warnings += [] if renamed in session.warnings else [renamed]
+            hint = f"{hint}; {renamed}"
         if is_required(session):
             pytest.fail(f"segqa: {hint}", pytrace=False)
         pytest.skip(hint)
@@ -47,6 +51,25 @@ def verdict_on(config: pytest.Config, session: Session, run: Run) -> Verdict:
     # the other tests have their turn, then the session ends with 4
     session.problem = session.problem or problem
     pytest.fail(f"segqa: {problem}", pytrace=False)
+
+
+def _explain_rename(session: Session, run: Run) -> str:
+    """Say which baseline of the model holds the cases of a run under another name of the data set; empty for none."""
+    from segqa.baseline import read_baseline
+    from segqa.comparison.comparison import compare
+
+    for path in sorted(_folder(session).glob(f"*/{run.model}.jsonl")):
+        try:
+            other = read_baseline(path)
+            pairs = compare(other, replace(run, dataset=other.dataset), same_picker=False).pairs
+        except UsageError:
+            continue
+        if 2 * len(pairs) >= len(run.expected):
+            return (
+                f"{_typed(path, session)} has {len(pairs)} of these {len(run.expected)} cases: if the data set was "
+                f"renamed, set dataset_name = {other.dataset!r} in [tool.segqa]"
+            )
+    return ""
 
 
 def judged(session: Session, run: Run) -> Verdict:

@@ -133,7 +133,8 @@ class Session:
         from segqa.store import claim_folder
 
         parent = self.here / self.options["report"] if "report" in self.options else self.root / "reports"
-        name = f"{self.started:%Y%m%d-%H%M%S}-{'+'.join(self.chosen)}-{name_of(self.dataset_location)}"
+        dataset = self.settings.dataset_name or name_of(self.dataset_location)
+        name = f"{self.started:%Y%m%d-%H%M%S}-{'+'.join(self.chosen)}-{dataset}"
         self.folder = claim_folder(parent / name)
         return self.folder
 

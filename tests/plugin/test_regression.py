@@ -239,6 +239,36 @@ def test_files_that_are_packed_anew_are_judged_as_before(committed: Repository) 
     assert verdict(committed)["verdict"] == "identical"
 
 
+def test_trap_a_renamed_data_set_has_no_baseline(committed: Repository) -> None:
+    (committed.path / "squares").rename(committed.path / "photos")
+    result = committed.runpytest(*GATE, "--dataset=photos", "-rs")
+    result.assert_outcomes(skipped=1)
+    has_them = "baselines/squares/steady.jsonl has 16 of these 16 cases: if the data set was renamed, set *_name ="
+    result.stdout.fnmatch_lines([f"SKIPPED*no baseline baselines/photos/steady.jsonl;*{has_them} 'squares' in*"])
+    assert committed.runpytest(*GATE, "--dataset=photos", "--segqa-dataset-name=squares").ret == 0
+    assert verdict(committed)["verdict"] == "identical"
+    path = committed.path / "pyproject.toml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(
+        text.replace('dataset = "squares"', 'dataset = "photos"\ndataset_name = "squares"'), encoding="utf-8"
+    )
+    committed.runpytest(*GATE).assert_outcomes(passed=1)
+    committed.runpytest(*GATE, "--dataset=./photos/").assert_outcomes(passed=1)
+
+
+def test_trap_two_data_sets_of_one_name_share_a_baseline(committed: Repository) -> None:
+    from tests.conftest import bright_square, write_case
+
+    for index in range(12):
+        write_case(committed.path / "other" / "squares", f"X_{index:03}", *bright_square(index))
+    result = committed.runpytest(*GATE, "--dataset=other/squares")
+    assert result.ret == 4
+    result.stdout.fnmatch_lines(["*incomparable: only 0 of the 16 cases*name of its own by dataset_name*"])
+    result = committed.runpytest(*GATE, "--dataset=other/squares", "--segqa-dataset-name=more-squares", "-rs")
+    result.stdout.fnmatch_lines(["SKIPPED*no baseline baselines/more-squares/steady.jsonl;*makes one: commit it"])
+    assert committed.runpytest(*GATE, "--segqa-dataset-name=a/b").ret == 4
+
+
 def test_trap_a_cache_whose_key_lacks_the_model(committed: Repository) -> None:
     for lost in (1, 2, 3):
         result = committed.runpytest(*GATE, worse("lose", lost))
