@@ -227,19 +227,43 @@ class Settings:
         return replace(self.thresholds, **self.thresholds_by_model.get(model, {}))
 
 
-def read_settings(pyproject: Path) -> Settings:
-    """The settings in a `pyproject.toml`; the defaults where it is missing or has no `[tool.segqa]`.
+def find_settings_file(folder: Path) -> Path | None:
+    """Return the nearest `pyproject.toml` with a table `[tool.segqa]`, from a folder upwards; None where there is none.
+
+    Raises:
+        SettingsError: a `pyproject.toml` on the way cannot be read, so nobody knows whether it has the table.
+    """
+    paths = (each / "pyproject.toml" for each in (folder.absolute(), *folder.absolute().parents))
+    return next((path for path in paths if has_settings(path)), None)
+
+
+def has_settings(path: Path) -> bool:
+    """Return whether a TOML file has a table `[tool.segqa]`; not if it is not there.
+
+    Raises:
+        SettingsError: it cannot be read.
+    """
+    return _read_table(path) is not None
+
+
+def read_settings(pyproject: Path | None) -> Settings:
+    """Read the settings in a `pyproject.toml`; the defaults where it is missing or has no `[tool.segqa]`.
 
     Raises:
         SettingsError: an unknown key (with the nearest known one), or a value of the wrong kind or out of its range.
     """
-    if not pyproject.is_file():
-        return Settings()
+    table = None if pyproject is None else _read_table(pyproject)
+    return Settings() if table is None else parse_settings(table)
+
+
+def _read_table(path: Path) -> object:
+    """Return the table `[tool.segqa]` of a file; None where there is none."""
+    if not path.is_file():
+        return None
     try:
-        table = tomllib.loads(pyproject.read_text(encoding="utf-8")).get("tool", {}).get("segqa", {})
+        return tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {}).get("segqa")
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SettingsError(f"cannot read {pyproject.name}: {error}") from error
-    return parse_settings(table)
+        raise SettingsError(f"cannot read {path.name}: {error} ({path})") from error
 
 
 def parse_settings(table: object) -> Settings:

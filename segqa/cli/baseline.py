@@ -8,13 +8,12 @@ from typing import Annotated
 import typer
 
 from segqa.baseline import baseline_path, read_baseline, write_baseline
-from segqa.cli.runs import Directory, find_run, refusal
+from segqa.cli.runs import Directory, find_run, read_project, refusal
 from segqa.comparison.comparison import compare
 from segqa.errors import SegqaError
 from segqa.gate import judge_by
 from segqa.report.text import paragraph
 from segqa.run import describe
-from segqa.settings import read_settings
 
 app = typer.Typer(no_args_is_help=True, help="Look at baselines, and change them.")
 
@@ -64,8 +63,8 @@ def verify(paths: Paths) -> None:
 def diff(run_id: RunName, baseline: Folder = None, directory: Directory = Path(".segqa")) -> None:
     """Judge a run against its baseline, by the rules in pyproject.toml; exit 1 for a regression."""
     try:
-        run, gate = find_run(directory, run_id), read_settings(Path("pyproject.toml")).gate
-        comparison = compare(read_baseline(baseline_path(baseline or Path(gate.baseline), run)), run)
+        run, gate = find_run(directory, run_id), read_project()[0].gate
+        comparison = compare(read_baseline(baseline_path(baseline or _configured(), run)), run)
         verdict = judge_by(gate, comparison)
     except SegqaError as error:
         raise refusal(str(error)) from error
@@ -99,6 +98,7 @@ def accept(
 def _configured() -> Path:
     """The folder of the baselines by `[tool.segqa.gate]`."""
     try:
-        return Path(read_settings(Path("pyproject.toml")).gate.baseline)
+        settings, root = read_project()
+        return root / settings.gate.baseline
     except SegqaError as error:
         raise refusal(str(error)) from error

@@ -7,12 +7,11 @@ from typing import Annotated
 
 import typer
 
-from segqa.cli.runs import Directory, RunId, find_run, refusal
+from segqa.cli.runs import Directory, RunId, find_run, read_project, refusal
 from segqa.cluster.search import ALPHA, DEPTH, MIN_CASES
 from segqa.cluster.search import clusters as find
 from segqa.errors import SegqaError
 from segqa.labels import suspicious_labels
-from segqa.settings import read_settings
 
 
 def clusters(
@@ -31,7 +30,7 @@ def clusters(
 ) -> None:
     """Find the rules whose cases fail far more than the rest."""
     try:
-        tag = read_settings(Path("pyproject.toml")).gate.group_by if group_by is None else group_by
+        tag = read_project()[0].gate.group_by if group_by is None else group_by
         found = find(find_run(directory, run_id), group_by=tag, alpha=alpha, min_cases=min_cases, depth=depth)
         story = found.story(kind)
     except SegqaError as error:

@@ -8,6 +8,12 @@ from typing import Annotated
 import typer
 
 PARTS = ("conftest.py", "fixtures", "suites")
+_PYTEST_FILES = ("pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini")
+
+_PYTEST = """
+[tool.pytest.ini_options]
+testpaths = ["suites"]              # with this table the folder is pytest's rootdir, whatever lies above it
+"""
 
 _PYPROJECT = """
 [tool.segqa]
@@ -81,10 +87,20 @@ def _attributes(path: Path) -> None:
 
 def _settings(path: Path) -> None:
     """Write the settings where there are none, and say what to add where there is a file without them."""
+    wanted = _PYPROJECT if _configures_pytest(path.parent) else _PYTEST + _PYPROJECT
     if not path.exists():
-        path.write_text(_PYPROJECT.lstrip(), encoding="utf-8")
+        path.write_text(wanted.lstrip(), encoding="utf-8")
         typer.echo(f"made     {path}")
     elif "[tool.segqa]" in path.read_text(encoding="utf-8"):
         typer.echo(f"kept     {path}")
     else:
-        typer.echo(f"kept     {path}; add to it:\n{_PYPROJECT}")
+        typer.echo(f"kept     {path}; add to it:\n{wanted}")
+
+
+def _configures_pytest(folder: Path) -> bool:
+    """Return whether a folder has a configuration of pytest, and so is its rootdir."""
+    if any((folder / name).exists() for name in _PYTEST_FILES):
+        return True
+    tables = {"pyproject.toml": "[tool.pytest", "tox.ini": "[pytest]", "setup.cfg": "[tool:pytest]"}
+    paths = ((folder / name, table) for name, table in tables.items())
+    return any(path.is_file() and table in path.read_text(encoding="utf-8") for path, table in paths)

@@ -9,11 +9,11 @@ import typer
 
 from segqa.baseline import baseline_path, kept_baseline, read_baseline
 from segqa.cli.data import open_dataset
-from segqa.cli.runs import Directory, find_run, refusal
+from segqa.cli.runs import Directory, find_run, read_project, refusal
 from segqa.errors import SegqaError
 from segqa.report.report import write_report
 from segqa.run import Run
-from segqa.settings import read_settings, report_settings
+from segqa.settings import report_settings
 from segqa.store import Store
 
 
@@ -30,7 +30,7 @@ def report(
 ) -> None:
     """Write the review page of runs again; of two runs of one model the first is the baseline of the second."""
     try:
-        settings = read_settings(Path("pyproject.toml"))
+        settings, root = read_project()
         given = {"format": form, "images": images, "max_mb": max_mb}
         typed = {name: value for name, value in given.items() if value is not None}
         chosen = report_settings(typed, "--{}", settings.report)
@@ -38,7 +38,7 @@ def report(
         if not runs:
             raise refusal("give at least one RUN beside the baselines; `segqa runs` lists them")
         baselines = [read_baseline(Path(name)) for name in names if name.endswith(".jsonl")]
-        folder = baseline or Path(settings.gate.baseline)
+        folder = baseline or root / settings.gate.baseline
         alone = [run for run in runs if [each.model for each in runs].count(run.model) == 1]
         baselines += [found for run in alone if (found := _committed(run, folder, Store(directory)))]
         page = write_report(

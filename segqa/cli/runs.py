@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -23,7 +24,7 @@ from segqa.report.table import Format
 from segqa.report.text import paragraph
 from segqa.report.verdict import Judged, as_json, as_markdown
 from segqa.run import Run, describe
-from segqa.settings import read_settings
+from segqa.settings import Settings, find_settings_file, read_settings
 from segqa.store import Store
 
 Directory = Annotated[Path, typer.Option("--dir", help="Where runs are kept.")]
@@ -76,7 +77,7 @@ def compare(
     """Set runs side by side; of two, judge the second against the first, and exit with 1 for a regression."""
     found = [_run_or_baseline(directory, name) for name in names]
     try:
-        gate = read_settings(Path("pyproject.toml")).gate
+        gate = read_project()[0].gate
         tag = gate.group_by if group_by is None else group_by
         if len(found) != 2 or form == "csv":
             _echo_line_up(found, tag, "text" if form == "json" else form)
@@ -177,6 +178,16 @@ def find_run(directory: Path, begin: str) -> Run:
         return store.load(found[0])
     except StoreError as error:
         raise refusal(str(error)) from error
+
+
+def read_project() -> tuple[Settings, Path]:
+    """Return the settings that count in the current folder, and the folder of their file.
+
+    Raises:
+        SettingsError: the file cannot be read, or a value in it makes no sense.
+    """
+    file = find_settings_file(Path())
+    return read_settings(file), Path(os.path.relpath(file.parent)) if file else Path()
 
 
 def refusal(problem: str) -> typer.Exit:

@@ -7,14 +7,13 @@ from typing import Annotated
 
 import typer
 
-from segqa.cli.runs import Directory, find_run, refusal
+from segqa.cli.runs import Directory, find_run, read_project, refusal
 from segqa.errors import SegqaError
 from segqa.gate import rules_of
 from segqa.groups import suggest_groups
 from segqa.report.table import Table
 from segqa.selftest import Trial
 from segqa.selftest import selftest as trials_of
-from segqa.settings import read_settings
 from segqa.store import Store
 
 
@@ -30,7 +29,7 @@ def selftest(
 ) -> None:
     """Test the gate of pyproject.toml: does it see what it promises, and is it silent where there is nothing?"""
     try:
-        gate = read_settings(Path("pyproject.toml")).gate
+        gate = read_project()[0].gate
         run = find_run(directory, run_id or _last_of(directory, model))
         rules = rules_of([*gate.fail_on, *(fail_on or ())])
         tag = gate.group_by if group_by is None else group_by

@@ -76,7 +76,7 @@ def engine_of(session: Session, config: pytest.Config, model: str) -> RayEngine 
 
 def _arguments(session: Session, config: pytest.Config) -> Iterator[str]:
     """What a session has to be told to find the same models, and to build them in the same way."""
-    yield f"--rootdir={session.root}"
+    yield f"--rootdir={config.rootpath}"
     if config.inipath is not None:
         yield f"--config-file={config.inipath}"
     yield from (str(session.here / path.partition("::")[0]) for path in config.args)

@@ -22,6 +22,7 @@ from segqa.picking import find_picker
 from segqa.plugin.built_with import parse_options, refuse_unknown_checkpoints
 from segqa.plugin.finished import take_finished
 from segqa.plugin.session import HOSTING
+from segqa.plugin.settings_file import choose_settings_file
 from segqa.plugin.shards import typed_shard
 from segqa.plugin.state import Session
 from segqa.settings import Settings, override, read_settings, report_settings, robustness_settings
@@ -75,16 +76,18 @@ def begin(
     Raises:
         UsageError: something of it cannot be used.
     """
-    settings = _settings(config, options, datasets)
+    settings_file = choose_settings_file(config)
+    settings = _settings(config, settings_file, options, datasets)
     session = Session(
         settings=settings,
         options=options,
         models=models,
         datasets=datasets,
         chosen=_chosen(options.get("model") or settings.model, models),
-        root=config.rootpath,
+        root=settings_file.parent if settings_file else config.rootpath,
         here=config.invocation_params.dir,
         command=shlex.join(["pytest", *map(str, config.invocation_params.args)]),
+        settings_file=settings_file,
         shard=typed_shard(options),
     )
     if "run" in options:
@@ -110,13 +113,16 @@ def begin(
     return session
 
 
-def _settings(config: pytest.Config, options: Mapping[str, Any], declared: Collection[str]) -> Settings:
-    """What is written in `pyproject.toml`, and what the user gave in its place."""
+def _settings(
+    config: pytest.Config, file: Path | None, options: Mapping[str, Any], declared: Collection[str]
+) -> Settings:
+    """Return what is written in the settings file, with what the user gave in its place."""
     overrides = {name.replace("-", "_"): value for name, value in options.items() if name not in _NO_SETTING}
-    written = read_settings(config.rootpath / "pyproject.toml")
+    written = read_settings(file)
     settings = override(written, overrides)
     if "dataset" in options and "dataset-name" not in options:
-        is_written = _has_written_name(config, options["dataset"], written.dataset, declared)
+        root = file.parent if file else config.rootpath
+        is_written = _has_written_name(config, root, options["dataset"], written.dataset, declared)
         settings = replace(settings, dataset_name=written.dataset_name if is_written else "")
     typed = {name.removeprefix("report-").replace("-", "_"): options[name] for name in _REVIEW if name in options}
     settings = replace(settings, report=report_settings(typed, "--segqa-report-{}", settings.report))
@@ -128,11 +134,11 @@ def _settings(config: pytest.Config, options: Mapping[str, Any], declared: Colle
     return replace(settings, robustness=replace(settings.robustness, **for_all), robustness_by_model=by_model)
 
 
-def _has_written_name(config: pytest.Config, typed: str, written: str, declared: Collection[str]) -> bool:
+def _has_written_name(config: pytest.Config, root: Path, typed: str, written: str, declared: Collection[str]) -> bool:
     """Whether the data set that was typed is the one in `pyproject.toml`, so that `dataset_name` there is its name."""
     if typed in declared:
         return typed == written
-    return is_same(located(typed, config.invocation_params.dir), located(written, config.rootpath))
+    return is_same(located(typed, config.invocation_params.dir), located(written, root))
 
 
 def _require_engine(config: pytest.Config, session: Session) -> None:

@@ -66,13 +66,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return
     from segqa.plugin.behaviour import behaviour_mark
     from segqa.plugin.marks import check_mark
+    from segqa.plugin.settings_file import refuse_other_settings
 
     try:
+        asking = {item.path.parent: None for item in items if _uses_settings(item)}
+        refuse_other_settings(config, session, asking)
         for item in items:
             check_mark(item)
             behaviour_mark(item)
     except UsageError as error:
         refuse(config, items, str(error))
+
+
+def _uses_settings(item: pytest.Item) -> bool:
+    """Return whether a test asks for a model or for the data set."""
+    return not {PARAMETER, "_segqa_dataset"}.isdisjoint(getattr(item, "fixturenames", ()))
 
 
 @pytest.fixture(scope="session")

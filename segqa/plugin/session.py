@@ -24,6 +24,9 @@ HOSTING = pytest.StashKey[bool]()
 _PROBLEM, _STARTED, _REPORT, _FOLDER = "segqa_problem", "segqa_started", "segqa_report", "segqa_folder"
 _FINDINGS, _WARNINGS = "segqa_findings", "segqa_warnings"
 _ASKED, _ENDED = "segqa_asked", "segqa_ended"
+SETTINGS_FILE = "segqa_settings_file"
+"""The key under which a controller tells its workers which settings file it has read; empty for none."""
+
 _NO_TESTS = ("help", "version", "markers", "collectonly", "showfixtures", "show_fixtures_per_test", "cacheshow")
 
 
@@ -120,6 +123,7 @@ def pytest_configure_node(node: Any) -> None:
         node.workerinput[_STARTED] = session.started.isoformat()
         node.workerinput[_REPORT] = getattr(node.config.option, "htmlpath", None)
         node.workerinput[_FOLDER] = str(session.folder or "")
+        node.workerinput[SETTINGS_FILE] = str(session.settings_file or "")
 
 
 def hand_over(config: pytest.Config, session: Session) -> None:

@@ -37,9 +37,10 @@ class Session:
         models: the functions that build the declared models, by name.
         datasets: the functions that give the declared data sets, by name.
         chosen: the names of the models to evaluate.
-        root: the folder of `pyproject.toml`; paths in it are relative to that.
+        root: the folder of the settings file; paths in it are relative to that. Without such a file pytest's rootdir.
         here: where pytest was started; paths on the command line are relative to that.
         command: what the user typed.
+        settings_file: the file with `[tool.segqa]` that was read; None for the defaults.
         shard: the part of the cases that is evaluated, and not judged; None for all of them.
         finished: the folder of the run that is judged in place of an evaluation; None for an evaluation.
         runs: the runs of this session, by model.
@@ -71,6 +72,7 @@ class Session:
     root: Path
     here: Path
     command: str
+    settings_file: Path | None = None
     shard: Shard | None = None
     finished: Path | None = None
     started: datetime = field(default_factory=lambda: datetime.now(UTC))

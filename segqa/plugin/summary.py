@@ -20,6 +20,14 @@ if TYPE_CHECKING:
     from segqa.run import Run
 
 
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """Say which settings file was read."""
+    from segqa.plugin.settings_file import describe_settings_file
+
+    session = config.stash.get(STATE, None)
+    return None if session is None else describe_settings_file(config, session)
+
+
 def pytest_report_collectionfinish(config: pytest.Config, items: Sequence[pytest.Item]) -> str | None:
     """Which models are evaluated on what, if any are."""
     session = config.stash.get(STATE, None)

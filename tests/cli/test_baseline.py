@@ -54,6 +54,15 @@ def test_a_run_is_judged_against_its_baseline(here: Path) -> None:
     assert "broken:0  1 case collapsed" in worse.output
 
 
+def test_the_rules_of_a_folder_above_count(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (here / "pyproject.toml").write_text('[tool.segqa.gate]\nfail_on = ["wrong_object:+0"]\n', encoding="utf-8")
+    (here / "suites").mkdir()
+    monkeypatch.chdir(here / "suites")
+    worse = call("baseline", "diff", "2-bad", "--dir", here / ".segqa")
+    assert worse.exit_code == 1
+    assert "wrong_object:+0  wrong_object 0 → 1 of 40 cases" in worse.output
+
+
 def test_reasons_add_up(here: Path) -> None:
     assert call("baseline", "accept", "2-bad", "--reason", "so be it").exit_code == 0
     assert call("baseline", "diff", "2-bad").exit_code == 0

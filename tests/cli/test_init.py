@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,8 @@ def test_what_is_there_is_left_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text("[project]\nname = 'mine'\n", encoding="utf-8")
     said = init(tmp_path)
     assert "kept" in said
-    assert 'add to it:\n\n[tool.segqa]\nmodel = "hog_grabcut"' in said
+    assert 'add to it:\n\n[tool.pytest.ini_options]\ntestpaths = ["suites"]' in said
+    assert '\n[tool.segqa]\nmodel = "hog_grabcut"' in said
     assert 'pytest_plugins = ["fixtures.models", "fixtures.data"]' in said
     assert (tmp_path / "conftest.py").read_text(encoding="utf-8") == "mine = True\n"
     assert "segqa" not in (tmp_path / "pyproject.toml").read_text(encoding="utf-8")
@@ -42,3 +44,24 @@ def test_git_is_kept_from_merging_baselines(tmp_path: Path) -> None:
         assert CliRunner().invoke(app, ["init", str(tmp_path)]).exit_code == 0
     lines = (tmp_path / ".gitattributes").read_text(encoding="utf-8").splitlines()
     assert lines == ["*.png binary", "baselines/**/*.jsonl -merge"]
+
+
+def test_the_new_folder_is_the_rootdir_of_pytest_below_another_project(pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\nxfail_strict = true")
+    init(pytester.path / "new")
+    pytester.chdir()
+    for start in (".", "new"):
+        with pytest.MonkeyPatch.context() as patched:
+            patched.chdir(pytester.path / start)
+            result = pytester.runpytest_subprocess(os.path.relpath(pytester.path / "new/suites"), "--collect-only")
+        assert result.ret == 0
+        result.stdout.fnmatch_lines([f"rootdir: {pytester.path}/new", "configfile: pyproject.toml"])
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("pytest.ini", ""), ("setup.cfg", "[tool:pytest]"), ("tox.ini", "[pytest]")]
+)
+def test_a_folder_with_a_configuration_of_pytest_gets_no_second_one(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    init(tmp_path)
+    assert "[tool.pytest" not in (tmp_path / "pyproject.toml").read_text(encoding="utf-8")

@@ -1,0 +1,87 @@
+"""The settings file of a session: the nearest `pyproject.toml` with `[tool.segqa]`, from the tests upwards.
+
+It need not be the file that pytest reads: any `pytest.ini` in a folder above would make that folder pytest's rootdir.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from segqa.errors import SettingsError
+from segqa.plugin.session import HOSTING, SETTINGS_FILE, is_worker
+from segqa.plugin.state import Session
+from segqa.settings import find_settings_file, has_settings
+
+
+def choose_settings_file(config: pytest.Config) -> Path | None:
+    """Return the file with `[tool.segqa]` that counts for a session; None where there is none.
+
+    That is, in this order: the file given by `-c`, the nearest one above the paths of the tests, the one in rootdir. A
+    worker of xdist reads what its controller has read.
+
+    Raises:
+        SettingsError: the tests have different files, or one cannot be read.
+    """
+    if is_worker(config):
+        handed: str = config.workerinput[SETTINGS_FILE]  # type: ignore[attr-defined] # xdist's
+        return Path(handed) if handed else None
+    typed = _typed_file(config)
+    # an actor of Ray is always given the file that pytest has found
+    if typed is not None and HOSTING not in config.stash:
+        return typed
+    found = {file: folder for folder in _folders(config) if (file := find_settings_file(folder)) is not None}
+    if len(found) > 1:
+        listed = " and ".join(
+            f"{_short(file, config)} (for {_short(folder, config)})" for file, folder in found.items()
+        )
+        raise SettingsError(f"expected tests with one settings file, got {listed}; start pytest once for each")
+    in_rootdir = config.rootpath / "pyproject.toml"
+    return next(iter(found), None) or typed or (in_rootdir if has_settings(in_rootdir) else None)
+
+
+def refuse_other_settings(config: pytest.Config, session: Session, folders: Iterable[Path]) -> None:
+    """Refuse tests below a settings file that this session does not read, since it was started further up.
+
+    Raises:
+        SettingsError: there is such a test.
+    """
+    if HOSTING in config.stash or _typed_file(config) is not None:
+        return
+    for folder in folders:
+        file = find_settings_file(folder)
+        if file is not None and file != session.settings_file:
+            read = "no settings file" if session.settings_file is None else _short(session.settings_file, config)
+            raise SettingsError(
+                f"the tests in {_short(folder, config)} have the settings file {_short(file, config)}, but this "
+                f"session reads {read}; name them on the command line: pytest {_short(folder, config)}"
+            )
+
+
+def describe_settings_file(config: pytest.Config, session: Session) -> str:
+    """Return which file was read, in a line."""
+    if session.settings_file is None:
+        return "segqa settings: defaults, no pyproject.toml with [tool.segqa] from the tests upwards"
+    return f"segqa settings: {_short(session.settings_file, config)}"
+
+
+def _typed_file(config: pytest.Config) -> Path | None:
+    """Return the file given by `-c`, if it has a table `[tool.segqa]`."""
+    name = getattr(config.known_args_namespace, "inifilename", None)
+    path = config.invocation_params.dir / name if name else None
+    return path if path is not None and path.suffix == ".toml" and has_settings(path) else None
+
+
+def _folders(config: pytest.Config) -> list[Path]:
+    """Return the folders of the tests that are named on the command line, or by `testpaths`."""
+    here = config.invocation_params.dir
+    paths = [Path(os.path.normpath(here / argument.partition("::")[0])) for argument in config.args]
+    return [path if path.is_dir() else path.parent for path in paths if path.exists()] or [here]
+
+
+def _short(path: Path, config: pytest.Config) -> str:
+    """Return a path as one would type it from where pytest was started."""
+    return os.path.relpath(path, config.invocation_params.dir)
