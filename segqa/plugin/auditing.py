@@ -16,6 +16,8 @@ from segqa.plugin.progress import progress_for
 from segqa.plugin.session import is_worker
 from segqa.plugin.state import Session
 
+_MANY_ALIKE = 0.1
+
 
 def audited(session: Session, request: pytest.FixtureRequest, dataset: Dataset) -> Audit:
     """The audit of the cases that are evaluated. Of several workers one looks, and the others find what it has kept."""
@@ -25,7 +27,21 @@ def audited(session: Session, request: pytest.FixtureRequest, dataset: Dataset) 
     root.mkdir(parents=True, exist_ok=True)
     with FileLock(root / "audit.lock") if is_worker(config) else nullcontext():
         progress = progress_for(config, "audit")
-        return audit_dataset(dataset, train, session.store, command=session.command, progress=progress)
+        found = audit_dataset(dataset, train, session.store, command=session.command, progress=progress)
+    _warn_of_look_alikes(session, found)
+    return found
+
+
+def _warn_of_look_alikes(session: Session, audit: Audit) -> None:
+    """Warn where images look alike as the frames of a video do, and cases count as independent."""
+    alike, cases = len({*audit.near_duplicates.case_ids, *audit.repeated.case_ids}), audit.repeated.cases
+    if not session.group_by and alike > _MANY_ALIKE * cases:
+        text = (
+            f"{alike} of {cases} images look like that of another case, and group_by is not set: p-values and "
+            "intervals count the cases as independent"
+        )
+        if text not in session.warnings:
+            session.warnings.append(text)
 
 
 def _training_data(session: Session, request: pytest.FixtureRequest) -> Dataset | None:

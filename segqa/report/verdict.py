@@ -201,6 +201,7 @@ def _section(one: Judged) -> list[str]:
         more = f" and {len(broken) - _CASES} more" if len(broken) > _CASES else ""
         lines.append(f"- broken cases: {', '.join(map(escape, broken[:_CASES]))}{more}")
     lines += [f"- new cluster: {escape(str(cluster))}" for cluster in one.new_clusters]
+    lines += [f"- failure clusters: {escape(one.clusters.note)}"] if one.clusters.note else []
     lines += [f"- {escape(note)}" for note in (one.verdict.notes if one.verdict else ())]
     return [f"#### {escape(one.run.model)}", "", *lines, ""] if lines else []
 

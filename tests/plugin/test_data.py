@@ -73,6 +73,18 @@ def test_the_command_of_a_finding_audits_just_these(repository: Repository, phot
     result.stdout.fnmatch_lines(["E*1 of 2 cases repeat the image of another case"])
 
 
+def test_many_images_that_look_alike_are_a_warning_without_groups(repository: Repository, photos: Path) -> None:
+    copy_image(photos, "c01", "c02")
+    told = "*2 of 12 images look like that of another case, and group_by is not set*"
+    result = repository.runpytest("suites/test_data.py")
+    result.stdout.no_fnmatch_line(told)
+    copy_image(photos, "c01", "c03")
+    result = repository.runpytest("suites/test_data.py")
+    result.stdout.fnmatch_lines([f"warning: segqa: {told.strip('*')}: p-values and intervals count *"])
+    result = repository.runpytest("suites/test_data.py", "--segqa-group-by=video")
+    result.stdout.no_fnmatch_line(told)
+
+
 def test_what_is_allowed_passes(repository: Repository, photos: Path) -> None:
     write_case(photos, "c03", picture(3), np.zeros(SHAPE, np.bool_))
     write_case(photos, "c04", picture(4), np.ones(SHAPE, np.bool_))

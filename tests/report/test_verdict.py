@@ -8,6 +8,7 @@ from segqa.gate import judge
 from segqa.report.ending import Ending
 from segqa.report.verdict import MAX_MARKDOWN, Judged, as_annotations, as_json, as_markdown, as_openmetrics, escape
 from segqa.run import Run
+from tests.cluster.synthetic import frames
 from tests.comparison.runs import run_of
 
 HOSTILE = "</td><script>alert(1)</script> | `@team` [x](y) \n# big"
@@ -55,6 +56,14 @@ def test_what_is_not_known_is_null() -> None:
     nothing = Judged(run_of([None]), None, "no baseline", clusters(run_of([None])))
     (model,) = json.loads(json.dumps(as_json([nothing], Ending(), 0), allow_nan=False))["models"]
     assert (model["mean_iou"], model["verdict"], model["why"]) == (None, "no baseline", "no baseline")
+
+
+def test_json_and_markdown_say_what_limits_the_search_for_clusters() -> None:
+    run = frames(4, 5, lambda own, _: own["f0"] == "v1")
+    one = Judged(run, None, "no baseline", clusters(run, group_by="video"))
+    note = "with 4 groups nothing can be proven"
+    assert f"- failure clusters: {note}" in as_markdown([one], Ending())
+    assert as_json([one], Ending(), 0)["models"][0]["cluster_note"] == note
 
 
 def test_markdown_shows_hostile_names_as_they_are() -> None:
