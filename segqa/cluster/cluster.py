@@ -154,7 +154,8 @@ class Clusters:
                 f"searched in {self.sample:,} of {cases:,} cases, drawn at random; what is found is counted in all"
             )
         if not self.provable:
-            notes.append(f"with {self.groups} group{'s' * (self.groups != 1)} nothing can be proven")
+            many = f"{self.groups} group{'s' * (self.groups != 1)}"
+            notes.append(f"with {many} nothing can be proven at alpha {self.alpha:g}")
         if self.suggested and self.found:
             notes.append(self.suggested.advice)
         return "; ".join(notes)

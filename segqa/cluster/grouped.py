@@ -37,7 +37,9 @@ MIN_GROUPS = 3
 MOST_GROUPS = 500
 """Of more groups several count as one, so that there is time for all permutations."""
 
-_PERMUTATIONS = 999
+MOST_PERMUTATIONS = 999
+"""No p-value is lower than one in a thousand."""
+
 _FEWEST_PERMUTATIONS = 199
 _WORK = 3_000_000_000
 _DIGITS = 9
@@ -116,13 +118,16 @@ class Moments:
 class GroupedTest:
     """A test whose permutations keep groups together."""
 
-    def __init__(self, lattice: Lattice, failed: Sequence[NDArray[np.int64]], groups: NDArray[np.int64]) -> None:
+    def __init__(
+        self, lattice: Lattice, failed: Sequence[NDArray[np.int64]], groups: NDArray[np.int64], level: float
+    ) -> None:
         """Prepare the test.
 
         Args:
             lattice: of the rules.
             failed: the places of the failing cases of each kind.
             groups: for each case the number of its group, `[cases]`, without gaps; at least three groups.
+            level: that p-values are compared with; there are permutations enough to reach it.
         """
         self._lattice, self._groups, self._whole = lattice, groups, int(groups.max()) + 1
         self._weights = lattice.log_weights
@@ -130,7 +135,8 @@ class GroupedTest:
         self._failed = [*failed, np.concatenate(failed)] if len(failed) > 1 else list(failed)
         self._count = min(self._whole, MOST_GROUPS)
         work = max(1, sum(lattice.sizes) * len(self._failed) * (self._count + 50))
-        self.permutations = int(min(_PERMUTATIONS, max(_FEWEST_PERMUTATIONS, _WORK // work)))
+        fewest = max(_FEWEST_PERMUTATIONS, math.ceil(2 / level))
+        self.permutations = min(MOST_PERMUTATIONS, max(fewest, _WORK // work))
 
     def search(self) -> tuple[list[Hit], Judge]:
         """Search the outcomes and their permutations; of what is proven the rule that Fisher's test ranks first."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from segqa.cluster.cluster import BELOW, Cluster, Clusters
 from segqa.cluster.gap import find_gap
-from segqa.cluster.grouped import MIN_GROUPS, GroupedTest
+from segqa.cluster.grouped import MIN_GROUPS, MOST_PERMUTATIONS, GroupedTest
 from segqa.cluster.lattice import Hit, Lattice
 from segqa.cluster.significance import SEED, IndependentTest, Judge, Test
 from segqa.cluster.table import Table
@@ -100,7 +100,7 @@ def _sample(outcomes: Outcomes) -> Outcomes:
 def _can_prove(groups: NDArray[np.int64], level: float) -> bool:
     """Whether enough groups are there: the sign of each is a coin, and all coins may show heads by chance."""
     count = int(groups.max(initial=-1)) + 1
-    return count >= MIN_GROUPS and 0.5**count <= level
+    return count >= MIN_GROUPS and max(0.5**count, 1 / (1 + MOST_PERMUTATIONS)) <= level
 
 
 @dataclass(slots=True, eq=False)
@@ -225,7 +225,7 @@ def _test_of(
     if groups is None:
         return IndependentTest(lattice, failed, cases)
     _, numbers = np.unique(groups, return_inverse=True)
-    return GroupedTest(lattice, failed, numbers) if _can_prove(numbers, alpha) else None
+    return GroupedTest(lattice, failed, numbers, alpha) if _can_prove(numbers, alpha) else None
 
 
 def _count_groups(groups: NDArray[np.int64], *chosen: Mask) -> tuple[int, ...]:

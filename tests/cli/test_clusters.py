@@ -34,7 +34,7 @@ def test_clusters_are_told_with_their_cases(kept: Path) -> None:
 def test_groups_are_named_or_those_of_the_gate(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(kept)
     named = call("clusters", "unet", "--group-by", "camera", "--dir", kept)
-    assert named.output.splitlines()[1:3] == ["no cluster", "note: with 4 groups nothing can be proven"]
+    assert named.output.splitlines()[1:3] == ["no cluster", "note: with 4 groups nothing can be proven at alpha 0.01"]
     (kept / "pyproject.toml").write_text('[tool.segqa.gate]\ngroup_by = "camera"\n', encoding="utf-8")
     assert call("clusters", "unet", "--dir", kept).output == named.output
     assert "camera=C1: 100%" in call("clusters", "unet", "--group-by", "", "--dir", kept).output

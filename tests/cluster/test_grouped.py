@@ -96,6 +96,13 @@ def test_no_p_value_is_lower_than_all_signs_alike() -> None:
     assert found.corrected >= 0.5**7
 
 
+def test_a_level_that_permutations_cannot_reach_is_said() -> None:
+    rows = [{"video": f"{n % 30}", "light": "dark" if n % 7 else "bright"} for n in range(210)]
+    run = run_with(rows, lambda own: own["light"] == "dark")
+    assert clusters(run, group_by="video", alpha=0.0005).note == "with 30 groups nothing can be proven at alpha 0.0005"
+    assert len(clusters(run, group_by="video", alpha=0.001)) == 1
+
+
 def test_errors_take_half_of_the_level_from_few_groups() -> None:
     rows = [{"video": f"{n % 7}", "light": "dark" if n % 3 else "bright"} for n in range(210)]
     run = run_with(rows, lambda own: own["light"] == "dark")

@@ -95,7 +95,7 @@ def test_clusters_take_the_groups_of_the_gate(studio: Repository, workers: tuple
     settings(studio, '\n[tool.segqa.gate]\ngroup_by = "video"\n')
     result = studio.runpytest_subprocess("suites/test_slices.py", "-k", "cluster", *photos, *workers)
     result.assert_outcomes(skipped=1)
-    result.stdout.fnmatch_lines(["*clusters: with 4 groups nothing can be proven"])
+    result.stdout.fnmatch_lines(["*clusters: with 4 groups nothing can be proven at alpha 0.01"])
     (folder,) = [
         path.parent for path in studio.path.glob("reports/*/index.html") if "with 4 groups" in path.read_text()
     ]

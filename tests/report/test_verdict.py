@@ -61,7 +61,7 @@ def test_what_is_not_known_is_null() -> None:
 def test_json_and_markdown_say_what_limits_the_search_for_clusters() -> None:
     run = frames(4, 5, lambda own, _: own["f0"] == "v1")
     one = Judged(run, None, "no baseline", clusters(run, group_by="video"))
-    note = "with 4 groups nothing can be proven"
+    note = "with 4 groups nothing can be proven at alpha 0.01"
     assert f"- failure clusters: {note}" in as_markdown([one], Ending())
     assert as_json([one], Ending(), 0)["models"][0]["cluster_note"] == note
 
