@@ -2,13 +2,21 @@
 
 Line 1 is a header, then comes one case a line, sorted by id: whole numbers from which every score is computed again,
 and nothing that changes from machine to machine or from day to day. A file that two branches have been merged into line
-by line is no baseline any more, and is refused.
+by line is no baseline any more, and is refused, and so is an edited one: the header keeps a digest of everything else.
+
+| optional key of the header | holds |
+|---|---|
+| `reference` | the means at the first baseline, or at the last one that was accepted with a reason or proven better |
+| `drift` | by how much the updates since then have changed them, added up |
+| `policy` | the rules, known failures and thresholds at the time, see `segqa.policy` |
+| `digest` | of all rows and of the header's other values |
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 import tempfile
 import weakref
@@ -32,6 +40,10 @@ from segqa.store import LARGE, Store, write_whole
 BASELINE_VERSION = 1
 """Of the files; a reader refuses others."""
 
+METRICS = ("iou", "dice", "precision", "recall")
+"""Those of which the header keeps means."""
+
+_OPTIONAL = ("reference", "drift", "policy", "digest")
 _HEADER = ("segqa_baseline", "model", "dataset", "cases", "metric_version", "empty", "pick", "fingerprint", "accepted")
 
 
@@ -51,15 +63,27 @@ def scope_of(run: Run) -> str:
     return f"{run.dataset}-held-out" if held_out and not run.dataset.endswith("-held-out") else run.dataset
 
 
-def write_baseline(path: Path, run: Run, accepted: Sequence[str] = ()) -> None:
+def write_baseline(
+    path: Path,
+    run: Run,
+    accepted: Sequence[str] = (),
+    *,
+    reference: Mapping[str, float] | None = None,
+    drift: Mapping[str, float] | None = None,
+    policy: Mapping[str, Any] | None = None,
+) -> None:
     """Write a run as a baseline; the same outcomes give the same bytes.
 
     Args:
         path: see `baseline_path`.
         run: a whole one.
         accepted: the reasons for which regressions have been accepted so far.
+        reference: the means that drift is counted from; those of the run by default.
+        drift: what updates have added up to since then; nothing by default.
+        policy: what was in force, see `segqa.policy`; left out by default.
     """
-    header = {
+    means = round_means({f"mean_{metric}": float(run.mean(metric)) for metric in METRICS})
+    header: dict[str, Any] = {
         "segqa_baseline": BASELINE_VERSION,
         "model": run.model,
         "dataset": scope_of(run),
@@ -69,10 +93,22 @@ def write_baseline(path: Path, run: Run, accepted: Sequence[str] = ()) -> None:
         "pick": run.pick,
         "fingerprint": run.provenance.get("fingerprint"),
         "accepted": list(accepted),
+        "reference": round_means(reference) if reference is not None else means,
+        "drift": round_means(drift) if drift is not None else dict.fromkeys(means, 0.0),
     }
-    rows = chain([header], map(_row, run.columns.take(run.columns.ids.order())))
-    lines = (json.dumps(row, ensure_ascii=False, separators=(",", ":")) for row in rows)
-    write_whole(path, (f"{line}\n" for line in lines))
+    if policy is not None:
+        header["policy"] = dict(policy)
+    outcomes = run.columns.take(run.columns.ids.order())
+    digest = _begin_digest(header)
+    for outcome in outcomes:
+        digest.update(f"{_dump(_row(outcome))}\n".encode())
+    header["digest"] = digest.hexdigest()
+    write_whole(path, (f"{_dump(row)}\n" for row in chain([header], map(_row, outcomes))))
+
+
+def round_means(means: Mapping[str, float]) -> dict[str, float]:
+    """Round means to six digits, so that they are the same on every machine; leave out those that are undefined."""
+    return {name: round(value, 6) + 0.0 for name, value in means.items() if not math.isnan(value)}
 
 
 def read_baseline(path: Path, *, large: int = LARGE) -> Run:
@@ -89,13 +125,16 @@ def read_baseline(path: Path, *, large: int = LARGE) -> Run:
         # a case's id may hold what else ends a line
         with path.open(encoding="utf-8", newline="\n") as file:
             header = _header(path, file.readline().removesuffix("\n"))
-            outcomes = _gathered(_outcomes(path, file), large=header["cases"] > large)
+            digest = _begin_digest(header)
+            outcomes = _gathered(_outcomes(path, _digested(file, digest)), large=header["cases"] > large)
     except FileNotFoundError as error:
         raise BaselineError(f"no baseline at {path}; `pytest suites --segqa-update-baseline` writes one") from error
     except (OSError, UnicodeDecodeError) as error:
         raise BaselineError(f"cannot read {path}: {error}") from error
     if len(outcomes) != header["cases"]:
         raise BaselineError(f"{path} line 1 says {header['cases']} cases, and {len(outcomes)} follow; {_AGAIN}")
+    if header.get("digest") not in (None, digest.hexdigest()):
+        raise BaselineError(f"{path} was edited after it was written: its lines do not match its digest; {_AGAIN}")
     return Run(
         id=f"baseline {path.stem}",
         model=header["model"],
@@ -104,7 +143,7 @@ def read_baseline(path: Path, *, large: int = LARGE) -> Run:
         outcomes=outcomes,
         pick=header["pick"],
         empty=header["empty"],
-        provenance={key: header[key] for key in ("metric_version", "fingerprint", "accepted")},
+        provenance={key: header.get(key) for key in ("metric_version", "fingerprint", "accepted", *_OPTIONAL)},
     )
 
 
@@ -118,7 +157,20 @@ def is_baseline(run: Run) -> bool:
     return "accepted" in run.provenance
 
 
-_AGAIN = "write it again with `pytest suites --segqa-update-baseline`, or restore it from git"
+def describe_unchecked(baseline: Run) -> str:
+    """Say what the header of a baseline is too old to tell; empty where it tells everything."""
+    untold = {"digest": "whether it was edited", "policy": "what was relaxed since", "reference": "how far it drifted"}
+    missing = {key: text for key, text in untold.items() if baseline.provenance.get(key) is None}
+    if not missing:
+        return ""
+    keys, texts = " or ".join(missing), " or ".join(missing.values())
+    return (
+        f"the header of {baseline.id} has no {keys}, so nobody can check {texts}; "
+        "the next --segqa-update-baseline adds it"
+    )
+
+
+_AGAIN = "restore it from git, or write it again with `pytest suites --segqa-update-baseline --segqa-accept REASON`"
 
 
 _PIXELS = re.compile("(?:[0-9a-f]{32})?")
@@ -132,6 +184,36 @@ _FITS: Mapping[str, Callable[[Any], bool]] = {
     "pick": lambda value: isinstance(value, str),
     "accepted": lambda value: isinstance(value, list) and all(isinstance(reason, str) for reason in value),
 }
+
+
+def _are_numbers(value: Any) -> bool:
+    """Whether a value is a table of numbers by name."""
+    return isinstance(value, dict) and all(isinstance(each, (int, float)) for each in value.values())
+
+
+_FITS_OPTIONAL: Mapping[str, Callable[[Any], bool]] = {
+    "reference": _are_numbers,
+    "drift": _are_numbers,
+    "policy": lambda value: isinstance(value, dict),
+    "digest": lambda value: isinstance(value, str),
+}
+
+
+def _dump(row: Mapping[str, Any]) -> str:
+    return json.dumps(row, ensure_ascii=False, separators=(",", ":"))
+
+
+def _begin_digest(header: Mapping[str, Any]) -> Any:
+    """Begin the digest of a baseline with its header, but for the digest itself; the rows follow, a line each."""
+    rest = {key: value for key, value in header.items() if key != "digest"}
+    return hashlib.sha256(f"{_dump(rest)}\n".encode())
+
+
+def _digested(lines: Iterable[str], digest: Any) -> Iterator[str]:
+    """The lines, each added to a digest; a checkout may have given them another end."""
+    for line in lines:
+        digest.update(line.rstrip("\r\n").encode() + b"\n")
+        yield line
 
 
 def _gathered(outcomes: Iterator[Outcome], *, large: bool) -> Outcomes:
@@ -157,6 +239,7 @@ def _header(path: Path, line: str) -> dict[str, Any]:
     if missing := [key for key in _HEADER if key not in header]:
         raise BaselineError(f"{path} line 1 has no {missing[0]!r}; {_AGAIN}")
     wrong = [key for key, fits in _FITS.items() if not fits(header[key])]
+    wrong += [key for key, fits in _FITS_OPTIONAL.items() if key in header and not fits(header[key])]
     if header["model"] != path.stem:
         wrong.append("model")
     if wrong:

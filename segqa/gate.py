@@ -39,7 +39,6 @@ from segqa.errors import SettingsError
 from segqa.failures import KINDS
 from segqa.groups import suggest_groups
 from segqa.mask import Mask
-from segqa.settings import GateSettings
 
 DEFAULT_RULES = ("broken:0", "errors:+0", "missing:0", "changed_data:0", "mean_iou:-0.002", "slice(*).mean_iou:-0.002")
 ALPHA = 0.05
@@ -102,7 +101,9 @@ class Rule:
         if self.bound is None:
             return f"{self.key}:off"
         sign = "-" if self.subject in _TESTED | _DROPS else "" if self.subject in _COUNTS else "+"
-        return f"{self.key}:{sign}{self.bound:g}{'%' * self.percent}"
+        # never as 1e-05, which cannot be read again
+        size = np.format_float_positional(self.bound, trim="-")
+        return f"{self.key}:{sign}{size}{'%' * self.percent}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +135,8 @@ class Verdict:
         findings: the rules that were broken.
         notes: what one should know beside that.
         change: of the mean IoU.
+        relaxed: what of the rules, thresholds and known failures was relaxed since the baseline was written; in the
+            notes, too.
     """
 
     comparison: Comparison
@@ -141,6 +144,7 @@ class Verdict:
     findings: tuple[Finding, ...]
     notes: tuple[str, ...]
     change: MeanChange
+    relaxed: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"<verdict on {self.comparison.candidate.title}: {self.name}>"
@@ -264,24 +268,6 @@ def judge(
     order = [rule.key for rule in rules]
     found = sorted([*findings, *tested], key=lambda f: order.index(f.rule.partition(":")[0]))
     return Verdict(comparison, rules, tuple(found), tuple(notes), change)
-
-
-def judge_by(
-    settings: GateSettings, comparison: Comparison, *, fail_on: Iterable[str] = (), group_by: str | None = None
-) -> Verdict:
-    """Judge a comparison as `[tool.segqa.gate]` says.
-
-    Args:
-        settings: that table.
-        comparison: to be judged.
-        fail_on: more rules, in the place of their like.
-        group_by: a tag in place of the settings' own; None for theirs.
-
-    Raises:
-        SettingsError: as `judge` and `rules_of` do.
-    """
-    rules = rules_of([*settings.fail_on, *fail_on])
-    return judge(comparison, rules, alpha=settings.alpha, group_by=settings.group_by if group_by is None else group_by)
 
 
 def _how_to_accept(comparison: Comparison) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from segqa.baseline import baseline_path, read_baseline, write_baseline
+from segqa.baseline import baseline_path, describe_unchecked, read_baseline, write_baseline
 from segqa.comparison.comparison import compare
 from segqa.errors import BaselineError
 from segqa.metrics import Counts
@@ -46,7 +46,8 @@ def test_the_same_outcomes_give_the_same_bytes(tmp_path: Path) -> None:
     write_baseline(tmp_path / "a", run)
     write_baseline(tmp_path / "b", other)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
-    assert "." not in (tmp_path / "a").read_text(encoding="utf-8").replace("é", "")
+    rows = (tmp_path / "a").read_text(encoding="utf-8").partition("\n")[2]
+    assert "." not in rows
 
 
 def test_it_is_kept_by_data_set_and_model() -> None:
@@ -56,6 +57,8 @@ def test_it_is_kept_by_data_set_and_model() -> None:
     assert baseline_path(Path("baselines"), held_out) == Path("baselines/photos-held-out/unet.jsonl")
 
 
+NEWER = ("reference", "drift", "policy", "digest")
+EDITED = "was edited after it was written"
 Edit = Callable[[list[str]], list[str]]
 
 
@@ -83,6 +86,14 @@ Edit = Callable[[list[str]], list[str]]
         (lambda lines: [lines[0].replace('"one"', '"two"'), *lines[1:]], "line 1 has 'two' as empty"),
         (lambda lines: [lines[0].replace("unet", "other"), *lines[1:]], "line 1 has 'other' as model"),
         (lambda lines: [lines[0].replace("[]", '"xyz"'), *lines[1:]], "line 1 has 'xyz' as accepted"),
+        (lambda lines: [lines[0].replace('"drift":{', '"drift":{"x":"y",'), *lines[1:]], "as drift, which cannot be"),
+        (lambda lines: [lines[0].replace('"digest":"', '"digest":0,"x":"'), *lines[1:]], "line 1 has 0 as digest"),
+        (lambda lines: [*lines[:3], lines[3].replace("[8,1,2,9", "[9,0,1,10"), *lines[4:]], EDITED),
+        (lambda lines: [lines[0].replace('"cases":6', '"cases":5'), *lines[1:-1]], EDITED),
+        (lambda lines: [*lines[:4], lines[4].replace('"error"', '"error" '), *lines[5:]], EDITED),
+        (lambda lines: [lines[0].replace('"accepted":[]', '"accepted":["so"]'), *lines[1:]], EDITED),
+        (lambda lines: [lines[0].replace('"drift":{"mean_iou":0.0', '"drift":{"mean_iou":1.0'), *lines[1:]], EDITED),
+        (lambda lines: [lines[0].replace('"fingerprint":null', '"fingerprint":"x"'), *lines[1:]], EDITED),
     ],
     ids=[
         "a line lost",
@@ -103,6 +114,14 @@ Edit = Callable[[list[str]], list[str]]
         "an unknown policy",
         "another model",
         "reasons of letters",
+        "drift that is no number",
+        "a digest that is no text",
+        "edited counts of the same sum",
+        "a row removed and the header lowered",
+        "a row reformatted",
+        "a reason added",
+        "drift edited",
+        "another fingerprint",
     ],
 )
 def test_a_file_that_is_no_baseline_is_refused_with_the_line(tmp_path: Path, edit: Edit, problem: str) -> None:
@@ -137,3 +156,37 @@ def test_a_large_baseline_says_what_a_small_one_does(tmp_path: Path) -> None:
     del large
     gc.collect()
     assert not folder.exists()
+
+
+def test_line_ends_of_another_system_are_no_edit(tmp_path: Path) -> None:
+    path = tmp_path / "unet.jsonl"
+    write_baseline(path, mixed())
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    assert len(read_baseline(path).outcomes) == 6
+
+
+def test_a_baseline_without_the_newer_keys_is_read_and_says_what_cannot_be_checked(tmp_path: Path) -> None:
+    path = tmp_path / "unet.jsonl"
+    write_baseline(path, mixed(), policy={"rules": []})
+    assert describe_unchecked(read_baseline(path)) == ""
+    header, rows = path.read_text(encoding="utf-8").split("\n", 1)
+    older = {key: value for key, value in json.loads(header).items() if key not in NEWER}
+    path.write_text(f"{json.dumps(older)}\n{rows}", encoding="utf-8")
+    assert compare(read_baseline(path), mixed()).identical
+    assert describe_unchecked(read_baseline(path)) == (
+        "the header of baseline unet has no digest or policy or reference, so nobody can check whether it was edited "
+        "or what was relaxed since or how far it drifted; the next --segqa-update-baseline adds it"
+    )
+
+
+def test_the_header_keeps_means_to_count_drift_from(tmp_path: Path) -> None:
+    path = tmp_path / "unet.jsonl"
+    write_baseline(path, run_of([0.9, 0.8]))
+    kept = read_baseline(path).provenance
+    assert kept["reference"]["mean_iou"] == 0.85
+    assert set(kept["drift"].values()) == {0.0}
+    write_baseline(path, run_of([0.9]), reference={"mean_iou": 0.95}, drift={"mean_iou": -0.0500001})
+    kept = read_baseline(path).provenance
+    assert (kept["reference"], kept["drift"]) == ({"mean_iou": 0.95}, {"mean_iou": -0.05})
+    write_baseline(path, run_of([None]))
+    assert read_baseline(path).provenance["reference"] == {}

@@ -7,13 +7,16 @@ from typing import Annotated
 
 import typer
 
-from segqa.baseline import baseline_path, read_baseline, write_baseline
+from segqa.baseline import baseline_path, describe_unchecked, read_baseline
+from segqa.baseline_update import prepare_update, refuse_unfit
 from segqa.cli.runs import Directory, find_run, read_project, refusal
 from segqa.comparison.comparison import compare
 from segqa.errors import SegqaError
-from segqa.gate import judge_by
+from segqa.gate import Verdict
+from segqa.policy import judge_by, policy_of
 from segqa.report.text import paragraph
-from segqa.run import describe
+from segqa.run import Run, describe
+from segqa.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, help="Look at baselines, and change them.")
 
@@ -27,7 +30,7 @@ def show(
     path: Annotated[Path, typer.Argument(metavar="FILE", help="A baseline.")],
     worst: Annotated[int, typer.Option(help="So many of the worst cases.")] = 10,
 ) -> None:
-    """Show the numbers of a baseline, what has been accepted, and its worst cases."""
+    """Show the numbers of a baseline, what has been accepted, how far it drifted, and its worst cases."""
     try:
         run = read_baseline(path)
     except SegqaError as error:
@@ -36,13 +39,16 @@ def show(
         typer.echo(line)
     for reason in run.provenance["accepted"]:
         typer.echo(f"  accepted: {reason}")
+    drift = run.provenance["drift"] or {}
+    for name, mean in (run.provenance["reference"] or {}).items():
+        typer.echo(f"  reference: {name} {mean:.4f}, changed by {drift.get(name, 0.0):+.4f} since")
     for outcome in run.worst(worst):
         typer.echo(f"  {describe(run, outcome)}")
 
 
 @app.command()
 def verify(paths: Paths) -> None:
-    """Check that baselines are whole and in order."""
+    """Check that baselines are whole, in order, and as they were written."""
     found = [file for path in paths for file in (sorted(path.rglob("*.jsonl")) if path.is_dir() else [path])]
     if not found:
         raise refusal(f"no baseline in {', '.join(map(str, paths))}")
@@ -55,6 +61,8 @@ def verify(paths: Paths) -> None:
             typer.echo(f"segqa: {error}", err=True)
         else:
             typer.echo(f"{file}  {len(run.outcomes)} cases, mean IoU {run.mean_iou:.4f}")
+            if unchecked := describe_unchecked(run):
+                typer.echo(f"  note: {unchecked}")
     if bad:
         raise typer.Exit(4)
 
@@ -63,9 +71,8 @@ def verify(paths: Paths) -> None:
 def diff(run_id: RunName, baseline: Folder = None, directory: Directory = Path(".segqa")) -> None:
     """Judge a run against its baseline, by the rules in pyproject.toml; exit 1 for a regression."""
     try:
-        run, gate = find_run(directory, run_id), read_project()[0].gate
-        comparison = compare(read_baseline(baseline_path(baseline or _configured(), run)), run)
-        verdict = judge_by(gate, comparison)
+        run, (settings, root) = find_run(directory, run_id), read_project()
+        verdict = _judge(settings, baseline_path(baseline or root / settings.gate.baseline, run), run)
     except SegqaError as error:
         raise refusal(str(error)) from error
     typer.echo(verdict.story)
@@ -76,29 +83,30 @@ def diff(run_id: RunName, baseline: Folder = None, directory: Directory = Path("
 @app.command()
 def accept(
     run_id: RunName,
-    reason: Annotated[str, typer.Option(help="Why it is accepted; kept in the baseline.")],
+    reason: Annotated[str, typer.Option(help="Why a loss is accepted; kept in the baseline.")],
     baseline: Folder = None,
     directory: Directory = Path(".segqa"),
+    *,
+    allow_dirty: Annotated[bool, typer.Option("--allow-dirty", help="Whatever the work tree has changed.")] = False,
 ) -> None:
-    """Make a run the baseline, whatever it loses, and keep the reason."""
+    """Make a run the baseline, whatever it loses, and keep the reason if it loses anything."""
     if not reason.strip():
         raise refusal("--reason must say why")
-    run = find_run(directory, run_id)
-    path = baseline_path(baseline or _configured(), run)
-    if run.missing or run.narrowed_by:
-        raise refusal("no baseline is made of a part of a data set")
     try:
-        before = list(read_baseline(path).provenance["accepted"]) if path.exists() else []
-        write_baseline(path, run, [*before, reason])
+        run, (settings, root) = find_run(directory, run_id), read_project()
+        folder = baseline or root / settings.gate.baseline
+        path, budget = baseline_path(folder, run), settings.thresholds_for(run.model).errors
+        refuse_unfit(run, budget, root=root, folder=folder.absolute(), allow_dirty=allow_dirty)
+        policy = policy_of(settings, run.model)
+        update = prepare_update(
+            path, run, lambda: _judge(settings, path, run), policy, reason=reason.strip(), root=root
+        )
+        update.write()
     except SegqaError as error:
         raise refusal(str(error)) from error
     typer.echo(f"wrote {path} ({len(run.outcomes)} cases); commit it")
 
 
-def _configured() -> Path:
-    """The folder of the baselines by `[tool.segqa.gate]`."""
-    try:
-        settings, root = read_project()
-        return root / settings.gate.baseline
-    except SegqaError as error:
-        raise refusal(str(error)) from error
+def _judge(settings: Settings, path: Path, run: Run) -> Verdict:
+    """The verdict on a run against the baseline in a file."""
+    return judge_by(settings, compare(read_baseline(path), run))

@@ -47,7 +47,7 @@ def report(
             directory=directory,
             baselines=baselines,
             dataset=open_dataset(dataset, settings) if dataset else None,
-            gate=settings.gate,
+            gate=settings,
             settings=chosen,
         )
     except (SegqaError, OSError) as error:

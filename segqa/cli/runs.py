@@ -16,8 +16,8 @@ from segqa.cluster.search import clusters
 from segqa.comparison.comparison import compare as pair_up
 from segqa.comparison.signflip import bootstrap_interval
 from segqa.errors import SegqaError, StoreError
-from segqa.gate import judge_by
 from segqa.groups import group_numbers
+from segqa.policy import judge_by
 from segqa.report.ending import Ending
 from segqa.report.lineup import flip_table, line_up, pick_lab
 from segqa.report.table import Format
@@ -77,13 +77,13 @@ def compare(
     """Set runs side by side; of two, judge the second against the first, and exit with 1 for a regression."""
     found = [_run_or_baseline(directory, name) for name in names]
     try:
-        gate = read_project()[0].gate
-        tag = gate.group_by if group_by is None else group_by
+        settings, _ = read_project()
+        tag = settings.gate.group_by if group_by is None else group_by
         if len(found) != 2 or form == "csv":
             _echo_line_up(found, tag, "text" if form == "json" else form)
             return
         comparison = pair_up(*found, same_picker=False)
-        verdict = judge_by(gate, comparison, fail_on=fail_on or (), group_by=tag)
+        verdict = judge_by(settings, comparison, fail_on=fail_on or (), group_by=tag)
         common = clusters(found[1], group_by=tag)
     except SegqaError as error:
         raise refusal(str(error)) from error

@@ -89,6 +89,12 @@ class Comparison:
         values[np.isnan(values)] = resolve(math.nan, self.candidate.empty)
         return change_of(values)
 
+    def mean_change(self, metric: str) -> float:
+        """The mean difference of a metric over the pairs in which it is defined; 0 without any."""
+        differences = self.metric_differences(metric)
+        known = differences[~np.isnan(differences)]
+        return float(known.mean()) if len(known) else 0.0
+
     @property
     def defined(self) -> Comparison:
         """The same without the pairs that are undefined on both sides: what tests of means are made on."""

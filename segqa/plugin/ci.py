@@ -53,9 +53,10 @@ def _judge(session: pytest.Session, state: Session) -> None:
 
 def judge_all(session: Session) -> list[Judged]:
     """The runs of the session with their verdicts."""
-    from segqa.plugin.regression import verdicts
+    from segqa.plugin.regression import verdicts, warn_of_idle_thresholds
     from segqa.report.verdict import Judged
 
+    warn_of_idle_thresholds(session)
     return [
         Judged(run, verdict, why, session.clusters_of(run), session.robustness.get(run.model), session.group_by)
         for run, verdict, why in verdicts(session)

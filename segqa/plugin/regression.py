@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -16,15 +15,15 @@ from segqa.errors import BaselineError, UsageError
 from segqa.plugin.environment import is_ci
 from segqa.plugin.session import is_worker, stop
 from segqa.plugin.state import Session
+from segqa.settings import GateSettings
 
 if TYPE_CHECKING:
+    from segqa.baseline_update import Update
     from segqa.comparison.comparison import Comparison
     from segqa.gate import Verdict
+    from segqa.policy import Policy
     from segqa.run import Run
     from segqa.speed import Speed
-
-
-_SHOWN = 5
 
 
 def verdict_on(config: pytest.Config, session: Session, run: Run) -> Verdict:
@@ -46,6 +45,8 @@ def verdict_on(config: pytest.Config, session: Session, run: Run) -> Verdict:
         return judged(session, run)
     except UsageError as error:
         problem = str(error)
+    if "accept" in session.options:
+        pytest.skip(f"accepted: {session.options['accept']}; {problem}")
     if is_worker(config):
         stop(config, problem)
     # the other tests have their turn, then the session ends with 4
@@ -133,41 +134,24 @@ def update_baselines(session: Session) -> list[str]:
     Raises:
         BaselineError: one of them must not be; nothing has been written then.
     """
-    from segqa.baseline import read_baseline, write_baseline
-
-    reason = session.options.get("accept", "")
-    ready = []
-    for run in session.runs.values():
-        path = path_for(session, run)
-        _refuse_unfit(session, run)
-        accepted: list[str] = []
-        changed: list[str] = []
-        if path.exists():
-            accepted = list(read_baseline(path).provenance["accepted"])
-            verdict = _verdict_or_none(session, run, reason)
-            changed = [] if verdict is None else _changed_data(verdict)
-            if verdict is not None and (changed or not verdict.passed) and not reason:
-                why = "some of its data have changed" if verdict.passed else "the run is a regression"
-                raise BaselineError(
-                    f"baseline of {run.model} not written, {why}:\n{verdict.story}\n"
-                    "if that is wanted: --segqa-accept REASON"
-                )
-            accepted += [reason] if reason and (verdict is None or changed or not verdict.passed) else []
-        ready.append((path, run, accepted, changed))
+    updates = [_prepare(session, run) for run in session.runs.values()]
     said = []
-    for path, run, accepted, changed in ready:
-        write_baseline(path, run, accepted)
-        said += [f"wrote {_typed(path, session)} ({len(run.outcomes)} cases)", *changed]
-        said += _keep_speed(session, run)
+    for update in updates:
+        update.write()
+        said += [f"wrote {_typed(update.path, session)} ({len(update.run.outcomes)} cases)", *update.notes]
+        said += _keep_speed(session, update.run)
     return said
 
 
-def _changed_data(verdict: Verdict) -> list[str]:
-    """The line that says which cases have other data than in the baseline; none where there are none."""
-    changed = verdict.comparison.changed
-    told = [f"{case_id} ({part})" for case_id, part in changed.by_id.items()]
-    more = f" and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
-    return [f"other data than before: {', '.join(told[:_SHOWN])}{more}"] if told else []
+def _prepare(session: Session, run: Run) -> Update:
+    """Decide whether a run of the session may become a baseline."""
+    from segqa.baseline_update import prepare_update, refuse_unfit
+
+    budget, allow_dirty = session.settings.thresholds_for(run.model).errors, "allow-dirty" in session.options
+    refuse_unfit(run, budget, root=session.root, folder=_folder(session), allow_dirty=allow_dirty)
+    reason = session.options.get("accept", "").strip()
+    path, policy = path_for(session, run), _policy(session, run.model)
+    return prepare_update(path, run, lambda: judged(session, run), policy, reason=reason, root=session.root)
 
 
 def kept_speed(config: pytest.Config, session: Session, run: Run, speed: Speed) -> Speed:
@@ -211,6 +195,16 @@ def has_baseline(session: Session, run: Run) -> bool:
     return path_for(session, run).exists()
 
 
+def warn_of_idle_thresholds(session: Session) -> None:
+    """Warn of thresholds that no run can miss: the tests that assert them pass whatever the model does."""
+    from segqa.policy import find_idle_thresholds
+
+    for run in session.runs.values():
+        idle = find_idle_thresholds(session.settings.thresholds_for(run.model), run)
+        if idle:
+            session.warnings.append(f"no run can miss the thresholds {', '.join(idle)} ({run.model})")
+
+
 def path_for(session: Session, run: Run) -> Path:
     """Where the baseline for a run is."""
     from segqa.baseline import baseline_path
@@ -226,47 +220,24 @@ def _folder(session: Session) -> Path:
 
 def _judge(session: Session, comparison: Comparison) -> Verdict:
     """The verdict by the settings, and what stands on the command line beside them."""
-    from segqa.gate import judge_by
+    from segqa.policy import judge_by
 
-    fail_on = session.options.get("fail-on", ())
-    return judge_by(session.settings.gate, comparison, fail_on=fail_on, group_by=session.group_by)
-
-
-def _verdict_or_none(session: Session, run: Run, reason: str) -> Verdict | None:
-    """The verdict against the baseline to be replaced; None where they cannot be compared, and that is accepted."""
-    try:
-        return judged(session, run)
-    except UsageError as error:
-        if reason:
-            return None
-        raise BaselineError(f"{error}\nif the new one shall take its place: --segqa-accept REASON") from error
+    verdict = judge_by(session.settings, comparison, **_typed_rules(session))
+    if _folder(session) == session.root / GateSettings().baseline:
+        return verdict
+    return replace(verdict, notes=(*verdict.notes, f"the baselines are those in {_typed(_folder(session), session)}"))
 
 
-def _refuse_unfit(session: Session, run: Run) -> None:
-    """Refuse a run that says less than a baseline has to."""
-    part = [f"--segqa-{name}" for name in run.narrowed_by]
-    budget = session.settings.thresholds_for(run.model).errors
-    if part or run.missing:
-        why = f"with {' and '.join(part)}" if part else f"{len(run.missing)} cases are missing"
-        raise BaselineError(f"no baseline is made of a part of a data set ({why})")
-    if run.error_share > budget:
-        raise BaselineError(
-            f"{run.model} has {len(run.errors)} errors, more than the budget of {budget:.0%}: no baseline is made of it"
-        )
-    if run.provenance.get("dirty") and not session.options.get("allow-dirty") and _is_dirty(session):
-        raise BaselineError(
-            "the work tree has changes, so nobody could make this baseline again: commit them, or --segqa-allow-dirty"
-        )
+def _policy(session: Session, model: str) -> Policy:
+    """The policy that such a verdict is given under."""
+    from segqa.policy import policy_of
+
+    return policy_of(session.settings, model, **_typed_rules(session))
 
 
-def _is_dirty(session: Session) -> bool:
-    """Whether there are changes to anything but the baselines; those of other models may just have been written."""
-    command = ["git", "status", "--porcelain", "--", ".", f":(exclude){_folder(session)}"]
-    try:
-        said = subprocess.run(command, cwd=session.root, capture_output=True, check=True, text=True, timeout=30)  # noqa: S603
-    except (OSError, subprocess.SubprocessError):
-        return True
-    return bool(said.stdout.strip())
+def _typed_rules(session: Session) -> dict[str, Any]:
+    """What the command line says of the rules."""
+    return {"fail_on": session.options.get("fail-on", ()), "group_by": session.group_by}
 
 
 def _typed(path: Path, session: Session) -> str:

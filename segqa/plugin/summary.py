@@ -109,7 +109,9 @@ def _on_runs(session: Session, config: pytest.Config) -> Iterator[str]:
             yield from steadiness(session.robustness[run.model])
         yield f"  run {_short(session.store.run_folder(run.id), config)}"
     yield from suspicions(session.suspects())
-    yield from (one.verdict.headline for one in session.judged if one.verdict)
+    for one in session.judged:
+        if one.verdict:
+            yield from [one.verdict.headline, *(f"  note: {note}" for note in one.verdict.notes)]
 
 
 def _on_behaviour(terminalreporter: pytest.TerminalReporter) -> list[str]:

@@ -13,15 +13,15 @@ from segqa.comparison.comparison import compare
 from segqa.datasets.dataset import Dataset
 from segqa.datasets.folder import open_folder
 from segqa.errors import IncomparableError
-from segqa.gate import judge_by
 from segqa.labels import suspicious_labels
+from segqa.policy import judge_by
 from segqa.report.ending import Ending, read_ending
 from segqa.report.exhibits import draw_choice
 from segqa.report.review import write_review
 from segqa.report.verdict import Judged
 from segqa.robustness.robustness import robustness_of
 from segqa.run import Run
-from segqa.settings import GateSettings, ReportSettings
+from segqa.settings import GateSettings, ReportSettings, Settings
 from segqa.store import Store
 
 
@@ -32,7 +32,7 @@ def write_report(
     directory: str | PathLike[str] = ".segqa",
     baselines: Sequence[Run] = (),
     dataset: Dataset | str | PathLike[str] | None = None,
-    gate: GateSettings | None = None,
+    gate: Settings | GateSettings | None = None,
     settings: ReportSettings | None = None,
 ) -> Path:
     """Write the review page of one run or several.
@@ -47,7 +47,8 @@ def write_report(
         baselines: what was good enough, from `read_baseline` or a run; one a model.
         dataset: draw the pictures that are not there yet from here: a data set, or a folder with `images/` and
             `masks/`. Its pixels have to be those that were evaluated.
-        gate: how to judge; by the default rules where nothing is said.
+        gate: how to judge: the settings of the gate or, to be told which thresholds and known failures were relaxed
+            since the baseline was written, all settings; by the default rules where nothing is said.
         settings: form and size of the page.
 
     Returns:
@@ -85,9 +86,9 @@ def _baseline_of(run: Run, runs: Sequence[Run], baselines: Sequence[Run], store:
     return read_baseline(kept) if kept.is_file() else None
 
 
-def _judged(run: Run, baseline: Run | None, rules: GateSettings, store: Store) -> Judged:
+def _judged(run: Run, baseline: Run | None, rules: Settings | GateSettings, store: Store) -> Judged:
     """A run, what the gate says of it, if anything, and what was measured of its robustness."""
-    tag = rules.group_by
+    tag = (rules.gate if isinstance(rules, Settings) else rules).group_by
     found = clusters(run, group_by=tag)
     judged = Judged(run, None, "", found, robustness=robustness_of(store, run), group_by=tag)
     if baseline is None:

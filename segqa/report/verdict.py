@@ -146,11 +146,12 @@ def _model(one: Judged) -> dict[str, Any]:
     found["cluster_note"] = one.clusters.note
     found["new_clusters"] = [cluster.condition for cluster in one.new_clusters]
     if verdict is None:
-        return found | {"why": one.why, "findings": [], "notes": []}
+        return found | {"why": one.why, "findings": [], "notes": [], "relaxed": []}
     comparison = verdict.comparison
     return found | {
         "findings": [{"rule": f.rule, "text": f.text, "cases": list(f.cases)} for f in verdict.findings],
         "notes": list(verdict.notes),
+        "relaxed": list(verdict.relaxed),
         "broken": list(comparison.broken.ids),
         "fixed": list(comparison.fixed.ids),
         "new": list(comparison.new),

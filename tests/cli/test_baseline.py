@@ -35,6 +35,29 @@ def test_a_baseline_is_shown_with_what_was_accepted(here: Path) -> None:
     said = call("baseline", "show", "baselines/photos/unet.jsonl").output
     assert "unet on photos: mean IoU 0.9000 (40 scored, 0 missing, 0 errors)" in said
     assert "accepted: the first one" in said
+    assert "reference: mean_iou 0.9000, changed by +0.0000 since" in said
+
+
+def test_an_edited_baseline_is_told_and_an_older_one_said_so(here: Path) -> None:
+    path = here / "baselines" / "photos" / "unet.jsonl"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace('"the first one"', '"another one"'), encoding="utf-8")
+    edited = call("baseline", "verify", "baselines")
+    assert (edited.exit_code, "was edited after it was written" in edited.output) == (4, True)
+    header, rows = text.split("\n", 1)
+    older = {key: value for key, value in json.loads(header).items() if key not in ("policy", "digest")}
+    path.write_text(f"{json.dumps(older)}\n{rows}", encoding="utf-8")
+    older_told = call("baseline", "verify", "baselines")
+    assert (older_told.exit_code, "note: the header of baseline unet has no digest or policy" in older_told.output) == (
+        0,
+        True,
+    )
+
+
+def test_the_command_line_refuses_what_a_session_does(here: Path) -> None:
+    keep(Store(here / ".segqa"), run_of([None, *[0.9] * 39], id="3-error", tags=2))
+    refused = call("baseline", "accept", "3-error", "--reason", "so be it")
+    assert (refused.exit_code, "more than the budget of 0%" in refused.output) == (4, True)
 
 
 def test_baselines_are_verified(here: Path) -> None:

@@ -163,7 +163,7 @@ def test_trap_the_failed_run_saved_as_the_next_baseline(committed: Repository) -
     before = baseline(committed).read_bytes()
     result = committed.runpytest(*GATE, "--segqa-update-baseline", worse("blind", 5))
     assert result.ret == 4
-    result.stdout.fnmatch_lines(["*baseline of steady not written, the run is a regression:", "*--segqa-accept REASON"])
+    result.stdout.fnmatch_lines(["*baseline of steady not written: the run is a regression:", "*--segqa-accept REASON"])
     assert baseline(committed).read_bytes() == before
 
 

@@ -1,0 +1,185 @@
+"""Update a baseline: refuse what must not become one without a reason, and carry reasons and drift on.
+
+Each update may lose less than anyone can prove, and many of them still add up to a loss. So a baseline keeps the means
+that it started from, its reference, and the sum of what updates have changed since.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from segqa.baseline import METRICS, read_baseline, round_means, write_baseline
+from segqa.comparison.comparison import Comparison
+from segqa.errors import BaselineError, UsageError
+from segqa.gate import Verdict
+from segqa.policy import Policy
+from segqa.run import Run
+
+_SHOWN = 5
+_ACCEPT = "if that is wanted: --segqa-accept REASON"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Update:
+    """A baseline that may be written.
+
+    Attributes:
+        path: of its file.
+        run: that it is made of.
+        accepted: the reasons so far.
+        reference: the means that drift is counted from; None for those of the run.
+        drift: what updates have added up to since then; None for nothing.
+        policy: what is in force now.
+        notes: what one should know of it.
+    """
+
+    path: Path
+    run: Run
+    accepted: tuple[str, ...]
+    reference: Mapping[str, float] | None
+    drift: Mapping[str, float] | None
+    policy: Policy
+    notes: tuple[str, ...] = ()
+
+    def write(self) -> None:
+        """Write the file."""
+        history = {"reference": self.reference, "drift": self.drift, "policy": self.policy.to_header()}
+        write_baseline(self.path, self.run, self.accepted, **history)
+
+
+def prepare_update(
+    path: Path, run: Run, judge: Callable[[], Verdict], policy: Policy, *, reason: str = "", root: Path = Path()
+) -> Update:
+    """Decide whether a run may take the place of its baseline.
+
+    Args:
+        path: of the baseline, which need not be there.
+        run: a whole one, see `refuse_unfit`.
+        judge: gives the verdict on the run against the baseline that is there.
+        policy: what is in force for the run's model.
+        reason: why a loss is accepted; empty for no reason.
+        root: a folder of the repository.
+
+    Raises:
+        BaselineError: a reason is needed and none was given; says what for.
+    """
+    before = _read_before(path, root, run, reason)
+    if before is None:
+        notes: tuple[str, ...] = () if reason else (f"this is the first baseline of {run.model}, so nothing judged it",)
+        return Update(path, run, (reason,) if reason else (), None, None, policy, notes)
+    accepted = tuple(before.provenance["accepted"])
+    try:
+        verdict = judge()
+    except UsageError as error:
+        _require_reason(reason, run, str(error))
+        return Update(path, run, (*accepted, reason), None, None, policy)
+    reference, drift = _add_drift(before, verdict.comparison)
+    if losses := _find_losses(verdict, reference, drift):
+        _require_reason(reason, run, "\n".join(losses))
+        notes = _list_changed_data(verdict.comparison)
+        return Update(path, run, (*accepted, reason), None, None, policy, notes)
+    # a gain that leaves it below the reference must not hide what was lost before
+    if verdict.name == "improved" and min(drift.values()) >= 0:
+        return Update(path, run, accepted, None, None, policy)
+    return Update(path, run, accepted, reference, drift, policy)
+
+
+def refuse_unfit(run: Run, errors: float, *, root: Path, folder: Path, allow_dirty: bool) -> None:
+    """Refuse a run that says less than a baseline has to.
+
+    Args:
+        run: that shall become a baseline.
+        errors: the share of cases that may be errors.
+        root: a folder of the repository.
+        folder: of the baselines; changes in it are no changes to the model.
+        allow_dirty: whether the work tree may have changes.
+
+    Raises:
+        BaselineError: it is a part, has too many errors, or was made in a work tree with changes that are still there.
+    """
+    part = [f"--segqa-{name}" for name in run.narrowed_by]
+    if part or run.missing:
+        why = f"with {' and '.join(part)}" if part else f"{len(run.missing)} cases are missing"
+        raise BaselineError(f"no baseline is made of a part of a data set ({why})")
+    if run.error_share > errors:
+        raise BaselineError(
+            f"{run.model} has {len(run.errors)} errors, more than the budget of {errors:.0%}: no baseline is made of it"
+        )
+    if run.provenance.get("dirty") and not allow_dirty and _is_dirty(root, folder):
+        raise BaselineError(
+            "the work tree has changes, so nobody could make this baseline again: commit them, or --segqa-allow-dirty"
+        )
+
+
+def _read_before(path: Path, root: Path, run: Run, reason: str) -> Run | None:
+    """Read the baseline to be replaced; None where there is none, or it cannot be read and a reason was given."""
+    if path.exists():
+        try:
+            return read_baseline(path)
+        except BaselineError as error:
+            _require_reason(reason, run, str(error))
+            return None
+    commit = _git(root, "log", "-1", "--format=%h", "--", str(path.absolute()))
+    if commit:
+        what = f"{path} is gone, but git knows it (commit {commit}); expected it to be there: restore it"
+        _require_reason(reason, run, f"{what}, so that reasons and drift go on")
+    return None
+
+
+def _require_reason(reason: str, run: Run, problem: str) -> None:
+    """Refuse an update for which no reason was given."""
+    if not reason:
+        raise BaselineError(f"baseline of {run.model} not written: {problem}\n{_ACCEPT}")
+
+
+def _find_losses(verdict: Verdict, reference: Mapping[str, float], drift: Mapping[str, float]) -> list[str]:
+    """Find what an update would lose: a regression, cases, a policy, or the sum of many small losses."""
+    losses = [] if verdict.passed else [f"the run is a regression:\n{verdict.story}"]
+    if missing := verdict.comparison.missing:
+        losses.append(f"{len(missing)} cases of the baseline are not in the run, such as {missing[0]}")
+    losses += _list_changed_data(verdict.comparison)
+    if verdict.relaxed:
+        losses.append(f"relaxed since the baseline was written: {'; '.join(verdict.relaxed)}")
+    bounds = {rule.subject: rule for rule in verdict.rules if rule.subject in drift and not rule.attribute}
+    for name, rule in bounds.items():
+        if drift[name] < -(rule.bound or 0.0) - 1e-9:
+            change = verdict.comparison.mean_change(name.removeprefix("mean_"))
+            losses.append(
+                f"updates since the reference ({name} {reference[name]:.4f}) add up to {drift[name]:+.4f}, "
+                f"beyond the rule {rule}; this one changes it by {change:+.4f}"
+            )
+    return losses
+
+
+def _list_changed_data(comparison: Comparison) -> tuple[str, ...]:
+    """Return a line that says which cases have other data than in the baseline; none where there are none."""
+    told = [f"{case_id} ({part})" for case_id, part in comparison.changed.by_id.items()]
+    more = f" and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
+    return (f"other data than before: {', '.join(told[:_SHOWN])}{more}",) if told else ()
+
+
+def _add_drift(before: Run, comparison: Comparison) -> tuple[dict[str, float], dict[str, float]]:
+    """Return the reference of a baseline and its drift with one more update."""
+    means = {f"mean_{metric}": float(before.mean(metric)) for metric in METRICS}
+    kept, drift = before.provenance.get("reference"), before.provenance.get("drift") or {}
+    reference = round_means(kept if kept is not None else means)
+    changes = {name: comparison.mean_change(name.removeprefix("mean_")) for name in reference}
+    return reference, round_means({name: drift.get(name, 0.0) + change for name, change in changes.items()})
+
+
+def _is_dirty(root: Path, folder: Path) -> bool:
+    """Whether there are changes to anything but the baselines; those of other models may just have been written."""
+    found = _git(root, "status", "--porcelain", "--", ".", f":(exclude){folder}")
+    return found is None or bool(found)
+
+
+def _git(root: Path, *arguments: str) -> str | None:
+    """Return what git says; None where there is no git, or no repository."""
+    try:
+        said = subprocess.run(["git", *arguments], cwd=root, capture_output=True, check=True, text=True, timeout=30)  # noqa: S603, S607
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return said.stdout.strip()
