@@ -3,8 +3,8 @@
     python benchmarks/gate_detection.py [REPEATS]
 
 Each repeat makes a baseline of cases with an IoU around 0.87, 24 overlapping slices by 8 tags, and a candidate; the
-real gate judges it by its default rules. A second table has the frames of videos in place of independent cases, and
-says how often the verdict is each word, with and without `group_by`.
+real gate judges it by its default rules. Two more tables have the frames of videos in place of independent cases: one
+of the real gate with slices, one of the tests of the mean alone, which are faster.
 """
 
 from __future__ import annotations
@@ -21,12 +21,20 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from segqa import Counts, Offer, Outcome, Run, compare, judge
-from segqa.gate import rules_of
+from segqa.comparison.mean_change import claim_on_mean
+from segqa.comparison.signflip import interval, judge_drops, raise_p
 
 PIXELS = 20_000
 SIZES = (24, 60, 240, 1192)
 VIDEOS = (8, 20, 60)
 WORDS = ("regressed", "improved", "similar")
+CLAIMS = (
+    "regressed",
+    "improved",
+    "similar at a drop of the tolerance",
+    "interval > 0, no groups",
+    "interval > 0, groups",
+)
 Floats: TypeAlias = NDArray[np.float64]
 Noise: TypeAlias = Callable[[np.random.Generator, int], Floats]
 
@@ -105,23 +113,38 @@ def one_slice(seed: int, *, n: int) -> tuple[bool, ...]:
     return fires(before, after, tags)
 
 
-def grouped(
-    seed: int, *, videos: int, kind: str, mean: float = 0.0, broken: int = 0, rules: tuple[str, ...] = ()
-) -> list[bool]:
-    """Whether the verdict on frames of videos is each of `WORDS`: first grouped by video, then not.
+def frames(random: np.random.Generator, videos: int, kind: str) -> tuple[Floats, NDArray[np.int64]]:
+    """Changes of the frames of videos, and of which video each is.
 
-    Videos have 5 to 60 frames. The frames of a video change together, by a noise of `NOISES`; each a little by itself.
-    Half of the tags are of the video, the others of the frame.
+    Videos have 5 to 60 frames. These change together, by a noise of `NOISES`; each a little by itself.
     """
-    random = np.random.default_rng(seed)
     video = np.repeat(np.arange(videos), random.integers(5, 60, videos))
+    return NOISES[kind](random, videos)[video] + random.normal(0, 0.005, len(video)), video
+
+
+def grouped(seed: int, *, videos: int, kind: str, mean: float = 0.0, broken: int = 0, tag: str = "video") -> list[bool]:
+    """Whether the gate's verdict is each of `WORDS`; half of the tags are of the video, the others of the frame."""
+    random = np.random.default_rng(seed)
+    changes, video = frames(random, videos, kind)
     before, tags = baseline(random, len(video), 0.04)
     tags[:, :4] = random.integers(0, 3, (videos, 4))[video]
-    after = before + mean + NOISES[kind](random, videos)[video] + random.normal(0, 0.005, len(video))
+    after = before + mean + changes
     after[random.choice(len(video), broken, replace=False)] = 0
-    comparison = compare(run_of(before, tags, video), run_of(after, tags, video))
-    names = [judge(comparison, rules_of(rules), group_by=tag).name for tag in ("video", "")]
-    return [name == word for name in names for word in WORDS]
+    name = judge(compare(run_of(before, tags, video), run_of(after, tags, video)), group_by=tag).name
+    return [name == word for word in WORDS]
+
+
+def mean_alone(seed: int, *, videos: int, kind: str) -> list[bool]:
+    """Whether each of `CLAIMS` is made of the mean of frames in which nothing but noise has changed."""
+    changes, video = frames(np.random.default_rng(seed), videos, kind)
+    (drop,) = judge_drops(changes, [np.ones(len(video), np.bool_)], [0.002], groups=video)
+    return [
+        raise_p(drop.p, videos) <= 0.05,
+        claim_on_mean(changes, video, 0.002) == "improved",
+        claim_on_mean(changes - 0.002, video, 0.002) != "inconclusive",
+        interval(changes).low > 0,
+        interval(changes, video).low > 0,
+    ]
 
 
 def main(repeats: int = 400) -> None:
@@ -136,21 +159,29 @@ def main(repeats: int = 400) -> None:
         for name, trial in rows:
             rates = np.mean(pool.map(trial, range(repeats)), axis=0)
             print(f"{name} | {' | '.join(f'{rate:.3f}' for rate in rates)}", flush=True)
-        print(f"\nframes of videos | {' | '.join(WORDS)} | the same without group_by")
-        for name, in_videos in _grouped_rows():
-            rates = np.mean(pool.map(in_videos, range(repeats)), axis=0)
-            print(f"{name} | {' | '.join(f'{rate:.3f}' for rate in rates)}", flush=True)
+        for columns, table in ((WORDS, _rows_of_the_gate()), (CLAIMS, _rows_of_the_mean())):
+            print(f"\nframes of videos | {' | '.join(columns)}")
+            for name, in_videos in table:
+                rates = np.mean(pool.map(in_videos, range(repeats)), axis=0)
+                print(f"{name} | {' | '.join(f'{rate:.3f}' for rate in rates)}", flush=True)
 
 
-def _grouped_rows() -> Iterator[tuple[str, Callable[[int], list[bool]]]]:
+def _rows_of_the_gate() -> Iterator[tuple[str, Callable[[int], list[bool]]]]:
     """A name and a trial for each row of the second table."""
     for videos in VIDEOS:
+        chance = partial(grouped, videos=videos, kind="symmetric")
+        yield f"{videos} videos, noise: symmetric, without group_by", partial(chance, tag="")
+        yield f"{videos} videos, noise: symmetric", chance
+        yield f"{videos} videos, noise: skewed", partial(grouped, videos=videos, kind="skewed")
+        yield f"{videos} videos, 1 frame collapses", partial(chance, broken=1)
+        yield f"{videos} videos, a drop of 0.02", partial(chance, mean=-0.02)
+
+
+def _rows_of_the_mean() -> Iterator[tuple[str, Callable[[int], list[bool]]]]:
+    """A name and a trial for each row of the third table."""
+    for videos in VIDEOS:
         for kind in NOISES:
-            yield f"{videos} videos, noise: {kind}", partial(grouped, videos=videos, kind=kind)
-        yield f"{videos} videos, 1 case collapses", partial(grouped, videos=videos, kind="symmetric", broken=1)
-        worse = partial(grouped, videos=videos, kind="symmetric", mean=-0.004, rules=("mean_iou:-0.004",))
-        yield f"{videos} videos, a drop of just the tolerance, 0.004", worse
-        yield f"{videos} videos, a drop of 0.02", partial(grouped, videos=videos, kind="symmetric", mean=-0.02)
+            yield f"{videos} videos, noise: {kind}", partial(mean_alone, videos=videos, kind=kind)
 
 
 if __name__ == "__main__":

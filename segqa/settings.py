@@ -88,7 +88,7 @@ class GateSettings:
         baseline: the folder of the baselines.
         fail_on: rules beside the default ones, or in their place; see `segqa.gate`.
         alpha: how often, at most, a drop is found where there is none.
-        group_by: a tag; cases that share its value are flipped together.
+        group_by: a tag; all cases that share its value count as one independent sample.
         required: whether a missing baseline is a failure; None for where the variable `CI` is set.
     """
 

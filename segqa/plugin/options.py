@@ -51,7 +51,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "allow-dirty": {"action": "store_true", "help": "write them even from a work tree with changes"},
     "require-baseline": {"action": "store_true", "help": "a missing baseline fails (as it does where CI is set)"},
     "fail-on": {"action": "append", "metavar": "RULE", "help": "what counts as a regression: mean_iou:-0.01, …"},
-    "group-by": {"metavar": "TAG", "help": "cases that share its value are no independent witnesses"},
+    "group-by": {"metavar": "TAG", "help": "all cases that share its value count as one independent sample"},
     "markdown": {"metavar": "FILE", "help": "append the verdict as Markdown, such as $GITHUB_STEP_SUMMARY"},
     "openmetrics": {"metavar": "FILE", "help": "write the numbers as OpenMetrics, such as GitLab's metrics report"},
     "no-cache": {"action": "store_true", "help": "neither use proposals kept earlier nor keep these for later runs"},
