@@ -18,13 +18,14 @@ from segqa.datasets.pictures import READER
 from segqa.datasets.remote import foreseen
 from segqa.errors import CaseError
 from segqa.evaluation.database import Database
+from segqa.outcomes.integrity import compute_checksum
 from segqa.store import Store
 
 GLANCE_VERSION = 1
 """Goes up whenever a look at the same pixels would leave something else."""
 
 _AT_A_TIME = 256
-_TABLE = "CREATE TABLE IF NOT EXISTS glances (key BLOB PRIMARY KEY, left_over TEXT) WITHOUT ROWID"
+_TABLE = "CREATE TABLE IF NOT EXISTS glances (key BLOB PRIMARY KEY, left_over TEXT, checksum INTEGER) WITHOUT ROWID"
 
 _Remember: TypeAlias = Callable[[bytes, Callable[[], list[Any]]], list[Any]]
 """What is known under a key, or is found out and kept."""
@@ -76,12 +77,13 @@ class GlanceCache(Database):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, "glances", _TABLE)
+        self._add_columns("glances", {"checksum": "INTEGER"})
         self._new: dict[bytes, list[Any]] = {}
 
     def remember(self, key: bytes, look: Callable[[], list[Any]]) -> list[Any]:
-        """What is kept under a key; what is not is looked for, and kept from the next `flush` on."""
-        row = self._database.execute("SELECT left_over FROM glances WHERE key = ?", (key,)).fetchone()
-        if row is not None:
+        """What is kept under a key; what is not, or is damaged, is looked for, and kept from the next `flush` on."""
+        row = self._find("SELECT left_over, checksum FROM glances WHERE key = ?", key)
+        if row is not None and row[1] in (None, compute_checksum(row[:1], key)):
             return list(json.loads(row[0]))
         found = self._new[key] = look()
         if len(self._new) >= _AT_A_TIME:
@@ -90,10 +92,13 @@ class GlanceCache(Database):
 
     def flush(self) -> None:
         """Write what is new."""
-        rows = [(key, json.dumps(found)) for key, found in self._new.items()]
+        texts = [(key, json.dumps(found)) for key, found in self._new.items()]
+        rows = [(key, text, compute_checksum((text,), key)) for key, text in texts]
         if rows:
             with self._writing():
-                self._database.executemany("INSERT OR REPLACE INTO glances VALUES (?, ?)", rows)
+                self._database.executemany(
+                    "INSERT OR REPLACE INTO glances (key, left_over, checksum) VALUES (?, ?, ?)", rows
+                )
         self._new.clear()
 
 

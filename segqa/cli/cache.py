@@ -68,12 +68,16 @@ def verify(
     try:
         with _open(directory) as cache:
             entries = sum(held.entries for held in cache.holdings())
-            damaged = list(cache.damaged())
+            damaged, unchecked = list(cache.damaged()), cache.unchecked
             if repair:
                 cache.remove(damaged)
     except SegqaError as error:
         raise refusal(str(error)) from error
     typer.echo(f"{entries} entries, {len(damaged)} damaged{' and removed' if repair and damaged else ''}")
+    if unchecked:
+        typer.echo(
+            f"{unchecked} entries are of an earlier version and have no checksum: their scores cannot be checked"
+        )
     if damaged and not repair:
         raise typer.Exit(1)
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import numpy as np
 
@@ -19,21 +19,29 @@ from segqa.errors import MaskError, ProposalsError, StoreError
 from segqa.evaluation.database import Database
 from segqa.evaluation.tally import Tally
 from segqa.mask import pack_masks, unpack_masks
+from segqa.outcomes.integrity import compute_checksum
 from segqa.proposals import Proposals
 
 _TABLE = """
 CREATE TABLE IF NOT EXISTS proposals (
     key BLOB PRIMARY KEY, seconds REAL, image_height INTEGER, image_width INTEGER,
     count INTEGER, height INTEGER, width INTEGER, numbers BLOB, masks BLOB,
-    model TEXT NOT NULL DEFAULT '', used INTEGER NOT NULL DEFAULT 0
+    model TEXT NOT NULL DEFAULT '', used INTEGER NOT NULL DEFAULT 0, checksum INTEGER
 ) WITHOUT ROWID
 """
 _TALLIES = """
 CREATE TABLE IF NOT EXISTS tallies (
-    key BLOB, target BLOB, tally BLOB, of BLOB, PRIMARY KEY (key, target)
+    key BLOB, target BLOB, tally BLOB, of BLOB, checksum INTEGER, PRIMARY KEY (key, target)
 ) WITHOUT ROWID
 """
-_ADDED = {"model": "TEXT NOT NULL DEFAULT ''", "used": "INTEGER NOT NULL DEFAULT 0"}
+_ADDED = {"model": "TEXT NOT NULL DEFAULT ''", "used": "INTEGER NOT NULL DEFAULT 0", "checksum": "INTEGER"}
+_ANSWER = "key, seconds, image_height, image_width, count, height, width, numbers, masks"
+"""The columns of an answer, which its checksum is of; an entry of an earlier version has none."""
+
+_TALLY = """
+SELECT tallies.key, target, tally, of, seconds, tallies.checksum, numbers, masks
+FROM tallies JOIN proposals ON proposals.key = tallies.key
+"""
 _SIZE = """
 length(masks) + length(numbers) + length(model) + 100
 + coalesce((SELECT sum(length(tally) + 50) FROM tallies WHERE tallies.key = proposals.key), 0)
@@ -108,6 +116,7 @@ class ProposalCache(Database):
     def __init__(self, path: Path) -> None:
         super().__init__(path, "proposals", _TABLE, _TALLIES)
         self._add_columns("proposals", _ADDED)
+        self._add_columns("tallies", {"checksum": "INTEGER"})
 
     def get(self, key: bytes) -> Answer | None:
         """The answer under a key; None where there is none.
@@ -115,14 +124,23 @@ class ProposalCache(Database):
         Raises:
             MaskError: the entry is damaged.
         """
-        row = self._database.execute("SELECT * FROM proposals WHERE key = ?", (key,)).fetchone()
+        row = self._find(f"SELECT {_ANSWER}, checksum FROM proposals WHERE key = ?", key)  # noqa: S608 - ours
         if row is None:
             return None
-        _, seconds, image_height, image_width, count, height, width, numbers, masks, *_ = row
+        if not _is_whole(*row):
+            raise MaskError("proposals are damaged: an entry does not match its checksum")
+        _, seconds, image_height, image_width, count, height, width, numbers, masks, _ = row
         table = np.frombuffer(numbers, dtype="<f8").reshape(count, 6)
         unpacked = unpack_masks(masks, (count, height, width))
         proposals = Proposals(unpacked, table[:, 0].copy(), table[:, 1].copy(), table[:, 2:].copy())
         return Answer(proposals, seconds, (image_height, image_width))
+
+    def find(self, key: bytes) -> Answer | None:
+        """The answer under a key; None where there is none, or a damaged one."""
+        try:
+            return self.get(key)
+        except DAMAGE:
+            return None
 
     def tally(self, key: bytes, target: bytes) -> Tally | None:
         """What counting the answer under a key against a target gave; None where that is not kept.
@@ -136,20 +154,16 @@ class ProposalCache(Database):
         Raises:
             ProposalsError: it is damaged.
         """
-        kept = (
-            "SELECT tally, seconds, of, numbers, masks FROM tallies JOIN proposals USING (key) "
-            "WHERE key = ? AND target = ?"
-        )
-        row = self._database.execute(kept, (key, target)).fetchone()
+        row = self._find(f"{_TALLY} WHERE tallies.key = ? AND target = ?", key, target)
         # not by a function inside SQL: with another thread at the same connection that can lock both for ever
-        if row is None or row[2] != _content(*row[3:]):
+        if row is None or row[3] != _content(*row[-2:]):
             return None
-        return Tally.unpacked(*row[:2])
+        return _unpacked(*row[:-2])
 
     def missing(self, keys: Iterable[bytes]) -> list[bytes]:
-        """Those of some keys under which there is no answer, in their order."""
-        has = "SELECT 1 FROM proposals WHERE key = ?"
-        return [key for key in keys if self._database.execute(has, (key,)).fetchone() is None]
+        """Those of some keys under which there is no answer, or a damaged one; in their order."""
+        kept = f"SELECT {_ANSWER}, checksum FROM proposals WHERE key = ?"  # noqa: S608 - ours
+        return [key for key in keys if (row := self._find(kept, key)) is None or not _is_whole(*row)]
 
     def put(
         self,
@@ -172,11 +186,13 @@ class ProposalCache(Database):
     def put_packed(self, answers: Iterable[Packed], model: str = "", tallies: Iterable[PackedTally] = ()) -> None:
         """Keep what has been packed elsewhere; as `put`."""
         today = _today()
-        rows, counted = [(*each, model, today) for each in answers], list(tallies)
+        rows, counted = [(*each, model, today, _checksum_of(*each)) for each in answers], list(tallies)
         with self._writing():
             self._database.execute("BEGIN IMMEDIATE")
             self._database.executemany(
-                "INSERT OR REPLACE INTO proposals VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows
+                f"INSERT OR REPLACE INTO proposals ({_ANSWER}, model, used, checksum) "  # noqa: S608 - ours
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                rows,
             )
             self._database.executemany("DELETE FROM tallies WHERE key = ?", [row[:1] for row in rows])
             for each in counted:
@@ -184,11 +200,14 @@ class ProposalCache(Database):
 
     def _put_tally(self, target: bytes, tally: bytes, key: bytes, seconds: float) -> None:
         """Keep what was counted of the answer that is there by now; another process may have replaced it."""
-        kept = "SELECT numbers, masks FROM proposals WHERE key = ? AND seconds = ?"
+        kept = "SELECT seconds, numbers, masks FROM proposals WHERE key = ? AND seconds = ?"
         row = self._database.execute(kept, (key, seconds)).fetchone()
         if row is not None:
+            seconds = row[0]
+            entry = (key, target, tally, _content(*row[1:]))
             self._database.execute(
-                "INSERT OR REPLACE INTO tallies VALUES (?, ?, ?, ?)", (key, target, tally, _content(*row))
+                "INSERT OR REPLACE INTO tallies (key, target, tally, of, checksum) VALUES (?, ?, ?, ?, ?)",
+                (*entry, compute_checksum((seconds,), *entry)),
             )
 
     def take_over(self, path: Path, keys: Iterable[bytes], model: str) -> None:
@@ -197,11 +216,15 @@ class ProposalCache(Database):
         Raises:
             StoreError: the other file cannot be read; nothing has been taken over then.
         """
-        columns = "key, seconds, image_height, image_width, count, height, width, numbers, masks"
-        taken = f"INSERT OR IGNORE INTO proposals SELECT {columns}, ?, ? FROM other.proposals WHERE key = ?"  # noqa: S608 - ours
         today = _today()
         try:
             self._database.execute("ATTACH ? AS other", (str(path),))
+            named = {row[1] for row in self._database.execute("PRAGMA other.table_info(proposals)")}
+            checksum = "checksum" if "checksum" in named else "NULL"
+            taken = (
+                f"INSERT OR IGNORE INTO proposals ({_ANSWER}, checksum, model, used) "  # noqa: S608 - ours
+                f"SELECT {_ANSWER}, {checksum}, ?, ? FROM other.proposals WHERE key = ?"
+            )
             with self._database:
                 self._database.executemany(taken, ((model, today, key) for key in keys))
             self._database.execute("DETACH other")
@@ -256,8 +279,13 @@ class ProposalCache(Database):
 
     def _check_tallies(self, key: bytes) -> None:
         """Read all that was counted of an answer."""
-        for (tally,) in self._database.execute("SELECT tally FROM tallies WHERE key = ?", (key,)):
-            Tally.unpacked(tally, 0.0)
+        for row in self._database.execute(f"{_TALLY} WHERE tallies.key = ?", (key,)):
+            _unpacked(*row[:-2])
+
+    @property
+    def unchecked(self) -> int:
+        """How many entries have no checksum, since an earlier version wrote them."""
+        return int(self._database.execute("SELECT count(*) FROM proposals WHERE checksum IS NULL").fetchone()[0])
 
     def remove(self, keys: Iterable[bytes]) -> None:
         """Remove entries."""
@@ -302,6 +330,34 @@ class ProposalCache(Database):
 def _content(numbers: bytes, masks: bytes) -> bytes:
     """16 bytes that change with an answer."""
     return hashlib.sha256(masks + numbers).digest()[:16]
+
+
+def _checksum_of(key: object, *values: object) -> int:
+    """The checksum of an answer, whose values are as `_ANSWER` has them."""
+    seconds, *sizes, numbers, masks = values
+    # as text, where 1 and 1.0 differ
+    plain = (float(cast(float, seconds)), *map(int, cast("list[int]", sizes)))
+    return compute_checksum(plain, *(cast(bytes, blob) for blob in (key, numbers, masks)))
+
+
+def _is_whole(*row: object) -> bool:
+    """Whether an answer matches its checksum, which comes last; one of an earlier version has none."""
+    *answer, checksum = row
+    try:
+        return checksum is None or checksum == _checksum_of(*answer)
+    except (TypeError, ValueError):  # of another type than was written
+        return False
+
+
+def _unpacked(key: bytes, target: bytes, tally: bytes, of: bytes, seconds: float, checksum: int | None) -> Tally:
+    """A tally from its row, with the seconds of its answer.
+
+    Raises:
+        ProposalsError: it is damaged.
+    """
+    if checksum is not None and checksum != compute_checksum((seconds,), key, target, tally, of):
+        raise ProposalsError("a tally is damaged: it does not match its checksum")
+    return Tally.unpacked(tally, seconds)
 
 
 def _today() -> int:

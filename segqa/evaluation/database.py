@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from segqa.errors import StoreError
 
@@ -35,10 +35,26 @@ class Database:
 
     def _add_columns(self, table: str, columns: Mapping[str, str]) -> None:
         """Add the columns that a file of an earlier version does not have."""
-        there = {row[1] for row in self._database.execute(f"PRAGMA table_info({table})")}
+        try:
+            there = {row[1] for row in self._database.execute(f"PRAGMA table_info({table})")}
+        except sqlite3.DatabaseError as error:
+            self._database.close()
+            raise StoreError(f"cannot read the {self._what}: {error}; remove the file to start anew") from error
         for name in columns.keys() - there:
             with suppress(sqlite3.OperationalError):  # another process has just done so
                 self._database.execute(f"ALTER TABLE {table} ADD COLUMN {name} {columns[name]}")
+
+    def _find(self, query: str, *values: bytes) -> tuple[Any, ...] | None:
+        """The first row that a query finds; None where there is none.
+
+        Raises:
+            StoreError: the file is damaged; says what to do.
+        """
+        try:
+            row: tuple[Any, ...] | None = self._database.execute(query, values).fetchone()
+        except sqlite3.DatabaseError as error:
+            raise StoreError(f"cannot read the {self._what}: {error}; remove the file to start anew") from error
+        return row
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

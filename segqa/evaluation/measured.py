@@ -17,14 +17,19 @@ from segqa.datasets.remote import foreseen
 from segqa.errors import CaseError, DatasetError, SettingsError
 from segqa.evaluation.database import Database
 from segqa.outcome import Outcome
+from segqa.outcomes.integrity import compute_checksum
 from segqa.outcomes.outcomes import Outcomes
 from segqa.properties import PROPERTY_VERSION, Measurement
 from segqa.slices import Edges, find_edges
 from segqa.store import Store
 
 _AT_A_TIME = 256
-_TABLE = "CREATE TABLE IF NOT EXISTS properties (key BLOB PRIMARY KEY, numbers TEXT, pixels TEXT) WITHOUT ROWID"
-_ADDED = {"pixels": "TEXT"}
+_TABLE = """
+CREATE TABLE IF NOT EXISTS properties (
+    key BLOB PRIMARY KEY, numbers TEXT, pixels TEXT, checksum INTEGER
+) WITHOUT ROWID
+"""
+_ADDED = {"pixels": "TEXT", "checksum": "INTEGER"}
 
 
 class PropertyCache(Database):
@@ -35,19 +40,23 @@ class PropertyCache(Database):
         self._add_columns("properties", _ADDED)
 
     def get(self, digests: bytes) -> Measurement | None:
-        """What was measured on the image and target with these digests; None where nothing was.
+        """What was measured on the image and target with these digests; None where nothing was, or it is damaged.
 
-        A file of an earlier version has no digests of pixels: its entries are measured again.
+        A file of an earlier version has no digests of pixels, or no checksums: its entries are measured again.
         """
-        known = "SELECT numbers, pixels FROM properties WHERE key = ? AND pixels IS NOT NULL"
-        row = self._database.execute(known, (_key(digests),)).fetchone()
-        return None if row is None else Measurement(json.loads(row[0]), row[1])
+        key = _key(digests)
+        row = self._find("SELECT numbers, pixels, checksum FROM properties WHERE key = ?", key)
+        if row is None or row[2] != compute_checksum(row[:2], key):
+            return None
+        return Measurement(json.loads(row[0]), row[1])
 
     def put(self, measured: Iterable[tuple[bytes, Measurement]]) -> None:
         """Keep what was measured."""
-        rows = [(_key(digests), json.dumps(dict(each.properties)), each.pixels) for digests, each in measured]
+        found = [(_key(digests), json.dumps(dict(each.properties)), each.pixels) for digests, each in measured]
+        rows = [(key, *texts, compute_checksum(texts, key)) for key, *texts in found]
+        into = "INSERT OR REPLACE INTO properties (key, numbers, pixels, checksum) VALUES (?, ?, ?, ?)"
         with self._database:
-            self._database.executemany("INSERT OR REPLACE INTO properties VALUES (?, ?, ?)", rows)
+            self._database.executemany(into, rows)
 
 
 def open_properties(store: Store) -> PropertyCache:

@@ -313,7 +313,7 @@ class _Pixels:
 
 def _read(case: Case, outcome: Outcome, cache: ProposalCache) -> _Pixels | None:
     """The pixels of a case; None where they cannot be had, or are not those that were evaluated."""
-    answer = cache.get(bytes.fromhex(outcome.proposals_key))
+    answer = cache.find(bytes.fromhex(outcome.proposals_key))
     if answer is None:
         return None
     try:
@@ -383,7 +383,7 @@ def _prediction_before(outcome: Outcome | None, cache: ProposalCache, pixels: _P
     shape = pixels.target.shape[0], pixels.target.shape[1]
     if outcome.picked is None:
         return np.zeros(shape, np.bool_)
-    answer = cache.get(bytes.fromhex(outcome.proposals_key)) if outcome.proposals_key else None
+    answer = cache.find(bytes.fromhex(outcome.proposals_key)) if outcome.proposals_key else None
     if answer is None:
         return None
     prediction = prediction_of(answer.proposals, outcome.picked, shape)

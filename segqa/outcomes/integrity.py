@@ -1,0 +1,100 @@
+"""Integrity of what is stored: checksums, and counts that have to add up. Damage is found here before it is judged."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from segqa.errors import StoreError
+from segqa.outcomes.columns import Held
+
+AGAIN = "evaluate again (stored proposals answer), or restore it from a copy"
+"""What to do with a damaged run."""
+
+UNCHECKED = (
+    "run {} has no checksums, because an earlier version of segqa made it: segqa can check that its counts add up, but "
+    "not that nothing else was damaged; evaluate again to get them"
+)
+"""What to say where a run cannot be verified."""
+
+_CHUNK = 1 << 20
+
+
+def compute_checksum(values: Iterable[object], *blobs: bytes) -> int:
+    """Return the CRC-32 of a row: of its plain values, then of its blobs. One flipped bit always changes it."""
+    found = zlib.crc32("\0".join(map(str, values)).encode())
+    for blob in blobs:
+        found = zlib.crc32(blob, found)
+    return found
+
+
+def hash_texts(texts: Iterable[object]) -> str:
+    """Return a digest of many texts or numbers, in their order."""
+    return hashlib.sha256("\0".join(map(str, texts)).encode()).hexdigest()[:32]
+
+
+def compute_file_checksum(path: Path) -> int:
+    """Return the CRC-32 of a file: a third of the time of a digest, and all that damage needs."""
+    found = 0
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            found = zlib.crc32(chunk, found)
+    return found
+
+
+def add_checksum(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a JSON document with a checksum of all that is in it; as JSON reads it back."""
+    plain: dict[str, Any] = json.loads(json.dumps(document))
+    return {**plain, "checksum": _checksum_of(plain)}
+
+
+def require_checksum(document: Mapping[str, Any], path: Path, advice: str = AGAIN, *, is_new: bool = False) -> None:
+    """Refuse a JSON document that was changed since it was written.
+
+    Args:
+        document: as JSON reads it.
+        path: of its file.
+        advice: what to do.
+        is_new: no earlier version can have written it, so that it must have a checksum; others are let through.
+
+    Raises:
+        StoreError: it was changed; ends with what to do.
+    """
+    kept = document.get("checksum")
+    if (is_new or kept is not None) and kept != _checksum_of(document):
+        raise StoreError(f"{path} is damaged: its content does not match its checksum; {advice}")
+
+
+def require_counts(held: Held, where: str) -> None:
+    """Refuse outcomes whose counts cannot be those of a mask and its target.
+
+    For each proposal tp + fn must be the target's area, tp + fp + fn + tn the size, and no count away from the contour
+    above the whole one; the pick must be one of the proposals.
+
+    Raises:
+        StoreError: some cannot; names the run and the first case.
+    """
+    owners = np.repeat(np.arange(len(held.ids)), held.offered)
+    counts, inside = held.numbers[:, :4].astype(np.int64), held.numbers[:, 4:]
+    is_wrong = (held.picked < -1) | (held.picked >= held.offered) | ((held.wanted >= 0) & (held.sizes < held.wanted))
+    of_offers = (counts[:, 0] + counts[:, 2] != held.wanted[owners]) | (counts.sum(axis=1) != held.sizes[owners])
+    of_offers |= (held.numbers < 0).any(axis=1) | (inside > counts).any(axis=1)
+    is_wrong[owners[of_offers]] = True
+    if is_wrong.any():
+        first = held.ids[int(is_wrong.argmax())]
+        raise StoreError(
+            f"{where} is damaged: the counts of {int(is_wrong.sum())} cases do not add up to their targets, such as "
+            f"those of {first!r}; {AGAIN}"
+        )
+
+
+def _checksum_of(document: Mapping[str, Any]) -> str:
+    """Return a digest of a JSON document without its checksum; the order of its keys says nothing."""
+    content = {name: value for name, value in document.items() if name != "checksum"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
