@@ -1,36 +1,33 @@
 """The store keeps runs: one folder each under `.segqa/runs/`, a `run.json` and one row a case in `cases.sqlite`.
 
 Outcomes are committed batch by batch, so that a killed run loses the batch in flight and nothing else. Those of a large
-run are turned into Parquet files once all are there (`cases/`, see `segqa.outcomes.blocks`).
+run are turned into Parquet files once all are there (`cases/`, see `segqa.outcomes.blocks`). Everything that is judged
+has a checksum (`segqa.outcomes.integrity`).
 """
 
 from __future__ import annotations
 
-import gc
 import json
 import os
-import sqlite3
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from filelock import FileLock, Timeout
 
 from segqa.errors import StoreError
 from segqa.outcome import Outcome
-from segqa.outcomes.blocks import BLOCK, PartWriter, is_filed, table_of, tables
-from segqa.outcomes.columns import Held
+from segqa.outcomes import sqlite_rows
+from segqa.outcomes.blocks import BLOCK, PartWriter, is_filed, table_of, tables, verify_parts
 from segqa.outcomes.filed import Filed
-from segqa.outcomes.gathering import Gathered, offer_numbers
+from segqa.outcomes.integrity import AGAIN, UNCHECKED, add_checksum, hash_texts, require_checksum
 from segqa.outcomes.outcomes import Outcomes
 from segqa.run import Run, narrowing
-from segqa.texts import Texts
 
 RUN_VERSION = 2
 """Of the files of a run; a reader refuses others."""
@@ -38,14 +35,7 @@ RUN_VERSION = 2
 LARGE = 1_000_000
 """A run of more cases is kept in Parquet files."""
 
-_COLUMNS = (
-    "case_id", "prompt", "tags", "properties", "digest", "proposals_key", "offers", "picked", "wanted", "size",
-    "seconds", "cached", "note", "error", "pixels",
-)  # fmt: skip
-_PLAIN = ("case_id", "prompt", "digest", "proposals_key", "picked", "seconds", "note", "error", "pixels")
-_SORTED = "SELECT * FROM outcomes ORDER BY case_id"
-_SOME = "SELECT * FROM outcomes WHERE case_id IN (SELECT value FROM json_each(?)) ORDER BY case_id"
-_HEADER, _ROWS, _PARTS = "run.json", "cases.sqlite", "cases"
+_HEADER, _PARTS = "run.json", "cases"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +94,8 @@ class Store:
         except OSError as error:
             raise StoreError(f"cannot keep a run in {self.root}: {error}; choose another folder") from error
         run = replace(run, id=folder.name)
-        with _cases(folder) as database:
-            columns = ", ".join(_COLUMNS[1:])
-            database.execute(f"CREATE TABLE outcomes (case_id TEXT PRIMARY KEY, {columns}) WITHOUT ROWID")
-            database.execute("CREATE TABLE expected (case_id TEXT PRIMARY KEY) WITHOUT ROWID")
-            database.executemany("INSERT INTO expected VALUES (?)", ((case_id,) for case_id in run.expected))
-        self._write(run, key, finished=False)
+        sqlite_rows.create(folder, run.expected)
+        self._write(run, key, {"expected": hash_texts(sorted(run.expected))}, finished=False)
         return run
 
     def append(self, run_id: str, outcomes: Iterable[Outcome]) -> None:
@@ -120,24 +106,22 @@ class Store:
     @contextmanager
     def appending(self, run_id: str) -> Iterator[Callable[[Iterable[Outcome]], None]]:
         """A function that commits outcomes; when it returns they survive a `kill -9`."""
-        marks = ", ".join("?" * len(_COLUMNS))
-        statement = f"INSERT OR REPLACE INTO outcomes ({', '.join(_COLUMNS)}) VALUES ({marks})"  # noqa: S608 - constants
-        with closing(_opened(self.run_folder(run_id))) as database:
-            _add_pixels(database)
-
-            def append(outcomes: Iterable[Outcome]) -> None:
-                with database:
-                    database.executemany(statement, [_row(outcome) for outcome in outcomes])
-
-            yield append
+        with closing(sqlite_rows.open_rows(self.run_folder(run_id))) as database:
+            sqlite_rows.prepare_to_append(database)
+            yield partial(sqlite_rows.append, database)
 
     def done(self, run_id: str) -> list[str]:
-        """The ids of the cases that have been evaluated without an error; of a run in part files, all."""
-        folder = self.run_folder(run_id)
+        """The ids of the cases that have been evaluated without an error; of a run in part files, all.
+
+        Raises:
+            StoreError: the run is damaged, so that it cannot be continued.
+        """
+        header, folder = self._header(run_id), self.run_folder(run_id)
         if is_in_parts(folder):
+            verify_parts(folder / _PARTS)
             return list(Filed(folder / _PARTS).ids)
-        with _cases(folder) as database:
-            return [row["case_id"] for row in database.execute("SELECT case_id FROM outcomes WHERE error = ''")]
+        _require_expected(header, folder, sqlite_rows.read_expected(folder))
+        return sqlite_rows.read_done(folder)
 
     def is_large(self, run_id: str, *, whole: int = 0) -> bool:
         """Whether a run is to be kept in part files, and is not yet.
@@ -149,7 +133,7 @@ class Store:
         folder = self.run_folder(run_id)
         if is_in_parts(folder):
             return False
-        with _cases(folder) as database:
+        with sqlite_rows.connect(folder) as database:
             cases = database.execute("SELECT count(*) FROM expected").fetchone()[0]
         return bool(max(cases, whole) > self.large)
 
@@ -160,7 +144,7 @@ class Store:
             StoreError: it has not all of its cases, or pyarrow is not installed.
         """
         folder = self.run_folder(run_id)
-        with _cases(folder) as database:
+        with sqlite_rows.connect(folder) as database:
             there, wanted = (
                 database.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608 - constants
                 for table in ("outcomes", "expected")
@@ -182,11 +166,16 @@ class Store:
             writer.add(table)
         writer.close()
         for end in ("", "-wal", "-shm"):
-            (folder / f"{_ROWS}{end}").unlink(missing_ok=True)
+            (folder / f"{sqlite_rows.FILE}{end}").unlink(missing_ok=True)
 
     def finish(self, run: Run, key: str) -> None:
         """Write a run's provenance for good: it is complete."""
-        self._write(run, key, finished=True)
+        folder = self.run_folder(run.id)
+        if is_in_parts(folder):
+            cases = {"parts": verify_parts(folder / _PARTS)}
+        else:
+            cases = {"rows": sqlite_rows.read_digest(folder)}
+        self._write(run, key, cases, finished=True)
 
     def load(self, run_id: str) -> Run:
         """A run, finished or not, with the outcomes that it has.
@@ -208,8 +197,7 @@ class Store:
         if is_in_parts(folder):
             outcomes = Outcomes(Filed(folder / _PARTS))
             return outcomes.take(outcomes.ids.among(case_ids))
-        with _reading(folder) as database:
-            return Outcomes(_held(database.execute(_SOME, (json.dumps([*case_ids]),))))
+        return Outcomes(sqlite_rows.read_some(folder, case_ids))
 
     def unfinished(self, key: str) -> str | None:
         """The newest unfinished run with this key, if there is one."""
@@ -303,12 +291,13 @@ class Store:
             raise StoreError(f"no run {run_id!r} in {self.root}; `segqa runs` lists them")
         return _header(folder)
 
-    def _write(self, run: Run, key: str, *, finished: bool) -> None:
+    def _write(self, run: Run, key: str, cases: Mapping[str, str], *, finished: bool) -> None:
         fields = ("id", "model", "dataset", "pick", "empty", "threshold")
         described = {name: getattr(run, name) for name in fields}
         described |= {"edges": dict(run.edges), "provenance": dict(run.provenance)}
-        header = {"version": RUN_VERSION, "finished": finished, "key": key, "run": described}
-        write_whole(self.run_folder(run.id) / _HEADER, json.dumps(header, indent=2, ensure_ascii=False) + "\n")
+        header = {"version": RUN_VERSION, "finished": finished, "key": key, "run": described, "cases": dict(cases)}
+        text = json.dumps(add_checksum(header), indent=2, ensure_ascii=False)
+        write_whole(self.run_folder(run.id) / _HEADER, f"{text}\n")
 
 
 def read_header(folder: Path) -> tuple[Run, bool]:
@@ -318,22 +307,38 @@ def read_header(folder: Path) -> tuple[Run, bool]:
         StoreError: there is no run in it, or one that is damaged or of another version.
     """
     header = _header(folder)
-    fields = header["run"]
-    edges = {name: tuple(cuts) for name, cuts in fields.pop("edges").items()}
-    return Run(expected=(), outcomes=(), edges=edges, **fields), bool(header["finished"])
+    try:
+        fields = dict(header["run"])
+        edges = {name: tuple(cuts) for name, cuts in fields.pop("edges").items()}
+        return Run(expected=(), outcomes=(), edges=edges, **fields), bool(header["finished"])
+    except (KeyError, TypeError, AttributeError) as error:
+        raise StoreError(f"{folder / _HEADER} is damaged: it has no {error}; {AGAIN}") from error
 
 
 def read_run(folder: Path) -> Run:
-    """The run in a folder, of whatever store, finished or not, with the outcomes that it has; as `read_header`."""
+    """The run in a folder, of whatever store, finished or not, with the outcomes that it has; as `read_header`.
+
+    Whatever was damaged in it is refused, see `segqa.outcomes.integrity`; of a run of an earlier version, as far as its
+    counts tell.
+    """
     run, _ = read_header(folder)
+    header = _header(folder)
     if is_in_parts(folder):
+        _require_digest(header, folder, "parts", verify_parts(folder / _PARTS))
         outcomes = Outcomes(Filed(folder / _PARTS))
         return replace(run, expected=outcomes.ids, outcomes=outcomes)
-    with _reading(folder) as database, _no_garbage():
-        known = database.execute("SELECT case_id FROM expected ORDER BY case_id")
-        expected = Texts.of(row["case_id"] for row in known)
-        outcomes = Outcomes(_held(database.execute(_SORTED)))
+    expected, held, digest = sqlite_rows.read(folder)
+    _require_expected(header, folder, expected)
+    _require_digest(header, folder, "rows", digest)
+    outcomes = Outcomes(held)
     return replace(run, expected=outcomes.ids if expected == outcomes.ids else expected, outcomes=outcomes)
+
+
+def find_unchecked(folder: Path) -> str:
+    """Say what cannot be checked of the finished run in a folder, of whatever store; empty where all can."""
+    header = _header(folder)
+    has_all = "checksum" in header and any(header.get("cases", {}).values())
+    return "" if has_all or not header["finished"] else UNCHECKED.format(folder.name)
 
 
 def is_in_parts(folder: Path) -> bool:
@@ -350,10 +355,7 @@ def blocks(folder: Path) -> Iterator[Any]:
     if is_in_parts(folder):
         yield from tables(folder / _PARTS)
         return
-    with _reading(folder) as database:
-        rows = database.execute(_SORTED)
-        while (held := _held(islice(rows, BLOCK))).ids:
-            yield table_of(held)
+    yield from map(table_of, sqlite_rows.read_blocks(folder, BLOCK))
 
 
 def claim_folder(wanted: Path) -> Path:
@@ -397,104 +399,30 @@ def write_whole(path: Path, text: str | Iterable[str]) -> None:
 def _header(folder: Path) -> dict[str, Any]:
     path = folder / _HEADER
     try:
-        header: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        header: object = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise StoreError(f"no run in {folder}: expected a run's folder with {_HEADER} and cases.sqlite") from error
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise StoreError(f"{path} is damaged: {error}") from error
-    if header.get("version") != RUN_VERSION:
-        raise StoreError(f"{path} has version {header.get('version')}, expected {RUN_VERSION}; evaluate again")
+    if not isinstance(header, dict) or header.get("version") != RUN_VERSION:
+        came = header.get("version") if isinstance(header, dict) else header
+        raise StoreError(f"{path} has version {came}, expected {RUN_VERSION}; evaluate again")
+    require_checksum(header, path)
     return header
 
 
-@contextmanager
-def _cases(folder: Path) -> Iterator[sqlite3.Connection]:
-    """The cases of a run; what is written inside the block is one transaction."""
-    with closing(_opened(folder)) as database, database:
-        yield database
+def _require_expected(header: Mapping[str, Any], folder: Path, expected: Iterable[str]) -> None:
+    """Refuse an unfinished run whose list of cases was changed; that of a finished one is part of its digest."""
+    wanted = header.get("cases", {}).get("expected")
+    if wanted and wanted != hash_texts(expected):
+        raise StoreError(f"run {folder.name} is damaged: the list of its cases was changed; {AGAIN}")
 
 
-def _add_pixels(database: sqlite3.Connection) -> None:
-    """Add the column of the digests of pixels to a run that an earlier version has begun."""
-    if "pixels" not in {row["name"] for row in database.execute("PRAGMA table_info(outcomes)")}:
-        database.execute("ALTER TABLE outcomes ADD COLUMN pixels TEXT NOT NULL DEFAULT ''")
+def _require_digest(header: Mapping[str, Any], folder: Path, what: str, digest: str) -> None:
+    """Refuse a finished run that does not have just the outcomes that it was finished with, as rows or as parts.
 
-
-@contextmanager
-def _reading(folder: Path) -> Iterator[sqlite3.Connection]:
-    """The cases of a run, to be read.
-
-    Raises:
-        StoreError: they are damaged.
+    Rows that became parts since then were checked on the way, and the index of the parts has a checksum of its own.
     """
-    try:
-        with _cases(folder) as database:
-            yield database
-    except sqlite3.DatabaseError as error:
-        raise StoreError(f"cases of run {folder.name} are damaged: {error}") from error
-
-
-def _opened(folder: Path) -> sqlite3.Connection:
-    """The cases of a run; to be closed."""
-    database = sqlite3.connect(folder / _ROWS, timeout=60)
-    database.row_factory = sqlite3.Row
-    database.execute("PRAGMA journal_mode = WAL")
-    # safe against `kill -9`; what a power cut may take is the last outcomes, never the file
-    database.execute("PRAGMA synchronous = NORMAL")
-    return database
-
-
-@contextmanager
-def _no_garbage() -> Iterator[None]:
-    """Nothing that is made inside is garbage; to look for some among a million objects takes as long as making them."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
-
-
-def _held(rows: Iterable[Mapping[str, Any]]) -> Held:
-    """Some rows as columns."""
-    gathered = Gathered()
-    for row in rows:
-        _gather(row, gathered)
-    return gathered.columns()
-
-
-def _row(outcome: Outcome) -> tuple[Any, ...]:
-    """An outcome as a row in the order of the columns; an error has no target (NULL), never zeros."""
-    nothing = outcome.nothing
-    values = {name: getattr(outcome, name) for name in _PLAIN}
-    values |= {
-        "tags": json.dumps(dict(outcome.tags), ensure_ascii=False),
-        "properties": json.dumps(dict(outcome.properties)),
-        "offers": json.dumps([offer_numbers(offer) for offer in outcome.offers]),
-        "wanted": None if nothing is None else nothing.target,
-        "size": None if nothing is None else nothing.target + nothing.tn,
-        "cached": int(outcome.cached),
-    }
-    return tuple(values[column] for column in _COLUMNS)
-
-
-def _gather(row: Mapping[str, Any], gathered: Gathered) -> None:
-    """Put a row into the columns."""
-    gathered.add_row(
-        **{name: row[name] for name in ("case_id", "prompt", "digest", "picked", "wanted", "size", "seconds")},
-        **{name: row[name] for name in ("note", "error")},
-        tags=_tags(row["tags"]),
-        properties=json.loads(row["properties"]),
-        key=row["proposals_key"],
-        # a run of an earlier version has none
-        pixels=row["pixels"] if "pixels" in row.keys() else "",  # noqa: SIM118 - a row of SQLite looks among its values
-        offers=json.loads(row["offers"]),
-        cached=bool(row["cached"]),
-    )
-
-
-@lru_cache(maxsize=4096)
-def _tags(text: str) -> Mapping[str, str]:
-    """Tags from JSON; many outcomes get the same ones, so nobody can change them."""
-    return MappingProxyType(json.loads(text))
+    wanted = header.get("cases", {}).get(what)
+    if wanted and wanted != digest:
+        raise StoreError(f"run {folder.name} is damaged: outcomes were lost, added or changed; {AGAIN}")

@@ -25,7 +25,7 @@ from segqa.report.text import paragraph
 from segqa.report.verdict import Judged, as_json, as_markdown
 from segqa.run import Run, describe
 from segqa.settings import Settings, find_settings_file, read_settings
-from segqa.store import Store
+from segqa.store import Store, find_unchecked
 
 Directory = Annotated[Path, typer.Option("--dir", help="Where runs are kept.")]
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or how it begins.")]
@@ -35,7 +35,11 @@ As = Annotated[Format, typer.Option("--format", help="How to print the table.")]
 def runs(directory: Directory = Path(".segqa")) -> None:
     """List the runs, oldest first."""
     store = Store(directory)
-    for run_id in store.run_ids():
+    try:
+        run_ids = store.run_ids()
+    except StoreError as error:
+        raise refusal(str(error)) from error
+    for run_id in run_ids:
         try:
             run, state = store.load(run_id), "" if store.is_finished(run_id) else "  unfinished"
         except StoreError as error:
@@ -171,13 +175,16 @@ def pick(
 def find_run(directory: Path, begin: str) -> Run:
     """The one run whose id is this or begins so."""
     store = Store(directory)
-    found = store.matching(begin)
-    if len(found) != 1:
-        raise refusal(f"{len(found) or 'no'} runs begin with {begin!r}; `segqa runs` lists them")
     try:
-        return store.load(found[0])
+        found = store.matching(begin)
+        if len(found) != 1:
+            raise refusal(f"{len(found) or 'no'} runs begin with {begin!r}; `segqa runs` lists them")
+        run, unchecked = store.load(found[0]), find_unchecked(store.run_folder(found[0]))
     except StoreError as error:
         raise refusal(str(error)) from error
+    if unchecked:
+        typer.echo(f"segqa: {unchecked}", err=True)
+    return run
 
 
 def read_project() -> tuple[Settings, Path]:

@@ -26,7 +26,7 @@ from segqa.outcomes.blocks import has_parquet
 from segqa.outcomes.merging import merge_blocks
 from segqa.run import Run, repeatable
 from segqa.slices import Edges
-from segqa.store import Store, blocks, read_header, read_run
+from segqa.store import Store, blocks, find_unchecked, read_header, read_run
 
 _OF_ONE = ("stages", "peak_mb", "hardware", "batch_size", "inference_seconds", "started", "machine", "commit")
 """What the provenance of a whole says of each of its parts, and not of itself."""
@@ -180,7 +180,10 @@ def _provenance(parts: Sequence[Part]) -> dict[str, Any]:
         "dirty": any(each["dirty"] for each in known),
         "machine": " and ".join(dict.fromkeys(str(each["machine"]) for each in known)),
         "options": {name: value for name, value in first["options"].items() if name != "shard"},
-        "notes": [*dict.fromkeys(note for each in known for note in each["notes"]), *_unlike(parts)],
+        "notes": [
+            *dict.fromkeys(chain.from_iterable(each["notes"] for each in known)),
+            *_odd(parts),
+        ],
         "parts": [_told(part) for part in parts],
     }
 
@@ -190,6 +193,12 @@ def _told(part: Part) -> dict[str, Any]:
     known = part.run.provenance
     about = {"run": part.run.id, "shard": str(part.shard), "cases": len(part.run.expected)}
     return about | {name: known[name] for name in ("command", *_OF_ONE) if name in known}
+
+
+def _odd(parts: Sequence[Part]) -> Iterator[str]:
+    """What the parts differ in, and what cannot be checked of them; a sentence each."""
+    yield from _unlike(parts)
+    yield from filter(None, (find_unchecked(part.folder) for part in parts))
 
 
 def _unlike(parts: Sequence[Part]) -> Iterator[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from segqa.errors import StoreError
 from segqa.evaluation.cache import ProposalCache
 from segqa.run import Run
-from segqa.store import Store, blocks, is_in_parts, read_run
+from segqa.store import Store, blocks, find_unchecked, is_in_parts, read_run
 
 _FILE = "proposals.sqlite"
 _SHOWN = 10
@@ -25,6 +25,9 @@ def bring_run(folder: Path, store: Store) -> Run:
         StoreError: there is no run in it, or its files are damaged.
     """
     run = read_run(folder)
+    if unchecked := find_unchecked(folder):
+        notes = [*run.provenance.get("notes", ()), unchecked]
+        run = replace(run, provenance={**run.provenance, "notes": notes})
     for run_id in store.run_ids():
         if run_id.startswith(run.id) and store.is_finished(run_id) and store.load(run_id).outcomes == run.outcomes:
             return store.load(run_id)

@@ -20,6 +20,7 @@ from segqa.breakdown import Breakdown
 from segqa.errors import StoreError
 from segqa.names import Names
 from segqa.outcomes.columns import Held, Whole
+from segqa.outcomes.integrity import AGAIN, add_checksum, compute_file_checksum, require_checksum, require_counts
 from segqa.texts import Texts
 
 BLOCK = 1 << 16
@@ -50,6 +51,7 @@ class PartWriter:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._rows: list[int] = []
+        self._checksums: list[int] = []
         self._last = ""
         folder.mkdir(parents=True, exist_ok=True)
         for path in folder.iterdir():
@@ -74,15 +76,39 @@ class PartWriter:
         path = self._folder / _name(len(self._rows))
         parquet.write_table(block, path, compression="zstd", compression_level=1, use_dictionary=named)
         self._rows.append(len(ids))
+        self._checksums.append(compute_file_checksum(path))
 
     def close(self) -> None:
         """Write the index: now it is whole."""
-        (self._folder / _INDEX).write_text(json.dumps({"rows": self._rows}) + "\n", encoding="utf-8")
+        index = add_checksum({"rows": self._rows, "checksums": self._checksums})
+        (self._folder / _INDEX).write_text(json.dumps(index) + "\n", encoding="utf-8")
 
 
 def is_filed(folder: Path) -> bool:
     """Whether there are parts, all of them."""
     return (folder / _INDEX).is_file()
+
+
+def verify_parts(folder: Path) -> str:
+    """Check that the part files in a folder are as they were written.
+
+    Files without checksums are of an earlier version: their counts have to add up.
+
+    Returns:
+        A digest of all of them; empty where they have no checksums.
+
+    Raises:
+        StoreError: one was changed, a file is missing, or pyarrow is not installed.
+    """
+    paths, index = list(parts_of(folder)), _index(folder)
+    if "checksums" not in index:
+        for path in paths:
+            require_counts(held_of(read_part(path)), str(path))
+        return ""
+    for path, wanted in zip(paths, index["checksums"], strict=True):
+        if compute_file_checksum(path) != wanted:
+            raise StoreError(f"{path} is damaged: its content does not match its checksum; {AGAIN}")
+    return str(index["checksum"])
 
 
 def tables(folder: Path) -> Iterator[Any]:
@@ -180,14 +206,22 @@ def parts_of(folder: Path) -> dict[Path, int]:
     """
     if not has_parquet():
         raise StoreError(f"{folder} has Parquet files, which needs pyarrow: pip install 'segqa[scale]'")
-    try:
-        rows = json.loads((folder / _INDEX).read_text(encoding="utf-8"))["rows"]
-        found = {folder / _name(number): int(cases) for number, cases in enumerate(rows)}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StoreError(f"{folder / _INDEX} is damaged: {error}") from error
+    found = {folder / _name(number): cases for number, cases in enumerate(_index(folder)["rows"])}
     if missing := [path.name for path in found if not path.is_file()]:
         raise StoreError(f"{folder} is damaged: {missing[0]} is not there")
     return found
+
+
+def _index(folder: Path) -> dict[str, Any]:
+    """The index of the part files in a folder, checked."""
+    path = folder / _INDEX
+    try:
+        index: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        require_checksum(index, path, is_new="checksums" in index)
+        index["rows"] = [int(cases) for cases in index["rows"]]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StoreError(f"{path} is damaged: {error}; {AGAIN}") from error
+    return index
 
 
 def _name(number: int) -> str:

@@ -48,8 +48,11 @@ def take_finished(session: Session, named: Sequence[str]) -> None:
 def load_finished(session: Session, folder: Path) -> Run:
     """The run of a session that judges one, in the session's own store."""
     from segqa.evaluation.transfer import bring_run
+    from segqa.store import find_unchecked
 
     store = session.store
+    if unchecked := find_unchecked(folder):
+        session.warnings.append(unchecked)
     if folder.resolve() == store.run_folder(folder.name).resolve():
         return store.load(folder.name)
     return bring_run(folder, store)

@@ -14,12 +14,13 @@ import numpy as np
 
 from segqa.comparison.signflip import interval
 from segqa.errors import StoreError
+from segqa.outcomes.integrity import add_checksum, require_checksum
 from segqa.robustness.changes import CHANGES, Change, find_change
 from segqa.robustness.trial import Origin, Reading, Trial, Trials
 from segqa.run import Run, mean_of, repeatable
 from segqa.store import Store, write_whole
 
-ROBUSTNESS_VERSION = 2
+ROBUSTNESS_VERSION = 3
 """Of the file; another one is measured again."""
 
 _FILE, _LINK = "robustness.json", "changed.json"
@@ -138,7 +139,8 @@ def write_robustness(found: Robustness, store: Store, of: str) -> None:
     """
     described = {name: getattr(found, name) for name in ("model", "dataset", "run", "cases", "left_out")}
     rows = [[_known(getattr(trial, name)) for name in Trial.__slots__] for trial in found.trials]
-    text = json.dumps({"version": ROBUSTNESS_VERSION, "of": of, **described, "trials": rows}, ensure_ascii=False)
+    document = add_checksum({"version": ROBUSTNESS_VERSION, "of": of, **described, "trials": rows})
+    text = json.dumps(document, ensure_ascii=False)
     write_whole(store.run_folder(found.run) / _FILE, f"{text}\n")
 
 
@@ -157,7 +159,7 @@ def read_robustness(store: Store, run_id: str, of: str | None = None) -> Robustn
     if kept.get("version") != ROBUSTNESS_VERSION or of not in (None, kept["of"]):
         return None
     trials = tuple(_trial(row) for row in kept.pop("trials"))
-    described = {name: value for name, value in kept.items() if name not in ("version", "of")}
+    described = {name: value for name, value in kept.items() if name not in ("version", "of", "checksum")}
     return Robustness(**described | {"left_out": tuple(kept["left_out"])}, trials=trials)
 
 
@@ -179,7 +181,7 @@ def known_agreements(store: Store, model: str, dataset: str) -> dict[str, float]
 
 def link_robustness(store: Store, run_id: str, changed: str) -> None:
     """Keep with a run over a data set which run over its changed cases belongs to it."""
-    write_whole(store.run_folder(run_id) / _LINK, json.dumps({"run": changed}) + "\n")
+    write_whole(store.run_folder(run_id) / _LINK, json.dumps(add_checksum({"run": changed})) + "\n")
 
 
 def robustness_of(store: Store, run: Run) -> Robustness | None:
@@ -196,12 +198,13 @@ def _read(store: Store, run_id: str, name: str) -> dict[str, Any]:
     """A file beside a run; nothing where there is none."""
     path = store.run_folder(run_id) / name
     try:
-        found: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        require_checksum(found, path, "remove it", is_new=found.get("version") == ROBUSTNESS_VERSION)
     except FileNotFoundError:
         return {}
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, AttributeError) as error:
         raise StoreError(f"{path} is damaged: {error}; remove it") from error
-    return dict(found)
+    return found
 
 
 def _known(value: object) -> object:

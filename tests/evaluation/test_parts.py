@@ -21,6 +21,7 @@ from segqa.evaluation.measured import narrow
 from segqa.evaluation.parts import merge_parts, read_part
 from segqa.mask import Image
 from segqa.outcome import Outcome
+from segqa.outcomes.integrity import add_checksum
 from segqa.proposals import Proposals
 from segqa.run import Run
 from segqa.slices import find_edges
@@ -76,7 +77,7 @@ def change(folder: Path, *keys: str, value: object) -> None:
     for key in keys[:-1]:
         place = place[key]
     place[keys[-1]] = value
-    path.write_text(json.dumps(header), encoding="utf-8")
+    path.write_text(json.dumps(add_checksum(header)), encoding="utf-8")
 
 
 @pytest.fixture

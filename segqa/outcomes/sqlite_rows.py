@@ -1,0 +1,259 @@
+"""Outcomes as rows of an SQLite file, one a case: they can be appended batch by batch, and each has a checksum."""
+
+from __future__ import annotations
+
+import gc
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from segqa.errors import StoreError
+from segqa.outcome import Outcome
+from segqa.outcomes.columns import Held
+from segqa.outcomes.gathering import Gathered, offer_numbers
+from segqa.outcomes.integrity import AGAIN, compute_checksum, hash_texts, require_counts
+from segqa.texts import Texts
+
+FILE = "cases.sqlite"
+"""Its name in the folder of a run."""
+
+_COLUMNS = (
+    "case_id", "prompt", "tags", "properties", "digest", "proposals_key", "offers", "picked", "wanted", "size",
+    "seconds", "cached", "note", "error", "pixels",
+)  # fmt: skip
+_PLAIN = ("case_id", "prompt", "digest", "proposals_key", "picked", "note", "error", "pixels")
+_ADDED = ("pixels", "checksum")
+"""Columns that a file of an earlier version does not have."""
+_SORTED = "ORDER BY case_id"
+_AMONG = "WHERE case_id IN (SELECT value FROM json_each(?)) ORDER BY case_id"
+
+
+def create(folder: Path, expected: Iterable[str]) -> None:
+    """Make the file of a run that has no outcomes yet."""
+    with connect(folder) as database:
+        columns = ", ".join([*_COLUMNS[1:], "checksum"])
+        database.execute(f"CREATE TABLE outcomes (case_id TEXT PRIMARY KEY, {columns}) WITHOUT ROWID")
+        database.execute("CREATE TABLE expected (case_id TEXT PRIMARY KEY) WITHOUT ROWID")
+        database.executemany("INSERT INTO expected VALUES (?)", ((case_id,) for case_id in expected))
+
+
+@contextmanager
+def connect(folder: Path) -> Iterator[sqlite3.Connection]:
+    """The file of a run; what is written inside the block is one transaction."""
+    with closing(open_rows(folder)) as database, database:
+        yield database
+
+
+def open_rows(folder: Path) -> sqlite3.Connection:
+    """Open the file of a run; the caller closes it."""
+    database = sqlite3.connect(folder / FILE, timeout=60)
+    database.row_factory = sqlite3.Row
+    database.execute("PRAGMA journal_mode = WAL")
+    # safe against `kill -9`; what a power cut may take is the last outcomes, never the file
+    database.execute("PRAGMA synchronous = NORMAL")
+    return database
+
+
+def prepare_to_append(database: sqlite3.Connection) -> None:
+    """Add what the file of a run of an earlier version does not have."""
+    with database:
+        for name in _missing_columns(database):
+            database.execute(f"ALTER TABLE outcomes ADD COLUMN {name}")
+
+
+def append(database: sqlite3.Connection, outcomes: Iterable[Outcome]) -> None:
+    """Commit outcomes; a case that is there already is replaced."""
+    names = [*_COLUMNS, "checksum"]
+    marks = ", ".join("?" * len(names))
+    statement = f"INSERT OR REPLACE INTO outcomes ({', '.join(names)}) VALUES ({marks})"  # noqa: S608 - constants
+    rows = [_row(outcome) for outcome in outcomes]
+    with database:
+        database.executemany(statement, [(*row, compute_checksum(row)) for row in rows])
+
+
+def read_done(folder: Path) -> list[str]:
+    """The ids of the cases that have been evaluated without an error.
+
+    Raises:
+        StoreError: a row is damaged.
+    """
+    with _reading(folder) as database:
+        return [row["case_id"] for row in _verified(database, folder, _SORTED) if not row["error"]]
+
+
+def read_expected(folder: Path) -> Texts:
+    """The ids of all cases that were to be evaluated, sorted.
+
+    Raises:
+        StoreError: the file is damaged.
+    """
+    with _reading(folder) as database:
+        return _expected(database)
+
+
+def read(folder: Path) -> tuple[Texts, Held, str]:
+    """Read all rows of a run.
+
+    Returns:
+        The ids of the expected cases, the outcomes, and the digest of both (empty without checksums).
+
+    Raises:
+        StoreError: the file is damaged.
+    """
+    with _reading(folder) as database, _no_garbage():
+        expected = _expected(database)
+        checksums: list[int | None] = []
+        held = _held(_verified(database, folder, _SORTED, checksums=checksums))
+    require_counts(held, f"run {folder.name}")
+    return expected, held, _digest(expected, checksums)
+
+
+def read_digest(folder: Path) -> str:
+    """The digest of all rows, as `read` gives it, without making outcomes of them."""
+    with _reading(folder) as database:
+        expected = _expected(database)
+        checksums: list[int | None] = []
+        for _ in _verified(database, folder, _SORTED, checksums=checksums):
+            pass
+    return _digest(expected, checksums)
+
+
+def read_some(folder: Path, case_ids: Iterable[str]) -> Held:
+    """Read the rows of some cases; as `read`."""
+    with _reading(folder) as database:
+        return _held(_verified(database, folder, _AMONG, (json.dumps([*case_ids]),)))
+
+
+def read_blocks(folder: Path, size: int) -> Iterator[Held]:
+    """Read all rows in the order of their ids, some at a time; as `read`."""
+    with _reading(folder) as database:
+        rows = _verified(database, folder, _SORTED)
+        while (held := _held(islice(rows, size))).ids:
+            require_counts(held, f"run {folder.name}")
+            yield held
+
+
+@contextmanager
+def _reading(folder: Path) -> Iterator[sqlite3.Connection]:
+    """The file of a run, to be read.
+
+    Raises:
+        StoreError: it is damaged: what is read from it cannot be what was written.
+    """
+    try:
+        with connect(folder) as database:
+            yield database
+    except (sqlite3.Error, ValueError, TypeError, LookupError, OverflowError) as error:
+        raise StoreError(f"cases of run {folder.name} are damaged: {error}; {AGAIN}") from error
+
+
+def _expected(database: sqlite3.Connection) -> Texts:
+    found = database.execute(f"SELECT case_id FROM expected {_SORTED}")  # noqa: S608 - a constant
+    return Texts.of(row["case_id"] for row in found)
+
+
+def _missing_columns(database: sqlite3.Connection) -> list[str]:
+    """The columns that the file of an earlier version does not have."""
+    there = {row["name"] for row in database.execute("PRAGMA table_info(outcomes)")}
+    return [name for name in _ADDED if name not in there]
+
+
+def _verified(
+    database: sqlite3.Connection,
+    folder: Path,
+    which: str,
+    values: Sequence[str] = (),
+    *,
+    checksums: list[int | None] | None = None,
+) -> Iterator[sqlite3.Row]:
+    """Some rows, each checked.
+
+    Args:
+        database: the file.
+        folder: of the run.
+        which: rows, in SQL.
+        values: for that.
+        checksums: gets those of the rows; None for a row of an earlier version.
+
+    Raises:
+        StoreError: a row does not match its checksum; names the case.
+    """
+    missing, many = _missing_columns(database), len(_COLUMNS)
+    columns = ", ".join(f"NULL AS {name}" if name in missing else name for name in (*_COLUMNS, "checksum"))
+    for row in database.execute(f"SELECT {columns} FROM outcomes {which}", values):  # noqa: S608 - constants
+        kept = row[many]
+        if kept is not None and kept != compute_checksum(row[:many]):
+            raise StoreError(f"run {folder.name} is damaged: case {row[0]!r} does not match its checksum; {AGAIN}")
+        if checksums is not None:
+            checksums.append(kept)
+        yield row
+
+
+def _digest(expected: Iterable[str], checksums: Sequence[int | None]) -> str:
+    """A digest of the expected ids and of all rows; empty where one has no checksum."""
+    if None in checksums:
+        return ""
+    return hash_texts([*expected, "", *checksums])
+
+
+@contextmanager
+def _no_garbage() -> Iterator[None]:
+    """Nothing that is made inside is garbage; to look for some among a million objects takes as long as making them."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def _held(rows: Iterable[sqlite3.Row]) -> Held:
+    """Some rows as columns."""
+    gathered = Gathered()
+    for row in rows:
+        _gather(row, gathered)
+    return gathered.columns()
+
+
+def _row(outcome: Outcome) -> tuple[Any, ...]:
+    """An outcome as a row in the order of the columns; an error has no target (NULL), never zeros."""
+    nothing = outcome.nothing
+    values = {name: getattr(outcome, name) for name in _PLAIN}
+    values |= {
+        "tags": json.dumps(dict(outcome.tags), ensure_ascii=False),
+        "properties": json.dumps(dict(outcome.properties)),
+        "offers": json.dumps([offer_numbers(offer) for offer in outcome.offers]),
+        "wanted": None if nothing is None else nothing.target,
+        "size": None if nothing is None else nothing.target + nothing.tn,
+        # what is read back is compared as text, where 1 and 1.0 differ
+        "seconds": float(outcome.seconds),
+        "cached": int(outcome.cached),
+    }
+    return tuple(values[column] for column in _COLUMNS)
+
+
+def _gather(row: sqlite3.Row, gathered: Gathered) -> None:
+    """Put a row into the columns."""
+    gathered.add_row(
+        **{name: row[name] for name in ("case_id", "prompt", "digest", "picked", "wanted", "size", "seconds")},
+        **{name: row[name] for name in ("note", "error")},
+        tags=_tags(row["tags"]),
+        properties=json.loads(row["properties"]),
+        key=row["proposals_key"],
+        pixels=row["pixels"] or "",
+        offers=json.loads(row["offers"]),
+        cached=bool(row["cached"]),
+    )
+
+
+@lru_cache(maxsize=4096)
+def _tags(text: str) -> Mapping[str, str]:
+    """Tags from JSON; many outcomes get the same ones, so nobody can change them."""
+    return MappingProxyType(json.loads(text))
