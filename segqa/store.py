@@ -2,7 +2,7 @@
 
 Outcomes are committed batch by batch, so that a killed run loses the batch in flight and nothing else. Those of a large
 run are turned into Parquet files once all are there (`cases/`, see `segqa.outcomes.blocks`). Everything that is judged
-has a checksum (`segqa.outcomes.integrity`).
+has a checksum (`segqa.outcomes.integrity`), and `order.json` says which run is the newest, whatever the clock says.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ RUN_VERSION = 2
 LARGE = 1_000_000
 """A run of more cases is kept in Parquet files."""
 
-_HEADER, _PARTS = "run.json", "cases"
+_HEADER, _PARTS, _ORDER = "run.json", "cases", "order.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +71,17 @@ class Store:
         return self.root / "proposals.sqlite"
 
     def run_ids(self) -> list[str]:
-        """All runs that have been begun, oldest first."""
-        return sorted(path.parent.name for path in self.root.glob("runs/*/run.json"))
+        """List all runs, oldest first: in the order in which they were begun or, if they are, finished.
+
+        The store keeps that order itself, since a clock may be set back. Runs that it does not know (made by an earlier
+        version, or copied here by hand) come first, by their ids.
+
+        Raises:
+            StoreError: the file of the order is damaged.
+        """
+        there = {path.parent.name for path in self.root.glob("runs/*/run.json")}
+        ordered = [run_id for run_id in self._order() if run_id in there]
+        return [*sorted(there.difference(ordered)), *ordered]
 
     def matching(self, begin: str) -> list[str]:
         """The run of this id, or those whose ids begin so, oldest first."""
@@ -96,6 +105,7 @@ class Store:
         run = replace(run, id=folder.name)
         sqlite_rows.create(folder, run.expected)
         self._write(run, key, {"expected": hash_texts(sorted(run.expected))}, finished=False)
+        self._put_last(run.id)
         return run
 
     def append(self, run_id: str, outcomes: Iterable[Outcome]) -> None:
@@ -169,12 +179,14 @@ class Store:
             (folder / f"{sqlite_rows.FILE}{end}").unlink(missing_ok=True)
 
     def finish(self, run: Run, key: str) -> None:
-        """Write a run's provenance for good: it is complete."""
+        """Write a run's provenance for good: it is complete, and the newest."""
         folder = self.run_folder(run.id)
         if is_in_parts(folder):
             cases = {"parts": verify_parts(folder / _PARTS)}
         else:
             cases = {"rows": sqlite_rows.read_digest(folder)}
+        # before the header: a run that was killed in between is unfinished and the newest, never finished and older
+        self._put_last(run.id)
         self._write(run, key, cases, finished=True)
 
     def load(self, run_id: str) -> Run:
@@ -227,13 +239,9 @@ class Store:
         wanted = (model, dataset)
         return list(islice((run_id for run_id, run in runs if (run["model"], run["dataset"]) == wanted), count))
 
-    def last_provenance(self, model: str) -> dict[str, Any] | None:
-        """The provenance of the last finished run of a model, whatever part of a data set; None where there is none."""
-        for _, header in self._headers():
-            known: dict[str, Any] = header["run"]["provenance"]
-            if header["finished"] and header["run"]["model"] == model and "answers_of" in known:
-                return known
-        return None
+    def headers_of(self, model: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        """The ids and headers of a model's runs, finished or not, the newest first."""
+        return ((run_id, header) for run_id, header in self._headers() if header["run"]["model"] == model)
 
     def last_with(self, model: str, fingerprint: str) -> str | None:
         """The id of the last finished run of a model with this fingerprint over a whole data set; None for neither."""
@@ -290,6 +298,25 @@ class Store:
         if not (folder / _HEADER).exists():
             raise StoreError(f"no run {run_id!r} in {self.root}; `segqa runs` lists them")
         return _header(folder)
+
+    def _order(self) -> list[str]:
+        """The ids of the runs that were begun or finished here, in that order; some may have been removed since."""
+        path = self.root / _ORDER
+        advice = "remove it, and the runs are ordered by their ids: by the clock of the machine that made them"
+        try:
+            document = json.loads(path.read_text(encoding="utf-8"))
+            require_checksum(document, path, advice, is_new=True)
+            return [str(run_id) for run_id in document["runs"]]
+        except FileNotFoundError:
+            return []
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise StoreError(f"{path} is damaged: {error}; {advice}") from error
+
+    def _put_last(self, run_id: str) -> None:
+        """Make a run the newest one."""
+        with FileLock(self.root / "order.lock"):
+            others = [each for each in self._order() if each != run_id and self.run_folder(each).is_dir()]
+            write_whole(self.root / _ORDER, json.dumps(add_checksum({"runs": [*others, run_id]})) + "\n")
 
     def _write(self, run: Run, key: str, cases: Mapping[str, str], *, finished: bool) -> None:
         fields = ("id", "model", "dataset", "pick", "empty", "threshold")

@@ -1,6 +1,8 @@
 import json
+import shutil
 import sqlite3
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +15,7 @@ from segqa.metrics import Counts
 from segqa.outcome import Offer, Outcome
 from segqa.run import CHANGED, Run
 from segqa.store import Store, blocks, write_whole
+from tests.damage import flip_bits
 
 FULL = Outcome(
     case_id="a ü ' [x]",
@@ -21,7 +24,7 @@ FULL = Outcome(
     digest="ab" * 32,
     pixels="ef" * 16,
     proposals_key="cd" * 16,
-    offers=(Offer(Counts(1, 2, 3, 4), Counts(5, 6, 7, 8), 0.1, None), Offer(Counts(0, 0, 4, 6), Counts(0, 0, 1, 2))),
+    offers=(Offer(Counts(1, 2, 3, 4), Counts(0, 1, 2, 3), 0.1, None), Offer(Counts(0, 0, 4, 6), Counts(0, 0, 1, 2))),
     picked=1,
     nothing=Counts(0, 0, 4, 6),
     seconds=1.5,
@@ -53,7 +56,8 @@ def test_a_run_of_before_pixels_had_digests_is_read_and_goes_on(store: Store) ->
     run = begun(store)
     store.append(run.id, [FULL])
     with closing(sqlite3.connect(store.run_folder(run.id) / "cases.sqlite")) as database:
-        database.execute("ALTER TABLE outcomes DROP COLUMN pixels")
+        for column in ("pixels", "checksum"):
+            database.execute(f"ALTER TABLE outcomes DROP COLUMN {column}")
     assert list(store.load(run.id).outcomes) == [replace(FULL, pixels="")]
     store.append(run.id, [replace(FULL, case_id="c")])
     assert [outcome.pixels for outcome in store.load(run.id).outcomes] == ["", FULL.pixels]
@@ -110,6 +114,62 @@ def test_only_a_finished_run_with_the_same_key_is_found_again(store: Store) -> N
     newer = begun(store)
     store.finish(newer, "k")
     assert store.finished("k") == newer.id
+
+
+def test_the_newest_run_is_the_last_one_made_whatever_its_id_says(store: Store) -> None:
+    for run_id in ("20270101", "20260101", "20250101"):
+        run = store.begin(replace(begun(Store(store.root / "template")), id=run_id), "k")
+        store.finish(run, "k")
+    assert store.run_ids() == ["20270101", "20260101", "20250101"]
+    assert store.finished("k") == "20250101"
+    assert store.last_whole("unet") == "20250101"
+    assert store.recent("unet", "photos", 2) == ["20250101", "20260101"]
+    assert [run_id for run_id, _ in store.headers_of("unet")] == ["20250101", "20260101", "20270101"]
+
+
+def test_a_run_that_is_finished_is_newer_than_one_begun_since(store: Store) -> None:
+    first, second = begun(store), begun(store)
+    assert store.run_ids() == [first.id, second.id]
+    assert store.unfinished("k") == second.id
+    store.finish(first, "k")
+    assert store.run_ids() == [second.id, first.id]
+
+
+def test_runs_that_the_store_did_not_make_come_first_by_their_ids(store: Store, tmp_path: Path) -> None:
+    other = Store(tmp_path / "other")
+    for run_id in ("b", "a"):
+        other.begin(replace(begun(Store(tmp_path / "template")), id=run_id), "k")
+    own = begun(store)
+    for folder in (other.root / "runs").iterdir():
+        shutil.copytree(folder, store.run_folder(folder.name))
+    assert store.run_ids() == ["a", "b", own.id]
+
+
+def test_a_run_that_was_removed_leaves_the_order_of_the_others(store: Store) -> None:
+    runs = [begun(store).id for _ in range(3)]
+    shutil.rmtree(store.run_folder(runs[1]))
+    runs.append(begun(store).id)
+    assert runs[3] == runs[1]
+    assert store.run_ids() == [runs[0], runs[2], runs[3]]
+
+
+def test_a_damaged_order_is_refused_and_without_one_ids_decide(store: Store) -> None:
+    first, second = begun(store), begun(store)
+    store.finish(first, "k")
+    for where in flip_bits(store.root / "order.json", 60):
+        try:
+            assert store.run_ids() == [second.id, first.id], where
+        except StoreError as error:
+            assert "order.json is damaged" in str(error)  # noqa: PT017 - the other half is above
+    (store.root / "order.json").unlink()
+    assert store.run_ids() == [first.id, second.id]
+
+
+def test_runs_that_begin_at_once_are_all_in_the_order(store: Store) -> None:
+    with ThreadPoolExecutor(8) as workers:
+        ids = [run.id for run in workers.map(lambda number: begun(store, str(number)), range(24))]
+    kept = json.loads((store.root / "order.json").read_text(encoding="utf-8"))["runs"]
+    assert sorted(kept) == sorted(ids)
 
 
 def test_a_run_over_changed_cases_is_none_over_a_data_set(store: Store) -> None:

@@ -24,7 +24,7 @@ from segqa.datasets.folder import open_folder
 from segqa.datasets.remote import foreseen
 from segqa.datasets.roster import Roster
 from segqa.datasets.shard import Shard
-from segqa.errors import CaseError, ModelError, SettingsError
+from segqa.errors import CaseError, ModelError, SettingsError, StoreError
 from segqa.evaluation.asking import Asker
 from segqa.evaluation.batches import BatchSetting, BatchSize
 from segqa.evaluation.cache import ProposalCache, proposals_key
@@ -114,32 +114,36 @@ class Evaluation:
         _require_model(model)
         return self._run(model, identify(model, name), name, dataset, store, self.engine)
 
-    def rescore(self, name: str, dataset: Dataset, store: Store) -> Run:
+    def rescore(self, name: str, dataset: Dataset, store: Store, who: Identity | None = None) -> Run:
         """The run that evaluating the model again would make, from its stored proposals; no model is needed.
 
-        The model is the one of the last finished run under this name.
+        Args:
+            name: of the model.
+            dataset: the cases.
+            store: where the proposals are.
+            who: the model; None for that of the last finished run under this name.
 
         Raises:
             ModelError: there is no such run, its model had no fingerprint, or proposals are missing; says of how many
                 cases.
         """
-        who = identity_kept(name, store)
+        who = who or identity_kept(name, store)
         cases = self._own(dataset)
         missing = _missing(who.whole, cases, store)
         if missing:
             raise ModelError(
-                f"{len(missing)} of {len(cases)} cases have no stored proposals of {name}, such as {missing[0]}; "
-                "evaluate once without --segqa-rescore"
+                f"{len(missing)} of {len(cases)} cases have no stored proposals of {name}, such as {missing[0]}, or damaged "
+                f"ones (the model is that of run {who.taken_from}); evaluate once without --segqa-rescore"
             )
         return self._run(_Nobody(), who, name, dataset, store, None)
 
-    def finished(self, model: Model | None, name: str, dataset: Dataset, store: Store) -> str | None:
+    def finished(self, model: Model | Identity | None, name: str, dataset: Dataset, store: Store) -> str | None:
         """The id of a finished run that evaluating would only repeat; None where there is none.
 
         There is none where proposals kept earlier shall not be used, and for a model without a `fingerprint`.
 
         Args:
-            model: will not be asked; None for that of the last finished run under this name.
+            model: will not be asked, so who it is is enough; None for that of the last finished run under this name.
             name: of the model.
             dataset: the cases.
             store: where the runs are.
@@ -147,7 +151,10 @@ class Evaluation:
         Raises:
             ModelError: there is no model, and no finished run that says which one it was.
         """
-        who = identify(model, name) if model is not None else identity_kept(name, store)
+        if isinstance(model, Identity):
+            who = model
+        else:
+            who = identity_kept(name, store) if model is None else identify(model, name)
         if self.refresh or not self.cache or not who.known:
             return None
         return store.finished(self._key(name, who.whole, dataset))
@@ -161,7 +168,8 @@ class Evaluation:
         key = self._key(name, who.whole, dataset)
         about: dict[str, Any] = {"fingerprint": who.known, "weights_bytes": who.weights_bytes}
         said = [*who.said, *_notes_on(model, dataset)]
-        about |= {"answers_of": who.whole, "said": said, "notes": [*dataset.notes, *said]}
+        taken = [f"scored again: the model is that of run {who.taken_from}"] if who.taken_from else []
+        about |= {"answers_of": who.whole, "said": said, "notes": [*dataset.notes, *said, *taken]}
         if self.shard is not None:
             about |= {"shard": _about_shard(self.shard, dataset, who)}
         with ExitStack() as stack:
@@ -218,12 +226,16 @@ class Evaluation:
                 self.progress(done, len(cases))
 
     def _continued(self, store: Store, key: str) -> Run | None:
-        """The unfinished run with this key, without the outcomes that it has."""
+        """The unfinished run with this key, without the outcomes that it has; None for none, or for a damaged one."""
         run_id = store.unfinished(key)
         if run_id is None:
             return None
+        try:
+            done = len(store.done(run_id))
+        except StoreError:  # damaged; what it had evaluated is among the proposals
+            return None
         run, _ = read_header(store.run_folder(run_id))
-        provenance = {**run.provenance, "resumed_at": len(store.done(run_id)), "command": self.command}
+        provenance = {**run.provenance, "resumed_at": done, "command": self.command}
         return replace(run, provenance=provenance)
 
     def _new(self, name: str, dataset: Dataset, about: Mapping[str, Any]) -> Run:
@@ -355,7 +367,7 @@ class _Nobody:
 
 
 def _missing(whole: str, cases: Collection[Case], store: Store) -> list[str]:
-    """The ids of the cases without stored proposals; one that cannot be read is none of them."""
+    """The ids of the cases without stored proposals, or with damaged ones; one that cannot be read is none of them."""
     keys: dict[bytes, str] = {}
     for case in cases:
         with suppress(CaseError):

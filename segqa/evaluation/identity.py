@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
+from typing import Any
 
 from segqa.datasets.pictures import READER
 from segqa.errors import ModelError
@@ -21,12 +23,14 @@ class Identity:
         whole: what its proposals depend on beside image and prompt.
         weights_bytes: how large it is, if it says so.
         said: what it has to say of itself.
+        taken_from: the id of the run that says so, where the model itself is not there.
     """
 
     known: str | None
     whole: str
     weights_bytes: int | None
     said: Sequence[str]
+    taken_from: str = ""
 
 
 def identify(model: object, name: str) -> Identity:
@@ -43,9 +47,50 @@ def identify(model: object, name: str) -> Identity:
 
 
 def identity_kept(name: str, store: Store) -> Identity:
-    """Who the model of the last finished run under a name was."""
-    known = store.last_provenance(name)
-    if known is None or not known.get("fingerprint"):
-        why = "no finished run of it is kept" if known is None else "it has no fingerprint, so nothing is kept"
-        raise ModelError(f"{name} cannot be scored again without the model: {why} in {store.root}")
-    return Identity(known["fingerprint"], known["answers_of"], known.get("weights_bytes"), known["said"])
+    """Return who the model of the last finished run under a name was.
+
+    Raises:
+        ModelError: there is no such run, its model has no fingerprint, or it may not be the model that is meant: a
+            newer run of another one is not finished, or the run was copied here after another one was made here.
+    """
+    headers = [(run_id, header) for run_id, header in store.headers_of(name) if "answers_of" in _provenance(header)]
+    found = next(((run_id, header) for run_id, header in headers if header["finished"]), None)
+    if found is None:
+        raise ModelError(
+            f"{name} cannot be scored again without the model: no finished run of it is kept in {store.root}"
+        )
+    run_id, header = found
+    who = identity_of(run_id, _provenance(header), store)
+    newer = takewhile(lambda each: each[0] != run_id, headers)
+    # only an evaluation has a key that another one could go on with
+    made_here = [each for each in headers if each[1]["finished"] and each[1]["key"]]
+    for other, about in [*newer, *(made_here[:1] if not header["key"] else [])]:
+        if _provenance(about)["answers_of"] != who.whole:
+            why = "was copied here after" if about["finished"] else "is older than"
+            state = "made here" if about["finished"] else "begun and not finished"
+            raise ModelError(
+                f"{name} cannot be scored again: its last finished run {run_id} {why} run {other} of another model was "
+                f"{state}, so segqa cannot tell which one is meant; evaluate once without --segqa-rescore, or remove "
+                f"the run that is not meant from {store.root / 'runs'}"
+            )
+    return who
+
+
+def identity_of(run_id: str, provenance: Mapping[str, Any], store: Store) -> Identity:
+    """Return who the model of a run was, by the run's provenance.
+
+    Raises:
+        ModelError: it has no fingerprint, so none of its proposals are kept.
+    """
+    known = provenance.get("fingerprint")
+    if not known or "answers_of" not in provenance:
+        why = f"it has no fingerprint, so nothing is kept in {store.root}"
+        raise ModelError(f"the model of run {run_id} cannot be scored again: {why}")
+    weights, said = provenance.get("weights_bytes"), provenance.get("said", ())
+    return Identity(known, provenance["answers_of"], weights, said, run_id)
+
+
+def _provenance(header: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The provenance in a run's header."""
+    found: Mapping[str, Any] = header["run"]["provenance"]
+    return found

@@ -49,7 +49,13 @@ def measured(
 
 def _measure(session: Session, measurement: Measurement, model: Model | None) -> Robustness:
     """What is kept, or what measuring gives, with pictures of some changed cases."""
-    kept = measurement.kept(model)
+    kept, problem = None, ""
+    try:
+        kept = measurement.kept(model)
+    except ModelError as error:
+        problem = str(error)
+    if problem:
+        pytest.skip(problem)
     if kept is not None:
         return kept
     wanted = session.settings.robustness_for(measurement.run.model)
@@ -58,7 +64,6 @@ def _measure(session: Session, measurement: Measurement, model: Model | None) ->
             f"{len(measurement.dataset)} predictions would take about {measurement.seconds / 60:.0f} minutes, more "
             f"than {wanted.minutes:g}: fewer cases, or more minutes, in [tool.segqa.robustness]"
         )
-    problem = ""
     try:
         found, changed = measurement.make(model)
     except ModelError as error:

@@ -23,6 +23,7 @@ from segqa.errors import DatasetError, SettingsError
 from segqa.evaluation.batches import BatchSetting
 from segqa.evaluation.cache import ProposalCache
 from segqa.evaluation.evaluation import Bar, Evaluation
+from segqa.evaluation.identity import Identity, identity_of
 from segqa.evaluation.loop import prediction_of
 from segqa.failures import kind_name
 from segqa.groups import group_numbers
@@ -129,9 +130,9 @@ class Measurement:
         """What an earlier measurement of the same has found; None where it has to be made.
 
         Args:
-            model: will not be asked; None for that of the last run under its name.
+            model: will not be asked; None for that of the run.
         """
-        run_id = self.how.finished(model, self.run.model, self.dataset, self.store)
+        run_id = self.how.finished(self._who if model is None else model, self.run.model, self.dataset, self.store)
         found = read_robustness(self.store, run_id, self._of) if run_id else None
         if found is None or found.errors > 0:
             return None
@@ -152,7 +153,7 @@ class Measurement:
         """
         name = self.run.model
         if model is None:
-            changed = self.how.rescore(name, self.dataset, self.store)
+            changed = self.how.rescore(name, self.dataset, self.store, self._who)
         else:
             changed = self.how.run(model, name, self.dataset, self.store)
         found = Robustness(
@@ -167,6 +168,11 @@ class Measurement:
         write_robustness(found, self.store, self._of)
         link_robustness(self.store, self.run.id, changed.id)
         return found, changed
+
+    @property
+    def _who(self) -> Identity:
+        """The model of the run, which need not be that of the last one under its name."""
+        return identity_of(self.run.id, self.run.provenance, self.store)
 
     @property
     def _of(self) -> str:
@@ -204,7 +210,7 @@ class _Prediction:
     @cached_property
     def mask(self) -> Mask | None:
         """None where its proposals are not kept any more."""
-        answer = self._cache.get(bytes.fromhex(self._outcome.proposals_key))
+        answer = self._cache.find(bytes.fromhex(self._outcome.proposals_key))
         return None if answer is None else prediction_of(answer.proposals, self._outcome.picked, answer.image_shape)
 
 

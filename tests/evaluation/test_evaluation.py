@@ -1,8 +1,10 @@
+import shutil
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +17,13 @@ from segqa.datasets.folder import Files, open_folder
 from segqa.errors import CaseError, ModelError, SettingsError, UsageError
 from segqa.evaluation.cache import ProposalCache
 from segqa.evaluation.evaluation import Evaluation
+from segqa.evaluation.transfer import bring_run
 from segqa.mask import Image
 from segqa.proposals import Proposals
+from segqa.run import Run
 from segqa.store import Store
 from tests.conftest import bright_square, write_case
+from tests.damage import flip_bit
 
 Squares = Callable[[int], Path]
 
@@ -468,7 +473,9 @@ def test_stored_proposals_are_scored_again_without_the_model(squares: Squares, s
 def test_missing_proposals_are_named_before_anything_is_made(squares: Squares, store: Store) -> None:
     data, model = open_folder(squares(5)), Bright()
     Evaluation().run(model, "bright", Dataset.of("squares", data.cases[:3]), store)
-    with pytest.raises(ModelError, match="2 of 5 cases have no stored proposals of bright, such as B_001"):
+    with pytest.raises(
+        ModelError, match="2 of 5 cases have no stored proposals of bright, such as B_001"
+    ):
         Evaluation().rescore("bright", data, store)
     with pytest.raises(ModelError, match="no finished run of it is kept"):
         Evaluation().rescore("other", data, store)
@@ -480,6 +487,80 @@ def test_a_model_without_a_fingerprint_cannot_be_scored_again(squares: Squares, 
     Evaluation().run(Nameless(), "bright", data, store)
     with pytest.raises(ModelError, match="it has no fingerprint"):
         Evaluation().rescore("bright", data, store)
+
+
+def at(year: int) -> Evaluation:
+    """An evaluation on a machine whose clock says so."""
+    return Evaluation(started=datetime(year, 1, 1, tzinfo=UTC))
+
+
+def test_the_last_model_is_scored_again_though_the_clock_was_set_back(squares: Squares, store: Store) -> None:
+    data = open_folder(squares(3))
+    at(2031).run(Bright("good"), "net", data, store)
+    bad = at(2030).run(Bright("bad"), "net", data, store)
+    again = at(2032).rescore("net", data, store)
+    assert again.provenance["fingerprint"] == "bad"
+    assert f"scored again: the model is that of run {bad.id}" in again.provenance["notes"]
+
+
+def interrupted(model: Bright, data: Dataset, store: Store) -> Run:
+    """An unfinished run."""
+    whole = Evaluation().run(model, "net", data, Store(store.root / "elsewhere"))
+    run = store.begin(replace(whole, outcomes=()), "key")
+    store.append(run.id, whole.outcomes[:1])
+    return run
+
+
+def test_no_older_model_is_scored_again_while_a_newer_one_is_not_finished(squares: Squares, store: Store) -> None:
+    data = open_folder(squares(3))
+    good = Evaluation().run(Bright("good"), "net", data, store)
+    unfinished = interrupted(Bright("bad"), data, store)
+    match = f"its last finished run {good.id} is older than run {unfinished.id} of another model was begun and not"
+    with pytest.raises(ModelError, match=match):
+        Evaluation().rescore("net", data, store)
+    shutil.rmtree(store.run_folder(unfinished.id))
+    assert Evaluation().rescore("net", data, store).provenance["fingerprint"] == "good"
+
+
+def test_a_run_that_was_copied_here_does_not_hide_the_model_that_was_evaluated_here(
+    squares: Squares, store: Store, tmp_path: Path
+) -> None:
+    data, other = open_folder(squares(3)), Store(tmp_path / "other")
+    good = Evaluation().run(Bright("good"), "net", data, other)
+    bring_run(other.run_folder(good.id), store)
+    assert Evaluation().rescore("net", data, store).provenance["fingerprint"] == "good"
+    Evaluation().run(Bright("bad"), "net", data, store)
+    assert Evaluation().rescore("net", data, store).provenance["fingerprint"] == "bad"
+    copied = at(2031).run(Bright("good again"), "net", data, other)
+    bring_run(other.run_folder(copied.id), store)
+    with pytest.raises(ModelError, match=r"was copied here after run .* of another model was made here"):
+        Evaluation().rescore("net", data, store)
+
+
+def test_a_damaged_unfinished_run_is_begun_anew(squares: Squares, store: Store) -> None:
+    data, model = open_folder(squares(4)), Bright()
+    whole = Evaluation().run(model, "net", data, store)
+    (_, header) = next(store.headers_of("net"))
+    run = store.begin(replace(whole, outcomes=()), header["key"])
+    store.append(run.id, whole.outcomes[:2])
+    flip_bit(store.run_folder(run.id) / "cases.sqlite", b'"proposals": 1.0', 2)
+    again = Evaluation().run(model, "net", data, store)
+    assert again.id not in {run.id, whole.id}
+    assert [each.counts for each in again.outcomes] == [each.counts for each in whole.outcomes]
+
+
+def test_damaged_proposals_are_missing_where_no_model_is_there(squares: Squares, store: Store) -> None:
+    data = open_folder(squares(3))
+    run = Evaluation().run(Bright(), "net", data, store)
+    with closing(sqlite3.connect(store.shared_proposals)) as database, database:
+        key = bytes.fromhex(run.outcomes[1].proposals_key)
+        database.execute("UPDATE proposals SET seconds = seconds + 1 WHERE key = ?", (key,))
+    with pytest.raises(ModelError, match=f"1 of 3 cases .*, such as {run.outcomes[1].case_id}, or damaged ones"):
+        Evaluation().rescore("net", data, store)
+    model = Bright()
+    again = Evaluation().run(model, "net", data, store)
+    assert model.batches == [1]
+    assert [each.counts for each in again.outcomes] == [each.counts for each in run.outcomes]
 
 
 def test_there_is_never_more_kept_than_allowed_but_for_today(squares: Squares, store: Store) -> None:

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from segqa.outcomes.integrity import add_checksum
 from segqa.store import Store
+from tests.damage import flip_bit, remove_checksums
 from tests.plugin.workers import MOSTLY_ONE
 
 Repository = pytest.Pytester
@@ -180,10 +182,45 @@ def test_a_run_that_is_not_there_to_be_judged_ends_with_4(
     judged: Repository, change: dict[str, object], message: str
 ) -> None:
     path = judged.path / ".segqa" / "runs" / run_id(judged) / "run.json"
-    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | change), encoding="utf-8")
+    header = json.loads(path.read_text(encoding="utf-8")) | change
+    path.write_text(json.dumps(add_checksum(header)), encoding="utf-8")
     result = judged.runpytest_subprocess("suites", f"--segqa-run={run_id(judged)}")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([f"ERROR: segqa: {message}"])
+
+
+@pytest.mark.parametrize("workers", MOSTLY_ONE)
+def test_a_damaged_run_ends_with_4_and_names_the_case(judged: Repository, workers: tuple[str, ...]) -> None:
+    flip_bit(judged.path / ".segqa" / "runs" / run_id(judged) / "cases.sqlite", b'"proposals": 1.0')
+    result = judged.runpytest_subprocess("suites", f"--segqa-run={run_id(judged)}", *workers)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stdout.re_match_lines(
+        [r".*run .* is damaged: case '[AB]_\d+' does not match its checksum; evaluate again.*"]
+    )
+
+
+def test_a_run_of_an_earlier_version_is_judged_and_it_is_said_what_cannot_be_checked(judged: Repository) -> None:
+    remove_checksums(judged.path / ".segqa" / "runs" / run_id(judged))
+    result = judged.runpytest_subprocess("suites", f"--segqa-run={run_id(judged)}")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines([f"*run {run_id(judged)} has no checksums*"])
+
+
+def test_the_last_model_is_scored_again_though_the_clock_was_set_back(judged: Repository) -> None:
+    conftest = judged.path / "conftest.py"
+    text = conftest.read_text().replace('raise SystemError("the model is built")', "return Bright(255)", 1)
+    conftest.write_text(text)
+    (folder,) = (judged.path / ".segqa" / "runs").iterdir()
+    later = folder.rename(folder.with_name("2999" + folder.name[4:]))
+    header = json.loads((later / "run.json").read_text(encoding="utf-8"))
+    header["run"]["id"] = later.name
+    (later / "run.json").write_text(json.dumps(add_checksum(header)), encoding="utf-8")
+    order = judged.path / ".segqa" / "order.json"
+    order.write_text(json.dumps(add_checksum({"runs": [later.name]})), encoding="utf-8")
+    assert judged.runpytest_subprocess("suites/test_quality.py").ret == 1
+    again = judged.runpytest_subprocess("suites/test_quality.py", "--segqa-rescore", "--pick=first")
+    assert again.ret == 1
+    again.stdout.fnmatch_lines(["bright on squares: mean IoU 0.0000*"])
 
 
 def test_a_shard_is_not_judged_alone(judged: Repository) -> None:

@@ -121,6 +121,21 @@ def test_stored_answers_are_enough(squares: Squares, tmp_path: Path) -> None:
     assert found.at("flip").agreement == 1.0
 
 
+def test_an_older_run_is_compared_with_its_own_model(squares: Squares, tmp_path: Path) -> None:
+    folder, store = squares(4), Store(tmp_path / "s")
+    older, newer = Bright(), Bright(60, "other")
+    first = measurement(folder, store, older)
+    measurement(folder, store, newer).make(newer)
+    # the answers of the newer model are there, those of the older one to changed images are not
+    with pytest.raises(ModelError, match="have no stored proposals"):
+        first.make(None)
+    made, _ = first.make(older)
+    measurement(folder, store, newer)
+    kept = first.kept(None)
+    assert kept is not None
+    assert str(kept.trials) == str(made.trials)
+
+
 def test_a_model_without_a_fingerprint_is_compared_too(squares: Squares, tmp_path: Path) -> None:
     class Nameless(Bright):
         def __init__(self) -> None:
