@@ -21,7 +21,6 @@ import re
 import tempfile
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, get_args
@@ -305,9 +304,10 @@ def _outcome(row: Mapping[str, Any]) -> Outcome:
     pixels, prompt = row.get("pixels", ""), row.get("prompt", "")
     if not isinstance(prompt, str) or not isinstance(pixels, str) or not _PIXELS.fullmatch(pixels):
         raise ValueError("pixels are not 32 hex digits, or the prompt is no text")
-    bare = Outcome(case_id=case_id, tags=tags, digest=digest, pixels=pixels, prompt=prompt)
     if row["status"] == "error":
-        return replace(bare, error="error in the baseline")
+        return Outcome(
+            case_id=case_id, prompt=prompt, tags=tags, digest=digest, pixels=pixels, error="error in the baseline"
+        )
     wanted, size = map(_whole, row["target"])
     nothing = Counts(0, 0, wanted, size - wanted)
     offers = tuple(_offer(row[key], nothing) for key in ("counts", "oracle") if key in row)
@@ -316,7 +316,16 @@ def _outcome(row: Mapping[str, Any]) -> Outcome:
         raise ValueError("picked and counts do not fit")
     if any(row[key] is not None and _whole(row[key]) >= _whole(row["of"]) for key in ("picked", "best")):
         raise ValueError("picked and best are not among the proposals")
-    return replace(bare, offers=offers, picked=picked, nothing=nothing)
+    return Outcome(
+        case_id=case_id,
+        prompt=prompt,
+        tags=tags,
+        digest=digest,
+        pixels=pixels,
+        offers=offers,
+        picked=picked,
+        nothing=nothing,
+    )
 
 
 def _offer(numbers: Sequence[Any], nothing: Counts) -> Offer:
