@@ -132,8 +132,8 @@ class Evaluation:
         missing = _missing(who.whole, cases, store)
         if missing:
             raise ModelError(
-                f"{len(missing)} of {len(cases)} cases have no stored proposals of {name}, such as {missing[0]}, or damaged "
-                f"ones (the model is that of run {who.taken_from}); evaluate once without --segqa-rescore"
+                f"{len(missing)} of {len(cases)} cases have no stored proposals of {name}, such as {missing[0]}, or "
+                f"damaged ones (the model is that of run {who.taken_from}); evaluate once without --segqa-rescore"
             )
         return self._run(_Nobody(), who, name, dataset, store, None)
 

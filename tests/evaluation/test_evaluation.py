@@ -473,9 +473,7 @@ def test_stored_proposals_are_scored_again_without_the_model(squares: Squares, s
 def test_missing_proposals_are_named_before_anything_is_made(squares: Squares, store: Store) -> None:
     data, model = open_folder(squares(5)), Bright()
     Evaluation().run(model, "bright", Dataset.of("squares", data.cases[:3]), store)
-    with pytest.raises(
-        ModelError, match="2 of 5 cases have no stored proposals of bright, such as B_001"
-    ):
+    with pytest.raises(ModelError, match="2 of 5 cases have no stored proposals of bright, such as B_001"):
         Evaluation().rescore("bright", data, store)
     with pytest.raises(ModelError, match="no finished run of it is kept"):
         Evaluation().rescore("other", data, store)
