@@ -82,7 +82,7 @@ def prepare_update(
         notes = _list_changed_data(verdict.comparison)
         return Update(path, run, (*accepted, reason), None, None, policy, notes)
     # a gain that leaves it below the reference must not hide what was lost before
-    if verdict.name == "improved" and min(drift.values()) >= 0:
+    if verdict.name == "improved" and min(drift.values(), default=0) >= 0:
         return Update(path, run, accepted, None, None, policy)
     return Update(path, run, accepted, reference, drift, policy)
 
