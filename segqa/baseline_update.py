@@ -142,7 +142,7 @@ def _find_losses(verdict: Verdict, reference: Mapping[str, float], drift: Mappin
         losses.append(f"{len(missing)} cases of the baseline are not in the run, such as {missing[0]}")
     losses += _list_changed_data(verdict.comparison)
     if verdict.relaxed:
-        losses.append(f"relaxed since the baseline was written: {'; '.join(verdict.relaxed)}")
+        losses.append(f"relaxed since the baseline: {'; '.join(verdict.relaxed)}")
     bounds = {rule.subject: rule for rule in verdict.rules if rule.subject in drift and not rule.attribute}
     for name, rule in bounds.items():
         if drift[name] < -(rule.bound or 0.0) - 1e-9:

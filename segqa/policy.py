@@ -99,7 +99,7 @@ def judge_by(
     relaxed: tuple[str, ...] = ()
     if is_baseline(comparison.baseline):
         relaxed = find_relaxed(comparison.baseline.provenance.get("policy") or {}, policy)
-        notes += [f"relaxed since the baseline was written: {each}" for each in relaxed]
+        notes += [f"relaxed since the baseline: {each}" for each in relaxed]
         notes += filter(None, [describe_unchecked(comparison.baseline)])
     if looser := list(_relaxed_rules(DEFAULT_RULES, policy.rules)):
         notes.append(f"looser than the default rules: {', '.join(looser)}")

@@ -113,7 +113,7 @@ def test_a_verdict_names_what_was_relaxed_and_passes(tmp_path: Path) -> None:
     verdict = judged(baseline, [0.0, *[0.9] * 39], rules("broken:off"))
     assert verdict.passed
     assert verdict.relaxed == ("rule broken:0 → off",)
-    assert "note: relaxed since the baseline was written: rule broken:0 → off" in verdict.story.splitlines()
+    assert "note: relaxed since the baseline: rule broken:0 → off" in verdict.story.splitlines()
     typed = judged(baseline, [0.9] * 40, settings_of(), fail_on=["broken:2"], group_by="")
     assert typed.relaxed == ("rule broken:0 → broken:2",)
 

@@ -71,8 +71,10 @@ def describe_coverage(comparison: Comparison) -> list[str]:
     if comparison.new:
         count = f"{len(comparison.new)} of {len(candidate.expected)} cases are not in the baseline"
         notes.append(f"{count}, so nothing judges them, such as {comparison.new[0]}")
-    if failed := int(baseline.columns.failed.sum()):
-        notes.append(f"{failed} of {len(baseline.expected)} cases are errors in the baseline, so nothing judges them")
+    failed = baseline.errors.ids
+    if len(failed):
+        count = f"{len(failed)} of {len(baseline.expected)} cases are errors in the baseline"
+        notes.append(f"{count}, so nothing judges them, such as {failed[0]}")
     if gone := sorted(baseline.columns.tags.keys() - candidate.columns.tags.keys()):
         notes.append(f"no case has the tags {', '.join(gone)} any more, so slices by them are not judged")
     return notes

@@ -76,7 +76,7 @@ def test_cases_that_nothing_judges_are_counted() -> None:
     assert verdict.headline.endswith("; 6 of 10 cases are not in the baseline")
     assert "not in the baseline" not in judged([0.9] * 8, [0.9] * 10).headline
     verdict = judged([0.9, 0.9, None], [0.9, 0.9, None])
-    assert "1 of 3 cases are errors in the baseline, so nothing judges them" in verdict.notes
+    assert "1 of 3 cases are errors in the baseline, so nothing judges them, such as 0002" in verdict.notes
 
 
 def test_tags_that_are_gone_are_named() -> None:
