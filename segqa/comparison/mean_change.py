@@ -56,7 +56,8 @@ class MeanChange:
     @property
     def sample_name(self) -> str:
         """How many samples there are, and of what."""
-        return f"{self.samples} groups by {self.group_by!r}" if self.group_by else describe_support(self.samples)
+        groups = f"{self.samples} group{'' if self.samples == 1 else 's'} by {self.group_by!r}"
+        return groups if self.group_by else describe_support(self.samples)
 
 
 def measure_mean_change(comparison: Comparison, tolerance: float, group_by: str) -> MeanChange:

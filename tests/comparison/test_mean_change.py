@@ -131,7 +131,7 @@ def test_with_few_groups_nothing_is_proven_and_the_verdict_says_so(videos: int) 
         assert verdict.name == "inconclusive"
         (note,) = verdict.notes
         assert note == (
-            f"with {videos} groups by 'video' nothing can be proven about means; "
+            f"with {videos} group{'s' * (videos > 1)} by 'video' nothing can be proven about means; "
             "broken cases, errors and missing cases are still judged"
         )
     assert judged(np.zeros(240), video).name == "identical"
