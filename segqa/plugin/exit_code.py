@@ -8,6 +8,7 @@ for must have an evaluation, a baseline, and no regression that no test has fail
 from __future__ import annotations
 
 import ast
+import atexit
 import os
 import sys
 import warnings
@@ -89,6 +90,8 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, obj
             session.exitstatus = state.exit_status
         if state.exit_status != session.exitstatus:
             write_verdict(session, state)
+        if is_strict(state) and session.exitstatus != pytest.ExitCode.OK:
+            atexit.register(_keep_exit_code, int(session.exitstatus))
     return result
 
 
@@ -217,22 +220,32 @@ def _noted_exit(state: Session) -> Iterator[None]:
 
 @contextmanager
 def _refused_exit(config: pytest.Config, *, active: bool) -> Iterator[None]:
-    """Turn `os._exit(0)` in this process into exit code 1; forked children are left alone."""
-    process, leave = os.getpid(), os._exit
-
-    def refuse(status: int) -> NoReturn:
-        if os.getpid() == process and status == 0:
-            capture = config.pluginmanager.getplugin("capturemanager")
-            if capture is not None:
-                capture.suspend_global_capture(in_=True)
-            sys.stderr.write("\nERROR: segqa: os._exit(0) was called before the tests had run; exit code 1\n")
-            sys.stderr.flush()
-            status = 1
-        leave(status)
-
+    """Turn `os._exit(0)` in this process into exit code 1."""
+    leave = os._exit
     if active:
-        os._exit = refuse
+        os._exit = _without_zero(pytest.ExitCode.TESTS_FAILED, config.pluginmanager.getplugin("capturemanager"))
     try:
         yield
     finally:
         os._exit = leave
+
+
+def _keep_exit_code(code: int) -> None:
+    """Keep a failure where another handler of `atexit`, registered earlier, calls `os._exit(0)`."""
+    os._exit = _without_zero(code)
+
+
+def _without_zero(code: int, capture: Any = None) -> Any:
+    """Return a replacement of `os._exit` that leaves with a code in place of 0; forked children leave as they like."""
+    process, leave = os.getpid(), os._exit
+
+    def refuse(status: int) -> NoReturn:
+        if os.getpid() == process and status == 0:
+            if capture is not None:
+                capture.suspend_global_capture(in_=True)
+            sys.stderr.write(f"\nERROR: segqa: os._exit(0) would hide how the tests ended; exit code {int(code)}\n")
+            sys.stderr.flush()
+            status = code
+        leave(status)
+
+    return refuse

@@ -45,6 +45,7 @@ def committed(photos: Repository, kept: dict[str, bytes], monkeypatch: pytest.Mo
     if not kept:
         assert photos.runpytest(*GATE, "--segqa-update-baseline").ret == 0
         kept["baseline"] = path.read_bytes()
+        shutil.rmtree(photos.path / ".segqa")  # nothing is stored, so the model is asked
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(kept["baseline"])
     monkeypatch.setenv("CI", "true")
@@ -88,13 +89,22 @@ def test_a_model_without_an_evaluation_fails(committed: Repository, place: str, 
     result.stdout.fnmatch_lines(["*ERROR: segqa: steady has no evaluation, but suites/*"])
 
 
-@pytest.mark.parametrize("where", ["main process", "child"])
-def test_a_model_that_ends_the_process_fails(committed: Repository, where: str) -> None:
-    code = "        os._exit(0)" if where == "main process" else "        os.fork() or os._exit(0)\n" + _PREDICT
-    replace_in(committed, "conftest.py", _PREDICT, f"        import os\n{code}")
-    result = committed.runpytest_subprocess("suites", "--model=steady")
-    assert result.ret == (1 if where == "main process" else 0)
-    assert ("os._exit(0) was called before the tests had run" in result.stderr.str()) == (where == "main process")
+@pytest.mark.parametrize(
+    ("code", "options", "status"),
+    [
+        pytest.param("os._exit(0)", (), 1, id="in predict"),
+        pytest.param("__import__('atexit').register(lambda: os._exit(0))", (worse("blind", 5),), 1, id="at exit"),
+        pytest.param("os.fork() or os._exit(0)", (), 0, id="a child"),
+    ],
+)
+def test_a_process_that_ends_itself_hides_nothing(
+    committed: Repository, code: str, options: tuple[str, ...], status: int
+) -> None:
+    replace_in(committed, "conftest.py", _PREDICT, f"        import os\n        {code}\n{_PREDICT}")
+    result = committed.runpytest_subprocess("suites", "--model=steady", *options)
+    assert result.ret == status
+    said = f"ERROR: segqa: os._exit(0) would hide how the tests ended; exit code {status}"
+    assert (said in result.stderr.str()) == bool(status)
 
 
 def test_a_model_without_an_evaluation_fails_under_xdist(committed: Repository) -> None:
