@@ -46,7 +46,7 @@ def test_the_moments_are_those_of_all_permutations_and_signs(seed: int) -> None:
     assert found.within[0] == pytest.approx(np.zeros(4))
 
 
-@pytest.mark.parametrize("videos", [8, 20])
+@pytest.mark.parametrize("videos", [8, 20, pytest.param(60, marks=pytest.mark.slow)])
 def test_tags_unrelated_to_failing_videos_are_not_reported(videos: int) -> None:
     runs = [frames(videos, 20, whole_videos(videos // 4), seed=seed) for seed in range(12)]
     assert sum(bool(len(clusters(run, group_by="video", depth=2))) for run in runs) <= 1
