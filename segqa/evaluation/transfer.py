@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,9 +29,10 @@ def bring_run(folder: Path, store: Store) -> Run:
     if unchecked := find_unchecked(folder):
         notes = [*run.provenance.get("notes", ()), unchecked]
         run = replace(run, provenance={**run.provenance, "notes": notes})
-    for run_id in store.run_ids():
-        if run_id.startswith(run.id) and store.is_finished(run_id) and store.load(run_id).outcomes == run.outcomes:
-            return store.load(run_id)
+    for run_id in (each for each in store.run_ids() if each.startswith(run.id)):
+        with suppress(StoreError):  # damaged here: the copy takes its place
+            if store.is_finished(run_id) and (there := store.load(run_id)).outcomes == run.outcomes:
+                return there
     if is_in_parts(folder):
         kept = store.begin(replace(run, expected=()), "")
         store.file(kept.id, blocks(folder))

@@ -55,6 +55,19 @@ def test_verify_finds_damage_and_repairs_it(cache: Cache) -> None:
     assert cache("verify") == (0, "9 entries, 0 damaged\n")
 
 
+def test_verify_finds_a_score_that_was_damaged_and_counts_what_has_no_checksum(cache: Cache) -> None:
+    with closing(sqlite3.connect(".segqa/proposals.sqlite")) as database, database:
+        database.execute(
+            "UPDATE proposals SET numbers = zeroblob(length(numbers)) WHERE key = (SELECT max(key) FROM proposals)"
+        )
+    assert cache("verify") == (1, "12 entries, 1 damaged\n")
+    with closing(sqlite3.connect(".segqa/proposals.sqlite")) as database, database:
+        database.execute("UPDATE proposals SET checksum = NULL")
+    code, output = cache("verify")
+    assert code == 0
+    assert "12 entries are of an earlier version and have no checksum" in output
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [

@@ -7,6 +7,7 @@ from segqa.cli import app
 from segqa.metrics import Counts
 from segqa.run import Run
 from segqa.store import Store
+from tests.damage import flip_bit, remove_checksums
 from tests.outcomes import outcome_of
 
 
@@ -36,6 +37,40 @@ def test_a_damaged_run_does_not_hide_the_others(kept: Path) -> None:
     lines = call("runs", "--dir", kept).output.splitlines()
     assert "is damaged" in lines[0]
     assert lines[1].startswith("20260102-unet")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param(["show", "20260101"], id="show"),
+        pytest.param(["compare", "20260101", "20260102"], id="compare"),
+        pytest.param(["report", "20260101"], id="report"),
+        pytest.param(["pick", "20260101"], id="pick"),
+        pytest.param(["selftest", "20260101"], id="selftest"),
+        pytest.param(["baseline", "diff", "20260101"], id="baseline diff"),
+        pytest.param(["baseline", "accept", "20260101", "--reason=so"], id="baseline accept"),
+    ],
+)
+def test_a_damaged_run_is_refused_by_every_command(kept: Path, command: list[str]) -> None:
+    flip_bit(kept / "runs" / "20260101-unet" / "cases.sqlite", b"[[null, null, 1, 1, 0, 0")
+    result = call(*command, "--dir", kept)
+    assert result.exit_code == 4
+    assert "case 'a' does not match its checksum; evaluate again" in result.stderr
+
+
+def test_a_run_of_an_earlier_version_is_shown_with_what_cannot_be_checked(kept: Path) -> None:
+    remove_checksums(kept / "runs" / "20260101-unet")
+    result = call("show", "20260101", "--dir", kept)
+    assert result.exit_code == 0
+    assert "run 20260101-unet has no checksums" in result.stderr
+
+
+def test_a_damaged_order_of_runs_is_refused(kept: Path) -> None:
+    flip_bit(kept / "order.json", b"20260101")
+    for command in (["runs"], ["show", "20260101"]):
+        result = call(*command, "--dir", kept)
+        assert result.exit_code == 4
+        assert "order.json is damaged" in result.stderr
 
 
 def test_a_run_is_shown_by_how_its_id_begins(kept: Path) -> None:

@@ -535,6 +535,18 @@ def test_a_run_that_was_copied_here_does_not_hide_the_model_that_was_evaluated_h
         Evaluation().rescore("net", data, store)
 
 
+def test_a_whole_copy_is_judged_in_place_of_a_damaged_run(squares: Squares, store: Store, tmp_path: Path) -> None:
+    run = Evaluation().run(Bright(), "net", open_folder(squares(3)), store)
+    shutil.copytree(store.root, tmp_path / "copy")
+    copy = Store(tmp_path / "copy").run_folder(run.id)
+    assert bring_run(copy, store).id == run.id
+    flip_bit(store.run_folder(run.id) / "cases.sqlite", b'"proposals": 1.0', 2)
+    found = bring_run(copy, store)
+    assert found.id == f"{run.id}-2"
+    assert found.outcomes == run.outcomes
+    assert bring_run(copy, store).id == found.id
+
+
 def test_a_damaged_unfinished_run_is_begun_anew(squares: Squares, store: Store) -> None:
     data, model = open_folder(squares(4)), Bright()
     whole = Evaluation().run(model, "net", data, store)

@@ -25,7 +25,8 @@ from segqa.outcomes.integrity import add_checksum
 from segqa.proposals import Proposals
 from segqa.run import Run
 from segqa.slices import find_edges
-from segqa.store import Store
+from segqa.store import Store, find_unchecked
+from tests.damage import flip_bit, remove_checksums
 
 Squares = Callable[[int], Path]
 COUNT, OF = 24, 3
@@ -274,6 +275,19 @@ def test_a_model_without_a_fingerprint_has_no_shards(data: Dataset, tmp_path: Pa
     with pytest.raises(ModelError, match="without a fingerprint has no shards"):
         evaluate(data, Store(tmp_path / "x"), Shard(1, 2), Bright(None))
     assert Store(tmp_path / "x").run_ids() == []
+
+
+def test_a_damaged_part_is_refused(parts: list[Path], tmp_path: Path) -> None:
+    flip_bit(parts[1] / "cases.sqlite", b'"proposals": 2.0')
+    with pytest.raises(StoreError, match="does not match its checksum"):
+        merged(parts, tmp_path)
+
+
+def test_that_a_part_cannot_be_checked_is_noted_in_the_whole(parts: list[Path], tmp_path: Path) -> None:
+    remove_checksums(parts[1])
+    whole = merged(parts, tmp_path)
+    assert [note for note in whole.provenance["notes"] if "has no checksums" in note]
+    assert not find_unchecked(Store(tmp_path / "own").run_folder(whole.id))
 
 
 def test_what_may_decide_a_pixel_is_noted(parts: list[Path], tmp_path: Path) -> None:
