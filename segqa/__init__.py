@@ -46,6 +46,7 @@ if TYPE_CHECKING:
         precision,
         recall,
     )
+    from segqa.models.fingerprint import fingerprint_of
     from segqa.outcome import Offer, Outcome
     from segqa.plugin.declare import dataset, model
     from segqa.proposals import Model, Proposals
@@ -89,6 +90,7 @@ _HOMES = {
         "precision",
         "recall",
     ),
+    "segqa.models.fingerprint": ("fingerprint_of",),
     "segqa.outcome": ("Offer", "Outcome"),
     "segqa.plugin.declare": ("dataset", "model"),
     "segqa.proposals": ("Model", "Proposals"),
@@ -140,6 +142,7 @@ __all__ = [
     "dataset",
     "dice",
     "evaluate",
+    "fingerprint_of",
     "hausdorff",
     "hd95",
     "iou",

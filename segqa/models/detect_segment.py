@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from segqa.errors import ModelError
 from segqa.mask import Image, Mask
-from segqa.models.fingerprint import fingerprint
+from segqa.models.fingerprint import fingerprint_of
 from segqa.proposals import Floats, Proposals
 
 _STRIDES = (8, 16, 32)
@@ -74,7 +74,7 @@ class DetectSegment:
         self._enlarge, self._mask_cutoff = enlarge, mask_cutoff
         self._cells, self._strides = _grid(detector_side)
         self.weights_bytes = sum(path.stat().st_size for path in paths)
-        self.fingerprint = fingerprint(self, arguments, weights=paths, libraries=["opencv-python-headless"])
+        self.fingerprint = fingerprint_of(type(self), *paths, options=arguments, packages=["opencv-python-headless"])
 
     def predict(self, images: Sequence[Image], prompts: Sequence[str]) -> list[Proposals]:
         """Proposals for each image, the surest detection first.

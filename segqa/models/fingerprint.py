@@ -1,64 +1,246 @@
-"""A fingerprint changes whenever a model's answers could: with its weights, arguments, code and libraries."""
+"""Compute a model's fingerprint: it changes whenever the model's answers could.
+
+Weights, source, options and versions count, so that nobody has to remember to raise a number.
+"""
 
 from __future__ import annotations
 
+import enum
+import functools
 import hashlib
 import json
-import sys
-from collections.abc import Iterable, Mapping
-from importlib.metadata import version
+from collections.abc import Iterable, Iterator, Mapping
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from segqa.errors import ModelError
+from segqa.models.tensors import content_of
+from segqa.models.user_code import digest_syntax, file_of, imported_files, is_user_file, parse_file
+from segqa.models.weight_files import belonging_files
+
+Part: TypeAlias = tuple[str, bytes]
+"""What is counted: of which sort it is, and its content or a digest of that."""
+
+_PLAIN = (bool, int, float, complex, type(None), np.generic)
+_NOT_CONTENT = frozenset({"__pycache__", ".DS_Store", ".git"})
 
 
-def fingerprint(
-    model: object,
-    arguments: Mapping[str, Any],
-    *,
-    weights: Iterable[Path] = (),
-    libraries: Iterable[str] = (),
-    parts: Iterable[object] = (),
-) -> str:
-    """A hex digest of everything that decides a model's answers.
+class Fingerprint(str):
+    """A fingerprint that `fingerprint_of` has computed; any other text is one that somebody has written by hand."""
 
-    The code counts by the source of the module that defines the model's class and of the modules of the same package
-    that it imports, directly or not, so that nobody has to remember to raise a version.
+    __slots__ = ()
+
+
+def fingerprint_of(
+    *things: object, options: Mapping[str, Any] | None = None, packages: Iterable[str] = ()
+) -> Fingerprint:
+    """Compute a fingerprint of all that decides a model's answers.
+
+    >>> fingerprint_of(np.zeros(3), options={"cutoff": 0.5}) == fingerprint_of(np.zeros(3), options={"cutoff": 0.6})
+    False
 
     Args:
-        model: the model.
-        arguments: what it was built with, in JSON's types.
-        weights: its files.
-        libraries: names of installed distributions whose version matters.
-        parts: objects that the model has been given, whose code counts as its own.
+        things: in any number and of any of these sorts:
+
+            - a text or a `Path` is a file or a folder, and counts by content: weights, say, with the files that it
+              names as its parts (ONNX's external data, the shards of an index);
+            - a class, function or module counts by the source of its file and of all of your files that it imports,
+              directly or not; comments, docstrings and line breaks do not count;
+            - an object counts by its class, and by those of its attributes that are numbers, texts, arrays or objects
+              of yours in turn; give `type(self)` where those differ from run to run;
+            - numbers, bytes, arrays, tensors and torch's networks count by value, members of a list one by one.
+        options: what the model is built with, in JSON's types. Names of models on a hub belong here.
+        packages: installed packages whose version decides answers, by the names that pip knows: `["torch"]`.
+
+    Returns:
+        A text of 32 hex digits.
+
+    Raises:
+        ModelError: a file is not there, an object has no source of yours, an option is not of JSON's types, or a
+            package is not installed.
     """
+    parts = [part for thing in things for part in _parts_of(thing)]
+    parts.append(("options", _encode_options(options or {})))
+    parts += [("package", f"{name}=={_version_of(name)}".encode()) for name in sorted(packages)]
     digest = hashlib.sha256()
-    digest.update(json.dumps([type(model).__qualname__, dict(arguments)], sort_keys=True).encode())
-    for library in sorted(libraries):
-        digest.update(f"{library}=={version(library)}\n".encode())
-    code = sorted({path for part in (model, *parts) for path in _code_of(part)})
-    for path in (*weights, *code):
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()[:32]
+    for sort, content in parts:
+        digest.update(f"{sort} {len(content)} ".encode() + content)
+    return Fingerprint(digest.hexdigest()[:32])
 
 
-def _code_of(model: object) -> list[Path]:
-    """The source files of a model: its own module, and those of the same folder that it imports from, and so on."""
-    own = type(model).__module__
-    package = f"{own.rpartition('.')[0]}."
-    found, waiting = set(), [own]
+def _parts_of(thing: object) -> Iterator[Part]:
+    """Yield what is counted of a thing."""
+    if isinstance(thing, Fingerprint):
+        yield "fingerprint", thing.encode()
+    elif isinstance(thing, str | Path):
+        yield from _parts_of_path(Path(thing).expanduser())
+    elif isinstance(thing, list | tuple):
+        yield "list", str(len(thing)).encode()
+        for each in thing:
+            yield from _parts_of(each)
+    elif isinstance(thing, Mapping | set | frozenset):
+        raise ModelError(f"cannot count a {type(thing).__name__} by itself; give it as options={{...}}, or as a list")
+    else:
+        value = _value_of(thing)
+        yield from [value] if value is not None else _parts_of_object(thing)
+
+
+def _value_of(thing: object) -> Part | None:
+    """Return what is counted of a number, an array or bytes; None for all else."""
+    if isinstance(thing, _PLAIN) and not isinstance(thing, enum.Enum):
+        return "value", f"{type(thing).__name__} {thing!r}".encode()
+    if isinstance(thing, bytes | bytearray | memoryview):
+        return "bytes", hashlib.sha256(thing).digest()
+    if isinstance(thing, np.ndarray):
+        if thing.dtype.hasobject:
+            raise ModelError(
+                f"cannot count an array of {thing.dtype}; expected numbers, or give its content as options"
+            )
+        content = hashlib.sha256(np.ascontiguousarray(thing).tobytes()).hexdigest()
+        return "array", f"{thing.dtype.str} {thing.shape} {content}".encode()
+    weights = None if isinstance(thing, type) or _is_users(type(thing)) else content_of(thing)
+    return None if weights is None else ("weights", weights.encode())
+
+
+def _parts_of_path(path: Path) -> Iterator[Part]:
+    """Yield the content of a file, whatever its name, or of all files of a folder, with their names."""
+    if path.is_file():
+        yield "file", _digest_file(path)
+        for other in belonging_files(path):
+            if not other.is_file():
+                raise ModelError(f"{path} keeps a part of its weights in {other}, and there is no such file")
+            yield "file", other.name.encode() + _digest_file(other)
+        return
+    if not path.is_dir():
+        raise ModelError(
+            f"no file or folder {str(path)!r} (in {Path.cwd()}); a text that is no path, such as the name of a model "
+            "on a hub, belongs into options={...}"
+        )
+    names = (each.relative_to(path) for each in path.rglob("*") if each.is_file())
+    kept = sorted(name.as_posix() for name in names if not _NOT_CONTENT & set(name.parts))
+    if not kept:
+        raise ModelError(f"there is no file in the folder {str(path)!r}; expected weights or other content")
+    for name in kept:
+        yield "file", name.encode() + _digest_file(path / name)
+
+
+def _digest_file(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").digest()
+    except OSError as error:
+        raise ModelError(f"cannot read {path}: {error}") from error
+
+
+def _parts_of_object(thing: Any) -> Iterator[Part]:
+    """Yield the source of a class, function, module or object, and the state of all but a class or module."""
+    if isinstance(thing, functools.partial):
+        yield from _parts_of_object(thing.func)
+    elif isinstance(thing, MethodType):
+        yield from _parts_of_object(thing.__self__)
+    else:
+        is_code = isinstance(thing, type | FunctionType | ModuleType | BuiltinFunctionType)
+        yield "source", _digest_code(thing if is_code else type(thing))
+    yield "name", str(getattr(thing, "__qualname__", type(thing).__qualname__)).encode()
+    if not isinstance(thing, type | ModuleType):
+        yield "state", json.dumps(_state_of(thing, frozenset()), sort_keys=True).encode()
+
+
+def _digest_code(thing: Any) -> bytes:
+    """Return a digest of the user's files that a class, function or module is defined in and imports."""
+    bases = [base for base in thing.__mro__ if base is not object] if isinstance(thing, type) else [thing]
+    own = file_of(thing)
+    if own is None or not is_user_file(own):
+        known = f"defined in {own}" if own is not None else "which has no file of source"
+        raise ModelError(
+            f"expected an object of your own code, got {getattr(thing, '__qualname__', thing)!s}, {known}; name its "
+            'package in packages=["..."], and what it holds as a file, an array or options={...}'
+        )
+    files = {file for file in map(file_of, bases) if file is not None and is_user_file(file)}
+    reached = {path: digest_syntax([parse_file(path)]) for path in _reach(files)}
+    return b"".join(sorted(reached.values()))
+
+
+def _reach(files: Iterable[Path]) -> set[Path]:
+    """Return some files and all of the user's that they import, directly or not."""
+    waiting, found = list(files), set[Path]()
     while waiting:
-        name = waiting.pop()
-        found.add(name)
-        waiting += [used for used in _imported_by(name) if used.startswith(package) and used not in found]
-    files = (getattr(sys.modules[name], "__file__", None) for name in sorted(found))
-    return [Path(file) for file in files if file is not None]
+        path = waiting.pop()
+        if path not in found:
+            found.add(path)
+            waiting += imported_files(path)
+    return found
 
 
-def _imported_by(name: str) -> set[str]:
-    """The names of the modules that a module imports, or imports something from."""
-    values = vars(sys.modules[name]).values()
-    named = {
-        value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None) for value in values
-    }
-    return {name for name in named if isinstance(name, str) and name in sys.modules}
+def _state_of(thing: Any, seen: frozenset[int]) -> Any:
+    """Return what can be counted of a value, in JSON's types; None for what cannot."""
+    if isinstance(thing, str | Path | enum.Enum):
+        return str(thing)
+    if id(thing) in seen or (isinstance(thing, np.ndarray) and thing.dtype.hasobject):
+        return None
+    value = _value_of(thing)
+    return _state_within(thing, seen | {id(thing)}) if value is None else [value[0], value[1].hex()]
+
+
+def _state_within(thing: Any, seen: frozenset[int]) -> Any:
+    """Return the state of the members of a collection, or of the attributes of an object."""
+    if isinstance(thing, Mapping):
+        return {str(key): _state_of(each, seen) for key, each in thing.items()}
+    if isinstance(thing, list | tuple):
+        return [_state_of(each, seen) for each in thing]
+    if isinstance(thing, set | frozenset):
+        return sorted(json.dumps(_state_of(each, seen), sort_keys=True) for each in thing)
+    attributes = {name: _state_of(each, seen) for name, each in _attributes_of(thing) if name != "fingerprint"}
+    return [str(getattr(thing, "__qualname__", type(thing).__qualname__)), attributes]
+
+
+def _attributes_of(thing: Any) -> Iterator[tuple[str, Any]]:
+    """Yield what an object of the user's, a function or a partial holds."""
+    if isinstance(thing, functools.partial):
+        yield from {"args": thing.args, "keywords": thing.keywords, "func": thing.func}.items()
+    elif isinstance(thing, MethodType):
+        yield "self", thing.__self__
+    elif isinstance(thing, FunctionType):
+        names = thing.__code__.co_freevars
+        yield from zip(names, (_content_of(cell) for cell in thing.__closure__ or ()), strict=True)
+    elif not isinstance(thing, type | ModuleType) and _is_users(type(thing)):
+        yield from getattr(thing, "__dict__", {}).items()
+        slots = [name for base in type(thing).__mro__ for name in _slots_of(base)]
+        yield from ((name, getattr(thing, name)) for name in slots if hasattr(thing, name))
+
+
+def _slots_of(kind: type) -> tuple[str, ...]:
+    slots = vars(kind).get("__slots__", ())
+    return (slots,) if isinstance(slots, str) else tuple(slots)
+
+
+def _content_of(cell: Any) -> object:
+    try:
+        return cell.cell_contents
+    except ValueError:  # not assigned yet
+        return None
+
+
+def _is_users(kind: type) -> bool:
+    file = file_of(kind)
+    return file is not None and is_user_file(file)
+
+
+def _encode_options(options: Mapping[str, Any]) -> bytes:
+    try:
+        return json.dumps(dict(options), sort_keys=True, allow_nan=True).encode()
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"options must be of JSON's types (numbers, texts, lists, tables): {error}") from error
+
+
+def _version_of(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        known = packages_distributions().get(package)
+    hint = f"pip calls it {' or '.join(sorted(set(known)))}" if known else "expected the name that pip knows"
+    raise ModelError(f"no installed package {package!r}; {hint}")

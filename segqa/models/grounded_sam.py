@@ -18,8 +18,9 @@ from PIL import Image as Pillow
 from segqa.errors import CaseError, ModelError
 from segqa.mask import Image, Mask
 from segqa.models.device import find_device
-from segqa.models.fingerprint import fingerprint
+from segqa.models.fingerprint import fingerprint_of
 from segqa.models.quiet import quiet
+from segqa.models.tensors import weights_digest
 from segqa.proposals import Floats, Proposals
 
 MaskChoice = Literal["single", "best"]
@@ -77,7 +78,7 @@ class GroundedSam:
             "segmenter": _digest_of(self._segmenter, self._segmenter_processor),
         }
         self.weights_bytes = weights_bytes(self._detector) + weights_bytes(self._segmenter)
-        self.fingerprint = fingerprint(self, arguments, libraries=["torch", "transformers"])
+        self.fingerprint = fingerprint_of(type(self), options=arguments, packages=["torch", "transformers"])
 
     def predict(self, images: Sequence[Image], prompts: Sequence[str]) -> list[Proposals]:
         """Proposals for each image, in order, as many as boxes were found.
@@ -201,18 +202,6 @@ def check_cutoffs(box_cutoff: float, text_cutoff: float) -> None:
     for name, value in given.items():
         if not (isinstance(value, int | float) and 0 <= value <= 1):
             raise ModelError(f"langsam: {name} must be a number between 0 and 1, got {value!r}")
-
-
-def weights_digest(network: Any) -> str:
-    """A hex digest of a torch module's parameters and buffers: names, types, shapes and bytes, sorted by name."""
-    import torch
-
-    digest = hashlib.sha256()
-    for name, tensor in sorted(network.state_dict().items()):
-        values = tensor.detach().cpu().contiguous()
-        digest.update(f"{name} {values.dtype} {tuple(values.shape)}\n".encode())
-        digest.update(values.reshape(-1).view(torch.uint8).numpy())
-    return digest.hexdigest()
 
 
 def weights_bytes(network: Any) -> int:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segqa.errors import ModelError
-from segqa.models.fingerprint import fingerprint
+from segqa.models.fingerprint import fingerprint_of
 from segqa.models.grabcut import cut_person
 from segqa.proposals import Proposals
 
@@ -83,9 +83,9 @@ class HogGrabCut:
         self._iterations = iterations
         self._detector = cv2.HOGDescriptor()
         self._detector.setSVMDetector(np.asarray(cv2.HOGDescriptor.getDefaultPeopleDetector(), np.float32))
-        self.fingerprint = fingerprint(
-            self,
-            {
+        self.fingerprint = fingerprint_of(
+            type(self),
+            options={
                 "smallest_person": smallest_person,
                 "hit_threshold": hit_threshold,
                 "max_proposals": max_proposals,

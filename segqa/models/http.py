@@ -17,7 +17,7 @@ import numpy as np
 
 from segqa.errors import ModelError
 from segqa.mask import Image
-from segqa.models.fingerprint import fingerprint as digest
+from segqa.models.fingerprint import Fingerprint, fingerprint_of
 from segqa.models.http_api import SERVE_ANSWER, SERVE_REQUEST, api_of, decode_picture
 from segqa.proposals import Proposals
 
@@ -73,8 +73,7 @@ class HttpModel:
         except ModelError:
             self._client.close()
             raise
-        identity = fingerprint or self._served
-        self.fingerprint = digest(self, {"answers": identity, "form": str(self._form)}) if identity else None
+        self.fingerprint = self._identify(fingerprint or self._served)
 
     def __enter__(self) -> Self:
         return self
@@ -100,6 +99,13 @@ class HttpModel:
         self._require_same(answer)
         return self._places.proposals(answer, image)
 
+    def _identify(self, answers: str) -> str | None:
+        """Return the fingerprint that goes with what answers; computed only where the server says that its own is."""
+        if not answers:
+            return None
+        found = fingerprint_of(type(self), options={"answers": answers, "form": str(self._form)})
+        return found if isinstance(answers, Fingerprint) else str(found)
+
     def _ask_who(self) -> str:
         """The fingerprint of what `segqa serve` serves; empty where that has none."""
         card = self._json_of(self._request("GET", "/model"))
@@ -108,7 +114,8 @@ class HttpModel:
                 f"http: {self._url}/model is not that of `segqa serve`; "
                 "describe another API by request and response in [tool.segqa.models.http]"
             )
-        return str(card["fingerprint"] or "")
+        said = str(card["fingerprint"] or "")
+        return Fingerprint(said) if card.get("fingerprint_computed") is True else said
 
     def _require_same(self, answer: object) -> None:
         came = answer.get("fingerprint") if isinstance(answer, dict) else None

@@ -18,8 +18,9 @@ from PIL import Image as Pillow
 from segqa.errors import ModelError, ProposalsError
 from segqa.mask import Image
 from segqa.models.device import find_device
-from segqa.models.fingerprint import fingerprint
-from segqa.models.grounded_sam import batches, check_cutoffs, first_line, full_prompt, weights_digest
+from segqa.models.fingerprint import Fingerprint, fingerprint_of
+from segqa.models.grounded_sam import batches, check_cutoffs, first_line, full_prompt
+from segqa.models.tensors import weights_digest
 from segqa.proposals import Floats, Proposals
 
 REPOSITORY = "https://github.com/luca-medeiros/lang-segment-anything"
@@ -46,7 +47,7 @@ class LangSam:
         ModelError: the package is missing, a path is, or `LangSAM` cannot be built.
     """
 
-    fingerprint: str
+    fingerprint: Fingerprint
 
     def __init__(
         self,
@@ -226,8 +227,9 @@ def _same_tf32() -> Iterator[None]:
             switch.allow_tf32 = allowed
 
 
-def _fingerprint_of(model: LangSam, predictor: Any, module: ModuleType, arguments: Mapping[str, Any]) -> str:
+def _fingerprint_of(model: LangSam, predictor: Any, module: ModuleType, arguments: Mapping[str, Any]) -> Fingerprint:
     """Covers the package by its files: it is installed from a repository whose version hardly ever moves."""
     digests = [weights_digest(predictor.gdino.model), weights_digest(predictor.sam.model)]
     code = sorted(Path(str(module.__file__)).parent.rglob("*.py"))
-    return fingerprint(model, {**arguments, "weights": digests}, weights=code, libraries=["torch", "transformers"])
+    options = {**arguments, "weights": digests}
+    return fingerprint_of(type(model), code, options=options, packages=["torch", "transformers"])

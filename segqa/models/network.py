@@ -14,7 +14,7 @@ import numpy as np
 from segqa.errors import ModelError
 from segqa.mask import Image
 from segqa.models import transforms
-from segqa.models.fingerprint import fingerprint
+from segqa.models.fingerprint import fingerprint_of
 from segqa.models.layout import Family, read_preprocessing, require_family, require_files, trained_on
 from segqa.models.runtime import Maps, Precision, Runtime
 from segqa.proposals import Proposals
@@ -60,12 +60,13 @@ class Network:
         self.trained_on = trained_on(folder)
         self.weights_bytes = runtime.files[0].stat().st_size
         kept = [path for path in [folder / transforms.FILE] if path.exists()]
-        self.fingerprint = fingerprint(
-            self,
-            {"mask_cutoff": mask_cutoff, **runtime.arguments},
-            weights=[*runtime.files, *kept],
-            libraries=[*_LIBRARIES, *runtime.libraries],
-            parts=[runtime],
+        self.fingerprint = fingerprint_of(
+            type(self),
+            type(runtime),
+            *runtime.files,
+            *kept,
+            options={"mask_cutoff": mask_cutoff, **runtime.arguments},
+            packages=[*_LIBRARIES, *runtime.libraries],
         )
 
     @classmethod

@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from segqa.errors import ModelError
+from segqa.models.fingerprint import Fingerprint
 from segqa.picking import PICKERS
 from segqa.serving.limits import Limits
 
@@ -22,6 +23,7 @@ class Card:
     Attributes:
         name: of the model.
         fingerprint: changes whenever its answers could; null where it has none.
+        fingerprint_computed: whether `segqa.fingerprint_of` has made it; else somebody has written it by hand.
         versions: of segqa, Python and the libraries that have been loaded.
         pickers: what a request may name.
         pick: the picker where it names none.
@@ -32,6 +34,7 @@ class Card:
 
     name: str
     fingerprint: str | None
+    fingerprint_computed: bool
     versions: dict[str, str]
     pickers: tuple[str, ...]
     pick: str
@@ -48,9 +51,11 @@ def card_of(name: str, model: Any, *, pick: str, prompt: str, batch_size: int, l
     """
     if not callable(getattr(model, "predict", None)):
         raise ModelError(f"a model must have predict(images, prompts), got {type(model).__name__}")
+    fingerprint = getattr(model, "fingerprint", None)
     return Card(
         name=name,
-        fingerprint=getattr(model, "fingerprint", None),
+        fingerprint=fingerprint,
+        fingerprint_computed=isinstance(fingerprint, Fingerprint),
         versions=_versions(),
         pickers=tuple(PICKERS),
         pick=pick,

@@ -1,0 +1,224 @@
+"""Find and read the Python files of the user's own code, as opposed to the standard library and installed packages."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib.util
+import inspect
+import site
+import sys
+import sysconfig
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import CodeType, ModuleType
+from typing import Any
+
+from segqa.errors import ModelError
+
+_SEGQA = Path(__file__).resolve().parents[1]
+_OWN_MODELS = _SEGQA / "models"
+_MECHANISM = frozenset(
+    _OWN_MODELS / f"{name}.py" for name in ("fingerprint", "source", "tensors", "user_code", "weight_files")
+)
+"""What computes digests decides no answer: a change of it must not make all kept proposals unusable."""
+
+
+@lru_cache(maxsize=4096)
+def is_user_file(path: Path) -> bool:
+    """Return whether a file is the user's own code; the models that come with segqa count as that, too."""
+    path = path.resolve()
+    if path.suffix != ".py" or not path.is_file() or path in _MECHANISM:
+        return False
+    if _SEGQA in path.parents:
+        return _OWN_MODELS in path.parents
+    # a virtual environment may lie inside a work tree, and a work tree inside the prefix of Python (/usr/src)
+    installed = {"site-packages", "dist-packages"} & set(path.parts)
+    return not installed and not any(folder in path.parents for folder in _library_folders())
+
+
+@lru_cache(maxsize=1)
+def _library_folders() -> frozenset[Path]:
+    """Return the folders of the standard library and of installed packages."""
+    paths = sysconfig.get_paths()
+    known = [paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+    known += [*site.getsitepackages(), site.getusersitepackages()]
+    return frozenset(Path(folder).resolve() for folder in known)
+
+
+def file_of(thing: Any) -> Path | None:
+    """Return the source file of a class, function or module, by its code where it has some; None where there is none.
+
+    A module's name is no safe way to its file: of two `conftest.py` pytest keeps the last one under that name.
+    """
+    code = next(_codes_of(thing), None)
+    name = code.co_filename if code is not None else getattr(_module_of(thing), "__file__", None)
+    path = Path(name).resolve() if name else None
+    return path if path is not None and path.is_file() else None
+
+
+def _codes_of(thing: Any) -> Iterator[CodeType]:
+    """Yield the code of a function, or of the methods that a class defines itself."""
+    own = vars(thing).values() if isinstance(thing, type) else [thing]
+    for value in own:
+        function = inspect.unwrap(getattr(value, "fget", None) or getattr(value, "__func__", None) or value)
+        code = getattr(function, "__code__", None)
+        is_own = not isinstance(thing, type) or getattr(function, "__module__", None) == thing.__module__
+        # generated methods, such as those of a dataclass, are of "<string>"
+        if isinstance(code, CodeType) and is_own and not code.co_filename.startswith("<"):
+            yield code
+
+
+def _module_of(thing: Any) -> ModuleType | None:
+    if isinstance(thing, ModuleType):
+        return thing
+    return sys.modules.get(str(getattr(thing, "__module__", "")))
+
+
+@lru_cache(maxsize=1024)
+def _parse(path: Path, _stamp: tuple[int, int]) -> ast.Module:
+    try:
+        return ast.parse(path.read_bytes(), str(path))
+    except (SyntaxError, ValueError) as error:
+        raise ModelError(f"cannot read the source {path}: {error}") from error
+
+
+def parse_file(path: Path) -> ast.Module:
+    """Return the syntax tree of a file, as the file is now.
+
+    Raises:
+        ModelError: it is no Python.
+    """
+    found = path.stat()
+    return _parse(path, (found.st_mtime_ns, found.st_size))
+
+
+def digest_syntax(nodes: Iterable[ast.AST]) -> bytes:
+    """Return a digest of syntax trees that no comment, docstring, blank or line break changes.
+
+    Empty fields are left out, so that a version of Python that adds one to a node keeps the digest.
+    """
+    digest = hashlib.sha256()
+    for node in nodes:
+        for word in _words(node):
+            digest.update(word.encode(errors="surrogatepass") + b"\0")
+    return digest.digest()
+
+
+def _words(value: object) -> Iterator[str]:
+    """Yield what a syntax tree consists of, depth first."""
+    if isinstance(value, ast.AST):
+        yield f"({type(value).__name__}"
+        for name, field in ast.iter_fields(value):
+            content = _without_docstring(value, field) if name == "body" else field
+            if content not in (None, []) and name not in {"type_comment", "kind"}:
+                yield name
+                yield from _words(content)
+        yield ")"
+    elif isinstance(value, list):
+        for each in value:
+            yield from _words(each)
+    else:
+        yield f"{type(value).__name__} {value!r}"
+
+
+def _without_docstring(node: ast.AST, body: Any) -> Any:
+    if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) or not body:
+        return body
+    first = body[0]
+    is_text = (
+        isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str)
+    )
+    return body[1:] if is_text else body
+
+
+def imported_files(path: Path) -> set[Path]:
+    """Return the user's files that a file imports, anywhere in it, and the packages that these are in."""
+    return {file for node in ast.walk(parse_file(path)) for file in _files_of_import(node, path)}
+
+
+def _files_of_import(node: ast.AST, importer: Path) -> Iterator[Path]:
+    if isinstance(node, ast.Import):
+        for alias in node.names:
+            yield from find_module(alias.name, importer)
+    elif isinstance(node, ast.ImportFrom):
+        yield from find_module(node.module or "", importer, node.level)
+        for alias in node.names:
+            yield from find_module(".".join(filter(None, [node.module, alias.name])), importer, node.level)[-1:]
+
+
+def find_module(name: str, importer: Path, level: int = 0) -> list[Path]:
+    """Return the user's files that importing a module runs: those of its packages, and its own.
+
+    Nothing is imported. A relative import is resolved by folders, so that it works whatever the importer is called.
+
+    Args:
+        name: of the module, with dots; may be empty for the package itself where the import is relative.
+        importer: the file with the import.
+        level: dots in front of the name.
+    """
+    found = _steps(name, importer, level)
+    return [path.resolve() for path in found if path is not None and is_user_file(path)]
+
+
+def module_exists(name: str, importer: Path, level: int = 0) -> bool:
+    """Return whether there is such a module, or such a folder of modules; arguments as for `find_module`."""
+    wanted = name.count(".") + 1 if name else 0
+    return len(_steps(name, importer, level)) == wanted + bool(level)
+
+
+def module_file(name: str, importer: Path, level: int = 0) -> Path | None:
+    """Return the file of a module where it is the user's; arguments as for `find_module`."""
+    path = _steps(name, importer, level)[-1] if module_exists(name, importer, level) else None
+    return path.resolve() if path is not None and is_user_file(path) else None
+
+
+def _steps(name: str, importer: Path, level: int) -> list[Path | None]:
+    """Return, for a module and the packages that it is in, the file if it has one; they end where one is not found."""
+    parts = name.split(".") if name else []
+    return list(_relative(parts, importer.parents[level - 1]) if level else _absolute(parts))
+
+
+def _relative(parts: list[str], folder: Path) -> Iterator[Path | None]:
+    yield _in_folder(folder, "")
+    for part in parts:
+        file, folder = _in_folder(folder, part), folder / part
+        if file is None and not folder.is_dir():
+            return
+        yield file
+
+
+def _absolute(parts: list[str]) -> Iterator[Path | None]:
+    spec: ModuleSpec | None = None
+    for place in range(len(parts)):
+        spec = _spec(".".join(parts[: place + 1]), spec)
+        if spec is None:
+            return
+        yield Path(spec.origin) if spec.origin else None
+
+
+def _in_folder(folder: Path, name: str) -> Path | None:
+    """Return the file of a module in a folder; without a name, that of the folder itself."""
+    candidates = [folder / name / "__init__.py", *([folder / f"{name}.py"] if name else [])]
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def _spec(name: str, parent: ModuleSpec | None) -> ModuleSpec | None:
+    """Return where a module is found, without importing it or its package."""
+    loaded = sys.modules.get(name)
+    known = getattr(loaded, "__spec__", None)
+    if isinstance(known, ModuleSpec):
+        return known
+    if loaded is not None and getattr(loaded, "__file__", None):
+        return importlib.util.spec_from_file_location(name, str(loaded.__file__))
+    where = parent.submodule_search_locations if parent is not None else None
+    if parent is not None and where is None:
+        return None
+    for finder in sys.meta_path:
+        find = getattr(finder, "find_spec", None)
+        spec = find(name, where, None) if find is not None else None
+        if isinstance(spec, ModuleSpec):
+            return spec
+    return None
