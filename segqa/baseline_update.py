@@ -14,6 +14,7 @@ from pathlib import Path
 from segqa.baseline import METRICS, read_baseline, round_means, write_baseline
 from segqa.comparison.comparison import Comparison
 from segqa.errors import BaselineError, UsageError
+from segqa.evaluation.spot_check import judge_stored_answers
 from segqa.gate import Verdict
 from segqa.policy import Policy
 from segqa.run import Run
@@ -98,7 +99,8 @@ def refuse_unfit(run: Run, errors: float, *, root: Path, folder: Path, allow_dir
         allow_dirty: whether the work tree may have changes.
 
     Raises:
-        BaselineError: it is a part, has too many errors, or was made in a work tree with changes that are still there.
+        BaselineError: it is a part, has too many errors, has stored answers that may be another model's, or was made in
+            a work tree with changes that are still there.
     """
     part = [f"--segqa-{name}" for name in run.narrowed_by]
     if part or run.missing:
@@ -108,6 +110,9 @@ def refuse_unfit(run: Run, errors: float, *, root: Path, folder: Path, allow_dir
         raise BaselineError(
             f"{run.model} has {len(run.errors)} errors, more than the budget of {errors:.0%}: no baseline is made of it"
         )
+    wrong, _ = judge_stored_answers(run, is_strict=True)
+    if wrong:
+        raise BaselineError(f"no baseline is made of stored answers that may be another model's: {wrong[0]}")
     if run.provenance.get("dirty") and not allow_dirty and _is_dirty(root, folder):
         raise BaselineError(
             "the work tree has changes, so nobody could make this baseline again: commit them, or --segqa-allow-dirty"

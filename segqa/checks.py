@@ -92,6 +92,7 @@ share = _number("from 0 to 1", lambda value: 0 <= value <= 1)
 threshold = _number("above 0.05 and at most 1", lambda value: 0.05 < value <= 1)
 # one of 10,001 is the smallest p-value that the 10,000 sign flips of the gate can give
 level = _number("from 0.0001 to below 1", lambda value: 0.0001 <= value < 1)
+agreement = _number("from 0.5 to 1", lambda value: 0.5 <= value <= 1)
 seconds = _number("of seconds above 0", lambda value: 0 < value < math.inf)
 factor = _number("from 1", lambda value: 1 <= value < math.inf)
 minutes = _number("of minutes above 0", lambda value: value > 0)

@@ -183,6 +183,8 @@ class Settings:
         name_pattern: finds tags in file names.
         batch_size: images a `predict` call, or `auto`.
         max_cache_mb: megabytes of proposals that are kept for later runs.
+        spot_check: the model is asked anew for so many stored cases; None where segqa decides.
+        spot_check_iou: stored and new prediction must have at least this IoU.
         engine: where the model is asked.
         ray: how many processes ask it, if that is `ray`.
         thresholds: for every model.
@@ -207,6 +209,8 @@ class Settings:
     name_pattern: str | None = None
     batch_size: int | Literal["auto"] = 8
     max_cache_mb: int = 10_000
+    spot_check: int | None = None
+    spot_check_iou: float = 0.98
     engine: EngineName = "local"
     ray: RaySettings = RaySettings()
     thresholds: Thresholds = Thresholds()
@@ -439,6 +443,8 @@ _CHECKS: Mapping[str, checks.Check] = MappingProxyType(
         "name_pattern": checks.pattern,
         "batch_size": checks.batch,
         "max_cache_mb": checks.count,
+        "spot_check": checks.whole,
+        "spot_check_iou": checks.agreement,
         "engine": checks.one_of(get_args(EngineName)),
     }
 )

@@ -26,7 +26,8 @@ _TABLE = """
 CREATE TABLE IF NOT EXISTS proposals (
     key BLOB PRIMARY KEY, seconds REAL, image_height INTEGER, image_width INTEGER,
     count INTEGER, height INTEGER, width INTEGER, numbers BLOB, masks BLOB,
-    model TEXT NOT NULL DEFAULT '', used INTEGER NOT NULL DEFAULT 0, checksum INTEGER
+    model TEXT NOT NULL DEFAULT '', used INTEGER NOT NULL DEFAULT 0, checksum INTEGER,
+    source TEXT NOT NULL DEFAULT ''
 ) WITHOUT ROWID
 """
 _TALLIES = """
@@ -34,7 +35,12 @@ CREATE TABLE IF NOT EXISTS tallies (
     key BLOB, target BLOB, tally BLOB, of BLOB, checksum INTEGER, PRIMARY KEY (key, target)
 ) WITHOUT ROWID
 """
-_ADDED = {"model": "TEXT NOT NULL DEFAULT ''", "used": "INTEGER NOT NULL DEFAULT 0", "checksum": "INTEGER"}
+_ADDED = {
+    "model": "TEXT NOT NULL DEFAULT ''",
+    "used": "INTEGER NOT NULL DEFAULT 0",
+    "checksum": "INTEGER",
+    "source": "TEXT NOT NULL DEFAULT ''",
+}
 _ANSWER = "key, seconds, image_height, image_width, count, height, width, numbers, masks"
 """The columns of an answer, which its checksum is of; an entry of an earlier version has none."""
 
@@ -165,11 +171,18 @@ class ProposalCache(Database):
         kept = f"SELECT {_ANSWER}, checksum FROM proposals WHERE key = ?"  # noqa: S608 - ours
         return [key for key in keys if (row := self._find(kept, key)) is None or not _is_whole(*row)]
 
+    def sources(self, keys: Iterable[bytes]) -> dict[bytes, str]:
+        """Return the digests of the source that some answers were stored with; of those that are kept."""
+        stored = "SELECT source FROM proposals WHERE key = ?"
+        rows = ((key, self._database.execute(stored, (key,)).fetchone()) for key in keys)
+        return {key: row[0] for key, row in rows if row is not None}
+
     def put(
         self,
         answers: Iterable[tuple[bytes, Answer]],
         model: str = "",
         tallies: Iterable[tuple[bytes, bytes, Tally]] = (),
+        source: str = "",
     ) -> None:
         """Keep answers of a model, and what counting some gave: all of them or, if that fails, none.
 
@@ -177,21 +190,26 @@ class ProposalCache(Database):
             answers: by their keys.
             model: its name.
             tallies: each behind the key of its answer and what `tally_target` gives.
+            source: a digest of the model's source; empty where it is not known, or where the fingerprint counts it.
 
         Raises:
             StoreError: there is no room, say.
         """
-        self.put_packed((pack(key, answer) for key, answer in answers), model, (pack_tally(*each) for each in tallies))
+        packed = (pack(key, answer) for key, answer in answers)
+        self.put_packed(packed, model, (pack_tally(*each) for each in tallies), source)
 
-    def put_packed(self, answers: Iterable[Packed], model: str = "", tallies: Iterable[PackedTally] = ()) -> None:
+    def put_packed(
+        self, answers: Iterable[Packed], model: str = "", tallies: Iterable[PackedTally] = (), source: str = ""
+    ) -> None:
         """Keep what has been packed elsewhere; as `put`."""
         today = _today()
-        rows, counted = [(*each, model, today, _checksum_of(*each)) for each in answers], list(tallies)
+        rows, counted = [(*each, model, today, _checksum_of(*each), source) for each in answers], list(tallies)
         with self._writing():
             self._database.execute("BEGIN IMMEDIATE")
+            # by name: in a file of an earlier version the columns may be in another order
             self._database.executemany(
-                f"INSERT OR REPLACE INTO proposals ({_ANSWER}, model, used, checksum) "  # noqa: S608 - ours
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                f"INSERT OR REPLACE INTO proposals ({_ANSWER}, model, used, checksum, source) "  # noqa: S608 - ours
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 rows,
             )
             self._database.executemany("DELETE FROM tallies WHERE key = ?", [row[:1] for row in rows])
@@ -221,9 +239,10 @@ class ProposalCache(Database):
             self._database.execute("ATTACH ? AS other", (str(path),))
             named = {row[1] for row in self._database.execute("PRAGMA other.table_info(proposals)")}
             checksum = "checksum" if "checksum" in named else "NULL"
+            source = "source" if "source" in named else "''"
             taken = (
-                f"INSERT OR IGNORE INTO proposals ({_ANSWER}, checksum, model, used) "  # noqa: S608 - ours
-                f"SELECT {_ANSWER}, {checksum}, ?, ? FROM other.proposals WHERE key = ?"
+                f"INSERT OR IGNORE INTO proposals ({_ANSWER}, checksum, source, model, used) "  # noqa: S608 - ours
+                f"SELECT {_ANSWER}, {checksum}, {source}, ?, ? FROM other.proposals WHERE key = ?"
             )
             with self._database:
                 self._database.executemany(taken, ((model, today, key) for key in keys))

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
+import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack, closing, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from itertools import compress
+from itertools import chain, compress
 from os import PathLike
 from pathlib import Path
 from types import MappingProxyType
@@ -33,13 +34,24 @@ from segqa.evaluation.engine import Distributed, Pickled, RayEngine, require_ray
 from segqa.evaluation.identity import Identity, identify, identity_kept
 from segqa.evaluation.loop import Loop
 from segqa.evaluation.machine import hardware
-from segqa.evaluation.measured import open_properties
+from segqa.evaluation.measured import PropertyCache, open_properties
 from segqa.evaluation.provenance import provenance_of, run_id
+from segqa.evaluation.spot_check import (
+    DEFAULT_SPOT_CHECK,
+    NO_SPOT_CHECK,
+    STORED_ANSWERS,
+    SpotCheck,
+    StoredAnswers,
+    check_stored,
+    judge_stored_answers,
+)
 from segqa.evaluation.stages import Stages, peak_memory
 from segqa.evaluation.targets import PackedTargets
 from segqa.evaluation.threads import limited_threads
 from segqa.mask import Image
 from segqa.metrics import METRIC_VERSION
+from segqa.models.source import digest_source
+from segqa.outcome import Outcome
 from segqa.picking import find_picker
 from segqa.properties import PROPERTY_VERSION
 from segqa.proposals import Model, Proposals
@@ -79,6 +91,8 @@ class Evaluation:
         settings: what else decides the outcomes, in JSON's types; stands in the provenance, since parts that are to be
             merged have to agree in it.
         engine: asks the model in other processes; None to ask it here.
+        built_by: a digest of the source of what builds the model, see `segqa.models.source`; empty where not known.
+        spot_check: how many stored cases the model is asked for anew.
     """
 
     pick: str = "agreement"
@@ -98,6 +112,8 @@ class Evaluation:
     shard: Shard | None = None
     settings: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     engine: RayEngine | None = None
+    built_by: str = ""
+    spot_check: SpotCheck = DEFAULT_SPOT_CHECK
 
     def __post_init__(self) -> None:
         if not 0 <= self.threshold <= 1:
@@ -112,7 +128,7 @@ class Evaluation:
         proposals on disk.
         """
         _require_model(model)
-        return self._run(model, identify(model, name), name, dataset, store, self.engine)
+        return self._run(model, identify(model, name, self.built_by), name, dataset, store, self.engine)
 
     def rescore(self, name: str, dataset: Dataset, store: Store, who: Identity | None = None) -> Run:
         """The run that evaluating the model again would make, from its stored proposals; no model is needed.
@@ -127,7 +143,7 @@ class Evaluation:
             ModelError: there is no such run, its model had no fingerprint, or proposals are missing; says of how many
                 cases.
         """
-        who = who or identity_kept(name, store)
+        who = who or identity_kept(name, store, self.built_by)
         cases = self._own(dataset)
         missing = _missing(who.whole, cases, store)
         if missing:
@@ -140,7 +156,8 @@ class Evaluation:
     def finished(self, model: Model | Identity | None, name: str, dataset: Dataset, store: Store) -> str | None:
         """The id of a finished run that evaluating would only repeat; None where there is none.
 
-        There is none where proposals kept earlier shall not be used, and for a model without a `fingerprint`.
+        There is none where proposals kept earlier shall not be used, for a model without a `fingerprint`, and where
+        answers of the run were stored from other source than today's.
 
         Args:
             model: will not be asked, so who it is is enough; None for that of the last finished run under this name.
@@ -154,15 +171,21 @@ class Evaluation:
         if isinstance(model, Identity):
             who = model
         else:
-            who = identity_kept(name, store) if model is None else identify(model, name)
+            built_by = self.built_by
+            who = identity_kept(name, store, built_by) if model is None else identify(model, name, built_by)
         if self.refresh or not self.cache or not who.known:
             return None
-        return store.finished(self._key(name, who.whole, dataset))
+        found = store.finished(self._key(name, who.whole, dataset))
+        if found is None:
+            return None
+        known = read_header(store.run_folder(found))[0].provenance
+        is_stale = StoredAnswers.of(known).stale > 0 or who.is_of_other_source(known.get("source", ""))
+        return None if is_stale else found
 
     def _run(
         self, model: Model, who: Identity, name: str, dataset: Dataset, store: Store, engine: RayEngine | None
     ) -> Run:
-        picker = find_picker(self.pick)
+        find_picker(self.pick)
         if engine is not None:
             engine.require(who.known, self._own(dataset))
         key = self._key(name, who.whole, dataset)
@@ -170,6 +193,7 @@ class Evaluation:
         said = [*who.said, *_notes_on(model, dataset)]
         taken = [f"scored again: the model is that of run {who.taken_from}"] if who.taken_from else []
         about |= {"answers_of": who.whole, "said": said, "notes": [*dataset.notes, *said, *taken]}
+        about |= {"fingerprint_computed": who.is_computed, "source": who.source}
         if self.shard is not None:
             about |= {"shard": _about_shard(self.shard, dataset, who)}
         with ExitStack() as stack:
@@ -181,37 +205,67 @@ class Evaluation:
             cache = stack.enter_context(ProposalCache(path))
             measured = stack.enter_context(open_properties(store))
             stack.enter_context(limited_threads(self.threads))
-            hidden = dataset.tag_names
             batch, stages = BatchSize(self.batch_size), Stages()
-            asker = Asker(model, batch, stages)
-            loop = Loop(
-                asker,
-                name,
-                who.whole,
-                picker,
-                cache,
-                measured,
-                stages,
-                self.targets,
-                batch,
-                threshold=self.threshold,
-                hidden=hidden,
-                refresh=self.refresh,
-            )
-            work = loop if engine is None else Distributed(engine, loop, cache, measured, self.pick, self.batch_size)
-            self._evaluate(work, self._own(dataset), run, store)
+            loop = self._loop(model, who, name, dataset, cache, measured, batch, stages)
+            work = self._work(loop, cache, measured, engine)
+            done_before = self._evaluate(work, self._own(dataset), run, store)
+
+            def ask(chosen: Sequence[str], kept: ProposalCache) -> list[Outcome]:
+                cases = self._own(dataset)
+                anew = self._loop(model, who, name, dataset, kept, measured, batch, Stages())
+                again = self._work(replace(anew, targets=None, refresh=True), kept, measured, engine)
+                return list(
+                    chain.from_iterable(again.outcomes(cases.take(np.flatnonzero(cases.own_ids.among(chosen)))))
+                )
+
+            check = NO_SPOT_CHECK if isinstance(model, _Nobody) else self.spot_check
+            found = check_stored(check, who, store.load(run.id), done_before, cache, ask)
             if cache.size > self.max_cache_mb * 1e6:
                 cache.remove(cache.superfluous(max_bytes=int(self.max_cache_mb * 1e6)))
             spent: dict[str, Any] = {"stages": stages.summary(), "peak_mb": peak_memory()}
             spent |= {"batch_size": batch.current, "hardware": hardware(self.threads)}
+            spent |= {STORED_ANSWERS: found.as_json()}
             return conclude(store, run, key, self.edges, spent | work.spent())
+
+    def _loop(
+        self,
+        model: Model,
+        who: Identity,
+        name: str,
+        dataset: Dataset,
+        cache: ProposalCache,
+        measured: PropertyCache,
+        batch: BatchSize,
+        stages: Stages,
+    ) -> Loop:
+        return Loop(
+            Asker(model, batch, stages),
+            name,
+            who.whole,
+            find_picker(self.pick),
+            cache,
+            measured,
+            stages,
+            self.targets,
+            batch,
+            threshold=self.threshold,
+            hidden=dataset.tag_names,
+            refresh=self.refresh,
+            source=who.source,
+        )
+
+    def _work(
+        self, loop: Loop, cache: ProposalCache, measured: PropertyCache, engine: RayEngine | None
+    ) -> Loop | Distributed:
+        """Where the loop's questions are asked."""
+        return loop if engine is None else Distributed(engine, loop, cache, measured, self.pick, self.batch_size)
 
     def _own(self, dataset: Dataset) -> Roster:
         """The cases that are evaluated here. All else that is said of the data set is said of the whole."""
         return dataset.cases if self.shard is None else self.shard.of_cases(dataset.cases)
 
-    def _evaluate(self, loop: Loop | Distributed, cases: Roster, run: Run, store: Store) -> None:
-        """Go through the cases that the run does not have yet."""
+    def _evaluate(self, loop: Loop | Distributed, cases: Roster, run: Run, store: Store) -> frozenset[str]:
+        """Go through the cases that the run does not have yet; return the ids of those that it has."""
         # an error may have been a moment's: a run that goes on tries it again
         done_well = frozenset(store.done(run.id))
         pending = cases.take(np.flatnonzero(~cases.own_ids.among(done_well)))
@@ -224,6 +278,7 @@ class Evaluation:
                 append(outcomes)
                 done += len(outcomes)
                 self.progress(done, len(cases))
+        return done_well
 
     def _continued(self, store: Store, key: str) -> Run | None:
         """The unfinished run with this key, without the outcomes that it has; None for none, or for a damaged one."""
@@ -280,6 +335,7 @@ def evaluate(
     batch_size: BatchSetting = 8,
     directory: str | PathLike[str] | None = None,
     engine: EngineName | RaySettings = "local",
+    spot_check: int | None = None,
 ) -> Run:
     """Evaluate a model over a data set, without pytest: in a notebook, say.
 
@@ -296,6 +352,9 @@ def evaluate(
             nothing is kept.
         engine: `"local"` asks the model in this process; `"ray"` in two actors of Ray, or in as many as its settings
             say. They get the model by cloudpickle, or build it where it is a function.
+        spot_check: the model is asked anew for so many of the cases whose answers were stored by an earlier evaluation;
+            by default for one, and only where the fingerprint is written by hand and the source has changed. What
+            comes of it stands in `run.provenance["stored_answers"]`; what is wrong with it is a Python warning.
 
     Returns:
         The run: `run.mean_iou`, `run.worst(5)`, `run.failures("wrong_object")`, …
@@ -314,10 +373,16 @@ def evaluate(
         command="segqa.evaluate",
         progress=Bar(),
         engine=remote,
+        built_by=digest_source([model]) if asked is not model else "",
+        spot_check=DEFAULT_SPOT_CHECK if spot_check is None else SpotCheck.of_all(spot_check),
     )
     with tempfile.TemporaryDirectory(prefix="segqa-") as nowhere:
         store = Store(Path(directory or nowhere))
-        return evaluation.run(asked, name or type(asked).__name__, cases, store)
+        run = evaluation.run(asked, name or type(asked).__name__, cases, store)
+        findings, notes = judge_stored_answers(run, is_strict=True)
+        for text in (*findings, *notes):
+            warnings.warn(text, stacklevel=2)
+        return run
 
 
 def _built(model: Model | Callable[[], Model]) -> Model:

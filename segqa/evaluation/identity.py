@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import Any
 
 from segqa.datasets.pictures import READER
 from segqa.errors import ModelError
+from segqa.models.fingerprint import Fingerprint
+from segqa.models.source import digest_source
 from segqa.store import Store
 
 
@@ -24,6 +26,9 @@ class Identity:
         weights_bytes: how large it is, if it says so.
         said: what it has to say of itself.
         taken_from: the id of the run that says so, where the model itself is not there.
+        source: a digest of what builds it and one of its class, with a dot between; either may be empty. There is none
+            where the fingerprint is computed, since that counts the source itself.
+        is_computed: whether `segqa.fingerprint_of` has made the fingerprint.
     """
 
     known: str | None
@@ -31,23 +36,48 @@ class Identity:
     weights_bytes: int | None
     said: Sequence[str]
     taken_from: str = ""
+    source: str = ""
+    is_computed: bool = False
+
+    def is_of_other_source(self, stored: str) -> bool:
+        """Return whether answers were stored from other source; what one of the two does not know is no difference."""
+        pairs = zip(self.source.split("."), stored.split("."), strict=False)
+        return any(here and there and here != there for here, there in pairs)
 
 
-def identify(model: object, name: str) -> Identity:
+def identify(model: object, name: str, built_by: str = "") -> Identity:
     """Who a model is.
 
     That two models say the same of themselves is no reason to share: the name and the class count, too, and so does how
     pictures are read.
+
+    Args:
+        model: the model.
+        name: that it is evaluated under.
+        built_by: a digest of the source of what has built it; empty where that is not known.
     """
     kind, known = type(model), getattr(model, "fingerprint", None)
     fingerprint = str(known or f"unknown-{uuid.uuid4().hex}")
     whole = json.dumps([name, kind.__module__, kind.__qualname__, fingerprint, READER])
     said = [str(note) for note in getattr(model, "notes", ())]
-    return Identity(known, whole, getattr(model, "weights_bytes", None), said)
+    is_computed = isinstance(known, Fingerprint)
+    source = "" if is_computed or not known else f"{built_by}.{_source_of(model)}"
+    return Identity(known, whole, getattr(model, "weights_bytes", None), said, "", source, is_computed)
 
 
-def identity_kept(name: str, store: Store) -> Identity:
+def _source_of(model: object) -> str:
+    """Return a digest of the source of a model's class, and of the classes of what it holds."""
+    held = [type(value) for value in getattr(model, "__dict__", {}).values()]
+    return digest_source(dict.fromkeys([type(model), *held]))
+
+
+def identity_kept(name: str, store: Store, built_by: str = "") -> Identity:
     """Return who the model of the last finished run under a name was.
+
+    Args:
+        name: of the model.
+        store: where its runs are.
+        built_by: a digest of the source of what builds the model today, as in `identify`.
 
     Raises:
         ModelError: there is no such run, its model has no fingerprint, or it may not be the model that is meant: a
@@ -61,6 +91,7 @@ def identity_kept(name: str, store: Store) -> Identity:
         )
     run_id, header = found
     who = identity_of(run_id, _provenance(header), store)
+    who = who if who.is_computed else replace(who, source=f"{built_by}.")
     newer = takewhile(lambda each: each[0] != run_id, headers)
     # only an evaluation has a key that another one could go on with
     made_here = [each for each in headers if each[1]["finished"] and each[1]["key"]]
@@ -87,7 +118,8 @@ def identity_of(run_id: str, provenance: Mapping[str, Any], store: Store) -> Ide
         why = f"it has no fingerprint, so nothing is kept in {store.root}"
         raise ModelError(f"the model of run {run_id} cannot be scored again: {why}")
     weights, said = provenance.get("weights_bytes"), provenance.get("said", ())
-    return Identity(known, provenance["answers_of"], weights, said, run_id)
+    source, is_computed = provenance.get("source", ""), provenance.get("fingerprint_computed", False)
+    return Identity(known, provenance["answers_of"], weights, said, run_id, source, is_computed)
 
 
 def _provenance(header: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -50,6 +50,7 @@ class Answers(Protocol):
         answers: Iterable[tuple[bytes, Answer]],
         model: str = "",
         tallies: Iterable[tuple[bytes, bytes, Tally]] = (),
+        source: str = "",
     ) -> None:
         """Keep answers of a model, and what counting some gave."""
         ...
@@ -88,6 +89,7 @@ class Loop:
         threshold: below this IoU the wrong pixels of a prediction are broken down.
         hidden: the properties that a tag of their name hides.
         refresh: ask the model even where the cache has an answer.
+        source: a digest of the model's source, kept with its answers.
     """
 
     asker: Asker
@@ -102,6 +104,7 @@ class Loop:
     threshold: float
     hidden: frozenset[str]
     refresh: bool
+    source: str = ""
 
     def outcomes(self, cases: Sequence[Case]) -> Generator[list[Outcome]]:
         """The outcomes of all cases, a batch at a time; new answers are in the cache when they come.
@@ -200,7 +203,7 @@ class Loop:
         outcomes = [self._outcome(loaded, cached=loaded not in asked) for loaded in batch]
         answers = ((loaded.key, loaded.answer) for loaded in asked if loaded.answer is not None)
         tallies = ((each.key, each.target_key, each.tally) for each in batch if each.is_counted and each.tally)
-        self.cache.put(answers, self.name, tallies)
+        self.cache.put(answers, self.name, tallies, self.source)
         self.cache.touch(loaded.key for loaded in batch if loaded not in asked and loaded.is_answered)
         self.measured.put((loaded.digests, loaded.measured) for loaded in batch if loaded.is_new)
         return outcomes

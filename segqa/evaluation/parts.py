@@ -21,6 +21,7 @@ from segqa.datasets.shard import Shard
 from segqa.errors import PartsError
 from segqa.evaluation.conclusion import conclude
 from segqa.evaluation.provenance import run_id
+from segqa.evaluation.spot_check import STORED_ANSWERS, StoredAnswers
 from segqa.evaluation.transfer import bring_proposals, keeps_own
 from segqa.outcomes.blocks import has_parquet
 from segqa.outcomes.merging import merge_blocks
@@ -171,7 +172,7 @@ def _provenance(parts: Sequence[Part]) -> dict[str, Any]:
     """Where the whole comes from: what all parts have in common, and what each was."""
     known = [part.run.provenance for part in parts]
     first = known[0]
-    left_out = {*_OF_ONE, "shard", "resumed_at", "dataset_digest"}
+    left_out = {*_OF_ONE, "shard", "resumed_at", "dataset_digest", STORED_ANSWERS}
     common = {name: value for name, value in first.items() if name not in left_out}
     return common | {
         "command": shlex.join(repeatable(first["command"])),
@@ -185,6 +186,7 @@ def _provenance(parts: Sequence[Part]) -> dict[str, Any]:
             *_odd(parts),
         ],
         "parts": [_told(part) for part in parts],
+        STORED_ANSWERS: StoredAnswers.merge([StoredAnswers.of(each) for each in known]).as_json(),
     }
 
 
@@ -247,6 +249,7 @@ _AGREED: Mapping[str, Callable[[Part], object]] = MappingProxyType(
         "number of shards": lambda part: part.shard.of,
         "model fingerprint": lambda part: part.run.provenance["fingerprint"],
         "kind of model": lambda part: part.run.provenance["answers_of"],
+        "source of the model": lambda part: part.run.provenance.get("source", ""),
         "picker": lambda part: part.run.pick,
         "policy for empty masks": lambda part: part.run.empty,
         "threshold of IoU": lambda part: part.run.threshold,

@@ -249,6 +249,7 @@ class _Answers:
         answers: Iterable[tuple[bytes, Answer]],
         model: str = "",  # noqa: ARG002 - as `Answers` has it
         tallies: Iterable[tuple[bytes, bytes, Tally]] = (),
+        source: str = "",  # noqa: ARG002 - likewise; whoever keeps them knows it
     ) -> None:
         self._packed += [pack(key, answer) for key, answer in answers]
         self._tallies += [pack_tally(*each) for each in tallies]

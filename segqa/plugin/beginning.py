@@ -100,6 +100,8 @@ def begin(
         raise UsageError(
             "--segqa-rescore asks no model, so it goes with neither --segqa-no-cache nor --segqa-refresh-cache"
         )
+    if "rescore" in options and options.get("spot-check"):
+        raise UsageError("--segqa-rescore asks no model, so it goes without --segqa-spot-check")
     rules_of([*settings.gate.fail_on, *options.get("fail-on", ())])
     for condition in [options.get("where"), *(known.where for known in settings.known)]:
         if condition:

@@ -78,6 +78,16 @@ def declared(config: pytest.Config, kind: Kind) -> dict[str, Callable[..., Any]]
     return dict(sorted(found.items()))
 
 
+def fixture_functions(config: pytest.Config) -> dict[str, list[Callable[..., Any]]]:
+    """Return the functions of the fixtures in the loaded plugins and conftests, by name; several may share one."""
+    found: dict[str, list[Callable[..., Any]]] = {}
+    for plugin in config.pluginmanager.get_plugins():
+        for value in list(getattr(plugin, "__dict__", {}).values()):
+            if type(value) is _FIXTURE:
+                found.setdefault(value.name, []).append(inspect.unwrap(value))
+    return found
+
+
 @contextmanager
 def built(function: Callable[..., Any], request: pytest.FixtureRequest) -> Iterator[Any]:
     """What a declared function gives, its arguments taken from the fixtures of their names.

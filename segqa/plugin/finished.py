@@ -13,7 +13,16 @@ if TYPE_CHECKING:
     from segqa.plugin.state import Session
     from segqa.run import Run
 
-_ONLY_NEW = ("shard", "rescore", "no-cache", "refresh-cache", "model-option", "checkpoint")
+_ONLY_NEW = (
+    "shard",
+    "rescore",
+    "no-cache",
+    "refresh-cache",
+    "spot-check",
+    "spot-check-iou",
+    "model-option",
+    "checkpoint",
+)
 """The options that only an evaluation can follow."""
 
 _DECIDING = ("pick", "empty", "prompt", "limit", "where", "held-out", "mask-cutoff", "name-pattern")

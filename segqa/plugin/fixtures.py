@@ -249,7 +249,7 @@ def robustness(
 
     session = _session(pytestconfig)
     unasked = session.options.get("rescore", False) or session.finished is not None
-    how = _how(session, session.settings.thresholds_for(_segqa_run.model), silent, _threads(session, pytestconfig))
+    how = _how(session, _segqa_run.model, silent, pytestconfig)
 
     def ask() -> Model | None:
         return None if unasked else request.getfixturevalue("_segqa_model")
@@ -262,6 +262,7 @@ def robustness(
 
 @pytest.fixture(scope="session")
 def _segqa_run(request: pytest.FixtureRequest, pytestconfig: pytest.Config, _segqa_model_name: str) -> Run:
+    from segqa.plugin.model_source import report_stored_answers
     from segqa.plugin.shards import skip_in_shard
     from segqa.plugin.sharing import shared
 
@@ -269,7 +270,9 @@ def _segqa_run(request: pytest.FixtureRequest, pytestconfig: pytest.Config, _seg
 
     def make() -> Run:
         if session.finished is not None:
-            return _take(session, session.finished, request)
+            taken = _take(session, session.finished, request)
+            report_stored_answers(session, taken)
+            return taken
         dataset = request.getfixturevalue("_segqa_dataset")
         rescore = session.options.get("rescore", False)
         model = None if rescore else request.getfixturevalue("_segqa_model")
@@ -307,12 +310,13 @@ def _require_data_of(folder: Path, cases: Dataset) -> None:
 def _evaluate(session: Session, name: str, model: Model | None, dataset: Dataset, config: pytest.Config) -> Run:
     """Evaluate, and draw cases of each sort while the data set is at hand."""
     from segqa.plugin.actors import engine_of
+    from segqa.plugin.model_source import report_stored_answers
     from segqa.plugin.progress import Remembered, progress_for
     from segqa.plugin.regression import keep_baseline
 
     progress = Remembered(progress_for(config, name))
     try:
-        how = _how(session, session.settings.thresholds_for(name), progress, _threads(session, config))
+        how = _how(session, name, progress, config)
         if model is None:
             run = how.rescore(name, dataset, session.store)
         else:
@@ -321,6 +325,7 @@ def _evaluate(session: Session, name: str, model: Model | None, dataset: Dataset
     except KeyboardInterrupt:
         session.interrupted = f"{name}: {progress.done} of {progress.total} cases are done and kept"
         raise
+    report_stored_answers(session, run)
     if session.shard is None:
         _draw(session, run, dataset)
         keep_baseline(session, run)
@@ -348,10 +353,11 @@ def _threads(session: Session, config: pytest.Config) -> int | None:
     return fair_share(max(1, side_by_side))
 
 
-def _how(session: Session, thresholds: Thresholds, progress: Progress, threads: int | None) -> Evaluation:
+def _how(session: Session, name: str, progress: Progress, config: pytest.Config) -> Evaluation:
     """How to evaluate, by the settings and options of this session."""
     from segqa.evaluation.evaluation import Evaluation
     from segqa.evaluation.targets import PackedTargets
+    from segqa.plugin.model_source import digest_builder, spot_check_of
 
     settings = session.settings
     if session.targets is None and len(session.chosen) > 1:
@@ -359,11 +365,11 @@ def _how(session: Session, thresholds: Thresholds, progress: Progress, threads: 
     return Evaluation(
         pick=settings.pick,
         empty=settings.empty,
-        threshold=thresholds.iou,
+        threshold=settings.thresholds_for(name).iou,
         batch_size=settings.batch_size,
         cache=not session.options.get("no-cache", False),
         refresh=session.options.get("refresh-cache", False),
-        threads=threads,
+        threads=_threads(session, config),
         max_cache_mb=settings.max_cache_mb,
         command=session.command,
         options={name: session.options[name] for name in _KEPT_OPTIONS if name in session.options},
@@ -373,6 +379,8 @@ def _how(session: Session, thresholds: Thresholds, progress: Progress, threads: 
         targets=session.targets,
         started=session.started,
         progress=progress,
+        built_by=digest_builder(session, config, name),
+        spot_check=spot_check_of(session),
     )
 
 

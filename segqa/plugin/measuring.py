@@ -12,6 +12,7 @@ from segqa.datasets.dataset import Dataset
 from segqa.errors import ModelError
 from segqa.evaluation.evaluation import Evaluation
 from segqa.models.distortions import library_version
+from segqa.plugin.model_source import report_stored_answers
 from segqa.plugin.progress import Remembered, progress_for
 from segqa.plugin.sharing import shared_robustness
 from segqa.plugin.state import Session
@@ -70,6 +71,7 @@ def _measure(session: Session, measurement: Measurement, model: Model | None) ->
         problem = f"its answers to changed images are not kept: {error}"
     if problem:
         pytest.skip(problem)
+    report_stored_answers(session, changed)
     settings = session.settings.report
     few = replace(settings, images=min(settings.images, _DRAWN))
     # rules of two conditions say enough to choose by; those of three take five times as long

@@ -57,6 +57,16 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "no-cache": {"action": "store_true", "help": "neither use proposals kept earlier nor keep these for later runs"},
     "refresh-cache": {"action": "store_true", "help": "do not use proposals kept earlier, but keep these"},
     "rescore": {"action": "store_true", "help": "score stored proposals again; the model is neither built nor asked"},
+    "spot-check": {
+        "metavar": "N",
+        "type": int,
+        "help": "ask the model anew for N of the stored cases (3 where CI is set and the fingerprint is hand-written)",
+    },
+    "spot-check-iou": {
+        "metavar": "IOU",
+        "type": float,
+        "help": "what stored and new prediction must have with each other (0.98)",
+    },
     "max-cache-mb": {"metavar": "MB", "type": int, "help": "proposals kept; the longest unused go first (10000)"},
     "cache-dir": {"metavar": "DIR", "help": "where runs and proposals are kept (.segqa)"},
     "report": {"metavar": "DIR", "help": "where the reports go (reports)"},

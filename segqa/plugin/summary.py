@@ -97,14 +97,18 @@ def _write_findings(terminalreporter: pytest.TerminalReporter, session: Session)
 
 def _on_runs(session: Session, config: pytest.Config) -> Iterator[str]:
     """What there is to say of the runs."""
+    from segqa.evaluation.spot_check import describe_spot_check
+
     if session.shard is not None:
         yield from told_of_shards(session)
+        yield from (f"  {line}" for run in session.runs.values() for line in describe_spot_check(run))
         yield from (f"  run {_short(session.store.run_folder(run.id), config)}" for run in session.runs.values())
         return
     from segqa.report.text import findings, paragraph, steadiness, suspicions
 
     for run in session.runs.values():
         yield from [*paragraph(run), *findings(session.clusters_of(run))]
+        yield from (f"  {line}" for line in describe_spot_check(run))
         if run.model in session.robustness:
             yield from steadiness(session.robustness[run.model])
         yield f"  run {_short(session.store.run_folder(run.id), config)}"

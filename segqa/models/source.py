@@ -1,0 +1,271 @@
+"""Digest the source that a model is built from, definition by definition: what is not reached does not count."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from segqa.models.user_code import digest_syntax, file_of, is_user_file, module_exists, module_file, parse_file
+
+WHOLE = ""
+"""In the place of a name: all of a file."""
+
+Place: TypeAlias = tuple[Path, str]
+"""A file, and the name of one of its top-level definitions, or `WHOLE`."""
+
+Import: TypeAlias = tuple[str, str, int]
+"""The module, the name in it (`WHOLE` for the module itself), and the dots in front of it."""
+
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+_HOPS = 50
+"""So many imports are followed from file to file, so that a circle ends."""
+
+_DYNAMIC = frozenset({"import_module", "__import__"})
+_BUILT_IN = frozenset(vars(builtins))
+
+
+def digest_source(things: Iterable[object]) -> str:
+    """Return a digest of the user's code that some things reach, as 16 hex digits; empty where none is the user's.
+
+    Reached are the top-level definitions of the things and all that they name, directly or not, in whatever of the
+    user's files that is. Only the syntax counts: no comment, docstring or line break.
+
+    Args:
+        things: functions and classes.
+
+    Raises:
+        ModelError: a file that is reached is no Python.
+    """
+    reached = reach(place for thing in things for place in _places_of(thing))
+    if not reached:
+        return ""
+    # where the files lie is not counted: a checkout may be anywhere
+    contents = sorted(f"{name} {digest_syntax(_statements(file, name)).hex()}" for file, name in reached)
+    return hashlib.sha256("\n".join(contents).encode()).hexdigest()[:16]
+
+
+def reach(start: Iterable[Place]) -> set[Place]:
+    """Return all definitions that some reach, with these."""
+    waiting, found = list(start), set[Place]()
+    while waiting:
+        place = waiting.pop()
+        if place not in found:
+            found.add(place)
+            waiting += _uses(*place)
+    return found
+
+
+def _places_of(thing: Any) -> Iterator[Place]:
+    """Yield where a function, or a class with the user's classes that it derives from, is defined."""
+    for each in thing.__mro__ if isinstance(thing, type) else [thing]:
+        file = file_of(each)
+        if file is not None and is_user_file(file):
+            name = str(getattr(each, "__qualname__", "")).split(".")[0]
+            yield file, name if name in _table(file).statements else WHOLE
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """The top level of a file.
+
+    Attributes:
+        statements: by each name that they define or change.
+        imports: what is imported under a name; several, where one takes the place of another that is not there.
+        stars: the modules all of whose names are imported, with the dots.
+        body: all statements.
+    """
+
+    statements: dict[str, list[ast.stmt]] = field(default_factory=dict)
+    imports: dict[str, list[Import]] = field(default_factory=dict)
+    stars: list[tuple[str, int]] = field(default_factory=list)
+    body: list[ast.stmt] = field(default_factory=list)
+
+
+def _table(file: Path) -> _Table:
+    return _table_of(parse_file(file))
+
+
+@lru_cache(maxsize=1024)
+def _table_of(tree: ast.Module) -> _Table:
+    table = _Table(body=tree.body)
+    for statement in tree.body:
+        for name in _changed_names(statement):
+            table.statements.setdefault(name, []).append(statement)
+        if not isinstance(statement, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            _add_imports(statement, table)
+    return table
+
+
+def _add_imports(node: ast.AST, table: _Table) -> None:
+    for each in ast.walk(node):
+        if isinstance(each, ast.Import):
+            for alias in each.names:
+                name = alias.asname or alias.name.split(".")[0]
+                table.imports.setdefault(name, []).append((alias.name if alias.asname else name, WHOLE, 0))
+        elif isinstance(each, ast.ImportFrom):
+            for alias in each.names:
+                if alias.name == "*":
+                    table.stars.append((each.module or "", each.level))
+                else:
+                    found = (each.module or "", alias.name, each.level)
+                    table.imports.setdefault(alias.asname or alias.name, []).append(found)
+
+
+def _changed_names(statement: ast.stmt) -> set[str]:
+    """Return the names that a top-level statement defines, or may change: `CONFIG["x"] = 1`, `register(Model)`."""
+    if isinstance(statement, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+        return {statement.name}
+    names = {node.id for node in ast.walk(statement) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    for node in ast.walk(statement):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names |= {alias.asname or alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Attribute | ast.Subscript) and isinstance(node.ctx, ast.Store | ast.Del):
+            names |= {each.id for each in ast.walk(node.value) if isinstance(each, ast.Name)}
+        elif isinstance(node, ast.Expr):
+            names |= {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
+    return names - _BUILT_IN
+
+
+def _statements(file: Path, name: str) -> list[ast.stmt]:
+    """Return the statements that make a definition; an import is none, what it leads to counts by itself."""
+    table = _table(file)
+    found = table.body if name == WHOLE else table.statements.get(name, [])
+    return [each for each in found if not isinstance(each, ast.Import | ast.ImportFrom)]
+
+
+def _uses(file: Path, name: str) -> Iterator[Place]:
+    """Yield what a definition names: in its own file, and in those that it imports from."""
+    for statement in _statements(file, name):
+        yield from _used_by(statement, file)
+
+
+def _used_by(statement: ast.stmt, file: Path) -> Iterator[Place]:
+    """Yield what a statement names. Imports inside a function count as if they stood at the top."""
+    inner = _Table()
+    _add_imports(statement, inner)
+    for module, level in inner.stars:
+        yield from _imported(file, (module, WHOLE, level), ())
+    for name, attributes in _named(statement, frozenset()):
+        for found in inner.imports.get(name, ()):
+            yield from _imported(file, found, attributes)
+        yield from _bound(file, name, attributes)
+    for module in _dynamic_imports(statement):
+        yield from _imported(file, (module, WHOLE, 0), ())
+
+
+def _bound(file: Path, name: str, attributes: tuple[str, ...], hops: int = 0) -> Iterator[Place]:
+    """Yield what a name at the top level of a file stands for, there or where it is imported from."""
+    table = _table(file)
+    if name in table.statements:
+        yield file, name
+    for found in table.imports.get(name, ()):
+        yield from _imported(file, found, attributes, hops)
+    if name not in table.statements and name not in _BUILT_IN:
+        for module, level in table.stars:
+            target = module_file(module, file, level)
+            yield from _bound(target, name, attributes, hops + 1) if target and hops < _HOPS else ()
+
+
+def _imported(file: Path, wanted: Import, attributes: tuple[str, ...], hops: int = 0) -> Iterator[Place]:
+    """Yield what an import leads to.
+
+    Args:
+        file: with the import.
+        wanted: what it imports.
+        attributes: what is read off the name, the outermost last; none where it is used as a whole.
+        hops: imports that have been followed.
+    """
+    module, member, level = wanted
+    names = (member, *attributes) if member else attributes
+    target = module_file(module, file, level)
+    while names and not (target and target != file and _binds(target, names[0])):
+        deeper = ".".join(filter(None, [module, names[0]]))
+        if not module_exists(deeper, file, level):
+            break
+        module, names, target = deeper, names[1:], module_file(deeper, file, level)
+    if target is None or hops > _HOPS:
+        return
+    if names and _binds(target, names[0]):
+        yield from _bound(target, names[0], names[1:], hops + 1)
+    else:
+        # used as a whole, or by a name that is made in a way that nobody can follow
+        yield target, WHOLE
+
+
+def _binds(file: Path, name: str) -> bool:
+    table = _table(file)
+    return name in table.statements or any(
+        target is not None and target != file and _binds(target, name)
+        for target in (module_file(module, file, level) for module, level in table.stars)
+    )
+
+
+def _named(node: ast.AST, bound: frozenset[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield the names that are not local, with the attributes that are read off them."""
+    if isinstance(node, _FUNCTIONS):
+        outside = [*node.args.defaults, *node.args.kw_defaults, *getattr(node, "decorator_list", [])]
+        outside += [each.annotation for each in _arguments(node)]
+        for each in (*outside, getattr(node, "returns", None)):
+            yield from _named(each, bound) if each is not None else ()
+        inside = node.body if isinstance(node.body, list) else [node.body]
+        bound |= {each.arg for each in _arguments(node)} | _locals(inside)
+        for statement in inside:
+            yield from _named(statement, bound)
+        return
+    if isinstance(node, ast.Name | ast.Attribute):
+        name, attributes, inner = _chain(node)
+        if name:
+            yield from [(name, attributes)] if name not in bound else []
+            return
+        yield from _named(inner, bound)
+        return
+    for child in ast.iter_child_nodes(node):
+        yield from _named(child, bound)
+
+
+def _chain(node: ast.expr) -> tuple[str, tuple[str, ...], ast.expr]:
+    """Return `a`, `("b", "c")` for `a.b.c`; an empty name, and what the attributes are read off, for all else."""
+    attributes: list[str] = []
+    while isinstance(node, ast.Attribute):
+        attributes.insert(0, node.attr)
+        node = node.value
+    return (node.id, tuple(attributes), node) if isinstance(node, ast.Name) else ("", (), node)
+
+
+def _arguments(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> list[ast.arg]:
+    given = node.args
+    return [*given.posonlyargs, *given.args, *given.kwonlyargs, *filter(None, [given.vararg, given.kwarg])]
+
+
+def _locals(body: Iterable[ast.AST]) -> frozenset[str]:
+    """Return the names that a function's body assigns; those of a comprehension are not its own."""
+    found, outer = set[str](), set[str]()
+    waiting: list[ast.AST] = list(body)
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Global | ast.Nonlocal):
+            outer |= set(node.names)
+        elif isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            found.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            found.add(node.id)
+        elif not isinstance(node, ast.comprehension | ast.Lambda):
+            waiting += ast.iter_child_nodes(node)
+    return frozenset(found - outer)
+
+
+def _dynamic_imports(statement: ast.AST) -> Iterator[str]:
+    """Yield the modules that are imported by `importlib.import_module("name")`."""
+    for node in ast.walk(statement):
+        if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+            called = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            if called in _DYNAMIC and isinstance(node.args[0].value, str):
+                yield node.args[0].value

@@ -1,0 +1,80 @@
+"""Digest the source that a model of a session is built from, and say what is wrong with its stored answers."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from segqa.plugin.built_with import checkpoint_of
+from segqa.plugin.declare import fixture_functions
+from segqa.plugin.environment import is_ci
+
+if TYPE_CHECKING:
+    from segqa.evaluation.spot_check import SpotCheck
+    from segqa.plugin.state import Session
+    from segqa.run import Run
+
+_OPTIONS = "model_options"
+_IN_CI = 3
+
+
+def digest_builder(session: Session, config: pytest.Config, name: str) -> str:
+    """Return a digest of the source of a model's fixture and of those that it asks for, and of the model's options.
+
+    Options count where the fixture asks for them.
+    """
+    from segqa.models.source import digest_source
+
+    functions = list(_with_requested(session.models[name], fixture_functions(config)))
+    source = digest_source(functions)
+    if not source or not any(_OPTIONS in inspect.signature(function).parameters for function in functions):
+        return source
+    options = session.model_options(name)
+    # as they are typed: a path made absolute would differ from machine to machine
+    options |= checkpoint_of(name, session.options.get("checkpoint", ()), session.models)
+    content = json.dumps(options, sort_keys=True, default=str)
+    return hashlib.sha256(f"{source} {content}".encode()).hexdigest()[:16]
+
+
+def _with_requested(
+    function: Callable[..., Any], known: dict[str, list[Callable[..., Any]]]
+) -> Iterator[Callable[..., Any]]:
+    """Yield a fixture's function and those of all fixtures that it asks for, directly or not."""
+    waiting, asked = [function], set[str]()
+    while waiting:
+        one = waiting.pop()
+        yield one
+        new = [name for name in inspect.signature(one).parameters if name not in asked]
+        asked |= set(new)
+        waiting += [other for name in new for other in known.get(name, ())]
+
+
+def spot_check_of(session: Session) -> SpotCheck:
+    """Return how many stored cases this session asks anew."""
+    from segqa.evaluation.spot_check import SpotCheck
+
+    settings = session.settings
+    if settings.spot_check is not None:
+        return SpotCheck.of_all(settings.spot_check, settings.spot_check_iou)
+    in_ci = _IN_CI if is_ci() else 0
+    return SpotCheck(handwritten=in_ci, changed=max(1, in_ci), iou=settings.spot_check_iou)
+
+
+def report_stored_answers(session: Session, run: Run) -> None:
+    """Add what is wrong with the stored answers of a run to the findings and warnings of a session, once."""
+    from segqa.evaluation.spot_check import StoredAnswers, judge_stored_answers
+
+    findings, notes = judge_stored_answers(run, is_strict=is_ci())
+    known = StoredAnswers.of(run.provenance)
+    if known.stored and not known.asked and session.settings.spot_check == 0 and not known.stale:
+        notes.append(
+            f"{run.model} has a fingerprint that is written by hand, and none of its {known.stored} stored answers is "
+            "checked: spot_check = 0"
+        )
+    session.findings += [text for text in findings if text not in session.findings]
+    session.warnings += [text for text in notes if text not in session.warnings]
