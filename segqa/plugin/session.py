@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 from segqa.plugin.declare import declared
+from segqa.plugin.environment import is_ci
 from segqa.plugin.options import MARKERS, given
 
 if TYPE_CHECKING:  # numpy and OpenCV would load with them
@@ -28,6 +29,20 @@ SETTINGS_FILE = "segqa_settings_file"
 """The key under which a controller tells its workers which settings file it has read; empty for none."""
 
 _NO_TESTS = ("help", "version", "markers", "collectonly", "showfixtures", "show_fixtures_per_test", "cacheshow")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, object, object]:
+    """Refuse a conftest that leaves by `sys.exit(0)` in CI: pytest would end green, without a word."""
+    try:
+        return (yield)
+    except SystemExit as error:
+        if error.code or not is_ci() or not _has_settings(early_config):
+            raise
+        raise pytest.UsageError(
+            "segqa: a conftest.py, or what it imports, called sys.exit(0) before any test was collected; "
+            "raise an error in its place"
+        ) from error
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -172,6 +187,15 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         if session.folder is not None and not is_worker(config):
             _remove_empty(session.folder)
         del config.stash[STATE]
+
+
+def _has_settings(early_config: pytest.Config) -> bool:
+    """Return whether segqa is used above the paths on the command line, before pytest knows its arguments."""
+    from segqa.settings import find_settings_file
+
+    here = early_config.invocation_params.dir
+    paths = getattr(early_config.known_args_namespace, "file_or_dir", ())
+    return any(find_settings_file(folder) for folder in (here, *(here / path for path in paths)))
 
 
 def _described(name: str, function: Callable[..., Any]) -> str:

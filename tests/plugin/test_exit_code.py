@@ -107,6 +107,17 @@ def test_a_process_that_ends_itself_hides_nothing(
     assert (said in result.stderr.str()) == bool(status)
 
 
+@pytest.mark.parametrize("ci", ["true", "false"])
+def test_a_conftest_that_leaves_by_sys_exit_is_refused_in_ci(
+    committed: Repository, monkeypatch: pytest.MonkeyPatch, ci: str
+) -> None:
+    monkeypatch.setenv("CI", ci)
+    replace_in(committed, "conftest.py", "import segqa\n", "import sys\nsys.exit(0)\n")
+    result = committed.runpytest_subprocess("suites")
+    assert result.ret == (pytest.ExitCode.USAGE_ERROR if ci == "true" else 0)
+    assert ("segqa: a conftest.py, or what it imports, called sys.exit(0)" in result.stderr.str()) == (ci == "true")
+
+
 def test_a_model_without_an_evaluation_fails_under_xdist(committed: Repository) -> None:
     replace_in(committed, "conftest.py", _FIXTURE, "    __import__('pytest').skip('no weights')")
     result = committed.runpytest_subprocess("suites", "--model=steady", "-n", "2")
