@@ -7,10 +7,11 @@ has a checksum (`segqa.outcomes.integrity`), and `order.json` says which run is 
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
 import uuid
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -36,6 +37,7 @@ LARGE = 1_000_000
 """A run of more cases is kept in Parquet files."""
 
 _HEADER, _PARTS, _ORDER = "run.json", "cases", "order.json"
+_LISTED = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +85,23 @@ class Store:
         ordered = [run_id for run_id in self._order() if run_id in there]
         return [*sorted(there.difference(ordered)), *ordered]
 
-    def matching(self, begin: str) -> list[str]:
-        """The run of this id, or those whose ids begin so, oldest first."""
-        found = [run_id for run_id in self.run_ids() if run_id.startswith(begin)]
-        return [begin] if begin in found else found
+    def find_id(self, begin: str) -> str:
+        """Return the id of the one run whose id is this or begins so.
+
+        Raises:
+            StoreError: there is no such run, or several; lists the newest of those that there are.
+        """
+        run_ids = self.run_ids()
+        found = [run_id for run_id in run_ids if run_id.startswith(begin)]
+        if begin in found:
+            return begin
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise StoreError(f"{len(found)} runs begin with {begin!r}: {_list_newest(found)}; give more of the id")
+        near = difflib.get_close_matches(begin, run_ids, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there: {_list_newest(run_ids)}"
+        raise StoreError(f"no runs begin with {begin!r} in {self.root}; {hint}")
 
     def begin(self, run: Run, key: str) -> Run:
         """Make the folder of a run that has no outcomes yet.
@@ -421,6 +436,12 @@ def write_whole(path: Path, text: str | Iterable[str]) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _list_newest(run_ids: Sequence[str]) -> str:
+    """Return some ids of many, given oldest first, as a text that can be read."""
+    more = f" and {len(run_ids) - _LISTED} older ones" if len(run_ids) > _LISTED else ""
+    return (", ".join(run_ids[: -_LISTED - 1 : -1]) or "none") + more
 
 
 def _header(folder: Path) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from segqa.baseline import baseline_path, describe_unchecked, read_baseline
 from segqa.baseline_update import prepare_update, refuse_unfit
 from segqa.cli.runs import Directory, find_run, read_project, refusal
 from segqa.comparison.comparison import compare
+from segqa.datasets.location import expand_home
 from segqa.errors import SegqaError
 from segqa.gate import Verdict
 from segqa.policy import judge_by, policy_of
@@ -20,14 +21,19 @@ from segqa.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, help="Look at baselines, and change them.")
 
-Paths = Annotated[list[Path], typer.Argument(metavar="FILE…", help="Baselines, or folders of them.")]
-Folder = Annotated[Path | None, typer.Option("--baseline", help="The folder of the baselines.")]
+Paths = Annotated[
+    list[Path], typer.Argument(metavar="FILE…", help="Baselines, or folders of them.", parser=expand_home)
+]
+Folder = Annotated[
+    Path | None,
+    typer.Option("--baseline", metavar="DIR", help="The folder of the baselines.", parser=expand_home),
+]
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or how it begins.")]
 
 
 @app.command()
 def show(
-    path: Annotated[Path, typer.Argument(metavar="FILE", help="A baseline.")],
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="A baseline.", parser=expand_home)],
     worst: Annotated[int, typer.Option(help="So many of the worst cases.")] = 10,
 ) -> None:
     """Show the numbers of a baseline, what has been accepted, how far it drifted, and its worst cases."""
@@ -72,7 +78,7 @@ def diff(run_id: RunName, baseline: Folder = None, directory: Directory = Path("
     """Judge a run against its baseline, by the rules in pyproject.toml; exit 1 for a regression."""
     try:
         run, (settings, root) = find_run(directory, run_id), read_project()
-        verdict = _judge(settings, baseline_path(baseline or root / settings.gate.baseline, run), run)
+        verdict = _judge(settings, baseline_path(baseline or root / expand_home(settings.gate.baseline), run), run)
     except SegqaError as error:
         raise refusal(str(error)) from error
     typer.echo(verdict.story)
@@ -94,7 +100,7 @@ def accept(
         raise refusal("--reason must say why")
     try:
         run, (settings, root) = find_run(directory, run_id), read_project()
-        folder = baseline or root / settings.gate.baseline
+        folder = baseline or root / expand_home(settings.gate.baseline)
         path, budget = baseline_path(folder, run), settings.thresholds_for(run.model).errors
         refuse_unfit(run, budget, root=root, folder=folder.absolute(), allow_dirty=allow_dirty)
         policy = policy_of(settings, run.model)

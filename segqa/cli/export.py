@@ -8,12 +8,18 @@ from typing import Annotated, Literal
 import typer
 
 from segqa.cli.data import open_dataset
+from segqa.datasets.location import expand_home
 from segqa.errors import ModelError, UsageError
 from segqa.models.runtime import Precision
 
 
 def export(
-    checkpoint: Annotated[Path, typer.Argument(help="The folder of a trained network; the file goes there, too.")],
+    checkpoint: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DIR", help="The folder of a trained network; the file goes there, too.", parser=expand_home
+        ),
+    ],
     dataset: Annotated[str, typer.Option(help="Cases to check it on: a folder with images/ and masks/, or studio.")],
     to: Annotated[Literal["onnx"], typer.Option(help="The form.")] = "onnx",
     precision: Annotated[

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from segqa.datasets.location import expand_home
+
 PARTS = ("conftest.py", "fixtures", "suites")
 _PYTEST_FILES = ("pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini")
 
@@ -46,7 +48,9 @@ def pytest_addoption(parser):
 
 
 def init(
-    folder: Annotated[Path, typer.Argument(help="The repository; made if it is not there.")] = Path(),
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="The repository; made if it is not there.", parser=expand_home)
+    ] = Path(),
 ) -> None:
     """Copy the suites and the fixtures to start from. What is already there is left as it is."""
     for source, name in _files():

@@ -10,6 +10,7 @@ import typer
 from segqa.baseline import baseline_path, kept_baseline, read_baseline
 from segqa.cli.data import open_dataset
 from segqa.cli.runs import Directory, find_run, read_project, refusal
+from segqa.datasets.location import expand_home
 from segqa.errors import SegqaError
 from segqa.report.report import write_report
 from segqa.run import Run
@@ -20,12 +21,16 @@ from segqa.store import Store
 def report(
     names: Annotated[list[str], typer.Argument(metavar="RUN…", help="Runs, by how their ids begin, or baselines.")],
     show: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
-    out: Annotated[Path | None, typer.Option(help="The folder to write to; reports/RUN.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="The folder to write to; reports/RUN.", parser=expand_home)
+    ] = None,
     form: Annotated[Literal["html", "dir", "json"] | None, typer.Option("--format", help="How to write it.")] = None,
     images: Annotated[str | None, typer.Option(metavar="N|none", help="Pictures of so many cases.")] = None,
     max_mb: Annotated[float | None, typer.Option(help="How large it may be.")] = None,
     dataset: Annotated[str, typer.Option(metavar="DIR", help="Draw more pictures from here; or studio.")] = "",
-    baseline: Annotated[Path | None, typer.Option(help="The folder of the baselines.")] = None,
+    baseline: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="The folder of the baselines.", parser=expand_home)
+    ] = None,
     directory: Directory = Path(".segqa"),
 ) -> None:
     """Write the review page of runs again; of two runs of one model the first is the baseline of the second."""
@@ -37,8 +42,8 @@ def report(
         runs = [find_run(directory, name) for name in names if not name.endswith(".jsonl")]
         if not runs:
             raise refusal("give at least one RUN beside the baselines; `segqa runs` lists them")
-        baselines = [read_baseline(Path(name)) for name in names if name.endswith(".jsonl")]
-        folder = baseline or root / settings.gate.baseline
+        baselines = [read_baseline(expand_home(name)) for name in names if name.endswith(".jsonl")]
+        folder = baseline or root / expand_home(settings.gate.baseline)
         alone = [run for run in runs if [each.model for each in runs].count(run.model) == 1]
         baselines += [found for run in alone if (found := _committed(run, folder, Store(directory)))]
         page = write_report(

@@ -7,7 +7,7 @@ import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -15,6 +15,7 @@ from segqa.baseline import read_baseline
 from segqa.cluster.search import clusters
 from segqa.comparison.comparison import compare as pair_up
 from segqa.comparison.signflip import bootstrap_interval
+from segqa.datasets.location import expand_home
 from segqa.errors import SegqaError, StoreError
 from segqa.groups import group_numbers
 from segqa.policy import judge_by
@@ -27,7 +28,7 @@ from segqa.run import Run, describe
 from segqa.settings import Settings, find_settings_file, read_settings
 from segqa.store import Store, find_unchecked
 
-Directory = Annotated[Path, typer.Option("--dir", help="Where runs are kept.")]
+Directory = Annotated[Path, typer.Option("--dir", metavar="DIR", help="Where runs are kept.", parser=expand_home)]
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or how it begins.")]
 As = Annotated[Format, typer.Option("--format", help="How to print the table.")]
 
@@ -39,6 +40,8 @@ def runs(directory: Directory = Path(".segqa")) -> None:
         run_ids = store.run_ids()
     except StoreError as error:
         raise refusal(str(error)) from error
+    if not run_ids:
+        typer.echo(f"segqa: no runs in {directory}; `pytest suites` makes one, --dir names another folder", err=True)
     for run_id in run_ids:
         try:
             run, state = store.load(run_id), "" if store.is_finished(run_id) else "  unfinished"
@@ -70,7 +73,7 @@ def show(
 
 def compare(
     names: Annotated[list[str], typer.Argument(metavar="RUN…", help="Runs, by how their ids begin, or baselines.")],
-    form: Annotated[Literal["text", "md", "json", "csv"], typer.Option("--format", help="How to print it.")] = "text",
+    form: As = "text",
     fail_on: Annotated[list[str] | None, typer.Option(help="A rule: mean_iou:-0.01, latency_p95:+20%, …")] = None,
     group_by: Annotated[
         str | None,
@@ -78,13 +81,16 @@ def compare(
     ] = None,
     directory: Directory = Path(".segqa"),
 ) -> None:
-    """Set runs side by side; of two, judge the second against the first, and exit with 1 for a regression."""
+    """Set runs side by side; of two, judge the second against the first, and exit with 1 for a regression.
+
+    The format csv prints the table alone, without a verdict.
+    """
     found = [_run_or_baseline(directory, name) for name in names]
     try:
         settings, _ = read_project()
         tag = settings.gate.group_by if group_by is None else group_by
         if len(found) != 2 or form == "csv":
-            _echo_line_up(found, tag, "text" if form == "json" else form)
+            _echo_line_up(found, tag, form)
             return
         comparison = pair_up(*found, same_picker=False)
         verdict = judge_by(settings, comparison, fail_on=fail_on or (), group_by=tag)
@@ -106,7 +112,7 @@ def _echo_line_up(runs: Sequence[Run], group_by: str, form: Format) -> None:
     if not any(group_by in run.columns.tags for run in runs):
         group_numbers(runs[0].columns, group_by)
     typer.echo(line_up(runs, group_by).render(form))
-    if len({run.expected for run in runs}) > 1:
+    if any(run.expected != runs[0].expected for run in runs):
         typer.echo("segqa: these runs are not over the same cases", err=True)
 
 
@@ -152,7 +158,7 @@ def _run_or_baseline(directory: Path, name: str) -> Run:
     if not name.endswith(".jsonl"):
         return find_run(directory, name)
     try:
-        return read_baseline(Path(name))
+        return read_baseline(expand_home(name))
     except SegqaError as error:
         raise refusal(str(error)) from error
 
@@ -176,10 +182,8 @@ def find_run(directory: Path, begin: str) -> Run:
     """The one run whose id is this or begins so."""
     store = Store(directory)
     try:
-        found = store.matching(begin)
-        if len(found) != 1:
-            raise refusal(f"{len(found) or 'no'} runs begin with {begin!r}; `segqa runs` lists them")
-        run, unchecked = store.load(found[0]), find_unchecked(store.run_folder(found[0]))
+        run_id = store.find_id(begin)
+        run, unchecked = store.load(run_id), find_unchecked(store.run_folder(run_id))
     except StoreError as error:
         raise refusal(str(error)) from error
     if unchecked:

@@ -9,6 +9,7 @@ import typer
 
 from segqa.cli.data import open_dataset
 from segqa.datasets.dataset import Dataset
+from segqa.datasets.location import expand_home
 from segqa.errors import ModelError, UsageError
 from segqa.training.recipe import Recipe, recipe_for
 
@@ -18,7 +19,12 @@ _SMP = "resnet34 only: "
 def train(
     model: Annotated[str, typer.Argument(metavar="unet|resnet34", help="What to train.")],
     dataset: Annotated[str, typer.Option(help="A folder with images/ and masks/, or studio.")],
-    out: Annotated[Path, typer.Option(help="Where the checkpoint goes: a folder that is not there yet.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            metavar="DIR", help="Where the checkpoint goes: a folder that is not there yet.", parser=expand_home
+        ),
+    ],
     epochs: Annotated[int | None, typer.Option(help="25 for unet, 20 for resnet34.")] = None,
     size: Annotated[int, typer.Option(help="Side of the square that images are scaled to.")] = 256,
     batch_size: Annotated[int, typer.Option(help="Cases a step.")] = 16,

@@ -13,6 +13,17 @@ Location: TypeAlias = Path | str
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*(::[a-z][a-z0-9+.-]*)*://", re.IGNORECASE)
 
 
+def expand_home(path: str | os.PathLike[str]) -> Path:
+    """Return a path with `~` at its beginning replaced by the user's folder; as it is where there is no such user.
+
+    A shell does it only where `~` begins a word, and not in `--dir=~/runs`.
+
+    >>> expand_home("photos/~").as_posix()
+    'photos/~'
+    """
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - Path.expanduser raises where nobody has that name
+
+
 def located(name: str | os.PathLike[str], base: Path | None = None) -> Location:
     """The location that a name means.
 
@@ -28,7 +39,7 @@ def located(name: str | os.PathLike[str], base: Path | None = None) -> Location:
     text = os.fspath(name)
     if _ADDRESS.match(text):
         return text
-    return Path(text) if base is None else base / text
+    return expand_home(text) if base is None else base / expand_home(text)
 
 
 def name_of(location: Location) -> str:

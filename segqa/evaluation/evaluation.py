@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import chain, compress
 from os import PathLike
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, cast
 
@@ -22,6 +21,7 @@ from tqdm.auto import tqdm
 from segqa.case import Case
 from segqa.datasets.dataset import Dataset
 from segqa.datasets.folder import open_folder
+from segqa.datasets.location import expand_home
 from segqa.datasets.remote import foreseen
 from segqa.datasets.roster import Roster
 from segqa.datasets.shard import Shard
@@ -377,7 +377,7 @@ def evaluate(
         spot_check=DEFAULT_SPOT_CHECK if spot_check is None else SpotCheck.of_all(spot_check),
     )
     with tempfile.TemporaryDirectory(prefix="segqa-") as nowhere:
-        store = Store(Path(directory or nowhere))
+        store = Store(expand_home(directory or nowhere))
         run = evaluation.run(asked, name or type(asked).__name__, cases, store)
         findings, notes = judge_stored_answers(run, is_strict=True)
         for text in (*findings, *notes):

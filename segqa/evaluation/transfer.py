@@ -6,13 +6,13 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from segqa.datasets.location import expand_home
 from segqa.errors import StoreError
 from segqa.evaluation.cache import ProposalCache
 from segqa.run import Run
 from segqa.store import Store, blocks, find_unchecked, is_in_parts, read_run
 
 _FILE = "proposals.sqlite"
-_SHOWN = 10
 
 
 def bring_run(folder: Path, store: Store) -> Run:
@@ -80,17 +80,9 @@ def find_folder(store: Store, name: str, here: Path) -> Path:
     Raises:
         StoreError: there is no such run, or several; says which there are.
     """
-    if (here / name / "run.json").is_file():
-        return here / name
-    found = store.matching(name) if name else []
-    if len(found) == 1:
-        return store.run_folder(found[0])
-    if found:
-        raise StoreError(f"{len(found)} runs begin with {name!r}: {_some(found)}")
-    raise StoreError(f"no run {name!r}: expected a run's folder, or an id in {store.root}: {_some(store.run_ids())}")
-
-
-def _some(run_ids: list[str]) -> str:
-    """The newest of some runs, as far as they can be read."""
-    more = f" and {len(run_ids) - _SHOWN} older ones" if len(run_ids) > _SHOWN else ""
-    return (", ".join(run_ids[: -_SHOWN - 1 : -1]) or "there is none") + more
+    folder = here / expand_home(name)
+    if (folder / "run.json").is_file():
+        return folder
+    if not name or "/" in name or folder.exists():
+        raise StoreError(f"expected a run's folder with run.json in it, or the id of a run, got {name!r}")
+    return store.run_folder(store.find_id(name))

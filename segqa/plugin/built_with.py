@@ -6,6 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from segqa.datasets.location import expand_home
 from segqa.errors import UsageError
 
 
@@ -45,7 +46,7 @@ def refuse_unknown_checkpoints(texts: Collection[str], models: Collection[str], 
 
     for text in texts:
         name, folder = _named(text, models)
-        if not name and not (here / folder).exists():
+        if not name and not (here / expand_home(folder)).exists():
             hint = nearest(text.partition("=")[0], models) if "=" in text else "expected [NAME=]DIR"
             raise UsageError(f"no checkpoint at {text!r}; {hint}")
 
@@ -55,4 +56,4 @@ def absolute_paths(options: dict[str, Any], paths: Collection[str], folder: Path
     for key in paths:
         if not isinstance(options.get(key, ""), str):
             raise UsageError(f"a model's {key} must be a path, got {options[key]!r}")
-    return {key: folder / Path(value).expanduser() if key in paths else value for key, value in options.items()}
+    return {key: folder / expand_home(value) if key in paths else value for key, value in options.items()}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from segqa.datasets.location import expand_home
 from segqa.errors import UsageError
 from segqa.plugin.exit_code import decide, find_reasons
 from segqa.plugin.session import STATE, hand_over, is_worker
@@ -98,10 +99,10 @@ def _write_reports(state: Session, ending: Ending) -> None:
         write_ending(ending, state.store, run.id)
     if "markdown" in state.options:
         # GitHub's summary is one file for all steps
-        with (state.here / state.options["markdown"]).open("a", encoding="utf-8") as file:
+        with (state.here / expand_home(state.options["markdown"])).open("a", encoding="utf-8") as file:
             file.write(as_markdown(state.judged, ending))
     if "openmetrics" in state.options:
-        write_whole(state.here / state.options["openmetrics"], as_openmetrics(state.judged))
+        write_whole(state.here / expand_home(state.options["openmetrics"]), as_openmetrics(state.judged))
     if state.folder is not None and state.judged:
         settings, suspicions = state.settings.report, state.suspects()
         write_review(state.judged, state.store, state.folder, ending=ending, suspicions=suspicions, settings=settings)

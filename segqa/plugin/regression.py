@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from segqa.datasets.location import expand_home
 from segqa.errors import BaselineError, UsageError
 from segqa.plugin.environment import is_ci
 from segqa.plugin.session import is_worker, stop
@@ -215,7 +216,9 @@ def path_for(session: Session, run: Run) -> Path:
 def _folder(session: Session) -> Path:
     """The folder of the baselines."""
     folder = session.options.get("baseline")
-    return session.here / folder if folder else session.root / session.settings.gate.baseline
+    if folder:
+        return session.here / expand_home(folder)
+    return session.root / expand_home(session.settings.gate.baseline)
 
 
 def _judge(session: Session, comparison: Comparison) -> Verdict:

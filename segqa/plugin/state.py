@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from segqa.datasets.location import Location, located, name_of
+from segqa.datasets.location import Location, expand_home, located, name_of
 from segqa.plugin.built_with import absolute_paths, checkpoint_of, parse_options
 
 if TYPE_CHECKING:  # numpy and OpenCV would load with them
@@ -114,7 +114,7 @@ class Session:
         from segqa.store import Store
 
         folder = self.options.get("cache-dir")
-        return Store(self.here / folder if folder else self.root / ".segqa")
+        return Store(self.here / expand_home(folder) if folder else self.root / ".segqa")
 
     @property
     def dataset_location(self) -> Location:
@@ -134,7 +134,7 @@ class Session:
         """
         from segqa.store import claim_folder
 
-        parent = self.here / self.options["report"] if "report" in self.options else self.root / "reports"
+        parent = self.here / expand_home(self.options["report"]) if "report" in self.options else self.root / "reports"
         dataset = self.settings.dataset_name or name_of(self.dataset_location)
         name = f"{self.started:%Y%m%d-%H%M%S}-{'+'.join(self.chosen)}-{dataset}"
         self.folder = claim_folder(parent / name)

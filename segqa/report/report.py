@@ -12,6 +12,7 @@ from segqa.cluster.search import clusters
 from segqa.comparison.comparison import compare
 from segqa.datasets.dataset import Dataset
 from segqa.datasets.folder import open_folder
+from segqa.datasets.location import expand_home
 from segqa.errors import IncomparableError
 from segqa.labels import suspicious_labels
 from segqa.policy import judge_by
@@ -59,7 +60,7 @@ def write_report(
         StoreError: what was measured of a run's robustness is damaged.
     """
     runs = [runs] if isinstance(runs, Run) else list(runs)
-    store, settings = Store(Path(directory)), settings or ReportSettings()
+    store, settings = Store(expand_home(directory)), settings or ReportSettings()
     rules = gate or GateSettings()
     judged = [_judged(run, _baseline_of(run, runs, baselines, store), rules, store) for run in runs]
     if dataset is not None:
@@ -69,7 +70,7 @@ def write_report(
     return write_review(
         judged,
         store,
-        Path(folder),
+        expand_home(folder),
         ending=_ending(runs, store),
         suspicions=suspicious_labels(store.with_others(runs)),
         settings=settings,

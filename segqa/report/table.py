@@ -1,20 +1,21 @@
-"""A table of a few columns, as text for a terminal, as Markdown or as CSV."""
+"""A table of a few columns, as text for a terminal, as Markdown, as CSV or as JSON."""
 
 from __future__ import annotations
 
 import csv
 import io
+import json
 import math
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-Format: TypeAlias = Literal["text", "md", "csv"]
+Format: TypeAlias = Literal["text", "md", "csv", "json"]
 Cell: TypeAlias = str | int | float | None
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows under a heading. Floats are shown with four digits, and in full in CSV; None is not known."""
+    """Rows under a heading. Floats are shown with four digits, and in full in CSV and JSON; None is not known."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
@@ -28,7 +29,7 @@ class Table:
         | unet | 0.9167 |
         | x | – |
         """
-        return {"text": self._text, "md": self._markdown, "csv": self._csv}[form]()
+        return {"text": self._text, "md": self._markdown, "csv": self._csv, "json": self._json}[form]()
 
     def shown(self) -> list[tuple[str, ...]]:
         """Heading and rows as they are shown."""
@@ -58,6 +59,11 @@ class Table:
         writer.writerow(self.columns)
         writer.writerows(["" if _unknown(cell) else cell for cell in row] for row in self.rows)
         return file.getvalue().rstrip("\n")
+
+    def _json(self) -> str:
+        rows = [[None if _unknown(cell) else cell for cell in row] for row in self.rows]
+        objects = [dict(zip(self.columns, row, strict=True)) for row in rows]
+        return json.dumps(objects, indent=2, ensure_ascii=False)
 
     def _is_text(self, index: int) -> bool:
         """Whether a column holds words, which begin at the left, and not numbers."""

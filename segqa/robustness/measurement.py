@@ -13,12 +13,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import compress
 from os import PathLike
-from pathlib import Path
 
 import numpy as np
 
 from segqa.datasets.dataset import Dataset
 from segqa.datasets.folder import open_folder
+from segqa.datasets.location import expand_home
 from segqa.errors import DatasetError, SettingsError
 from segqa.evaluation.batches import BatchSetting
 from segqa.evaluation.cache import ProposalCache
@@ -289,7 +289,7 @@ def measure_robustness(
         progress=Bar(),
     )
     with tempfile.TemporaryDirectory(prefix="segqa-") as nowhere:
-        store, sample = Store(Path(directory or nowhere)), opened.limit(cases)
+        store, sample = Store(expand_home(directory or nowhere)), opened.limit(cases)
         options = {"limit": cases} if len(sample) < len(opened) else {}
         run = replace(how, options=options).run(model, name or type(model).__name__, sample, store)
         measurement = Measurement.of(replace(how, progress=Bar()), run, sample, store, cases, changes)

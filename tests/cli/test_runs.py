@@ -86,6 +86,15 @@ def test_an_ambiguous_or_unknown_run_is_refused(kept: Path, begin: str, count: s
     assert count in result.output
 
 
+def test_an_ambiguous_run_lists_the_candidates_and_an_unknown_one_the_nearest(kept: Path) -> None:
+    assert (
+        "2 runs begin with '2026': 20260102-unet, 20260101-unet; give more"
+        in call("show", "2026", "--dir", kept).output
+    )
+    assert "did you mean '20260102-unet'?" in call("compare", "20260102-untt", "--dir", kept).output
+    assert "there: 20260102-unet, 20260101-unet" in call("pick", "x", "--dir", kept).output
+
+
 def test_runs_are_compared(kept: Path) -> None:
     lines = call("compare", "20260101", "20260102", "--format", "csv", "--dir", kept).output.splitlines()
     assert lines[0].startswith("model,data set,picked by,cases,mean IoU")
