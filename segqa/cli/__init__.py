@@ -1,5 +1,8 @@
 """The command `segqa`; one module a subcommand."""
 
+from importlib.metadata import version
+from typing import Annotated
+
 import typer
 
 from segqa.cli.baseline import app as baseline
@@ -14,7 +17,26 @@ from segqa.cli.selftest import selftest
 from segqa.cli.serve import serve
 from segqa.cli.train import train
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="pytest for segmentation models.")
+# Rich would read `[tool.segqa]` in a help text as markup, and leave it out
+app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode="markdown")
+
+
+def _print_version(wanted: bool) -> None:
+    """Print the version, and end."""
+    if wanted:
+        typer.echo(f"segqa {version('segqa')}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    _version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Pytest for segmentation models."""
+
+
 app.command()(init)
 app.command()(runs)
 app.command()(show)

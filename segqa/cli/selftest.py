@@ -18,7 +18,7 @@ from segqa.store import Store
 
 
 def selftest(
-    run_id: Annotated[str, typer.Argument(metavar="[RUN]", help="A run's id, or how it begins.")] = "",
+    run_id: Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or how it begins.")] = "",
     model: Annotated[str, typer.Option(help="In place of RUN: the last whole run of this model.")] = "",
     fail_on: Annotated[list[str] | None, typer.Option(help="A rule beside those of [tool.segqa.gate].")] = None,
     group_by: Annotated[

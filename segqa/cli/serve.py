@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from segqa.cli.runs import refusal
+from segqa.datasets.location import expand_home
 from segqa.errors import SegqaError
 
 if TYPE_CHECKING:
@@ -21,11 +22,13 @@ _LOCAL = ("127.0.0.1", "::1", "localhost")
 
 def serve(
     model: Annotated[str, typer.Option(metavar="NAME", help="The model, as `pytest suites --model` names it.")],
-    arguments: Annotated[list[str] | None, typer.Argument(metavar="[-- PYTEST…]", help="For pytest.")] = None,
+    arguments: Annotated[list[str] | None, typer.Argument(metavar="-- PYTEST…", help="For pytest.")] = None,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 for any that is free.")] = 8000,
     token_env: Annotated[str, typer.Option(metavar="NAME", help="The variable that holds the token.")] = "",
-    token_file: Annotated[Path | None, typer.Option(help="The file that holds the token.")] = None,
+    token_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The file that holds the token.", parser=expand_home)
+    ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images a call; on a CPU it is one.")] = 8,
     queue: Annotated[int, typer.Option(min=1, help="Requests that may wait.")] = 16,
     max_mb: Annotated[float, typer.Option(help="Megabytes of a body.")] = 20.0,
