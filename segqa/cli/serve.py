@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -28,6 +28,9 @@ def serve(
     token_env: Annotated[str, typer.Option(metavar="NAME", help="The variable that holds the token.")] = "",
     token_file: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The file that holds the token.", parser=expand_home)
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="A name by which a server without a token may be asked.")
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images a call; on a CPU it is one.")] = 8,
     queue: Annotated[int, typer.Option(min=1, help="Requests that may wait.")] = 16,
@@ -60,12 +63,13 @@ def serve(
         raise refusal(str(error)) from error
     if host not in _LOCAL and not token:
         typer.echo("segqa: no --token-env and no --token-file: whoever reaches this port can use it", err=True)
+    access = {"token": token, "hosts": (host, *(allow_host or ()))}
     with sock:
-        code = host_model(model, lambda hosted: _serve(hosted, sock, limits, token, batch_size), arguments or [])
+        code = host_model(model, lambda hosted: _serve(hosted, sock, limits, access, batch_size), arguments or [])
     raise typer.Exit(code)
 
 
-def _serve(hosted: Hosted, sock: socket.socket, limits: Limits, token: str, batch_size: int) -> None:
+def _serve(hosted: Hosted, sock: socket.socket, limits: Limits, access: dict[str, Any], batch_size: int) -> None:
     """Answer until stopped."""
     from segqa.serving.card import card_of
     from segqa.serving.queue import ModelThread, batch_size_for
@@ -80,4 +84,4 @@ def _serve(hosted: Hosted, sock: socket.socket, limits: Limits, token: str, batc
     where = f"http://[{address}]:{port}" if ":" in address else f"http://{address}:{port}"
     with ModelThread(hosted.model, size).running() as thread:
         say = f"segqa: {hosted.name} on {where} ({where}/docs says how); Ctrl-C stops it"
-        serve_on(sock, make_server(card, thread, token=token, ready=lambda: typer.echo(say)))
+        serve_on(sock, make_server(card, thread, **access, ready=lambda: typer.echo(say)))

@@ -80,6 +80,8 @@ class Asker:
             else:
                 for question in part:
                     self.ask([question])
+            # its frames refer to this one: images would stay in memory until the garbage collector runs
+            error = None
 
     def _attempt(self, questions: Sequence[Question]) -> Exception | None:
         """One call; what it raised, if it failed."""

@@ -6,12 +6,15 @@ A model is a fixture: it may ask for other fixtures, and may clean up after itse
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+import logging
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from _pytest.logging import LogCaptureHandler
 
 from segqa.errors import UsageError
 from segqa.plugin.session import HOSTING, STATE, stop
@@ -94,6 +97,25 @@ class _Hosting:
 def test_hosted(model: Any, model_name: str, pytestconfig: pytest.Config) -> None:
     """Hand the model over; a test so that pytest gives it what it needs."""
     try:
-        pytestconfig.stash[_USE](Hosted(model, model_name, pytestconfig.stash[STATE].settings))
+        with _logging_to_stderr():
+            pytestconfig.stash[_USE](Hosted(model, model_name, pytestconfig.stash[STATE].settings))
     except UsageError as error:
         stop(pytestconfig, str(error))
+
+
+@contextmanager
+def _logging_to_stderr() -> Iterator[None]:
+    """Write warnings and errors to stderr at once; pytest would keep all of them in memory until the test is over."""
+    root, written = logging.getLogger(), logging.StreamHandler()
+    written.setLevel(logging.WARNING)
+    written.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    captured = [handler for handler in root.handlers if isinstance(handler, LogCaptureHandler)]
+    for handler in captured:
+        root.removeHandler(handler)
+    root.addHandler(written)
+    try:
+        yield
+    finally:
+        root.removeHandler(written)
+        for handler in captured:
+            root.addHandler(handler)

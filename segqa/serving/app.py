@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from dataclasses import asdict
 from http import HTTPStatus
 from typing import Annotated, Any
@@ -30,7 +31,7 @@ _BINARY = {"schema": {"type": "string", "format": "binary"}}
 _FORM = {"schema": {"type": "object", "properties": {"image": {"type": "array", "items": _BINARY["schema"]}}}}
 _TYPES = ("image/png", "image/jpeg", "image/bmp", "image/tiff", "image/webp", "application/octet-stream")
 _BODY = {"content": {**dict.fromkeys(_TYPES, _BINARY), "multipart/form-data": _FORM}, "required": True}
-_REFUSED = (400, 401, 406, 408, 413, 415, 422, 500, 503, 504)
+_REFUSED = (400, 401, 406, 408, 413, 415, 421, 422, 500, 503, 504)
 
 Prompt = Annotated[str | None, Query(description="What to segment, such as `person.`")]
 Pick = Annotated[str | None, Query(description="Which proposal to take", json_schema_extra={"enum": list(PICKERS)})]
@@ -59,8 +60,8 @@ class Service:
         wants_png = _wants_png(request.headers.get("accept", ""))
         picker = find_picker(_known_picker(self._card.pick if pick is None else pick))
         prompt = _short_prompt(self._card.prompt if prompt is None else prompt, self._card.limits)
-        with self._desk.reading():
-            files = await read_uploads(request, self._card.limits)
+        async with self._desk.reading() as slot:
+            files = await read_uploads(request, self._card.limits, slot)
         if wants_png and len(files) != 1:
             raise _not_acceptable("one image where a PNG is asked for", f"{len(files)} images")
 
@@ -89,13 +90,14 @@ class Service:
         return Response(Answer(self._card.name, self._card.fingerprint, said).as_json(), media_type=_JSON)
 
 
-def make_app(card: Card, thread: ModelThread, token: str = "") -> FastAPI:
+def make_app(card: Card, thread: ModelThread, token: str = "", hosts: Collection[str] = ()) -> FastAPI:
     """The application for a model that is being asked by a thread; to be made where it will run.
 
     Args:
         card: of the model.
         thread: asks it.
         token: what a request has to know; empty where anybody may ask.
+        hosts: names beside `localhost` by which a server without a token may be asked.
     """
     desk = Desk(thread, card.limits)
     exposition = Exposition(lambda: desk.waiting, lambda: desk.in_flight)
@@ -110,7 +112,9 @@ def make_app(card: Card, thread: ModelThread, token: str = "") -> FastAPI:
         openapi_extra={"requestBody": _BODY},
     )
     app.add_api_route("/health", service.health, methods=["GET"], responses={503: {}})
-    app.add_api_route("/model", service.model, methods=["GET"], responses={200: {"model": Card}, 401: refused[401]})
+    app.add_api_route(
+        "/model", service.model, methods=["GET"], responses={200: {"model": Card}, 401: refused[401], 421: refused[421]}
+    )
     app.add_api_route(
         "/metrics",
         service.metrics,
@@ -122,17 +126,21 @@ def make_app(card: Card, thread: ModelThread, token: str = "") -> FastAPI:
     app.add_exception_handler(RequestValidationError, _not_valid)
     app.add_exception_handler(HTTPException, _of_http)
     app.add_exception_handler(Exception, _unexpected)
-    app.add_middleware(Guarded, token=token)
+    app.add_middleware(Guarded, token=token, hosts=hosts)
     app.add_middleware(Counted, exposition=exposition)
     return app
 
 
 def _require_known(request: Request) -> None:
-    """Refuse a parameter that is not looked at: it would be one that is misspelt."""
+    """Refuse a parameter that would be ignored: an unknown one, or one that is given twice."""
     known = ("prompt", "pick", "proposals")
-    for name in request.query_params:
+    seen = set()
+    for name, _ in request.query_params.multi_items():
         if name not in known:
             raise _unprocessable(f"the parameters {', '.join(known)}", f"{name[:100]!r}", nearest(name[:100], known))
+        if name in seen:
+            raise _unprocessable(f"one {name}", "several", f"give {name} once")
+        seen.add(name)
 
 
 def _known_picker(name: str) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import TypeVar
 
@@ -12,6 +12,7 @@ from segqa.datasets.pictures import decode_image
 from segqa.errors import CaseError, ProposalsError
 from segqa.mask import Image
 from segqa.proposals import Proposals
+from segqa.serving.body_slots import BodySlot, BodySlots
 from segqa.serving.limits import Limits, busy, name_of, no_picture, require_pictures
 from segqa.serving.queue import ModelThread
 from segqa.serving.refusal import RefusedError
@@ -34,7 +35,7 @@ class Desk:
         self.in_flight = 0
         self._thread = thread
         self._limits = limits
-        self._reading = 0
+        self._slots = BodySlots(limits)
         # one call at the model, the next one decoded, and one request whose answer is being drawn
         self._places = asyncio.Semaphore(2 * thread.batch_size + 1)
 
@@ -43,21 +44,16 @@ class Desk:
         """Whether the model takes longer for a call than anybody waits."""
         return self._thread.asking_since > self._limits.predict_seconds
 
-    @contextmanager
-    def reading(self) -> Iterator[None]:
-        """A place for a request whose body is on its way.
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[BodySlot]:
+        """A slot for a request whose body is on its way.
 
         Raises:
-            RefusedError: there is none.
+            RefusedError: there is none, or the body comes too slowly.
         """
         self._require_room()
-        if self._reading >= 2 * self._limits.queue:
-            raise busy(1.0, f"{self._reading} bodies on their way already")
-        self._reading += 1
-        try:
-            yield
-        finally:
-            self._reading -= 1
+        async with self._slots.receive() as slot:
+            yield slot
 
     async def ask(self, files: list[bytes], prompt: str, draw: Callable[[list[Proposals]], Drawn]) -> Drawn:
         """What `draw` makes, in another thread, of the proposals for some images.

@@ -19,8 +19,9 @@ class Limits:
         pixels: of all images of a request, as their headers claim.
         images: in a request.
         prompt: characters.
-        queue: requests that wait for the model. As many again may be sending their bodies.
+        queue: requests that wait for the model. Twice as many may be sending their bodies.
         body_seconds: in which a body has to be there.
+        body_rate: bytes a second; slower bodies give way when too many are on their way.
         predict_seconds: in which an answer has to be there, waiting included.
         header_seconds: in which the head of a request has to be there.
         connections: at a time.
@@ -35,6 +36,7 @@ class Limits:
     prompt: int = 1000
     queue: int = 16
     body_seconds: float = 30.0
+    body_rate: int = 10_000
     predict_seconds: float = 60.0
     header_seconds: float = 10.0
     connections: int = 1000

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
+import traceback
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Condition, Thread
 
@@ -76,13 +77,15 @@ class ModelThread:
         with self._changed:
             self._jobs.append(job)
             self._changed.notify()
-        job.answer.add_done_callback(lambda _: self._forget(job))
+        # not by the job, which would hold itself and its images then until the garbage collector runs
+        job.answer.add_done_callback(self._forget)
         return job.answer
 
-    def _forget(self, job: _Job) -> None:
+    def _forget(self, answer: Future[list[Proposals]]) -> None:
         """Let go of images whose answer nobody waits for any more, be the model ever so slow; no others are left."""
-        with self._changed, suppress(ValueError):
-            self._jobs.remove(job)
+        with self._changed:
+            for job in [each for each in self._jobs if each.answer is answer]:
+                self._jobs.remove(job)
 
     def _run(self) -> None:
         while jobs := self._next():
@@ -117,9 +120,9 @@ class ModelThread:
         self._asked_at = time.monotonic()
         try:
             questions = self._ask(jobs)
-        except Exception:
+        except Exception:  # noqa: BLE001 - logged
             # as it does in `prepare`; the thread has to outlive it
-            log.exception("the model failed")
+            log.error("the model failed:\n%s", _indent(traceback.format_exc()))  # noqa: TRY400 - indented
             questions = [[] for _ in jobs]
         self._note(self.asking_since / len(jobs))
         self._asked_at = None
@@ -135,7 +138,7 @@ class ModelThread:
             asker.ask(waiting[start : start + self.batch_size])
         for question in waiting:
             if question.error:
-                log.error("the model failed:\n%s", question.error)
+                log.error("the model failed:\n%s", _indent(question.error))
         return questions
 
     def _note(self, seconds: float) -> None:
@@ -146,6 +149,12 @@ class ModelThread:
 def batch_size_for(setting: int) -> int:
     """How many images a call gets: one on a CPU, where more only take longer, and as many as set on a GPU."""
     return setting if gpu_memory() is not None else 1
+
+
+def _indent(text: str) -> str:
+    """Indent a traceback for the log, so that a prompt in it cannot look like a line of the log, nor like a command."""
+    lines = text.strip().splitlines()
+    return "\n".join("    " + "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line) for line in lines)
 
 
 def _deliver(job: _Job, questions: Sequence[Question]) -> None:

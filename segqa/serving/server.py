@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -38,7 +38,12 @@ class Server(uvicorn.Server):
 
 
 def make_server(
-    card: Card, thread: ModelThread, *, token: str = "", ready: Callable[[], None] = lambda: None
+    card: Card,
+    thread: ModelThread,
+    *,
+    token: str = "",
+    hosts: Collection[str] = (),
+    ready: Callable[[], None] = lambda: None,
 ) -> Server:
     """A server that is not running yet: `serve_on` runs it, `should_exit = True` stops it.
 
@@ -46,11 +51,12 @@ def make_server(
         card: of the model.
         thread: asks it.
         token: what a request has to know; empty where anybody may ask.
+        hosts: names beside `localhost` by which a server without a token may be asked.
         ready: is called as soon as requests are answered.
     """
     limits = card.limits
     config = uvicorn.Config(
-        lambda: make_app(card, thread, token),
+        lambda: make_app(card, thread, token, hosts),
         factory=True,
         http=_protocol(limits),
         ws="none",
@@ -105,7 +111,7 @@ def _outlived() -> Iterator[None]:
 
 
 def _protocol(limits: Limits) -> type[H11Protocol]:
-    """HTTP/1.1 that hangs up on whoever does not get to the end of a head."""
+    """HTTP/1.1 that closes connections whose client does not finish its headers, or does not read its answer."""
 
     class Patient(H11Protocol):
         def connection_made(self, transport: Any) -> None:
@@ -121,5 +127,18 @@ def _protocol(limits: Limits) -> type[H11Protocol]:
                 self.transport.close()
             else:
                 self.loop.call_later(limits.header_seconds, self._hang_up, self.cycle)
+
+        def pause_writing(self) -> None:
+            super().pause_writing()
+            self._abort_unless_read(0)
+
+        def _abort_unless_read(self, before: int) -> None:
+            """Abort unless the client has read something since the last look, or has read enough."""
+            left = self.transport.get_write_buffer_size()
+            if left and self.flow.write_paused:
+                if left == before:
+                    self.transport.abort()
+                else:
+                    self.loop.call_later(limits.body_seconds, self._abort_unless_read, left)
 
     return Patient

@@ -12,20 +12,27 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from segqa.serving.body_slots import BodySlot
 from segqa.serving.limits import Limits
 from segqa.serving.refusal import RefusedError
 
 Done = TypeVar("Done")
 
 _FORM = "multipart/form-data"
+_FIELD = "image"
 _RAW = ("", "application/octet-stream")
 
 
-async def read_uploads(request: Request, limits: Limits) -> list[bytes]:
+async def read_uploads(request: Request, limits: Limits, slot: BodySlot) -> list[bytes]:
     """The files of the images in a request: its body, or the parts of its form, in their order.
 
+    Args:
+        request: whose body has not been read.
+        limits: of what is taken on.
+        slot: counts the bytes that come.
+
     Raises:
-        RefusedError: too large, too slow, too many, or nothing of that kind.
+        RefusedError: too large, too many, or nothing of that kind.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in (_FORM, *_RAW) and not kind.startswith("image/"):
@@ -35,7 +42,7 @@ async def read_uploads(request: Request, limits: Limits) -> list[bytes]:
             got=f"content type {kind[:100]!r}",
             do="send the bytes of the image as the body, or several images as the files of a form",
         )
-    body = await _read_body(request, limits)
+    body = await _read_body(request, limits.body_bytes, slot)
     files = await _files_in_form(request, body, limits) if kind == _FORM else [body]
     if not files or not all(files):
         raise _malformed("an image", "nothing", "send its bytes as the body, or as a file of the form")
@@ -61,6 +68,8 @@ async def unless_gone(request: Request, work: Coroutine[Any, Any, Done]) -> Done
     finally:
         doing.cancel()
         leaving.cancel()
+        # a task holds its exception, and that this frame: with both, images would stay until the garbage collector runs
+        del doing, leaving
 
 
 async def _left(request: Request) -> None:
@@ -68,30 +77,19 @@ async def _left(request: Request) -> None:
         pass
 
 
-async def _read_body(request: Request, limits: Limits) -> bytes:
-    try:
-        async with asyncio.timeout(limits.body_seconds):
-            return await _collect(request, limits.body_bytes)
-    except TimeoutError as error:
-        raise RefusedError(
-            HTTPStatus.REQUEST_TIMEOUT,
-            expected=f"the whole body within {limits.body_seconds:g} s",
-            got="only a part of it",
-            do="send a smaller image, or over a faster connection",
-        ) from error
-    except ClientDisconnect as error:
-        raise _malformed("the whole body", "a part of it", "keep the connection until the answer is there") from error
-
-
-async def _collect(request: Request, most: int) -> bytes:
+async def _read_body(request: Request, most: int, slot: BodySlot) -> bytes:
     """The body. Of one that is too large as much again is read, so that who sends it gets to the answer."""
     body, size = bytearray(), 0
-    async for part in request.stream():
-        size += len(part)
-        if size <= most:
-            body += part
-        elif size > 2 * most:
-            break
+    try:
+        async for part in request.stream():
+            size += len(part)
+            slot.received = size
+            if size <= most:
+                body += part
+            elif size > 2 * most:
+                break
+    except ClientDisconnect as error:
+        raise _malformed("the whole body", "a part of it", "keep the connection until the answer is there") from error
     if size > most:
         raise RefusedError(
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
@@ -121,9 +119,16 @@ async def _files_in_form(request: Request, body: bytes, limits: Limits) -> list[
 
 
 async def _file_of(name: str, value: UploadFile | str) -> bytes:
-    if isinstance(value, UploadFile):
+    """The file in a part of a form, which has to be an image."""
+    if isinstance(value, UploadFile) and name == _FIELD:
         return bytes(await value.read())
-    raise _malformed("images alone", f"the field {name[:100]!r}", "put prompt and pick into the URL")
+    if isinstance(value, UploadFile):
+        got, do = f"a file in the field {name[:100]!r}", f"name the field {_FIELD}"
+    elif name == _FIELD:
+        got, do = f"text in the field {_FIELD!r}", f"send the file itself: curl -F {_FIELD}=@photo.jpg"
+    else:
+        got, do = f"the field {name[:100]!r}", "put prompt and pick into the URL"
+    raise _malformed(f"files in the field {_FIELD!r} alone", got, do)
 
 
 def _malformed(expected: str, got: str, do: str) -> RefusedError:

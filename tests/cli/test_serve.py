@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import StringIO
 from pathlib import Path
 
 import pytest
 
+from segqa.plugin.hosting import host
 from tests.serving.conftest import png
 
 CONFTEST = '''
@@ -36,6 +39,8 @@ def bright(model_options, cutoff):
         fingerprint = "bright"
 
         def predict(self, images, prompts):
+            if prompts[0].startswith("fail"):
+                raise ValueError(f"cannot find {prompts[0]}")
             return [segqa.Proposals.single(image[:, :, 0] > cutoff, **model_options("bright")) for image in images]
 
     yield Bright()
@@ -62,6 +67,7 @@ def here(tmp_path: Path) -> Path:
     settings = """
         [tool.pytest.ini_options]
         addopts = ["-n", "2"]
+        log_level = "DEBUG"
         filterwarnings = ["error"]
 
         [tool.segqa.models.bright]
@@ -112,6 +118,35 @@ def test_settings_and_options_of_the_suites_hold(here: Path) -> None:
         answer = httpx.post(f"{url}/predict", content=png()).json()
     assert (card["pick"], card["prompt"], card["limits"]["queue"]) == ("first", "dog.", 3)
     assert answer["predictions"][0]["mask_score"] == 0.5
+
+
+def test_the_log_says_at_once_why_the_model_failed(here: Path) -> None:
+    import httpx
+
+    with started(here, "--model=bright") as (process, url):
+        forged = "fail\n2026-01-01 12:00:00,000 INFO all is well\x1b[2J"
+        assert httpx.post(f"{url}/predict", params={"prompt": forged}, content=png()).status_code == 500
+        assert process.stdout is not None
+        said = list(iter(process.stdout.readline, "    2026-01-01 12:00:00,000 INFO all is well\\x1b[2J\n"))
+    assert "ERROR segqa.serving: the model failed:" in said[0]
+    assert all(line.startswith("    ") for line in said[1:])
+    assert said[-1] == "    ValueError: cannot find fail\n"
+
+
+def test_failures_of_the_model_are_not_kept_in_memory(here: Path) -> None:
+    kept: list[int] = []
+
+    def use(_: object) -> None:
+        logging.getLogger("segqa.serving").error("the model failed:\n%s", "x" * 100_000)
+        for handler in logging.getLogger().handlers:
+            stream = getattr(handler, "stream", None)
+            kept.append(len(getattr(handler, "records", [])))
+            kept.append(stream.tell() if isinstance(stream, StringIO) else 0)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(here)
+        assert host("bright", use, ["-p", "no:xdist", "-o", "addopts="]) == 0
+    assert not any(kept)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from io import BytesIO
 from typing import Any
@@ -78,7 +78,9 @@ def serve() -> Iterator[Serve]:
 
 
 @contextmanager
-def serving(model: Any, *, token: str = "", batch_size: int = 1, **limits: Any) -> Iterator[str]:
+def serving(
+    model: Any, *, token: str = "", hosts: Collection[str] = (), batch_size: int = 1, **limits: Any
+) -> Iterator[str]:
     """A server for a model."""
     from segqa.serving.card import card_of
     from segqa.serving.limits import Limits
@@ -89,7 +91,7 @@ def serving(model: Any, *, token: str = "", batch_size: int = 1, **limits: Any) 
     card = card_of("bright", model, pick="product", prompt="person.", batch_size=batch_size, limits=bounds)
     ready = threading.Event()
     with bind("127.0.0.1", 0) as sock, ModelThread(model, batch_size).running() as asked:
-        server = make_server(card, asked, token=token, ready=ready.set)
+        server = make_server(card, asked, token=token, hosts=hosts, ready=ready.set)
         thread = threading.Thread(target=serve_on, args=(sock, server))
         thread.start()
         try:

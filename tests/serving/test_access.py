@@ -30,6 +30,44 @@ def test_with_the_token_everything_is(serve: Serve) -> None:
     assert httpx.get(f"{url}/model", headers=headers).status_code == 200
 
 
+@pytest.mark.parametrize("path", ["health", "model", "metrics", "docs", "predict"])
+@pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example:80", "", "[::1"])
+def test_without_a_token_a_foreign_host_is_told_nothing(serve: Serve, host: str, path: str) -> None:
+    import httpx
+
+    answer = httpx.get(f"{serve(Bright())}/{path}", headers={"Host": host})
+    assert answer.status_code == 421
+    assert "--allow-host" in answer.json()["do"]
+    assert repr(host) in answer.json()["got"]
+
+
+def test_without_a_token_a_page_from_elsewhere_cannot_ask(serve: Serve) -> None:
+    import httpx
+
+    url = serve(model := Bright())
+    for origin in ("https://evil.example", "null", "http://203.0.113.5"):
+        assert httpx.post(f"{url}/predict", content=png(), headers={"Origin": origin}).status_code == 421
+    assert not model.calls
+    for origin in (url, "http://localhost:3000"):
+        assert httpx.post(f"{url}/predict", content=png(), headers={"Origin": origin}).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["localhost:80", "LOCALHOST.", "127.0.0.1", "[::1]:8000", "192.0.2.7", "lab.example"])
+def test_this_machine_and_allowed_names_are_answered(serve: Serve, host: str) -> None:
+    import httpx
+
+    url = serve(Bright(), hosts=["Lab.example"])
+    assert httpx.get(f"{url}/model", headers={"Host": host}).status_code == 200
+
+
+def test_a_token_is_needed_under_any_name(serve: Serve) -> None:
+    import httpx
+
+    url = serve(Bright(), token=WORD)
+    headers = {"Host": "lab.example", "Origin": "https://lab.example", "Authorization": f"Bearer {WORD}"}
+    assert httpx.get(f"{url}/model", headers=headers).status_code == 200
+
+
 def test_a_token_is_read_from_a_variable_or_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     pytest.importorskip("fastapi", reason="serving needs segqa[serve]")
     from segqa.serving.access import find_token

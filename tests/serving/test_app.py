@@ -107,6 +107,7 @@ def test_the_api_describes_itself(serve: Serve) -> None:
     [
         pytest.param("?pikc=first", png(), {}, 422, "did you mean 'pick'?", id="misspelt"),
         pytest.param("?pick=oracle", png(), {}, 422, "a picker: mask_score", id="picker"),
+        pytest.param("?pick=first&pick=agreement", png(), {}, 422, "expected one pick, got several", id="twice"),
         pytest.param("?pick=", png(), {}, 422, "a picker: mask_score", id="no picker"),
         pytest.param("?proposals=perhaps", png(), {}, 422, "proposals='perhaps'", id="not a flag"),
         pytest.param(f"?prompt={'x' * 1001}", png(), {}, 422, "at most 1000 characters", id="long prompt"),
@@ -135,6 +136,27 @@ def test_a_field_that_is_not_looked_at_is_refused(serve: Serve) -> None:
 
     answer = httpx.post(f"{serve(Bright())}/predict", files={"image": png()}, data={"prompt": "dog."})
     assert (answer.status_code, answer.json()["got"]) == (400, "the field 'prompt'")
+
+
+@pytest.mark.parametrize("name", ["file", "images", "Image", ""])
+def test_a_file_in_another_field_is_refused_and_the_right_name_is_said(serve: Serve, name: str) -> None:
+    import httpx
+
+    model = Bright()
+    answer = httpx.post(f"{serve(model)}/predict", files=[("image", png()), (name, png())])
+    assert (answer.status_code, model.calls) == (400, [])
+    assert "'image'" in answer.json()["expected"]
+    if name:
+        assert (answer.json()["got"], answer.json()["do"]) == (f"a file in the field {name!r}", "name the field image")
+
+
+def test_text_in_place_of_the_file_is_refused(serve: Serve) -> None:
+    import httpx
+
+    form = {"Content-Type": "multipart/form-data; boundary=x"}
+    body = b'--x\r\nContent-Disposition: form-data; name="image"\r\n\r\nphoto.jpg\r\n--x--\r\n'
+    answer = httpx.post(f"{serve(Bright())}/predict", content=body, headers=form)
+    assert (answer.status_code, answer.json()["got"]) == (400, "text in the field 'image'")
 
 
 def test_several_masks_are_no_png(serve: Serve) -> None:

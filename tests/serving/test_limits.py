@@ -1,15 +1,23 @@
+import gc
 import socket
 import threading
 import time
-from collections.abc import Iterator
+import weakref
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from functools import partial
 from io import BytesIO
 from urllib.parse import urlparse
 
+import cv2
+import numpy as np
 import pytest
 from PIL import Image as Pillow
 
 from segqa.errors import SettingsError
+from segqa.mask import Image
+from segqa.proposals import Proposals
 from segqa.serving.limits import Limits
 from tests.serving.conftest import Blocked, Bright, Serve, png
 
@@ -22,7 +30,7 @@ def parts(size: int) -> Iterator[bytes]:
 def connect(url: str, sent: bytes) -> socket.socket:
     """A connection on which so much has been said."""
     where = urlparse(url)
-    connection = socket.create_connection((where.hostname or "", where.port or 0), timeout=10)
+    connection = socket.create_connection((where.hostname or "", where.port or 0), timeout=60)
     connection.sendall(sent)
     return connection
 
@@ -86,9 +94,60 @@ def test_who_finds_the_queue_full_is_told_when_to_come_again(serve: Serve) -> No
 
 def test_a_body_that_takes_too_long_is_given_up(serve: Serve) -> None:
     url = serve(Bright(), body_seconds=0.5)
-    with connect(url, b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nabc") as connection:
+    with connect(url, b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nabc") as connection:
         answer = connection.recv(4096)
     assert answer.startswith(b"HTTP/1.1 408")
+
+
+def test_slow_bodies_do_not_keep_a_good_request_out(serve: Serve) -> None:
+    import httpx
+
+    url = serve(Bright())
+    head = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nabc"
+    with ExitStack() as stack:
+        slow = [stack.enter_context(connect(url, head)) for _ in range(40)]
+        # the first eight are told why, and hung up on
+        told = [b"".join(iter(partial(read_some, connection), b"")) for connection in slow[:8]]
+        answers = [httpx.post(f"{url}/predict", content=png()) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [200] * 3
+    assert all(each.startswith(b"HTTP/1.1 408") and b"3 bytes in" in each for each in told)
+
+
+def test_a_body_that_comes_fast_enough_keeps_its_slot(serve: Serve) -> None:
+    import httpx
+
+    url = serve(Bright(), queue=1, body_rate=1)
+    head = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n" + bytes(90)
+    with connect(url, head) as first, connect(url, head) as second:
+        time.sleep(0.3)
+        refused = httpx.post(f"{url}/predict", content=png())
+        for connection in (first, second):
+            connection.sendall(bytes(10))
+        answers = [connection.recv(4096) for connection in (first, second)]
+    assert (refused.status_code, refused.json()["got"]) == (503, "2 bodies on their way already")
+    assert all(answer.startswith(b"HTTP/1.1 422") for answer in answers)
+
+
+def test_who_does_not_read_an_answer_is_hung_up_on(serve: Serve) -> None:
+    url = serve(Bright(), body_seconds=0.3)
+    # larger than what the buffers of the network hold
+    stripes = np.zeros((2400, 2400), np.uint8)
+    stripes[::2] = 255
+    body = cv2.imencode(".png", stripes)[1].tobytes()
+    head = f"POST /predict?proposals=true HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    with connect(url, head + body) as connection:
+        assert connection.recv(1) == b"H"
+        time.sleep(1)
+        received = sum(map(len, iter(partial(read_some, connection), b"")))
+    assert received < 16_000_000
+
+
+def read_some(connection: socket.socket) -> bytes:
+    """What comes next; nothing where the other side has closed the connection."""
+    try:
+        return connection.recv(1 << 16)
+    except ConnectionResetError:
+        return b""
 
 
 @pytest.mark.parametrize("sent", [b"", b"POST /predict HTTP/1.1\r\nHo"])
@@ -100,7 +159,7 @@ def test_who_does_not_get_to_the_end_of_a_head_is_hung_up_on(serve: Serve, sent:
 
 def test_a_connection_that_is_kept_is_hung_up_on_in_a_head_too(serve: Serve) -> None:
     url = serve(Bright(), header_seconds=0.3)
-    with connect(url, b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n") as connection:
+    with connect(url, b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n") as connection:
         answer = b""
         while b'"ok"' not in answer:
             answer += connection.recv(4096)
@@ -133,7 +192,7 @@ def test_what_nobody_waits_for_any_more_is_not_asked(serve: Serve) -> None:
         first = pool.submit(httpx.post, f"{url}/predict?prompt=first", content=png())
         assert model.asked.wait(10)
         length = f"Content-Length: {len(png())}\r\n\r\n".encode()
-        with connect(url, b"POST /predict?prompt=gone HTTP/1.1\r\nHost: x\r\n" + length + png()):
+        with connect(url, b"POST /predict?prompt=gone HTTP/1.1\r\nHost: localhost\r\n" + length + png()):
             wait_for(url, "segqa_in_flight 2.0")
         wait_for(url, "segqa_in_flight 1.0")
         model.may_answer.set()
@@ -171,3 +230,31 @@ def wait_for(url: str, line: str) -> None:
             return
         time.sleep(0.05)
     raise AssertionError(httpx.get(f"{url}/metrics").text)
+
+
+@pytest.mark.parametrize(("prompt", "status"), [("person.", 200), ("fail", 500)])
+def test_images_leave_memory_with_their_answer_and_not_when_garbage_is_collected(
+    serve: Serve, prompt: str, status: int
+) -> None:
+    import httpx
+
+    images: list[weakref.ref[Image]] = []
+
+    class Watched(Bright):
+        def predict(self, images_: Sequence[Image], prompts: Sequence[str]) -> list[Proposals]:
+            images.extend(weakref.ref(image) for image in images_)
+            if prompts[0] == "fail":
+                raise RuntimeError("on purpose")
+            return super().predict(images_, prompts)
+
+    url = serve(Watched())
+    gc.collect()
+    gc.disable()
+    try:
+        answers = [httpx.post(f"{url}/predict", params={"prompt": prompt}, content=png()) for _ in range(5)]
+        alive = [image() is not None for image in images]
+    finally:
+        gc.enable()
+    assert {answer.status_code for answer in answers} == {status}
+    # the thread that asks the model has the last one until there is another
+    assert alive[:-1] == [False] * 4
