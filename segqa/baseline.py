@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from segqa.errors import BaselineError
+from segqa.git_lfs import describe_pointer
 from segqa.metrics import METRIC_VERSION, Counts
 from segqa.outcome import Offer, Outcome
 from segqa.outcomes.blocks import BLOCK, PartWriter, has_parquet, table_of
@@ -146,6 +147,16 @@ def read_baseline(path: Path, *, large: int = LARGE) -> Run:
     )
 
 
+def read_model(path: Path) -> str:
+    """Return the model in the header of a baseline, whatever its file is called; empty where it is no baseline."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            header = json.loads(file.readline())
+    except (OSError, ValueError):
+        return ""
+    return str(header.get("model", "")) if isinstance(header, dict) else ""
+
+
 def content_of(digest: str, prompt: str) -> str:
     """Hex; equal for two outcomes if image, target (their `digest`) and prompt are the same."""
     return hashlib.sha256(f"{digest} {prompt}".encode()).hexdigest()[:16]
@@ -239,8 +250,11 @@ def _header(path: Path, line: str) -> dict[str, Any]:
         raise BaselineError(f"{path} line 1 has no {missing[0]!r}; {_AGAIN}")
     wrong = [key for key, fits in _FITS.items() if not fits(header[key])]
     wrong += [key for key, fits in _FITS_OPTIONAL.items() if key in header and not fits(header[key])]
-    if header["model"] != path.stem:
-        wrong.append("model")
+    if not wrong and header["model"] != path.stem:
+        raise BaselineError(
+            f"{path} is the baseline of model {header['model']!r}: expected the name {header['model']}.jsonl; "
+            "a file that was renamed gets its name back, and a model that was renamed gets a baseline of its own"
+        )
     if wrong:
         raise BaselineError(f"{path} line 1 has {header[wrong[0]]!r} as {wrong[0]}, which cannot be; {_AGAIN}")
     return header
@@ -267,6 +281,8 @@ def _object(path: Path, number: int, line: str) -> dict[str, Any]:
     try:
         row = json.loads(line)
     except json.JSONDecodeError as error:
+        if problem := describe_pointer(str(path), line):
+            raise BaselineError(problem) from error
         merged = line.startswith(("<<<<<<<", "=======", ">>>>>>>"))
         what = "is a mark of a merge conflict" if merged else f"is not JSON ({error.msg})"
         raise BaselineError(f"{path} line {number} {what}; {_AGAIN}") from error

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from segqa.baseline import baseline_path
 from segqa.errors import BaselineError
+from segqa.git_lfs import refuse_pointers
 from segqa.run import Run
 from segqa.store import write_whole
 
@@ -67,6 +68,7 @@ def read_speeds(path: Path) -> dict[str, Speed]:
     """
     if not path.exists():
         return {}
+    refuse_pointers([path], BaselineError)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["segqa_speed"] != SPEED_VERSION:

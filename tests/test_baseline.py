@@ -84,7 +84,10 @@ Edit = Callable[[list[str]], list[str]]
         ),
         (lambda lines: [lines[0], lines[1].replace('{"b":"é","z":"1"}', "[]"), *lines[2:]], "tags are not texts"),
         (lambda lines: [lines[0].replace('"one"', '"two"'), *lines[1:]], "line 1 has 'two' as empty"),
-        (lambda lines: [lines[0].replace("unet", "other"), *lines[1:]], "line 1 has 'other' as model"),
+        (
+            lambda lines: [lines[0].replace("unet", "other"), *lines[1:]],
+            "is the baseline of model 'other': expected the name other.jsonl",
+        ),
         (lambda lines: [lines[0].replace("[]", '"xyz"'), *lines[1:]], "line 1 has 'xyz' as accepted"),
         (lambda lines: [lines[0].replace('"drift":{', '"drift":{"x":"y",'), *lines[1:]], "as drift, which cannot be"),
         (lambda lines: [lines[0].replace('"digest":"', '"digest":0,"x":"'), *lines[1:]], "line 1 has 0 as digest"),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 import re
 import unicodedata
@@ -11,20 +9,20 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import NoReturn, Protocol, TypeAlias
+from typing import NoReturn, Protocol
 
 from segqa.case import Case, Source, Target
 from segqa.checks import compile_pattern
 from segqa.datasets import pictures
 from segqa.datasets.dataset import Dataset
 from segqa.datasets.location import located, name_of
+from segqa.datasets.metadata import Tags, read_metadata
+from segqa.datasets.pairing import Unpaired, describe_no_pair, describe_no_picture
 from segqa.datasets.remote import RemoteFolder
 from segqa.datasets.roster import Roster
 from segqa.errors import CaseError, DatasetError
 from segqa.mask import Image
 from segqa.texts import Joining, Texts
-
-_Tags: TypeAlias = dict[str, dict[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +178,7 @@ def open_folder(
 
     Raises:
         DatasetError: the folder or one of its two parts is missing or holds no picture, `metadata.csv` is malformed, or
-            an address leads nowhere: a package is not installed, no credentials, no network.
+            no image has a mask, or an address leads nowhere: a package is not installed, no credentials, no network.
         SettingsError: the pattern is no regular expression or has no named group.
     """
     pattern = None if name_pattern is None else compile_pattern(name_pattern)
@@ -188,21 +186,35 @@ def open_folder(
     place: _Place = RemoteFolder(location) if isinstance(location, str) else _LocalFolder(location)
     images, other_images = _pictures(place, "images")
     masks, other_masks = _pictures(place, "masks")
-    if not images:
-        raise DatasetError(f"no image in {place}/images; expected {', '.join(sorted(pictures.SUFFIXES))} files")
+    others = sorted([*other_images, *other_masks])
+    unpaired = _require_pairs(place, images, masks, others)
     stems = sorted({*images, *masks})
     named = _tags_of_names(stems, pattern)
-    listed = _read_metadata(place)
+    metadata = place.content("metadata.csv")
+    listed, left_out = ({}, []) if metadata is None else read_metadata(metadata, f"{place}/metadata.csv")
 
     def case(stem: str) -> Case:
         tags = {**named.get(stem, {}), **listed.get(stem, {})}
         own_prompt = tags.pop("prompt", "")
         return Case(id=stem, prompt=own_prompt or prompt, source=_NOWHERE, tags=tags)
 
-    pairs = _Pairs.of(place, ((images.get(stem, []), masks.get(stem, [])) for stem in stems), mask_cutoff)
-    others = sorted([*other_images, *other_masks])
+    found = ((images.get(stem, []), masks.get(stem, [])) for stem in stems)
+    pairs = _Pairs.of(place, found, unpaired, mask_cutoff)
     notes = _notes(others, stems, named if pattern else None, listed)
-    return Dataset.of(place.name, replace(Roster.of(map(case, stems)), source=pairs), notes)
+    return Dataset.of(place.name, replace(Roster.of(map(case, stems)), source=pairs), [*notes, *left_out])
+
+
+def _require_pairs(
+    place: _Place, images: Mapping[str, list[str]], masks: Mapping[str, list[str]], others: list[str]
+) -> Unpaired:
+    """Refuse a folder without any pair of an image and a mask; return the files that are no pair."""
+    for part, found in (("images", images), ("masks", masks)):
+        if not found:
+            raise DatasetError(describe_no_picture(str(place), part, others))
+    unpaired = Unpaired.of(images, masks, others)
+    if images.keys().isdisjoint(masks):
+        raise DatasetError(describe_no_pair(str(place), unpaired))
+    return unpaired
 
 
 def _pictures(place: _Place, part: str) -> tuple[dict[str, list[str]], list[str]]:
@@ -240,12 +252,12 @@ class _Pairs:
     cutoff: int
 
     @classmethod
-    def of(cls, place: _Place, found: Iterable[tuple[list[str], list[str]]], cutoff: int) -> _Pairs:
+    def of(cls, place: _Place, found: Iterable[tuple[list[str], list[str]]], unpaired: Unpaired, cutoff: int) -> _Pairs:
         """For the images and masks that were found of each case."""
         names: tuple[Joining, Joining] = Joining(), Joining()
         problems: dict[int, str] = {}
         for at, pair in enumerate(found):
-            problem = _problem(*pair)
+            problem = _problem(*pair, unpaired)
             if problem:
                 problems[at] = problem
             for column, files in zip(names, pair, strict=True):
@@ -260,17 +272,17 @@ class _Pairs:
         return self.place.source(self.images[at], self.masks[at], self.cutoff)
 
 
-def _problem(images: list[str], masks: list[str]) -> str:
+def _problem(images: list[str], masks: list[str], unpaired: Unpaired) -> str:
     """Why the files of a stem are no case: it has one image and one mask."""
     for what, other, names, others in (("mask", "image", masks, images), ("image", "mask", images, masks)):
         if not names:
-            return f"{other} {others[0]} has no {what}: expected a file of the same stem in {what}s/"
+            return unpaired.explain(others[0], what)
         if len(names) > 1:
             return f"{len(names)} {what}s for one {other}: {', '.join(names)}; keep one of them"
     return ""
 
 
-def _tags_of_names(stems: Iterable[str], pattern: re.Pattern[str] | None) -> _Tags:
+def _tags_of_names(stems: Iterable[str], pattern: re.Pattern[str] | None) -> Tags:
     """The tags that the pattern finds in the stems; a stem that it does not match is absent."""
     if pattern is None:
         return {}
@@ -282,35 +294,7 @@ def _tags_of_names(stems: Iterable[str], pattern: re.Pattern[str] | None) -> _Ta
     }
 
 
-def _read_metadata(place: _Place) -> _Tags:
-    """The tags in `metadata.csv` by id; empty cells are left out."""
-    content, path = place.content("metadata.csv"), f"{place}/metadata.csv"
-    if content is None:
-        return {}
-    tags: _Tags = {}
-    try:
-        rows = csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
-        if "id" not in (rows.fieldnames or []):
-            raise DatasetError(f"{path} has no column 'id', got {', '.join(rows.fieldnames or []) or 'nothing'}")
-        for row in rows:
-            _add_row(tags, row, f"{path} line {rows.line_num}")
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DatasetError(f"cannot read {path}: {error}; expected a UTF-8 CSV file with a column 'id'") from error
-    return tags
-
-
-def _add_row(tags: _Tags, row: Mapping[str | None, str | list[str] | None], where: str) -> None:
-    """Add one row of `metadata.csv`; a row of another length than the header's is refused."""
-    if None in row or None in row.values():
-        raise DatasetError(f"{where} has {'more' if None in row else 'fewer'} cells than the header")
-    cells = {str(key): str(value).strip() for key, value in row.items()}
-    stem = unicodedata.normalize("NFC", cells.pop("id"))
-    if stem in tags:
-        raise DatasetError(f"{where} has id {stem!r} a second time; ids must be unique")
-    tags[stem] = {key: value for key, value in cells.items() if value}
-
-
-def _notes(other: list[str], stems: list[str], named: _Tags | None, listed: _Tags) -> list[str]:
+def _notes(other: list[str], stems: list[str], named: Tags | None, listed: Tags) -> list[str]:
     """What the listing passed over, a sentence each."""
     alone = sorted(set(listed) - set(stems))
     suffixed = any(Path(name).stem in stems for name in alone)

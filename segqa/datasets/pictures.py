@@ -24,6 +24,7 @@ from PIL import ImageOps, UnidentifiedImageError
 
 from segqa.case import Target
 from segqa.errors import CaseError, OversizeError
+from segqa.git_lfs import describe_pointer
 from segqa.mask import Image
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
@@ -161,9 +162,18 @@ def _pictured(source: Path | BytesIO, name: str) -> Iterator[Pillow.Image]:
     except _TOO_LARGE as error:
         raise OversizeError(f"{name} claims more than {MAX_PIXELS} pixels; split it or scale it down") from error
     except UnidentifiedImageError as error:
-        raise CaseError(f"{name} is not a PNG, JPEG, BMP, TIFF or WebP picture") from error
+        problem = describe_pointer(name, _read_beginning(source))
+        raise CaseError(problem or f"{name} is not a PNG, JPEG, BMP, TIFF or WebP picture") from error
     except _UNREADABLE as error:
         raise CaseError(f"cannot read {name}: {error}") from error
+
+
+def _read_beginning(source: Path | BytesIO) -> bytes:
+    """Return the first bytes of a file."""
+    if isinstance(source, BytesIO):
+        return source.getvalue()[:100]
+    with source.open("rb") as file:
+        return file.read(100)
 
 
 def _as(picture: Pillow.Image, mode: str) -> Pillow.Image:

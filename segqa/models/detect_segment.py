@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segqa.errors import ModelError
+from segqa.git_lfs import refuse_pointers
 from segqa.mask import Image, Mask
 from segqa.models.fingerprint import fingerprint_of
 from segqa.proposals import Floats, Proposals
@@ -144,6 +145,7 @@ def _read_net(path: Path, role: str) -> Any:
             f"detect_segment: no {role} at {path}; put {expected} there, "
             f'or say where it is: [tool.segqa.models.detect_segment] {role} = "…"'
         )
+    refuse_pointers([path], ModelError)
     try:
         return cv2.dnn.readNet(str(path))
     except cv2.error as error:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from segqa.errors import CaseError, ModelError
+from segqa.git_lfs import refuse_pointers
 from segqa.mask import Image, Mask
 from segqa.models.device import find_device
 from segqa.models.fingerprint import fingerprint_of
@@ -243,6 +244,7 @@ def _load(role: str, name: str | Path, network: Any, processor: Any, device: Any
     """
     from safetensors import SafetensorError
 
+    refuse_pointers(sorted(Path(name).glob("*")), ModelError)
     try:
         with quiet("transformers", logging.CRITICAL):
             local = _is_local(role, name)

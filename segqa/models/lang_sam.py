@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image as Pillow
 
 from segqa.errors import ModelError, ProposalsError
+from segqa.git_lfs import refuse_pointers
 from segqa.mask import Image
 from segqa.models.device import find_device
 from segqa.models.fingerprint import Fingerprint, fingerprint_of
@@ -164,6 +165,7 @@ def _checked_paths(
             raise ModelError(f"langsam: {name} must be a folder that is there, got {str(path)!r}")
     if sam_checkpoint is not None and not Path(sam_checkpoint).is_file():
         raise ModelError(f"langsam: sam_checkpoint must be a file that is there, got {str(sam_checkpoint)!r}")
+    refuse_pointers([Path(sam_checkpoint)] if sam_checkpoint else [], ModelError)
     names = ("sam_ckpt_path", "gdino_model_ckpt_path", "gdino_processor_ckpt_path")
     paths = zip(names, (sam_checkpoint, detector, processor), strict=True)
     return {name: str(path) for name, path in paths if path is not None}

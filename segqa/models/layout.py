@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from segqa.errors import ModelError
+from segqa.git_lfs import refuse_pointers
 from segqa.models import transforms
 from segqa.models.transforms import Transform
 
@@ -44,6 +45,7 @@ def require_files(folder: Path) -> None:
         pickled = sorted(path for path in folder.iterdir() if path.suffix in _PICKLED)
         hint = f"; {_never(pickled[0])}" if pickled else ""
         raise ModelError(f"no {' and no '.join(missing)} in the checkpoint {folder}{hint}")
+    refuse_pointers([folder / name for name in FILES], ModelError)
 
 
 def read_config(folder: Path) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from segqa.errors import ModelError
+from segqa.git_lfs import refuse_pointers
 from segqa.models.layout import CONFIG, network_digest
 from segqa.models.runtime import Maps, Precision
 
@@ -69,6 +70,7 @@ class OnnxRuntime:
         return np.asarray(1 / (1 + np.exp(-logits[:, 0])), dtype=np.float32)
 
     def _open(self) -> InferenceSession:
+        refuse_pointers([self._path], ModelError)
         onnxruntime = _library()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self._threads

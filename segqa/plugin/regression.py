@@ -56,10 +56,16 @@ def verdict_on(config: pytest.Config, session: Session, run: Run) -> Verdict:
 
 
 def _explain_rename(session: Session, run: Run) -> str:
-    """Say which baseline of the model holds the cases of a run under another name of the data set; empty for none."""
-    from segqa.baseline import read_baseline
+    """Say which baseline of the model holds the cases of a run under another name, of the file or of the data set.
+
+    Empty where there is none.
+    """
+    from segqa.baseline import read_baseline, read_model
     from segqa.comparison.comparison import compare
 
+    for path in sorted(path_for(session, run).parent.glob("*.jsonl")):
+        if read_model(path) == run.model:
+            return f"{_typed(path, session)} is the baseline of {run.model}: give it the name {run.model}.jsonl back"
     for path in sorted(_folder(session).glob(f"*/{run.model}.jsonl")):
         try:
             other = read_baseline(path)

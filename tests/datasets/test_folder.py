@@ -40,10 +40,10 @@ def test_one_spelling_of_an_accent_pairs_with_the_other(tmp_path: Path) -> None:
 
 
 def test_what_does_not_pair_is_a_case_that_says_so(squares: Squares) -> None:
-    folder = squares(2)
+    folder = squares(3)
     (folder / "masks" / "A_000.png").unlink()
     (folder / "images" / "B_001.png").unlink()
-    no_mask, no_image = open_folder(folder)
+    no_mask, _, no_image = open_folder(folder)
     with pytest.raises(CaseError, match=r"image A_000\.png has no mask: expected a file of the same stem in masks/"):
         no_mask.target()
     with pytest.raises(CaseError, match=r"mask B_001\.png has no image"):
@@ -96,7 +96,12 @@ def test_ids_with_a_suffix_are_recognised_for_what_they_are(squares: Squares) ->
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        pytest.param("name,light\nA,day\n", "no column 'id', got name, light", id="no id"),
+        pytest.param("name,light\nA,day\n", "no column 'id', got name, light; known: light, name", id="no id"),
+        pytest.param("ids,light\nA,day\n", "no column 'id', got ids, light; did you mean 'ids'", id="another name"),
+        pytest.param("id;light\nA;day\n", "expected commas between columns, got ';'", id="semicolons"),
+        pytest.param("id,light, light\nA,day,night\n", "2 columns called 'light'", id="a name twice"),
+        pytest.param("id,light\n,day\n", "line 2 has no id, got day", id="a row without an id"),
+        pytest.param("version https://git-lfs.github.com/spec/v1\noid x\n", "metadata.csv is a Git LFS", id="pointer"),
         pytest.param("", "no column 'id', got nothing", id="nothing"),
         pytest.param("id,light\nA\n", "line 2 has fewer cells", id="short row"),
         pytest.param("id,light\nA,day,x\n", "line 2 has more cells", id="long row"),
@@ -110,6 +115,18 @@ def test_malformed_metadata_is_refused(squares: Squares, text: str, message: str
     (folder / "metadata.csv").write_text(text, encoding="utf-8", errors="surrogateescape")
     with pytest.raises(DatasetError, match=message):
         open_folder(folder)
+
+
+def test_metadata_of_pandas_and_of_spreadsheets_is_read(squares: Squares) -> None:
+    folder = squares(2)
+    rows = ",Unnamed: 0, id , light \n0,0,A_000, day\n1,1, B_001 ,night \n\n,,,\n ,, ,\n"
+    (folder / "metadata.csv").write_text(rows, encoding="utf-8")
+    data = open_folder(folder)
+    assert [dict(case.tags) for case in data] == [{"light": "day"}, {"light": "night"}]
+    assert data.notes == (
+        "metadata.csv: column 1 has no name, left out",
+        "metadata.csv: column 2 has no name, left out",
+    )
 
 
 def test_a_name_pattern_gives_tags(squares: Squares) -> None:
@@ -139,7 +156,16 @@ def test_missing_and_empty_folders_are_named(tmp_path: Path) -> None:
         open_folder(tmp_path)
     (tmp_path / "images").mkdir()
     (tmp_path / "masks").mkdir()
-    with pytest.raises(DatasetError, match="no image in"):
+    with pytest.raises(DatasetError, match=r"no image in .*; expected \.bmp, .* files$"):
+        open_folder(tmp_path)
+    (tmp_path / "images" / "day").mkdir()
+    with pytest.raises(DatasetError, match=r"files directly in it, got the folders day/: move their files up"):
+        open_folder(tmp_path)
+    (tmp_path / "images" / "a.png").touch()
+    with pytest.raises(DatasetError, match=r"no mask in .*/masks; expected"):
+        open_folder(tmp_path)
+    (tmp_path / "masks" / "a.gif").touch()
+    with pytest.raises(DatasetError, match=r"files, got a\.gif: convert them to PNG"):
         open_folder(tmp_path)
 
 

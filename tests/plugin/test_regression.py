@@ -256,6 +256,14 @@ def test_trap_a_renamed_data_set_has_no_baseline(committed: Repository) -> None:
     committed.runpytest(*GATE, "--dataset=./photos/").assert_outcomes(passed=1)
 
 
+def test_a_baseline_whose_file_was_renamed_is_named(committed: Repository) -> None:
+    path = committed.path / "baselines" / "squares" / "steady.jsonl"
+    path.rename(path.with_name("steady-old.jsonl"))
+    result = committed.runpytest(*GATE, "-rs")
+    result.assert_outcomes(skipped=1)
+    result.stdout.fnmatch_lines(["SKIPPED*baselines/squares/steady-old.jsonl is the baseline of steady: give it *"])
+
+
 def test_trap_two_data_sets_of_one_name_share_a_baseline(committed: Repository) -> None:
     from tests.conftest import bright_square, write_case
 
