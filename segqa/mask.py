@@ -36,11 +36,50 @@ def as_mask(values: ArrayLike) -> Mask:
     [[False, True], [True, False]]
     >>> as_mask([[0.2, 0.9]])
     Traceback (most recent call last):
-    segqa.errors.MaskError: mask values must be {0, 1} or {0, 255}, got 0.2; apply a cutoff first
+    segqa.errors.MaskError: mask values must be {0, 1} or {0, 255}, got 0.2; apply a cutoff first, such as mask > 0.5
     """
-    array = np.asarray(values)
+    array = to_array(values)
     if array.ndim != 2:
         raise MaskError(f"mask must be 2-D (height, width), got shape {array.shape}")
+    return to_bool(array)
+
+
+def to_array(values: object) -> NDArray[Any]:
+    """Return anything that holds numbers as an array: lists of arrays, and tensors wherever they are.
+
+    Memory may be shared. A tensor of torch loses its gradient and comes from its device.
+
+    Raises:
+        MaskError: the parts of a list have several shapes.
+
+    >>> to_array([np.zeros((2, 3)), np.ones((2, 3))]).shape
+    (2, 2, 3)
+    """
+    if hasattr(values, "detach"):
+        return _from_torch(values)
+    if isinstance(values, list | tuple):
+        values = [to_array(each) if hasattr(each, "detach") else each for each in values]
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise MaskError(f"expected arrays of one shape, got several: {error}") from error
+
+
+def _from_torch(tensor: Any) -> NDArray[Any]:
+    """Return the numbers of a tensor; numpy lacks some of torch's types, such as bfloat16."""
+    try:
+        found = tensor.numpy(force=True)
+    except TypeError:
+        found = tensor.detach().cpu().float().to_dense().numpy()
+    return np.asarray(found)
+
+
+def to_bool(array: NDArray[Any]) -> Mask:
+    """Return an array of {False, True}, {0, 1} or {0, 255}, of any shape, as bools.
+
+    Raises:
+        MaskError: it has other values; says how to make a mask of them.
+    """
     if array.dtype == _BOOL:
         return array
     if array.dtype.kind not in "iuf":
@@ -49,7 +88,7 @@ def as_mask(values: ArrayLike) -> Mask:
 
 
 def _from_numbers(array: NDArray[Any]) -> Mask:
-    """The mask of a 2-D array of numbers; one pass says whether they are the right ones."""
+    """The mask of an array of numbers; one pass says whether they are the right ones."""
     if array.dtype.kind == "f" and np.isnan(array).any():
         raise MaskError("mask holds NaN; every pixel must be object or background")
     on: Mask = array != 0
@@ -57,8 +96,16 @@ def _from_numbers(array: NDArray[Any]) -> Mask:
     if on.any() and (top not in (1, 255) or not np.array_equal(on, array == top)):
         odd = array[on & (array != 1) & (array != 255)]
         came = odd.flat[0] if odd.size else "both 1 and 255"
-        raise MaskError(f"mask values must be {{0, 1}} or {{0, 255}}, got {came}; apply a cutoff first")
+        raise MaskError(f"mask values must be {{0, 1}} or {{0, 255}}, got {came}; {_how_to_cut(array)}")
     return on
+
+
+def _how_to_cut(array: NDArray[Any]) -> str:
+    """Say how to make a mask of numbers, by what they look like."""
+    if array.dtype.kind != "f":
+        return "compare with a class (mask == 1), or apply a cutoff first (mask > 127)"
+    looks_like_logits = array.min() < 0 or array.max() > 1
+    return f"apply a cutoff first, such as mask > {0 if looks_like_logits else 0.5}"
 
 
 def around(mask: Mask, margin: int = 0) -> tuple[slice, slice]:

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segqa.errors import ProposalsError
-from segqa.mask import Image, Mask, around
+from segqa.errors import MaskError, ProposalsError
+from segqa.mask import Image, Mask, around, to_array, to_bool
 
 Floats = NDArray[np.float64]
 
 _NUMBER = np.dtype(np.float64)
+
+_OTHER_WAYS = {
+    1: "; if there is no mask: segqa.Proposals.none(image.shape[:2])",
+    2: "; for one mask: segqa.Proposals.single(mask)",
+}
+"""What to write in place of masks of so many axes."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,8 +33,11 @@ class Proposals:
         box_scores: `[N]`, how sure the detection (Grounding DINO's); higher is better. NaN = unknown.
         boxes: `[N, 4]`, x0, y0, x1, y1 in pixels of the image.
 
+    Each may be given as an array, a tensor or a list. Masks may also hold {0, 1} or {0, 255}, or have the shape
+    `[N, 1, H, W]`; numbers that would need a cutoff are refused.
+
     Raises:
-        ProposalsError: an array has another shape or type than stated here.
+        ProposalsError: an array has another shape or other values than stated here.
 
     >>> Proposals.none((480, 640)).masks.shape
     (0, 480, 640)
@@ -40,39 +49,98 @@ class Proposals:
     boxes: Floats
 
     def __post_init__(self) -> None:
-        count = self._count()
+        masks = _to_masks(self.masks)
+        object.__setattr__(self, "masks", masks)
+        count = len(masks)
         for name, shape in (("mask_scores", (count,)), ("box_scores", (count,)), ("boxes", (count, 4))):
-            value = getattr(self, name)
-            if not isinstance(value, np.ndarray):
-                raise ProposalsError(f"{name} must be a numpy array, got {type(value).__name__}")
-            if value.shape != shape:
-                raise ProposalsError(f"{name} must have shape {shape} for {count} masks, got {value.shape}")
-            if value.dtype != _NUMBER:
-                # in full: a tie that rounding makes would be picked otherwise once the proposals have been stored
-                object.__setattr__(self, name, value.astype(_NUMBER))
-
-    def _count(self) -> int:
-        """How many masks there are; raises `ProposalsError` if they are none."""
-        masks = self.masks
-        if not isinstance(masks, np.ndarray):
-            raise ProposalsError(f"masks must be a numpy array, got {type(masks).__name__}")
-        if masks.ndim != 3 or masks.dtype != np.bool_:
-            came = f"shape {masks.shape} and dtype {masks.dtype}"
-            raise ProposalsError(f"masks must be bool of shape (N, height, width), got {came}")
-        return len(masks)
+            object.__setattr__(self, name, _to_numbers(getattr(self, name), name, shape))
 
     def __len__(self) -> int:
         return len(self.masks)
 
+    def copy(self) -> Proposals:
+        """Return the same proposals in memory of their own."""
+        return Proposals(self.masks.copy(), self.mask_scores.copy(), self.box_scores.copy(), self.boxes.copy())
+
     @classmethod
     def none(cls, shape: tuple[int, int]) -> Proposals:
-        """No proposal for an image of `(height, width)`: the model saw nothing."""
+        """No proposal for an image of `(height, width)`: the model saw nothing.
+
+        Raises:
+            ProposalsError: the shape is not that of a mask.
+        """
+        if len(shape) != 2:
+            raise ProposalsError(f"none takes (height, width), got {tuple(shape)}; pass image.shape[:2]")
         return cls(np.zeros((0, *shape), np.bool_), np.zeros(0), np.zeros(0), np.zeros((0, 4)))
 
     @classmethod
     def single(cls, mask: Mask, score: float = 1.0) -> Proposals:
-        """One mask `[H, W]`, as a model without a detector gives it; its box is the mask's own."""
-        return cls(mask[None], np.array([score]), np.array([1.0]), np.array([box_of(mask)]))
+        """One mask `[H, W]`, as a model without a detector gives it; its box is the mask's own.
+
+        It may be a tensor, have the shape `[1, H, W]`, and hold {0, 1} or {0, 255}.
+
+        Raises:
+            ProposalsError: it is several masks, or numbers that would need a cutoff.
+        """
+        array = _to_array(mask, "mask")
+        while array.ndim > 2 and array.shape[0] == 1:
+            array = array[0]
+        if array.ndim == 3 and array.shape[2] == 1:
+            array = array[:, :, 0]
+        if array.ndim != 2:
+            raise ProposalsError(
+                f"single takes one mask of shape (height, width), got shape {array.shape}; "
+                "for several: segqa.Proposals(masks, mask_scores, box_scores, boxes)"
+            )
+        one = _to_bool(array)
+        return cls(one[None], _to_numbers(score, "score", (1,)), np.array([1.0]), np.array([box_of(one)]))
+
+
+def _to_masks(values: object) -> Mask:
+    """Return masks as bool `[N, H, W]`."""
+    if isinstance(values, np.ndarray) and values.ndim == 3 and values.dtype == np.bool_:
+        return values
+    array = _to_array(values, "masks")
+    if array.ndim == 4 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != 3:
+        hint = _OTHER_WAYS.get(array.ndim, "")
+        raise ProposalsError(
+            f"masks must be bool of shape (N, height, width), got shape {array.shape} and dtype {array.dtype}{hint}"
+        )
+    return _to_bool(array)
+
+
+def _to_numbers(values: object, name: str, shape: tuple[int, ...]) -> Floats:
+    """Return numbers in a shape; axes of length 1 may be missing or too many.
+
+    They are kept in full: a tie that rounding makes would be picked otherwise once the proposals have been stored.
+    """
+    if isinstance(values, np.ndarray) and values.shape == shape and values.dtype == _NUMBER:
+        return values
+    array = _to_array(values, name)
+    if array.dtype.kind not in "biuf":
+        raise ProposalsError(f"{name} must hold numbers, got {type(values).__name__} of dtype {array.dtype}")
+    if array.shape != shape:
+        lengths = [tuple(side for side in sides if side != 1) for sides in (array.shape, shape)]
+        if lengths[0] != lengths[1] and not (array.size == 0 and 0 in shape):
+            raise ProposalsError(f"{name} must have shape {shape} for {shape[0]} masks, got {array.shape}")
+        array = array.reshape(shape)
+    return array.astype(_NUMBER)
+
+
+def _to_array(values: object, name: str) -> NDArray[Any]:
+    try:
+        return to_array(values)
+    except MaskError as error:
+        raise ProposalsError(f"{name}: {error}") from error
+
+
+def _to_bool(array: NDArray[Any]) -> Mask:
+    try:
+        return to_bool(array)
+    except MaskError as error:
+        raise ProposalsError(str(error)) from error
 
 
 def box_of(mask: Mask) -> tuple[float, float, float, float]:
@@ -96,10 +164,10 @@ class Model(Protocol):
         """The proposals for each image, in order.
 
         Args:
-            images: RGB, uint8, `[H, W, 3]` each, of any sizes; must not be changed.
+            images: RGB, uint8, `[H, W, 3]` each, of any sizes. They are copies, made for this call.
             prompts: what to segment, one an image (`"person."`).
 
         Returns:
-            As many proposals as images; masks preferably at the image's own size.
+            As many proposals as images; masks preferably at the image's own size. They are copied before the next call.
         """
         ...
