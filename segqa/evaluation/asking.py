@@ -1,34 +1,46 @@
-"""Asking: the model is given what it prepared ahead, in batches; what it answers is checked."""
+"""Asking: the model is given copies of images, or what it prepared of them ahead, in batches; its answers are checked.
+
+Neither side can write into what the other one holds (`docs/decisions/what-passes-between-segqa-and-a-model.md`).
+"""
 
 from __future__ import annotations
 
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
-from segqa.errors import ProposalsError
+import numpy as np
+
+from segqa.errors import ModelError, ProposalsError
+from segqa.evaluation.answers import check_answers
 from segqa.evaluation.batches import BatchSize, is_out_of_memory
 from segqa.evaluation.stages import Stages
 from segqa.mask import Image
 from segqa.proposals import Model, Proposals
+
+_NOTHING = object()
+_SEGQA = Path(__file__).parents[1]
 
 
 class Question:
     """An image for the model, with what comes of it.
 
     Attributes:
-        given: what the model is handed: the image, or what the model has made of it.
+        image: as it was read; the model gets copies of it.
         prompt: what to segment.
+        prepared: what the model has made of a copy, until a call has had it.
         proposals: the answer, once it is there.
         seconds: what it took, as the share of its batch.
         error: why there is none.
     """
 
-    __slots__ = ("error", "given", "prompt", "proposals", "seconds")
+    __slots__ = ("error", "image", "prepared", "prompt", "proposals", "seconds")
 
-    def __init__(self, given: Any, prompt: str) -> None:
-        self.given = given
+    def __init__(self, image: Image, prompt: str) -> None:
+        self.image = image
         self.prompt = prompt
+        self.prepared: Any = _NOTHING
         self.proposals: Proposals | None = None
         self.seconds = 0.0
         self.error = ""
@@ -41,28 +53,42 @@ class Asker:
         model: is asked.
         batch: how many images a call gets.
         stages: takes the time.
+        stop_after: if the answers to the first so many images are all refused, the model is at fault, and nothing more
+            is asked; None for never, where a model has given answers before.
     """
 
-    def __init__(self, model: Model, batch: BatchSize, stages: Stages) -> None:
+    def __init__(self, model: Model, batch: BatchSize, stages: Stages, stop_after: int | None = None) -> None:
         whole: Any = model
         # only both together split the work
         self._prepare = getattr(whole, "prepare", None) if hasattr(whole, "predict_prepared") else None
         self._predict = whole.predict_prepared if self._prepare else whole.predict
         self._batch = batch
         self._stages = stages
+        self._notes: dict[str, str] = {}
+        self._refused = 0
+        self.stop_after = stop_after
+
+    @property
+    def notes(self) -> list[str]:
+        """What is odd about how the model answers, each said once."""
+        return list(self._notes.values())
 
     def question(self, image: Image, prompt: str) -> Question:
         """An image as the model wants it; may be called from another thread than the rest."""
-        if self._prepare is None:
-            return Question(image, prompt)
-        with self._stages.timed("prepare"):
-            return Question(self._prepare(image, prompt), prompt)
+        question = Question(image, prompt)
+        if self._prepare is not None:
+            with self._stages.timed("prepare"):
+                question.prepared = self._prepared(question)
+        return question
 
     def ask(self, questions: Sequence[Question]) -> None:
         """Have some questions answered.
 
         If a call fails for want of memory, it is made again with half of them; if it fails in another way, for each
         question alone, so that one does not fail all.
+
+        Raises:
+            ModelError: the model has answered nothing yet, and the first `stop_after` answers were refused.
         """
         rest, size = list(questions), len(questions)
         while rest:
@@ -71,38 +97,101 @@ class Asker:
             if error is None:
                 continue
             if len(part) == 1:
-                part[0].error = "".join(traceback.format_exception(error))
+                self._fail(part[0], error)
             elif is_out_of_memory(error):
                 # its frames hold what the failed call has taken
                 error = None
                 self._batch.exhausted(len(part))
                 rest, size = part + rest, self._batch.current
             else:
-                for question in part:
-                    self.ask([question])
+                why, error = _last_line(error), None
+                self._ask_alone(part, why)
             # its frames refer to this one: images would stay in memory until the garbage collector runs
             error = None
 
+    def _ask_alone(self, questions: Sequence[Question], why: str) -> None:
+        """Ask for each image alone, since a call for all of them has failed."""
+        for question in questions:
+            self.ask([question])
+        if all(question.proposals is not None for question in questions):
+            self._notes.setdefault(
+                "alone",
+                f"a call for {len(questions)} images failed ({why}), and the model answered each of them alone, which "
+                "takes longer: mend predict, or set batch_size = 1",
+            )
+
+    def _fail(self, question: Question, error: Exception) -> None:
+        """Note why there is no answer; end the evaluation where there never will be one."""
+        question.error = "".join(traceback.format_exception(error))
+        if not isinstance(error, ProposalsError):
+            self.stop_after = None
+        self._refused += 1
+        if self._refused == self.stop_after:
+            raise ModelError(f"{error}{_place_of(error)}; no answer to the first {self._refused} images can be used")
+
     def _attempt(self, questions: Sequence[Question]) -> Exception | None:
         """One call; what it raised, if it failed."""
+        prompts = [each.prompt for each in questions]
         try:
+            given = [self._give(each) for each in questions]
             with self._stages.timed("infer", len(questions)):
-                answers = self._predict([each.given for each in questions], [each.prompt for each in questions])
-            _require_answers(answers, len(questions))
+                answers = _call(self._predict, given, prompts)
+            if self._prepare is None:
+                self._compare(questions, given)
+            found = check_answers(answers, [(each.image.shape[0], each.image.shape[1]) for each in questions])
         except Exception as error:  # noqa: BLE001 - the one place where a model's failure becomes an outcome
             return error
         seconds = self._stages.last("infer")
-        for question, proposals in zip(questions, answers, strict=True):
+        for question, proposals in zip(questions, found, strict=True):
             question.proposals, question.seconds = proposals, seconds
         self._batch.succeeded(len(questions), seconds * len(questions))
+        self.stop_after = None
         return None
 
+    def _give(self, question: Question) -> Any:
+        """Return what a call hands to the model: no other call has had it, so nothing in it has been changed."""
+        if self._prepare is None:
+            return question.image.copy()
+        prepared, question.prepared = question.prepared, _NOTHING
+        return self._prepared(question) if prepared is _NOTHING else prepared
 
-def _require_answers(answers: object, count: int) -> None:
-    if not isinstance(answers, Sequence):
-        raise ProposalsError(f"predict must return a list of Proposals, got {type(answers).__name__}")
-    if len(answers) != count:
-        raise ProposalsError(f"predict must return one Proposals an image: {count}, got {len(answers)}")
-    for proposals in answers:
-        if not isinstance(proposals, Proposals):
-            raise ProposalsError(f"predict must return segqa.Proposals, got {type(proposals).__name__}")
+    def _prepared(self, question: Question) -> Any:
+        """Return what the model makes of a copy of an image."""
+        assert self._prepare is not None  # noqa: S101 - only a model that prepares gets here
+        given = question.image.copy()
+        prepared = _call(self._prepare, given, question.prompt)
+        self._compare([question], [given])
+        return prepared
+
+    def _compare(self, questions: Sequence[Question], given: Sequence[Image]) -> None:
+        """Note that the model has changed an image that it was given."""
+        if "changes" in self._notes:
+            return
+        if not all(np.array_equal(each.image, copy) for each, copy in zip(questions, given, strict=True)):
+            self._notes["changes"] = (
+                "the model changes the images that it is given; segqa hands out copies, but whoever else calls it "
+                "twice with one array gets two answers: copy the image before it is changed"
+            )
+
+
+def _call(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call the model, which must not end the process."""
+    try:
+        return function(*arguments)
+    except SystemExit as error:
+        raise ProposalsError(
+            f"predict must return, but it called sys.exit({error.code!r}); argparse does so, too, since it reads the "
+            "command line of pytest: give a model its options in its fixture"
+        ) from error
+
+
+def _last_line(error: Exception) -> str:
+    lines = "".join(traceback.format_exception_only(error)).strip().splitlines()
+    return lines[-1].removeprefix("segqa.errors.")
+
+
+def _place_of(error: Exception) -> str:
+    """Return where in the model's own code segqa was called; empty where it was not."""
+    frames = traceback.extract_tb(error.__traceback__)
+    calls = [frame for frame in frames if not Path(frame.filename).is_relative_to(_SEGQA)]
+    return f", at {calls[-1].filename}:{calls[-1].lineno}" if calls else ""

@@ -177,6 +177,12 @@ class ProposalCache(Database):
         rows = ((key, self._database.execute(stored, (key,)).fetchone()) for key in keys)
         return {key: row[0] for key, row in rows if row is not None}
 
+    def sizes(self, keys: Iterable[bytes]) -> dict[bytes, tuple[tuple[int, int], tuple[int, int]]]:
+        """Return `(height, width)` of the masks and of the image of some answers; of those that have masks."""
+        stored = "SELECT height, width, image_height, image_width FROM proposals WHERE key = ? AND count > 0"
+        rows = ((key, self._find(stored, key)) for key in keys)
+        return {key: (row[:2], row[2:]) for key, row in rows if row is not None}
+
     def put(
         self,
         answers: Iterable[tuple[bytes, Answer]],

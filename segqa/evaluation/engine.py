@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from segqa.case import Case
@@ -129,6 +129,7 @@ class Distributed:
         batch_size: images a `predict` call.
         machines: those that have answered.
         batch: images in the last `predict` call.
+        notes: what is odd about how the model answers.
     """
 
     engine: RayEngine
@@ -139,9 +140,14 @@ class Distributed:
     batch_size: BatchSetting
     machines: set[str] = field(default_factory=set)
     batch: int = 0
+    notes: list[str] = field(default_factory=list)
 
-    def outcomes(self, cases: Sequence[Case]) -> Generator[list[Outcome]]:
+    def outcomes(self, cases: Sequence[Case], stop_after: int | None = None) -> Generator[list[Outcome]]:
         """The outcomes of all cases, a block at a time, each as soon as it is known.
+
+        Args:
+            cases: the cases.
+            stop_after: see `Asker`.
 
         Raises:
             EngineError: no actor answers, or one says why it cannot.
@@ -152,7 +158,7 @@ class Distributed:
         if not waiting:
             return
         with connected(self.engine.settings):
-            yield from self._asked(waiting)
+            yield from self._asked(waiting, None if stored else stop_after)
 
     def spent(self) -> dict[str, Any]:
         """What stands in the provenance in place of what this process would say of itself."""
@@ -178,9 +184,9 @@ class Distributed:
             return proposals_key(self.loop.fingerprint, case.source.digest(), case.prompt)
         return None
 
-    def _asked(self, waiting: dict[str, Case]) -> Iterator[list[Outcome]]:
+    def _asked(self, waiting: dict[str, Case], stop_after: int | None) -> Iterator[list[Outcome]]:
         """Have cases asked."""
-        task, settings = self._task(waiting.values()), self.engine.settings
+        task, settings = replace(self._task(waiting.values()), stop_after=stop_after), self.engine.settings
         rows = _rows(len(waiting), self.batch_size, settings.actors)
         with closing(_reports(task, list(waiting.values()), rows, settings)) as reports:
             for report in reports:
@@ -195,6 +201,7 @@ class Distributed:
         self.cache.put_packed(report.answers, self.loop.name, report.tallies, self.loop.source)
         self.measured.put(report.measured)
         self.loop.stages.add(report.seconds)
+        self.notes += [note for note in report.notes if note not in self.notes]
         if report.machine:
             self.machines.add(report.machine)
             self.batch = report.batch_size

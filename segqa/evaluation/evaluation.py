@@ -36,6 +36,8 @@ from segqa.evaluation.loop import Loop
 from segqa.evaluation.machine import hardware
 from segqa.evaluation.measured import PropertyCache, open_properties
 from segqa.evaluation.provenance import provenance_of, run_id
+from segqa.evaluation.requirements import require_model
+from segqa.evaluation.sizes import note_on_sizes
 from segqa.evaluation.spot_check import (
     DEFAULT_SPOT_CHECK,
     NO_SPOT_CHECK,
@@ -59,6 +61,9 @@ from segqa.run import Run
 from segqa.settings import EmptyPolicy, EngineName, RaySettings
 from segqa.slices import Edges
 from segqa.store import Store, read_header
+
+_STOP_AFTER = 8
+"""If the answers to so many images are refused before any other, the model is at fault and not a case."""
 
 Progress = Callable[[int, int], None]
 """Is told how many cases are done and how many there are: once at the start, then after each batch."""
@@ -127,7 +132,7 @@ class Evaluation:
         A model without a `fingerprint` can be any model: its run always begins anew, and nothing is taken from the
         proposals on disk.
         """
-        _require_model(model)
+        require_model(model)
         return self._run(model, identify(model, name, self.built_by), name, dataset, store, self.engine)
 
     def rescore(self, name: str, dataset: Dataset, store: Store, who: Identity | None = None) -> Run:
@@ -219,7 +224,10 @@ class Evaluation:
                 )
 
             check = NO_SPOT_CHECK if isinstance(model, _Nobody) else self.spot_check
-            found = check_stored(check, who, store.load(run.id), done_before, cache, ask)
+            evaluated = store.load(run.id)
+            found = check_stored(check, who, evaluated, done_before, cache, ask)
+            noted = [*run.provenance["notes"], *work.notes, *note_on_sizes(evaluated, cache)]
+            run = replace(run, provenance={**run.provenance, "notes": [*dict.fromkeys(noted)]})
             if cache.size > self.max_cache_mb * 1e6:
                 cache.remove(cache.superfluous(max_bytes=int(self.max_cache_mb * 1e6)))
             spent: dict[str, Any] = {"stages": stages.summary(), "peak_mb": peak_memory()}
@@ -271,9 +279,10 @@ class Evaluation:
         pending = cases.take(np.flatnonzero(~cases.own_ids.among(done_well)))
         done = len(cases) - len(pending)
         self.progress(done, len(cases))
+        stop_after = None if done_well else min(_STOP_AFTER, len(pending))
         # who asks other processes reads nothing here
         here = foreseen(pending) if self.engine is None else nullcontext()
-        with here, closing(loop.outcomes(pending)) as found, store.appending(run.id) as append:
+        with here, closing(loop.outcomes(pending, stop_after)) as found, store.appending(run.id) as append:
             for outcomes in found:
                 append(outcomes)
                 done += len(outcomes)
@@ -413,14 +422,6 @@ class Bar:
         self._bar.update(done - self._bar.n)
         if done == total:
             self._bar.close()
-
-
-def _require_model(model: object) -> None:
-    """Refuse what cannot be asked, once, in place of an error for each case."""
-    if isinstance(model, type):
-        raise ModelError(f"model must be an object, got the class {model.__name__}; make one: {model.__name__}()")
-    if not callable(getattr(model, "predict", None)):
-        raise ModelError(f"model must have a method predict(images, prompts), got {type(model).__name__}")
 
 
 class _Nobody:

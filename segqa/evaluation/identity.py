@@ -59,7 +59,8 @@ def identify(model: object, name: str, built_by: str = "") -> Identity:
     kind, known = type(model), getattr(model, "fingerprint", None)
     fingerprint = str(known or f"unknown-{uuid.uuid4().hex}")
     whole = json.dumps([name, kind.__module__, kind.__qualname__, fingerprint, READER])
-    said = [str(note) for note in getattr(model, "notes", ())]
+    notes = getattr(model, "notes", ())
+    said = [notes] if isinstance(notes, str) else [str(note) for note in notes]
     is_computed = isinstance(known, Fingerprint)
     source = "" if is_computed or not known else f"{built_by}.{_source_of(model)}"
     return Identity(known, whole, getattr(model, "weights_bytes", None), said, "", source, is_computed)

@@ -106,12 +106,21 @@ class Loop:
     refresh: bool
     source: str = ""
 
-    def outcomes(self, cases: Sequence[Case]) -> Generator[list[Outcome]]:
+    def outcomes(self, cases: Sequence[Case], stop_after: int | None = None) -> Generator[list[Outcome]]:
         """The outcomes of all cases, a batch at a time; new answers are in the cache when they come.
 
         The model is asked in this thread. What it has answered is scored and kept by another one, while it is asked for
         the next batch already.
+
+        Args:
+            cases: the cases.
+            stop_after: see `Asker`; None for what the asker has, which is never by default.
+
+        Raises:
+            ModelError: none of the model's first answers can be used.
         """
+        if stop_after is not None:
+            self.asker.stop_after = stop_after
         with (
             read_ahead(cases, self._load, depth=lambda: 2 * self.batch.current) as loaded,
             ThreadPoolExecutor(1, "segqa-score") as scorer,
@@ -134,6 +143,11 @@ class Loop:
     def spent(self) -> dict[str, Any]:
         """Nothing that the process which evaluates does not say itself."""
         return {}
+
+    @property
+    def notes(self) -> list[str]:
+        """What is odd about how the model answers."""
+        return self.asker.notes
 
     def _load(self, case: Case) -> _Loaded:
         """Read a case; what fails becomes its error. Runs in the thread that reads ahead."""
@@ -192,6 +206,8 @@ class Loop:
 
     def _ask(self, batch: Sequence[_Loaded]) -> list[_Loaded]:
         """Ask the model for those of a batch that are new; which ones these are."""
+        if any(loaded.is_answered for loaded in batch):
+            self.asker.stop_after = None
         asked = [loaded for loaded in batch if loaded.question is not None and not loaded.error]
         self.asker.ask([loaded.question for loaded in asked if loaded.question is not None])
         for loaded in asked:

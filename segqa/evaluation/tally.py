@@ -116,13 +116,29 @@ def tally_target(digest: bytes) -> bytes:
 
 def fitted(mask: Mask, target: Mask) -> Mask:
     """The mask at the target's size. What looks like a slip, and not like another resolution, is refused."""
-    (height, width), wanted = mask.shape, target.shape
+    height, width = target.shape
+    require_scalable(mask.shape, (height, width))
+    return resize_nearest(mask, (height, width))
+
+
+def require_scalable(shape: tuple[int, ...], wanted: tuple[int, int]) -> None:
+    """Refuse masks that are cut, turned or empty, and not just of another resolution than their image.
+
+    Args:
+        shape: height and width of the masks.
+        wanted: those of the image.
+
+    Raises:
+        ProposalsError: says what has happened to them.
+    """
+    height, width = shape
+    if not height * width:
+        raise ProposalsError(f"masks must have the image's size {wanted}, got {shape}: no pixel")
     one_side = (height == wanted[0]) != (width == wanted[1])
     # square ones are left alone: so many networks answer whatever the image's shape
-    if height != width and (one_side or mask.shape == wanted[::-1]):
+    if height != width and (one_side or shape == wanted[::-1]):
         slip = "one side is cut" if one_side else "height and width are exchanged"
-        raise ProposalsError(f"masks must have the image's size {wanted}, or be it scaled; got {mask.shape}: {slip}")
-    return resize_nearest(mask, (wanted[0], wanted[1]))
+        raise ProposalsError(f"masks must have the image's size {wanted}, or be it scaled; got {shape}: {slip}")
 
 
 def _offer(numbers: Sequence[Any]) -> Offer:

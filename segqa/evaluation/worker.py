@@ -60,6 +60,7 @@ class Task:
         threads: of OpenCV and torch.
         probe: a packed case that can be read where the task was made, and its image's digest; None where none can.
         versions: of all that has to be the same.
+        stop_after: see `Asker`.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Task:
     threads: int
     probe: tuple[bytes, bytes] | None
     versions: Mapping[str, str]
+    stop_after: int | None = None
 
 
 @dataclass(slots=True)
@@ -86,6 +88,7 @@ class Report:
         seconds: that the stages took.
         batch_size: as it is by now.
         machine: where it was.
+        notes: what is odd about how the model answers.
         problem: why there are no outcomes.
     """
 
@@ -96,6 +99,7 @@ class Report:
     seconds: Mapping[str, array[float]] = field(default_factory=dict)
     batch_size: int = 0
     machine: str = ""
+    notes: Sequence[str] = ()
     problem: str = ""
 
 
@@ -202,7 +206,7 @@ class _Bench:
         answers, measured = _Answers(), _Measured()
         batch, stages = BatchSize(task.batch_size), Stages()
         loop = Loop(
-            Asker(model, batch, stages),
+            Asker(model, batch, stages, task.stop_after),
             task.name,
             task.whole,
             find_picker(task.pick),
@@ -228,6 +232,7 @@ class _Bench:
             seconds=self.loop.stages.take(),
             batch_size=self.loop.batch.current,
             machine=hardware(self.threads),
+            notes=self.loop.notes,
         )
 
 

@@ -162,41 +162,6 @@ def test_a_case_on_which_the_model_fails_is_an_error_and_no_other(squares: Squar
     assert "in answer" in run.errors[0].error
 
 
-@pytest.mark.parametrize(
-    ("answer", "reason"),
-    [
-        pytest.param(lambda images: [], "predict must return one Proposals an image: 1, got 0", id="too few"),
-        pytest.param(
-            lambda images: [i[:, :, 0] > 9 for i in images], "must return segqa.Proposals, got ndarray", id="masks"
-        ),
-        pytest.param(lambda images: None, "predict must return a list of Proposals, got NoneType", id="nothing at all"),
-        pytest.param(
-            lambda images: (i for i in images), "must return a list of Proposals, got generator", id="a generator"
-        ),
-        pytest.param(
-            lambda images: [Proposals.single(i[:, :, 0].T > 9) for i in images],
-            "masks must have the image's size (40, 60), or be it scaled; got (60, 40): height and width are exchanged",
-            id="turned masks",
-        ),
-        pytest.param(
-            lambda images: [Proposals.single(i[:30, :, 0] > 9) for i in images],
-            "(30, 60): one side is cut",
-            id="cut masks",
-        ),
-    ],
-)
-def test_what_is_no_answer_is_an_error_of_its_cases(
-    squares: Squares, answer: Callable[[object], object], reason: str
-) -> None:
-    class Wrong:
-        def predict(self, images: Sequence[Image], prompts: Sequence[str]) -> list[Proposals]:
-            return answer(images)  # type: ignore[return-value]
-
-    run = segqa.evaluate(Wrong(), squares(2))
-    assert len(run.errors) == 2
-    assert reason in run.errors[0].reason
-
-
 def test_a_mask_of_another_size_is_scored_at_the_targets(squares: Squares) -> None:
     class Doubles(Bright):
         def answer(self, image: Image) -> Proposals:

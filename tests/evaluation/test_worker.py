@@ -34,11 +34,29 @@ class Bright:
         return [Proposals.single(image[:, :, 0] > 100) for image in images]
 
 
-class Exits(Bright):
-    """Ends its process as Python code does."""
+class EndedError(BaseException):
+    """What no library catches."""
+
+
+class Ends(Bright):
+    """Ends its thread."""
 
     def predict(self, images: Sequence[Image], prompts: Sequence[str]) -> list[Proposals]:
-        raise SystemExit(3)
+        raise EndedError("for good")
+
+
+class Answerless(Bright):
+    """Has no `return`."""
+
+    def predict(self, images: Sequence[Image], prompts: Sequence[str]) -> list[Proposals]:
+        return None  # type: ignore[return-value]
+
+
+class OneAtATime(Bright):
+    """Answers one image a call."""
+
+    def predict(self, images: Sequence[Image], prompts: Sequence[str]) -> list[Proposals]:
+        return super().predict(images[:1], prompts)
 
 
 @dataclass
@@ -113,6 +131,13 @@ def test_a_model_is_handed_back_when_the_worker_is_closed() -> None:
     assert supply.is_back
 
 
+def test_what_is_odd_about_the_answers_is_reported(squares: Squares) -> None:
+    model = OneAtATime()
+    worker = Worker(task(Given(model), whole=identify(model, "bright").whole))
+    (note,) = worker.evaluate(open_folder(squares(4)).cases).notes
+    assert "a call for 4 images failed" in note
+
+
 @pytest.mark.parametrize(
     ("changed", "problem"),
     [
@@ -120,7 +145,12 @@ def test_a_model_is_handed_back_when_the_worker_is_closed() -> None:
         pytest.param({"whole": "another"}, "the model must be the same everywhere", id="another model"),
         pytest.param({"versions": {"segqa": "0"}}, "segqa must have the same version", id="another segqa"),
         pytest.param(
-            {"supply": Given(Exits()), "whole": identify(Exits(), "bright").whole}, "SystemExit: 3", id="exit"
+            {"supply": Given(Ends()), "whole": identify(Ends(), "bright").whole}, "EndedError: for good", id="end"
+        ),
+        pytest.param(
+            {"supply": Given(Answerless()), "whole": identify(Answerless(), "bright").whole, "stop_after": 2},
+            "got None; end predict with a return",
+            id="no answer",
         ),
     ],
 )
