@@ -21,10 +21,12 @@ import re
 import tempfile
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, get_args
 
+from segqa.breakdown import Breakdown
 from segqa.errors import BaselineError
 from segqa.git_lfs import describe_pointer
 from segqa.metrics import METRIC_VERSION, Counts
@@ -307,6 +309,8 @@ def _row(outcome: Outcome) -> dict[str, Any]:
     row |= {"of": len(outcome.offers), "picked": outcome.picked, "best": outcome.best}
     if outcome.picked is not None:
         row["counts"] = outcome.offers[outcome.picked].numbers
+        if wrong := outcome.offers[outcome.picked].breakdown:
+            row["wrong"] = wrong.numbers[:-1]
     if outcome.best is not None and outcome.best != outcome.picked:
         row["oracle"] = outcome.offers[outcome.best].numbers
     return row
@@ -327,6 +331,8 @@ def _outcome(row: Mapping[str, Any]) -> Outcome:
     wanted, size = map(_whole, row["target"])
     nothing = Counts(0, 0, wanted, size - wanted)
     offers = tuple(_offer(row[key], nothing) for key in ("counts", "oracle") if key in row)
+    if "wrong" in row:
+        offers = (replace(offers[0], breakdown=_breakdown(row["wrong"], offers[0].counts)), *offers[1:])
     picked = None if row["picked"] is None else 0
     if (picked is None) == ("counts" in row) or row["status"] != "ok":
         raise ValueError("picked and counts do not fit")
@@ -351,6 +357,15 @@ def _offer(numbers: Sequence[Any], nothing: Counts) -> Offer:
     if counts.target != nothing.target or counts.fp + counts.tn != nothing.tn:
         raise ValueError("counts do not add up to the target's")
     return Offer(counts, inside)
+
+
+def _breakdown(numbers: Sequence[Any], counts: Counts) -> Breakdown:
+    """The breakdown of the picked proposal, which has to explain all its wrong pixels; old files have none."""
+    found = Breakdown(*(*map(_whole, numbers), counts.tp + counts.fp + counts.fn))
+    false_positives = found.fp_boundary + found.fp_extent + found.fp_segment
+    if (false_positives, sum(found.numbers[3:6])) != (counts.fp, counts.fn):
+        raise ValueError("wrong does not add up to the wrong pixels of counts")
+    return found
 
 
 def _whole(number: object) -> int:

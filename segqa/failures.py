@@ -21,7 +21,7 @@ KINDS = MappingProxyType(
         "wrong_object": "IoU below 0.05: a zero-IoU false positive, another object was segmented",
         "merged": "less than 60 % of the prediction is right: it swallows what is beside the object",
         "partial": "less than 60 % of the target is found",
-        "boundary": "only the contour is wrong: away from it the IoU meets the threshold",
+        "boundary": "most wrong pixels lie along the contour, and without these the IoU would meet the threshold",
         "low": "below the threshold in another way",
     }
 )
@@ -33,22 +33,38 @@ WRONG_OBJECT_IOU = 0.05
 POOR_SHARE = 0.6
 
 
-def kind_codes(outcomes: Outcomes, threshold: float) -> NDArray[np.int8]:
+def kind_codes(outcomes: Outcomes, threshold: float, by_counts: Mask | None = None) -> NDArray[np.int8]:
     """The kind of failure that each case is, as its place among `KINDS`; -1 where the case met the threshold.
 
     Args:
         outcomes: of the cases.
         threshold: the IoU that a case has to reach.
+        by_counts: for which cases a breakdown is ignored, bool `[n]`; for none by default. Where there is none,
+            `boundary` is what meets the threshold away from the target's contour.
     """
-    counts, inside, failed = outcomes.counts, outcomes.inside, outcomes.failed
+    counts, inside, failed, wrong = outcomes.counts, outcomes.inside, outcomes.failed, outcomes.wrong
+    if by_counts is not None:
+        wrong = np.where(by_counts[:, None], -1, wrong)
     found = np.empty(len(outcomes), np.int8)
     for start in range(0, len(found), _AT_A_TIME):
         some = slice(start, start + _AT_A_TIME)
-        found[some] = _codes_of(counts[some], inside[some], failed[some], threshold)
+        found[some] = _codes_of(counts[some], inside[some], wrong[some], failed[some], threshold)
     return found
 
 
-def _codes_of(counts: Whole, inside: Whole, failed: Mask, threshold: float) -> NDArray[np.int8]:
+def paired_kind_codes(before: Outcomes, after: Outcomes, threshold: float) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
+    """Return the kinds of failure of the same cases in two runs, decided in the same way on both sides.
+
+    A baseline of earlier versions has no breakdowns. Where one side of a pair failed and has none, that of the other
+    side is ignored, too: or each such pair would seem to have changed.
+    """
+    lacks = np.zeros(len(before), np.bool_)
+    for side in (before, after):
+        lacks |= (side.metric("iou") < threshold) & (side.picked >= 0) & (side.wrong[:, 0] < 0)
+    return kind_codes(before, threshold, lacks), kind_codes(after, threshold, lacks)
+
+
+def _codes_of(counts: Whole, inside: Whole, wrong: Whole, failed: Mask, threshold: float) -> NDArray[np.int8]:
     """The same, from the columns that it depends on."""
     target, predicted = counts[:, 0] + counts[:, 2], counts[:, 0] + counts[:, 1]
     iou, interior = shares(counts, "iou"), shares(inside, "iou")
@@ -60,10 +76,18 @@ def _codes_of(counts: Whole, inside: Whole, failed: Mask, threshold: float) -> N
         "": (target == 0) | (iou >= threshold),
         "merged": shares(counts, "precision") < POOR_SHARE,
         "partial": shares(counts, "recall") < POOR_SHARE,
-        "boundary": np.isnan(interior) | (interior >= threshold),
+        "boundary": _only_contour_wrong(counts, wrong, np.isnan(interior) | (interior >= threshold), threshold),
     }
     codes = [_CODES.get(kind, -1) for kind in tests]
     return np.select(list(tests.values()), codes, _CODES["low"]).astype(np.int8)
+
+
+def _only_contour_wrong(counts: Whole, wrong: Whole, right_inside: Mask, threshold: float) -> Mask:
+    """Return which cases are wrong along the contour: by their breakdown, or without one by their interior."""
+    at_contour, elsewhere = wrong[:, 0], wrong[:, 1]
+    union = np.maximum(counts[:, :3].sum(axis=1), 1)
+    told: Mask = (elsewhere <= at_contour) & (1 - elsewhere / union >= threshold)
+    return np.where(at_contour < 0, right_inside, told)
 
 
 _CODES = {kind: code for code, kind in enumerate(KINDS)}

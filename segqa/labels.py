@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from segqa.failures import kind_name
@@ -35,9 +35,9 @@ def suspicious_labels(runs: Sequence[Run]) -> tuple[Suspicion, ...]:
     """The cases that fail in the same way under every model evaluated on them, two models at least; sorted by id.
 
     Two runs evaluated the same case if it has the same id, image and target in both. An error says nothing of a label
-    and is passed over, as is all but the last run of a model.
+    and is passed over, as is all but the last run of a model. A model and the same model served over HTTP are one.
     """
-    latest = {run.model: run for run in runs}
+    latest = _by_model(runs)
     if len(latest) < 2:
         return ()
     failing = {case_id for run in latest.values() for case_id in run.columns.take(run.kind_codes > 0).ids}
@@ -50,6 +50,18 @@ def suspicious_labels(runs: Sequence[Run]) -> tuple[Suspicion, ...]:
             seen.setdefault((case_id, digest), []).append((run.model, *how))
     found = (_suspicion(case_id, answers) for (case_id, _), answers in seen.items() if len(answers) > 1)
     return tuple(sorted((each for each in found if each is not None), key=lambda each: each.case_id))
+
+
+def _by_model(runs: Sequence[Run]) -> dict[str, Run]:
+    """Return the last run of each model; a served model is the one that has its name or its fingerprint."""
+    last = {run.model: run for run in runs}
+    served: dict[str, Mapping[str, str]] = {name: run.provenance.get("served", {}) for name, run in last.items()}
+    names = {each["fingerprint"]: each["name"] for each in served.values() if each.get("fingerprint")}
+    distinct = {}
+    for model, run in last.items():
+        fingerprint = str(served[model].get("fingerprint") or run.provenance.get("fingerprint"))
+        distinct[names.get(fingerprint) or served[model].get("name") or model] = run
+    return distinct
 
 
 def _suspicion(case_id: str, answers: Sequence[tuple[str, int, float]]) -> Suspicion | None:

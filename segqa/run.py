@@ -190,12 +190,17 @@ class Run:
         return Score.read(total.iou, "pooled IoU", self)
 
     @property
+    def best_ious(self) -> Floats:
+        """The IoU of each outcome's best proposal, float64 `[n]`; it means nothing for errors and undefined cases."""
+        # in a scored case an undefined oracle is rightly nothing, whatever the policy for those who picked it
+        best = shares(self.columns.oracle, "iou")
+        best[np.isnan(best)] = resolve(math.nan, self.empty if self.empty != "nan" else "one")
+        return best
+
+    @property
     def oracle_iou(self) -> Score:
         """The mean IoU that picking the best proposal of each case would have had."""
-        # in a scored case an undefined oracle is rightly nothing, whatever the policy for those who picked it
-        best = shares(self.scored.oracle, "iou")
-        best[np.isnan(best)] = resolve(math.nan, self.empty if self.empty != "nan" else "one")
-        return Score.read(mean_of(best), "oracle IoU", self)
+        return Score.read(mean_of(self.best_ious[~np.isnan(self.all_ious)]), "oracle IoU", self)
 
     @property
     def regret(self) -> Score:
@@ -351,6 +356,11 @@ class Failures:
     def recoverable(self) -> int:
         """How many of them another pick would have saved."""
         return int(recoverable(self.outcomes, self.run.threshold).sum())
+
+    @property
+    def regret(self) -> Score:
+        """What picking lost in them: the mean IoU of their best proposals minus their own; NaN for errors."""
+        return self.run.only(self.outcomes, self.kind).regret
 
 
 @lru_cache(maxsize=8)

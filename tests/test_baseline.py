@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from segqa.baseline import baseline_path, describe_unchecked, read_baseline, write_baseline
+from segqa.breakdown import Breakdown
 from segqa.comparison.comparison import compare
 from segqa.errors import BaselineError
 from segqa.metrics import Counts
@@ -55,6 +56,39 @@ def test_it_is_kept_by_data_set_and_model() -> None:
     assert baseline_path(Path("baselines"), run) == Path("baselines/photos/unet.jsonl")
     held_out = replace(run, provenance={"options": {"held-out": True}})
     assert baseline_path(Path("baselines"), held_out) == Path("baselines/photos-held-out/unet.jsonl")
+
+
+def broken_down(numbers: tuple[int, ...]) -> Run:
+    counts = Counts(65, 0, 35, 100)
+    offer = Offer(counts, Counts(30, 0, 0, 0), breakdown=Breakdown(*(*numbers, 100)))
+    outcome = Outcome(case_id="a", digest="1", nothing=Counts(0, 0, 100, 100), offers=(offer,), picked=0)
+    return Run("r", "unet", "photos", ("a",), (outcome,), "product")
+
+
+def test_breakdowns_come_back_and_with_them_the_kinds(tmp_path: Path) -> None:
+    for numbers, kind in (((0, 0, 0, 30, 5, 0), "boundary"), ((0, 0, 0, 5, 30, 0), "low")):
+        run = broken_down(numbers)
+        write_baseline(tmp_path / "unet.jsonl", run)
+        again = read_baseline(tmp_path / "unet.jsonl")
+        assert again.kinds() == run.kinds() == {kind: 1}
+        assert again.outcomes[0].breakdown == run.outcomes[0].breakdown
+
+
+def test_a_baseline_without_breakdowns_is_read_and_its_kinds_are_decided_by_counts(tmp_path: Path) -> None:
+    path, run = tmp_path / "unet.jsonl", broken_down((0, 0, 0, 5, 30, 0))
+    write_baseline(path, run)
+    header, row = map(json.loads, path.read_text(encoding="utf-8").splitlines())
+    del row["wrong"], header["digest"]
+    path.write_text(f"{json.dumps(header)}\n{json.dumps(row)}\n", encoding="utf-8")
+    old = read_baseline(path)
+    assert old.kinds() == {"boundary": 1}
+    assert not compare(old, run).transitions
+
+
+def test_a_breakdown_that_does_not_explain_the_counts_is_refused(tmp_path: Path) -> None:
+    write_baseline(tmp_path / "unet.jsonl", broken_down((0, 0, 0, 30, 4, 0)))
+    with pytest.raises(BaselineError, match="line 2 is no case"):
+        read_baseline(tmp_path / "unet.jsonl")
 
 
 NEWER = ("reference", "drift", "policy", "digest")

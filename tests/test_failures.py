@@ -1,7 +1,12 @@
+import cv2
+import numpy as np
 import pytest
 
-from segqa.failures import kind_of, recoverable
-from segqa.metrics import Counts
+from segqa.breakdown import Breakdown, break_down
+from segqa.failures import kind_codes, kind_name, kind_of, paired_kind_codes, recoverable
+from segqa.mask import Mask
+from segqa.metrics import Counts, count, count_inside
+from segqa.outcome import Offer, Outcome
 from segqa.outcomes.outcomes import Outcomes
 from tests.outcomes import NOTHING, outcome_of
 
@@ -32,3 +37,66 @@ def test_recoverable_is_a_failure_whose_oracle_meets_the_threshold() -> None:
     good, bad = Counts(9, 0, 0, 9), Counts(0, 9, 9, 9)
     cases = [outcome_of(bad, oracle=good), outcome_of(bad, oracle=bad), outcome_of(good, oracle=good), outcome_of(None)]
     assert recoverable(Outcomes.of(cases), 0.7).tolist() == [True, False, False, False]
+
+
+def judged(prediction: Mask, target: Mask) -> Outcome:
+    """The outcome of one prediction, broken down as an evaluation does it."""
+    offer = Offer(count(prediction, target), count_inside(prediction, target), breakdown=break_down(prediction, target))
+    return Outcome(case_id="x", offers=(offer,), picked=0, nothing=count(np.zeros_like(target), target))
+
+
+def dancer() -> Mask:
+    """A trunk with a thin arm that is a fourth of its area."""
+    drawn = np.zeros((400, 400), np.uint8)
+    cv2.rectangle(drawn, (60, 100), (119, 299), 1, -1)
+    cv2.rectangle(drawn, (120, 150), (379, 165), 1, -1)
+    return drawn.astype(np.bool_)
+
+
+def test_a_missing_arm_is_not_called_an_error_of_the_contour() -> None:
+    target = dancer()
+    without_arm = target.copy()
+    without_arm[:, 120:] = False
+    without_arm[100:112] = False
+    case = judged(without_arm, target)
+    # no pixel of the arm is away from the contour, so that the interior alone sees nothing
+    assert kind_name(kind_codes(Outcomes.of([case]), 0.75, np.ones(1, np.bool_))[0]) == "boundary"
+    assert kind_of(case, 0.75) == "low"
+
+
+def test_a_mask_that_is_too_small_all_around_is_an_error_of_the_contour() -> None:
+    target = np.zeros((400, 400), np.bool_)
+    target[150:200, 150:200] = True
+    smaller = np.zeros_like(target)
+    smaller[154:196, 154:196] = True
+    assert kind_of(judged(smaller, target), 0.75) == "boundary"
+
+
+@pytest.mark.parametrize(
+    ("at_contour", "elsewhere", "kind"),
+    [(36, 4, "boundary"), (20, 20, "boundary"), (19, 21, "low"), (0, 40, "low")],
+)
+def test_the_breakdown_decides_whether_it_is_the_contour(at_contour: int, elsewhere: int, kind: str) -> None:
+    counts = Counts(60, 0, 40, 100)
+    wrong = Breakdown(0, 0, 0, at_contour, elsewhere, 0, 100)
+    case = Outcome(case_id="x", offers=(Offer(counts, counts, breakdown=wrong),), picked=0, nothing=counts)
+    assert kind_of(case, 0.7) == kind
+
+
+def test_a_kind_needs_its_other_errors_to_leave_the_threshold() -> None:
+    counts = Counts(62, 19, 19, 100)
+    wrong = Breakdown(19, 0, 0, 2, 0, 17, 100)
+    case = Outcome(case_id="x", offers=(Offer(counts, counts, breakdown=wrong),), picked=0, nothing=counts)
+    assert [kind_of(case, threshold) for threshold in (0.8, 0.9)] == ["boundary", "low"]
+
+
+def test_against_a_baseline_without_breakdowns_both_sides_are_decided_by_counts() -> None:
+    counts, inside = Counts(65, 0, 35, 100), Counts(30, 0, 0, 0)
+    missing_arm = Breakdown(0, 0, 0, 5, 30, 0, 100)
+    old = Outcomes.of([Outcome(case_id="x", offers=(Offer(counts, inside),), picked=0, nothing=counts)])
+    offer = Offer(counts, inside, breakdown=missing_arm)
+    new = Outcomes.of([Outcome(case_id="x", offers=(offer,), picked=0, nothing=counts)])
+    passed = Outcomes.of([outcome_of(Counts(90, 0, 10, 100))])
+    names = [[kind_name(code[0]) for code in paired_kind_codes(*pair, 0.7)] for pair in ((old, new), (passed, new))]
+    assert names == [["boundary", "boundary"], [None, "low"]]
+    assert [kind_name(code[0]) for code in paired_kind_codes(new, new, 0.7)] == ["low", "low"]

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from segqa.labels import suspicious_labels
 from segqa.metrics import Counts
 from segqa.outcome import Outcome
@@ -38,3 +40,28 @@ def test_an_error_is_passed_over() -> None:
     runs = [run_of("unet", outcome_of(WRONG, "a")), run_of("hog", outcome_of(WRONG, "a"))]
     assert len(suspicious_labels([*runs, run_of("sam", outcome_of(None, "a"))])) == 1
     assert not suspicious_labels([run_of("unet", outcome_of(None, "a")), run_of("hog", outcome_of(None, "a"))])
+
+
+def served(name: str, fingerprint: str) -> dict[str, dict[str, str]]:
+    return {"served": {"name": name, "fingerprint": fingerprint}}
+
+
+def test_a_model_and_the_same_model_over_http_are_one_witness() -> None:
+    here = replace(run_of("unet", outcome_of(WRONG, "a")), provenance={"fingerprint": "1"})
+    for about in (served("unet", "1"), served("unet", ""), served("unet-of-yesterday", "1")):
+        there = replace(run_of("http", outcome_of(WRONG, "a")), provenance={"fingerprint": "of http", **about})
+        assert not suspicious_labels([here, there])
+        assert not suspicious_labels([there, here])
+        both = suspicious_labels([here, there, run_of("hog", outcome_of(WRONG, "a"))])
+        assert str(both[0]).startswith("check the label of a: wrong_object under both of ")
+
+
+def test_another_served_model_is_a_witness_of_its_own() -> None:
+    here = replace(run_of("unet", outcome_of(WRONG, "a")), provenance={"fingerprint": "1"})
+    there = replace(run_of("http", outcome_of(WRONG, "a")), provenance={"fingerprint": "x", **served("hog", "2")})
+    assert len(suspicious_labels([here, there])) == 1
+
+
+def test_two_models_with_one_handwritten_fingerprint_are_two() -> None:
+    runs = [replace(run_of(name, outcome_of(WRONG, "a")), provenance={"fingerprint": "v1"}) for name in ("unet", "hog")]
+    assert len(suspicious_labels(runs)) == 1

@@ -95,6 +95,7 @@ def test_all_at_once_counts_as_one_by_one(seed: int, part: slice, keep: Keep) ->
     assert columns.oracle.tolist() == [list(each.oracle or zeros) for each in cases]
     assert [None if best < 0 else best for best in columns.best.tolist()] == [each.best for each in cases]
     assert columns.offered.tolist() == [len(each.offers) for each in cases]
+    assert columns.wrong.tolist() == [_wrong(each) for each in cases]
     assert dict(columns.breakdowns()) == {
         place: each.breakdown for place, each in enumerate(cases) if each.breakdown is not None
     }
@@ -112,6 +113,14 @@ def test_all_at_once_counts_as_one_by_one(seed: int, part: slice, keep: Keep) ->
     }
     for name, numbers in columns.properties.items():
         np.testing.assert_array_equal(numbers, [each.properties.get(name, math.nan) for each in cases])
+
+
+def _wrong(case: Outcome) -> list[int]:
+    """Wrong pixels at the contour and elsewhere, of a prediction that was broken down."""
+    found = case.breakdown if case.picked is not None else None
+    if found is None:
+        return [-1, -1]
+    return [found.fp_boundary + found.fn_boundary, sum(found.numbers[:6]) - found.fp_boundary - found.fn_boundary]
 
 
 @pytest.mark.parametrize("seed", range(5))

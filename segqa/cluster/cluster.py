@@ -20,6 +20,9 @@ BELOW = "failed"
 
 SHOWN = 5
 
+NOTABLE_REGRET = 0.05
+"""The mean IoU lost by picking from which on a cluster's line says so."""
+
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Cluster:
@@ -92,6 +95,11 @@ class Cluster:
         """How many of its failures another pick would have saved."""
         return int(recoverable(self.failing, self.part.threshold).sum())
 
+    @property
+    def regret(self) -> float:
+        """What picking lost in its failures: the mean IoU of their best proposals minus their own."""
+        return float(self.part.only(self.failing, self.kind).regret)
+
     def __repr__(self) -> str:
         return f"<{self.condition}: {len(self.failing)} of {self.support} {self.kind}>"
 
@@ -102,6 +110,8 @@ class Cluster:
         if self.groups is not None:
             count += " in {} of {} groups".format(*self.groups)
         saved = f", {self.recoverable} of {len(self.failing)} recoverable by another pick" if self.recoverable else ""
+        if self.regret >= NOTABLE_REGRET:
+            saved += f", regret {self.regret:.3f}"
         p = f"{_p(self.corrected)} {self.caveat}".rstrip()
         return f"{self.condition}: {self.rate:.0%} {self.kind} ({count}), {times}{saved}; {p}"
 

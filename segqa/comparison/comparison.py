@@ -16,7 +16,7 @@ from segqa.comparison.contents import ChangedData, split_changed
 from segqa.comparison.coverage import NAME_IT, require_shared
 from segqa.comparison.pairs import Pairs, change_of
 from segqa.errors import IncomparableError, SettingsError
-from segqa.failures import KINDS, ZERO_IOU_CODES, kind_codes
+from segqa.failures import KINDS, ZERO_IOU_CODES, paired_kind_codes
 from segqa.groups import Groups, group_numbers
 from segqa.mask import Mask
 from segqa.metrics import METRIC_VERSION, resolve
@@ -101,9 +101,8 @@ class Comparison:
         return replace(self, pairs=self.pairs.take(~np.isnan(self.differences)))
 
     def kind_codes(self) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
-        """The kinds of failure before and after, by the candidate's threshold, see `failures.kind_codes`."""
-        threshold = self.candidate.threshold
-        return kind_codes(self.pairs.before, threshold), kind_codes(self.pairs.after, threshold)
+        """The kinds of failure before and after, by the candidate's threshold, see `failures.paired_kind_codes`."""
+        return paired_kind_codes(self.pairs.before, self.pairs.after, self.candidate.threshold)
 
     @property
     def identical(self) -> bool:
@@ -233,7 +232,7 @@ class Comparison:
     def _broken_by_other_data(self) -> Pairs:
         """Of the cases whose data have changed those that passed and are a zero-IoU failure now."""
         pairs, threshold = self.changed.pairs, self.candidate.threshold
-        before, after = (kind_codes(side, threshold) for side in (pairs.before, pairs.after))
+        before, after = paired_kind_codes(pairs.before, pairs.after, threshold)
         return pairs.take((before < 0) & np.isin(after, ZERO_IOU_CODES))
 
     def _collapses(self, side: int, other: int) -> Mask:

@@ -199,6 +199,7 @@ class Evaluation:
         taken = [f"scored again: the model is that of run {who.taken_from}"] if who.taken_from else []
         about |= {"answers_of": who.whole, "said": said, "notes": [*dataset.notes, *said, *taken]}
         about |= {"fingerprint_computed": who.is_computed, "source": who.source}
+        about |= {"served": dict(who.served)} if who.served else {}
         if self.shard is not None:
             about |= {"shard": _about_shard(self.shard, dataset, who)}
         with ExitStack() as stack:

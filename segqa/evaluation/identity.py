@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from typing import Any
 
@@ -29,6 +29,7 @@ class Identity:
         source: a digest of what builds it and one of its class, with a dot between; either may be empty. There is none
             where the fingerprint is computed, since that counts the source itself.
         is_computed: whether `segqa.fingerprint_of` has made the fingerprint.
+        served: name and fingerprint of the model that answers behind it; empty where it answers itself.
     """
 
     known: str | None
@@ -38,6 +39,7 @@ class Identity:
     taken_from: str = ""
     source: str = ""
     is_computed: bool = False
+    served: Mapping[str, str] = field(default_factory=dict)
 
     def is_of_other_source(self, stored: str) -> bool:
         """Return whether answers were stored from other source; what one of the two does not know is no difference."""
@@ -63,7 +65,8 @@ def identify(model: object, name: str, built_by: str = "") -> Identity:
     said = [notes] if isinstance(notes, str) else [str(note) for note in notes]
     is_computed = isinstance(known, Fingerprint)
     source = "" if is_computed or not known else f"{built_by}.{_source_of(model)}"
-    return Identity(known, whole, getattr(model, "weights_bytes", None), said, "", source, is_computed)
+    weights, served = getattr(model, "weights_bytes", None), getattr(model, "served", {})
+    return Identity(known, whole, weights, said, "", source, is_computed, served)
 
 
 def _source_of(model: object) -> str:
@@ -120,7 +123,8 @@ def identity_of(run_id: str, provenance: Mapping[str, Any], store: Store) -> Ide
         raise ModelError(f"the model of run {run_id} cannot be scored again: {why}")
     weights, said = provenance.get("weights_bytes"), provenance.get("said", ())
     source, is_computed = provenance.get("source", ""), provenance.get("fingerprint_computed", False)
-    return Identity(known, provenance["answers_of"], weights, said, run_id, source, is_computed)
+    answers_of, served = provenance["answers_of"], provenance.get("served", {})
+    return Identity(known, answers_of, weights, said, run_id, source, is_computed, served)
 
 
 def _provenance(header: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -69,10 +69,11 @@ class HttpModel:
         self._form, self._places = api_of(request, response) if request or response else (SERVE_REQUEST, SERVE_ANSWER)
         self._client = _client(timeout, token_env)
         try:
-            self._served = "" if request or response else self._ask_who()
+            name, self._served = ("", "") if request or response else self._ask_who()
         except ModelError:
             self._client.close()
             raise
+        self.served = {"name": name, "fingerprint": str(self._served)} if name else {}
         self.fingerprint = self._identify(fingerprint or self._served)
 
     def __enter__(self) -> Self:
@@ -106,8 +107,8 @@ class HttpModel:
         found = fingerprint_of(type(self), options={"answers": answers, "form": str(self._form)})
         return found if isinstance(answers, Fingerprint) else str(found)
 
-    def _ask_who(self) -> str:
-        """The fingerprint of what `segqa serve` serves; empty where that has none."""
+    def _ask_who(self) -> tuple[str, str]:
+        """Return name and fingerprint of what `segqa serve` serves; the latter is empty where that has none."""
         card = self._json_of(self._request("GET", "/model"))
         if not isinstance(card, dict) or "fingerprint" not in card:
             raise ModelError(
@@ -115,7 +116,7 @@ class HttpModel:
                 "describe another API by request and response in [tool.segqa.models.http]"
             )
         said = str(card["fingerprint"] or "")
-        return Fingerprint(said) if card.get("fingerprint_computed") is True else said
+        return str(card.get("name", "")), Fingerprint(said) if card.get("fingerprint_computed") is True else said
 
     def _require_same(self, answer: object) -> None:
         came = answer.get("fingerprint") if isinstance(answer, dict) else None

@@ -21,7 +21,7 @@ from segqa.errors import StoreError
 from segqa.names import Names
 from segqa.outcomes.columns import Held, Whole
 from segqa.outcomes.integrity import AGAIN, add_checksum, compute_file_checksum, require_checksum, require_counts
-from segqa.texts import Texts
+from segqa.texts import Places, Texts
 
 BLOCK = 1 << 16
 """Cases of a part file."""
@@ -160,15 +160,30 @@ def table_of(held: Held) -> Any:
     return pa.table(columns)
 
 
+def breakdowns_in(column: Any, starts: Places) -> tuple[Places, Whole]:
+    """Read the column `broken` of a table.
+
+    Args:
+        column: for each case eight numbers for each offer that was broken down: which one, and the breakdown's.
+        starts: the place of each case's first offer.
+
+    Returns:
+        The places of these offers, and the numbers of their breakdowns, `[offers, 7]`.
+    """
+    from pyarrow import compute
+
+    lengths = compute.fill_null(compute.list_value_length(column), 0).to_numpy(zero_copy_only=False)
+    numbers = column.flatten().to_numpy(zero_copy_only=False).reshape(-1, 8).astype(np.int64)
+    return np.repeat(starts, lengths // 8) + numbers[:, 0], numbers[:, 1:]
+
+
 def held_of(table: Any) -> Held:
     """The columns of a table, in memory."""
     numbers, scores, broken = (table.column(name).combine_chunks() for name in ("numbers", "scores", "broken"))
     starts = np.concatenate([[0], np.cumsum(_array(table, "offered"), dtype=np.int64)])
     by_offer = {
-        int(starts[place]) + found[at]: Breakdown(*found[at + 1 : at + 8])
-        for place, found in enumerate(broken.to_pylist() if broken.null_count < len(broken) else [])
-        if found
-        for at in range(0, len(found), 8)
+        at: Breakdown(*found)
+        for at, found in zip(*(each.tolist() for each in breakdowns_in(broken, starts[:-1])), strict=True)
     }
     notes, errors = (
         {place: text for place, text in enumerate(column.to_pylist()) if text}

@@ -93,6 +93,11 @@ class Columns(Protocol):
         ...
 
     @property
+    def wrong(self) -> Whole:
+        """Wrong pixels at the contour, and elsewhere, `[n, 2]`, by the breakdown of the prediction; -1 without one."""
+        ...
+
+    @property
     def oracle(self) -> Whole:
         """The counts of the best offers, see `Outcome.oracle`; zeros for an error."""
         ...
@@ -224,6 +229,13 @@ class Held:
         """The same away from the contours; zeros where nothing was picked."""
         return self._of_offers(self.picked, self.numbers[:, 4:], np.zeros_like(self._nothing))
 
+    @cached_property
+    def wrong(self) -> Whole:
+        """Wrong pixels at the contour, and elsewhere; -1 where the prediction was not broken down."""
+        at = np.fromiter(self.broken, np.int64, len(self.broken))
+        numbers = np.array([each.numbers for each in self.broken.values()], np.int64).reshape(-1, 7)
+        return wrong_pixels(at, numbers, np.where(self.picked < 0, -1, self.starts[:-1] + self.picked))
+
     @property
     def oracle(self) -> Whole:
         """The counts of the best offers; zeros for an error."""
@@ -279,6 +291,28 @@ class Held:
     def picked_again(self, picked: Whole) -> Held:
         """The same with another pick."""
         return replace(self, picked=picked)
+
+
+def wrong_pixels(at: Places, numbers: Whole, picks: Places) -> Whole:
+    """Read the wrong pixels of the predictions off breakdowns.
+
+    Args:
+        at: which offers were broken down, of all offers of all cases.
+        numbers: of these breakdowns, see `Breakdown.numbers`, `[len(at), 7]`.
+        picks: which offer is the prediction of each case; -1 where nothing was picked.
+
+    Returns:
+        Pixels at the contour, and elsewhere, `[len(picks), 2]`; -1 where the prediction was not broken down.
+    """
+    found = np.full((len(picks), 2), -1, np.int64)
+    by_offer = np.full(max(at.max(initial=-1), picks.max(initial=-1)) + 2, -1, np.int64)
+    by_offer[at] = np.arange(len(at))
+    chosen = by_offer[picks]  # -1 is the last, which is no offer
+    known = chosen >= 0
+    boundary = numbers[:, 0] + numbers[:, 3]
+    elsewhere = numbers[:, 1] + numbers[:, 2] + numbers[:, 4] + numbers[:, 5]
+    found[known] = np.stack([boundary, elsewhere], axis=1)[chosen[known]]
+    return found
 
 
 def hash_of(parts: Iterable[Sequence[str]]) -> bytes:

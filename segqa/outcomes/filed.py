@@ -16,8 +16,8 @@ from segqa.breakdown import Breakdown
 from segqa.mask import Mask
 from segqa.names import Names
 from segqa.outcome import Outcome
-from segqa.outcomes.blocks import COUNTS, PROPERTY, TAG, held_of, parts_of, read_part, small
-from segqa.outcomes.columns import Columns, Held, Whole, hash_of
+from segqa.outcomes.blocks import COUNTS, PROPERTY, TAG, breakdowns_in, held_of, parts_of, read_part, small
+from segqa.outcomes.columns import Columns, Held, Whole, hash_of, wrong_pixels
 from segqa.proposals import Floats
 from segqa.texts import Joining, Places, Texts
 
@@ -104,6 +104,18 @@ class Filed:
     def inside(self) -> Whole:
         """The same away from the contours."""
         return self._four("inside_")
+
+    @cached_property
+    def wrong(self) -> Whole:
+        """Wrong pixels at the contour, and elsewhere."""
+        offered, picked = self.offered.astype(np.int64), self.picked
+        edges, found = self._edges.tolist(), [np.zeros((0, 2), np.int64)]
+        for column, start, end in zip(self._columns("broken"), edges, edges[1:], strict=False):
+            starts = np.concatenate([[0], np.cumsum(offered[start:end])[:-1]])
+            at, numbers = breakdowns_in(column, starts)
+            picks = np.where(picked[start:end] < 0, -1, starts + picked[start:end])
+            found.append(wrong_pixels(at, numbers, picks))
+        return small(np.concatenate(found))
 
     @property
     def oracle(self) -> Whole:

@@ -139,6 +139,11 @@ class Outcomes(Rows[Outcome]):
         return self._of(self.columns.inside)
 
     @property
+    def wrong(self) -> Whole:
+        """Wrong pixels at the contour, and elsewhere, `[n, 2]`; -1 where the prediction was not broken down."""
+        return self._of(self.columns.wrong)
+
+    @property
     def oracle(self) -> Whole:
         """The counts of the best offers, see `Outcome.oracle`; zeros for an error."""
         return self._of(self.columns.oracle)

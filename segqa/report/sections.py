@@ -13,7 +13,7 @@ from segqa.baseline import is_baseline
 from segqa.cluster.cluster import Cluster
 from segqa.comparison.comparison import Comparison
 from segqa.comparison.signflip import t_interval
-from segqa.failures import KINDS, kind_codes, kind_name
+from segqa.failures import KINDS, kind_codes, kind_name, recoverable
 from segqa.gate import Verdict
 from segqa.groups import suggest_groups
 from segqa.outcomes.outcomes import Outcomes
@@ -74,6 +74,7 @@ def section_of(judged: Judged, number: int, shown: Shown, *, listed: bool) -> di
         "chips": _chips(judged, number),
         **_distribution(run, comparison, link(number, iou="")),
         "gap": judged.clusters.gap,
+        "choice": has_choice(run),
         "changes": _changes(comparison) if comparison else None,
         "pickers": _pickers(run),
         "clusters": _clusters(judged, shown),
@@ -113,6 +114,11 @@ def headline(judged: Judged) -> list[str]:
     if run.missing:
         told.append(f"{len(run.missing)} cases have no outcome.")
     return told
+
+
+def has_choice(run: Run) -> bool:
+    """Return whether the model gave several masks for any case, so that there was something to pick."""
+    return bool((run.columns.offered > 1).any())
 
 
 def four(value: float) -> str:
@@ -168,11 +174,14 @@ def _chips(judged: Judged, number: int) -> list[dict[str, str]]:
             chip("newly failing", len(newly), tone="bad" if newly else "", change="new"),
             chip("newly passing", len(fixed), change="fixed"),
         ]
+    if has_choice(run):
+        chips += [
+            chip("recoverable", run.failures().recoverable, "lost by picking", outcome="recoverable"),
+            chip("oracle IoU", four(run.oracle_iou), f"regret {four(run.regret)}"),
+        ]
     chips += [
-        chip("recoverable", run.failures().recoverable, "lost by picking", outcome="recoverable"),
         chip("IoU exactly 0", bin_counts(run.ious)[0], iou="0"),
         chip("errors", errors, "not in the mean", "bad" if errors else "", outcome="error"),
-        chip("oracle IoU", four(run.oracle_iou), f"regret {four(run.regret)}"),
         chip("5th percentile", four(run.p05)),
         chip("pooled IoU", four(run.pooled_iou)),
     ]
@@ -185,8 +194,7 @@ def _chips(judged: Judged, number: int) -> list[dict[str, str]]:
 
 def _pickers(run: Run) -> list[tuple[str, ...]]:
     """The run under every picker, as it is shown; nothing where there is no choice, or it would take seconds."""
-    choice = bool((run.columns.offered > 1).any())
-    return pick_lab(run).shown() if choice and len(run.outcomes) <= _MOST_REPLAYED else []
+    return pick_lab(run).shown() if has_choice(run) and len(run.outcomes) <= _MOST_REPLAYED else []
 
 
 def _distribution(run: Run, comparison: Comparison | None, address: str) -> dict[str, Any]:
@@ -206,6 +214,7 @@ def _clusters(judged: Judged, shown: Shown) -> list[dict[str, Any]]:
         {
             "cluster": cluster,
             "mean": _mean_of(judged.run, cluster.failing),
+            "regret": four(cluster.regret),
             "is_new": cluster in new,
             "examples": shown.examples(cluster.failing.ids),
         }
@@ -222,7 +231,7 @@ def _kinds(run: Run, comparison: Comparison | None, shown: Shown) -> list[dict[s
         failed = run.failures(kind)
         part = run.only(failed.outcomes, kind)
         row: dict[str, Any] = {"kind": kind, "count": count, "share": count / len(run.outcomes), "new": new[kind]}
-        row |= {"mean": four(part.mean_iou), "recoverable": failed.recoverable}
+        row |= {"mean": four(part.mean_iou), "recoverable": failed.recoverable, "regret": four(failed.regret)}
         row |= {"meaning": KINDS[kind], "action": ACTIONS[kind], "examples": shown.examples(part.worst(count).ids)}
         rows.append(row)
     return rows
@@ -259,6 +268,7 @@ def _slices(run: Run, comparison: Comparison | None, group_by: str) -> tuple[lis
         change[comparison.pairs.after.within(run.columns)] = comparison.differences
     overall, scores, failed = float(run.mean_iou), run.all_ious, run.kind_codes >= 0
     groups, scored = groups_within(run.columns, group_by), ~np.isnan(scores)
+    lost, saved = run.best_ious - scores, recoverable(run.columns, run.threshold)
     rows: list[dict[str, Any]] = []
     for name, members in run.slice_members(min_cases=5):
         ious, failing, count = _known(scores[members]), int(failed[members].sum()), int(members.sum())
@@ -272,6 +282,8 @@ def _slices(run: Run, comparison: Comparison | None, group_by: str) -> tuple[lis
                 "name": name,
                 "count": count,
                 "mean": shown,
+                "recoverable": int(saved[members].sum()),
+                "regret": four(mean_of(_known(lost[members]))),
                 "failing": failing,
                 "rate": failing / count,
                 "bar": interval_bar(mean, bounds.low, bounds.high, overall, title),

@@ -5,9 +5,11 @@ import pytest
 
 from segqa.cluster.cluster import Cluster, Clusters
 from segqa.conditions import Predicate
+from segqa.metrics import Counts
 from segqa.outcomes.outcomes import Outcomes
 from segqa.run import Run
 from tests.cluster.synthetic import MERGED, RIGHT, WRONG, outcome
+from tests.outcomes import outcome_of
 
 RULE = (Predicate("camera", "=", "C2"), Predicate("brightness", "=", "dark"))
 
@@ -27,9 +29,19 @@ def test_a_cluster_is_told_with_its_numbers() -> None:
     assert found.recoverable == 3
     assert str(found) == (
         "camera=C2 and brightness=dark: 80% wrong_object (8 of 10), 10.0 times the rest, "
-        "3 of 8 recoverable by another pick; p 0.004"
+        "3 of 8 recoverable by another pick, regret 0.375; p 0.004"
     )
     assert repr(found) == "<camera=C2 and brightness=dark: 8 of 10 wrong_object>"
+
+
+def test_what_picking_loses_is_told_where_no_proposal_meets_the_threshold() -> None:
+    better = Counts(43, 0, 57, 100)
+    failed = Outcomes.of([outcome_of(Counts(1, 50, 99, 50), str(n), oracle=better) for n in range(8)])
+    part = Run("r", "m", "d", failed.ids, failed, "first")
+    found = Cluster("wrong_object", RULE, part, failed, 8, 1, 50, 1e-9, 0.004)
+    assert found.recoverable == part.failures("wrong_object").recoverable == 0
+    assert found.regret == part.failures("wrong_object").regret == pytest.approx(0.43 - 1 / 150)
+    assert "times the rest, regret 0.423; p 0.004" in str(found)
 
 
 def test_where_nothing_else_fails_there_is_no_ratio() -> None:

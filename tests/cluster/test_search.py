@@ -127,7 +127,7 @@ def test_a_cluster_says_what_another_pick_would_save() -> None:
     count = sum(own["t0"] == "v0" for own in TAGS)
     assert str(found) == (
         f"t0=v0: 100% wrong_object ({count} of {count}), no other case does, "
-        f"{count} of {count} recoverable by another pick; p < 0.0001"
+        f"{count} of {count} recoverable by another pick, regret {found.regret:.3f}; p < 0.0001"
     )
     lines = found.story.splitlines()
     assert len(lines) == 8

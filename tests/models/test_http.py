@@ -24,6 +24,7 @@ from segqa.datasets.studio import open_studio
 from segqa.errors import ModelError
 from segqa.evaluation.evaluation import evaluate
 from segqa.evaluation.threads import limited_threads
+from segqa.labels import suspicious_labels
 from segqa.mask import Image
 from segqa.models.hog_grabcut import HogGrabCut
 from segqa.models.http_api import AnswerPlaces, api_of, find
@@ -110,6 +111,8 @@ def test_a_served_model_scores_as_the_model_itself_on_the_embedded_photos(tmp_pa
     assert told(served) == told(local)
     assert len(served.scored) == 6
     assert served.provenance["fingerprint"] != local.provenance["fingerprint"]
+    assert served.provenance["served"]["fingerprint"] == local.provenance["fingerprint"]
+    assert not suspicious_labels([served, local])
 
 
 def test_a_served_detector_and_segmenter_score_as_they_do_themselves_on_photos(
