@@ -37,15 +37,6 @@ cases = 0                           # it takes a third of a second for an image,
 
 _ATTRIBUTES = "baselines/**/*.jsonl -merge"
 
-_CONFTEST = """
-from segqa.plugin.options import add_short_options
-
-pytest_plugins = ["fixtures.models", "fixtures.data"]
-
-def pytest_addoption(parser):
-    add_short_options(parser)
-"""
-
 
 def init(
     folder: Annotated[
@@ -56,9 +47,9 @@ def init(
     for source, name in _files():
         target = folder / name
         if target.exists():
-            same = target.read_bytes() == source.read_bytes()
+            is_other = name.name == "conftest.py" and target.read_bytes() != source.read_bytes()
             typer.echo(
-                f"kept     {target}" + (f"; add to it:\n{_CONFTEST}" if name.name == "conftest.py" and not same else "")
+                f"kept     {target}" + (f"; add to it:\n\n{source.read_text(encoding='utf-8')}" if is_other else "")
             )
             continue
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -5,9 +5,14 @@ There is no registry: what is declared is found among the plugins and conftests 
 
 from __future__ import annotations
 
+import importlib
+import importlib.machinery
+import importlib.util
 import inspect
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar, overload
 
 import pytest
@@ -18,6 +23,7 @@ Kind: TypeAlias = Literal["model", "dataset"]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 _MARK = "_segqa_declares"
+_PACKAGE = "segqa_fixtures"
 _FIXTURE = type(pytest.fixture(lambda: None))
 """What pytest makes of a function. Of all that plugins hold nothing else is looked at: all pytest runs wait for it."""
 
@@ -65,6 +71,43 @@ def _declare(function: Callable[..., Any], kind: Kind, name: str) -> Any:
     fixture: Any = pytest.fixture(scope="session", name=name or None)(function)
     setattr(fixture, _MARK, (kind, function, name))
     return fixture
+
+
+def load_fixtures(pluginmanager: pytest.PytestPluginManager, *files: Path) -> None:
+    """Load files that declare models and data sets, wherever they are: for the root `conftest.py`.
+
+    `pytest_plugins = ["fixtures.models"]` names a package: with `--import-mode=importlib` Python finds none of that
+    name, or somebody else's. The files of a folder may import each other (`from .networks import Net`).
+
+    Raises:
+        pytest.UsageError: a file is not there.
+    """
+    for file in files:
+        if not file.is_file():
+            raise pytest.UsageError(f"segqa: no file {file}; expected one that declares models or data sets")
+        module = importlib.import_module(f"{_name_package(file.parent)}.{file.stem}")
+        if not pluginmanager.is_registered(module):
+            pluginmanager.register(module, module.__name__)
+
+
+def _name_package(folder: Path) -> str:
+    """Return the name that a folder is imported by as a package; the same on every machine, as far as it can be."""
+    number, name = 1, _PACKAGE
+    while name in sys.modules:
+        if list(getattr(sys.modules[name], "__path__", ())) == [str(folder)]:
+            return name
+        number += 1
+        name = f"{_PACKAGE}_{number}"
+    pytest.register_assert_rewrite(name)
+    begin = folder / "__init__.py"
+    spec = importlib.machinery.ModuleSpec(name, None, is_package=True)
+    if begin.is_file():
+        spec = importlib.util.spec_from_file_location(name, begin) or spec
+    spec.submodule_search_locations = [str(folder)]
+    package = sys.modules[name] = importlib.util.module_from_spec(spec)
+    if spec.loader is not None:
+        spec.loader.exec_module(package)
+    return name
 
 
 def declared(config: pytest.Config, kind: Kind) -> dict[str, Callable[..., Any]]:

@@ -21,6 +21,7 @@ import pytest
 
 from segqa.plugin.environment import is_ci
 from segqa.plugin.fixtures import PARAMETER
+from segqa.plugin.reports import get_stats
 from segqa.plugin.session import STATE, is_worker, runs_no_tests
 from segqa.plugin.state import Session
 
@@ -139,7 +140,7 @@ def _missing_evaluations(session: pytest.Session, state: Session) -> Iterator[st
 
 def _fate(test: str, config: pytest.Config) -> str:
     """Return what became of a test that led to no evaluation."""
-    for outcome, reports in _stats(config).items():
+    for outcome, reports in get_stats(config).items():
         for report in reports:
             if outcome and getattr(report, "nodeid", None) == test:
                 longrepr = getattr(report, "longrepr", None)
@@ -185,15 +186,9 @@ def _add_regression(state: Session, verdict: Verdict, *, strict: bool) -> None:
 
 def _was_said(text: str, config: pytest.Config) -> bool:
     """Return whether a failing test has said a text."""
-    stats = _stats(config)
+    stats = get_stats(config)
     failed = [*stats.get("failed", ()), *stats.get("error", ())]
     return any(text in report.longreprtext for report in failed)
-
-
-def _stats(config: pytest.Config) -> dict[str, list[Any]]:
-    """Return the reports of the terminal by category; empty where there is none."""
-    reporter = config.pluginmanager.getplugin("terminalreporter")
-    return {} if reporter is None else reporter.stats
 
 
 def _use_of_segqa(path: Path) -> tuple[bool, bool]:

@@ -56,6 +56,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Refuse to run tests that have no model, or a marker that says nothing, before anything is loaded."""
+    _time_tests_alone(config, items)
     session = config.stash.get(STATE, None)
     if session is not None and session.problem and not is_worker(config):
         withdraw_report(config, session)
@@ -76,6 +77,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             behaviour_mark(item)
     except UsageError as error:
         refuse(config, items, str(error))
+
+
+def _time_tests_alone(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep pytest-timeout from counting an evaluation, which is a fixture, as the time of the test that asks first."""
+    if config.pluginmanager.has_plugin("timeout"):
+        for item in items:
+            if _uses_settings(item) and item.get_closest_marker("timeout") is None:
+                item.add_marker(pytest.mark.timeout(func_only=True))
 
 
 def _uses_settings(item: pytest.Item) -> bool:

@@ -14,6 +14,7 @@ import pytest
 
 from segqa.plugin.assertions import SHOWN
 from segqa.plugin.behaviour import behaved
+from segqa.plugin.reports import get_stats
 from segqa.plugin.session import STATE
 
 if TYPE_CHECKING:
@@ -76,8 +77,7 @@ def ending_of(session: pytest.Session) -> Ending:
     state = session.config.stash[STATE]
     ended = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
     complete = session.exitstatus in ended and not session.shouldstop and state.ended is None
-    reporter = session.config.pluginmanager.getplugin("terminalreporter")
-    stats: dict[str, list[Any]] = {} if reporter is None else reporter.stats
+    stats = get_stats(session.config)
     named = ("passed", "failed", "error", "skipped", "xfailed", "xpassed")
     counts = {name: len(stats[name]) for name in named if stats.get(name)}
     return Ending(
@@ -93,8 +93,7 @@ def ending_of(session: pytest.Session) -> Ending:
 
 def failing_tests(config: pytest.Config) -> list[tuple[str, str]]:
     """The tests that failed and the first line of why, in the order in which they were reported."""
-    reporter = config.pluginmanager.getplugin("terminalreporter")
-    stats = {} if reporter is None else reporter.stats
+    stats = get_stats(config)
     return [(report.nodeid, _why(report)) for outcome in ("failed", "error") for report in stats.get(outcome, [])]
 
 

@@ -16,8 +16,8 @@ T = TypeVar("T")
 
 
 def progress_for(config: pytest.Config, model: str) -> Progress:
-    """How to show an evaluation's progress here: not at all with `-q` or in a worker, which has no terminal."""
-    if is_worker(config) or config.get_verbosity() < 0:
+    """How to show an evaluation's progress here: not at all with `-q`, `-p no:terminal`, or in a worker."""
+    if is_worker(config) or config.get_verbosity() < 0 or not config.pluginmanager.has_plugin("terminalreporter"):
         return lambda _done, _total: None
     terminal = Terminal(config)
     return Bar(model, file=terminal, leave=False) if terminal.isatty() else Lines(terminal.write, model)

@@ -1,9 +1,12 @@
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+import segqa
 from segqa.cli import app
 
 
@@ -20,6 +23,49 @@ def test_a_new_repository_can_be_tested_at_once(pytester: pytest.Pytester) -> No
     result.stdout.fnmatch_lines(["*hog_grabcut on studio: mean IoU 0.* (4 scored, 0 missing, 0 errors)"])
 
 
+ALONE = """
+import sys
+sys.path = [path for path in sys.path if path not in {roots!r}]
+import pytest
+sys.exit(pytest.main({arguments!r}))
+"""
+
+
+@pytest.mark.parametrize("mode", ["importlib", "prepend", "append"])
+@pytest.mark.parametrize("other", [True, False], ids=["with a package called fixtures", "alone"])
+def test_the_models_are_found_by_an_installed_package_from_anywhere(tmp_path: Path, mode: str, other: bool) -> None:
+    site, here, new = (tmp_path / name for name in ("site", "here", "new"))
+    site.mkdir()
+    here.mkdir()
+    # as in a wheel, nothing but the package can be imported
+    (site / "segqa").symlink_to(Path(segqa.__file__).parent)
+    if other:
+        (site / "fixtures").mkdir()
+        (site / "fixtures" / "__init__.py").touch()
+    init(new)
+    (new / "fixtures" / "data.py").write_text("from .models import hog_grabcut\n", encoding="utf-8")
+    roots = [path for path in sys.path if (Path(path or ".") / "fixtures").is_dir()]
+    arguments = [str(new / "suites"), f"--rootdir={here}", f"--import-mode={mode}", "--list-models"]
+    listed = subprocess.run(
+        [sys.executable, "-c", ALONE.format(roots=roots, arguments=arguments)],
+        cwd=here,
+        env={**os.environ, "PYTHONPATH": str(site)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (listed.returncode, listed.stderr) == (0, "")
+    assert listed.stdout.startswith("detect_segment ")
+
+
+def test_a_file_of_fixtures_that_is_not_there_is_named(pytester: pytest.Pytester) -> None:
+    init(pytester.path)
+    (pytester.path / "fixtures" / "data.py").unlink()
+    result = pytester.runpytest_subprocess("--list-models")
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(["ERROR: segqa: no file */fixtures/data.py; expected one that declares*"])
+
+
 def test_what_is_there_is_left_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text("mine = True\n", encoding="utf-8")
     (tmp_path / "pyproject.toml").write_text("[project]\nname = 'mine'\n", encoding="utf-8")
@@ -27,7 +73,7 @@ def test_what_is_there_is_left_as_it_is(tmp_path: Path) -> None:
     assert "kept" in said
     assert 'add to it:\n\n[tool.pytest.ini_options]\ntestpaths = ["suites"]' in said
     assert '\n[tool.segqa]\nmodel = "hog_grabcut"' in said
-    assert 'pytest_plugins = ["fixtures.models", "fixtures.data"]' in said
+    assert 'load_fixtures(pluginmanager, FIXTURES / "models.py", FIXTURES / "data.py")' in said
     assert (tmp_path / "conftest.py").read_text(encoding="utf-8") == "mine = True\n"
     assert "segqa" not in (tmp_path / "pyproject.toml").read_text(encoding="utf-8")
     assert (tmp_path / "suites" / "test_quality.py").is_file()
