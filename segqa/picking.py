@@ -10,7 +10,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from segqa.errors import SettingsError
+from segqa.errors import ProposalsError, SettingsError
 from segqa.proposals import Floats, Proposals
 
 Picker = Callable[[Proposals], int | None]
@@ -28,12 +28,26 @@ def box_score(proposals: Proposals) -> int | None:
 
 
 def product(proposals: Proposals) -> int | None:
-    """The highest mask score × box score; the first of equals. Scores are taken to be 0 or more."""
+    """The highest mask score × box score; the first of equals.
+
+    Raises:
+        ProposalsError: a score is negative, as logits are: the product of two bad ones would win.
+    """
+    for name in ("mask_scores", "box_scores"):
+        scores = getattr(proposals, name)
+        negative = scores[scores < 0]
+        if negative.size:
+            raise ProposalsError(
+                f"product needs scores of 0 or more, got {negative[0]:g} among the {name}; of logits return "
+                "1 / (1 + exp(-score)), or pick by agreement"
+            )
     return _highest(proposals.mask_scores * proposals.box_scores)
 
 
 def agreement(proposals: Proposals) -> int | None:
     """Where both scores agree: the highest sum of the two ranks, ties by product, then the first.
+
+    Where a score is negative, as logits are, ties go by mask score: a product would say nothing.
 
     A rank is the number of different lower scores, so the answer depends neither on the order of the proposals (that of
     `sequential_agreement` does) nor on one of them being there twice. A proposal with a NaN score ranks below all.
@@ -42,7 +56,9 @@ def agreement(proposals: Proposals) -> int | None:
     ranks = _ranks(proposals.mask_scores, known) + _ranks(proposals.box_scores, known)
     ranks[~known] = -1
     best = np.flatnonzero(ranks == ranks.max(initial=-1))
-    among_best = _highest((proposals.mask_scores * proposals.box_scores)[best])
+    is_negative = (proposals.mask_scores < 0).any() or (proposals.box_scores < 0).any()
+    breaks_ties = proposals.mask_scores if is_negative else proposals.mask_scores * proposals.box_scores
+    among_best = _highest(breaks_ties[best])
     return None if among_best is None else int(best[among_best])
 
 

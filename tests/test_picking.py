@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from segqa.errors import SettingsError
+from segqa.errors import ProposalsError, SettingsError
 from segqa.picking import (
     PICKERS,
     Picker,
@@ -96,6 +96,18 @@ def test_agreement_breaks_ties_by_the_product() -> None:
     assert agreement(offer((0.9, 0.1), (0.45, 0.45))) == 1
     assert agreement(offer((0.5, 0.1), (0.4, 0.9))) == 1
     assert agreement(offer((0.4, 0.9), (0.5, 0.1))) == 0
+
+
+@pytest.mark.parametrize("scores", [(-3.0, -2.0), (0.5, -0.1), (-0.1, NAN)])
+def test_a_product_of_negative_scores_is_refused(scores: tuple[float, float]) -> None:
+    with pytest.raises(ProposalsError, match=r"product needs scores of 0 or more, got -.* pick by agreement"):
+        product(offer((1.0, 1.0), scores))
+
+
+def test_a_product_of_two_negative_scores_breaks_no_tie() -> None:
+    # both sums of ranks are 1; the products are 3 and -2
+    assert agreement(offer((-3.0, -1.0), (1.0, -2.0))) == 1
+    assert agreement(offer((1.0, -2.0), (-3.0, -1.0))) == 0
 
 
 def test_exact_equals_go_to_the_first() -> None:

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from segqa.comparison.signflip import t_interval
+from segqa.errors import ProposalsError
 from segqa.groups import Groups, group_numbers
 from segqa.outcomes.outcomes import Outcomes
-from segqa.picking import PICKERS
+from segqa.picking import PICKERS, product
 from segqa.replays import flips, replay, replays
 from segqa.report.table import Table
 from segqa.run import Run
@@ -28,11 +29,22 @@ def line_up(runs: Sequence[Run], group_by: str = "") -> Table:
 
 
 def pick_lab(run: Run) -> Table:
-    """One run under every picker; `better` and `worse` count the cases that it decides otherwise than the run did."""
+    """One run under every picker; `better` and `worse` count the cases that it decides otherwise than the run did.
+
+    `product` is left out where a score is negative.
+    """
     columns = ("picked by", "mean IoU", "zeros", "failing", "recoverable", "regret", "better", "worse")
-    ordered = sorted(replays(run, list(PICKERS)), key=lambda replayed: -np.nan_to_num(replayed.mean_iou, nan=-1.0))
+    ordered = sorted(_replays(run), key=lambda replayed: -np.nan_to_num(replayed.mean_iou, nan=-1.0))
     oracle = ("(oracle)", float(run.oracle_iou), None, None, None, 0.0, None, None)
     return Table(columns, (*(_lab_line(run, replayed) for replayed in ordered), oracle))
+
+
+def _replays(run: Run) -> list[Run]:
+    """The run under every picker that can choose by the scores of its proposals."""
+    try:
+        return replays(run, list(PICKERS))
+    except ProposalsError:
+        return replays(run, [name for name, picker in PICKERS.items() if picker is not product])
 
 
 def flip_table(run: Run, pick: str) -> Table:

@@ -5,6 +5,7 @@ import pytest
 from scipy import stats
 
 from segqa.comparison.signflip import t_interval
+from segqa.errors import ProposalsError
 from segqa.metrics import Counts
 from segqa.outcome import Offer, Outcome
 from segqa.report.lineup import flip_table, line_up, pick_lab
@@ -76,3 +77,18 @@ def test_the_pick_lab_replays_every_picker() -> None:
 def test_flips_are_listed() -> None:
     assert flip_table(run_of(LOST), "product").rows == (("lost", 0, 1, 0.0, 1.0),)
     assert flip_table(run_of(LOST), "mask_score").rows == ()
+
+
+def test_logits_leave_the_product_out() -> None:
+    logits = Outcome(
+        case_id="logits",
+        offers=(Offer(WRONG, WRONG, -3.0, -2.0), Offer(RIGHT, RIGHT, 1.0, 0.5)),
+        picked=1,
+        nothing=Counts(0, 0, 9, 18),
+        seconds=0.5,
+    )
+    pickers = [str(row[0]) for row in pick_lab(run_of(LOST, logits)).rows]
+    assert "product" not in pickers
+    assert "agreement" in pickers
+    with pytest.raises(ProposalsError, match="product needs scores of 0 or more, got -3"):
+        flip_table(run_of(logits), "product")
