@@ -132,7 +132,7 @@ class Evaluation:
         A model without a `fingerprint` can be any model: its run always begins anew, and nothing is taken from the
         proposals on disk.
         """
-        require_model(model)
+        require_model(model, name)
         return self._run(model, identify(model, name, self.built_by), name, dataset, store, self.engine)
 
     def rescore(self, name: str, dataset: Dataset, store: Store, who: Identity | None = None) -> Run:

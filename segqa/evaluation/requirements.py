@@ -7,51 +7,66 @@ from typing import Any
 
 from segqa.errors import ModelError
 
+_EXPECTED = "expected an object with a method predict(images, prompts)"
 
-def require_model(model: object) -> None:
+
+def require_model(model: object, name: str) -> None:
     """Refuse what cannot be asked, or says things of itself that cannot be kept.
+
+    Args:
+        model: what should be one.
+        name: that it is evaluated under.
 
     Raises:
         ModelError: says what to write.
     """
+    problem = (
+        _find_problem(model)
+        or _find_problem_of_predict(model)
+        or _find_problem_of_fingerprint(getattr(model, "fingerprint", None))
+        or _find_problem_of_size(getattr(model, "weights_bytes", None))
+    )
+    if problem:
+        raise ModelError(f"model {name}: {problem}")
+
+
+def _find_problem(model: object) -> str:
     if model is None:
-        raise ModelError("expected a model, got None: the function that builds it must end with `return model`")
+        return "expected a model, got None: the function that builds it must end with `return model`"
     if isinstance(model, type):
-        raise ModelError(f"model must be an object, got the class {model.__name__}; make one: {model.__name__}()")
-    predict = getattr(model, "predict", None)
-    if not callable(predict):
-        raise ModelError(f"model must have a method predict(images, prompts), got {type(model).__name__}")
-    _require_arguments(predict)
-    _require_fingerprint(getattr(model, "fingerprint", None))
-    _require_weights_bytes(getattr(model, "weights_bytes", None))
+        return f"{_EXPECTED}, got the class {model.__name__}; make one: {model.__name__}()"
+    if not callable(getattr(model, "predict", None)):
+        return f"{_EXPECTED}, got {type(model).__name__}"
+    return ""
 
 
-def _require_arguments(predict: Any) -> None:
-    """Refuse a `predict` that does not take images and prompts; one that does not tell its arguments is called."""
+def _find_problem_of_predict(model: Any) -> str:
+    """Return why `predict` does not take images and prompts; nothing of one that does not tell its arguments."""
     try:
-        signature = inspect.signature(predict)
+        signature = inspect.signature(model.predict)
     except (TypeError, ValueError):
-        return
+        return ""
     try:
         signature.bind([], [])
     except TypeError as error:
-        raise ModelError(f"predict must take (images, prompts), got {signature}: {error}") from error
+        return f"predict must take (images, prompts), got {signature}: {error}"
+    return ""
 
 
-def _require_fingerprint(fingerprint: object) -> None:
-    """Refuse a fingerprint that is no text: what a path, a number or bytes would stand for is not certain."""
+def _find_problem_of_fingerprint(fingerprint: object) -> str:
+    """Return why a fingerprint cannot be kept: what a path, a number or bytes would stand for is not certain."""
     if fingerprint is None or isinstance(fingerprint, str):
-        return
+        return ""
     kind = type(fingerprint).__name__
     if callable(fingerprint):
-        raise ModelError(f"fingerprint must be a text, got a {kind}; make it a property, or call it")
-    raise ModelError(
+        return f"fingerprint must be a text, got a {kind}; make it a property, or call it"
+    return (
         f"fingerprint must be a text, got {fingerprint!r} of type {kind}; write "
         "segqa.fingerprint_of(model, PATH_OF_THE_WEIGHTS), or leave it away to keep nothing for later runs"
     )
 
 
-def _require_weights_bytes(size: object) -> None:
-    if size is not None and not isinstance(size, int):
-        kind = type(size).__name__
-        raise ModelError(f"weights_bytes must be a whole number of bytes, got {size!r} of type {kind}; write int(...)")
+def _find_problem_of_size(size: object) -> str:
+    if size is None or isinstance(size, int):
+        return ""
+    return f"weights_bytes must be a whole number of bytes, got {size!r} of type {type(size).__name__}; write int(...)"

@@ -17,7 +17,7 @@ from typing import Any, Literal, TypeAlias, TypeVar, overload
 
 import pytest
 
-from segqa.errors import SettingsError
+from segqa.errors import ModelError, SettingsError
 
 Kind: TypeAlias = Literal["model", "dataset"]
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -138,11 +138,28 @@ def built(function: Callable[..., Any], request: pytest.FixtureRequest) -> Itera
     Called here and not as the fixture that it also is, because that one would live until the session ends: of several
     models each has to be gone before the next is built.
     """
-    given = function(**{name: request.getfixturevalue(name) for name in inspect.signature(function).parameters})
-    if not inspect.isgenerator(given):
-        yield given
-        return
+    with exits_refused(f"the fixture of model {function.__name__!r}"):
+        given = function(**{name: request.getfixturevalue(name) for name in inspect.signature(function).parameters})
+        is_generator = inspect.isgenerator(given)
+        model = next(given, None) if is_generator else given
     try:
-        yield next(given)
+        yield model
     finally:
-        next(given, None)
+        if is_generator:
+            next(given, None)
+
+
+@contextmanager
+def exits_refused(what: str) -> Iterator[None]:
+    """Refuse `sys.exit` while something is built; pytest would build it again for each test.
+
+    Raises:
+        ModelError: it was called.
+    """
+    try:
+        yield
+    except SystemExit as error:
+        raise ModelError(
+            f"{what} called sys.exit({error.code!r}); argparse does so, too, since it reads the command line of "
+            "pytest: take options from model_options, or parse_args([])"
+        ) from error

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from segqa.errors import DatasetError, StoreError, UsageError
-from segqa.plugin.declare import built
+from segqa.plugin.declare import built, exits_refused
 from segqa.plugin.session import STATE, is_worker, refuse, stop, withdraw_report
 
 if TYPE_CHECKING:  # numpy and OpenCV would load with them
@@ -179,11 +179,14 @@ def model(_segqa_model: Model) -> Model:
 def _segqa_model(
     request: pytest.FixtureRequest, pytestconfig: pytest.Config, _segqa_model_name: str
 ) -> Iterator[Model]:
+    from segqa.evaluation.requirements import require_model
+
     session = _session(pytestconfig)
     if session.finished is not None:
         pytest.skip("a finished run is judged, and no model is built for it")
     try:
         with built(session.models[_segqa_model_name], request) as value:
+            require_model(value, _segqa_model_name)
             yield value
     except UsageError as error:
         stop(pytestconfig, str(error))
@@ -406,7 +409,7 @@ def _open_dataset(session: Session, request: pytest.FixtureRequest) -> Dataset:
 
     settings = session.settings
     declared = settings.dataset in session.datasets
-    cases: Dataset = request.getfixturevalue(settings.dataset) if declared else open_chosen_folder(session)
+    cases = _declared_dataset(settings.dataset, request) if declared else open_chosen_folder(session)
     if settings.dataset_name:
         cases = replace(cases, name=settings.dataset_name)
     cases = cases.with_prompt(settings.prompt)
@@ -417,6 +420,22 @@ def _open_dataset(session: Session, request: pytest.FixtureRequest) -> Dataset:
     if "where" in session.options:
         # last, so that the command that a finding gives means the cases of the finding
         cases, session.edges = narrow(cases, parse_condition(session.options["where"]), session.store)
+    return cases
+
+
+def _declared_dataset(name: str, request: pytest.FixtureRequest) -> Dataset:
+    """What the fixture of a data set gives.
+
+    Raises:
+        UsageError: it gives something else, or calls `sys.exit`.
+    """
+    from segqa.datasets.dataset import Dataset
+
+    with exits_refused(f"the fixture of data set {name!r}"):
+        cases = request.getfixturevalue(name)
+    if not isinstance(cases, Dataset):
+        came = type(cases).__name__
+        raise DatasetError(f"the fixture of data set {name!r} must end with a return of a segqa.Dataset, got {came}")
     return cases
 
 

@@ -73,13 +73,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _join_in(config: pytest.Config) -> None:
     """Register what is called for each test and at the end; a session that does not use segqa goes without."""
-    from segqa.plugin import assertions, calls, ci, exit_code, html, summary
+    from segqa.plugin import assertions, calls, ci, exit_code, html, setup_errors, summary
     from segqa.plugin.reports import replace_terminal
 
     replace_terminal(config)
     for name, plugin in (
         ("assertions", assertions),
         ("calls", calls),
+        ("setup-errors", setup_errors),
         ("exit-code", exit_code),
         ("ci", ci),
         ("summary", summary),

@@ -356,7 +356,7 @@ def test_an_asker_alone_never_gives_up() -> None:
         pytest.param(
             {"predict": lambda images: []}, r"predict must take \(images, prompts\), got \(images\)", id="few"
         ),
-        pytest.param({"predict": None}, "model must have a method predict", id="no function"),
+        pytest.param({"predict": None}, "expected an object with a method predict", id="no function"),
     ],
 )
 def test_what_is_no_model_is_refused_before_anything_is_read(

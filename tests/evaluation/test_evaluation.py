@@ -182,8 +182,8 @@ def test_a_square_mask_of_a_network_is_stretched(squares: Squares) -> None:
 @pytest.mark.parametrize(
     ("model", "options", "message"),
     [
-        pytest.param(Bright, {}, "model must be an object, got the class Bright", id="a class"),
-        pytest.param(object(), {}, "model must have a method predict", id="no predict"),
+        pytest.param(Bright, {}, "expected an object .*, got the class Bright; make one", id="a class"),
+        pytest.param(object(), {}, "expected an object with a method predict.*, got object", id="no predict"),
         pytest.param(Bright(), {"threshold": 70}, "threshold must lie between 0 and 1, got 70", id="percent"),
         pytest.param(Bright(), {"threshold": float("nan")}, "threshold must lie", id="a NaN threshold"),
         pytest.param(Bright(), {"batch_size": 0}, "batch_size must be 1 or more, or auto, got 0", id="no batch"),
