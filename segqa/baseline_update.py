@@ -6,8 +6,7 @@ that it started from, its reference, and the sum of what updates have changed si
 
 from __future__ import annotations
 
-import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from segqa.evaluation.spot_check import judge_stored_answers
 from segqa.gate import Verdict
 from segqa.policy import Policy
 from segqa.run import Run
+from segqa.work_tree import ask_git, find_changes, list_changes
 
 _SHOWN = 5
 _ACCEPT = "if that is wanted: --segqa-accept REASON"
@@ -88,24 +88,23 @@ def prepare_update(
     return Update(path, run, accepted, reference, drift, policy)
 
 
-def refuse_unfit(run: Run, errors: float, *, root: Path, folder: Path, allow_dirty: bool) -> None:
+def refuse_unfit(run: Run, errors: float, *, root: Path, outputs: Iterable[Path], allow_dirty: bool) -> None:
     """Refuse a run that says less than a baseline has to.
 
     Args:
         run: that shall become a baseline.
         errors: the share of cases that may be errors.
         root: a folder of the repository.
-        folder: of the baselines; changes in it are no changes to the model.
+        outputs: what segqa writes, the baselines among it; changes there are no changes to the model.
         allow_dirty: whether the work tree may have changes.
 
     Raises:
         BaselineError: it is a part, has too many errors, has stored answers that may be another model's, or was made in
             a work tree with changes that are still there.
     """
-    part = [f"--segqa-{name}" for name in run.narrowed_by]
-    if part or run.missing:
-        why = f"with {' and '.join(part)}" if part else f"{len(run.missing)} cases are missing"
-        raise BaselineError(f"no baseline is made of a part of a data set ({why})")
+    refuse_part(run.narrowed_by)
+    if run.missing:
+        raise BaselineError(f"no baseline is made of a part of a data set ({len(run.missing)} cases are missing)")
     if run.error_share > errors:
         raise BaselineError(
             f"{run.model} has {len(run.errors)} errors, more than the budget of {errors:.0%}: no baseline is made of it"
@@ -113,9 +112,31 @@ def refuse_unfit(run: Run, errors: float, *, root: Path, folder: Path, allow_dir
     wrong, _ = judge_stored_answers(run, is_strict=True)
     if wrong:
         raise BaselineError(f"no baseline is made of stored answers that may be another model's: {wrong[0]}")
-    if run.provenance.get("dirty") and not allow_dirty and _is_dirty(root, folder):
+    if run.provenance.get("dirty") and not allow_dirty:
+        changes = find_changes(root, outputs)
+        refuse_changes(["nobody knows which: the run was made elsewhere"] if changes is None else changes)
+
+
+def refuse_part(narrowed_by: Iterable[str]) -> None:
+    """Refuse options that leave cases out, such as `limit`.
+
+    Raises:
+        BaselineError: there is one.
+    """
+    if part := [f"--segqa-{name}" for name in narrowed_by]:
+        raise BaselineError(f"no baseline is made of a part of a data set (with {' and '.join(part)})")
+
+
+def refuse_changes(changes: Sequence[str]) -> None:
+    """Refuse a work tree with changes, see `find_changes`.
+
+    Raises:
+        BaselineError: there is one; names the first.
+    """
+    if changes:
         raise BaselineError(
-            "the work tree has changes, so nobody could make this baseline again: commit them, or --segqa-allow-dirty"
+            f"the work tree has changes ({list_changes(changes)}), so nobody could make this baseline again: "
+            "commit them, or --segqa-allow-dirty"
         )
 
 
@@ -127,7 +148,7 @@ def _read_before(path: Path, root: Path, run: Run, reason: str) -> Run | None:
         except BaselineError as error:
             _require_reason(reason, run, str(error))
             return None
-    commit = _git(root, "log", "-1", "--format=%h", "--", str(path.absolute()))
+    commit = (ask_git(root, "log", "-1", "--format=%h", "--", str(path.absolute())) or "").strip()
     if commit:
         what = f"{path} is gone, but git knows it (commit {commit}); expected it to be there: restore it"
         _require_reason(reason, run, f"{what}, so that reasons and drift go on")
@@ -173,18 +194,3 @@ def _add_drift(before: Run, comparison: Comparison) -> tuple[dict[str, float], d
     reference = round_means(kept if kept is not None else means)
     changes = {name: comparison.mean_change(name.removeprefix("mean_")) for name in reference}
     return reference, round_means({name: drift.get(name, 0.0) + change for name, change in changes.items()})
-
-
-def _is_dirty(root: Path, folder: Path) -> bool:
-    """Whether there are changes to anything but the baselines; those of other models may just have been written."""
-    found = _git(root, "status", "--porcelain", "--", ".", f":(exclude){folder}")
-    return found is None or bool(found)
-
-
-def _git(root: Path, *arguments: str) -> str | None:
-    """Return what git says; None where there is no git, or no repository."""
-    try:
-        said = subprocess.run(["git", *arguments], cwd=root, capture_output=True, check=True, text=True, timeout=30)  # noqa: S603, S607
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return said.stdout.strip()

@@ -184,7 +184,7 @@ def test_a_baseline_that_was_deleted_is_not_written_anew_without_a_reason(path: 
 
 
 def refuse(run: Run, errors: float = 0.0) -> None:
-    refuse_unfit(run, errors, root=Path(), folder=Path("baselines"), allow_dirty=False)
+    refuse_unfit(run, errors, root=Path(), outputs=[Path("baselines")], allow_dirty=False)
 
 
 @pytest.mark.parametrize(

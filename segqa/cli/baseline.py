@@ -102,7 +102,7 @@ def accept(
         run, (settings, root) = find_run(directory, run_id), read_project()
         folder = baseline or root / expand_home(settings.gate.baseline)
         path, budget = baseline_path(folder, run), settings.thresholds_for(run.model).errors
-        refuse_unfit(run, budget, root=root, folder=folder.absolute(), allow_dirty=allow_dirty)
+        refuse_unfit(run, budget, root=root, outputs=[folder, directory, root / "reports"], allow_dirty=allow_dirty)
         policy = policy_of(settings, run.model)
         update = prepare_update(
             path, run, lambda: _judge(settings, path, run), policy, reason=reason.strip(), root=root

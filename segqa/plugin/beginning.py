@@ -21,7 +21,8 @@ from segqa.gate import rules_of
 from segqa.picking import find_picker
 from segqa.plugin.built_with import parse_options, refuse_unknown_checkpoints
 from segqa.plugin.finished import take_finished
-from segqa.plugin.session import HOSTING
+from segqa.plugin.regression import refuse_early
+from segqa.plugin.session import HOSTING, is_worker, runs_no_tests
 from segqa.plugin.settings_file import choose_settings_file
 from segqa.plugin.shards import typed_shard
 from segqa.plugin.state import Session
@@ -109,6 +110,8 @@ def begin(
     _refuse_unknown_models(settings, models, parse_options(options.get("model-option", ())))
     refuse_unknown_checkpoints(options.get("checkpoint", ()), models, session.here)
     _refuse_reserved_names([*models, *datasets])
+    if not (is_worker(config) or runs_no_tests(config)):
+        refuse_early(session)
     # what nobody evaluates need not be there, and takes time to list
     if HOSTING not in config.stash:
         _list_typed(session)

@@ -155,10 +155,34 @@ def _prepare(session: Session, run: Run) -> Update:
     from segqa.baseline_update import prepare_update, refuse_unfit
 
     budget, allow_dirty = session.settings.thresholds_for(run.model).errors, "allow-dirty" in session.options
-    refuse_unfit(run, budget, root=session.root, folder=_folder(session), allow_dirty=allow_dirty)
+    refuse_unfit(run, budget, root=session.root, outputs=_outputs(session), allow_dirty=allow_dirty)
     reason = session.options.get("accept", "").strip()
     path, policy = path_for(session, run), _policy(session, run.model)
     return prepare_update(path, run, lambda: judged(session, run), policy, reason=reason, root=session.root)
+
+
+def refuse_early(session: Session) -> None:
+    """Refuse an update of baselines that would be refused after the evaluation, too.
+
+    Raises:
+        BaselineError: cases are left out, or the work tree has changes.
+    """
+    from segqa.baseline_update import refuse_changes, refuse_part
+    from segqa.run import narrowing
+    from segqa.work_tree import find_changes
+
+    if "update-baseline" not in session.options or session.finished is not None:
+        return
+    refuse_part(narrowing({"options": session.options}))
+    if "allow-dirty" not in session.options:
+        refuse_changes(find_changes(session.root, _outputs(session)) or [])
+
+
+def _outputs(session: Session) -> list[Path]:
+    """Return what this session writes, or an earlier one has written."""
+    typed = [session.options[name] for name in ("markdown", "openmetrics") if name in session.options]
+    paths = [session.here / expand_home(path) for path in typed]
+    return [_folder(session), session.store.root, session.reports, *paths]
 
 
 def kept_speed(config: pytest.Config, session: Session, run: Run, speed: Speed) -> Speed:

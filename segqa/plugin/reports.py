@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from segqa.plugin.session import STATE
+from segqa.plugin.session import STATE, is_worker
 
 _NAME = "segqa-reports"
 _TERMINAL = ("terminal", "terminalreporter")
@@ -22,7 +22,8 @@ def get_stats(config: pytest.Config) -> dict[str, list[Any]]:
 
 def replace_terminal(config: pytest.Config) -> None:
     """Collect the reports, and write why a session fails, where pytest's terminal is switched off."""
-    if any(config.pluginmanager.is_blocked(name) for name in _TERMINAL):
+    # a worker of xdist has no terminal, and its controller says all
+    if not is_worker(config) and any(config.pluginmanager.is_blocked(name) for name in _TERMINAL):
         config.pluginmanager.register(_Reports(config), _NAME)
 
 

@@ -126,6 +126,12 @@ class Session:
         """Where the training data lie, if they are a folder; as `dataset_location`."""
         return located(self.settings.train_dataset, self.here if "train-dataset" in self.options else self.root)
 
+    @property
+    def reports(self) -> Path:
+        """The folder that the folders of reports are in."""
+        typed = self.options.get("report")
+        return self.here / expand_home(typed) if typed else self.root / "reports"
+
     def claim_folder(self) -> Path:
         """Make a folder of its own for the reports of this session.
 
@@ -134,10 +140,9 @@ class Session:
         """
         from segqa.store import claim_folder
 
-        parent = self.here / expand_home(self.options["report"]) if "report" in self.options else self.root / "reports"
         dataset = self.settings.dataset_name or name_of(self.dataset_location)
         name = f"{self.started:%Y%m%d-%H%M%S}-{'+'.join(self.chosen)}-{dataset}"
-        self.folder = claim_folder(parent / name)
+        self.folder = claim_folder(self.reports / name)
         return self.folder
 
     def suspects(self) -> tuple[Suspicion, ...]:

@@ -85,10 +85,17 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.write_line(f"review page: {_short(session.page, config)}")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Write what refuses the session below everything else, where it is seen."""
+    session = config.stash.get(STATE, None)
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if session is not None and session.problem and reporter is not None:
+        reporter.write_line(f"ERROR: segqa: {session.problem}", red=True)
+
+
 def _write_findings(terminalreporter: pytest.TerminalReporter, session: Session) -> None:
     """Write why the session fails beside its tests, and what weakens a pass."""
-    if session.problem:
-        terminalreporter.write_line(f"ERROR: segqa: {session.problem}", red=True)
     for text in session.findings:
         terminalreporter.write_line(f"ERROR: segqa: {text}", red=True)
     for text in session.warnings:

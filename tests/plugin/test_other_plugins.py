@@ -45,11 +45,10 @@ def test_without_a_terminal_tests_run_and_are_reported(repository: Repository, w
 
 
 def test_without_a_terminal_the_reason_of_a_failing_session_is_on_stderr(repository: Repository) -> None:
-    options = ["--segqa-update-baseline", "--segqa-baseline=baselines"]
-    assert repository.runpytest_subprocess("suites/test_quality.py", "--limit=2", *options).ret == 4
-    result = repository.runpytest_subprocess("-p", "no:terminal", "suites/test_quality.py", "--limit=2", *options)
-    assert result.ret == 4
-    result.stderr.fnmatch_lines(["ERROR: segqa: no baseline is made of a part of a data set (with --segqa-limit)"])
+    options = ["suites/test_quality.py", "--segqa-require-baseline", "-p", "no:terminal"]
+    result = repository.runpytest_subprocess(*options)
+    assert result.ret == 1
+    result.stderr.fnmatch_lines(["ERROR: segqa: bright: no baseline at *: commit it"])
 
 
 def test_a_timeout_counts_the_test_and_not_the_evaluation(repository: Repository) -> None:
