@@ -216,13 +216,13 @@ def chunks(members: Sequence[T], size: int) -> Iterator[Sequence[T]]:
 def read_image(case: Case) -> Any:
     """The image as a notebook reads it."""
     files: Any = case.source
-    return cv2.cvtColor(cv2.imread(str(files.image_path)), cv2.COLOR_BGR2RGB)
+    return cv2.cvtColor(cv2.imread(str(files.image_file.path)), cv2.COLOR_BGR2RGB)
 
 
 def read_target(case: Case) -> Any:
     """The mask as a notebook reads it."""
     files: Any = case.source
-    return cv2.imread(str(files.mask_path), cv2.IMREAD_GRAYSCALE) > 127
+    return cv2.imread(str(files.mask_file.path), cv2.IMREAD_GRAYSCALE) > 127
 
 
 def numpy_iou(prediction: Any, target: Any) -> float:

@@ -106,6 +106,15 @@ _count_or_auto = _whole_number("from 1, or auto", lambda value: value >= 1)
 _whole_or_none = _whole_number("from 0, or none", lambda value: value >= 0)
 # object is what is above it, so there has to be something
 grey = _whole_number("from 0 to 254", lambda value: 0 <= value <= 254)
+bits = _whole_number("from 8 to 16", lambda value: 8 <= value <= 16)
+_mask_value = _whole_number("from 0 to 65535", lambda value: 0 <= value <= 65535)
+
+
+def whole_numbers(value: object, where: str) -> tuple[int, ...]:
+    """Check a list of values of a mask, at least one."""
+    if not isinstance(value, (list, tuple)) or not value:
+        raise SettingsError(f"{where} must be a list of whole numbers, got {value!r}")
+    return tuple(_mask_value(each, where) for each in value)
 
 
 def one_of(known: Iterable[str]) -> Callable[[object, str], str]:

@@ -19,6 +19,9 @@ EmptyPolicy: TypeAlias = Literal["one", "zero", "nan"]
 EngineName: TypeAlias = Literal["local", "ray"]
 """Where the model is asked."""
 
+MaskOrientation: TypeAlias = Literal["upright", "raw"]
+"""Whether masks were drawn on images that EXIF had turned upright, or on the stored pixels."""
+
 ReportFormat: TypeAlias = Literal["html", "dir", "json"]
 """What the review page is written as."""
 
@@ -45,6 +48,7 @@ class Thresholds:
         slowdown: the median case takes at most so many times as long as the baseline's on the same machine.
         empty_targets: at most this share of the cases has an empty target.
         full_targets: at most this share has a target that is the whole image.
+        inverted: at most this share has a target that covers the frame, as an inverted mask does.
         near_duplicates: at most this share has nearly the same image as another case.
         leaked: at most this share has an image that is in the training data, or one that is nearly the same.
         invariance: under the mildest severity of a change the predictions agree at least so far in the mean.
@@ -67,6 +71,7 @@ class Thresholds:
     slowdown: float = 1.5
     empty_targets: float = 0.05
     full_targets: float = 0.0
+    inverted: float = 0.0
     near_duplicates: float = 0.0
     leaked: float = 0.0
     invariance: float = 0.9
@@ -76,8 +81,32 @@ class Thresholds:
     blank: float = 0.0
 
 
-OF_DATA = frozenset({"empty_targets", "full_targets", "near_duplicates", "leaked"})
+OF_DATA = frozenset({"empty_targets", "full_targets", "inverted", "near_duplicates", "leaked"})
 """The thresholds that the data set has to meet, whatever the model."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadingSettings:
+    """How the files of a folder data set are read; what is not set is decided once for the whole data set.
+
+    Attributes:
+        mask_cutoff: object is where a mask file's grey value is above it, on the scale of 8 bits.
+        mask_values: object is where a mask file holds one of these values.
+        mask_resize: whether a mask of another size and the same proportions is scaled to the size of its image.
+        mask_orientation: what masks without an EXIF orientation were drawn on, where their images have one.
+        image_bits: how many bits the images in 16-bit files use.
+    """
+
+    mask_cutoff: int | None = None
+    mask_values: tuple[int, ...] = ()
+    mask_resize: bool = False
+    mask_orientation: MaskOrientation | None = None
+    image_bits: int | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "mask_values", tuple(self.mask_values))
+        if self.mask_cutoff is not None and self.mask_values:
+            raise SettingsError("mask_cutoff and mask_values exclude each other; keep one of them")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,7 +208,11 @@ class Settings:
         pick: the picker's name.
         limit: evaluate this many cases only.
         empty: what a metric is where both masks are empty.
-        mask_cutoff: object is where a mask file's grey value is above it.
+        mask_cutoff: see `ReadingSettings`, as are the next four.
+        mask_values: of mask files that mean the object.
+        mask_resize: whether masks are scaled to their images.
+        mask_orientation: whether masks were drawn on upright images.
+        image_bits: of images in 16-bit files.
         name_pattern: finds tags in file names.
         batch_size: images a `predict` call, or `auto`.
         max_cache_mb: megabytes of proposals that are kept for later runs.
@@ -205,7 +238,11 @@ class Settings:
     pick: str = "agreement"
     limit: int | None = None
     empty: EmptyPolicy = "one"
-    mask_cutoff: int = 127
+    mask_cutoff: int | None = None
+    mask_values: tuple[int, ...] = ()
+    mask_resize: bool = False
+    mask_orientation: MaskOrientation | None = None
+    image_bits: int | None = None
     name_pattern: str | None = None
     batch_size: int | Literal["auto"] = 8
     max_cache_mb: int = 10_000
@@ -221,6 +258,12 @@ class Settings:
     report: ReportSettings = ReportSettings()
     robustness: RobustnessSettings = RobustnessSettings()
     robustness_by_model: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def reading(self) -> ReadingSettings:
+        """How the files of a data set are read."""
+        names = [field.name for field in fields(ReadingSettings)]
+        return ReadingSettings(**{name: getattr(self, name) for name in names})
 
     def robustness_for(self, model: str) -> RobustnessSettings:
         """How many cases are changed for one model."""
@@ -440,6 +483,10 @@ _CHECKS: Mapping[str, checks.Check] = MappingProxyType(
         "limit": checks.count,
         "empty": checks.one_of(get_args(EmptyPolicy)),
         "mask_cutoff": checks.grey,
+        "mask_values": checks.whole_numbers,
+        "mask_resize": checks.flag,
+        "mask_orientation": checks.one_of(get_args(MaskOrientation)),
+        "image_bits": checks.bits,
         "name_pattern": checks.pattern,
         "batch_size": checks.batch,
         "max_cache_mb": checks.count,

@@ -10,6 +10,7 @@ from segqa.audit.flaws import Flaw, Flaws
 from segqa.audit.glance import Glance, Outline, glance_at
 from segqa.audit.imprint import BITS, Imprint, twins
 from segqa.datasets.dataset import Dataset
+from segqa.datasets.reading import explain_sizes
 from segqa.evaluation.evaluation import Progress, silent
 from segqa.run import repeatable
 from segqa.store import Store
@@ -34,7 +35,7 @@ class Audit:
         empty: the target has no pixel.
         full: the target is the whole image.
         inverted: the mask looks inverted: it covers all four corners, three quarters of the border and half of the
-            image, and fewer than half of the targets do.
+            image.
         repeated: the image is the same as that of an earlier case.
         near_duplicates: the image is nearly the same as that of an earlier case, see `segqa.audit.imprint`.
         leaked: the image is in the training data, or one that is nearly the same; None where no training data is given.
@@ -121,8 +122,9 @@ def _watched(glances: Iterable[Glance], before: int, total: int, progress: Progr
 def _unequal(glances: Sequence[Glance]) -> Iterable[Flaw]:
     for glance in glances:
         if glance.imprint and glance.outline and glance.imprint.size != glance.outline.size:
-            image, mask = ("{} × {}".format(*size) for size in (glance.imprint.size, glance.outline.size))
-            yield Flaw(glance.case_id, f"image {image} pixels, mask {mask}")
+            sizes = glance.imprint.size, glance.outline.size
+            image, mask = ("{} × {}".format(*size) for size in sizes)
+            yield Flaw(glance.case_id, f"image {image} pixels, mask {mask}{explain_sizes(*sizes)}")
 
 
 def _noted(glances: Sequence[Glance]) -> Iterable[Flaw]:
@@ -134,13 +136,13 @@ def _of_share(glances: Sequence[Glance], share: float) -> Iterable[Flaw]:
 
 
 def _inverted(glances: Sequence[Glance]) -> Iterable[Flaw]:
-    """Masks that cover the frame, unless the objects of this data set are of that sort: sky, walls, roads."""
+    """Masks that cover the frame; where most do, the objects may be of that sort, and a bound can allow it."""
     readable = [(glance.case_id, glance.outline) for glance in glances if glance.outline]
     odd = [(case_id, outline) for case_id, outline in readable if _covers_frame(outline)]
-    if 2 * len(odd) < len(readable):
-        for case_id, outline in odd:
-            where = f"all corners, {outline.border:.0%} of the border"
-            yield Flaw(case_id, f"object is {outline.share:.0%} of the image, {where}")
+    allow = "; set thresholds.inverted = 1.0 if the objects do cover the frame" * (2 * len(odd) >= len(readable))
+    for case_id, outline in odd:
+        where = f"all corners, {outline.border:.0%} of the border"
+        yield Flaw(case_id, f"object is {outline.share:.0%} of the image, {where}{allow}")
 
 
 def _covers_frame(outline: Outline) -> bool:

@@ -142,7 +142,7 @@ def _glance(case: Case, remember: _Remember, images_only: bool) -> Glance:
     except CaseError as error:
         errors[str(error)] = None
     try:
-        outline = None if images_only else _outline(case, remember)
+        outline = None if images_only else _outline(case, b"" if imprint is None else imprint.digest, remember)
     except CaseError as error:
         errors[str(error)] = None
     return Glance(case.id, imprint, outline, "; ".join(errors))
@@ -159,13 +159,13 @@ def _imprint(case: Case, remember: _Remember) -> Imprint:
     return Imprint(digest, (width, height), bytes.fromhex(thumbnail))
 
 
-def _outline(case: Case, remember: _Remember) -> Outline:
+def _outline(case: Case, image_digest: bytes, remember: _Remember) -> Outline:
     def look() -> list[Any]:
         found = outline_of(case.source.target())
         return [*found.size, found.area, found.border, found.corners, found.note]
 
-    # notes name the file, so equal masks of two cases are looked at twice
-    width, height, *rest = remember(_key(f"target {case.id}", case.source.target_digest()), look)
+    # notes name the file, so equal masks of two cases are looked at twice; how a mask is turned its image says
+    width, height, *rest = remember(_key(f"target {case.id}", case.source.target_digest() + image_digest), look)
     return Outline((width, height), *rest)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from segqa.datasets.dataset import Dataset
 from segqa.datasets.folder import open_folder
 from segqa.datasets.studio import open_studio
@@ -14,4 +16,4 @@ def open_dataset(name: str, settings: Settings | None = None) -> Dataset:
         return open_studio()
     if settings is None:
         return open_folder(name)
-    return open_folder(name, name_pattern=settings.name_pattern, mask_cutoff=settings.mask_cutoff)
+    return open_folder(name, name_pattern=settings.name_pattern, **asdict(settings.reading))

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from segqa.case import Case
+from segqa.datasets.reading import Reading
 from segqa.datasets.roster import Roster
 from segqa.errors import DatasetError
 from segqa.texts import Texts
@@ -24,6 +25,7 @@ class Dataset:
         name: as it stands in reports and file names.
         cases: at least one, ids unique; any iterable of them is kept as a `Roster`, sorted by id.
         notes: what the listing left out or found odd, a sentence each.
+        reading: how the files are read; None where there are none.
 
     Raises:
         DatasetError: there is no case, or two have the same id.
@@ -32,6 +34,7 @@ class Dataset:
     name: str
     cases: Roster
     notes: tuple[str, ...] = ()
+    reading: Reading | None = None
 
     @classmethod
     def of(cls, name: str, cases: Iterable[Case], notes: Iterable[str] = ()) -> Dataset:

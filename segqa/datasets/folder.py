@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import NoReturn, Protocol
@@ -15,53 +16,17 @@ from segqa.case import Case, Source, Target
 from segqa.checks import compile_pattern
 from segqa.datasets import pictures
 from segqa.datasets.dataset import Dataset
+from segqa.datasets.files import Files, LocalFile, PictureFile
 from segqa.datasets.location import located, name_of
 from segqa.datasets.metadata import Tags, read_metadata
 from segqa.datasets.pairing import Unpaired, describe_no_pair, describe_no_picture
+from segqa.datasets.reading import Pair, Reading
 from segqa.datasets.remote import RemoteFolder
 from segqa.datasets.roster import Roster
 from segqa.errors import CaseError, DatasetError
 from segqa.mask import Image
+from segqa.settings import MaskOrientation, ReadingSettings
 from segqa.texts import Joining, Texts
-
-
-@dataclass(frozen=True, slots=True)
-class Files:
-    """A case's pixels in two files.
-
-    Attributes:
-        image_path: the image.
-        mask_path: its mask.
-        cutoff: object is where the mask's grey value is above it.
-    """
-
-    image_path: Path
-    mask_path: Path
-    cutoff: int = 127
-
-    def digest(self) -> bytes:
-        """16 bytes of the image file's SHA-256."""
-        return pictures.file_digest(self.image_path)
-
-    def image(self) -> Image:
-        """The image, RGB uint8 `[H, W, 3]`, upright."""
-        return pictures.read_image(self.image_path)
-
-    def target(self) -> Target:
-        """The mask, upright."""
-        return pictures.read_target(self.mask_path, self.cutoff)
-
-    def target_digest(self) -> bytes:
-        """16 bytes of the SHA-256 of the mask file's own, and of the cutoff."""
-        return pictures.target_digest(pictures.file_digest(self.mask_path), self.cutoff)
-
-    def stamp(self) -> str:
-        """Names, sizes and times of both files."""
-        return f"{_stamp(self.image_path)} {_stamp(self.mask_path)} {self.cutoff}"
-
-    def sizes(self) -> str:
-        """Names and sizes of both files: what a copy of them keeps."""
-        return f"{_size(self.image_path)} {_size(self.mask_path)} {self.cutoff}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +83,8 @@ class _Place(Protocol):
         """What stands in a file; None where there is none, `DatasetError` where it cannot be read."""
         ...
 
-    def source(self, image: str, mask: str, cutoff: int) -> Source:
-        """Where the pixels of a case come from whose files have these names in `images/` and `masks/`."""
+    def file(self, part: str, name: str) -> PictureFile:
+        """A file in `images/` or `masks/`."""
         ...
 
 
@@ -154,15 +119,26 @@ class _LocalFolder:
         except OSError as error:
             raise DatasetError(f"cannot read {path}: {error.strerror}") from error
 
-    def source(self, image: str, mask: str, cutoff: int) -> Files:
-        """The two files of a case."""
-        return Files(self._images / image, self._masks / mask, cutoff)
+    def file(self, part: str, name: str) -> LocalFile:
+        """A file in `images/` or `masks/`."""
+        return LocalFile((self._images if part == "images" else self._masks) / name)
 
 
 def open_folder(
-    folder: str | os.PathLike[str], *, name_pattern: str | None = None, mask_cutoff: int = 127, prompt: str = ""
+    folder: str | os.PathLike[str],
+    *,
+    name_pattern: str | None = None,
+    mask_cutoff: int | None = None,
+    mask_values: Sequence[int] = (),
+    mask_resize: bool = False,
+    mask_orientation: MaskOrientation | None = None,
+    image_bits: int | None = None,
+    prompt: str = "",
 ) -> Dataset:
     """The data set in a folder; no pixel is read.
+
+    How masks and images are read is decided once for the whole data set, when the first of them is: by the arguments
+    below, else by a seeded sample of 64 cases (`docs/data.md`).
 
     Every stem found in `images/` or `masks/` is a case. What does not pair (no mask, no image, two masks) is a case,
     too: one that is an error when it is read.
@@ -173,21 +149,33 @@ def open_folder(
             prompt.
         name_pattern: a regular expression with named groups, searched in each file's stem, for more tags. On the same
             name `metadata.csv` wins.
-        mask_cutoff: object is where a mask's grey value is above it.
+        mask_cutoff: object is where a mask's grey value is above it, on the scale of 8 bits (0 to 254).
+        mask_values: object is where a mask holds one of these values, such as the classes of a label map.
+        mask_resize: scale masks of another size and the same proportions to the size of their images.
+        mask_orientation: what masks without an EXIF orientation were drawn on where their images have one: `"upright"`
+            images, or the `"raw"` stored pixels.
+        image_bits: how many bits the images in 16-bit files use, from 8 to 16.
         prompt: for the cases that have none of their own.
 
     Raises:
         DatasetError: the folder or one of its two parts is missing or holds no picture, `metadata.csv` is malformed, or
             no image has a mask, or an address leads nowhere: a package is not installed, no credentials, no network.
-        SettingsError: the pattern is no regular expression or has no named group.
+        SettingsError: the pattern is no regular expression or has no named group, or two settings exclude each other.
     """
+    settings = ReadingSettings(
+        mask_cutoff=mask_cutoff,
+        mask_values=tuple(mask_values),
+        mask_resize=mask_resize,
+        mask_orientation=mask_orientation,
+        image_bits=image_bits,
+    )
     pattern = None if name_pattern is None else compile_pattern(name_pattern)
     location = located(folder)
     place: _Place = RemoteFolder(location) if isinstance(location, str) else _LocalFolder(location)
     images, other_images = _pictures(place, "images")
     masks, other_masks = _pictures(place, "masks")
     others = sorted([*other_images, *other_masks])
-    unpaired = _require_pairs(place, images, masks, others)
+    unpaired = _require_pairs(place, images, masks, [name for name in others if not _is_hidden(name)])
     stems = sorted({*images, *masks})
     named = _tags_of_names(stems, pattern)
     metadata = place.content("metadata.csv")
@@ -199,9 +187,10 @@ def open_folder(
         return Case(id=stem, prompt=own_prompt or prompt, source=_NOWHERE, tags=tags)
 
     found = ((images.get(stem, []), masks.get(stem, [])) for stem in stems)
-    pairs = _Pairs.of(place, found, unpaired, mask_cutoff)
+    pairs = _Pairs.of(place, found, unpaired, settings)
     notes = _notes(others, stems, named if pattern else None, listed)
-    return Dataset.of(place.name, replace(Roster.of(map(case, stems)), source=pairs), [*notes, *left_out])
+    cases = replace(Roster.of(map(case, stems)), source=pairs)
+    return replace(Dataset.of(place.name, cases, [*notes, *left_out]), reading=pairs.reading)
 
 
 def _require_pairs(
@@ -218,13 +207,15 @@ def _require_pairs(
 
 
 def _pictures(place: _Place, part: str) -> tuple[dict[str, list[str]], list[str]]:
-    """The pictures in a part of the folder by stem, and the names of what is none. Hidden files are passed over."""
+    """The pictures in a part of the folder by stem, and the names of what is none, hidden pictures among them."""
     found: dict[str, list[str]] = defaultdict(list)
     other = []
     for name in place.names(part):
-        if name.startswith("."):
-            continue
         path = PurePosixPath(name)
+        if name.startswith("."):
+            if path.suffix.lower() in pictures.SUFFIXES:
+                other.append(f"{part}/{name}")
+            continue
         if path.suffix.lower() in pictures.SUFFIXES:
             # one spelling of é, whichever way the file system keeps it
             found[unicodedata.normalize("NFC", path.stem)].append(name)
@@ -242,17 +233,19 @@ class _Pairs:
         images: their names; empty where a case is broken.
         masks: the same.
         problems: what is wrong with the cases at some places.
-        cutoff: of the masks.
+        reading: how they are read.
     """
 
     place: _Place
     images: Texts
     masks: Texts
     problems: Mapping[int, str]
-    cutoff: int
+    reading: Reading
 
     @classmethod
-    def of(cls, place: _Place, found: Iterable[tuple[list[str], list[str]]], unpaired: Unpaired, cutoff: int) -> _Pairs:
+    def of(
+        cls, place: _Place, found: Iterable[tuple[list[str], list[str]]], unpaired: Unpaired, settings: ReadingSettings
+    ) -> _Pairs:
         """For the images and masks that were found of each case."""
         names: tuple[Joining, Joining] = Joining(), Joining()
         problems: dict[int, str] = {}
@@ -263,13 +256,20 @@ class _Pairs:
             for column, files in zip(names, pair, strict=True):
                 column.append("" if problem else files[0])
         images, masks = (column.texts() for column in names)
-        return cls(place, images, masks, problems, cutoff)
+
+        def shuffled() -> Iterator[Pair]:
+            whole = [at for at in range(len(images)) if at not in problems]
+            for at in random.Random(0).sample(whole, len(whole)):  # noqa: S311 - no secret
+                yield place.file("images", images[at]), place.file("masks", masks[at])
+
+        return cls(place, images, masks, problems, Reading(settings, shuffled))
 
     def __call__(self, at: int) -> Source:
         """Of the case at a place."""
         if at in self.problems:
             return Unreadable(self.problems[at])
-        return self.place.source(self.images[at], self.masks[at], self.cutoff)
+        image, mask = self.place.file("images", self.images[at]), self.place.file("masks", self.masks[at])
+        return Files(image, mask, self.reading)
 
 
 def _problem(images: list[str], masks: list[str], unpaired: Unpaired) -> str:
@@ -294,12 +294,18 @@ def _tags_of_names(stems: Iterable[str], pattern: re.Pattern[str] | None) -> Tag
     }
 
 
+def _is_hidden(name: str) -> bool:
+    """Whether a file is hidden, as `._photo.png` is, which macOS writes beside `photo.png` on foreign disks."""
+    return PurePosixPath(name).name.startswith(".")
+
+
 def _notes(other: list[str], stems: list[str], named: Tags | None, listed: Tags) -> list[str]:
     """What the listing passed over, a sentence each."""
     alone = sorted(set(listed) - set(stems))
     suffixed = any(Path(name).stem in stems for name in alone)
     found = [
-        ([name for name in other if not name.endswith("/")], "not a picture, left out"),
+        ([name for name in other if _is_hidden(name)], "hidden (the name begins with a dot), left out"),
+        ([name for name in other if not name.endswith("/") and not _is_hidden(name)], "not a picture, left out"),
         ([name for name in other if name.endswith("/")], "a folder, left out (pictures stand directly in images/)"),
         (alone, "in metadata.csv without image or mask" + " (an id is a file's stem, without .png)" * suffixed),
         (sorted(set(stems) - set(listed)) if listed else [], "without a row in metadata.csv"),
@@ -313,20 +319,3 @@ def _notes(other: list[str], stems: list[str], named: Tags | None, listed: Tags)
         for names, what in found
         if names
     ]
-
-
-def _stamp(path: Path) -> str:
-    """Name, size and time of a file; of one that cannot be looked at, its name."""
-    try:
-        status = path.stat()
-    except OSError:
-        return path.name
-    return f"{path.name} {status.st_size} {status.st_mtime_ns}"
-
-
-def _size(path: Path) -> str:
-    """Name and size of a file; of one that cannot be looked at, its name."""
-    try:
-        return f"{path.name} {path.stat().st_size}"
-    except OSError:
-        return path.name

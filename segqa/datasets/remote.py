@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Any
 
-from segqa.case import Case, Target
+from PIL import Image as Pillow
+
+from segqa.case import Case
+from segqa.datasets.files import Files
 from segqa.datasets.location import name_of
-from segqa.datasets.pictures import content_digest, decode_image, decode_target, target_digest
+from segqa.datasets.pictures import open_picture
 from segqa.datasets.storage import open_storage, reason, storage_of
 from segqa.errors import CaseError, DatasetError
-from segqa.mask import Image
 
 _READABLE = frozenset({"file", "link"})
+_HEADER = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,46 +64,30 @@ class RemoteFile:
             raise CaseError(f"{self.name} is empty (0 bytes)")
         return content
 
+    @contextmanager
+    def open(self) -> Iterator[Pillow.Image]:
+        """The picture, its header read and no pixel decoded; what fails while it is open becomes a `CaseError`."""
+        with open_picture(BytesIO(self.read()), self.name) as picture:
+            yield picture
 
-@dataclass(frozen=True, slots=True)
-class RemoteFiles:
-    """A case's pixels in two remote files; all it says is what `Files` says of the same files here, but for `stamp`.
-
-    Attributes:
-        image_file: the image.
-        mask_file: its mask.
-        cutoff: object is where the mask's grey value is above it.
-    """
-
-    image_file: RemoteFile
-    mask_file: RemoteFile
-    cutoff: int = 127
-
-    def digest(self) -> bytes:
-        """16 bytes of the image file's SHA-256."""
-        return content_digest(self.image_file.read())
-
-    def image(self) -> Image:
-        """The image, RGB uint8 `[H, W, 3]`, upright."""
-        return decode_image(self.image_file.read(), self.image_file.name)
-
-    def target(self) -> Target:
-        """The mask, upright."""
-        return decode_target(self.mask_file.read(), self.mask_file.name, self.cutoff)
-
-    def target_digest(self) -> bytes:
-        """16 bytes of the SHA-256 of the mask file's own, and of the cutoff."""
-        return target_digest(content_digest(self.mask_file.read()), self.cutoff)
+    def open_header(self) -> AbstractContextManager[Pillow.Image]:
+        """The same, where nobody will decode it: of a large file only the beginning is fetched, if that is enough."""
+        if self.size > _HEADER and self.kind in _READABLE:
+            try:
+                start = storage_of(self.address).read_start(self.path, _HEADER)
+                with open_picture(BytesIO(start), self.name):
+                    return open_picture(BytesIO(start), self.name)
+            except Exception:  # noqa: BLE001 - reading all of it says what is wrong
+                return self.open()
+        return self.open()
 
     def stamp(self) -> str:
-        """Names, sizes and marks of both files."""
-        told = (f"{file.name} {file.size} {file.mark}" for file in (self.image_file, self.mask_file))
-        return f"{' '.join(told)} {self.cutoff}"
+        """Name, size and mark."""
+        return f"{self.name} {self.size} {self.mark}"
 
     def sizes(self) -> str:
-        """Names and sizes of both files: what a copy of them keeps."""
-        told = (f"{file.name} {file.size}" for file in (self.image_file, self.mask_file))
-        return f"{' '.join(told)} {self.cutoff}"
+        """Name and size, which a copy keeps."""
+        return f"{self.name} {self.size}"
 
 
 class RemoteFolder:
@@ -152,9 +140,9 @@ class RemoteFolder:
             raise DatasetError(f"cannot read {self}/{name}: {reason(error)}") from error
         return content
 
-    def source(self, image: str, mask: str, cutoff: int) -> RemoteFiles:
-        """Where the pixels of a case come from whose files have these names in `images/` and `masks/`."""
-        return RemoteFiles(self._files[f"images/{image}"], self._files[f"masks/{mask}"], cutoff)
+    def file(self, part: str, name: str) -> RemoteFile:
+        """A file in `images/` or `masks/`."""
+        return self._files[f"{part}/{name}"]
 
     def _list(self, path: str) -> list[dict[str, Any]]:
         """What lies at a path, as it is now: fsspec may know it from before."""
@@ -185,12 +173,19 @@ def foreseen(cases: Iterable[Case], *, targets: bool = True) -> Iterator[None]:
         cases: that will be read in this order.
         targets: whether their masks will be read as well.
     """
-    by_address: dict[str, list[RemoteFiles]] = {}
+    by_address: dict[str, list[tuple[RemoteFile, RemoteFile]]] = {}
     for case in cases:
-        if isinstance(case.source, RemoteFiles):
-            by_address.setdefault(case.source.image_file.address, []).append(case.source)
-    for address, sources in by_address.items():
-        storage_of(address).expect(_files_of(sources, targets=targets))
+        source = case.source
+        if not isinstance(source, Files):
+            continue
+        image, mask = source.image_file, source.mask_file
+        if not (isinstance(image, RemoteFile) and isinstance(mask, RemoteFile)):
+            continue
+        by_address.setdefault(image.address, []).append((image, mask))
+        # looks at a sample, which must not come between what is fetched ahead
+        _ = source.reading.rules if targets else source.reading.image
+    for address, pairs in by_address.items():
+        storage_of(address).expect(_files_of(pairs, targets=targets))
     try:
         yield
     finally:
@@ -198,11 +193,10 @@ def foreseen(cases: Iterable[Case], *, targets: bool = True) -> Iterator[None]:
             storage_of(address).expect_nothing()
 
 
-def _files_of(sources: Iterable[RemoteFiles], *, targets: bool) -> Iterator[tuple[str, int]]:
+def _files_of(pairs: Iterable[tuple[RemoteFile, RemoteFile]], *, targets: bool) -> Iterator[tuple[str, int]]:
     """The paths and sizes of what is read, in the order in which it is."""
-    for source in sources:
-        files = (source.image_file, source.mask_file) if targets else (source.image_file,)
-        yield from ((file.path, file.size) for file in files if file.kind in _READABLE)
+    for pair in pairs:
+        yield from ((file.path, file.size) for file in pair[: 1 + targets] if file.kind in _READABLE)
 
 
 def _last(entry: Mapping[str, Any]) -> str:

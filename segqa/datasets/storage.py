@@ -25,8 +25,8 @@ _AHEAD = 32
 _AHEAD_BYTES = 128_000_000
 """… as long as they are not larger than this together."""
 
-_KEPT = 16
-"""So many of the files that were asked for last stay, …"""
+_KEPT = 256
+"""So many of the files that were asked for last stay (the sample of a data set is among them), …"""
 
 _KEPT_BYTES = 64_000_000
 """… as long as they are not larger than this together; two do whatever their size: the image and the mask of a case."""
@@ -92,14 +92,24 @@ class Storage:
             known = self._kept.pop(path, None)
             if known is not None:
                 self._kept[path] = known
-                return known
             ahead = self._ahead
         coming = ahead.take(path) if ahead else None
+        if known is not None:
+            return known
         content = self._fetch(path) if coming is None else coming.result()
         with self._lock:
             self._kept[path] = content
             self._shrink()
         return content
+
+    def read_start(self, path: str, size: int) -> bytes:
+        """The first bytes of a file; what the file system raises is raised."""
+        with self._lock:
+            known = self._kept.get(path)
+        if known is not None:
+            return known[:size]
+        content: bytes = open_storage(self._address)[0].cat_file(path, start=0, end=size)
+        return content[:size]
 
     def expect(self, files: Iterable[tuple[str, int]]) -> None:
         """Fetch files ahead from now on: their paths and sizes, in the order in which they will be read."""
@@ -114,6 +124,10 @@ class Storage:
             self._ahead = None
 
     def _fetch(self, path: str) -> bytes:
+        with self._lock:
+            known = self._kept.get(path)
+        if known is not None:
+            return known
         content: bytes = open_storage(self._address)[0].cat_file(path)
         return content
 

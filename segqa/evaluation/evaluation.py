@@ -198,6 +198,10 @@ class Evaluation:
         said = [*who.said, *_notes_on(model, dataset)]
         taken = [f"scored again: the model is that of run {who.taken_from}"] if who.taken_from else []
         about |= {"answers_of": who.whole, "said": said, "notes": [*dataset.notes, *said, *taken]}
+        if dataset.reading is not None:
+            rules = dataset.reading.rules
+            about |= {"reading": rules.summary, "reading_notes": list(rules.notes)}
+            about["notes"] += rules.notes
         about |= {"fingerprint_computed": who.is_computed, "source": who.source}
         about |= {"served": dict(who.served)} if who.served else {}
         if self.shard is not None:

@@ -14,6 +14,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from segqa.case import Case, Target
+from segqa.datasets.reading import explain_sizes
 from segqa.errors import CaseError, ProposalsError
 from segqa.evaluation.asking import Asker, Question
 from segqa.evaluation.batches import BatchSize
@@ -172,7 +173,7 @@ class Loop:
         self._recall(loaded)
         if known is not None and loaded.is_settled:
             return
-        read = source.target if self.targets is None else partial(self.targets.read, source, target_digest)
+        read = source.target if self.targets is None else partial(self.targets.read, source, loaded.digests)
         target = loaded.target = read()
         answer = loaded.answer = None if self.refresh else self._kept(lambda: self.cache.get(loaded.key))
         if answer is not None and known is not None:
@@ -357,8 +358,11 @@ def _batches(loaded: Iterable[_Loaded], size: BatchSize) -> Iterator[list[_Loade
 
 def _require_same_size(target: Target, image_shape: tuple[int, ...]) -> None:
     if image_shape != target.mask.shape:
-        sizes = [f"{width} × {height}" for height, width in (image_shape, target.mask.shape)]
-        raise CaseError(f"image is {sizes[0]} pixels and its mask {sizes[1]}; they must have one size")
+        image, mask = ((width, height) for height, width in (image_shape, target.mask.shape))
+        raise CaseError(
+            f"image is {image[0]} × {image[1]} pixels and its mask {mask[0]} × {mask[1]}; they must have one size"
+            f"{explain_sizes(image, mask)}"
+        )
 
 
 def _checked(picked: int | None, available: int) -> int | None:

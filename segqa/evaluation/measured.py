@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -92,7 +93,7 @@ def narrow(dataset: Dataset, condition: Condition, store: Store) -> tuple[Datase
     if not len(kept):
         raise DatasetError(f"none of the {len(dataset)} cases of {dataset.name} is meant by {str(condition)!r}")
     note = f"only the {len(kept)} of {len(dataset)} cases that {condition} means"
-    return Dataset.of(dataset.name, kept, [*dataset.notes, note]), edges
+    return replace(dataset, cases=kept, notes=(*dataset.notes, note)), edges
 
 
 def _measured(dataset: Dataset, cache: PropertyCache, hidden: Collection[str]) -> Iterator[Outcome]:

@@ -260,6 +260,11 @@ _AGREED: Mapping[str, Callable[[Part], object]] = MappingProxyType(
         "--segqa-held-out": _chosen("held-out"),
         "--segqa-where": _chosen("where"),
         "--segqa-mask-cutoff": _chosen("mask_cutoff"),
+        "mask_values": _chosen("mask_values"),
+        "mask_resize": _chosen("mask_resize"),
+        "mask_orientation": _chosen("mask_orientation"),
+        "image_bits": _chosen("image_bits"),
+        "reading of masks and images": lambda part: part.run.provenance.get("reading"),
         "--segqa-name-pattern": _chosen("name_pattern"),
         "cases of the data set (ids, prompts, tags and sizes of files)": lambda part: part.about["listing"],
     }

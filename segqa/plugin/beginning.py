@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -181,7 +181,7 @@ def _open_folder(session: Session, name: str, location: Location, what: str) -> 
         )
     if location not in session.listed:
         settings = session.settings
-        listed = open_folder(location, name_pattern=settings.name_pattern, mask_cutoff=settings.mask_cutoff)
+        listed = open_folder(location, name_pattern=settings.name_pattern, **asdict(settings.reading))
         session.listed[location] = listed
     return session.listed[location]
 

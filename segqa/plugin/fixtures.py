@@ -31,7 +31,8 @@ if TYPE_CHECKING:  # numpy and OpenCV would load with them
 
 
 _KEPT_OPTIONS = ("limit", "held-out", "where", "shard", "device")
-_KEPT_SETTINGS = ("prompt", "limit", "mask_cutoff", "name_pattern")
+_READING = ("mask_cutoff", "mask_values", "mask_resize", "mask_orientation", "image_bits")
+_KEPT_SETTINGS = ("prompt", "limit", "name_pattern", *_READING)
 
 _NO_MODEL = "no model is declared; mark a fixture with @segqa.model in a conftest.py (`segqa init` makes one)"
 
@@ -275,6 +276,7 @@ def robustness(
 
 @pytest.fixture(scope="session")
 def _segqa_run(request: pytest.FixtureRequest, pytestconfig: pytest.Config, _segqa_model_name: str) -> Run:
+    from segqa.plugin.auditing import warn_of_reading
     from segqa.plugin.model_source import report_stored_answers
     from segqa.plugin.shards import skip_in_shard
     from segqa.plugin.sharing import shared
@@ -295,6 +297,7 @@ def _segqa_run(request: pytest.FixtureRequest, pytestconfig: pytest.Config, _seg
         run = session.runs[name] = shared(pytestconfig, session.store, name, make)
     except (UsageError, StoreError) as error:
         stop(pytestconfig, str(error))
+    warn_of_reading(session, run)
     skip_in_shard(session)
     return run
 

@@ -6,18 +6,29 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from segqa.datasets.pictures import (
-    claimed_pixels,
-    content_digest,
-    decode_image,
-    decode_target,
-    file_digest,
-    read_image,
-    read_target,
-)
+from segqa.case import Target
+from segqa.datasets.files import Files, LocalFile
+from segqa.datasets.pictures import claimed_pixels, decode_image, read_file
+from segqa.datasets.reading import Reading
 from segqa.errors import CaseError, OversizeError
+from segqa.mask import Image
+from segqa.settings import ReadingSettings
 
 GREY = np.array([[0, 60], [190, 255]], np.uint8)
+
+
+def files(path: Path, cutoff: int | None = None) -> Files:
+    """A data set of one case, whose image is its mask."""
+    file = LocalFile(path)
+    return Files(file, file, Reading(ReadingSettings(mask_cutoff=cutoff), lambda: iter([(file, file)])))
+
+
+def read_image(path: Path) -> Image:
+    return files(path).image()
+
+
+def read_target(path: Path, cutoff: int | None = None) -> Target:
+    return files(path, cutoff).target()
 
 
 def save(path: Path, array: np.ndarray[tuple[int, ...], np.dtype[np.generic]], mode: str | None = None) -> Path:
@@ -68,7 +79,6 @@ def test_the_exif_orientation_is_applied_to_images_and_masks(tmp_path: Path) -> 
         pytest.param(np.array([[False, True]]), id="one bit"),
         pytest.param(np.array([[0, 65535]], np.uint16), id="16 bits"),
         pytest.param(np.array([[0, 1]], np.uint16), id="16 bits, 0 and 1"),
-        pytest.param(np.array([[127, 128]], np.uint8), id="just at the cutoff"),
     ],
 )
 def test_a_mask_file_is_cut_at_its_middle(
@@ -81,6 +91,8 @@ def test_the_cutoff_can_be_chosen(tmp_path: Path) -> None:
     path = save(tmp_path / "m.png", GREY)
     assert read_target(path, cutoff=50).mask.sum() == 3
     assert read_target(path, cutoff=200).mask.sum() == 1
+    just = save(tmp_path / "just.png", np.array([[127, 128]], np.uint8))
+    assert read_target(just, cutoff=127).mask.tolist() == [[False, True]]
 
 
 def test_an_all_black_mask_is_empty(tmp_path: Path) -> None:
@@ -90,19 +102,25 @@ def test_an_all_black_mask_is_empty(tmp_path: Path) -> None:
 
 
 def test_class_numbers_are_no_mask(tmp_path: Path) -> None:
-    with pytest.raises(CaseError, match=r"values 0, 15 and none above the cutoff 127; expected 0 and 255"):
-        read_target(save(tmp_path / "m.png", np.array([[0, 15]], np.uint8)))
+    path = save(tmp_path / "m.png", np.array([[0, 15]], np.uint8))
+    with pytest.raises(CaseError, match=r"a label map with 0 \(50 %\), 15 \(50 %\); set mask_values"):
+        read_target(path)
+    with pytest.raises(CaseError, match=r"has values 0 \(50 %\), 15 \(50 %\), none above mask_cutoff = 127"):
+        read_target(path, 127)
 
 
 @pytest.mark.parametrize("value", [256, 300, 513])
 def test_class_numbers_of_16_bits_are_no_mask_either(tmp_path: Path, value: int) -> None:
-    with pytest.raises(CaseError, match=f"values 0, {value} of 16 bits, none above the cutoff"):
-        read_target(save(tmp_path / "m.png", np.array([[0, value]], np.uint16)))
+    path = save(tmp_path / "m.png", np.array([[0, value]], np.uint16))
+    with pytest.raises(CaseError, match=f"a label map with 0 .*, {value} "):
+        read_target(path)
 
 
-def test_an_anti_aliased_mask_is_read_and_noted(tmp_path: Path) -> None:
-    soft = np.tile(np.linspace(0, 255, 50).astype(np.uint8), (10, 1))
-    target = read_target(save(tmp_path / "m.png", soft))
+def test_a_ramp_is_refused_without_a_cutoff_and_noted_with_one(tmp_path: Path) -> None:
+    path = save(tmp_path / "m.png", np.tile(np.linspace(0, 255, 50).astype(np.uint8), (10, 1)))
+    with pytest.raises(CaseError, match="50 different values from 0 to 255, not only along contours; set mask_cutoff"):
+        read_target(path)
+    target = read_target(path, 127)
     assert target.mask.any()
     assert target.note == "mask m.png is not binary: 94% of its values lie between 5 and 250"
 
@@ -110,7 +128,7 @@ def test_an_anti_aliased_mask_is_read_and_noted(tmp_path: Path) -> None:
 def test_a_few_soft_pixels_are_not_worth_a_note(tmp_path: Path) -> None:
     mask = np.zeros((20, 20), np.uint8)
     mask[:, 10:] = 255
-    mask[0, :3] = 100
+    mask[:3, 9] = 100
     assert read_target(save(tmp_path / "m.png", mask)).note == ""
 
 
@@ -123,9 +141,9 @@ def test_a_picture_of_too_many_pixels_is_refused_by_its_header(tmp_path: Path) -
 
 def test_a_file_that_is_none_has_no_digest(tmp_path: Path) -> None:
     with pytest.raises(CaseError, match="is a folder"):
-        file_digest(tmp_path)
+        read_file(tmp_path)
     with pytest.raises(CaseError, match="No such file"):
-        file_digest(tmp_path / "x.png")
+        files(tmp_path / "x.png").digest()
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "webp"])
@@ -151,13 +169,3 @@ def test_what_a_header_claims_is_refused_before_a_pixel_is_read() -> None:
 def test_bytes_that_are_no_picture_are_refused_by_name(read: Callable[[bytes, str], object], data: bytes) -> None:
     with pytest.raises(CaseError, match="image 2"):
         read(data, "image 2")
-
-
-def test_the_bytes_of_a_mask_are_read_as_its_file_is(tmp_path: Path) -> None:
-    path = save(tmp_path / "m.png", np.tile(np.linspace(0, 255, 50).astype(np.uint8), (10, 1)))
-    data, read = path.read_bytes(), read_target(path, 60)
-    target = decode_target(data, "m.png", 60)
-    assert (target.mask.tolist(), target.note) == (read.mask.tolist(), read.note)
-    assert content_digest(data) == file_digest(path)
-    with pytest.raises(CaseError, match=r"mask m\.png has values 0, 15 and none above"):
-        decode_target(save(path, np.array([[0, 15]], np.uint8)).read_bytes(), "m.png")

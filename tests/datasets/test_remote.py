@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from segqa import Case, Outcome, Proposals, audit_dataset, evaluate, open_folder
-from segqa.datasets import storage
+from segqa.datasets import reading, storage
 from segqa.datasets.remote import RemoteFile, foreseen
 from segqa.errors import CaseError, DatasetError
 from segqa.mask import Image
@@ -79,6 +79,13 @@ def _as_if_new() -> Iterator[None]:
     fsspec.filesystem("memory").store.clear()
     fsspec.filesystem("memory").pseudo_dirs[:] = [""]
     storage.storage_of.cache_clear()
+
+
+@pytest.fixture
+def _without_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No file is looked at to find the rules of a data set, so that all that is fetched is fetched for its cases."""
+    monkeypatch.setattr(reading, "SAMPLE", 0)
+    monkeypatch.setattr(reading, "_SEARCHED", 0)
 
 
 def upload(folder: Path) -> str:
@@ -241,6 +248,7 @@ def test_a_file_is_fetched_once_and_a_folder_listed_once(squares: Squares) -> No
     assert Slow.asked == {"listing": 3, "A_000.png": 2, "B_001.png": 2, "A_002.png": 2}
 
 
+@pytest.mark.usefixtures("_without_sample")
 def test_what_comes_next_is_fetched_ahead(squares: Squares) -> None:
     data = open_folder(f"slow://{squares(30)}")
     with foreseen(data):
@@ -263,6 +271,14 @@ def test_masks_that_are_not_needed_are_not_fetched(squares: Squares) -> None:
     assert Slow.asked.total() == 3 + 4
 
 
+def test_what_was_looked_at_to_find_the_rules_is_not_fetched_again(squares: Squares) -> None:
+    data = open_folder(f"slow://{squares(30)}")
+    with foreseen(data):
+        read_all(data.cases)
+    assert Slow.asked.total() == 3 + 60
+
+
+@pytest.mark.usefixtures("_without_sample")
 def test_what_is_fetched_ahead_has_its_limits(squares: Squares, monkeypatch: pytest.MonkeyPatch) -> None:
     data = open_folder(f"slow://{squares(12)}")
     monkeypatch.setattr(storage, "_AHEAD_BYTES", 1)
@@ -272,6 +288,7 @@ def test_what_is_fetched_ahead_has_its_limits(squares: Squares, monkeypatch: pyt
     assert max(count for name, count in Slow.asked.items() if name != "listing") == 2
 
 
+@pytest.mark.usefixtures("_without_sample")
 def test_what_is_skipped_makes_room(squares: Squares, monkeypatch: pytest.MonkeyPatch) -> None:
     data = open_folder(f"slow://{squares(40)}")
     monkeypatch.setattr(storage, "_AHEAD", 20)
@@ -289,6 +306,7 @@ def test_only_so_much_of_what_was_read_stays(squares: Squares, monkeypatch: pyte
     monkeypatch.setattr(Slow, "wait", 0.0)
     address = f"slow://{squares(30)}"
     data = open_folder(address)
+    monkeypatch.setattr(storage, "_KEPT", 16)
     read_all(data.cases)
     assert len(storage.storage_of(address)._kept) == 16
     monkeypatch.setattr(storage, "_KEPT_BYTES", 1)

@@ -13,7 +13,8 @@ from PIL import Image as Pillow
 
 import segqa
 from segqa.datasets.dataset import Dataset
-from segqa.datasets.folder import Files, open_folder
+from segqa.datasets.files import Files
+from segqa.datasets.folder import open_folder
 from segqa.errors import CaseError, ModelError, SettingsError, UsageError
 from segqa.evaluation.cache import ProposalCache
 from segqa.evaluation.evaluation import Evaluation
@@ -202,7 +203,7 @@ def test_a_mask_that_vanishes_between_two_reads_is_an_error_of_its_case(squares:
 
     first, second = open_folder(squares(2)).cases
     assert isinstance(first.source, Files)
-    gone = replace(first, source=Vanishing(first.source.image_path, first.source.mask_path))
+    gone = replace(first, source=Vanishing(first.source.image_file, first.source.mask_file, first.source.reading))
     run = segqa.evaluate(Bright(), Dataset.of("two", (gone, second)))
     assert run.tally == "1 scored, 0 missing, 1 errors"
     assert run.errors[0].reason == "CaseError: the mask is gone"

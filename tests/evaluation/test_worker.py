@@ -12,6 +12,7 @@ import pytest
 
 import segqa
 from segqa.datasets.dataset import Dataset
+from segqa.datasets.files import Files
 from segqa.datasets.folder import open_folder
 from segqa.errors import ModelError
 from segqa.evaluation.cache import ProposalCache
@@ -176,7 +177,11 @@ def test_data_that_is_not_there_is_told(squares: Squares) -> None:
 def test_a_case_arrives_as_it_was(squares: Squares) -> None:
     case = Dataset.of("squares", [replace(open_folder(squares(1)).cases[0], tags={"camera": "C2"})]).cases[0]
     found = unpack_case(pack_case(case))
-    assert (found, found.source) == (case, case.source)
+    source, sent = case.source, found.source
+    assert isinstance(source, Files)
+    assert isinstance(sent, Files)
+    assert (found, sent.image_file, sent.mask_file) == (case, source.image_file, source.mask_file)
+    assert sent.reading.rules == source.reading.rules
     assert dict(found.tags) == {"camera": "C2"}
 
 

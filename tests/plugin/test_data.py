@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image as Pillow
@@ -187,3 +188,40 @@ def test_a_model_cannot_take_the_name_of_one_of_the_fixtures(repository: Reposit
     result = repository.runpytest_subprocess(*DATA)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([f"ERROR: segqa: '{name}' cannot be declared: it is a fixture of segqa's; *"])
+
+
+def test_a_data_set_whose_masks_are_all_inverted_fails(repository: Repository, photos: Path) -> None:
+    for index in range(12):
+        write_case(photos, f"c{index:02}", picture(index), ~disc(index))
+    result = repository.runpytest_inprocess(*DATA, "-k", "inverted")
+    result.assert_outcomes(failed=1, deselected=9)
+    result.stdout.fnmatch_lines(
+        ["E*12 of 12 cases have a mask that looks inverted", "E*set thresholds.inverted = 1.0*"]
+    )
+    settings(repository, "dataset = 'photos'\n[tool.segqa.thresholds]\ninverted = 1.0")
+    repository.runpytest_inprocess(*DATA, "-k", "inverted").assert_outcomes(passed=1, deselected=9)
+
+
+def test_a_label_map_is_told_by_suites_and_data_suite_with_its_values(repository: Repository, photos: Path) -> None:
+    for index in range(12):
+        values = disc(index).astype(np.uint8)
+        values[:2] = 255
+        Pillow.fromarray(values).save(photos / "masks" / f"c{index:02}.png")
+    result = repository.runpytest_inprocess("suites", "--segqa-model=bright", "--segqa-dataset=photos")
+    assert result.ret == 1
+    told = "*the masks of this data set are a label map with 0 (*), 1 (*), 255 (*; set mask_values to those that mean*"
+    result.stdout.fnmatch_lines(["E*12 of 12 cases cannot be read", f"E*c00{told}", f"warning: segqa: photos: {told}"])
+    (page,) = repository.path.glob("reports/*/index.html")
+    assert "set mask_values to those that mean the object" in page.read_text(encoding="utf-8")
+
+
+def test_what_the_reader_noted_is_a_warning_of_the_session(repository: Repository, photos: Path) -> None:
+    soft = cv2.GaussianBlur(disc(3).astype(np.uint8) * 255, (7, 7), 0)
+    Pillow.fromarray(soft.astype(np.uint8)).save(photos / "masks" / "c03.png")
+    result = repository.runpytest_inprocess("suites/test_quality.py", "--segqa-model=bright", "--segqa-dataset=photos")
+    result.stdout.fnmatch_lines(
+        [
+            "warning: segqa: photos: masks are read as 0 and 255, other values only along the contour*1 of 12 masks*",
+            "warning: segqa: photos: 1 of 12 cases are noted, such as c03: mask c03.png is not binary: *",
+        ]
+    )

@@ -128,7 +128,7 @@ def test_a_data_set_that_is_named_must_be_that_of_the_run(judged: Repository) ->
         pytest.param(["--prompt=dog."], "--segqa-prompt dog. does not go *was made with person.*", id="prompt"),
         pytest.param(["--segqa-where=id=A_000"], "--segqa-where id=A_000 does not go *", id="condition"),
         pytest.param(["--segqa-held-out"], "--segqa-held-out True does not go *", id="held out"),
-        pytest.param(["--segqa-mask-cutoff=9"], "--segqa-mask-cutoff 9 does not go *with 127*", id="cutoff"),
+        pytest.param(["--segqa-mask-cutoff=9"], "--segqa-mask-cutoff 9 does not go *made without it*", id="cutoff"),
         pytest.param(["--segqa-name-pattern=(?P<a>.)"], "--segqa-name-pattern * does not go *", id="pattern"),
         pytest.param(["--segqa-shard=1/2"], "*so it goes without --segqa-shard", id="shard"),
         pytest.param(["--segqa-rescore"], "*so it goes without --segqa-rescore", id="rescore"),
@@ -146,7 +146,7 @@ def test_what_would_make_another_run_ends_with_4(judged: Repository, options: li
 
 
 def test_what_the_run_was_made_with_may_stand_there(judged: Repository) -> None:
-    options = ["--pick=first", "--prompt=person.", "--segqa-mask-cutoff=127", "--segqa-empty=one"]
+    options = ["--pick=first", "--prompt=person.", "--segqa-empty=one"]
     assert judged.runpytest("suites/test_quality.py", f"--segqa-run={run_id(judged)}", *options).ret == 0
 
 

@@ -1,0 +1,157 @@
+"""Mask values: which values a mask file holds, and whether those between object and background follow the contour."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from segqa.datasets.raster import Colour, Raster, Values
+
+MANY = 20
+"""With so many values or more a mask is no label map."""
+
+_COUNTED = 4096  # of a file with more values just the first are counted
+_FEW = 4
+_NEAR, _FAR = 1, 8
+_STRAY = 0.05
+_NOISE = 32
+
+
+@dataclass(frozen=True, slots=True)
+class MaskValues:
+    """What one mask file holds.
+
+    Attributes:
+        raw: how many pixels have each value as it is stored; of a palette file each index.
+        greys: the same of the grey values of a palette that holds only black and white, or 0 and 1; else `raw`.
+        white: see `Raster`.
+        palette: `"index"` if only the indices of the palette count, `"grey"` if its grey values do, `""` without one.
+        is_coloured: see `Raster`.
+        colours: see `Raster`.
+        is_soft: whether all values between 0 and white lie beside the contour.
+    """
+
+    raw: Mapping[float, int]
+    greys: Mapping[float, int]
+    white: int
+    palette: str
+    is_coloured: bool
+    colours: Mapping[int, Colour]
+    is_soft: bool
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether the mask holds 0 only, whichever way it is read."""
+        return set(self.raw) <= {0} and set(self.greys) <= {0}
+
+    @property
+    def is_fraction(self) -> bool:
+        """Whether some value is not a whole number."""
+        return any(value != int(value) for value in self.raw if np.isfinite(value))
+
+
+def look_at(raster: Raster) -> MaskValues:
+    """Count the values of a mask, and look where those between object and background lie."""
+    raw = count_values(raster.values)
+    palette = "" if raster.palette is None else "grey" if raster.palette else "index"
+    greys = _renamed(raw, raster.palette) if raster.palette else raw
+    is_wide = raster.white == 65535 and max(raw, default=0) > 255
+    white = 65535 if is_wide else 255 if raster.white == 65535 else raster.white
+    between = set(raw) - {0, white}
+    is_soft = palette != "index" and not (
+        between and not is_along_contour(scale(raster.values, white), raster.is_lossy)
+    )
+    return MaskValues(raw, greys, raster.white, palette, raster.is_coloured, raster.colours, is_soft)
+
+
+def count_values(values: Values) -> dict[float, int]:
+    """Count the pixels of each value, at most 4,096 of them; whole numbers are ints."""
+    if values.dtype == np.uint8:
+        counts = cv2.calcHist([np.ascontiguousarray(values)], [0], None, [256], [0, 256])[:, 0]
+        return {int(value): int(counts[value]) for value in np.flatnonzero(counts)}
+    found, times = np.unique(values, return_counts=True)
+    pairs = zip(found[:_COUNTED].tolist(), times[:_COUNTED].tolist(), strict=True)
+    return {(int(value) if np.isfinite(value) and value == int(value) else value): count for value, count in pairs}
+
+
+def scale(values: Values, white: int) -> Values:
+    """Values on the scale of 8 bits, so that white is 255."""
+    if white == 255:
+        return values
+    return values * (255 // white) if white < 255 else values / np.float32(257)
+
+
+def is_along_contour(values: Values, is_lossy: bool) -> bool:
+    """Return whether the values other than 0 and 255 lie only beside the contour, as those of anti-aliased edges do.
+
+    Args:
+        values: `[H, W]`, on the scale of 8 bits.
+        is_lossy: leave values up to 32 away from 0 and 255 out: compression makes them.
+
+    A pixel lies beside the contour if there are pixels of both 0 and 255 in the window around it, 3 × 3 where there are
+    fewer than four such values and 17 × 17 where there are more, and it is not inside a flat area. Of many
+    values one pixel in twenty may lie elsewhere.
+    """
+    if values.min(initial=0) < 0 or not np.isfinite(values).all() or values.max(initial=0) > 255:
+        return False
+    noise = _NOISE if is_lossy else 0
+    low, high = values <= noise, values >= 255 - noise
+    between = ~(low | high)
+    count = int(between.sum())
+    few = not is_lossy and len(np.unique(values[between])) < _FEW
+    reach = _NEAR if few else _FAR
+    beside = _grow(low, reach) & _grow(high, reach)
+    levels = values.astype(np.float32)
+    around = np.ones((3, 3), np.uint8)
+    flat = cv2.dilate(levels, around) == cv2.erode(levels, around)
+    elsewhere = int((between & ~(beside & ~flat)).sum())
+    return elsewhere <= (0 if few else max(_FEW, _STRAY * count))
+
+
+def share_between(counts: Mapping[float, int]) -> float:
+    """Return the share of the pixels whose value lies strictly between 5 and 250, on the scale of 8 bits."""
+    return sum(count for value, count in counts.items() if 5 < value < 250) / max(1, sum(counts.values()))
+
+
+def list_shares(counts: Mapping[float, int], pixels: int = 0) -> str:
+    """List values with their shares; of many the least and the greatest.
+
+    Args:
+        counts: pixels of each value.
+        pixels: of how many; 0 for their sum.
+
+    >>> list_shares({0: 6, 1: 3, 255: 1})
+    '0 (60 %), 1 (30 %), 255 (10 %)'
+    """
+    total = pixels or sum(counts.values())
+    if len(counts) > MANY:
+        return f"{len(counts)} values from {min(counts):.4g} to {max(counts):.4g}"
+    return ", ".join(f"{value:.4g} ({_percent(count / total)})" for value, count in sorted(counts.items()))
+
+
+def add_up(counts: Iterable[Mapping[float, int]]) -> dict[float, int]:
+    """Add the counts of several masks."""
+    total: dict[float, int] = {}
+    for each in counts:
+        for value, count in each.items():
+            total[value] = total.get(value, 0) + count
+    return total
+
+
+def _percent(share: float) -> str:
+    return f"{share:.0%}".replace("%", " %") if share >= 0.01 else "<1 %"
+
+
+def _renamed(counts: Mapping[float, int], names: tuple[int, ...]) -> dict[float, int]:
+    """Counts of indices as counts of the grey values that they mean."""
+    return add_up({float(names[int(value)]): count} for value, count in counts.items())
+
+
+def _grow(mask: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
+    """Everything at most so many pixels away from a mask, by rows and columns."""
+    window = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
+    return cv2.dilate(mask.astype(np.uint8), window) > 0

@@ -1,0 +1,88 @@
+"""EXIF orientation: how a camera held on its side tells viewers to turn the stored pixels."""
+
+from __future__ import annotations
+
+import os
+import struct
+from dataclasses import dataclass
+from typing import IO, Any, cast
+
+from numpy.typing import NDArray
+from PIL import Image as Pillow
+
+_TAG = 0x0112
+_SWAPS_SIZES = 5
+_SIGNATURE = 8  # bytes that a PNG starts with
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a header says of the shape of a picture.
+
+    Attributes:
+        size: width and height, upright.
+        orientation: the EXIF orientation, 1 to 8; 1 where there is none.
+    """
+
+    size: tuple[int, int]
+    orientation: int
+
+    @property
+    def is_turned(self) -> bool:
+        """Whether the stored pixels are not upright."""
+        return self.orientation != 1
+
+    @property
+    def stored_size(self) -> tuple[int, int]:
+        """Width and height of the stored pixels."""
+        return self.size[::-1] if self.orientation >= _SWAPS_SIZES else self.size
+
+
+def read_header(picture: Pillow.Image) -> Header:
+    """Return size and orientation of a picture that has been opened and not been decoded yet."""
+    orientation = (_png_exif(picture) if picture.format == "PNG" else picture.getexif()).get(_TAG, 1)
+    orientation = orientation if orientation in range(1, 9) else 1
+    # Pillow turns a TIFF when it decodes it, and swaps the sizes before
+    is_swapped = orientation >= _SWAPS_SIZES and picture.format != "TIFF"
+    return Header(picture.size[::-1] if is_swapped else picture.size, orientation)
+
+
+def _png_exif(picture: Pillow.Image) -> Pillow.Exif:
+    """The EXIF data of a PNG; Pillow would decode all of it in search of a chunk behind the pixels."""
+    probe = Pillow.new("1", (1, 1))
+    probe.info = dict(picture.info)
+    late = b"" if "exif" in probe.info else _find_chunk(picture, b"eXIf")
+    if late:
+        probe.info["exif"] = b"Exif\0\0" + late
+    return probe.getexif()
+
+
+def _find_chunk(picture: Pillow.Image, kind: bytes) -> bytes:
+    """The content of the first chunk of a kind in a PNG; nothing where there is none."""
+    file = cast("IO[bytes]", picture.fp)  # type: ignore[attr-defined] # of an image file
+    place = file.tell()
+    file.seek(_SIGNATURE)
+    found = b""
+    while len(head := file.read(8)) == 8:
+        length, name = struct.unpack(">I4s", head)
+        if name == kind:
+            found = file.read(length)
+            break
+        file.seek(length + 4, os.SEEK_CUR)
+    file.seek(place)
+    return found
+
+
+def turn_upright(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """Turn stored pixels `[H, W, …]` upright, as `PIL.ImageOps.exif_transpose` does.
+
+    >>> turn_upright(np.array([[1, 2, 3]]), 6).tolist()
+    [[1], [2], [3]]
+    """
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return pixels
