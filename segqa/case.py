@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Protocol
+from typing import NoReturn, Protocol, TypeVar
 
+from segqa.errors import CaseError
 from segqa.mask import Image, Mask
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,6 +52,51 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Unreadable:
+    """The source of a case that is known to be broken before it is read: each reading says why."""
+
+    reason: str
+
+    def _raise(self) -> NoReturn:
+        raise CaseError(self.reason)
+
+    def digest(self) -> bytes:
+        """Raises `CaseError`."""
+        self._raise()
+
+    def image(self) -> Image:
+        """Raises `CaseError`."""
+        self._raise()
+
+    def target(self) -> Target:
+        """Raises `CaseError`."""
+        self._raise()
+
+    def target_digest(self) -> bytes:
+        """Raises `CaseError`."""
+        self._raise()
+
+    def stamp(self) -> str:
+        """The reason itself."""
+        return self.reason
+
+    def sizes(self) -> str:
+        """The reason itself."""
+        return self.reason
+
+
+@contextmanager
+def case_errors(case_id: str) -> Iterator[None]:
+    """Turn whatever code that reads a case raises, `sys.exit` too, into a `CaseError`; Ctrl-C stays what it is."""
+    try:
+        yield
+    except (CaseError, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        raise CaseError(f"the source of {case_id!r} failed: {type(error).__name__}: {error}") from error
+
+
+@dataclass(frozen=True, slots=True)
 class Case:
     """One image with its prompt and its target. Making one reads no pixel.
 
@@ -69,7 +118,7 @@ class Case:
         Raises:
             CaseError: it cannot be read.
         """
-        return self.source.image()
+        return self._read(self.source.image)
 
     def target(self) -> Mask:
         """The true mask, bool `[H, W]`; read anew at each call.
@@ -77,4 +126,25 @@ class Case:
         Raises:
             CaseError: it cannot be read.
         """
-        return self.source.target().mask
+        return self._read(self.source.target).mask
+
+    def digest(self) -> bytes:
+        """16 bytes that change when the image does.
+
+        Raises:
+            CaseError: it cannot be read.
+        """
+        return self._read(self.source.digest)
+
+    def target_digest(self) -> bytes:
+        """16 bytes that change when the target does.
+
+        Raises:
+            CaseError: it cannot be read.
+        """
+        return self._read(self.source.target_digest)
+
+    def _read(self, read: Callable[[], T]) -> T:
+        """Ask the source, whose every failure is a `CaseError` here, whoever wrote it."""
+        with case_errors(self.id):
+            return read()

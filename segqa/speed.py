@@ -11,8 +11,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from segqa.baseline import baseline_path
-from segqa.errors import BaselineError
+from segqa.errors import BaselineError, StoreError
 from segqa.git_lfs import refuse_pointers
+from segqa.outcomes.integrity import add_checksum, require_checksum
 from segqa.run import Run
 from segqa.store import write_whole
 
@@ -23,6 +24,8 @@ MIN_TIMED = 20
 """Of fewer cases the median says little."""
 
 _NEAR = 1.2
+
+_AGAIN = "delete it, and write it again with `pytest suites --segqa-update-baseline`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +76,12 @@ def read_speeds(path: Path) -> dict[str, Speed]:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["segqa_speed"] != SPEED_VERSION:
             raise BaselineError(f"{path} has version {content['segqa_speed']}, expected {SPEED_VERSION}")
+        require_checksum(content, path, _AGAIN)
         return {machine: _speed(machine, **taken) for machine, taken in content["machines"].items()}
+    except StoreError as error:
+        raise BaselineError(str(error)) from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BaselineError(
-            f"{path} is damaged ({type(error).__name__}: {error}); delete it, and write it again with "
-            "`pytest suites --segqa-update-baseline`"
-        ) from error
+        raise BaselineError(f"{path} is damaged ({type(error).__name__}: {error}); {_AGAIN}") from error
 
 
 def keep_speed(path: Path, speed: Speed) -> bool:
@@ -94,7 +97,8 @@ def keep_speed(path: Path, speed: Speed) -> bool:
     for each in taken.values():
         del each["machine"]
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, json.dumps({"segqa_speed": SPEED_VERSION, "machines": taken}, indent=1) + "\n")
+    document = add_checksum({"segqa_speed": SPEED_VERSION, "machines": taken})
+    write_whole(path, json.dumps(document, indent=1) + "\n")
     return True
 
 

@@ -12,15 +12,15 @@ import json
 import os
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
+from segqa.disk_errors import explain_disk_errors
 from segqa.errors import StoreError
 from segqa.outcome import Outcome
 from segqa.outcomes import sqlite_rows
@@ -38,6 +38,12 @@ LARGE = 1_000_000
 
 _HEADER, _PARTS, _ORDER = "run.json", "cases", "order.json"
 _LISTED = 10
+
+_LEFT_OUT = "run {} is left out: {}"
+
+
+class _OtherVersionError(StoreError):
+    """A run of another version: no damage, and nothing to tell of at every session."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +119,10 @@ class Store:
         Returns:
             The run under its final id.
         """
-        try:
+        with self._kept(run.id):
             folder = claim_folder(self.run_folder(run.id))
-        except OSError as error:
-            raise StoreError(f"cannot keep a run in {self.root}: {error}; choose another folder") from error
-        run = replace(run, id=folder.name)
-        sqlite_rows.create(folder, run.expected)
+            run = replace(run, id=folder.name)
+            sqlite_rows.create(folder, run.expected)
         self._write(run, key, {"expected": hash_texts(sorted(run.expected))}, finished=False)
         self._put_last(run.id)
         return run
@@ -131,9 +135,17 @@ class Store:
     @contextmanager
     def appending(self, run_id: str) -> Iterator[Callable[[Iterable[Outcome]], None]]:
         """A function that commits outcomes; when it returns they survive a `kill -9`."""
-        with closing(sqlite_rows.open_rows(self.run_folder(run_id))) as database:
-            sqlite_rows.prepare_to_append(database)
-            yield partial(sqlite_rows.append, database)
+        with self._kept(run_id):
+            database = sqlite_rows.open_rows(self.run_folder(run_id))
+        with closing(database):
+
+            def append(outcomes: Iterable[Outcome]) -> None:
+                with self._kept(run_id):
+                    sqlite_rows.append(database, outcomes)
+
+            with self._kept(run_id):
+                sqlite_rows.prepare_to_append(database)
+            yield append
 
     def done(self, run_id: str) -> list[str]:
         """The ids of the cases that have been evaluated without an error; of a run in part files, all.
@@ -158,7 +170,7 @@ class Store:
         folder = self.run_folder(run_id)
         if is_in_parts(folder):
             return False
-        with sqlite_rows.connect(folder) as database:
+        with self._kept(run_id), sqlite_rows.connect(folder) as database:
             cases = database.execute("SELECT count(*) FROM expected").fetchone()[0]
         return bool(max(cases, whole) > self.large)
 
@@ -169,7 +181,7 @@ class Store:
             StoreError: it has not all of its cases, or pyarrow is not installed.
         """
         folder = self.run_folder(run_id)
-        with sqlite_rows.connect(folder) as database:
+        with self._kept(run_id), sqlite_rows.connect(folder) as database:
             there, wanted = (
                 database.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608 - constants
                 for table in ("outcomes", "expected")
@@ -186,12 +198,13 @@ class Store:
             tables: its cases in the order of their ids, see `blocks`.
         """
         folder = self.run_folder(run_id)
-        writer = PartWriter(folder / _PARTS)
-        for table in tables:
-            writer.add(table)
-        writer.close()
-        for end in ("", "-wal", "-shm"):
-            (folder / f"{sqlite_rows.FILE}{end}").unlink(missing_ok=True)
+        with self._kept(run_id):
+            writer = PartWriter(folder / _PARTS)
+            for table in tables:
+                writer.add(table)
+            writer.close()
+            for end in ("", "-wal", "-shm"):
+                (folder / f"{sqlite_rows.FILE}{end}").unlink(missing_ok=True)
 
     def finish(self, run: Run, key: str) -> None:
         """Write a run's provenance for good: it is complete, and the newest."""
@@ -234,15 +247,26 @@ class Store:
         """The newest finished run with this key, if there is one: evaluating again would make the same."""
         return self._newest(key, finished=True)
 
-    def with_others(self, runs: Iterable[Run]) -> list[Run]:
-        """Some runs, after the last whole run of every other model over a data set of the same name."""
+    def with_others(self, runs: Iterable[Run], say: Callable[[str], None]) -> list[Run]:
+        """Some runs, after the last whole run of every other model over a data set of the same name.
+
+        Args:
+            runs: some runs.
+            say: is told in a line of each damaged run, which is left out.
+        """
         runs = list(runs)
         models, names = {run.model for run in runs}, {run.dataset for run in runs}
         latest: dict[str, str] = {}
-        for run_id, about in self._whole():
+        for run_id, about in self._whole(say):
             if about["dataset"] in names and about["model"] not in models:
                 latest.setdefault(about["model"], run_id)
-        return [*self._loadable(latest.values()), *runs]
+        others = []
+        for run_id in latest.values():
+            try:
+                others.append(self.load(run_id))
+            except StoreError as error:
+                say(_LEFT_OUT.format(run_id, error))
+        return [*others, *runs]
 
     def last_whole(self, model: str) -> str | None:
         """The id of the last finished run of a model over a whole data set; None where there is none."""
@@ -264,25 +288,23 @@ class Store:
         known = ((run_id, about["model"], about["provenance"].get("fingerprint")) for run_id, about in self._whole())
         return next((run_id for run_id, *who in known if tuple(who) == wanted), None) if fingerprint else None
 
-    def _headers(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """The ids and headers of the runs that can be read, the newest first."""
+    def _headers(self, say: Callable[[str], None] = lambda _: None) -> Iterator[tuple[str, dict[str, Any]]]:
+        """The ids and headers of the runs that can be read, the newest first; of damaged ones a line is said."""
         for run_id in reversed(self.run_ids()):
-            with suppress(StoreError):
-                yield run_id, self._header(run_id)
+            try:
+                header = self._header(run_id)
+            except _OtherVersionError:
+                continue
+            except StoreError as error:
+                say(_LEFT_OUT.format(run_id, error))
+                continue
+            yield run_id, header
 
-    def _whole(self) -> Iterator[tuple[str, dict[str, Any]]]:
+    def _whole(self, say: Callable[[str], None] = lambda _: None) -> Iterator[tuple[str, dict[str, Any]]]:
         """The ids of the finished runs over whole data sets, newest first, and what their headers say of them."""
-        for run_id, header in self._headers():
+        for run_id, header in self._headers(say):
             if header["finished"] and not narrowing(header["run"]["provenance"]):
                 yield run_id, header["run"]
-
-    def _loadable(self, run_ids: Iterable[str]) -> Iterator[Run]:
-        """Those of some runs whose files are whole."""
-        for run_id in run_ids:
-            try:
-                yield self.load(run_id)
-            except StoreError:
-                continue
 
     def is_finished(self, run_id: str) -> bool:
         """Whether every case of the run has been tried."""
@@ -292,13 +314,10 @@ class Store:
     def writing(self, run_id: str) -> Iterator[bool]:
         """Hold the right to write a run; yields False where another process has it."""
         lock = FileLock(self.run_folder(run_id) / "write.lock")
-        try:
+        with self._kept(run_id), suppress(Timeout):
             lock.acquire(blocking=False)
-        except Timeout:
-            yield False
-            return
         try:
-            yield True
+            yield lock.is_locked
         finally:
             lock.release()
 
@@ -329,7 +348,7 @@ class Store:
 
     def _put_last(self, run_id: str) -> None:
         """Make a run the newest one."""
-        with FileLock(self.root / "order.lock"):
+        with explain_disk_errors("list of runs", self.root / _ORDER, AGAIN), FileLock(self.root / "order.lock"):
             others = [each for each in self._order() if each != run_id and self.run_folder(each).is_dir()]
             write_whole(self.root / _ORDER, json.dumps(add_checksum({"runs": [*others, run_id]})) + "\n")
 
@@ -339,7 +358,12 @@ class Store:
         described |= {"edges": dict(run.edges), "provenance": dict(run.provenance)}
         header = {"version": RUN_VERSION, "finished": finished, "key": key, "run": described, "cases": dict(cases)}
         text = json.dumps(add_checksum(header), indent=2, ensure_ascii=False)
-        write_whole(self.run_folder(run.id) / _HEADER, f"{text}\n")
+        with self._kept(run.id):
+            write_whole(self.run_folder(run.id) / _HEADER, f"{text}\n")
+
+    def _kept(self, run_id: str) -> AbstractContextManager[None]:
+        """Errors of the disk as a `StoreError`, where the files of a run are written."""
+        return explain_disk_errors(f"files of run {run_id}", self.run_folder(run_id), AGAIN)
 
 
 def read_header(folder: Path) -> tuple[Run, bool]:
@@ -428,7 +452,8 @@ def write_whole(path: Path, text: str | Iterable[str]) -> None:
     # not by `tempfile`, whose files are closed to everybody else
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
-        with temporary.open("x", encoding="utf-8") as file:
+        # what UTF-8 cannot encode is better escaped than a file that is not there
+        with temporary.open("x", encoding="utf-8", errors="backslashreplace") as file:
             file.writelines([text] if isinstance(text, str) else text)
             file.flush()
             os.fsync(file.fileno())
@@ -453,10 +478,32 @@ def _header(folder: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise StoreError(f"{path} is damaged: {error}") from error
     if not isinstance(header, dict) or header.get("version") != RUN_VERSION:
-        came = header.get("version") if isinstance(header, dict) else header
-        raise StoreError(f"{path} has version {came}, expected {RUN_VERSION}; evaluate again")
+        raise _refuse_version(header, path)
     require_checksum(header, path)
+    if not _is_header(header):
+        raise StoreError(f"{path} is damaged: it does not say what the run is of; {AGAIN}")
     return header
+
+
+def _refuse_version(header: object, path: Path) -> StoreError:
+    """The error for a header that is not of this version: of another one, or damaged."""
+    came = header.get("version") if isinstance(header, dict) else header
+    text = f"{path} has version {came}, expected {RUN_VERSION}; evaluate again"
+    if not isinstance(header, dict) or not isinstance(came, int):
+        return StoreError(text)
+    require_checksum(header, path)
+    return _OtherVersionError(text)
+
+
+def _is_header(header: Mapping[str, Any]) -> bool:
+    """Whether a header has all that runs are found by: one of an earlier version has no checksum."""
+    run = header.get("run")
+    if not isinstance(run, dict) or not isinstance(run.get("provenance"), dict):
+        return False
+    texts = (header.get("key"), *(run.get(name) for name in ("id", "model", "dataset")))
+    tables = (header.get("cases", {}), run["provenance"].get("options", {}))
+    are_read = all(isinstance(each, str) for each in texts) and all(isinstance(each, dict) for each in tables)
+    return are_read and isinstance(header.get("finished"), bool)
 
 
 def _require_expected(header: Mapping[str, Any], folder: Path, expected: Iterable[str]) -> None:

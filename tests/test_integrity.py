@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from segqa.audit.glance import GlanceCache
 from segqa.breakdown import Breakdown
-from segqa.errors import MaskError, ProposalsError, StoreError
+from segqa.errors import BaselineError, MaskError, ProposalsError, StoreError
 from segqa.evaluation.cache import Answer, ProposalCache, proposals_key
 from segqa.evaluation.measured import PropertyCache
 from segqa.evaluation.tally import Tally
@@ -23,9 +25,12 @@ from segqa.outcome import Offer, Outcome
 from segqa.outcomes.integrity import add_checksum, require_checksum
 from segqa.properties import Measurement
 from segqa.proposals import Proposals
-from segqa.robustness.robustness import Robustness, read_robustness, write_robustness
+from segqa.report.ending import Ending, read_ending, write_ending
+from segqa.report.exhibits import Exhibit, Exhibits
+from segqa.robustness.robustness import Robustness, _read, link_robustness, read_robustness, write_robustness
 from segqa.robustness.trial import Trial
 from segqa.run import Run
+from segqa.speed import Speed, keep_speed, read_speeds
 from segqa.store import Store, find_unchecked
 from tests.damage import flip_bit, flip_bits, remove_checksums
 
@@ -342,3 +347,170 @@ def test_properties_that_were_damaged_are_measured_again(tmp_path: Path) -> None
     with PropertyCache(path) as cache:
         assert cache.get(bytes([2]) * 32) is None
         assert cache.get(bytes([1]) * 32) == Measurement({"brightness": 1.5}, "ab")
+
+
+def read_properties(path: Path) -> list[Any]:
+    with PropertyCache(path) as cache:
+        return [cache.get(bytes([number]) * 32) for number in range(24)]
+
+
+def read_glances(path: Path) -> list[Any]:
+    with GlanceCache(path) as cache:
+        found = [cache.remember(bytes([number]) * 16, list) or None for number in range(24)]
+        cache._new.clear()
+        return found
+
+
+def read_exhibits(path: Path) -> list[Any]:
+    store = Store(path.parents[2])
+    with Exhibits(store, path.parent.name) as exhibits:
+        found = {each.case_id: each for each in exhibits.get_all([f"case {n}" for n in range(12)], 12)}
+        return [_fields(found.get(f"case {n}")) for n in range(12)]
+
+
+def _fields(exhibit: Exhibit | None) -> Any:
+    return None if exhibit is None else [getattr(exhibit, name) for name in Exhibit.__slots__]
+
+
+def make_properties(folder: Path) -> Path:
+    path = folder / "properties.sqlite"
+    with PropertyCache(path) as cache:
+        cache.put((bytes([n]) * 32, Measurement({"brightness": n + 0.5, "ü": n / 7}, f"{n:032x}")) for n in range(24))
+    return path
+
+
+def make_glances(folder: Path) -> Path:
+    path = folder / "glances.sqlite"
+    with GlanceCache(path) as cache:
+        for number in range(24):
+            cache.remember(bytes([number]) * 16, partial(list, [60, 40, number, 0.5, 4, "ü"]))
+        cache.flush()
+    return path
+
+
+def exhibit(number: int) -> Exhibit:
+    return Exhibit(
+        case_id=f"case {number}",
+        shape=(4, 5),
+        whole=(8, 10),
+        target="0d1",
+        masks=("abc", f"{number}"),
+        boxes=((1.0, 2.0, 3.0, 4.0),),
+        measured={"hd95": number / 7},
+        photo=bytes([number]) * 60,
+        thumbnail=bytes([number + 1]) * 30,
+        key=f"{number:032x}",
+    )
+
+
+def make_exhibits(folder: Path) -> Path:
+    store = Store(folder)
+    with Exhibits(store, "r") as exhibits:
+        exhibits.put(map(exhibit, range(12)))
+    return store.run_folder("r") / "exhibits.sqlite"
+
+
+def make_ending(folder: Path) -> Path:
+    ending = Ending((("test_a", "ü < 1"),), {"passed": 3, "failed": 1}, findings=("one",), warnings=("two",))
+    write_ending(ending, Store(folder), "r")
+    return Store(folder).run_folder("r") / "ending.json"
+
+
+def make_speed(folder: Path) -> Path:
+    path = folder / "unet.speed.json"
+    for cases, machine in ((20, "a"), (40, "b")):
+        keep_speed(path, Speed(machine, cases, 0.25, 0.5))
+    return path
+
+
+def make_link(folder: Path) -> Path:
+    link_robustness(Store(folder), "r", "20261122-unet-changed")
+    return Store(folder).run_folder("r") / "changed.json"
+
+
+def make_order(folder: Path) -> Path:
+    for number in range(4):
+        Store(folder).begin(Run(f"run-{3 - number}", "m", "d", ["a"], (), "first"), "k")
+    return folder / "order.json"
+
+
+KEPT: dict[str, tuple[Callable[[Path], Path], Callable[[Path], Any]]] = {
+    "properties": (make_properties, read_properties),
+    "glances": (make_glances, read_glances),
+    "exhibits": (make_exhibits, read_exhibits),
+    "ending": (make_ending, lambda path: read_ending(Store(path.parents[2]), "r")),
+    "speed": (make_speed, read_speeds),
+    "link": (make_link, lambda path: _read(Store(path.parents[2]), "r", "changed.json").get("run")),
+    "order": (make_order, lambda path: Store(path.parent).run_ids()),
+}
+
+
+@pytest.mark.parametrize("count", HOW_MANY)
+@pytest.mark.parametrize("name", KEPT)
+def test_a_flipped_bit_in_what_is_kept_makes_it_absent_or_refused(tmp_path: Path, name: str, count: int) -> None:
+    make, read = KEPT[name]
+    path = make(tmp_path)
+    whole = read(path)
+    lost = 0
+    for where in flip_bits(path, count):
+        try:
+            found = read(path)
+        except (StoreError, BaselineError):
+            lost += 1
+            continue
+        if isinstance(whole, list) and name != "order":
+            lost += None in found
+            assert all(each in (None, was) for each, was in zip(found, whole, strict=True)), where
+        else:
+            assert found == whole, where
+    assert lost > count / 20
+    assert read(path) == whole
+
+
+def test_what_was_damaged_in_a_cache_is_kept_anew(tmp_path: Path) -> None:
+    path, measurement = make_properties(tmp_path), Measurement({"brightness": 2.5}, "ab")
+    flip_bit(path, b'{"brightness": 2.5', 1)
+    with PropertyCache(path) as cache:
+        assert cache.get(bytes([2]) * 32) is None
+        cache.put([(bytes([2]) * 32, measurement)])
+        assert cache.get(bytes([2]) * 32) == measurement
+
+
+@pytest.mark.parametrize("count", HOW_MANY)
+def test_a_damaged_run_of_another_model_is_left_out_and_named(store: Store, kept: Run, count: int) -> None:
+    other = store.begin(replace(kept, id="other", model="net"), "k2")
+    store.append(other.id, OUTCOMES)
+    store.finish(other, "k2")
+    for name in ("run.json", "cases.sqlite"):
+        named = 0
+        for where in flip_bits(store.run_folder("other") / name, count):
+            said: list[str] = []
+            found = store.with_others([kept], said.append)
+            assert found[-1] == kept, where
+            assert len(found) + len(said) == 2, where
+            assert all(line.startswith("run other is left out: ") for line in said)
+            named += bool(said)
+            assert store.finished("k") == kept.id
+            assert store.last_whole("unet") == kept.id
+        assert named > count / 4
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", "null", '{"version": 2}', '{"version": 2, "finished": true, "key": "k", "run": []}'],
+)
+def test_a_header_of_nothing_is_left_out_and_named(store: Store, kept: Run, text: str) -> None:
+    (store.root / "runs" / "broken").mkdir()
+    (store.root / "runs" / "broken" / "run.json").write_text(text, encoding="utf-8", errors="surrogatepass")
+    said: list[str] = []
+    assert store.with_others([kept], said.append) == [kept]
+    assert [line.partition(":")[0] for line in said] == ["run broken is left out"]
+    assert store.recent("unet", "photos", 3) == [kept.id]
+
+
+def test_a_run_of_another_version_is_no_damage(store: Store, kept: Run) -> None:
+    (store.root / "runs" / "old").mkdir()
+    (store.root / "runs" / "old" / "run.json").write_text('{"version": 1}', encoding="utf-8")
+    said: list[str] = []
+    assert store.with_others([kept], said.append) == [kept]
+    assert said == []

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from segqa.audit.imprint import Imprint, take_imprint
-from segqa.case import Case, Target
+from segqa.case import Case, Target, case_errors
 from segqa.datasets.pictures import READER
 from segqa.datasets.remote import foreseen
 from segqa.errors import CaseError
@@ -83,7 +83,7 @@ class GlanceCache(Database):
     def remember(self, key: bytes, look: Callable[[], list[Any]]) -> list[Any]:
         """What is kept under a key; what is not, or is damaged, is looked for, and kept from the next `flush` on."""
         row = self._find("SELECT left_over, checksum FROM glances WHERE key = ?", key)
-        if row is not None and row[1] in (None, compute_checksum(row[:1], key)):
+        if row is not None and row[1] == compute_checksum(row[:1], key):
             return list(json.loads(row[0]))
         found = self._new[key] = look()
         if len(self._new) >= _AT_A_TIME:
@@ -149,10 +149,11 @@ def _glance(case: Case, remember: _Remember, images_only: bool) -> Glance:
 
 
 def _imprint(case: Case, remember: _Remember) -> Imprint:
-    digest = case.source.digest()
+    digest = case.digest()
 
     def look() -> list[Any]:
-        taken = take_imprint(digest, case.image())
+        with case_errors(case.id):
+            taken = take_imprint(digest, case.image())
         return [*taken.size, taken.thumbnail.hex()]
 
     width, height, thumbnail = remember(_key("image", digest), look)
@@ -161,11 +162,12 @@ def _imprint(case: Case, remember: _Remember) -> Imprint:
 
 def _outline(case: Case, image_digest: bytes, remember: _Remember) -> Outline:
     def look() -> list[Any]:
-        found = outline_of(case.source.target())
+        with case_errors(case.id):
+            found = outline_of(case.source.target())
         return [*found.size, found.area, found.border, found.corners, found.note]
 
     # notes name the file, so equal masks of two cases are looked at twice; how a mask is turned its image says
-    width, height, *rest = remember(_key(f"target {case.id}", case.source.target_digest() + image_digest), look)
+    width, height, *rest = remember(_key(f"target {case.id}", case.target_digest() + image_digest), look)
     return Outline((width, height), *rest)
 
 

@@ -12,6 +12,7 @@ from segqa.cli.data import open_dataset
 from segqa.cli.runs import Directory, find_run, read_project, refusal
 from segqa.datasets.location import expand_home
 from segqa.errors import SegqaError
+from segqa.escaping import to_file_name
 from segqa.report.report import write_report
 from segqa.run import Run
 from segqa.settings import report_settings
@@ -48,7 +49,7 @@ def report(
         baselines += [found for run in alone if (found := _committed(run, folder, Store(directory)))]
         page = write_report(
             runs,
-            out or Path("reports") / "+".join(run.id for run in runs),
+            out or Path("reports") / to_file_name("+".join(run.id for run in runs)),
             directory=directory,
             baselines=baselines,
             dataset=open_dataset(dataset, settings) if dataset else None,

@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from segqa.case import Case
+from segqa.case import Case, case_errors
 from segqa.datasets.reading import Reading
 from segqa.datasets.roster import Roster
-from segqa.errors import DatasetError
+from segqa.errors import CaseError, DatasetError
+from segqa.escaping import to_utf8
 from segqa.texts import Texts
 
 
@@ -43,6 +44,8 @@ class Dataset:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "cases", Roster.of(self.cases))
+        object.__setattr__(self, "name", to_utf8(self.name))
+        object.__setattr__(self, "notes", tuple(map(to_utf8, self.notes)))
         if not len(self):
             raise DatasetError(f"data set {self.name!r} has no cases")
         if "id" in self.tag_names:
@@ -81,14 +84,20 @@ class Dataset:
         return replace(self, cases=self.cases.take(np.array(chosen)))
 
     def with_prompt(self, prompt: str) -> Dataset:
-        """The same cases, with this prompt for those that have none of their own."""
+        """The same cases, with this prompt for those that have none of their own.
+
+        Raises:
+            DatasetError: UTF-8 cannot encode it.
+        """
+        if to_utf8(prompt) != prompt:
+            raise DatasetError(f"prompt must be a text that UTF-8 can encode, got {prompt!r}")
         return replace(self, cases=self.cases.with_prompt(prompt))
 
     def stamp(self) -> str:
         """A hex digest that changes when a case or one of its files does; from names, sizes and times alone."""
         digest = hashlib.sha256()
         for case in self.cases:
-            digest.update(repr((case.id, case.prompt, sorted(case.tags.items()), case.source.stamp())).encode())
+            digest.update(repr((case.id, case.prompt, sorted(case.tags.items()), _ask(case, "stamp"))).encode())
         return digest.hexdigest()[:16]
 
     def listing(self) -> str:
@@ -99,6 +108,15 @@ class Dataset:
         """
         digest = hashlib.sha256()
         for case in self.cases:
-            sizes = getattr(case.source, "sizes", str)()
+            sizes = _ask(case, "sizes")
             digest.update(repr((case.id, case.prompt, sorted(case.tags.items()), sizes)).encode())
         return digest.hexdigest()[:32]
+
+
+def _ask(case: Case, what: str) -> str:
+    """Ask the source of a case for its stamp or its sizes: nothing where it has none, or why it fails."""
+    try:
+        with case_errors(case.id):
+            return str(getattr(case.source, what, str)())
+    except CaseError as error:
+        return str(error)

@@ -10,9 +10,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import NoReturn, Protocol
+from typing import Protocol
 
-from segqa.case import Case, Source, Target
+from segqa.case import Case, Source, Target, Unreadable
 from segqa.checks import compile_pattern
 from segqa.datasets import pictures
 from segqa.datasets.dataset import Dataset
@@ -23,44 +23,11 @@ from segqa.datasets.pairing import Unpaired, describe_no_pair, describe_no_pictu
 from segqa.datasets.reading import Pair, Reading
 from segqa.datasets.remote import RemoteFolder
 from segqa.datasets.roster import Roster
-from segqa.errors import CaseError, DatasetError
+from segqa.errors import DatasetError
+from segqa.escaping import to_utf8
 from segqa.mask import Image
 from segqa.settings import MaskOrientation, ReadingSettings
 from segqa.texts import Joining, Texts
-
-
-@dataclass(frozen=True, slots=True)
-class Unreadable:
-    """A case that the listing already knows to be broken: each reading says why."""
-
-    reason: str
-
-    def _raise(self) -> NoReturn:
-        raise CaseError(self.reason)
-
-    def digest(self) -> bytes:
-        """Raises `CaseError`."""
-        self._raise()
-
-    def image(self) -> Image:
-        """Raises `CaseError`."""
-        self._raise()
-
-    def target(self) -> Target:
-        """Raises `CaseError`."""
-        self._raise()
-
-    def target_digest(self) -> bytes:
-        """Raises `CaseError`."""
-        self._raise()
-
-    def stamp(self) -> str:
-        """The reason itself."""
-        return self.reason
-
-    def sizes(self) -> str:
-        """The reason itself."""
-        return self.reason
 
 
 _NOWHERE = Unreadable("no pixels yet")
@@ -218,7 +185,7 @@ def _pictures(place: _Place, part: str) -> tuple[dict[str, list[str]], list[str]
             continue
         if path.suffix.lower() in pictures.SUFFIXES:
             # one spelling of é, whichever way the file system keeps it
-            found[unicodedata.normalize("NFC", path.stem)].append(name)
+            found[to_utf8(unicodedata.normalize("NFC", path.stem))].append(name)
         else:
             other.append(f"{part}/{name}{'/' * place.is_folder(part, name)}")
     return dict(found), other
@@ -274,6 +241,9 @@ class _Pairs:
 
 def _problem(images: list[str], masks: list[str], unpaired: Unpaired) -> str:
     """Why the files of a stem are no case: it has one image and one mask."""
+    for name in (*images, *masks):
+        if to_utf8(name) != name:
+            return f"the name of {name!r} is not UTF-8; rename image and mask"
     for what, other, names, others in (("mask", "image", masks, images), ("image", "mask", images, masks)):
         if not names:
             return unpaired.explain(others[0], what)

@@ -9,7 +9,9 @@ from typing import overload
 
 import numpy as np
 
-from segqa.case import Case, Source
+from segqa.case import Case, Source, Unreadable, case_errors
+from segqa.errors import CaseError
+from segqa.escaping import to_utf8
 from segqa.names import Names, Naming
 from segqa.rows import Rows
 from segqa.texts import Places, Texts
@@ -35,7 +37,11 @@ class Roster(Rows[Case]):
 
     @classmethod
     def of(cls, cases: Iterable[Case]) -> Roster:
-        """Any cases, sorted by their ids; of each only what no other one has is kept."""
+        """Any cases, sorted by their ids; of each only what no other one has is kept.
+
+        Texts that UTF-8 cannot encode are escaped, since nothing could store them. A case whose id or prompt is such a
+        text is an error when it is read.
+        """
         if isinstance(cases, Roster):
             return cases
         ids: list[str] = []
@@ -43,12 +49,12 @@ class Roster(Rows[Case]):
         prompts = Naming()
         tags: dict[str, Naming] = {}
         for place, case in enumerate(cases):
-            ids.append(case.id)
-            sources.append(case.source)
+            ids.append(to_utf8(case.id))
+            sources.append(_source_of(case))
             if case.prompt:
-                prompts.put(place, case.prompt)
+                prompts.put(place, to_utf8(case.prompt))
             for name, value in case.tags.items():
-                tags.setdefault(name, Naming()).put(place, value)
+                tags.setdefault(to_utf8(name), Naming()).put(place, to_utf8(str(value)))
         order = np.array(sorted(range(len(ids)), key=ids.__getitem__), np.int64)
         return cls(
             ids=Texts.of(ids[place] for place in order),
@@ -86,7 +92,7 @@ class Roster(Rows[Case]):
             places, self.own_ids, self._own(self.prompts), *columns, strict=True
         ):
             tags = {name: value for name, value in zip(names, values, strict=True) if value is not None}
-            yield Case(case_id, prompt or "", self.source(place), tags)
+            yield Case(case_id, prompt or "", self._source(case_id, place), tags)
 
     @overload
     def __getitem__(self, place: int) -> Case: ...
@@ -102,6 +108,22 @@ class Roster(Rows[Case]):
         shown = ", ".join(case_id for case_id, _ in zip(self.own_ids, range(3), strict=False))
         return f"<{len(self)} cases: {shown}{', …' if len(self) > 3 else ''}>"
 
+    def _source(self, case_id: str, place: int) -> Source:
+        """The source at a place; one that cannot even be made is that of a broken case."""
+        try:
+            with case_errors(case_id):
+                return self.source(place)
+        except CaseError as error:
+            return Unreadable(str(error))
+
     def _own(self, column: Names) -> Names:
         """A column of these cases."""
         return column if self.places is None else column.take(self.places)
+
+
+def _source_of(case: Case) -> Source:
+    """The source of a case, broken where its id or prompt could not be stored as it is."""
+    for what, text in (("id", case.id), ("prompt", case.prompt)):
+        if to_utf8(text) != text:
+            return Unreadable(f"{what} {text!r} is no text that UTF-8 can encode; choose another {what}")
+    return case.source

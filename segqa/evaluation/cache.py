@@ -6,15 +6,15 @@ Beside them stands what counting them gave, so that another picker or threshold 
 from __future__ import annotations
 
 import hashlib
-import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 
+from segqa.disk_errors import explain_disk_errors
 from segqa.errors import MaskError, ProposalsError, StoreError
 from segqa.evaluation.database import Database
 from segqa.evaluation.tally import Tally
@@ -60,7 +60,7 @@ PackedTally: TypeAlias = tuple[bytes, bytes, bytes, float]
 """What `tally_target` gives, a tally, and the key and the seconds of the answer that it is of."""
 
 
-DAMAGE = (MaskError, ProposalsError, ValueError)
+DAMAGE = (MaskError, ProposalsError, ValueError, TypeError)
 """What reading a damaged entry raises."""
 
 
@@ -162,7 +162,7 @@ class ProposalCache(Database):
         """
         row = self._find(f"{_TALLY} WHERE tallies.key = ? AND target = ?", key, target)
         # not by a function inside SQL: with another thread at the same connection that can lock both for ever
-        if row is None or row[3] != _content(*row[-2:]):
+        if row is None or not _is_of(row[3], *row[-2:]):
             return None
         return _unpacked(*row[:-2])
 
@@ -174,7 +174,7 @@ class ProposalCache(Database):
     def sources(self, keys: Iterable[bytes]) -> dict[bytes, str]:
         """Return the digests of the source that some answers were stored with; of those that are kept."""
         stored = "SELECT source FROM proposals WHERE key = ?"
-        rows = ((key, self._database.execute(stored, (key,)).fetchone()) for key in keys)
+        rows = ((key, self._find(stored, key)) for key in keys)
         return {key: row[0] for key, row in rows if row is not None}
 
     def sizes(self, keys: Iterable[bytes]) -> dict[bytes, tuple[tuple[int, int], tuple[int, int]]]:
@@ -241,7 +241,7 @@ class ProposalCache(Database):
             StoreError: the other file cannot be read; nothing has been taken over then.
         """
         today = _today()
-        try:
+        with explain_disk_errors("proposals", path, "remove it to go without masks"):
             self._database.execute("ATTACH ? AS other", (str(path),))
             named = {row[1] for row in self._database.execute("PRAGMA other.table_info(proposals)")}
             checksum = "checksum" if "checksum" in named else "NULL"
@@ -253,10 +253,6 @@ class ProposalCache(Database):
             with self._database:
                 self._database.executemany(taken, ((model, today, key) for key in keys))
             self._database.execute("DETACH other")
-        except sqlite3.DatabaseError as error:
-            raise StoreError(
-                f"cannot take over the proposals in {path}: {error}; remove it to go without masks"
-            ) from error
 
     def touch(self, keys: Iterable[bytes]) -> None:
         """Note that answers have been used today."""
@@ -268,18 +264,14 @@ class ProposalCache(Database):
 
     def knows(self, model: str) -> bool:
         """Whether anything of a model is kept, whatever its fingerprint."""
-        found = self._database.execute("SELECT 1 FROM proposals WHERE model = ? LIMIT 1", (model,))
-        return found.fetchone() is not None
+        return self._find("SELECT 1 FROM proposals WHERE model = ? LIMIT 1", model) is not None
 
     def holdings(self) -> list[Holding]:
         """What is kept of each model, the largest first."""
-        rows = self._database.execute(
+        rows = self._find_all(
             f"SELECT model, count(*), sum(count), sum({_SIZE}), max(used) FROM proposals GROUP BY model"  # noqa: S608 - ours
         )
-        found = [
-            Holding(model, entries, proposals, size, date.fromordinal(max(1, used)))
-            for model, entries, proposals, size, used in rows
-        ]
+        found = [Holding(model, entries, proposals, size, _day(used)) for model, entries, proposals, size, used in rows]
         return sorted(found, key=lambda holding: (-holding.size, holding.model))
 
     def damaged(self) -> Iterator[bytes]:
@@ -288,11 +280,8 @@ class ProposalCache(Database):
         Raises:
             StoreError: the file itself is damaged.
         """
-        try:
-            (state,) = self._database.execute("PRAGMA quick_check").fetchone()
-            keys = [row[0] for row in self._database.execute("SELECT key FROM proposals ORDER BY key")]
-        except sqlite3.DatabaseError as error:
-            state, keys = str(error), []
+        ((state, *_), *_) = self._find_all("PRAGMA quick_check")
+        keys = [row[0] for row in self._find_all("SELECT key FROM proposals ORDER BY key")]
         if state != "ok":
             raise StoreError(f"the file of the proposals is damaged: {state}; remove it to start anew")
         for key in keys:
@@ -304,13 +293,13 @@ class ProposalCache(Database):
 
     def _check_tallies(self, key: bytes) -> None:
         """Read all that was counted of an answer."""
-        for row in self._database.execute(f"{_TALLY} WHERE tallies.key = ?", (key,)):
+        for row in self._find_all(f"{_TALLY} WHERE tallies.key = ?", key):
             _unpacked(*row[:-2])
 
     @property
     def unchecked(self) -> int:
         """How many entries have no checksum, since an earlier version wrote them."""
-        return int(self._database.execute("SELECT count(*) FROM proposals WHERE checksum IS NULL").fetchone()[0])
+        return int(self._find_all("SELECT count(*) FROM proposals WHERE checksum IS NULL")[0][0])
 
     def remove(self, keys: Iterable[bytes]) -> None:
         """Remove entries."""
@@ -330,7 +319,7 @@ class ProposalCache(Database):
             model: what is this model's goes.
         """
         today = _today()
-        rows = self._database.execute(f"SELECT key, {_SIZE}, used, model FROM proposals ORDER BY used DESC, key")  # noqa: S608 - ours
+        rows = self._find_all(f"SELECT key, {_SIZE}, used, model FROM proposals ORDER BY used DESC, key")  # noqa: S608 - ours
         going, staying = [], 0
         for key, size, used, owner in rows:
             too_much = max_bytes is not None and used < today and staying + size > max_bytes
@@ -344,17 +333,26 @@ class ProposalCache(Database):
     def size(self) -> int:
         """Bytes in use of the file; what has been removed leaves room in it."""
         names = ("page_count", "freelist_count", "page_size")
-        pages, free, each = (self._database.execute(f"PRAGMA {name}").fetchone()[0] for name in names)
+        pages, free, each = (self._find_all(f"PRAGMA {name}")[0][0] for name in names)
         return int((pages - free) * each)
 
     def compact(self) -> None:
         """Give the room of what has been removed back to the disk."""
-        self._database.execute("VACUUM")
+        with self._explained():
+            self._database.execute("VACUUM")
 
 
 def _content(numbers: bytes, masks: bytes) -> bytes:
     """16 bytes that change with an answer."""
     return hashlib.sha256(masks + numbers).digest()[:16]
+
+
+def _is_of(content: object, *answer: Any) -> bool:
+    """Whether a tally is of an answer."""
+    try:
+        return content == _content(*answer)
+    except TypeError:  # of another type than was written
+        return False
 
 
 def _checksum_of(key: object, *values: object) -> int:
@@ -383,6 +381,11 @@ def _unpacked(key: bytes, target: bytes, tally: bytes, of: bytes, seconds: float
     if checksum is not None and checksum != compute_checksum((seconds,), key, target, tally, of):
         raise ProposalsError("a tally is damaged: it does not match its checksum")
     return Tally.unpacked(tally, seconds)
+
+
+def _day(used: object) -> date:
+    """The day that a number means; of a damaged number the first there is, so that the entry goes first."""
+    return date.fromordinal(used) if isinstance(used, int) and 1 <= used <= date.max.toordinal() else date.min
 
 
 def _today() -> int:

@@ -181,7 +181,7 @@ class Distributed:
     def _key(self, case: Case) -> bytes | None:
         """Under which the proposals of a case are kept; None where it cannot be read."""
         with suppress(CaseError):
-            return proposals_key(self.loop.fingerprint, case.source.digest(), case.prompt)
+            return proposals_key(self.loop.fingerprint, case.digest(), case.prompt)
         return None
 
     def _asked(self, waiting: dict[str, Case], stop_after: int | None) -> Iterator[list[Outcome]]:
@@ -331,7 +331,7 @@ def _probe(cases: Iterable[Case]) -> tuple[bytes, bytes] | None:
     """The first case that can be read, packed, and the digest of its image."""
     for case in cases:
         with suppress(CaseError):
-            return pack_case(case), case.source.digest()
+            return pack_case(case), case.digest()
     return None
 
 

@@ -26,6 +26,7 @@ from segqa.datasets.remote import foreseen
 from segqa.datasets.roster import Roster
 from segqa.datasets.shard import Shard
 from segqa.errors import CaseError, ModelError, SettingsError, StoreError
+from segqa.escaping import to_utf8
 from segqa.evaluation.asking import Asker
 from segqa.evaluation.batches import BatchSetting, BatchSize
 from segqa.evaluation.cache import ProposalCache, proposals_key
@@ -392,7 +393,7 @@ def evaluate(
     )
     with tempfile.TemporaryDirectory(prefix="segqa-") as nowhere:
         store = Store(expand_home(directory or nowhere))
-        run = evaluation.run(asked, name or type(asked).__name__, cases, store)
+        run = evaluation.run(asked, to_utf8(name or type(asked).__name__), cases, store)
         findings, notes = judge_stored_answers(run, is_strict=True)
         for text in (*findings, *notes):
             warnings.warn(text, stacklevel=2)
@@ -442,7 +443,7 @@ def _missing(whole: str, cases: Collection[Case], store: Store) -> list[str]:
     keys: dict[bytes, str] = {}
     for case in cases:
         with suppress(CaseError):
-            keys[proposals_key(whole, case.source.digest(), case.prompt)] = case.id
+            keys[proposals_key(whole, case.digest(), case.prompt)] = case.id
     with ProposalCache(store.shared_proposals) as cache:
         return [keys[key] for key in cache.missing(keys)]
 

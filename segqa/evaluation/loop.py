@@ -156,7 +156,9 @@ class Loop:
         try:
             with self.stages.timed("read"):
                 self._read(loaded)
-        except Exception:  # noqa: BLE001 - the one place where an unreadable case becomes an outcome
+        except KeyboardInterrupt:
+            raise
+        except BaseException:  # noqa: BLE001 - the one place where an unreadable case becomes an outcome
             loaded.error = traceback.format_exc()
         return loaded
 
@@ -230,7 +232,9 @@ class Loop:
         if not loaded.error:
             try:
                 return self._score(loaded, cached=cached)
-            except Exception:  # noqa: BLE001 - as where it is read
+            except KeyboardInterrupt:
+                raise
+            except BaseException:  # noqa: BLE001 - as where it is read
                 loaded.error = traceback.format_exc()
         case = loaded.case
         return Outcome(

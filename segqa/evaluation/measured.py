@@ -56,7 +56,7 @@ class PropertyCache(Database):
         found = [(_key(digests), json.dumps(dict(each.properties)), each.pixels) for digests, each in measured]
         rows = [(key, *texts, compute_checksum(texts, key)) for key, *texts in found]
         into = "INSERT OR REPLACE INTO properties (key, numbers, pixels, checksum) VALUES (?, ?, ?, ?)"
-        with self._database:
+        with self._writing():
             self._database.executemany(into, rows)
 
 
@@ -113,7 +113,7 @@ def _measured(dataset: Dataset, cache: PropertyCache, hidden: Collection[str]) -
 def _look(case: Case, cache: PropertyCache, new: dict[bytes, Measurement]) -> Mapping[str, float]:
     """The properties of a case, kept or measured; none where it cannot be read."""
     try:
-        digests = case.source.digest() + case.source.target_digest()
+        digests = case.digest() + case.target_digest()
         found = cache.get(digests)
         if found is None:
             image, target = case.image(), case.target()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import platform
-import re
 import subprocess
 import sys
 from datetime import datetime
 from importlib.metadata import version
 from typing import Any
 
+from segqa.escaping import to_file_name
 from segqa.metrics import METRIC_VERSION
 
 
@@ -19,7 +19,7 @@ def run_id(now: datetime, *names: str) -> str:
     >>> run_id(datetime(2026, 11, 22, 9, 30), "unet", "my photos")
     '20261122-093000-unet-my-photos'
     """
-    return re.sub(r"[^\w.+-]+", "-", "-".join([f"{now:%Y%m%d-%H%M%S}", *names]))
+    return to_file_name("-".join([f"{now:%Y%m%d-%H%M%S}", *names]))
 
 
 def provenance_of(now: datetime, command: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from segqa.breakdown import Breakdown, break_down
 from segqa.case import Target
 from segqa.datasets.pictures import READER
 from segqa.errors import ProposalsError
+from segqa.escaping import to_utf8
 from segqa.mask import Mask, resize_nearest
 from segqa.metrics import METRIC_VERSION, Counts, TargetCounter
 from segqa.outcome import Offer
@@ -89,7 +90,7 @@ class Tally:
         """As files have it. Compressed less for the room than for the checksum, which tells what is damaged."""
         offers = [offer_numbers(offer) for offer in self.offers]
         content = [self.nothing.fn, self.nothing.tn, self.note, offers]
-        return zlib.compress(json.dumps(content, ensure_ascii=False).encode(), level=1)
+        return zlib.compress(to_utf8(json.dumps(content, ensure_ascii=False)).encode(), level=1)
 
     @classmethod
     def unpacked(cls, packed: bytes, seconds: float) -> Tally:

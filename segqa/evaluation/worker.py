@@ -32,6 +32,9 @@ from segqa.picking import find_picker
 from segqa.properties import PROPERTY_VERSION, Measurement
 from segqa.proposals import Model
 
+_LOOKED_AFTER = 1.0
+"""After so many seconds without a report it is seen whether the thread that owes it is still there."""
+
 
 class Supply(Protocol):
     """Where a worker gets its model from. It goes to other processes, so it can be pickled."""
@@ -148,7 +151,14 @@ class Worker:
     def evaluate(self, cases: Sequence[Case]) -> Report:
         """What becomes of a block of cases."""
         self._blocks.put(cases)
-        return self._reports.get()
+        while True:
+            # asked first: what a thread has reported before it ended is there
+            is_working = self._thread.is_alive()
+            try:
+                return self._reports.get(timeout=_LOOKED_AFTER if is_working else 0)
+            except queue.Empty:
+                if not is_working:
+                    return self._refusal()
 
     def close(self, seconds: float = 10.0) -> None:
         """Have the model cleaned up after, and wait for that so long."""
@@ -170,7 +180,7 @@ class Worker:
         try:
             act()
         except UsageError as error:
-            self._problem = self._problem or str(error)
+            self._problem = self._problem or str(error) or repr(error)
         except BaseException:  # noqa: BLE001 - whoever waits for a report must be told
             self._problem = self._problem or traceback.format_exc()
 
@@ -189,7 +199,8 @@ class Worker:
                     return
 
     def _refusal(self) -> Report:
-        return Report(problem=f"{socket.gethostname()}: {self._problem}")
+        problem = self._problem or "the thread that holds the model has ended without a word"
+        return Report(problem=f"{socket.gethostname()}: {problem}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,7 +310,7 @@ def _require_same(task: Task) -> None:
         return
     case, digest = unpack_case(task.probe[0]), task.probe[1]
     try:
-        found = case.source.digest()
+        found = case.digest()
     except CaseError as error:
         raise DatasetError(
             f"{error}: the cases must be at the same paths on every machine (a shared drive, an object store), or use "

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from segqa.errors import StoreError
+from segqa.escaping import to_utf8
 from segqa.outcomes.columns import Held
 
 AGAIN = "evaluate again (stored proposals answer), or restore it from a copy"
@@ -49,8 +50,8 @@ def compute_file_checksum(path: Path) -> int:
 
 
 def add_checksum(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a JSON document with a checksum of all that is in it; as JSON reads it back."""
-    plain: dict[str, Any] = json.loads(json.dumps(document))
+    """Return a JSON document with a checksum of all that is in it; as JSON reads it back, its texts in UTF-8."""
+    plain: dict[str, Any] = _to_utf8(json.loads(json.dumps(document)))
     return {**plain, "checksum": _checksum_of(plain)}
 
 
@@ -92,6 +93,15 @@ def require_counts(held: Held, where: str) -> None:
             f"{where} is damaged: the counts of {int(is_wrong.sum())} cases do not add up to their targets, such as "
             f"those of {first!r}; {AGAIN}"
         )
+
+
+def _to_utf8(value: Any) -> Any:
+    """Return a value of JSON's types without a text that UTF-8 cannot encode."""
+    if isinstance(value, dict):
+        return {to_utf8(name): _to_utf8(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_to_utf8(each) for each in value]
+    return to_utf8(value) if isinstance(value, str) else value
 
 
 def _checksum_of(document: Mapping[str, Any]) -> str:

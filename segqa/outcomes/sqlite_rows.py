@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -13,7 +14,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from segqa.disk_errors import explain_disk_errors
 from segqa.errors import StoreError
+from segqa.escaping import to_utf8
 from segqa.outcome import Outcome
 from segqa.outcomes.columns import Held
 from segqa.outcomes.gathering import Gathered, offer_numbers
@@ -36,6 +39,8 @@ _AMONG = "WHERE case_id IN (SELECT value FROM json_each(?)) ORDER BY case_id"
 
 def create(folder: Path, expected: Iterable[str]) -> None:
     """Make the file of a run that has no outcomes yet."""
+    # the one place where the file may not be there yet
+    (folder / FILE).touch()
     with connect(folder) as database:
         columns = ", ".join([*_COLUMNS[1:], "checksum"])
         database.execute(f"CREATE TABLE outcomes (case_id TEXT PRIMARY KEY, {columns}) WITHOUT ROWID")
@@ -51,12 +56,17 @@ def connect(folder: Path) -> Iterator[sqlite3.Connection]:
 
 
 def open_rows(folder: Path) -> sqlite3.Connection:
-    """Open the file of a run; the caller closes it."""
-    database = sqlite3.connect(folder / FILE, timeout=60)
+    """Open the file of a run; the caller closes it. A folder that cannot be written can be read."""
+    path = folder / FILE
+    how = "mode=rw" if os.access(folder, os.W_OK) and os.access(path, os.W_OK) else "mode=ro"
+    # nobody can write beside a reader there, and a file that nobody has left unfinished needs no other files to be read
+    how += "&immutable=1" if how == "mode=ro" and not path.with_name(f"{FILE}-wal").exists() else ""
+    database = sqlite3.connect(f"{path.absolute().as_uri()}?{how}", timeout=60, uri=True)
     database.row_factory = sqlite3.Row
-    database.execute("PRAGMA journal_mode = WAL")
-    # safe against `kill -9`; what a power cut may take is the last outcomes, never the file
-    database.execute("PRAGMA synchronous = NORMAL")
+    if how == "mode=rw":
+        database.execute("PRAGMA journal_mode = WAL")
+        # safe against `kill -9`; what a power cut may take is the last outcomes, never the file
+        database.execute("PRAGMA synchronous = NORMAL")
     return database
 
 
@@ -146,10 +156,16 @@ def _reading(folder: Path) -> Iterator[sqlite3.Connection]:
     Raises:
         StoreError: it is damaged: what is read from it cannot be what was written.
     """
+    path = folder / FILE
+    if not path.exists():
+        raise StoreError(f"cases of run {folder.name} are damaged: {path} is not there; {AGAIN}")
     try:
-        with connect(folder) as database:
+        with (
+            explain_disk_errors("cases", path, f"cases of run {folder.name} are damaged: {AGAIN}"),
+            connect(folder) as database,
+        ):
             yield database
-    except (sqlite3.Error, ValueError, TypeError, LookupError, OverflowError) as error:
+    except (ValueError, TypeError, LookupError, OverflowError) as error:
         raise StoreError(f"cases of run {folder.name} are damaged: {error}; {AGAIN}") from error
 
 
@@ -223,7 +239,10 @@ def _held(rows: Iterable[sqlite3.Row]) -> Held:
 
 
 def _row(outcome: Outcome) -> tuple[Any, ...]:
-    """An outcome as a row in the order of the columns; an error has no target (NULL), never zeros."""
+    """An outcome as a row in the order of the columns; an error has no target (NULL), never zeros.
+
+    Errors and notes quote names of files and what others have raised: they are escaped here, for all that is stored.
+    """
     nothing = outcome.nothing
     values = {name: getattr(outcome, name) for name in _PLAIN}
     values |= {
@@ -236,7 +255,8 @@ def _row(outcome: Outcome) -> tuple[Any, ...]:
         "seconds": float(outcome.seconds),
         "cached": int(outcome.cached),
     }
-    return tuple(values[column] for column in _COLUMNS)
+    found = (values[column] for column in _COLUMNS)
+    return tuple(to_utf8(value) if isinstance(value, str) else value for value in found)
 
 
 def _gather(row: sqlite3.Row, gathered: Gathered) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from contextlib import nullcontext
 
 import pytest
-from filelock import FileLock
 
 from segqa.audit.audit import Audit, audit_dataset
 from segqa.datasets.dataset import Dataset
@@ -15,6 +14,7 @@ from segqa.datasets.split import split
 from segqa.plugin.beginning import open_train_folder
 from segqa.plugin.progress import progress_for
 from segqa.plugin.session import is_worker
+from segqa.plugin.sharing import hold_lock
 from segqa.plugin.state import Session
 from segqa.run import Run
 
@@ -26,8 +26,7 @@ def audited(session: Session, request: pytest.FixtureRequest, dataset: Dataset) 
     config = request.config
     train = _training_data(session, request)
     root = session.store.root
-    root.mkdir(parents=True, exist_ok=True)
-    with FileLock(root / "audit.lock") if is_worker(config) else nullcontext():
+    with hold_lock(root / "audit.lock") if is_worker(config) else nullcontext():
         progress = progress_for(config, "audit")
         found = audit_dataset(dataset, train, session.store, command=session.command, progress=progress)
     _warn_of_look_alikes(session, found)

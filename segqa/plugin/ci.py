@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from segqa.datasets.location import expand_home
-from segqa.errors import UsageError
+from segqa.errors import StoreError, UsageError
 from segqa.plugin.exit_code import decide, find_reasons
 from segqa.plugin.session import STATE, hand_over, is_worker
 from segqa.plugin.state import Session
@@ -45,11 +45,15 @@ def _judge(session: pytest.Session, state: Session) -> None:
     try:
         if state.shard is None:
             state.judged = tuple(judge_all(state))
+            # now, since a damaged run among those of other models is a warning
+            state.suspects()
         find_reasons(session, state)
         if "update-baseline" in state.options and state.runs and session.exitstatus in ended and not state.problem:
             _update(state)
-    except UsageError as error:
+    except (UsageError, StoreError) as error:
         state.problem = state.problem or str(error)
+    except OSError as error:
+        _refuse_file(session, state, error)
 
 
 def judge_all(session: Session) -> list[Judged]:
@@ -76,7 +80,7 @@ def _write(session: pytest.Session, state: Session) -> None:
 
     try:
         _write_reports(state, ending_of(session))
-    except OSError as error:
+    except (OSError, StoreError) as error:
         _refuse_file(session, state, error)
     try:
         write_verdict(session, state)
@@ -99,7 +103,9 @@ def _write_reports(state: Session, ending: Ending) -> None:
         write_ending(ending, state.store, run.id)
     if "markdown" in state.options:
         # GitHub's summary is one file for all steps
-        with (state.here / expand_home(state.options["markdown"])).open("a", encoding="utf-8") as file:
+        with (state.here / expand_home(state.options["markdown"])).open(
+            "a", encoding="utf-8", errors="backslashreplace"
+        ) as file:
             file.write(as_markdown(state.judged, ending))
     if "openmetrics" in state.options:
         write_whole(state.here / expand_home(state.options["openmetrics"]), as_openmetrics(state.judged))
@@ -126,6 +132,7 @@ def write_verdict(session: pytest.Session, state: Session) -> None:
     write_whole(state.folder / "verdict.json", json.dumps(verdict, indent=2, ensure_ascii=False) + "\n")
 
 
-def _refuse_file(session: pytest.Session, state: Session, error: OSError) -> None:
-    state.problem = state.problem or f"cannot write {error.filename}: {error.strerror}"
+def _refuse_file(session: pytest.Session, state: Session, error: OSError | StoreError) -> None:
+    text = f"cannot write {error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
+    state.problem = state.problem or text
     session.exitstatus = pytest.ExitCode.USAGE_ERROR

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import os
 from collections.abc import Generator
+from contextlib import suppress
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from urllib.parse import quote
 
 import pytest
 
+from segqa.errors import StoreError
 from segqa.plugin.assertions import SHOWN
 from segqa.plugin.behaviour import behaved
 from segqa.plugin.reports import get_stats
@@ -121,7 +123,9 @@ def _extras(config: pytest.Config, session: Session, run: Run) -> list[dict[str,
     from segqa.report.exhibits import Exhibits
 
     worst = run.only(run.failures().outcomes, "failing").worst(len(run.outcomes))
-    with Exhibits(session.store, run.id) as exhibits:
+    shown = None
+    # what is wrong with the store is said where the session ends; a hook must not end it
+    with suppress(StoreError), Exhibits(session.store, run.id) as exhibits:
         shown = next(exhibits.get_all(worst.ids, 1), None)
     if shown is None:
         return []

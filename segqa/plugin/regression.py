@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from segqa.datasets.location import expand_home
+from segqa.disk_errors import explain_disk_errors
 from segqa.errors import BaselineError, UsageError
 from segqa.plugin.environment import is_ci
 from segqa.plugin.session import is_worker, stop
@@ -116,8 +117,9 @@ def keep_baseline(session: Session, run: Run) -> None:
     path = path_for(session, run)
     if path.is_file():
         kept = kept_baseline(session.store, run)
-        kept.parent.mkdir(exist_ok=True)
-        shutil.copyfile(path, kept)
+        with explain_disk_errors("baseline of a run", kept, "evaluate again"):
+            kept.parent.mkdir(exist_ok=True)
+            shutil.copyfile(path, kept)
 
 
 def verdict_without(session: Session, verdict: Verdict, case_ids: set[str]) -> Verdict:

@@ -176,9 +176,10 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, objec
     finally:
         state = session.config.stash.get(STATE, None)
         if state is not None and not is_worker(session.config):
-            from segqa.plugin.sharing import gather
+            from segqa.plugin.sharing import gather, remove_leftovers
 
             gather(session.config, state)
+            remove_leftovers(state.store)
             if not state.runs:
                 withdraw_report(session.config, state)
 

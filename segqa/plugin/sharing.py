@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
+from segqa.disk_errors import explain_disk_errors
 from segqa.errors import StoreError
+from segqa.escaping import to_file_name
 from segqa.plugin.session import is_worker
 from segqa.plugin.state import Session
 from segqa.run import Run
@@ -21,11 +25,17 @@ if TYPE_CHECKING:  # not every session asks for it
     from segqa.robustness.robustness import Robustness
 
 
+_AGAIN = "start again"
+
+_LEFT = 24 * 3600.0
+"""Seconds after which a session that has written nothing is over, if it holds no lock."""
+
+
 def shared(config: pytest.Config, store: Store, model: str, evaluate: Callable[[], Run]) -> Run:
     """The run of a model in this session: evaluated by the first process that asks, loaded by the others."""
     if not is_worker(config):
         return evaluate()
-    return store.load(_once(config, store, f"{model}.run", lambda: evaluate().id))
+    return store.load(_once(config, store, model, "run", lambda: evaluate().id))
 
 
 def shared_robustness(
@@ -38,7 +48,7 @@ def shared_robustness(
     if not is_worker(config):
         found = measure()
     else:
-        run_id = _once(config, session.store, f"{model}.changed", lambda: measure().run)
+        run_id = _once(config, session.store, model, "changed", lambda: measure().run)
         found = read_robustness(session.store, run_id)
     if found is None:
         raise StoreError(f"what was measured of {model} has been removed meanwhile; start again")
@@ -52,13 +62,44 @@ def gather(config: pytest.Config, session: Session) -> None:
     if distributed is None:
         return
     folder = _folder(session.store, distributed.nodemanager.testrunuid)
-    for model in session.chosen:
-        run, changed = folder / f"{model}.run", folder / f"{model}.changed"
-        if run.exists():
-            session.runs[model] = session.store.load(run.read_text(encoding="utf-8"))
-        if changed.exists():
-            _gather_robustness(session, model, changed.read_text(encoding="utf-8"))
+    try:
+        for model in session.chosen:
+            _gather_model(session, model, folder)
+    except StoreError as error:
+        session.problem = session.problem or str(error)
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _gather_model(session: Session, model: str, folder: Path) -> None:
+    """Load what the workers made of a model."""
+    run, changed = _pointer(folder, model, "run"), _pointer(folder, model, "changed")
+    if run.exists():
+        session.runs[model] = session.store.load(run.read_text(encoding="utf-8"))
+    if changed.exists():
+        _gather_robustness(session, model, changed.read_text(encoding="utf-8"))
+
+
+def remove_leftovers(store: Store) -> None:
+    """Remove what sessions have left that were killed: folders that nothing was written to for a day and nobody holds.
+
+    A session that runs holds the lock of what it evaluates; what it has evaluated was just written.
+    """
+    for folder in (store.root / "sessions").glob("*/"):
+        with suppress(OSError):
+            newest = max(path.stat().st_mtime for path in (folder, *folder.iterdir()))
+            if time.time() - newest > _LEFT and not any(map(_is_held, folder.glob("*.lock"))):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_held(path: Path) -> bool:
+    """Whether a process holds a lock."""
+    lock = FileLock(path)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        return True
+    lock.release()
+    return False
 
 
 def _gather_robustness(session: Session, model: str, run_id: str) -> None:
@@ -69,16 +110,39 @@ def _gather_robustness(session: Session, model: str, run_id: str) -> None:
         session.robustness[model] = replace(found, command=session.command)
 
 
-def _once(config: pytest.Config, store: Store, name: str, make: Callable[[], str]) -> str:
-    """The id of a run that the first worker makes which asks for it by a name."""
+def _once(config: pytest.Config, store: Store, model: str, what: str, make: Callable[[], str]) -> str:
+    """The id of a run of a model that the first worker makes which asks for it."""
     folder = _folder(store, config.workerinput["testrunuid"])  # type: ignore[attr-defined] # xdist's
-    folder.mkdir(parents=True, exist_ok=True)
+    pointer = _pointer(folder, model, what)
     # a worker that dies here loses the lock, and the next one resumes its run
-    with FileLock(folder / f"{name}.lock"):
-        pointer = folder / name
+    with hold_lock(pointer.with_name(f"{pointer.name}.lock")):
         if not pointer.exists():
-            write_whole(pointer, make())
+            made = make()
+            with explain_disk_errors("session", pointer, _AGAIN):
+                write_whole(pointer, made)
         return pointer.read_text(encoding="utf-8")
+
+
+@contextmanager
+def hold_lock(path: Path) -> Iterator[None]:
+    """Hold a lock while the block lasts; its folder is made.
+
+    Raises:
+        StoreError: it cannot be made there.
+    """
+    lock = FileLock(path)
+    with explain_disk_errors("lock", path, _AGAIN):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _pointer(folder: Path, model: str, what: str) -> Path:
+    """The file that says which run of a model was made in a session."""
+    return folder / f"{to_file_name(model)}.{what}"
 
 
 def _folder(store: Store, test_run: str) -> Path:

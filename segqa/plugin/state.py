@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segqa.datasets.location import Location, expand_home, located, name_of
+from segqa.escaping import to_file_name
 from segqa.plugin.built_with import absolute_paths, checkpoint_of, parse_options
 
 if TYPE_CHECKING:  # numpy and OpenCV would load with them
@@ -141,17 +142,28 @@ class Session:
         from segqa.store import claim_folder
 
         dataset = self.settings.dataset_name or name_of(self.dataset_location)
-        name = f"{self.started:%Y%m%d-%H%M%S}-{'+'.join(self.chosen)}-{dataset}"
+        name = to_file_name(f"{self.started:%Y%m%d-%H%M%S}-{'+'.join(self.chosen)}-{dataset}")
         self.folder = claim_folder(self.reports / name)
         return self.folder
 
     def suspects(self) -> tuple[Suspicion, ...]:
         """The labels that one should check, judged by the runs of this session and the last ones of other models."""
+        from segqa.errors import StoreError
         from segqa.labels import suspicious_labels
 
         if self.suspicions is None:
-            self.suspicions = suspicious_labels(self.store.with_others(self.runs.values()))
+            runs = list(self.runs.values())
+            try:
+                runs = self.store.with_others(runs, self.warn)
+            except StoreError as error:
+                self.problem = self.problem or str(error)
+            self.suspicions = suspicious_labels(runs)
         return self.suspicions
+
+    def warn(self, text: str) -> None:
+        """Add a warning, once."""
+        if text not in self.warnings:
+            self.warnings.append(text)
 
     def clusters_of(self, run: Run) -> Clusters:
         """What the failures of a run, or of a part of it, have in common; searched for once."""

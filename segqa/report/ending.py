@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from types import MappingProxyType
+from typing import Any
 
+from segqa.disk_errors import explain_disk_errors
+from segqa.errors import StoreError
+from segqa.outcomes.integrity import add_checksum, require_checksum
 from segqa.report.table import Table
 from segqa.store import Store, write_whole
 
 _FILE = "ending.json"
+_ADVICE = "remove it, and a report says nothing of the tests"
 _KINDS = ("MFT", "INV", "DIR")
 
 
@@ -79,17 +84,37 @@ def behaviour_table(found: Sequence[Behaved]) -> Table:
 
 
 def write_ending(ending: Ending, store: Store, run_id: str) -> None:
-    """Keep it with a run."""
-    text = json.dumps({**asdict(ending), "counts": dict(ending.counts)}, indent=2, ensure_ascii=False)
-    write_whole(store.run_folder(run_id) / _FILE, text + "\n")
+    """Keep it with a run.
+
+    Raises:
+        StoreError: the disk is full, say.
+    """
+    path = store.run_folder(run_id) / _FILE
+    document = add_checksum(asdict(replace(ending, counts=dict(ending.counts))))
+    with explain_disk_errors("result of a session", path, _ADVICE):
+        write_whole(path, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
 
 
 def read_ending(store: Store, run_id: str) -> Ending | None:
-    """How the tests of the run's session went; None for a run that no test asked for."""
+    """How the tests of the run's session went; None for a run that no test asked for.
+
+    Raises:
+        StoreError: the file is damaged.
+    """
     path = store.run_folder(run_id) / _FILE
     if not path.is_file():
         return None
-    kept = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        with explain_disk_errors("result of a session", path, _ADVICE):
+            kept = json.loads(path.read_text(encoding="utf-8"))
+        require_checksum(kept, path, _ADVICE)
+        return _ending_from(kept)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StoreError(f"{path} is damaged: {error}; {_ADVICE}") from error
+
+
+def _ending_from(kept: Mapping[str, Any]) -> Ending:
+    """How tests went, from JSON."""
     return Ending(
         failing=tuple((name, why) for name, why in kept["failing"]),
         counts=kept["counts"],

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -27,6 +28,7 @@ from segqa.comparison.comparison import Comparison
 from segqa.datasets.dataset import Dataset
 from segqa.datasets.remote import foreseen
 from segqa.errors import CaseError
+from segqa.escaping import to_line
 from segqa.evaluation.cache import Answer, ProposalCache
 from segqa.evaluation.database import Database
 from segqa.evaluation.loop import prediction_of
@@ -34,6 +36,7 @@ from segqa.evaluation.threads import fair_share
 from segqa.mask import Image, Mask, resize_nearest
 from segqa.metrics import band_width, boundary_iou, count, hd95_and_nsd
 from segqa.outcome import Outcome
+from segqa.outcomes.integrity import compute_checksum
 from segqa.report.drawing import decode_picture, draw_strip, encode_picture, error_map, fit
 from segqa.report.selection import select
 from segqa.rle import decode_mask, encode_mask
@@ -53,10 +56,11 @@ Before: TypeAlias = Mapping[str, Outcome]
 _GREY = 128
 _TABLE = """
 CREATE TABLE IF NOT EXISTS exhibits (
-    case_id TEXT PRIMARY KEY, about TEXT, photo BLOB, thumbnail BLOB, key TEXT NOT NULL DEFAULT ''
+    case_id TEXT PRIMARY KEY, about TEXT, photo BLOB, thumbnail BLOB, key TEXT NOT NULL DEFAULT '', checksum INTEGER
 ) WITHOUT ROWID
 """
-_COLUMNS = "case_id, about, photo, thumbnail, key"
+_ADDED = {"key": "TEXT NOT NULL DEFAULT ''", "checksum": "INTEGER"}
+_COLUMNS = "case_id, about, photo, thumbnail, key, checksum"
 _LOOKED_BACK = 3
 _AT_A_TIME = 32
 _VERSION = 1  # of how exhibits are drawn
@@ -130,27 +134,27 @@ class Exhibit:
 
 
 class Exhibits(Database):
-    """The exhibits of a run, in an SQLite file beside its cases."""
+    """The exhibits of a run, in an SQLite file beside its cases; one that was damaged is none, and is drawn again."""
 
     def __init__(self, store: Store, run_id: str) -> None:
         super().__init__(_path(store, run_id), "exhibits", _TABLE)
-        self._add_columns("exhibits", {"key": "TEXT NOT NULL DEFAULT ''"})
+        self._add_columns("exhibits", _ADDED)
 
     def case_ids(self) -> set[str]:
         """The cases that have one."""
-        return {row[0] for row in self._database.execute("SELECT case_id FROM exhibits")}
+        return {row[0] for row in self._find_all(f"SELECT {_COLUMNS} FROM exhibits") if _is_whole(*row)}  # noqa: S608 - ours
 
     def has(self, case_id: str, key: str) -> bool:
         """Whether there is one of the case with this key, or with a baseline's prediction beside that."""
-        asked = "SELECT 1 FROM exhibits WHERE case_id = ? AND key GLOB ?"
-        return self._database.execute(asked, (case_id, f"{key}*")).fetchone() is not None
+        found = self.get(case_id)
+        return found is not None and found.key.startswith(key)
 
     def get(self, case_id: str) -> Exhibit | None:
         """The exhibit of a case; None where there is none."""
-        row = self._database.execute(f"SELECT {_COLUMNS} FROM exhibits WHERE case_id = ?", (case_id,)).fetchone()  # noqa: S608 - ours
-        if row is None:
+        row = self._find(f"SELECT {_COLUMNS} FROM exhibits WHERE case_id = ?", case_id)  # noqa: S608 - ours
+        if row is None or not _is_whole(*row):
             return None
-        _, text, photo, thumbnail, key = row
+        _, text, photo, thumbnail, key, _ = row
         about: dict[str, Any] = json.loads(text)
         about |= {name: tuple(about[name]) for name in ("shape", "whole", "masks")}
         about["boxes"] = tuple(tuple(box) for box in about["boxes"])
@@ -166,9 +170,25 @@ class Exhibits(Database):
 
     def put(self, exhibits: Iterable[Exhibit]) -> None:
         """Keep exhibits, in the place of those of the same cases."""
-        rows = ((e.case_id, json.dumps(e.layers), e.photo, e.thumbnail, e.key) for e in exhibits)
+        found = [(e.case_id, json.dumps(e.layers), e.photo, e.thumbnail, e.key) for e in exhibits]
+        rows = [(*values, _checksum_of(*values)) for values in found]
+        into = f"INSERT OR REPLACE INTO exhibits ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)"  # noqa: S608 - ours
         with self._writing():
-            self._database.executemany(f"INSERT OR REPLACE INTO exhibits ({_COLUMNS}) VALUES (?, ?, ?, ?, ?)", rows)  # noqa: S608 - ours
+            self._database.executemany(into, rows)
+
+
+def _checksum_of(case_id: str, about: str, photo: bytes, thumbnail: bytes, key: str) -> int:
+    """The checksum of an exhibit as the file has it."""
+    return compute_checksum((case_id, about, key), photo, thumbnail)
+
+
+def _is_whole(*row: Any) -> bool:
+    """Whether an exhibit matches its checksum, which comes last; one of an earlier version has none."""
+    *values, checksum = row
+    try:
+        return checksum is None or checksum == _checksum_of(*values)
+    except TypeError:  # of another type than was written
+        return False
 
 
 def draw_exhibits(
@@ -212,7 +232,7 @@ def draw_exhibits(
             if pixels is None:
                 return lambda: None
             shown = _prediction_before(before.get(outcome.case_id), cache, pixels)
-            return drawers.submit(_draw, outcome, pixels, shown, key=key, size=size, photos=photos).result
+            return drawers.submit(_draw_or_warn, outcome, pixels, shown, key=key, size=size, photos=photos).result
 
         # some are drawn while the next ones are read, the first while the others are taken over
         first, *rest = [new[start : start + _AT_A_TIME] for start in range(0, len(new), _AT_A_TIME)] or [[]]
@@ -317,10 +337,22 @@ def _read(case: Case, outcome: Outcome, cache: ProposalCache) -> _Pixels | None:
     if answer is None:
         return None
     try:
-        if (case.source.digest() + case.source.target_digest()).hex() != outcome.digest:
+        if (case.digest() + case.target_digest()).hex() != outcome.digest:
             return None
         return _Pixels(case.image(), case.target(), answer)
     except CaseError:
+        return None
+
+
+def _draw_or_warn(
+    outcome: Outcome, pixels: _Pixels, before: Mask | None, *, key: str, size: int, photos: bool
+) -> Exhibit | None:
+    """The exhibit of a case; a warning and none where drawing it fails, since its numbers are there all the same."""
+    try:
+        return _draw(outcome, pixels, before, key=key, size=size, photos=photos)
+    except Exception as error:  # noqa: BLE001 - whatever it is, one picture is no reason to end a session
+        why = f"{type(error).__name__}: {error}"
+        warnings.warn(to_line(f"case {outcome.case_id} has no picture, drawing it failed: {why}"), stacklevel=1)
         return None
 
 

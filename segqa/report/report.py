@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from os import PathLike
@@ -72,7 +73,7 @@ def write_report(
         store,
         expand_home(folder),
         ending=_ending(runs, store),
-        suspicions=suspicious_labels(store.with_others(runs)),
+        suspicions=suspicious_labels(store.with_others(runs, lambda text: warnings.warn(text, stacklevel=2))),
         settings=settings,
     )
 

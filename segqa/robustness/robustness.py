@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from segqa.comparison.signflip import interval
+from segqa.disk_errors import explain_disk_errors
 from segqa.errors import StoreError
 from segqa.outcomes.integrity import add_checksum, require_checksum
 from segqa.robustness.changes import CHANGES, Change, find_change
@@ -141,7 +142,7 @@ def write_robustness(found: Robustness, store: Store, of: str) -> None:
     rows = [[_known(getattr(trial, name)) for name in Trial.__slots__] for trial in found.trials]
     document = add_checksum({"version": ROBUSTNESS_VERSION, "of": of, **described, "trials": rows})
     text = json.dumps(document, ensure_ascii=False)
-    write_whole(store.run_folder(found.run) / _FILE, f"{text}\n")
+    _write(store, found.run, _FILE, f"{text}\n")
 
 
 def read_robustness(store: Store, run_id: str, of: str | None = None) -> Robustness | None:
@@ -181,7 +182,7 @@ def known_agreements(store: Store, model: str, dataset: str) -> dict[str, float]
 
 def link_robustness(store: Store, run_id: str, changed: str) -> None:
     """Keep with a run over a data set which run over its changed cases belongs to it."""
-    write_whole(store.run_folder(run_id) / _LINK, json.dumps(add_checksum({"run": changed})) + "\n")
+    _write(store, run_id, _LINK, json.dumps(add_checksum({"run": changed})) + "\n")
 
 
 def robustness_of(store: Store, run: Run) -> Robustness | None:
@@ -205,6 +206,13 @@ def _read(store: Store, run_id: str, name: str) -> dict[str, Any]:
     except (OSError, ValueError, AttributeError) as error:
         raise StoreError(f"{path} is damaged: {error}; remove it") from error
     return found
+
+
+def _write(store: Store, run_id: str, name: str, text: str) -> None:
+    """Write a file beside a run."""
+    path = store.run_folder(run_id) / name
+    with explain_disk_errors("robustness", path, "remove it"):
+        write_whole(path, text)
 
 
 def _known(value: object) -> object:

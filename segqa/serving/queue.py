@@ -120,8 +120,8 @@ class ModelThread:
         self._asked_at = time.monotonic()
         try:
             questions = self._ask(jobs)
-        except Exception:  # noqa: BLE001 - logged
-            # as it does in `prepare`; the thread has to outlive it
+        except BaseException:  # noqa: BLE001 - logged
+            # as it does in `prepare`, or by sys.exit; the thread has to outlive it, or all later requests wait for ever
             log.error("the model failed:\n%s", _indent(traceback.format_exc()))  # noqa: TRY400 - indented
             questions = [[] for _ in jobs]
         self._note(self.asking_since / len(jobs))

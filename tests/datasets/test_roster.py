@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from segqa.case import Case
+from segqa.case import Case, Unreadable
 from segqa.datasets.dataset import Dataset
-from segqa.datasets.folder import Unreadable, open_folder
+from segqa.datasets.folder import open_folder
 from segqa.datasets.roster import Roster
 from segqa.datasets.shard import Shard
 from segqa.errors import DatasetError

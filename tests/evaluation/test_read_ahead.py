@@ -1,8 +1,10 @@
 import threading
 import time
+from collections.abc import Iterator
 
 import pytest
 
+from segqa.evaluation import read_ahead as module
 from segqa.evaluation.read_ahead import read_ahead
 
 
@@ -41,3 +43,48 @@ def test_the_thread_ends_with_the_block() -> None:
     with pytest.raises(KeyboardInterrupt):
         leave_early()
     assert threading.active_count() == before
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("no"), SystemExit(0), KeyboardInterrupt(), GeneratorExit(), MemoryError()]
+)
+def test_what_the_items_raise_comes_after_those_before_it(error: BaseException) -> None:
+    """Without its closing message, the caller would wait for ever."""
+
+    def items() -> Iterator[int]:
+        yield 1
+        raise error
+
+    with read_ahead(items(), lambda item: item, depth=lambda: 3) as fetched:
+        assert next(fetched) == 1
+        with pytest.raises(type(error)):
+            next(fetched)
+
+
+@pytest.mark.parametrize("error", [SystemExit(0), KeyboardInterrupt(), GeneratorExit()])
+def test_what_leaves_a_thread_comes_at_its_item(error: BaseException) -> None:
+    def fetch(item: int) -> int:
+        if item == 1:
+            raise error
+        return item
+
+    with read_ahead(range(3), fetch, depth=lambda: 3) as fetched:
+        assert next(fetched) == 0
+        with pytest.raises(type(error)):
+            next(fetched)
+
+
+def test_a_thread_that_is_stuck_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_PATIENCE", 0.2)
+    may_end = threading.Event()
+
+    def fetch(item: int) -> int:
+        if item == 1:
+            may_end.wait(60)
+        return item
+
+    start = time.monotonic()
+    with read_ahead(range(3), fetch, depth=lambda: 1) as fetched:
+        assert next(fetched) == 0
+    assert time.monotonic() - start < 30
+    may_end.set()

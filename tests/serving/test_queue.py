@@ -1,4 +1,5 @@
 import time
+from collections.abc import Sequence
 from concurrent.futures import CancelledError
 
 import numpy as np
@@ -117,3 +118,19 @@ def test_one_can_see_how_long_the_model_has_been_at_it() -> None:
         model.may_answer.set()
         answer.result(10)
         assert thread.seconds >= 0.05
+
+
+@pytest.mark.parametrize("error", [SystemExit(1), KeyboardInterrupt(), RuntimeError("no")])
+def test_a_model_that_wants_to_leave_does_not_end_the_thread(error: BaseException) -> None:
+    """Later requests would wait for ever."""
+
+    class Leaving(Bright):
+        def predict(self, images: Sequence[Image], prompts: Sequence[str]) -> list[Proposals]:
+            if prompts[0] == "leave":
+                raise error
+            return super().predict(images, prompts)
+
+    with ModelThread(Leaving(), 1).running() as thread:
+        with pytest.raises(ProposalsError, match="the model failed"):
+            thread.submit([DARK], "leave").result(10)
+        assert len(thread.submit([DARK], "stay").result(10)) == 1
