@@ -13,6 +13,7 @@ from pathlib import Path
 from segqa.baseline import METRICS, read_baseline, round_means, write_baseline
 from segqa.comparison.comparison import Comparison
 from segqa.errors import BaselineError, UsageError
+from segqa.escaping import join_lines
 from segqa.evaluation.spot_check import judge_stored_answers
 from segqa.gate import Verdict
 from segqa.policy import Policy
@@ -79,7 +80,7 @@ def prepare_update(
         return Update(path, run, (*accepted, reason), None, None, policy)
     reference, drift = _add_drift(before, verdict.comparison)
     if losses := _find_losses(verdict, reference, drift):
-        _require_reason(reason, run, "\n".join(losses))
+        _require_reason(reason, run, join_lines(losses))
         notes = _list_changed_data(verdict.comparison)
         return Update(path, run, (*accepted, reason), None, None, policy, notes)
     # a gain that leaves it below the reference must not hide what was lost before

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterable
 
 _CONTROL = "\x00-\x1f\x7f-\x9f\u2028\u2029"
 _BIDI = "\u202a-\u202e\u2066-\u2069"
@@ -40,6 +41,15 @@ def to_line(text: str) -> str:
     'a.png\\n::error::b\\x1b[2J'
     """
     return _UNSAFE.sub(_escape, text)
+
+
+def join_lines(lines: Iterable[str]) -> str:
+    r"""Return lines as one text; a line that has an end of line within it stays one line.
+
+    >>> join_lines(["worst:", "a\n::error::b"])
+    'worst:\na\\n::error::b'
+    """
+    return "\n".join(map(to_line, lines))
 
 
 def to_block(text: str) -> str:

@@ -36,6 +36,7 @@ from segqa.comparison.mean_change import MeanChange, describe_support, measure_m
 from segqa.comparison.pairs import Pairs
 from segqa.comparison.signflip import Drop, Interval, judge_drops, raise_p, smallest_p
 from segqa.errors import SettingsError
+from segqa.escaping import join_lines
 from segqa.failures import KINDS
 from segqa.groups import suggest_groups
 from segqa.mask import Mask
@@ -198,7 +199,7 @@ class Verdict:
             lines += [f"{finding.rule}  {finding.text}", *(f"  {line}" for line in finding.lines)]
             if len(finding.cases) > len(finding.lines):
                 lines.append(f"  … and {len(finding.cases) - len(finding.lines)} more")
-        return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
+        return join_lines([*lines, *(f"note: {note}" for note in self.notes)])
 
 
 def parse_rule(text: str) -> Rule:

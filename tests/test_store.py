@@ -13,6 +13,7 @@ import pytest
 from segqa.errors import StoreError
 from segqa.metrics import Counts
 from segqa.outcome import Offer, Outcome
+from segqa.outcomes.integrity import add_checksum
 from segqa.run import CHANGED, Run
 from segqa.store import Store, blocks, write_whole
 from tests.damage import flip_bits
@@ -207,7 +208,9 @@ def test_a_damaged_header_is_named(store: Store) -> None:
 def test_a_header_of_another_version_is_refused(store: Store) -> None:
     run = begun(store)
     path = store.run_folder(run.id) / "run.json"
-    path.write_text(json.dumps({**json.loads(path.read_text(encoding="utf-8")), "version": 99}), encoding="utf-8")
+    kept = json.loads(path.read_text(encoding="utf-8"))
+    del kept["checksum"]
+    path.write_text(json.dumps(add_checksum({**kept, "version": 99})), encoding="utf-8")
     with pytest.raises(StoreError, match="version 99, expected 2; evaluate again"):
         store.load(run.id)
 

@@ -6,6 +6,7 @@ import shlex
 from dataclasses import dataclass
 
 from segqa.conditions import Predicate, Some
+from segqa.escaping import join_lines
 
 SHOWN = 5
 """So many cases are listed."""
@@ -72,7 +73,7 @@ class Flaws:
             lines.append(f"  … and {len(self.found) - SHOWN} more")
         if self.found and self.words:
             lines.append(f"  just these: {self._command()}")
-        return "\n".join(lines)
+        return join_lines(lines)
 
     def _command(self) -> str:
         """The command that evaluates the cases that are listed."""

@@ -9,7 +9,7 @@ import typer
 
 from segqa.baseline import baseline_path, describe_unchecked, read_baseline
 from segqa.baseline_update import prepare_update, refuse_unfit
-from segqa.cli.runs import Directory, find_run, read_project, refusal
+from segqa.cli.runs import Directory, find_run, read_project, refusal, say
 from segqa.comparison.comparison import compare
 from segqa.datasets.location import expand_home
 from segqa.errors import SegqaError
@@ -42,14 +42,14 @@ def show(
     except SegqaError as error:
         raise refusal(str(error)) from error
     for line in paragraph(run)[:-1]:
-        typer.echo(line)
+        say(line)
     for reason in run.provenance["accepted"]:
-        typer.echo(f"  accepted: {reason}")
+        say(f"  accepted: {reason}")
     drift = run.provenance["drift"] or {}
     for name, mean in (run.provenance["reference"] or {}).items():
         typer.echo(f"  reference: {name} {mean:.4f}, changed by {drift.get(name, 0.0):+.4f} since")
     for outcome in run.worst(worst):
-        typer.echo(f"  {describe(run, outcome)}")
+        say(f"  {describe(run, outcome)}")
 
 
 @app.command()
@@ -64,11 +64,11 @@ def verify(paths: Paths) -> None:
             run = read_baseline(file)
         except SegqaError as error:
             bad += 1
-            typer.echo(f"segqa: {error}", err=True)
+            say(f"segqa: {error}", err=True)
         else:
             typer.echo(f"{file}  {len(run.outcomes)} cases, mean IoU {run.mean_iou:.4f}")
             if unchecked := describe_unchecked(run):
-                typer.echo(f"  note: {unchecked}")
+                say(f"  note: {unchecked}")
     if bad:
         raise typer.Exit(4)
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from segqa.cli.runs import Directory, RunId, find_run, read_project, refusal
+from segqa.cli.runs import Directory, RunId, find_run, read_project, refusal, say
 from segqa.cluster.search import ALPHA, DEPTH, MIN_CASES
 from segqa.cluster.search import clusters as find
 from segqa.errors import SegqaError
@@ -36,10 +36,10 @@ def clusters(
     except SegqaError as error:
         raise refusal(str(error)) from error
     if found.gap:
-        typer.echo(str(found.gap))
+        say(str(found.gap))
     typer.echo(story or "no cluster")
     if found.note:
-        typer.echo(f"note: {found.note}")
+        say(f"note: {found.note}")
     tried = " + ".join(map(str, found.searched))
     typer.echo(f"tried {tried} rules of 1 to {len(found.searched)} predicates, and {found.permutations} permutations")
 
@@ -53,4 +53,4 @@ def labels(
     if len({run.model for run in runs}) < 2:
         raise refusal("labels are judged by two models or more; give a run of each")
     for suspicion in suspicious_labels(runs):
-        typer.echo(str(suspicion))
+        say(str(suspicion))

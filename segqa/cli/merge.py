@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from segqa.cli.runs import Directory, refusal
+from segqa.cli.runs import Directory, refusal, say
 from segqa.errors import SegqaError
 from segqa.evaluation.parts import merge_parts, read_part
 from segqa.evaluation.transfer import find_folder
@@ -26,6 +26,6 @@ def merge(
     except SegqaError as error:
         raise refusal(str(error)) from error
     # the id alone goes where another command reads it
-    typer.echo(f"{run.title}: {len(run.outcomes)} cases of {len(folders)} shards ({run.tally})", err=True)
+    say(f"{run.title}: {len(run.outcomes)} cases of {len(folders)} shards ({run.tally})", err=True)
     typer.echo(f"judge it: pytest suites --segqa-run {run.id}", err=True)
     typer.echo(run.id)

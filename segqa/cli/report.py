@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
 from segqa.baseline import baseline_path, kept_baseline, read_baseline
 from segqa.cli.data import open_dataset
-from segqa.cli.runs import Directory, find_run, read_project, refusal
+from segqa.cli.runs import Directory, find_run, read_project, refusal, say
 from segqa.datasets.location import expand_home
 from segqa.errors import SegqaError
 from segqa.escaping import to_file_name
@@ -47,7 +49,7 @@ def report(
         folder = baseline or root / expand_home(settings.gate.baseline)
         alone = [run for run in runs if [each.model for each in runs].count(run.model) == 1]
         baselines += [found for run in alone if (found := _committed(run, folder, Store(directory)))]
-        page = write_report(
+        page = _write(
             runs,
             out or Path("reports") / to_file_name("+".join(run.id for run in runs)),
             directory=directory,
@@ -61,6 +63,16 @@ def report(
     typer.echo(page)
     if show:
         typer.launch(str(page))
+
+
+def _write(runs: Sequence[Run], folder: Path, **options: Any) -> Path:
+    """Write the page, and print what it warns of: a damaged run that is left out, say."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        page = write_report(runs, folder, **options)
+    for each in caught:
+        say(f"segqa: {each.message}", err=True)
+    return page
 
 
 def _committed(run: Run, folder: Path, store: Store) -> Run | None:

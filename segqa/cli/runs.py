@@ -17,6 +17,7 @@ from segqa.comparison.comparison import compare as pair_up
 from segqa.comparison.signflip import bootstrap_interval
 from segqa.datasets.location import expand_home
 from segqa.errors import SegqaError, StoreError
+from segqa.escaping import to_block, to_line
 from segqa.groups import group_numbers
 from segqa.policy import judge_by
 from segqa.report.ending import Ending
@@ -46,9 +47,9 @@ def runs(directory: Directory = Path(".segqa")) -> None:
         try:
             run, state = store.load(run_id), "" if store.is_finished(run_id) else "  unfinished"
         except StoreError as error:
-            typer.echo(f"{run_id}  {error}")
+            say(f"{run_id}  {error}")
             continue
-        typer.echo(f"{run.id}  mean IoU {run.mean_iou:.4f}  {run.tally}  picked by {run.pick}{state}")
+        say(f"{run.id}  mean IoU {run.mean_iou:.4f}  {run.tally}  picked by {run.pick}{state}")
 
 
 def show(
@@ -66,9 +67,9 @@ def show(
     if where and not run.outcomes:
         raise refusal(f"no case of {run_id} is meant by {where!r}")
     for line in [*paragraph(run), f"worst {min(worst, len(run.outcomes))}:"]:
-        typer.echo(line)
+        say(line)
     for outcome in run.worst(worst):
-        typer.echo(f"  {describe(run, outcome)}")
+        say(f"  {describe(run, outcome)}")
 
 
 def compare(
@@ -124,7 +125,7 @@ def _told(judged: Judged) -> str:
     runs = [comparison.baseline, comparison.candidate]
     lines = [line_up(runs, judged.group_by).render("text"), "", verdict.story]
     if comparison.baseline.pick != comparison.candidate.pick:
-        lines.append(f"note: picked by {comparison.baseline.pick}, then by {comparison.candidate.pick}")
+        lines.append(to_line(f"note: picked by {comparison.baseline.pick}, then by {comparison.candidate.pick}"))
     low, high = verdict.interval.low, verdict.interval.high
     lines.append(f"90% interval of the mean difference {low:+.4f} to {high:+.4f}")
     defined = comparison.defined
@@ -187,7 +188,7 @@ def find_run(directory: Path, begin: str) -> Run:
     except StoreError as error:
         raise refusal(str(error)) from error
     if unchecked:
-        typer.echo(f"segqa: {unchecked}", err=True)
+        say(f"segqa: {unchecked}", err=True)
     return run
 
 
@@ -201,7 +202,12 @@ def read_project() -> tuple[Settings, Path]:
     return read_settings(file), Path(os.path.relpath(file.parent)) if file else Path()
 
 
+def say(line: str, *, err: bool = False) -> None:
+    """Print one line, whatever stands in it."""
+    typer.echo(to_line(line), err=err)
+
+
 def refusal(problem: str) -> typer.Exit:
     """Say what is wrong in one line, and end with 4."""
-    typer.echo(f"segqa: {problem}", err=True)
+    typer.echo(to_block(f"segqa: {problem}"), err=True)
     return typer.Exit(4)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from segqa.cli.runs import Directory, find_run, read_project, refusal
+from segqa.cli.runs import Directory, find_run, read_project, refusal, say
 from segqa.errors import SegqaError
 from segqa.gate import rules_of
 from segqa.groups import suggest_groups
@@ -38,7 +38,7 @@ def selftest(
         raise refusal(str(error)) from error
     typer.echo(f"{run.id}: {len(run.scored)} cases, rules {' '.join(map(str, rules))}")
     if not tag and (suggested := suggest_groups(run.columns)):
-        typer.echo(f"note: {suggested.advice}")
+        say(f"note: {suggested.advice}")
     rows = tuple((trial.name, f"{trial.fired} of {trial.trials}", _promise(trial), trial.text) for trial in trials)
     typer.echo(Table(("damage", "seen", "", "first finding"), rows).render("text"))
     if not all(trial.passed for trial in trials):

@@ -10,6 +10,7 @@ from segqa.checks import nearest
 from segqa.cluster.gap import Gap
 from segqa.conditions import Every, Predicate
 from segqa.errors import SettingsError
+from segqa.escaping import join_lines
 from segqa.failures import KINDS, recoverable
 from segqa.groups import Grouping
 from segqa.outcomes.outcomes import Outcomes
@@ -124,7 +125,7 @@ class Cluster:
         if self.not_counted:
             why = "they failed in another way or are in a cluster above"
             same.append(f"  not counted: {self.not_counted} of its {len(self.part.outcomes)} cases; {why}")
-        return "\n".join([str(self), *same, *worst, *more, f"  just these: {self.part.how_to_repeat}"])
+        return join_lines([str(self), *same, *worst, *more, f"  just these: {self.part.how_to_repeat}"])
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
-from segqa.case import Case, Source, Target, Unreadable
+from segqa.case import Case, Source, Unreadable
 from segqa.checks import compile_pattern
 from segqa.datasets import pictures
 from segqa.datasets.dataset import Dataset
@@ -25,10 +25,8 @@ from segqa.datasets.remote import RemoteFolder
 from segqa.datasets.roster import Roster
 from segqa.errors import DatasetError
 from segqa.escaping import to_utf8
-from segqa.mask import Image
 from segqa.settings import MaskOrientation, ReadingSettings
 from segqa.texts import Joining, Texts
-
 
 _NOWHERE = Unreadable("no pixels yet")
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from segqa.escaping import to_line
 from segqa.plugin.session import STATE
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def pytest_assertrepr_compare(config: pytest.Config, op: str, left: object, righ
         return None
     if trial is not None and isinstance(left, trial.Reading):
         config.stash[NOTES] = list(left.hints)
-        return [f"{left.name} {_verdict(left, float(right))}", *left.lines]
+        return [*map(to_line, (f"{left.name} {_verdict(left, float(right))}", *left.lines))]
     if run is None or not isinstance(left, run.Score):
         return None
     session = config.stash.get(STATE, None)
@@ -41,7 +42,7 @@ def pytest_assertrepr_compare(config: pytest.Config, op: str, left: object, righ
         *([f"review: {os.path.relpath(page, config.invocation_params.dir)}"] if page else []),
     ]
     config.stash[SHOWN] = left.of
-    return _explain(left, float(right))
+    return [*map(to_line, _explain(left, float(right)))]
 
 
 def _explain(score: Score, bound: float) -> list[str]:

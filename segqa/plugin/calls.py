@@ -12,6 +12,7 @@ import pytest
 
 from segqa.conditions import check_names, parse_condition
 from segqa.errors import SettingsError
+from segqa.escaping import to_block
 from segqa.failures import KINDS, kind_codes
 from segqa.plugin.assertions import NOTES, SHOWN
 from segqa.plugin.session import STATE
@@ -38,7 +39,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
         return (yield)
     except (AssertionError, pytest.fail.Exception) as error:
         for note in pyfuncitem.config.stash[NOTES]:
-            error.add_note(note)
+            error.add_note(to_block(note))
         run: Any = pyfuncitem.funcargs.get("evaluation")
         session = pyfuncitem.config.stash.get(STATE, None)
         if session is None or run is None:

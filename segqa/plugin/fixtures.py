@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from segqa.errors import DatasetError, StoreError, UsageError
+from segqa.escaping import to_block
 from segqa.plugin.declare import built, exits_refused
 from segqa.plugin.session import STATE, is_worker, refuse, stop, withdraw_report
 
@@ -61,7 +62,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     session = config.stash.get(STATE, None)
     if session is not None and session.problem and not is_worker(config):
         withdraw_report(config, session)
-        raise pytest.UsageError(f"segqa: {session.problem}")
+        raise pytest.UsageError(f"segqa: {to_block(session.problem)}")
     if session is None:
         if any(PARAMETER in getattr(item, "fixturenames", ()) for item in items):
             refuse(config, items, _NO_MODEL)

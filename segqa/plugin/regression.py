@@ -14,6 +14,7 @@ import pytest
 from segqa.datasets.location import expand_home
 from segqa.disk_errors import explain_disk_errors
 from segqa.errors import BaselineError, UsageError
+from segqa.escaping import to_block
 from segqa.plugin.environment import is_ci
 from segqa.plugin.session import is_worker, stop
 from segqa.plugin.state import Session
@@ -53,7 +54,7 @@ def verdict_on(config: pytest.Config, session: Session, run: Run) -> Verdict:
         stop(config, problem)
     # the other tests have their turn, then the session ends with 4
     session.problem = session.problem or problem
-    pytest.fail(f"segqa: {problem}", pytrace=False)
+    pytest.fail(f"segqa: {to_block(problem)}", pytrace=False)
 
 
 def _explain_rename(session: Session, run: Run) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
+from segqa.escaping import to_block
 from segqa.plugin.declare import declared
 from segqa.plugin.environment import is_ci
 from segqa.plugin.options import MARKERS, given
@@ -59,7 +60,7 @@ def pytest_configure(config: pytest.Config) -> None:
     try:
         session = begin(config, models, datasets, options)
     except UsageError as error:
-        raise pytest.UsageError(f"segqa: {error}") from error
+        raise pytest.UsageError(f"segqa: {to_block(str(error))}") from error
     if is_worker(config):
         session.started = datetime.fromisoformat(config.workerinput[_STARTED])  # type: ignore[attr-defined] # xdist's
     config.stash[STATE] = session
@@ -115,7 +116,7 @@ def stop(config: pytest.Config, problem: str) -> NoReturn:
     Where other models wait for their turn, only the test fails, and the session ends with 4 after them. A worker cannot
     end the session itself; it hands the problem to its controller and fails its test.
     """
-    session = config.stash.get(STATE, None)
+    problem, session = to_block(problem), config.stash.get(STATE, None)
     if is_worker(config):
         config.workeroutput[_PROBLEM] = problem  # type: ignore[attr-defined] # xdist's
         pytest.fail(f"segqa: {problem}", pytrace=False)
@@ -128,7 +129,7 @@ def stop(config: pytest.Config, problem: str) -> NoReturn:
 def refuse(config: pytest.Config, items: list[pytest.Item], problem: str) -> None:
     """End the collection with exit code 4. A worker cannot: it hands the problem to its controller and runs nothing."""
     if not is_worker(config):
-        raise pytest.UsageError(f"segqa: {problem}")
+        raise pytest.UsageError(f"segqa: {to_block(problem)}")
     config.workeroutput[_PROBLEM] = problem  # type: ignore[attr-defined] # xdist's
     items.clear()
 
@@ -159,7 +160,7 @@ def pytest_testnodedown(node: Any) -> None:
     met = getattr(node, "workeroutput", {})
     if session is None:
         if _PROBLEM in met:
-            raise pytest.UsageError(f"segqa: {met[_PROBLEM]}")
+            raise pytest.UsageError(f"segqa: {to_block(met[_PROBLEM])}")
     else:
         session.problem = session.problem or met.get(_PROBLEM, "")
         session.findings += [text for text in met.get(_FINDINGS, ()) if text not in session.findings]
@@ -225,7 +226,7 @@ def _request_report(config: pytest.Config, session: Session) -> None:
     try:
         folder = session.claim_folder()
     except OSError as error:
-        raise pytest.UsageError(f"segqa: cannot write a report: {error}; see --segqa-report") from error
+        raise pytest.UsageError(f"segqa: cannot write a report: {to_block(str(error))}; see --segqa-report") from error
     if has_html and config.option.htmlpath is None:
         session.html = True
         config.option.htmlpath = str(folder / "report.html")

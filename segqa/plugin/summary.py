@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from segqa.escaping import to_block, to_line
 from segqa.plugin.behaviour import behaved, behaviour_mark
 from segqa.plugin.fixtures import PARAMETER
 from segqa.plugin.session import STATE
@@ -72,17 +73,17 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         return
     _write_findings(terminalreporter, session)
     if session.interrupted:
-        terminalreporter.write_line(f"segqa: {session.interrupted}; the same command goes on from there")
+        terminalreporter.write_line(to_line(f"segqa: {session.interrupted}; the same command goes on from there"))
     if session.runs:
         terminalreporter.section("segqa")
         for line in _on_runs(session, config):
-            terminalreporter.write_line(line)
+            terminalreporter.write_line(to_line(line))
     for line in _on_behaviour(terminalreporter):
-        terminalreporter.write_line(line)
+        terminalreporter.write_line(to_line(line))
     for line in session.said:
-        terminalreporter.write_line(line)
+        terminalreporter.write_line(to_line(line))
     if session.runs and session.page is not None and session.page.exists():
-        terminalreporter.write_line(f"review page: {_short(session.page, config)}")
+        terminalreporter.write_line(to_line(f"review page: {_short(session.page, config)}"))
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -91,15 +92,15 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     session = config.stash.get(STATE, None)
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     if session is not None and session.problem and reporter is not None:
-        reporter.write_line(f"ERROR: segqa: {session.problem}", red=True)
+        reporter.write_line(to_block(f"ERROR: segqa: {session.problem}"), red=True)
 
 
 def _write_findings(terminalreporter: pytest.TerminalReporter, session: Session) -> None:
     """Write why the session fails beside its tests, and what weakens a pass."""
     for text in session.findings:
-        terminalreporter.write_line(f"ERROR: segqa: {text}", red=True)
+        terminalreporter.write_line(to_block(f"ERROR: segqa: {text}"), red=True)
     for text in session.warnings:
-        terminalreporter.write_line(f"warning: segqa: {text}", yellow=True)
+        terminalreporter.write_line(to_block(f"warning: segqa: {text}"), yellow=True)
 
 
 def _on_runs(session: Session, config: pytest.Config) -> Iterator[str]:

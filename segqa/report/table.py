@@ -9,6 +9,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from segqa.escaping import to_line
+
 Format: TypeAlias = Literal["text", "md", "csv", "json"]
 Cell: TypeAlias = str | int | float | None
 
@@ -77,7 +79,7 @@ def _unknown(cell: Cell) -> bool:
 def _shown(cell: Cell) -> str:
     if _unknown(cell):
         return "–"
-    return f"{cell:.4f}" if isinstance(cell, float) else str(cell)
+    return f"{cell:.4f}" if isinstance(cell, float) else to_line(str(cell))
 
 
 def _escaped(text: str) -> str:

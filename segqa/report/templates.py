@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from importlib.resources import files
 from typing import Any
 
+from segqa.escaping import to_line
+
 
 def render(name: str, **values: Any) -> Iterator[str]:
     """A template with values put in, piece by piece: a whole page can be large."""
@@ -15,10 +17,16 @@ def render(name: str, **values: Any) -> Iterator[str]:
         loader=PackageLoader("segqa.report"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_to_line,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     return environment.get_template(name).generate(**values)
+
+
+def _to_line(value: object) -> object:
+    """Escape control characters in a plain text; markup that is put in as it is has lines of its own."""
+    return to_line(value) if type(value) is str else value
 
 
 def part(name: str) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segqa.cluster.cluster import BELOW, Cluster, Clusters
+from segqa.escaping import to_line
 from segqa.failures import KINDS
 from segqa.gate import Verdict
 from segqa.report.ending import Ending
@@ -123,7 +124,7 @@ def as_annotations(judged: Iterable[Judged], ending: Ending) -> list[str]:
 
 def escape(text: str) -> str:
     """Text that Markdown shows as it is: no markup, no HTML, no mention, one line."""
-    flat = " ".join(text.split())
+    flat = to_line(" ".join(text.split()))
     plain = flat.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("@", "@\u200b")
     return re.sub(r"([\\`*_{}\[\]()#|~!-])", r"\\\1", plain)
 

@@ -19,7 +19,7 @@ def test_markdown_has_as_many_cells_in_each_row_whatever_stands_in_them() -> Non
     lines = TABLE.render("md").splitlines()
     assert len(lines) == 5
     assert lines[1] == "| :--- | ---: | ---: |"
-    assert lines[2] == "| a\\|b &lt;i>\\`x\\` &#64;you | 3 | 0.1235 |"
+    assert lines[2] == "| a\\|b &lt;i>\\`x\\`\\\\n&#64;you | 3 | 0.1235 |"
     assert lines[3] == "| unet | 12 | – |"
 
 
