@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
+import inspect
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import suppress
 from html import escape
 from pathlib import Path
@@ -67,6 +68,9 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
         if run is not None and getattr(item.config.option, "htmlpath", None):
             found = [*getattr(report, "extras", []), *_extras(item.config, state, run)]
             report.extras = found  # type: ignore[attr-defined] # pytest-html's
+    if report.failed:
+        # of the report, since that is what a worker sends; its attributes are JSON
+        report.segqa_title = _first_line(item)  # type: ignore[attr-defined] # ours
     if report.when == "teardown":
         item.config.stash[SHOWN] = None
     return report
@@ -90,13 +94,24 @@ def ending_of(session: pytest.Session) -> Ending:
         findings=tuple(state.findings),
         warnings=tuple(state.warnings),
         problem=state.problem,
+        titles={report.nodeid: title for report in _failed(stats) if (title := getattr(report, "segqa_title", ""))},
     )
 
 
 def failing_tests(config: pytest.Config) -> list[tuple[str, str]]:
     """The tests that failed and the first line of why, in the order in which they were reported."""
-    stats = get_stats(config)
-    return [(report.nodeid, _why(report)) for outcome in ("failed", "error") for report in stats.get(outcome, [])]
+    return [(report.nodeid, _why(report)) for report in _failed(get_stats(config))]
+
+
+def _failed(stats: Mapping[str, list[Any]]) -> list[Any]:
+    """Return the reports of the tests that failed."""
+    return [report for outcome in ("failed", "error") for report in stats.get(outcome, [])]
+
+
+def _first_line(item: pytest.Item) -> str:
+    """Return the first line of a test's docstring, which says what it expects; empty without one."""
+    function = getattr(item, "function", None)
+    return (inspect.getdoc(function) or "").partition("\n")[0] if function is not None else ""
 
 
 def _why(report: Any) -> str:

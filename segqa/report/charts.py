@@ -95,16 +95,42 @@ def changes(differences: Floats, noise: float, title: str) -> str:
     return _svg(width, _TOP + _HEIGHT + _BOTTOM // 2, title, "".join(parts))
 
 
-def interval_bar(mean: float, low: float, high: float, overall: float, title: str) -> str:
-    """A mean from 0 to 1 with its interval as SVG, small; a tick stands at the overall mean. NaN draws no such part."""
+def interval_axis(values: Sequence[float]) -> tuple[float, float]:
+    """Return where an axis for these numbers from 0 to 1 begins and ends: at whole twentieths; NaN is left out.
+
+    >>> interval_axis([0.872, 0.913, math.nan])
+    (0.85, 0.95)
+    """
+    known = [min(1.0, max(0.0, value)) for value in values if not math.isnan(value)]
+    if not known:
+        return 0.0, 1.0
+    low = math.floor(min(known) * 20 + 1e-9)
+    return low / 20, max(low + 1, math.ceil(max(known) * 20 - 1e-9)) / 20
+
+
+def interval_bar(mean: float, low: float, high: float, overall: float, title: str, *, axis: tuple[float, float]) -> str:
+    """A mean with its interval as SVG, small; a tick stands at the overall mean. NaN draws no such part.
+
+    Args:
+        mean: from 0 to 1, as are the next three.
+        low: where its interval begins.
+        high: where it ends.
+        overall: of all.
+        title: for screen readers.
+        axis: what the left and the right end of the picture stand for, see `interval_axis`.
+    """
+
+    def place(value: float) -> float:
+        return min(1.0, max(0.0, (value - axis[0]) / (axis[1] - axis[0]))) * (_SPAN - 8) + 4
+
     parts = [f'<rect x="0" y="6" width="{_SPAN}" height="4" fill="{_INK}" fill-opacity="0.15"/>']
     if not math.isnan(low):
-        start, end = (min(1.0, max(0.0, edge)) * _SPAN for edge in (low, high))
+        start, end = place(low), place(high)
         parts.append(f'<rect x="{start:.1f}" y="5" width="{max(1.0, end - start):.1f}" height="6" fill="{_FILL}"/>')
     if not math.isnan(overall):
-        parts.append(f'<rect x="{overall * _SPAN:.1f}" y="1" width="1.5" height="14" fill="{_INK}"/>')
+        parts.append(f'<rect x="{place(overall):.1f}" y="1" width="1.5" height="14" fill="{_INK}"/>')
     if not math.isnan(mean):
-        parts.append(f'<circle cx="{mean * _SPAN:.1f}" cy="8" r="4" fill="{_ALERT if mean < overall else _GOOD}"/>')
+        parts.append(f'<circle cx="{place(mean):.1f}" cy="8" r="4" fill="{_ALERT if mean < overall else _GOOD}"/>')
     return _svg(_SPAN + 4, _SLIM, title, "".join(parts))
 
 

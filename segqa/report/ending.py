@@ -53,6 +53,7 @@ class Ending:
         findings: reasons to fail although no test has failed.
         warnings: what weakens a pass without failing it.
         problem: why the session could not be judged; empty if it could.
+        titles: what failing tests expect, in a sentence, by name; of a test without a docstring there is none.
     """
 
     failing: tuple[tuple[str, str], ...] = ()
@@ -62,6 +63,7 @@ class Ending:
     findings: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     problem: str = ""
+    titles: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def passed(self) -> bool:
@@ -123,4 +125,5 @@ def _ending_from(kept: Mapping[str, Any]) -> Ending:
         findings=tuple(kept.get("findings", ())),
         warnings=tuple(kept.get("warnings", ())),
         problem=kept.get("problem", ""),
+        titles=kept.get("titles", {}),
     )

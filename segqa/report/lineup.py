@@ -28,6 +28,19 @@ def line_up(runs: Sequence[Run], group_by: str = "") -> Table:
     return Table((*columns, "s a case", "weights kB"), tuple(_line(run, group_by) for run in runs))
 
 
+def show_line_up(runs: Sequence[Run], group_by: str = "") -> list[tuple[str, ...]] | None:
+    """Return heading and rows for a page; None for one run. Where no model offers a choice, no picker is named."""
+    if len(runs) < 2:
+        return None
+    table = line_up(runs, group_by)
+    return (table if any(map(has_choice, runs)) else table.without("picked by")).shown()
+
+
+def has_choice(run: Run) -> bool:
+    """Return whether the model gave several masks for any case, so that there was something to pick."""
+    return bool((run.columns.offered > 1).any())
+
+
 def pick_lab(run: Run) -> Table:
     """One run under every picker; `better` and `worse` count the cases that it decides otherwise than the run did.
 

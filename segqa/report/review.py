@@ -14,6 +14,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from segqa.failures import KINDS
 from segqa.labels import Suspicion
 from segqa.report.address import case_key, link
@@ -21,7 +23,7 @@ from segqa.report.collection import FILES, Collection, clear_files, collect, que
 from segqa.report.columns import KIND_NAMES, columns
 from segqa.report.ending import Ending, behaviour_table
 from segqa.report.examples import Shown
-from segqa.report.lineup import line_up
+from segqa.report.lineup import has_choice, show_line_up
 from segqa.report.listing import Listing
 from segqa.report.sections import section_of, verdict_of
 from segqa.report.selection import NOISE
@@ -40,8 +42,8 @@ KEYS = (
     (("[", "]"), "less and more opacity"),
     (("o",), "outlines only"),
     (("e", "g", "p"), "error map, target, prediction on and off"),
-    (("1", "…", "9"), "the first … ninth proposal, by the keys in its table"),
-    (("0",), "the picked one"),
+    (("0", "…", "9"), "the proposal with this number"),
+    (("r",), "the picked one again"),
     (("b",), "the baseline's prediction"),
     (("v",), "four panes, slider, one"),
     (("+", "-", "f"), "zoom in, out, fit; the wheel zooms, dragging moves"),
@@ -131,13 +133,29 @@ def _data(content: _Content, collection: Collection) -> Iterator[str]:
         "photos": collection.has_photos,
         "files": FILES if content.settings.format == "dir" else "",
         "suffix": collection.suffix,
+        "open": _newest([each.judged.run for each in content.listings]),
     }
     yield f'{as_data(known)[:-1]},"runs":['
     for number, (run, shown) in enumerate(zip(content.columns, exhibits, strict=True)):
         yield ",{" if number else "{"
         yield from run
+        listed = content.listings[number].listed
+        yield f'"choice":{as_data(has_choice(listed))},"counts":{as_data(_counts_of(listed, list(shown)))},'
         yield f'"exhibit":{as_data(shown)}}}'
     yield "]}"
+
+
+def _counts_of(run: Run, places: Sequence[int]) -> dict[int, list[tuple[int, int, int]]]:
+    """Return true positives, false positives and false negatives of each proposal of some cases, by their places."""
+    cases = run.columns.take(np.array(places, np.int64))
+    counts = ([(each.counts.tp, each.counts.fp, each.counts.fn) for each in case.offers] for case in cases)
+    return dict(zip(places, counts, strict=True))
+
+
+def _newest(runs: Sequence[Run]) -> int:
+    """Return the number of the run that the page opens on: of the first run's model, the one that was made last."""
+    same = [number for number, run in enumerate(runs) if (run.model, run.dataset) == (runs[0].model, runs[0].dataset)]
+    return max(same, key=lambda number: (str(runs[number].provenance.get("started", "")), number))
 
 
 def _json(content: _Content, collection: Collection) -> Iterator[str]:
@@ -158,8 +176,9 @@ def _page(content: _Content, collection: Collection) -> Iterator[str]:
     return render(
         "review.html",
         sections=[section_of(one, place, shown[place], listed=in_files) for place, one in enumerate(judged)],
-        side_by_side=line_up(runs, judged[0].group_by).shown() if len(runs) > 1 else None,
+        side_by_side=show_line_up(runs, judged[0].group_by),
         verdict=verdict_of(judged, content.ending),
+        total=sum(content.ending.counts.values()) if content.ending else 0,
         ending=content.ending,
         behaviour=behaviour_table(content.ending.behaviour).shown() if content.ending else [],
         suspicions=[

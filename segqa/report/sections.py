@@ -19,11 +19,11 @@ from segqa.groups import suggest_groups
 from segqa.outcomes.outcomes import Outcomes
 from segqa.proposals import Floats
 from segqa.report.address import case_key, link
-from segqa.report.charts import BINS, bin_counts, changes, histogram, interval_bar
+from segqa.report.charts import BINS, bin_counts, changes, histogram, interval_axis, interval_bar
 from segqa.report.columns import shortened
 from segqa.report.ending import Ending
 from segqa.report.examples import Shown
-from segqa.report.lineup import groups_within, pick_lab
+from segqa.report.lineup import groups_within, has_choice, pick_lab
 from segqa.report.selection import NOISE, newly_failing, newly_passing
 from segqa.report.severity import robustness_section
 from segqa.report.verdict import Judged
@@ -40,6 +40,15 @@ ACTIONS = {
     "low": "Look at the error map: it is of no kind above",
 }
 """What to try against each kind of failure."""
+
+ACTIONS_FOR_ONE_MASK = {
+    "wrong_object": "Look at what it segments instead, and whether the training data have such images",
+    "merged": "Look at what is swallowed: a higher mask cutoff, or training data with such neighbours",
+    "hallucinated": "Train on empty images, too, or leave out masks below a size",
+    "missed": "Lower the mask cutoff, or look whether the training data have such images",
+    "partial": "Look at what is lost: a lower mask cutoff, or a larger input",
+}
+"""The same for a model that gives one mask an image: there is nothing to pick."""
 
 _MOST_SLICES = 40
 _MOST_REPLAYED = 20_000
@@ -68,6 +77,8 @@ def section_of(judged: Judged, number: int, shown: Shown, *, listed: bool) -> di
     return {
         "run": run,
         "badge": judged.name,
+        "gate": judged.name if judged.verdict else "",
+        "failing": len(run.failures()),
         "headline": headline(judged),
         "command": str(run.provenance.get("command", "")),
         "facts": _facts(run),
@@ -77,6 +88,7 @@ def section_of(judged: Judged, number: int, shown: Shown, *, listed: bool) -> di
         "choice": has_choice(run),
         "changes": _changes(comparison) if comparison else None,
         "pickers": _pickers(run),
+        "worst": shown.examples(run.worst(len(run.failures())).ids),
         "clusters": _clusters(judged, shown),
         "searched": sum(judged.clusters.searched),
         "search_note": judged.clusters.note,
@@ -116,11 +128,6 @@ def headline(judged: Judged) -> list[str]:
     return told
 
 
-def has_choice(run: Run) -> bool:
-    """Return whether the model gave several masks for any case, so that there was something to pick."""
-    return bool((run.columns.offered > 1).any())
-
-
 def four(value: float) -> str:
     """A number as it is shown: with four digits, or not at all."""
     return "–" if math.isnan(value) else f"{value:.4f}"
@@ -141,7 +148,7 @@ def _facts(run: Run) -> list[tuple[str, str]]:
     options = known.get("options", {})
     commit = str(known.get("commit", ""))[:10] + (" with changes" if known.get("dirty") else "")
     facts = {
-        "picked by": run.pick,
+        "picked by": run.pick if has_choice(run) else "",
         "model": str(known.get("fingerprint") or "")[:40],
         "commit": commit,
         "device": options.get("device", ""),
@@ -226,13 +233,14 @@ def _kinds(run: Run, comparison: Comparison | None, shown: Shown) -> list[dict[s
     """The kinds of failure that there are, with examples."""
     codes = kind_codes(newly_failing(comparison).after, run.threshold) if comparison else np.zeros(0, np.int8)
     new = Counter(kind_name(code) for code in codes.tolist())
+    actions = ACTIONS if has_choice(run) else ACTIONS | ACTIONS_FOR_ONE_MASK
     rows = []
     for kind, count in run.kinds().most_common():
         failed = run.failures(kind)
         part = run.only(failed.outcomes, kind)
         row: dict[str, Any] = {"kind": kind, "count": count, "share": count / len(run.outcomes), "new": new[kind]}
         row |= {"mean": four(part.mean_iou), "recoverable": failed.recoverable, "regret": four(failed.regret)}
-        row |= {"meaning": KINDS[kind], "action": ACTIONS[kind], "examples": shown.examples(part.worst(count).ids)}
+        row |= {"meaning": KINDS[kind], "action": actions[kind], "examples": shown.examples(part.worst(count).ids)}
         rows.append(row)
     return rows
 
@@ -286,12 +294,15 @@ def _slices(run: Run, comparison: Comparison | None, group_by: str) -> tuple[lis
                 "regret": four(mean_of(_known(lost[members]))),
                 "failing": failing,
                 "rate": failing / count,
-                "bar": interval_bar(mean, bounds.low, bounds.high, overall, title),
+                "drawn": (mean, bounds.low, bounds.high, overall, title),
                 "change": f"{mean_of(moved):+.4f}" if len(moved) else "–",
                 "excess": failing - total * count,
             }
         )
     rows.sort(key=lambda row: (-row["excess"], row["name"]))
+    axis = interval_axis([value for row in rows[:_MOST_SLICES] for value in row["drawn"][:4]])
+    for row in rows[:_MOST_SLICES]:
+        row |= {"bar": interval_bar(*row["drawn"], axis=axis), "axis": f"{axis[0]:g} to {axis[1]:g}"}
     return rows[:_MOST_SLICES], max(0, len(rows) - _MOST_SLICES)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from segqa.cluster.cluster import Clusters
 from segqa.report.charts import histogram
 from segqa.report.ending import Ending
-from segqa.report.lineup import line_up
+from segqa.report.lineup import has_choice, show_line_up
 from segqa.report.templates import render
 
 
@@ -25,7 +25,7 @@ def render_summary(found: Iterable[Clusters], ending: Ending, page: str, group_b
     pieces = render(
         "summary.html",
         sections=[_section(clusters) for clusters in found],
-        side_by_side=line_up([clusters.run for clusters in found], group_by).shown() if len(found) > 1 else None,
+        side_by_side=show_line_up([clusters.run for clusters in found], group_by),
         ending=ending,
         page=page,
     )
@@ -39,6 +39,7 @@ def _section(found: Clusters) -> dict[str, Any]:
     return {
         "run": run,
         "found": found,
+        "choice": has_choice(run),
         "histogram": histogram(run.ious, run.threshold, title),
         "zeros": int((run.ious == 0).sum()),
         "kinds": run.kinds().most_common(),

@@ -37,6 +37,16 @@ class Table:
         """Heading and rows as they are shown."""
         return [self.columns, *(tuple(map(_shown, row)) for row in self.rows)]
 
+    def without(self, name: str) -> Table:
+        """Return the same without a column.
+
+        >>> Table(("model", "pick"), (("unet", "first"),)).without("pick").shown()
+        [('model',), ('unet',)]
+        """
+        at = self.columns.index(name)
+        head, *rows = (row[:at] + row[at + 1 :] for row in (self.columns, *self.rows))
+        return Table(tuple(map(str, head)), tuple(rows))
+
     def _text(self) -> str:
         shown = self.shown()
         widths = [max(len(row[index]) for row in shown) for index in range(len(self.columns))]

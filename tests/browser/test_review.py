@@ -5,18 +5,28 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image as Pillow
 
-from segqa.mask import Mask
+from segqa.cluster.search import clusters
+from segqa.comparison.comparison import compare
+from segqa.evaluation.evaluation import Evaluation
+from segqa.gate import judge
+from segqa.mask import Image, Mask
+from segqa.proposals import Proposals
 from segqa.report.address import case_key, permalink
 from segqa.report.drawing import FALSE_NEGATIVE, FALSE_POSITIVE
+from segqa.report.ending import Ending
 from segqa.report.exhibits import Exhibits
+from segqa.report.review import write_review
+from segqa.report.verdict import Judged
 from segqa.rle import decode_mask
 from segqa.settings import parse_settings
 from tests.reviewed import Reviewed
@@ -153,7 +163,7 @@ def test_a_permalink_opens_the_case(open_page: Opener, small_page: Path) -> None
     assert page.locator("#case-id").inner_text() == WRONG
     assert page.locator("#command").inner_text() == f"pytest suites --model=two --segqa-where id={WRONG}"
     rows = page.locator("#proposals tbody tr").all_inner_texts()
-    assert rows[1].split() == ["1", "2", "0.9000", "0.3000", "0.0000", "picked"]
+    assert rows[1].split() == ["1", "0.9000", "0.3000", "0.0000", "picked"]
     assert "★ best" in rows[0]
     page.keyboard.press("Escape")
     assert page.locator("#count").inner_text() == "24 of 24 cases"
@@ -190,11 +200,11 @@ def test_layers_and_keys_change_the_pixels(open_page: Opener, small: Reviewed, s
 
     assert tinted("prediction", inside)
     assert tinted("target", target & away_from(target))
-    page.keyboard.press("1")
+    page.keyboard.press("0")
     assert not tinted("prediction", inside)
     assert tinted("prediction", bright & away_from(bright))
     assert page.locator("#pane-iou").inner_text() == "IoU 0.9167"
-    page.keyboard.press("0")
+    page.keyboard.press("r")
     assert tinted("prediction", inside)
     page.keyboard.press("b")
     assert page.locator("#pane-prediction").inner_text() == "the baseline's prediction"
@@ -270,7 +280,7 @@ def test_decisions_are_kept_filtered_and_exported(open_page: Opener, small: Revi
     page.locator("#review").select_option("open")
     assert cards(page) == 5
     page.locator("#export-open").click()
-    assert page.locator("#tally").inner_text() == "1 accepted as known, 1 bugs, 1 label errors, 1 with a note."
+    assert page.locator("#tally").inner_text() == "1 accepted as known, 1 bug, 1 label error, 1 with a note."
     known = tomllib.loads(page.locator("#known").input_value())["tool"]["segqa"]
     (entry,) = parse_settings(known).known
     assert entry.reason == 'the "decoy" is on its way out'
@@ -313,6 +323,11 @@ def test_several_runs_are_one_page(open_page: Opener, small: Reviewed) -> None:
     page = open_page(small.page(small.before, small.run, name="both"))
     assert page.locator("#runs tbody tr").count() == 2
     assert page.locator(".run:visible h2").count() == 1
+    # on the one that was made last
+    assert page.locator("#runs a").nth(1).get_attribute("aria-current") == "true"
+    assert page.locator("#count").inner_text() == "8 of 24 cases"
+    page.locator("#runs a").nth(0).click()
+    assert page.locator("#count").inner_text() == "0 of 24 cases"
     page.locator("#runs a").nth(1).click()
     assert page.locator("#count").inner_text() == "8 of 24 cases"
     page.locator("#cards .card").first.click()
@@ -410,3 +425,106 @@ def test_the_baseline_layer_is_over_with_its_case(open_page: Opener, small_page:
     assert page.locator("[data-layer=before]").get_attribute("aria-pressed") == "true"
     page.keyboard.press("j")
     assert page.locator("[data-layer=before]").get_attribute("aria-pressed") == "false"
+
+
+@pytest.mark.parametrize("key", ["0", "1"])
+def test_a_proposal_has_its_number_as_key_and_its_own_numbers(open_page: Opener, small_page: Path, key: str) -> None:
+    page = open_page(small_page, f"#case={case_key(WRONG)}")
+    assert page.locator("#proposals tbody button").all_inner_texts() == ["0", "1"]
+    page.keyboard.press(key)
+    current = page.locator("#proposals tr[aria-current=true]")
+    assert current.locator("button").inner_text() == key
+    iou = current.locator("td").nth(3).inner_text()
+    assert page.locator("#case-iou b").inner_text() == f"IoU {iou}"
+    told = dict(row.inner_text().split("\t") for row in page.locator("#metrics tr").all())
+    right, wrong, lost = (24 * 22, 0, 24 * 2) if key == "0" else (0, 16 * 20, 24 * 24)
+    assert (told["false positive"], told["false negative"]) == (f"{wrong} px", f"{lost} px")
+    assert told["precision"] == f"{right / (right + wrong):.4f}"
+    assert page.locator("#numbers-of").inner_text() == ("proposal 0" if key == "0" else "the prediction")
+
+
+def test_of_the_baseline_s_prediction_only_the_iou_is_told(open_page: Opener, small_page: Path) -> None:
+    page = open_page(small_page, f"#case={case_key(WRONG)}")
+    page.keyboard.press("b")
+    assert page.locator("#case-iou b").inner_text() == "IoU 0.9167"
+    assert page.locator("#metrics").inner_text().split() == ["IoU", "0.9167"]
+
+
+def test_the_ring_around_a_card_is_not_cut_off(open_page: Opener, small_page: Path) -> None:
+    page = open_page(small_page)
+    page.keyboard.press("j")
+    card = page.locator("#cards .card").first
+    drawn = np.array(Pillow.open(BytesIO(card.screenshot())).convert("RGB")).astype(int)
+    height, width = drawn.shape[:2]
+    edges = [drawn[height // 2, 1], drawn[height // 2, width - 2], drawn[1, width // 2], drawn[height - 2, width // 2]]
+    assert all(np.abs(edge - (0, 114, 178)).max() < 12 for edge in edges)
+
+
+def test_on_a_phone_a_case_opens_at_its_buttons(open_page: Opener, small_page: Path) -> None:
+    page = open_page(small_page, width=390, height=844)
+    page.locator("#cards .card").first.click()
+    assert page.evaluate("document.querySelector('#case').scrollTop") == 0
+    page.locator("#tags").scroll_into_view_if_needed()
+    box = page.locator("#next").bounding_box()
+    assert box is not None
+    assert 0 <= box["y"] < 844 - box["height"]
+
+
+def test_the_last_line_of_an_error_is_in_view(open_page: Opener, small: Reviewed) -> None:
+    class Failing:
+        fingerprint = "failing"
+
+        def predict(self, images: Sequence[Image], prompts: Sequence[str]) -> list[Proposals]:
+            raise ValueError("a line\n" * 60 + "the reason")
+
+    run = Evaluation().run(Failing(), "failing", small.dataset.limit(2), small.store)
+    page = open_page(small.page(run, baseline=False, name="failing"))
+    page.locator("#cards .card").first.click()
+    assert page.locator("#case-reason").inner_text() == "the reason"
+    below = page.locator("#case-error").evaluate("(e) => e.scrollHeight - e.scrollTop - e.clientHeight")
+    assert below < 2
+
+
+def test_an_error_map_is_above_the_fold(open_page: Opener, small: Reviewed) -> None:
+    failing = tuple((f"suites/test_x.py::test_{n}", "0.1 is below 0.5") for n in range(12))
+    ending = Ending(failing, {"failed": 12}, titles={name: "The mean over cases." for name, _ in failing})
+    path = write_review(
+        [Judged(small.run, None, "", clusters(small.run))], small.store, small.folder / "lead", ending=ending
+    )
+    page = open_page(path)
+    box = page.locator(".lead img").first.bounding_box()
+    assert box is not None
+    assert box["y"] + box["height"] < 900
+
+
+def test_tests_cases_and_gate_do_not_look_alike(open_page: Opener, small: Reviewed) -> None:
+    verdict = judge(compare(small.before, small.run, same_picker=False))
+    path = write_review(
+        [Judged(small.run, verdict, "", clusters(small.run))], small.store, small.folder / "three", ending=Ending()
+    )
+    page = open_page(path)
+    assert page.locator(".verdict").inner_text() == "TESTS PASSED"
+    assert page.locator(".share").inner_text() == "8 of 24 cases fail"
+    assert page.locator(".gate").inner_text().lower().endswith("gate regressed")
+    style = (
+        "(e) => { const s = getComputedStyle(e); return [s.backgroundColor, s.borderTopWidth, s.borderRadius].join() }"
+    )
+    looks = {page.locator(each).evaluate(style) for each in (".verdict", ".share", ".gate")}
+    assert len(looks) == 3
+
+
+def test_a_model_of_one_mask_has_nothing_about_picking(open_page: Opener, small: Reviewed) -> None:
+    class One:
+        fingerprint = "one"
+
+        def predict(self, images: Sequence[Image], prompts: Sequence[str]) -> list[Proposals]:
+            return [Proposals.single((image[:, :, 0] > 100) & (image[:, :, 0] < 180)) for image in images]
+
+    runs = [Evaluation().run(One(), name, small.dataset, small.store) for name in ("one", "other")]
+    page = open_page(small.page(*runs, baseline=False, name="one"))
+    words = "".join(page.locator(each).inner_text().lower() for each in ("#runs", ".run:visible", "#cards"))
+    assert not re.search("recoverable|regret|oracle|picker|picked by|proposal", words)
+    for option in ("#sort option[value=regret]", "#outcome option[value=recoverable]"):
+        assert page.locator(option).get_attribute("hidden") is not None
+    page.locator("#cards .card").first.click()
+    assert not page.locator("#proposals").is_visible()

@@ -3,7 +3,7 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 
-from segqa.report.charts import bin_counts, changes, histogram, interval_bar, severity_curves
+from segqa.report.charts import bin_counts, changes, histogram, interval_axis, interval_bar, severity_curves
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -73,11 +73,34 @@ def test_changes_of_many_cases_make_a_small_picture(count: int) -> None:
 
 
 def test_an_interval_reaches_from_low_to_high() -> None:
-    drawn = ET.fromstring(interval_bar(0.5, 0.4, 0.6, 0.8, "x"))  # noqa: S314 - our own
+    drawn = ET.fromstring(interval_bar(0.5, 0.4, 0.6, 0.8, "x", axis=(0.0, 1.0)))  # noqa: S314 - our own
     rects = [(float(r.get("x", 0)), float(r.get("width", 0))) for r in drawn.iter(f"{SVG}rect")]
-    assert rects[1] == (60.0, 30.0)
-    nothing = ET.fromstring(interval_bar(np.nan, np.nan, np.nan, np.nan, "x"))  # noqa: S314 - our own
+    assert rects[1] == (60.8, 28.4)
+    nothing = ET.fromstring(interval_bar(np.nan, np.nan, np.nan, np.nan, "x", axis=(0.0, 1.0)))  # noqa: S314 - our own
     assert not list(nothing.iter(f"{SVG}circle"))
+
+
+def test_slices_that_are_near_each_other_are_told_apart() -> None:
+    means = (0.90, 0.91, 0.93)
+    axis = interval_axis([*means, 0.89, 0.94, np.nan])
+    drawn = [ET.fromstring(interval_bar(mean, 0.89, 0.94, 0.92, "x", axis=axis)) for mean in means]  # noqa: S314 - our own
+    places = [float(circle.get("cx", 0)) for each in drawn for circle in each.iter(f"{SVG}circle")]
+    assert axis == (0.85, 0.95)
+    assert min(np.diff(places)) > 10
+
+
+@pytest.mark.parametrize(
+    ("values", "axis"),
+    [
+        ([], (0.0, 1.0)),
+        ([np.nan], (0.0, 1.0)),
+        ([1.0, 1.0], (1.0, 1.05)),
+        ([0.0], (0.0, 0.05)),
+        ([-1, 2], (0.0, 1.0)),
+    ],
+)
+def test_an_axis_has_a_length(values: list[float], axis: tuple[float, float]) -> None:
+    assert interval_axis(values) == pytest.approx(axis)
 
 
 def test_an_iou_on_an_edge_is_in_the_bin_above_it() -> None:

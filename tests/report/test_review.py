@@ -200,7 +200,8 @@ def test_new_errors_are_listed_and_newly_failing(tmp_path: Path) -> None:
 
 def test_how_the_tests_ended_is_kept(tmp_path: Path) -> None:
     failing = (("test_x", "0.1 is below 0.5"),)
-    ending = Ending(failing, {"failed": 1, "passed": 3}, findings=("f",), warnings=("w",), problem="p")
+    titles = {"test_x": "The mean over cases."}
+    ending = Ending(failing, {"failed": 1, "passed": 3}, findings=("f",), warnings=("w",), problem="p", titles=titles)
     store = Store(tmp_path)
     write_ending(ending, store, "r")
     assert read_ending(store, "r") == ending
@@ -215,7 +216,7 @@ def test_what_the_session_found_stands_at_the_top(small: Reviewed, tmp_path: Pat
     page = write_review(
         [Judged(small.run, None, "", clusters(small.run))], small.store, tmp_path, ending=ending
     ).read_text(encoding="utf-8")
-    assert '<span class="badge failed">FAILED</span>' in page
+    assert '<span class="verdict failed"><small>tests</small> FAILED</span>' in page
     assert page.index("no baseline") < page.index('class="run"')
     assert "&lt;b&gt;no evaluation&lt;/b&gt;" in page
 

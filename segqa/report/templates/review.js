@@ -15,6 +15,7 @@
   };
   const data = JSON.parse($("#data").textContent);
   const PAGE = 120, KEPT = 24, MANY = 40, NOISE = data.noise;
+  const many = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
   const four = (value) => (value === null || value === undefined ? "–" : value.toFixed(4));
   const top = () => $$("dialog[open]").at(-1);
   const say = (text) => {
@@ -78,7 +79,7 @@
   };
   const countDecisions = () => {
     const count = Object.keys(decisions()).length;
-    $("#export-open").textContent = count ? `Export ${count} decision${count === 1 ? "" : "s"}` : "Export decisions";
+    $("#export-open").textContent = count ? `Export ${many(count, "decision")}` : "Export decisions";
   };
 
   const TESTS = {
@@ -190,6 +191,7 @@
     options($("#change"), compared ? [["", "any change"], ["new", "newly failing"], ["fixed", "newly passing"], ["worse", "worse"], ["better", "better"]] : [["", ""]], wants.change ?? "");
     for (const name of ["outcome", "review", "sort"]) $("#" + name).value = wants[name] || $("#" + name).options[0].value;
     for (const option of $$("#sort option[data-compared]")) option.hidden = option.disabled = !compared;
+    for (const option of $$("option[value=recoverable], option[value=regret]")) option.hidden = option.disabled = !run.choice;
     if (document.activeElement !== $("#q")) $("#q").value = wants.q ?? "";
     $("#range").hidden = !wants.iou;
     $("#range").textContent = wants.iou ? `IoU ${wants.iou.includes("-") ? wants.iou.replace("-", " to ") : `exactly ${wants.iou}`} ×` : "";
@@ -344,8 +346,10 @@
     const item = exhibit(current), dialog = $("#case");
     dialog.dataset.mode = view.mode;
     view.before = view.mask === "before";
+    showNumbers(current, item);
     $("#panes").hidden = $("#tools").hidden = !item;
     $("#unseen").hidden = Boolean(item);
+    $(".legend").hidden = !item;
     if (!item) return;
     const panes = { four: ["image", "error", "target", "prediction"], slider: ["slider"], one: ["one"] }[view.mode];
     for (const pane of $$("#panes figure")) {
@@ -361,10 +365,22 @@
     for (const button of $$("#tools [data-layer]")) button.setAttribute("aria-pressed", String(view[button.dataset.layer]));
     for (const row of $$("#proposals tr[data-mask]")) row.setAttribute("aria-current", String(row.dataset.mask === String(looked())));
     $("#opacity").value = view.opacity;
-    const name = view.mask === "before" ? "the baseline's prediction" : view.mask === "picked" ? "prediction" : `proposal ${view.mask}`;
-    $("#pane-prediction").textContent = name;
-    const of = (k) => (k === "before" ? run.before[current] : k === null ? run.iou[current] : run.offers[current][k]?.[2]);
-    $("#pane-iou").textContent = `IoU ${four(of(looked()))}`;
+    $("#pane-prediction").textContent = nameOf(looked());
+    $("#pane-iou").textContent = `IoU ${four(ofMask(looked()))}`;
+  };
+  // the IoU of a mask of the case: of a proposal, of none (null), or of the baseline's
+  const ofMask = (k) => (k === "before" ? run.before[current] : k === run.picked[current] ? run.iou[current] : run.offers[current][k]?.[2]);
+  const nameOf = (k) => (k === "before" ? "the baseline's prediction" : k === run.picked[current] ? "the prediction" : `proposal ${k}`);
+  // IoU and numbers are those of the mask that is shown
+  const showNumbers = (i, item) => {
+    const shown = looked(), picked = shown === run.picked[i], error = run.errors.of[i] >= 0;
+    $("#case-iou").replaceChildren(...(picked
+      ? [h("b", {}, error ? "no IoU" : `IoU ${score(i)}`), " ", change(i) ?? "", run.before[i] === null ? "" : ` from ${four(run.before[i])}`]
+      : [h("b", {}, `IoU ${four(ofMask(shown))}`), ` of ${nameOf(shown)}; ${score(i)} of the prediction`]));
+    $("#numbers-of").textContent = nameOf(shown);
+    $("#metrics").replaceChildren(...(error ? [] : measures(i, item, shown).map(([name, value]) => row(name, value))));
+    $("#metrics").closest("details").hidden = error;
+    $("#case-wrong").closest("p").hidden = !run.wrong[i] || !picked;
   };
   const arrange = ([height, width], count) => {
     const panes = $("#panes"), narrow = matchMedia("(max-width: 800px)").matches, { clientWidth, clientHeight } = panes;
@@ -387,11 +403,13 @@
 
   const row = (name, value) => h("tr", {}, h("th", { scope: "row" }, name), h("td", {}, value));
   const share = (part, whole) => (whole ? (part / whole).toFixed(4) : "–");
-  const measures = (i, item) => {
-    const [tp, fp, fn] = [run.tp[i], run.fp[i], run.fn[i]];
+  const measures = (i, item, shown) => {
+    const picked = shown === run.picked[i], counts = picked ? [run.tp[i], run.fp[i], run.fn[i]] : run.counts[i]?.[shown];
+    if (!counts) return [["IoU", four(ofMask(shown))]];
+    const [tp, fp, fn] = counts;
     const rows = [["Dice", share(2 * tp, 2 * tp + fp + fn)], ["precision", share(tp, tp + fp)], ["recall", share(tp, tp + fn)],
       ["target", `${tp + fn} px`], ["predicted", `${tp + fp} px`], ["false positive", `${fp} px`], ["false negative", `${fn} px`]];
-    const seen = item?.measured ?? {};
+    const seen = (picked && item?.measured) || {};
     if ("boundary_f" in seen) rows.push(["boundary F", four(seen.boundary_f)]);
     if ("boundary_iou" in seen) rows.push(["boundary IoU", four(seen.boundary_iou)]);
     if ("hd95" in seen) rows.push(["HD95", `${seen.hd95.toFixed(1)} px`]);
@@ -400,7 +418,7 @@
   };
   const proposals = (i, item) => run.offers[i].map(([maskScore, boxScore, iou], k) => h("tr", { "data-mask": String(k) },
     h("td", {}, item ? h("button", { type: "button", class: "plain", onclick: () => { view.mask = k; paint(); } }, `${k}`) : `${k}`),
-    h("td", {}, k < 9 ? h("kbd", {}, String(k + 1)) : ""), h("td", {}, four(maskScore)), h("td", {}, four(boxScore)), h("td", {}, four(iou)),
+    h("td", {}, four(maskScore)), h("td", {}, four(boxScore)), h("td", {}, four(iou)),
     h("td", {}, [k === run.picked[i] ? "picked" : "", k === run.best[i] ? "★ best" : ""].filter(Boolean).join(", "))));
   const others = (i) => [...runs.slice(runs.indexOf(run) + 1), ...runs.slice(0, runs.indexOf(run))].filter((other) => other.place.has(run.key[i])).map((other) => {
     const at = other.place.get(run.key[i]), number = runs.indexOf(other);
@@ -417,20 +435,18 @@
     $("#position").textContent = at < 0 ? "outside of the filter" : `${at + 1} of ${list.length}`;
     $("#case-id").textContent = run.id[i];
     $("#case-prompt").textContent = run.prompts.values[run.prompts.of[i]] || "–";
-    $("#case-iou").replaceChildren(h("b", {}, `IoU ${score(i)}`), " ", change(i) ?? "",
-      run.before[i] === null ? "" : ` from ${four(run.before[i])}`);
     $("#case-kinds").replaceChildren(kindOf(i), run.recoverable[i] ? h("span", { class: "kind recoverable" }, `recoverable: proposal ${run.best[i]} has ${four(run.oracle[i])}`) : "");
     $("#case-meaning").textContent = data.meanings[run.kind[i]];
     $("#case-clusters").replaceChildren(...run.clusters.flatMap((cluster, number) => (cluster.cases.includes(i)
       ? [h("li", {}, h("a", { href: afresh({ cluster: String(number + 1) }) }, `${cluster.condition}: ${cluster.kind}`))] : [])));
     $("#case-error").textContent = error ?? "";
     $("#case-error").hidden = !error;
+    $("#case-reason").textContent = (error ?? "").trim().split("\n").at(-1);
+    $("#case-reason").hidden = !error;
     $("#case-note").textContent = run.notes[i] ?? "";
-    $("#metrics").replaceChildren(...(error ? [] : measures(i, item).map(([name, value]) => row(name, value))));
     $("#case-wrong").textContent = (run.wrong[i] ?? []).map((part, k) => [part, WRONG[k]]).filter(([part]) => part >= 0.005).map(([part, name]) => `${name} ${Math.round(100 * part)} %`).join(", ");
-    $("#case-wrong").closest("p").hidden = !run.wrong[i];
     $("#proposals tbody").replaceChildren(...proposals(i, item));
-    $("#proposals").hidden = !run.offers[i].length;
+    $("#proposals").hidden = !run.choice || !run.offers[i].length;
     $("#tags").replaceChildren(...Object.entries(run.attributes).filter(([, { of }]) => of[i] >= 0).map(([name, { values, of }]) => row(name, values[of[i]])));
     $("#others").replaceChildren(...others(i));
     $("#others").closest("section").hidden = !$("#others").children.length;
@@ -445,8 +461,11 @@
     if (!dialog.open) {
       [opener, first] = [document.activeElement, i];
       dialog.showModal();
-      $("#stage").focus();
+      $("#stage").focus({ preventScroll: true });
+      dialog.scrollTop = 0;
     }
+    // the last line of a traceback says what went wrong
+    $("#case-error").scrollTop = $("#case-error").scrollHeight;
     paint();
   };
   const step = (by) => {
@@ -498,7 +517,7 @@
   };
   const showExport = () => {
     const all = exported(), of = (name) => all.filter((each) => each.decision === name).length;
-    $("#tally").textContent = all.length ? `${of("known")} accepted as known, ${of("bug")} bugs, ${of("label")} label errors, ${all.filter((each) => each.note).length} with a note.` : "Nothing has been decided yet.";
+    $("#tally").textContent = all.length ? `${of("known")} accepted as known, ${many(of("bug"), "bug")}, ${many(of("label"), "label error")}, ${all.filter((each) => each.note).length} with a note.` : "Nothing has been decided yet.";
     if (!$("#until").value) $("#until").value = new Date(Date.now() + 30 * 864e5).toISOString().slice(0, 10);
     $("#known").value = known();
     const reasons = [...new Set(accepted().map(reason))].join("; ");
@@ -615,7 +634,7 @@
     j: () => step(1), ArrowRight: () => step(1), ArrowDown: () => step(1), k: () => step(-1), ArrowLeft: () => step(-1), ArrowUp: () => step(-1),
     "[": () => setOpacity(view.opacity - 0.1), "]": () => setOpacity(view.opacity + 0.1), o: () => toggle("outline"),
     e: () => toggle("error"), g: () => toggle("target"), p: () => toggle("prediction"), b: () => toggle("before"),
-    0: () => { view.mask = "picked"; paint(); },
+    r: () => { view.mask = "picked"; paint(); },
     v: () => { view.mode = { four: "slider", slider: "one", one: "four" }[view.mode]; paint(); },
     "+": () => zoom(1.5), "-": () => zoom(1 / 1.5), f: () => zoom(0), n: nextNew,
     c: () => copy(command(current), "command"), y: () => copy(link(), "link"),
@@ -632,8 +651,8 @@
     if (event.key.startsWith("Arrow") && event.target.closest(".bars")) { roam(event); return; }
     let action = open ? (open.id === "case" ? CASE_KEYS[event.key] : undefined) : PAGE_KEYS[event.key];
     if (open?.id === "case" && event.key === "?") action = PAGE_KEYS["?"];
-    if (open?.id === "case" && /^[1-9]$/.test(event.key) && run.offers[current].length >= Number(event.key)) {
-      action = () => { view.mask = Number(event.key) - 1; paint(); };
+    if (open?.id === "case" && /^[0-9]$/.test(event.key) && run.offers[current].length > Number(event.key)) {
+      action = () => { view.mask = Number(event.key); paint(); };
     }
     if (!action) return;
     event.preventDefault();
@@ -656,6 +675,7 @@
 
   document.documentElement.classList.add("js");
   try { document.documentElement.dataset.theme = $("#theme").value = localStorage.getItem("segqa:theme") || "auto"; } catch { /* as above */ }
-  if (!fragment && runs[0].kind.some((kind) => kind > 0)) go({ outcome: "failing" });
+  const beginning = { run: data.open || "", outcome: runs[data.open].kind.some((kind) => kind > 0) ? "failing" : "" };
+  if (!fragment && (beginning.run || beginning.outcome)) go(beginning);
   else apply();
 })();
