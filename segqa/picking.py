@@ -30,18 +30,27 @@ def box_score(proposals: Proposals) -> int | None:
 def product(proposals: Proposals) -> int | None:
     """The highest mask score × box score; the first of equals.
 
+    A proposal with a negative score never wins over one without.
+
     Raises:
-        ProposalsError: a score is negative, as logits are: the product of two bad ones would win.
+        ProposalsError: all that are known have negative scores, as logits are, and they are several: the product of two
+            bad ones is high.
     """
-    for name in ("mask_scores", "box_scores"):
-        scores = getattr(proposals, name)
-        negative = scores[scores < 0]
-        if negative.size:
-            raise ProposalsError(
-                f"product needs scores of 0 or more, got {negative[0]:g} among the {name}; of logits return "
-                "1 / (1 + exp(-score)), or pick by agreement"
-            )
-    return _highest(proposals.mask_scores * proposals.box_scores)
+    products = proposals.mask_scores * proposals.box_scores
+    is_negative = (proposals.mask_scores < 0) | (proposals.box_scores < 0)
+    if not is_negative.any():
+        return _highest(products)
+    others = np.where(is_negative, np.nan, products)
+    if np.isfinite(others).any():
+        return _highest(others)
+    if is_negative.sum() > 1:
+        pairs = zip(proposals.mask_scores[is_negative], proposals.box_scores[is_negative], strict=True)
+        shown = ", ".join(f"{one:g} × {other:g}" for one, other in list(pairs)[:3])
+        raise ProposalsError(
+            f"product needs scores of 0 or more, got {shown}; return 1 / (1 + exp(-score)) of logits, "
+            "or pick by agreement"
+        )
+    return int(is_negative.argmax())
 
 
 def agreement(proposals: Proposals) -> int | None:

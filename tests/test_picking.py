@@ -98,10 +98,20 @@ def test_agreement_breaks_ties_by_the_product() -> None:
     assert agreement(offer((0.4, 0.9), (0.5, 0.1))) == 0
 
 
-@pytest.mark.parametrize("scores", [(-3.0, -2.0), (0.5, -0.1), (-0.1, NAN)])
-def test_a_product_of_negative_scores_is_refused(scores: tuple[float, float]) -> None:
-    with pytest.raises(ProposalsError, match=r"product needs scores of 0 or more, got -.* pick by agreement"):
-        product(offer((1.0, 1.0), scores))
+@pytest.mark.parametrize("scores", [(-3.0, -2.0), (0.5, -0.1), (-0.1, 0.9)])
+def test_a_product_of_negative_scores_alone_is_refused(scores: tuple[float, float]) -> None:
+    with pytest.raises(ProposalsError, match=r"product needs scores of 0 or more, got -1 × -1, .* pick by agreement"):
+        product(offer((-1.0, -1.0), scores, (NAN, 0.5)))
+
+
+def test_a_negative_score_never_wins_a_product() -> None:
+    assert product(offer((-3.0, -2.0), (0.1, 0.1), (-0.01, 0.9), (0.2, 0.1))) == 3
+    assert product(offer((-3.0, -2.0), (0.0, 0.9))) == 1
+
+
+def test_of_one_known_proposal_that_one_is_the_product() -> None:
+    assert product(offer((NAN, 0.5), (-3.0, -2.0))) == 1
+    assert product(offer((-3.0, 0.5))) == 0
 
 
 def test_a_product_of_two_negative_scores_breaks_no_tie() -> None:

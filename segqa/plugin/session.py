@@ -119,10 +119,11 @@ def stop(config: pytest.Config, problem: str) -> NoReturn:
     problem, session = to_block(problem), config.stash.get(STATE, None)
     if is_worker(config):
         config.workeroutput[_PROBLEM] = problem  # type: ignore[attr-defined] # xdist's
-        pytest.fail(f"segqa: {problem}", pytrace=False)
+        # not chained: the message of the error that is being handled is the problem
+        raise pytest.fail.Exception(f"segqa: {problem}", pytrace=False) from None
     if session is not None and len(session.chosen) > 1:
         session.problem = problem
-        pytest.fail(f"segqa: {problem}", pytrace=False)
+        raise pytest.fail.Exception(f"segqa: {problem}", pytrace=False) from None
     pytest.exit(f"segqa: {problem}", returncode=pytest.ExitCode.USAGE_ERROR)
 
 

@@ -44,7 +44,7 @@ def has_choice(run: Run) -> bool:
 def pick_lab(run: Run) -> Table:
     """One run under every picker; `better` and `worse` count the cases that it decides otherwise than the run did.
 
-    `product` is left out where a score is negative.
+    `product` is left out where it refuses the scores of a case.
     """
     columns = ("picked by", "mean IoU", "zeros", "failing", "recoverable", "regret", "better", "worse")
     ordered = sorted(_replays(run), key=lambda replayed: -np.nan_to_num(replayed.mean_iou, nan=-1.0))

@@ -105,6 +105,7 @@ def test_of_two_models_the_other_one_is_evaluated(repository: Repository, end: s
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.assert_outcomes(errors=2, passed=2)
     result.stdout.fnmatch_lines(["*segqa: model mine: expected a model, got None*"])
+    result.stdout.no_fnmatch_line("During handling*")
 
 
 def test_a_data_set_without_a_return_ends_with_4(repository: Repository) -> None:

@@ -82,7 +82,7 @@ def test_flips_are_listed() -> None:
 def test_logits_leave_the_product_out() -> None:
     logits = Outcome(
         case_id="logits",
-        offers=(Offer(WRONG, WRONG, -3.0, -2.0), Offer(RIGHT, RIGHT, 1.0, 0.5)),
+        offers=(Offer(WRONG, WRONG, -3.0, -2.0), Offer(RIGHT, RIGHT, -1.0, 0.5)),
         picked=1,
         nothing=Counts(0, 0, 9, 18),
         seconds=0.5,
