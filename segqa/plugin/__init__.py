@@ -34,11 +34,12 @@ from segqa.plugin.session import (
     pytest_cmdline_main,
     pytest_configure,
     pytest_configure_node,
-    pytest_load_initial_conftests,
     pytest_runtestloop,
     pytest_testnodedown,
     pytest_unconfigure,
 )
+
+pytest_plugins = ("segqa.plugin.early_exit",)
 
 __all__ = [
     "_segqa_dataset",
@@ -63,7 +64,6 @@ __all__ = [
     "pytest_configure",
     "pytest_configure_node",
     "pytest_generate_tests",
-    "pytest_load_initial_conftests",
     "pytest_runtestloop",
     "pytest_testnodedown",
     "pytest_unconfigure",

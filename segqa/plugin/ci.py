@@ -11,7 +11,7 @@ import pytest
 from segqa.datasets.location import expand_home
 from segqa.errors import StoreError, UsageError
 from segqa.plugin.exit_code import decide, find_reasons
-from segqa.plugin.session import STATE, hand_over, is_worker
+from segqa.plugin.session import DECIDED, STATE, hand_over, is_worker
 from segqa.plugin.state import Session
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if state.shard is None and (state.runs or state.findings):
         _write(session, state)
     state.exit_status = session.exitstatus
+    config.stash[DECIDED] = int(session.exitstatus)
 
 
 def _judge(session: pytest.Session, state: Session) -> None:

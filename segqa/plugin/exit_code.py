@@ -10,15 +10,15 @@ from __future__ import annotations
 import ast
 import atexit
 import os
-import sys
 import warnings
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING
 
 import pytest
 
+from segqa.plugin.early_exit import refused_exit, without_zero
 from segqa.plugin.environment import is_ci
 from segqa.plugin.fixtures import PARAMETER
 from segqa.plugin.reports import get_stats
@@ -75,7 +75,8 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, objec
     config = session.config
     state = config.stash[STATE]
     guarded = is_strict(state) and bool(state.asked) and not is_worker(config)
-    with _noted_exit(state), _refused_exit(config, active=guarded):
+    refused = refused_exit(config, lambda: pytest.ExitCode.TESTS_FAILED) if guarded else nullcontext()
+    with _noted_exit(state), refused:
         return (yield)
 
 
@@ -113,6 +114,7 @@ def find_reasons(session: pytest.Session, state: Session) -> None:
     strict = is_strict(state)
     if strict:
         state.findings += [text for text in _missing_evaluations(session, state) if text not in state.findings]
+        state.warnings += [*_find_uncollected(session, state), *_find_unjudged(state)]
     for judged in state.judged:
         _judge_silent(session, state, judged, strict=strict)
 
@@ -138,6 +140,41 @@ def _missing_evaluations(session: pytest.Session, state: Session) -> Iterator[st
         )
 
 
+def _find_uncollected(session: pytest.Session, state: Session) -> Iterator[str]:
+    """Name a test module below the paths of the command line that asks for an evaluation and was not collected."""
+    if state.asked or state.runs or not state.chosen:
+        return
+    here = session.config.invocation_params.dir
+    folders = [folder for argument in session.config.args if (folder := here / argument).is_dir()]
+    # two levels are enough for suites, and an environment in a work tree is not searched
+    for path in sorted({path for folder in folders for level in ("*.py", "*/*.py") for path in folder.glob(level)}):
+        with suppress(SyntaxError, ValueError, OSError):
+            if path.name != "conftest.py" and _use_of_segqa(path)[1]:
+                yield (
+                    f"{os.path.relpath(path, here)} asks for an evaluation and was not collected, so nothing judges "
+                    f"{', '.join(state.chosen)}"
+                )
+                return
+
+
+def _find_unjudged(state: Session) -> Iterator[str]:
+    """Name the baselines of the data sets of this session whose model is not declared or not chosen any more."""
+    from segqa.plugin.regression import path_for
+
+    for folder in sorted({path_for(state, run).parent for run in state.runs.values()}):
+        for path in sorted(folder.glob("*.jsonl")):
+            model, known = path.stem, path.stem in state.models
+            # of several sessions each may judge one model, if the command line says so
+            if (
+                model in state.runs
+                or model in state.chosen
+                or (known and not {"model", "run"}.isdisjoint(state.options))
+            ):
+                continue
+            why = "is not among the models to evaluate" if known else "is not declared any more"
+            yield f"nothing judges the baseline {os.path.relpath(path, state.here)}: {model} {why}"
+
+
 def _fate(test: str, config: pytest.Config) -> str:
     """Return what became of a test that led to no evaluation."""
     for outcome, reports in get_stats(config).items():
@@ -155,8 +192,10 @@ def _judge_silent(session: pytest.Session, state: Session, judged: Judged, *, st
 
     model, updates = judged.run.model, "update-baseline" in state.options
     if judged.verdict is not None:
-        if not judged.verdict.passed and not _was_said(judged.verdict.headline, session.config):
-            _add_regression(state, judged.verdict, strict=strict)
+        was_said = _was_said(judged.verdict.headline, session.config)
+        # a hook may have made a failing session green
+        if not judged.verdict.passed and not (was_said and session.exitstatus != pytest.ExitCode.OK):
+            _add_regression(state, judged.verdict, strict=strict, was_said=was_said)
     elif has_baseline(state, judged.run):
         # an update refuses it, or replaces it with a reason
         if strict and not updates:
@@ -170,14 +209,17 @@ def _judge_silent(session: pytest.Session, state: Session, judged: Judged, *, st
         state.warnings.append(f"{model} has no baseline, and gate.required = false: no regression can be found")
 
 
-def _add_regression(state: Session, verdict: Verdict, *, strict: bool) -> None:
-    """Add a regression that failed no test: a finding in a strict session, unless it is excused."""
+def _add_regression(state: Session, verdict: Verdict, *, strict: bool, was_said: bool) -> None:
+    """Add a regression that did not fail the session: a finding in a strict session, unless it is excused."""
     from segqa.plugin.calls import excuse_of
 
     why = f"{verdict.headline}; {verdict.findings[0].rule}: {verdict.findings[0].text}"
     excuse = excuse_of(state, verdict)
     if excuse:
         state.warnings.append(f"{why}; {excuse}")
+    elif was_said:
+        text = f"{why}; its test failed, and something set the exit code of the session to 0"
+        (state.findings if strict else state.warnings).append(text)
     elif strict:
         state.findings.append(f"{why}; no test failed for it: run suites/test_regression.py, and do not skip it")
     else:
@@ -213,34 +255,6 @@ def _noted_exit(state: Session) -> Iterator[None]:
         raise
 
 
-@contextmanager
-def _refused_exit(config: pytest.Config, *, active: bool) -> Iterator[None]:
-    """Turn `os._exit(0)` in this process into exit code 1."""
-    leave = os._exit
-    if active:
-        os._exit = _without_zero(pytest.ExitCode.TESTS_FAILED, config.pluginmanager.getplugin("capturemanager"))
-    try:
-        yield
-    finally:
-        os._exit = leave
-
-
 def _keep_exit_code(code: int) -> None:
     """Keep a failure where another handler of `atexit`, registered earlier, calls `os._exit(0)`."""
-    os._exit = _without_zero(code)
-
-
-def _without_zero(code: int, capture: Any = None) -> Any:
-    """Return a replacement of `os._exit` that leaves with a code in place of 0; forked children leave as they like."""
-    process, leave = os.getpid(), os._exit
-
-    def refuse(status: int) -> NoReturn:
-        if os.getpid() == process and status == 0:
-            if capture is not None:
-                capture.suspend_global_capture(in_=True)
-            sys.stderr.write(f"\nERROR: segqa: os._exit(0) would hide how the tests ended; exit code {int(code)}\n")
-            sys.stderr.flush()
-            status = code
-        leave(status)
-
-    return refuse
+    os._exit = without_zero(lambda: code)

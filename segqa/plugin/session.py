@@ -13,7 +13,6 @@ import pytest
 
 from segqa.escaping import to_block
 from segqa.plugin.declare import declared
-from segqa.plugin.environment import is_ci
 from segqa.plugin.options import MARKERS, given
 
 if TYPE_CHECKING:  # numpy and OpenCV would load with them
@@ -22,6 +21,8 @@ if TYPE_CHECKING:  # numpy and OpenCV would load with them
 STATE = pytest.StashKey["Session"]()
 HOSTING = pytest.StashKey[bool]()
 """There where nothing is evaluated, but a model handed to somebody else (`segqa.plugin.hosting`)."""
+DECIDED = pytest.StashKey[int]()
+"""The exit code, once the session has been judged; it outlives the state."""
 
 _PROBLEM, _STARTED, _REPORT, _FOLDER = "segqa_problem", "segqa_started", "segqa_report", "segqa_folder"
 _FINDINGS, _WARNINGS = "segqa_findings", "segqa_warnings"
@@ -30,20 +31,6 @@ SETTINGS_FILE = "segqa_settings_file"
 """The key under which a controller tells its workers which settings file it has read; empty for none."""
 
 _NO_TESTS = ("help", "version", "markers", "collectonly", "showfixtures", "show_fixtures_per_test", "cacheshow")
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, object, object]:
-    """Refuse a conftest that leaves by `sys.exit(0)` in CI: pytest would end green, without a word."""
-    try:
-        return (yield)
-    except SystemExit as error:
-        if error.code or not is_ci() or not _has_settings(early_config):
-            raise
-        raise pytest.UsageError(
-            "segqa: a conftest.py, or what it imports, called sys.exit(0) before any test was collected; "
-            "raise an error in its place"
-        ) from error
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -195,7 +182,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         del config.stash[STATE]
 
 
-def _has_settings(early_config: pytest.Config) -> bool:
+def has_settings_above(early_config: pytest.Config) -> bool:
     """Return whether segqa is used above the paths on the command line, before pytest knows its arguments."""
     from segqa.settings import find_settings_file
 

@@ -310,3 +310,97 @@ def test_a_module_asks_if_one_of_its_functions_does(tmp_path: Path) -> None:
     }.items():
         path.write_text(text, encoding="utf-8")
         assert _use_of_segqa(path) == use
+
+
+_SILENT = {
+    "pytest_cmdline_main returns 0": "def pytest_cmdline_main(config):\n    return 0",
+    "pytest_cmdline_main leaves": "def pytest_cmdline_main(config):\n    raise SystemExit(0)",
+    "pytest.exit at the start": "def pytest_sessionstart():\n    pytest.exit('done', returncode=0)",
+    "pytest.exit while configured": "def pytest_configure():\n    pytest.exit('done', returncode=0)",
+    "pytest.exit at the end": "def pytest_sessionfinish():\n    pytest.exit('done', returncode=0)",
+    "sys.exit at the end": "def pytest_sessionfinish():\n    raise SystemExit(0)",
+}
+
+
+@pytest.mark.parametrize("hook", _SILENT.values(), ids=_SILENT)
+def test_a_session_that_a_hook_ends_green_is_refused_in_ci(
+    committed: Repository, monkeypatch: pytest.MonkeyPatch, hook: str
+) -> None:
+    add_to_conftest(committed, hook)
+    result = committed.runpytest_subprocess(SUITE, "--model=steady")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "segqa: the session ended with exit code 0 before its runs were judged" in result.stderr.str()
+    monkeypatch.setenv("CI", "false")
+    assert committed.runpytest_subprocess(SUITE, "--model=steady").ret == 0
+
+
+@pytest.mark.parametrize(
+    ("hook", "status"),
+    [
+        pytest.param("os._exit(0)", 4, id="while conftests load"),
+        pytest.param("def pytest_collection_modifyitems():\n    os._exit(0)", 1, id="while tests are collected"),
+        pytest.param("def pytest_sessionfinish():\n    os._exit(0)", 1, id="at the end"),
+    ],
+)
+def test_a_conftest_that_ends_the_process_is_refused_in_ci(committed: Repository, hook: str, status: int) -> None:
+    add_to_conftest(committed, hook)
+    result = committed.runpytest_subprocess(SUITE, "--model=steady")
+    assert result.ret == status
+    assert f"os._exit(0) would hide how the tests ended; exit code {status}" in result.stderr.str()
+
+
+def test_a_judged_session_may_end_the_process(committed: Repository) -> None:
+    add_to_conftest(committed, "def pytest_unconfigure():\n    os._exit(0)")
+    assert committed.runpytest_subprocess(SUITE, "--model=steady").ret == 0
+    assert committed.runpytest_subprocess(SUITE, "--model=steady", worse("blind", 5)).ret == 1
+
+
+def test_a_conftest_that_unsets_ci_is_refused(committed: Repository) -> None:
+    add_to_conftest(committed, "os.environ['CI'] = ''")
+    result = committed.runpytest_subprocess(SUITE, "--model=steady")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "unset the variable CI" in result.stderr.str()
+
+
+@pytest.mark.parametrize(
+    "hook",
+    [
+        pytest.param("def pytest_sessionfinish(session):\n    session.exitstatus = 0", id="exitstatus"),
+        pytest.param(
+            "@pytest.hookimpl(wrapper=True)\ndef pytest_runtestloop(session):\n"
+            "    found = yield\n    session.testsfailed = 0\n    return found",
+            id="testsfailed",
+        ),
+    ],
+)
+def test_a_regression_that_failed_a_test_fails_the_session(committed: Repository, hook: str) -> None:
+    add_to_conftest(committed, hook)
+    result = committed.runpytest_subprocess(*GATE, worse("blind", 5))
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["ERROR: segqa: steady: regressed, *; its test failed, and something set the exit*"])
+
+
+def test_suites_that_are_not_collected_are_named(committed: Repository) -> None:
+    committed.makepyfile(test_plain="def test_plain(): pass")
+    ignored = ("--ignore-glob=*_[qrps]*.py", "test_plain.py", "suites", "--model=steady")
+    result = committed.runpytest(*ignored)
+    result.stdout.fnmatch_lines(
+        ["warning: segqa: suites/test_*.py asks for an evaluation and was not collected, so nothing judges steady"]
+    )
+    assert "warning" not in committed.runpytest("test_plain.py", "--model=steady").stdout.str()
+
+
+def test_the_baseline_of_a_model_that_is_gone_is_named(committed: Repository) -> None:
+    path = baseline(committed)
+    path.with_name("older.jsonl").write_bytes(path.read_bytes())
+    result = committed.runpytest(SUITE, "--model=steady")
+    assert result.ret == 0
+    said = "nothing judges the baseline baselines/squares/older.jsonl: older is not declared any more"
+    result.stdout.fnmatch_lines([f"warning: segqa: {said}"])
+    assert read_verdict(committed)["warnings"] == [said]
+
+
+def add_to_conftest(repository: Repository, code: str) -> None:
+    path = repository.path / "conftest.py"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(f"{text}\n\nimport os\nimport pytest\n{code}\n", encoding="utf-8")

@@ -1,0 +1,106 @@
+"""Refuse to leave with exit code 0 in CI before the exit code of the session was decided.
+
+A hook of a conftest, or what a conftest imports, can end pytest in many ways that print nothing and are green:
+`sys.exit(0)`, `os._exit(0)`, `pytest.exit(returncode=0)`, or a `pytest_cmdline_main` that returns 0.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+import pytest
+
+from segqa.plugin.declare import declared
+from segqa.plugin.environment import is_ci
+from segqa.plugin.options import given
+from segqa.plugin.session import DECIDED, HOSTING, has_settings_above, is_worker, runs_no_tests
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, object, object]:
+    """Refuse, in CI, a conftest that leaves with exit code 0, or that unsets `CI`."""
+    if not is_ci() or not has_settings_above(early_config):
+        return (yield)
+    try:
+        with refused_exit(early_config, lambda: pytest.ExitCode.USAGE_ERROR):
+            result = yield
+    except SystemExit as error:
+        if error.code:
+            raise
+        raise pytest.UsageError(
+            "segqa: a conftest.py, or what it imports, called sys.exit(0) before any test was collected; "
+            "raise an error in its place"
+        ) from error
+    if not is_ci():
+        raise pytest.UsageError(
+            "segqa: a conftest.py, or what it imports, unset the variable CI, so that no baseline would be required; "
+            "set CI=false where pytest is started"
+        )
+    return result
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> Generator[None, object, object]:
+    """Refuse, in CI, a session that ends with exit code 0 before segqa has decided that."""
+    if not _is_guarded(config):
+        return (yield)
+    try:
+        with refused_exit(config, lambda: config.stash.get(DECIDED, pytest.ExitCode.TESTS_FAILED)):
+            status = yield
+    except SystemExit as error:
+        if error.code:
+            raise
+        status = pytest.ExitCode.OK
+    if status:
+        return status
+    if DECIDED not in config.stash:
+        raise pytest.UsageError(
+            "segqa: the session ended with exit code 0 before its runs were judged; look for sys.exit, pytest.exit "
+            "and pytest_cmdline_main in conftest.py and in plugins"
+        )
+    return config.stash[DECIDED]
+
+
+@contextmanager
+def refused_exit(config: pytest.Config, status_of: Callable[[], int]) -> Iterator[None]:
+    """Turn `os._exit(0)` in this process into another exit code.
+
+    Args:
+        config: pytest's.
+        status_of: gives the code to leave with in place of 0.
+    """
+    leave = os._exit
+    os._exit = without_zero(status_of, config)
+    try:
+        yield
+    finally:
+        os._exit = leave
+
+
+def without_zero(status_of: Callable[[], int], config: pytest.Config | None = None) -> Any:
+    """Return a replacement of `os._exit` that leaves with another code than 0; forked children leave as they like."""
+    process, leave = os.getpid(), os._exit
+
+    def refuse(status: int) -> NoReturn:
+        if os.getpid() == process and status == 0 and (code := int(status_of())):
+            capture = None if config is None else config.pluginmanager.getplugin("capturemanager")
+            if capture is not None:
+                capture.suspend_global_capture(in_=True)
+            sys.stderr.write(f"\nERROR: segqa: os._exit(0) would hide how the tests ended; exit code {code}\n")
+            sys.stderr.flush()
+            status = code
+        leave(status)
+
+    return refuse
+
+
+def _is_guarded(config: pytest.Config) -> bool:
+    """Return whether this process is to run tests with segqa in CI."""
+    if not is_ci() or is_worker(config) or HOSTING in config.stash or runs_no_tests(config):
+        return False
+    options = given(config)
+    return "list-models" not in options and bool(options or declared(config, "model") or declared(config, "dataset"))
