@@ -27,20 +27,21 @@ def explain_disk_errors(what: str, path: Path, damage: str) -> Iterator[None]:
         damage: what to do where the file is damaged, and not the disk full, closed or busy.
 
     Raises:
-        StoreError: in place of `OSError` and `sqlite3.Error`.
+        StoreError: in place of `OSError`, `sqlite3.Error` and text that is no UTF-8.
     """
     try:
         yield
-    except (OSError, sqlite3.Error) as error:
+    # the last where a message of SQLite quotes what was damaged
+    except (OSError, sqlite3.Error, UnicodeDecodeError) as error:
         raise StoreError(f"cannot use the {what} in {path}: {_reason(error)}; {_advice(error, damage)}") from error
 
 
-def _reason(error: OSError | sqlite3.Error) -> str:
+def _reason(error: Exception) -> str:
     """Return what happened, without the path that is named already."""
     return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
 
 
-def _advice(error: OSError | sqlite3.Error, damage: str) -> str:
+def _advice(error: Exception, damage: str) -> str:
     """Return what to do."""
     name, code = str(getattr(error, "sqlite_errorname", "")), getattr(error, "errno", None)
     if name.startswith("SQLITE_FULL") or code in _FULL:

@@ -28,8 +28,8 @@ _LONGEST = 120
 def to_utf8(text: str) -> str:
     r"""Return a text that UTF-8 can encode: a lone surrogate, as a file name that is no UTF-8 has it, is escaped.
 
-    >>> to_utf8("caf\udce9 é")
-    'caf\\udce9 é'
+    >>> to_utf8("p\udce9 é")
+    'p\\udce9 é'
     """
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
 

@@ -12,7 +12,7 @@ from segqa.escaping import to_block, to_file_name, to_line, to_utf8
         ("a\r\nb\x0bc\x85d\u2028e", r"a\r\nb\x0bc\x85d\u2028e"),
         ("\x1b[2J\x07\x00\x9b31m", r"\x1b[2J\x07\x00\x9b31m"),
         ("photo\u202egpj.exe", r"photo\u202egpj.exe"),
-        ("caf\udce9", r"caf\udce9"),
+        ("p\udce9", r"p\udce9"),
         (
             "##vso[task.setvariable]x ##[error] ##teamcity[x",
             r"#\x23vso[task.setvariable]x #\x23[error] #\x23teamcity[x",
@@ -47,7 +47,7 @@ def test_only_what_cannot_be_encoded_is_escaped() -> None:
         ("con", "_con"),
         ("LPT1.txt", "_LPT1.txt"),
         ("", "_"),
-        ("caf\udce9", "caf-"),
+        ("p\udce9", "p-"),
     ],
 )
 def test_a_name_of_a_file_is_taken_by_every_file_system(text: str, name: str) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
-from segqa.escaping import to_block
+from segqa.escaping import to_block, to_utf8
 from segqa.plugin.declare import declared
 from segqa.plugin.options import MARKERS, given
 
@@ -135,8 +135,8 @@ def pytest_configure_node(node: Any) -> None:
 
 def hand_over(config: pytest.Config, session: Session) -> None:
     """Give what a worker found, and which models it was asked for, to its controller."""
-    config.workeroutput[_FINDINGS] = session.findings  # type: ignore[attr-defined] # xdist's
-    config.workeroutput[_WARNINGS] = session.warnings  # type: ignore[attr-defined] # xdist's
+    config.workeroutput[_FINDINGS] = [*map(to_utf8, session.findings)]  # type: ignore[attr-defined] # xdist's
+    config.workeroutput[_WARNINGS] = [*map(to_utf8, session.warnings)]  # type: ignore[attr-defined] # xdist's
     config.workeroutput[_ASKED] = session.asked  # type: ignore[attr-defined] # xdist's
     config.workeroutput[_ENDED] = session.ended  # type: ignore[attr-defined] # xdist's
 

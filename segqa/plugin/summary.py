@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from segqa.escaping import to_block, to_line
+from segqa.escaping import to_block, to_line, to_utf8
 from segqa.plugin.behaviour import behaved, behaviour_mark
 from segqa.plugin.fixtures import PARAMETER
-from segqa.plugin.session import STATE
+from segqa.plugin.session import STATE, is_worker
 from segqa.plugin.shards import told_of_shards
 from segqa.plugin.state import Session
 
@@ -64,6 +64,21 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
         ]
         item.user_properties.extend(_verdict(given.get("gate")))
     return (yield)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Let a report through to the controller whatever its texts are.
+
+    pytest-xdist cannot send a text that UTF-8 cannot encode: the worker ends, and the session may pass.
+    """
+    report = yield
+    if is_worker(item.config):
+        report.sections = [(to_utf8(title), to_utf8(text)) for title, text in report.sections]
+        text = report.longreprtext if report.failed else ""
+        if to_utf8(text) != text:
+            report.longrepr = to_utf8(text)
+    return report
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -30,7 +30,7 @@ def test_names_that_are_not_utf8_and_names_with_newlines_are_cases(repository: R
     write_case(folder, evil, bright_square(3)[0], ~bright_square(3)[1])
     (folder / "images" / "\n::warning::note.txt").write_text("")
     for part in ("images", "masks"):
-        (folder / part / "A_000.png").rename(os.fsdecode(os.fsencode(folder / part) + b"/caf\xe9.png"))
+        (folder / part / "A_000.png").rename(os.fsdecode(os.fsencode(folder / part) + b"/p\xe9.png"))
     command = [sys.executable, "-m", "pytest", "suites", "--segqa-markdown=out.md", "--junitxml=out.xml"]
     for times in range(2):
         done = subprocess.run(command, cwd=repository.path, capture_output=True, check=False)
@@ -117,3 +117,17 @@ def test_a_report_folder_has_a_name_for_every_file_system(repository: Repository
     assert repository.runpytest("suites", "--segqa-limit=2").ret == 0
     (folder,) = (repository.path / "reports").iterdir()
     assert folder.name.endswith("-bright-a-b-c-")
+
+
+def test_a_failure_that_quotes_a_lone_surrogate_reaches_the_controller(repository: Repository) -> None:
+    """pytest-xdist alone loses the test, and exits with 0."""
+    repository.makepyfile(
+        test_odd=r"""
+        def test_odd(evaluation):
+            raise ValueError("quoted \udce9")
+        """
+    )
+    result = repository.runpytest_subprocess("test_odd.py", "-n", "2", "--segqa-limit=2")
+    assert result.ret == 1
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*quoted \\udce9*"])
