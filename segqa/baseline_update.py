@@ -80,7 +80,7 @@ def prepare_update(
         return Update(path, run, (*accepted, reason), None, None, policy)
     reference, drift = _add_drift(before, verdict.comparison)
     if losses := _find_losses(verdict, reference, drift):
-        _require_reason(reason, run, join_lines(losses))
+        _require_reason(reason, run, join_lines(line for loss in losses for line in loss.split("\n")))
         notes = _list_changed_data(verdict.comparison)
         return Update(path, run, (*accepted, reason), None, None, policy, notes)
     # a gain that leaves it below the reference must not hide what was lost before

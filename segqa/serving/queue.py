@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from threading import Condition, Thread
 
 from segqa.errors import ProposalsError
+from segqa.escaping import to_line
 from segqa.evaluation.asking import Asker, Question
 from segqa.evaluation.batches import BatchSize, gpu_memory
 from segqa.evaluation.stages import Stages
@@ -153,8 +154,7 @@ def batch_size_for(setting: int) -> int:
 
 def _indent(text: str) -> str:
     """Indent a traceback for the log, so that a prompt in it cannot look like a line of the log, nor like a command."""
-    lines = text.strip().splitlines()
-    return "\n".join("    " + "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line) for line in lines)
+    return "\n".join(f"    {to_line(line)}" for line in text.strip().splitlines())
 
 
 def _deliver(job: _Job, questions: Sequence[Question]) -> None:
