@@ -189,8 +189,20 @@ def check_names(condition: Condition, cases: Iterable[Outcome], edges: Edges, *,
         SettingsError: with the nearest name or value that there is.
     """
     cases = Outcomes.of(cases)
-    tags = set(cases.tags)
-    known = tags | set(cases.properties) | {_ID}
+    check_attributes(condition, cases.tags, cases.properties)
+    if values:
+        for predicate in condition.predicates():
+            _check_value(predicate, cases, edges)
+
+
+def check_attributes(condition: Condition, tags: Iterable[str], properties: Iterable[str]) -> None:
+    """Refuse a condition that names a tag or property that there is not, whatever its values.
+
+    Raises:
+        SettingsError: with the nearest name that there is.
+    """
+    tags = set(tags)
+    known = tags | set(properties) | {_ID}
     for predicate in condition.predicates():
         only_tag = predicate.only_tag or predicate.sign == "has"
         if predicate.name not in (tags if only_tag else known):
@@ -198,8 +210,6 @@ def check_names(condition: Condition, cases: Iterable[Outcome], edges: Edges, *,
             raise SettingsError(
                 f"no case has a {what} {predicate.name!r}; {nearest(predicate.name, tags if only_tag else known)}"
             )
-        if values:
-            _check_value(predicate, cases, edges)
 
 
 def needs_pixels(condition: Condition, tags: Iterable[str]) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Callable
 from types import MappingProxyType
@@ -10,6 +9,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from segqa.checks import nearest
 from segqa.errors import ProposalsError, SettingsError
 from segqa.proposals import Floats, Proposals
 
@@ -109,9 +109,8 @@ def find_picker(name: str) -> Picker:
     if name == "oracle":
         raise SettingsError("the oracle looks at the target and cannot pick; every report shows its IoU and the regret")
     if name not in PICKERS:
-        near = difflib.get_close_matches(name, PICKERS, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise SettingsError(f"unknown picker {name!r}{hint} Known: {', '.join(PICKERS)}")
+        hint, known = nearest(name.lower(), PICKERS), f"known: {', '.join(sorted(PICKERS))}"
+        raise SettingsError(f"unknown picker {name!r}; {hint}{'' if hint == known else f' {known}'}")
     return PICKERS[name]
 
 

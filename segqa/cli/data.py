@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import asdict
 
 from segqa.datasets.dataset import Dataset
 from segqa.datasets.folder import open_folder
+from segqa.datasets.location import expand_home
 from segqa.datasets.studio import open_studio
+from segqa.errors import DatasetError
 from segqa.settings import Settings
 
 
@@ -14,6 +17,8 @@ def open_dataset(name: str, settings: Settings | None = None) -> Dataset:
     """The embedded data set, or the one in a folder, read as the settings say."""
     if name == "studio":
         return open_studio()
+    if difflib.get_close_matches(name, ["studio"]) and not expand_home(name).exists():
+        raise DatasetError(f"no folder {name!r}; did you mean 'studio'?")
     if settings is None:
         return open_folder(name)
     return open_folder(name, name_pattern=settings.name_pattern, **asdict(settings.reading))

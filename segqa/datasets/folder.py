@@ -17,7 +17,7 @@ from segqa.checks import compile_pattern
 from segqa.datasets import pictures
 from segqa.datasets.dataset import Dataset
 from segqa.datasets.files import Files, LocalFile, PictureFile
-from segqa.datasets.location import located, name_of
+from segqa.datasets.location import located, name_of, nearest_folder
 from segqa.datasets.metadata import Tags, read_metadata
 from segqa.datasets.pairing import Unpaired, describe_no_pair, describe_no_picture
 from segqa.datasets.reading import Pair, Reading
@@ -58,7 +58,9 @@ class _LocalFolder:
 
     def __init__(self, root: Path) -> None:
         if not root.is_dir():
-            raise DatasetError(f"data set not found: {root}; expected a folder with images/ and masks/")
+            near = nearest_folder(root)
+            hint = f"; did you mean {str(root.with_name(near))!r}?" if near else ""
+            raise DatasetError(f"data set not found: {root}; expected a folder with images/ and masks/{hint}")
         self._root, self._images, self._masks = root, root / "images", root / "masks"
         self.name = name_of(root)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 from pathlib import Path
@@ -22,6 +23,16 @@ def expand_home(path: str | os.PathLike[str]) -> Path:
     'photos/~'
     """
     return Path(os.path.expanduser(path))  # noqa: PTH111 - Path.expanduser raises where nobody has that name
+
+
+def nearest_folder(path: Path) -> str:
+    """Return the name of the folder beside a path that is not there whose name is most like it; empty for none."""
+    try:
+        with os.scandir(path.parent) as listed:
+            names = [entry.name for entry in listed if entry.is_dir()]
+    except OSError:
+        return ""
+    return next(iter(difflib.get_close_matches(path.name, names, n=1)), "")
 
 
 def located(name: str | os.PathLike[str], base: Path | None = None) -> Location:

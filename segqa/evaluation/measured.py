@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from segqa.case import Case
-from segqa.conditions import Condition, check_names, needs_pixels
+from segqa.conditions import Condition, check_attributes, check_names, needs_pixels
 from segqa.datasets.dataset import Dataset
 from segqa.datasets.pictures import READER
 from segqa.datasets.remote import foreseen
@@ -20,7 +20,7 @@ from segqa.evaluation.database import Database
 from segqa.outcome import Outcome
 from segqa.outcomes.integrity import compute_checksum
 from segqa.outcomes.outcomes import Outcomes
-from segqa.properties import PROPERTY_VERSION, Measurement
+from segqa.properties import PROPERTIES, PROPERTY_VERSION, Measurement
 from segqa.slices import Edges, find_edges
 from segqa.store import Store
 
@@ -78,10 +78,7 @@ def narrow(dataset: Dataset, condition: Condition, store: Store) -> tuple[Datase
         DatasetError: no case is meant.
     """
     tags = dataset.tag_names
-    if "proposals" in {predicate.name for predicate in condition.predicates()} - tags:
-        raise SettingsError(
-            f"{condition}: how many proposals there are only a run knows; `segqa show RUN --where` lists such cases"
-        )
+    require_attributes(dataset, condition)
     if needs_pixels(condition, tags):
         with open_properties(store) as cache:
             cases = Outcomes.of(_measured(dataset, cache, tags))
@@ -94,6 +91,20 @@ def narrow(dataset: Dataset, condition: Condition, store: Store) -> tuple[Datase
         raise DatasetError(f"none of the {len(dataset)} cases of {dataset.name} is meant by {str(condition)!r}")
     note = f"only the {len(kept)} of {len(dataset)} cases that {condition} means"
     return replace(dataset, cases=kept, notes=(*dataset.notes, note)), edges
+
+
+def require_attributes(dataset: Dataset, condition: Condition) -> None:
+    """Refuse a condition that names what no case of a data set has; no pixel is read.
+
+    Raises:
+        SettingsError: see `narrow`.
+    """
+    tags = dataset.tag_names
+    if "proposals" in {predicate.name for predicate in condition.predicates()} - tags:
+        raise SettingsError(
+            f"{condition}: how many proposals there are only a run knows; `segqa show RUN --where` lists such cases"
+        )
+    check_attributes(condition, tags, PROPERTIES)
 
 
 def _measured(dataset: Dataset, cache: PropertyCache, hidden: Collection[str]) -> Iterator[Outcome]:

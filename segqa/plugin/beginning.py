@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import shlex
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, replace
@@ -15,7 +16,7 @@ from segqa.checks import nearest
 from segqa.conditions import parse_condition
 from segqa.datasets.dataset import Dataset
 from segqa.datasets.folder import open_folder
-from segqa.datasets.location import Location, is_same, located
+from segqa.datasets.location import Location, is_same, located, nearest_folder
 from segqa.errors import UsageError
 from segqa.gate import rules_of
 from segqa.picking import find_picker
@@ -173,11 +174,45 @@ def open_train_folder(session: Session) -> Dataset:
     return _open_folder(session, session.settings.train_dataset, session.train_location, "training data")
 
 
+def refuse_unknown_tags(session: Session) -> None:
+    """Refuse `--segqa-where` and `--segqa-group-by` that name what no case has, before a model is built.
+
+    Of a data set whose fixture needs others nothing is known before the first test asks for it.
+
+    Raises:
+        UsageError: with the nearest name.
+    """
+    from segqa.evaluation.measured import require_attributes
+
+    where, tag = session.options.get("where"), session.options.get("group-by")
+    if session.finished is not None or not (where or tag):
+        return
+    cases = _open_declared(session) if session.settings.dataset in session.datasets else open_chosen_folder(session)
+    if cases is not None and where:
+        require_attributes(cases, parse_condition(where))
+    if cases is not None and tag and tag not in cases.tag_names:
+        raise UsageError(f"no case has a tag {tag!r} to group by; {nearest(tag, cases.tag_names)}")
+
+
+def _open_declared(session: Session) -> Dataset | None:
+    """Return the declared data set that the settings name; None where only a test can open it."""
+    function = session.datasets[session.settings.dataset]
+    if inspect.signature(function).parameters or inspect.isgeneratorfunction(function):
+        return None
+    try:
+        cases = function()
+    except Exception:  # noqa: BLE001 - the fixture raises it again, in a test, with its traceback
+        return None
+    return cases if isinstance(cases, Dataset) else None
+
+
 def _open_folder(session: Session, name: str, location: Location, what: str) -> Dataset:
     if isinstance(location, Path) and not location.exists():
+        near = nearest_folder(location)
+        known = {*session.datasets, *([str(Path(name).with_name(near))] if near else [])}
         raise UsageError(
             f"no {what} {name!r}: expected a folder with images/ and masks/ "
-            f"at {location}, or a declared one ({nearest(name, session.datasets)})"
+            f"at {location}, or a declared one ({nearest(name, known)})"
         )
     if location not in session.listed:
         settings = session.settings

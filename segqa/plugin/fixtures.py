@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from segqa.errors import DatasetError, StoreError, UsageError
-from segqa.escaping import to_block
 from segqa.plugin.declare import built, exits_refused
-from segqa.plugin.session import STATE, is_worker, refuse, stop, withdraw_report
+from segqa.plugin.session import STATE, is_worker, refuse, stop
 
 if TYPE_CHECKING:  # numpy and OpenCV would load with them
     from segqa.audit.audit import Audit
@@ -61,12 +60,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     _time_tests_alone(config, items)
     session = config.stash.get(STATE, None)
     if session is not None and session.problem and not is_worker(config):
-        withdraw_report(config, session)
-        raise pytest.UsageError(f"segqa: {to_block(session.problem)}")
+        refuse(config, items, session.problem)
     if session is None:
         if any(PARAMETER in getattr(item, "fixturenames", ()) for item in items):
             refuse(config, items, _NO_MODEL)
         return
+    from segqa.plugin.beginning import refuse_unknown_tags
     from segqa.plugin.behaviour import behaviour_mark
     from segqa.plugin.marks import check_mark
     from segqa.plugin.settings_file import refuse_other_settings
@@ -77,6 +76,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items:
             check_mark(item)
             behaviour_mark(item)
+        if asking:
+            refuse_unknown_tags(session)
     except UsageError as error:
         refuse(config, items, str(error))
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from segqa.escaping import to_block
 from segqa.plugin.session import STATE, is_worker
 
 _NAME = "segqa-reports"
@@ -53,4 +54,4 @@ class _Reports:
         session = config.stash.get(STATE, None)
         if session is not None:
             for text in filter(None, [session.problem, *session.findings]):
-                sys.stderr.write(f"ERROR: segqa: {text}\n")
+                sys.stderr.write(to_block(f"ERROR: segqa: {text}") + "\n")

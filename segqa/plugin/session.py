@@ -117,6 +117,9 @@ def stop(config: pytest.Config, problem: str) -> NoReturn:
 def refuse(config: pytest.Config, items: list[pytest.Item], problem: str) -> None:
     """End the collection with exit code 4. A worker cannot: it hands the problem to its controller and runs nothing."""
     if not is_worker(config):
+        session = config.stash.get(STATE, None)
+        if session is not None:
+            withdraw_report(config, session)
         raise pytest.UsageError(f"segqa: {to_block(problem)}")
     config.workeroutput[_PROBLEM] = problem  # type: ignore[attr-defined] # xdist's
     items.clear()

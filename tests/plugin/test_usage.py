@@ -22,12 +22,25 @@ Repository = pytest.Pytester
         pytest.param(["--segqa-checkpoint=brihgt=x"], "no checkpoint at 'brihgt=x'; did you mean 'bright'?", id="ckpt"),
         pytest.param(["--segqa-checkpoint=lost"], "no checkpoint at 'lost'; expected [[]NAME=]DIR", id="ckpt folder"),
         pytest.param(["--dataset=nowhere"], "no data set 'nowhere': expected a folder*", id="missing folder"),
+        pytest.param(["--dataset=./sqares"], "*did you mean 'squares'*", id="misspelt folder"),
         pytest.param(["--dataset=declraed"], "*did you mean 'declared'*", id="misspelt data set"),
         pytest.param(
             ["--dataset=suites"], "no folder images/ in *suites; expected images/ and masks/ in it", id="no data"
         ),
         pytest.param(["--dataset=empty"], "no image in *empty*", id="empty folder"),
         pytest.param(["--pick=produkt"], "unknown picker 'produkt'; did you mean 'product'?*", id="unknown picker"),
+        pytest.param(["--pick=zzz"], "unknown picker 'zzz'; known: agreement, box_score, *", id="no nearest picker"),
+        pytest.param(
+            ["--segqa-where=camra=A", "--segqa-name-pattern=(?P<camera>[AB])"],
+            "no case has a tag or property 'camra'; did you mean 'camera'?",
+            id="tag",
+        ),
+        pytest.param(
+            ["--dataset=declared", "--segqa-where=tag:camra"],
+            "no case has a tag 'camra'; known: none",
+            id="of a declared",
+        ),
+        pytest.param(["--segqa-group-by=vidoe"], "no case has a tag 'vidoe' to group by; known: none", id="group"),
         pytest.param(["--pick=oracle"], "the oracle looks at the target*", id="the oracle"),
         pytest.param(["--limit=0"], "--segqa-limit must be a whole number from 1, got 0", id="no case"),
         pytest.param(["--segqa-mask-cutoff=300"], "--segqa-mask-cutoff must be *", id="cutoff"),
