@@ -11,6 +11,7 @@ import numpy as np
 
 from segqa.case import Target
 from segqa.datasets.mask_values import (
+    NOISE,
     count_values,
     is_along_contour,
     list_shares,
@@ -181,7 +182,8 @@ def _require_fit(name: str, levels: Values, counts: Mapping[float, int], raster:
     if not np.isfinite(levels).all():
         raise CaseError(f"mask {name} holds values that are not finite")
     if rule.kind == "soft":
-        fits = is_along_contour(levels, raster.is_lossy)
+        has_object = max(counts) > rule.cutoff or max(counts) <= NOISE * raster.is_lossy
+        fits = has_object and is_along_contour(levels, raster.is_lossy, is_expected=True)
     elif rule.kind == "probabilities":
         fits = min(counts) >= 0 and max(counts) <= 1
     else:

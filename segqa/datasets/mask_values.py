@@ -16,9 +16,11 @@ MANY = 20
 
 _COUNTED = 4096  # of a file with more values just the first are counted
 _FEW = 4
-_NEAR, _FAR = 1, 8
+_FAR = 16
+_WHITE_SHARE = 0.1
 _STRAY = 0.05
-_NOISE = 32
+NOISE = 32
+"""Compression with loss changes values of 0 and 255 by so much, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +64,14 @@ def look_at(raster: Raster) -> MaskValues:
     is_wide = raster.white == 65535 and max(raw, default=0) > 255
     white = 65535 if is_wide else 255 if raster.white == 65535 else raster.white
     between = set(raw) - {0, white}
-    is_soft = palette != "index" and not (
-        between and not is_along_contour(scale(raster.values, white), raster.is_lossy)
-    )
+    is_soft = palette != "index" and (not between or _is_soft(scale(raster.values, white), raster.is_lossy))
     return MaskValues(raw, greys, raster.white, palette, raster.is_coloured, raster.colours, is_soft)
+
+
+def _is_soft(values: Values, is_lossy: bool) -> bool:
+    """Whether a mask is one of black and white with soft edges: a tenth of what is not black is nearly white."""
+    objects = int((values > 5).sum())
+    return int((values >= 250).sum()) >= _WHITE_SHARE * objects and is_along_contour(values, is_lossy)
 
 
 def count_values(values: Values) -> dict[float, int]:
@@ -85,31 +91,37 @@ def scale(values: Values, white: int) -> Values:
     return values * (255 // white) if white < 255 else values / np.float32(257)
 
 
-def is_along_contour(values: Values, is_lossy: bool) -> bool:
+def is_along_contour(values: Values, is_lossy: bool, *, is_expected: bool = False) -> bool:
     """Return whether the values other than 0 and 255 lie only beside the contour, as those of anti-aliased edges do.
 
     Args:
         values: `[H, W]`, on the scale of 8 bits.
         is_lossy: leave values up to 32 away from 0 and 255 out: compression makes them.
+        is_expected: whether the masks of the data set are known to be of that kind.
 
-    A pixel lies beside the contour if there are pixels of both 0 and 255 in the window around it, 3 × 3 where there are
-    fewer than four such values and 17 × 17 where there are more, and it is not inside a flat area. Of many
-    values one pixel in twenty may lie elsewhere.
+    Of 20 values or more, of a file compressed with loss, and where it is expected: a pixel lies beside the contour if
+    0 or 255 is at most 16 pixels away and it is not inside a flat area. Fewer values could be classes: both 0 and 255
+    must be at most 2 pixels away, 1 where there are fewer than four. One pixel in twenty may lie elsewhere, but none
+    where there are fewer than four values.
     """
     if values.min(initial=0) < 0 or not np.isfinite(values).all() or values.max(initial=0) > 255:
         return False
-    noise = _NOISE if is_lossy else 0
+    noise = NOISE if is_lossy else 0
     low, high = values <= noise, values >= 255 - noise
     between = ~(low | high)
-    count = int(between.sum())
-    few = not is_lossy and len(np.unique(values[between])) < _FEW
-    reach = _NEAR if few else _FAR
-    beside = _grow(low, reach) & _grow(high, reach)
-    levels = values.astype(np.float32)
+    levels = len(np.unique(values[between]))
+    if is_lossy or is_expected or levels >= MANY:
+        beside = _grow(low | high, _FAR)
+    elif not high.any():
+        return False
+    else:
+        reach = 1 if levels < _FEW else 2
+        beside = _grow(low, reach) & _grow(high, reach)
+    grown = values.astype(np.float32)
     around = np.ones((3, 3), np.uint8)
-    flat = cv2.dilate(levels, around) == cv2.erode(levels, around)
-    elsewhere = int((between & ~(beside & ~flat)).sum())
-    return elsewhere <= (0 if few else max(_FEW, _STRAY * count))
+    flat = cv2.dilate(grown, around) == cv2.erode(grown, around)
+    elsewhere = int((between & (flat | ~beside)).sum())
+    return elsewhere <= (0 if levels < _FEW and not (is_lossy or is_expected) else max(_FEW, _STRAY * between.sum()))
 
 
 def share_between(counts: Mapping[float, int]) -> float:

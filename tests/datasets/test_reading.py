@@ -112,6 +112,41 @@ def test_a_mask_saved_as_a_jpeg_is_cut_in_the_middle(tmp_path: Path) -> None:
     assert run_of(folder).mean_iou > 0.99
 
 
+def line(index: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """A large disc and a thin line, black and white."""
+    canvas = np.zeros((SHAPE[0] * 8, SHAPE[1] * 8), np.uint8)
+    cv2.circle(canvas, (300 + 9 * index, 250), 120, 255, -1)
+    cv2.line(canvas, (10, 10), (600, 40 + index), 255, 3)
+    return canvas
+
+
+@pytest.mark.parametrize("sigma", [1, 2, 4])
+@pytest.mark.parametrize("reduce", [1, 4])
+def test_blurred_and_reduced_masks_of_thin_objects_are_soft(tmp_path: Path, sigma: int, reduce: int) -> None:
+    def make(index: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+        blurred = cv2.GaussianBlur(line(index), (0, 0), sigma)
+        return cv2.resize(blurred, None, fx=1 / reduce, fy=1 / reduce, interpolation=cv2.INTER_AREA).astype(np.uint8)
+
+    assert rules_of(write_set(tmp_path, (4, PHOTO, grey(make)))).mask.kind == "soft"
+
+
+@pytest.mark.parametrize("classes", [1, 5, 29, 249])
+@pytest.mark.parametrize("size", [3, 8, 40])
+def test_label_maps_of_any_number_of_classes_with_a_border_are_not_soft(
+    tmp_path: Path, classes: int, size: int
+) -> None:
+    def make(index: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+        draw = np.random.default_rng(index)
+        canvas = np.zeros((256, 320), np.uint8)
+        for _ in range(30):
+            x, y, label = (int(value) for value in draw.integers((0, 0, 1), (270, 200, classes + 1)))
+            cv2.rectangle(canvas, (x - 1, y - 1), (x + size, y + size), 255, 1)
+            cv2.rectangle(canvas, (x, y), (x + size - 1, y + size - 1), label, -1)
+        return canvas
+
+    assert rules_of(write_set(tmp_path, (4, PHOTO, grey(make)))).mask.kind == "none"
+
+
 REFUSED: Mapping[str, tuple[Write, str]] = {
     "ignore": (grey(with_ignore), r"a label map with 0 \(.*\), 1 \(.*\), 255 \(.*\) \(255 often means ignore\)"),
     "two classes": (grey(lambda index: blob(index) * np.uint8(7)), r"a label map with 0 \(.*\), 7 \(.*\)"),
