@@ -20,14 +20,17 @@ app = typer.Typer(no_args_is_help=True, help="Look after the proposals on disk."
 @app.command()
 def ls(form: As = "text", directory: Directory = Path(".segqa")) -> None:
     """List what is kept of each model."""
-    with _open(directory) as cache:
-        rows = tuple(
-            (held.model or "(unnamed)", held.entries, held.proposals, f"{held.size / 1e6:.1f}", str(held.used))
-            for held in cache.holdings()
-        )
-        typer.echo(Table(("model", "images", "proposals", "MB", "last used"), rows).render(form))
-        if form == "text":
-            typer.echo(f"{cache.size / 1e6:.1f} MB in use in {_path(directory)}")
+    try:
+        with _open(directory) as cache:
+            rows = tuple(
+                (held.model or "(unnamed)", held.entries, held.proposals, f"{held.size / 1e6:.1f}", str(held.used))
+                for held in cache.holdings()
+            )
+            typer.echo(Table(("model", "images", "proposals", "MB", "last used"), rows).render(form))
+            if form == "text":
+                typer.echo(f"{cache.size / 1e6:.1f} MB in use in {_path(directory)}")
+    except SegqaError as error:
+        raise refusal(str(error)) from error
 
 
 @app.command()

@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from segqa.cli import app
+from tests.damage import flip_bits
 from tests.reviewed import reviewed
 
 Cache = Callable[..., tuple[int, str]]
@@ -88,3 +89,15 @@ def test_a_file_that_is_no_database_is_said(cache: Cache) -> None:
     code, output = cache("verify", "--dir=other")
     assert code == 4
     assert "remove the file to start anew" in output
+
+
+def test_a_flipped_bit_is_never_a_traceback(cache: Cache) -> None:
+    results = [
+        (where, command, CliRunner().invoke(app, ["cache", command]))
+        for where in flip_bits(Path(".segqa/proposals.sqlite"), 60)
+        for command in ("ls", "verify")
+    ]
+    for where, command, result in results:
+        assert result.exit_code in {0, 1, 4}, where
+        assert result.exception is None or isinstance(result.exception, SystemExit), (where, command)
+    assert 4 in {result.exit_code for _, _, result in results}
