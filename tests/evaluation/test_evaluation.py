@@ -584,3 +584,15 @@ def test_of_a_model_that_can_be_any_no_run_is_found(squares: Squares, tmp_path: 
     assert Evaluation().finished(Nameless(), "nameless", dataset, store) is None
     with pytest.raises(ModelError, match="it has no fingerprint"):
         Evaluation().finished(None, "nameless", dataset, store)
+
+
+def test_a_case_whose_mask_is_read_by_another_rule_counts_as_changed_data(squares: Squares) -> None:
+    folder = squares(3)
+    for path in (folder / "masks").iterdir():
+        values = np.asarray(Pillow.open(path)) // 255
+        values[:1] = 255
+        Pillow.fromarray(values.astype(np.uint8)).save(path)
+    data = [open_folder(folder, mask_values=values) for values in ([1], [1, 255])]
+    first, second = (segqa.evaluate(Bright(), each).outcomes for each in data)
+    assert all(one.pixels != other.pixels for one, other in zip(first, second, strict=True))
+    assert all(one.digest != other.digest for one, other in zip(first, second, strict=True))

@@ -252,6 +252,12 @@ def test_a_part_of_other_metrics_is_refused(parts: list[Path], tmp_path: Path) -
         merged(parts, tmp_path)
 
 
+def test_a_part_whose_masks_were_read_by_another_rule_is_refused(parts: list[Path], tmp_path: Path) -> None:
+    change(parts[2], "run", "provenance", "reading", "masks", value="0 and 1")
+    with pytest.raises(PartsError, match=r"the same reading of masks and images, got .*'masks': '0 and 255'"):
+        merged(parts, tmp_path)
+
+
 def test_a_part_of_another_division_is_refused(data: Dataset, parts: list[Path], tmp_path: Path) -> None:
     odd = folders(data, tmp_path / "two", of=2)[1]
     with pytest.raises(PartsError, match=r"the same number of shards, got 3 in .* and 2 in"):
