@@ -19,7 +19,7 @@ from segqa.errors import ModelError, ProposalsError
 from segqa.git_lfs import refuse_pointers
 from segqa.mask import Image
 from segqa.models.device import find_device
-from segqa.models.fingerprint import Fingerprint, fingerprint_of
+from segqa.models.fingerprint import fingerprint_of
 from segqa.models.grounded_sam import batches, check_cutoffs, first_line, full_prompt
 from segqa.models.tensors import weights_digest
 from segqa.proposals import Floats, Proposals
@@ -48,7 +48,7 @@ class LangSam:
         ModelError: the package is missing, a path is, or `LangSAM` cannot be built.
     """
 
-    fingerprint: Fingerprint
+    fingerprint: str
 
     def __init__(
         self,
@@ -229,7 +229,7 @@ def _same_tf32() -> Iterator[None]:
             switch.allow_tf32 = allowed
 
 
-def _fingerprint_of(model: LangSam, predictor: Any, module: ModuleType, arguments: Mapping[str, Any]) -> Fingerprint:
+def _fingerprint_of(model: LangSam, predictor: Any, module: ModuleType, arguments: Mapping[str, Any]) -> str:
     """Covers the package by its files: it is installed from a repository whose version hardly ever moves."""
     digests = [weights_digest(predictor.gdino.model), weights_digest(predictor.sam.model)]
     code = sorted(Path(str(module.__file__)).parent.rglob("*.py"))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segqa.errors import StoreError, UsageError
+from segqa.plugin.committed import warn_of_other_commit
 
 if TYPE_CHECKING:
     from segqa.plugin.state import Session
@@ -62,9 +63,10 @@ def load_finished(session: Session, folder: Path) -> Run:
     store = session.store
     if unchecked := find_unchecked(folder):
         session.warnings.append(unchecked)
-    if folder.resolve() == store.run_folder(folder.name).resolve():
-        return store.load(folder.name)
-    return bring_run(folder, store)
+    in_store = folder.resolve() == store.run_folder(folder.name).resolve()
+    run = store.load(folder.name) if in_store else bring_run(folder, store)
+    warn_of_other_commit(session, run)
+    return run
 
 
 def name_of_data(folder: Path) -> str:

@@ -15,6 +15,7 @@ from segqa.datasets.location import expand_home
 from segqa.disk_errors import explain_disk_errors
 from segqa.errors import BaselineError, UsageError
 from segqa.escaping import to_block
+from segqa.plugin.committed import describe_change
 from segqa.plugin.environment import is_ci
 from segqa.plugin.session import is_worker, stop
 from segqa.plugin.state import Session
@@ -37,6 +38,8 @@ def verdict_on(config: pytest.Config, session: Session, run: Run) -> Verdict:
     path = path_for(session, run)
     if not path.exists():
         hint = f"no baseline {_typed(path, session)}; `pytest suites --segqa-update-baseline` makes one: commit it"
+        if "update-baseline" in session.options:
+            pytest.skip(f"no baseline {_typed(path, session)}: this session writes the first one")
         if renamed := _explain_rename(session, run):
             session.warnings += [] if renamed in session.warnings else [renamed]
             hint = f"{hint}; {renamed}"
@@ -145,7 +148,8 @@ def update_baselines(session: Session) -> list[str]:
         BaselineError: one of them must not be; nothing has been written then.
     """
     updates = [_prepare(session, run) for run in session.runs.values()]
-    said = []
+    renamed = [_explain_rename(session, update.run) for update in updates if not update.path.exists()]
+    said = [f"note: {text}" for text in renamed if text]
     for update in updates:
         update.write()
         said += [f"wrote {_typed(update.path, session)} ({len(update.run.outcomes)} cases)", *update.notes]
@@ -197,6 +201,8 @@ def kept_speed(config: pytest.Config, session: Session, run: Run, speed: Speed) 
         kept = read_speeds(path)
     except BaselineError as error:
         stop(config, str(error))
+    if changed := describe_change(session, path):
+        session.warnings += [] if changed in session.warnings else [changed]
     if not kept:
         pytest.skip(f"no speed is kept in {_typed(path, session)}; --segqa-update-baseline keeps one")
     if speed.machine not in kept:
@@ -259,9 +265,13 @@ def _judge(session: Session, comparison: Comparison) -> Verdict:
     from segqa.policy import judge_by
 
     verdict = judge_by(session.settings, comparison, **_typed_rules(session))
-    if _folder(session) == session.root / GateSettings().baseline:
-        return verdict
-    return replace(verdict, notes=(*verdict.notes, f"the baselines are those in {_typed(_folder(session), session)}"))
+    folder, notes = _folder(session), [*verdict.notes]
+    if folder.resolve() != session.root.resolve() / GateSettings().baseline:
+        real = "" if folder.resolve() == folder.absolute() else f", a link to {_typed(folder.resolve(), session)}"
+        notes.append(f"the baselines are those in {_typed(folder, session)}{real}")
+    if changed := describe_change(session, path_for(session, comparison.candidate)):
+        notes.append(changed)
+    return replace(verdict, notes=tuple(notes))
 
 
 def _policy(session: Session, model: str) -> Policy:

@@ -21,12 +21,21 @@ def paragraph(run: Run) -> list[str]:
         f"  picked by {run.pick}: regret {run.regret:.4f} against the oracle's {run.oracle_iou:.4f}",
         f"  {len(run.failures())} failing (threshold {run.threshold:g})" + _kinds(run),
         f"  {cached} of {len(run.outcomes)} answered from stored proposals",
+        *_trust(run, cached),
     ]
     if resumed is not None:
         lines.insert(1, f"  resumed: {resumed} cases had been done before")
     if parts:
         lines.insert(1, f"  merged of {len(parts)} shards, {run.provenance['inference_seconds']:.1f} s of inference")
     return lines + [f"  note: {note}" for note in run.provenance.get("notes", [])]
+
+
+def _trust(run: Run, cached: int) -> list[str]:
+    """Say on what trust stored answers are taken: a computed fingerprint counts what it was given, and nothing else."""
+    known = run.provenance.get("stored_answers")
+    if not cached or known is None or known.get("asked"):
+        return []
+    return ["  none of them was asked anew: what the fingerprint does not count may have changed"]
 
 
 def findings(clusters: Clusters) -> list[str]:

@@ -74,7 +74,7 @@ def test_a_hand_written_fingerprint_is_checked_on_some_stored_cases(squares: Squ
 
 
 def test_a_computed_one_is_not(squares: Squares) -> None:
-    folder, model = squares(5), Bright(fingerprint=Fingerprint("computed"))
+    folder, model = squares(5), Bright(fingerprint=Fingerprint("c0" * 16))
     evaluate(model, folder)
     assert known_of(evaluate(model, folder)) == StoredAnswers()
     assert known_of(evaluate(model, folder, Evaluation(spot_check=SpotCheck.of_all(2)))).asked == 2

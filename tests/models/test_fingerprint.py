@@ -59,7 +59,7 @@ def edit(folder: Path, name: str, text: str) -> None:
 
 
 def test_it_is_public_and_tells_itself_from_a_written_text() -> None:
-    found = segqa.fingerprint_of(options={"a": 1})
+    found = segqa.fingerprint_of(edit, options={"a": 1})
     assert isinstance(found, Fingerprint)
     assert type(str(found)) is str
     assert len(found) == 32
@@ -254,3 +254,13 @@ def test_a_class_without_a_file_is_refused() -> None:
     exec("class Model:\n    def predict(self): pass\n", found)  # noqa: S102 - as a notebook does
     with pytest.raises(ModelError, match="got Model, which has no file of source"):
         fingerprint_of(found["Model"])
+
+
+def test_without_source_a_fingerprint_counts_as_written_by_hand() -> None:
+    assert type(fingerprint_of(np.zeros(3), options={"version": 3})) is str
+    assert isinstance(fingerprint_of(test_without_source_a_fingerprint_counts_as_written_by_hand), Fingerprint)
+
+
+def test_a_text_of_ones_own_is_no_computed_fingerprint() -> None:
+    with pytest.raises(ModelError, match="expected the 32 hex digits of a computed fingerprint, got 'v1'"):
+        Fingerprint("v1")

@@ -139,7 +139,7 @@ def test_an_assertion_with_not_tells_the_truth(repository: Repository) -> None:
 
 def test_nothing_scored_is_said_so(repository: Repository) -> None:
     for path in (repository.path / "squares" / "masks").iterdir():
-        path.unlink()
+        path.write_bytes(b"no picture")
     result = repository.runpytest("suites/test_quality.py")
     result.stdout.fnmatch_lines(["E * mean IoU is undefined, nothing was scored (bound 0.5000)"])
     result.assert_outcomes(failed=6)

@@ -1,0 +1,40 @@
+"""What a session judges by, against what git knows: a baseline that was changed here, and a run of other code."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from segqa.plugin.environment import is_ci
+from segqa.work_tree import ask_git
+
+if TYPE_CHECKING:
+    from segqa.plugin.state import Session
+    from segqa.run import Run
+
+
+def describe_change(session: Session, path: Path) -> str:
+    """Say that a file is not as it was committed; empty where it is, outside of git, and where `CI` is not set.
+
+    On a laptop that is the usual thing: the file has just been written. A file that is gone counts as well.
+    """
+    if not is_ci():
+        return ""
+    real = path.resolve()
+    shown = os.path.relpath(path, session.here)
+    if not real.exists():
+        known = ask_git(session.root, "log", "-1", "--format=%h", "--", str(real))
+        return f"{shown} is gone, but git knows it (commit {known.strip()})" if known and known.strip() else ""
+    changed = ask_git(real.parent, "status", "--porcelain", "--", real.name)
+    return f"{shown} is not as it was committed" if changed and changed.strip() else ""
+
+
+def warn_of_other_commit(session: Session, run: Run) -> None:
+    """Warn where a finished run is judged that other code has made: what is checked out now is not what it says."""
+    made, here = str(run.provenance.get("commit") or ""), ask_git(session.root, "rev-parse", "HEAD")
+    if made and here and made != here.strip():
+        session.warnings.append(
+            f"run {run.id} was made at commit {made[:10]}, and {here.strip()[:10]} is checked out: "
+            "it says nothing of the code here"
+        )
