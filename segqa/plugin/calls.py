@@ -15,6 +15,7 @@ from segqa.errors import SettingsError
 from segqa.escaping import to_block
 from segqa.failures import KINDS, kind_codes
 from segqa.plugin.assertions import NOTES, SHOWN
+from segqa.plugin.fixtures import evaluation_of
 from segqa.plugin.session import STATE
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
     except (AssertionError, pytest.fail.Exception) as error:
         for note in pyfuncitem.config.stash[NOTES]:
             error.add_note(to_block(note))
-        run: Any = pyfuncitem.funcargs.get("evaluation")
+        run = evaluation_of(pyfuncitem)
         session = pyfuncitem.config.stash.get(STATE, None)
         if session is None or run is None:
             raise

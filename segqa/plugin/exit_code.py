@@ -39,7 +39,9 @@ _GREEN = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Note which models are asked for, before `-k`, `-m` or `--deselect` take tests away."""
-    if EVALUATION in getattr(item, "fixturenames", ()):
+    names = getattr(item, "fixturenames", ())
+    # a user's own `evaluation` in place of segqa's must not hide that a model was to be evaluated
+    if EVALUATION in names or {PARAMETER, "evaluation"} <= {*names}:
         parameters = getattr(getattr(item, "callspec", None), "params", {})
         item.config.stash[STATE].asked.setdefault(parameters.get(PARAMETER, ""), item.nodeid)
 

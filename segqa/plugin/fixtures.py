@@ -444,6 +444,16 @@ def _declared_dataset(name: str, request: pytest.FixtureRequest) -> Dataset:
     return cases
 
 
+def evaluation_of(item: pytest.Item) -> Run | None:
+    """Return the run that a test asked for as `evaluation`; None where that is no fixture of segqa's."""
+    given = getattr(item, "funcargs", {}).get("evaluation")
+    if given is None:
+        return None
+    from segqa.run import Run
+
+    return given if isinstance(given, Run) else None
+
+
 def _session(config: pytest.Config) -> Session:
     session = config.stash.get(STATE, None)
     if session is None:

@@ -17,6 +17,7 @@ import pytest
 from segqa.errors import StoreError
 from segqa.plugin.assertions import SHOWN
 from segqa.plugin.behaviour import behaved
+from segqa.plugin.fixtures import evaluation_of
 from segqa.plugin.reports import get_stats
 from segqa.plugin.session import STATE
 
@@ -64,7 +65,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     report = yield
     state = item.config.stash.get(STATE, None)
     if report.when == "call" and report.failed and state is not None:
-        run: Run | None = item.config.stash.get(SHOWN, None) or getattr(item, "funcargs", {}).get("evaluation")
+        run: Run | None = item.config.stash.get(SHOWN, None) or evaluation_of(item)
         if run is not None and getattr(item.config.option, "htmlpath", None):
             found = [*getattr(report, "extras", []), *_extras(item.config, state, run)]
             report.extras = found  # type: ignore[attr-defined] # pytest-html's

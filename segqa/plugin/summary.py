@@ -11,7 +11,7 @@ import pytest
 
 from segqa.escaping import to_block, to_line, to_utf8
 from segqa.plugin.behaviour import behaved, behaviour_mark
-from segqa.plugin.fixtures import PARAMETER
+from segqa.plugin.fixtures import PARAMETER, evaluation_of
 from segqa.plugin.session import STATE, is_worker
 from segqa.plugin.shards import told_of_shards
 from segqa.plugin.state import Session
@@ -53,7 +53,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """Attach the scores to the test, so that they reach JUnit XML and pass from worker to controller."""
     given = getattr(item, "funcargs", {})
-    run = given.get("evaluation")
+    run = evaluation_of(item)
     if run is not None and STATE in item.config.stash:
         item.user_properties.extend(_properties(run))
         state = item.config.stash[STATE]

@@ -123,6 +123,15 @@ def test_a_users_own_fixture_called_model_is_not_evaluated_under_anothers_name(r
     repository.runpytest("suites", "test_own.py").assert_outcomes(passed=10)
 
 
+def test_a_users_own_fixture_called_evaluation_is_no_run(repository: Repository) -> None:
+    repository.makepyfile(
+        test_own="import pytest\n\n@pytest.fixture\ndef evaluation():\n    return 3\n"
+        "\ndef test_own(evaluation, thresholds): assert evaluation == 3\n"
+        "\ndef test_failing(evaluation, thresholds): assert evaluation == 4\n"
+    )
+    repository.runpytest("test_own.py", "--html=own.html").assert_outcomes(passed=1, failed=1)
+
+
 def test_an_assertion_with_not_tells_the_truth(repository: Repository) -> None:
     repository.makepyfile(
         test_own="def test_own(evaluation):\n    assert not evaluation.mean_iou > 0.9\n"
