@@ -153,6 +153,8 @@ def update_baselines(session: Session) -> list[str]:
     for update in updates:
         update.write()
         said += [f"wrote {_typed(update.path, session)} ({len(update.run.outcomes)} cases)", *update.notes]
+        if update.run.provenance.get("dirty") and "allow-dirty" in session.options:
+            said.append("note: the work tree has changes, so nobody can make this baseline again (--segqa-allow-dirty)")
         said += _keep_speed(session, update.run)
     return said
 

@@ -139,6 +139,8 @@ def _on_runs(session: Session, config: pytest.Config) -> Iterator[str]:
     for one in session.judged:
         if one.verdict:
             yield from [one.verdict.headline, *(f"  note: {note}" for note in one.verdict.notes)]
+        elif "update-baseline" not in session.options and session.settings.gate.required is not False:
+            yield f"{one.run.model}: not judged: {one.why}"
 
 
 def _on_behaviour(terminalreporter: pytest.TerminalReporter) -> list[str]:
