@@ -1,0 +1,113 @@
+"""The model changes, and so does the fingerprint that is computed from it: the changed model is asked."""
+
+from __future__ import annotations
+
+from tests.false_green import models
+from tests.false_green.changes import Change, replace
+from tests.false_green.models import nothing
+from tests.false_green.trial import Ending, Trial
+from tests.false_green.way import Attempt, Ways
+
+COMPUTED = Ways("a computed fingerprint")
+
+_REGRESSED = "mine: regressed"
+_OPTIONS = "network.Network, options=model_options('mine')"
+_VARIABLE = "network.Network, options={'lose': os.environ.get('NETWORK_LOSE')}"
+
+KERNEL = """    def __init__(self):
+        self.kernel = np.full((64, 64), 0.0)
+
+    def predict"""
+
+
+def keep_computed(before: Change, things: str, change: Change, *options: str) -> Attempt:
+    """Store proposals under the fingerprint of some things, change the model, and run again."""
+    model = f"    model = network.Network()\n    model.fingerprint = segqa.fingerprint_of({things})\n    return model"
+
+    def attempt(trial: Trial) -> Ending:
+        trial.edit("conftest.py", ("import segqa\n", "import segqa\nimport os\n"))
+        trial.edit("conftest.py", ("    return network.Network()", model))
+        before(trial)
+        trial.prepare()
+        change(trial)
+        return trial.run(*options)
+
+    return attempt
+
+
+def hold_kernel(trial: Trial) -> None:
+    """Have the model hold an array that moves its answers."""
+    moved = ("single(segment(image))", "single(np.roll(segment(image), int(self.kernel[33, 33]), axis=1))")
+    trial.edit("network.py", moved, ("    def predict", KERNEL))
+
+
+def take_default(trial: Trial) -> None:
+    """Have a function take a default argument that moves its answers."""
+    moved = ("    return bright\n", "    return np.roll(bright, shift, axis=1)\n")
+    trial.edit("network.py", ("def segment(image):", "def segment(image, shift=0):"), moved)
+
+
+for _name, _before, _things, _change, _slow in (
+    ("the body of predict changes", nothing, "network.Network", models.change_body, False),
+    ("a constant of the module changes", nothing, "network.Network", models.worsen, True),
+    ("a function that predict calls changes", nothing, "network.Network", models.change_function, True),
+    ("a function is given and a constant changes", nothing, "network.segment", models.worsen, True),
+    ("an object is given and a function changes", nothing, "model", models.change_function, True),
+    ("a module that the model imports changes", models.call_helper, "network.Network", models.change_helper, False),
+    (
+        "a module that a function imports changes",
+        models.call_helper_late,
+        "network.Network",
+        models.change_helper,
+        True,
+    ),
+    ("a module deep in a package changes", models.call_package, "network.Network", models.change_package, True),
+    ("the base class in another module changes", models.inherit, "network.Network", models.change_base, True),
+    ("the decorator of predict changes", models.decorate, "network.Network", models.change_decorator, True),
+    ("a file of weights is replaced", models.read_weights, "network.Network, 'weights.txt'", models.LOSES_MORE, True),
+    (
+        "a file of weights is replaced unseen",
+        models.read_weights,
+        "network.Network, 'weights.txt'",
+        models.replace_weights_unseen,
+        True,
+    ),
+    (
+        "a file in a folder of weights is replaced",
+        models.read_folder,
+        "network.Network, 'weights'",
+        replace(models.HEAD, ("0", "2")),
+        True,
+    ),
+    ("an option changes", models.take_option, _OPTIONS, models.change_option, True),
+    ("an option from the environment changes", models.read_variable, _VARIABLE, models.change_variable, True),
+    (
+        "a named package gets another version",
+        models.use_package,
+        "network.Network, packages=['segnet']",
+        models.upgrade,
+        True,
+    ),
+    ("an array that the object holds changes", hold_kernel, "model", replace("network.py", ("0.0)", "2.0)")), True),
+    (
+        "a default argument changes",
+        take_default,
+        "network.Network",
+        replace("network.py", ("shift=0", "shift=2")),
+        True,
+    ),
+):
+    COMPUTED.add(_name, 1, _REGRESSED, keep_computed(_before, _things, _change), slow=_slow)
+
+COMPUTED.add(
+    "a file that is not given changes and a spot check is asked for",
+    1,
+    "ERROR: segqa: mine no longer gives its stored answers",
+    keep_computed(models.read_weights, "network.Network", models.LOSES_MORE, "--segqa-spot-check=3"),
+)
+COMPUTED.add(
+    "a file that is not given changes",
+    0,
+    "24 of 24 answered from stored proposals",
+    keep_computed(models.read_weights, "network.Network", models.LOSES_MORE),
+)

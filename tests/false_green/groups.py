@@ -1,0 +1,69 @@
+"""Cases that are not independent, and groups that prove nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from segqa.comparison.comparison import compare
+from segqa.gate import judge
+from segqa.run import Run
+from tests.false_green.trial import Ending, Trial, end
+from tests.false_green.undefined import case, run_of
+from tests.false_green.way import Ways
+
+GROUPS = Ways("groups of cases")
+
+
+def grouped(found: Sequence[int], groups: int) -> Run:
+    """Return a run of cases of which so many of 20 pixels are found, in groups of equal size."""
+    size = len(found) // groups
+    outcomes = [
+        case(number, (pixels, 0), target=20, tags={"video": f"v{number // size:02}"})
+        for number, pixels in enumerate(found)
+    ]
+    return run_of("run", outcomes)
+
+
+def judge_groups(before: Sequence[int], after: Sequence[int], groups: int) -> Callable[[Trial], Ending]:
+    """Judge a change of grouped cases by their groups."""
+    runs = grouped(before, groups), grouped(after, groups)
+    return lambda _: end(lambda: judge(compare(*runs), group_by="video"))
+
+
+ALL, LESS = [18] * 60, [16] * 60
+"""Every case of 60, before and after all have lost 0.1."""
+
+for _groups in (1, 2, 4):
+    GROUPS.add(
+        f"all of 60 cases are worse, in {_groups} group{'s' if _groups > 1 else ''}",
+        0,
+        f"with {_groups} group…nothing can be proven about means",
+        judge_groups(ALL, LESS, _groups),
+        slow=False,
+    )
+GROUPS.add("all of 60 cases are worse, in 20 groups", 1, "mean_iou:-0.002", judge_groups(ALL, LESS, 20), slow=False)
+for _groups in (1, 4, 20):
+    GROUPS.add(
+        f"one of 60 cases breaks, in {_groups} groups",
+        1,
+        "broken:0",
+        judge_groups(ALL, [0, *ALL[1:]], _groups),
+        slow=False,
+    )
+
+
+@GROUPS.way(0, "inconclusive", slow=False)
+def one_lucky_group_of_six_outweighs_five_that_lose(_: Trial) -> Ending:
+    after = np.array(ALL)
+    # one group gains in all its cases, as frames of one video do; five others lose a little
+    after[:10] += 2
+    after[10:] -= np.tile([0, 0, 0, 0, 1], 10)
+    return judge_groups(ALL, after.tolist(), 6)(_)
+
+
+@GROUPS.way(0, "inconclusive", slow=False)
+def half_of_the_groups_lose_and_half_gain(_: Trial) -> Ending:
+    after = np.array(ALL) + np.repeat([2, -1, 2, -1, 2, -1], 10)
+    return judge_groups(ALL, after.tolist(), 6)(_)

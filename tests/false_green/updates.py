@@ -1,0 +1,101 @@
+"""A worse run is written as the baseline, at once or little by little."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tests.false_green.baselines import FILE
+from tests.false_green.changes import NO_CI, delete, newest_run, tables, worse
+from tests.false_green.trial import ERRING, Edit, Ending, Trial
+from tests.false_green.way import Ways
+
+UPDATE = Ways("updates of the baseline")
+
+WRITE = "--segqa-update-baseline"
+REASON = "the old masks were wrong"
+ACCEPT = (WRITE, f"--segqa-accept={REASON}")
+OFF = [f"--segqa-fail-on={rule}" for rule in ("mean_iou:off", "slice(*).mean_iou:off", "broken:off")]
+
+for _name, _code, _says, _attempt, _slow in (
+    ("the worse run is written", 4, "mine not written: the run is a regression", worse(options=[WRITE]), False),
+    (
+        "the worse run is written and the gate deselected",
+        4,
+        "not written",
+        worse(options=[WRITE, "-k", "not regression"]),
+        True,
+    ),
+    ("the worse run is written with a reason", 0, f"accepted: {REASON}", worse(options=[*ACCEPT, "-rx"]), True),
+    (
+        "the worse run is written with an empty reason",
+        4,
+        "must say why",
+        worse(options=[WRITE, "--segqa-accept=  "]),
+        True,
+    ),
+    ("a loss is accepted without an update", 4, "--segqa-accept", worse(options=[ACCEPT[1]]), True),
+    ("the rules are switched off while it is written", 4, "--segqa-accept", worse(options=[WRITE, *OFF]), True),
+    ("the file is deleted and written anew", 1, "no baseline", worse(delete(FILE), options=[WRITE]), True),
+    (
+        "the file is deleted and written anew where CI is not set",
+        0,
+        f"wrote {FILE}",
+        worse(NO_CI, delete(FILE), options=[WRITE]),
+        True,
+    ),
+    ("a part of the data set is written", 4, "part of a data set", worse(options=[*ACCEPT, "--limit=3"]), True),
+    ("a run full of errors is written", 4, "more than the budget", worse(edit=ERRING, options=ACCEPT), True),
+):
+    UPDATE.add(_name, _code, _says, _attempt, slow=_slow)
+
+
+def update_often(trial: Trial, edits: Iterable[Edit]) -> Ending:
+    """Make the model worse and write the baseline, again and again, until that is refused."""
+    ending = Ending(0, "")
+    for edit in edits:
+        trial.make_worse(edit)
+        ending = trial.run(WRITE)
+        if ending.code:
+            break
+    return ending
+
+
+@UPDATE.way(4, "--segqa-accept")
+def eight_updates_each_lose_less_than_the_tolerance(trial: Trial) -> Ending:
+    tables('[tool.segqa.gate]\nfail_on = ["mean_iou:-0.1", "slice(*).mean_iou:-0.1"]')(trial)
+    return update_often(trial, ({"LOSE": lose} for lose in range(1, 9)))
+
+
+@UPDATE.way(4, "--segqa-accept")
+def eight_updates_each_break_a_case_that_the_rules_allow(trial: Trial) -> Ending:
+    bounds = "[tool.segqa.thresholds]\nwrong_object = 1.0\nslice_drop = 1.0"
+    tables('[tool.segqa.gate]\nfail_on = ["broken:1", "mean_iou:-0.05"]', bounds)(trial)
+    return update_often(trial, ({"BLIND": tuple(range(count))} for count in range(1, 9)))
+
+
+@UPDATE.way(2, "reason")
+def a_stored_run_is_accepted_without_a_reason(trial: Trial) -> Ending:
+    trial.make_worse()
+    trial.run()
+    return trial.segqa("baseline", "accept", newest_run(trial).name)
+
+
+@UPDATE.way(4, "--reason must say why")
+def a_stored_run_is_accepted_with_an_empty_reason(trial: Trial) -> Ending:
+    trial.make_worse()
+    trial.run()
+    return trial.segqa("baseline", "accept", newest_run(trial).name, "--reason", " ")
+
+
+@UPDATE.way(4, "the work tree has changes")
+def a_work_tree_with_changes_is_written(trial: Trial) -> Ending:
+    trial.commit()
+    trial.append("network.py", "\n")
+    return trial.run(WRITE, alone=True)
+
+
+@UPDATE.way(0, "the work tree has changes")
+def a_work_tree_with_changes_is_allowed(trial: Trial) -> Ending:
+    trial.commit()
+    trial.append("network.py", "\n")
+    return trial.run(WRITE, "--segqa-allow-dirty", alone=True)
