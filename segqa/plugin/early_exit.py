@@ -1,7 +1,7 @@
 """Refuse to leave with exit code 0 in CI before the exit code of the session was decided.
 
 A hook of a conftest, or what a conftest imports, can end pytest in many ways that print nothing and are green:
-`sys.exit(0)`, `os._exit(0)`, `pytest.exit(returncode=0)`, or a `pytest_cmdline_main` that returns 0.
+`sys.exit(0)`, `os._exit(0)`, `os.execv`, `pytest.exit(returncode=0)`, or a `pytest_cmdline_main` that returns 0.
 """
 
 from __future__ import annotations
@@ -73,12 +73,14 @@ def refused_exit(config: pytest.Config, status_of: Callable[[], int]) -> Iterato
         config: pytest's.
         status_of: gives the code to leave with in place of 0.
     """
-    leave = os._exit
+    leave, replacements = os._exit, (os.execv, os.execve)
     os._exit = without_zero(status_of, config)
+    os.execv, os.execve = (_without_exec(each) for each in replacements)
     try:
         yield
     finally:
         os._exit = leave
+        os.execv, os.execve = replacements
 
 
 def without_zero(status_of: Callable[[], int], config: pytest.Config | None = None) -> Any:
@@ -94,6 +96,18 @@ def without_zero(status_of: Callable[[], int], config: pytest.Config | None = No
             sys.stderr.flush()
             status = code
         leave(status)
+
+    return refuse
+
+
+def _without_exec(execute: Callable[..., NoReturn]) -> Any:
+    """Return a replacement of `os.execv` that refuses: another program would end with an exit code of its own."""
+    process = os.getpid()
+
+    def refuse(*arguments: Any) -> NoReturn:
+        if os.getpid() == process:
+            raise RuntimeError("segqa: os.exec would hide how the tests ended; use subprocess")
+        execute(*arguments)
 
     return refuse
 

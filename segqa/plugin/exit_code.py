@@ -161,7 +161,7 @@ def _find_uncollected(session: pytest.Session, state: Session) -> Iterator[str]:
 
 def _find_unjudged(state: Session) -> Iterator[str]:
     """Name the baselines of the data sets of this session whose model is not declared or not chosen any more."""
-    from segqa.plugin.regression import path_for
+    from segqa.plugin.regression import find_namesakes, path_for
 
     for folder in sorted({path_for(state, run).parent for run in state.runs.values()}):
         for path in sorted(folder.glob("*.jsonl")):
@@ -175,6 +175,9 @@ def _find_unjudged(state: Session) -> Iterator[str]:
                 continue
             why = "is not among the models to evaluate" if known else "is not declared any more"
             yield f"nothing judges the baseline {os.path.relpath(path, state.here)}: {model} {why}"
+    for run in state.runs.values():
+        for text in find_namesakes(state, run).values():
+            yield f"{text}, but another baseline judges them: {os.path.relpath(path_for(state, run), state.here)}"
 
 
 def _fate(test: str, config: pytest.Config) -> str:

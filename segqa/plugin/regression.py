@@ -65,24 +65,40 @@ def _explain_rename(session: Session, run: Run) -> str:
 
     Empty where there is none.
     """
-    from segqa.baseline import read_baseline, read_model
-    from segqa.comparison.comparison import compare
+    from segqa.baseline import read_model
 
     for path in sorted(path_for(session, run).parent.glob("*.jsonl")):
         if read_model(path) == run.model:
             return f"{_typed(path, session)} is the baseline of {run.model}: give it the name {run.model}.jsonl back"
+    found = find_namesakes(session, run)
+    hint = "if the data set was renamed, set dataset_name = {!r} in [tool.segqa]"
+    return next((f"{text}: {hint.format(name)}" for name, text in found.items()), "")
+
+
+def find_namesakes(session: Session, run: Run) -> dict[str, str]:
+    """Find baselines of the model under other data sets that hold at least half of a run's cases.
+
+    A held-out part is a part of its data set, and no other name for it.
+
+    Returns:
+        By the name of their data set which file it is, and how many cases it has.
+    """
+    from segqa.baseline import read_baseline
+    from segqa.comparison.comparison import compare
+
+    own, found = path_for(session, run), dict[str, str]()
     for path in sorted(_folder(session).glob(f"*/{run.model}.jsonl")):
+        names = {each.parent.name.removesuffix("-held-out") for each in (own, path)}
+        if len(names) == 1:
+            continue
         try:
             other = read_baseline(path)
             pairs = compare(other, replace(run, dataset=other.dataset), same_picker=False).pairs
         except UsageError:
             continue
         if 2 * len(pairs) >= len(run.expected):
-            return (
-                f"{_typed(path, session)} has {len(pairs)} of these {len(run.expected)} cases: if the data set was "
-                f"renamed, set dataset_name = {other.dataset!r} in [tool.segqa]"
-            )
-    return ""
+            found[other.dataset] = f"{_typed(path, session)} has {len(pairs)} of these {len(run.expected)} cases"
+    return found
 
 
 def judged(session: Session, run: Run) -> Verdict:

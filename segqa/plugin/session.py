@@ -130,6 +130,10 @@ def pytest_configure_node(node: Any) -> None:
     """Let a worker's runs carry the time of its controller."""
     session = node.config.stash.get(STATE, None)
     if session is not None:
+        if node.workerinput["workerid"] == "gw0":
+            from segqa.plugin.sharing import forget
+
+            forget(session.store, node.workerinput["testrunuid"])
         node.workerinput[_STARTED] = session.started.isoformat()
         node.workerinput[_REPORT] = getattr(node.config.option, "htmlpath", None)
         node.workerinput[_FOLDER] = str(session.folder or "")

@@ -79,6 +79,11 @@ def _gather_model(session: Session, model: str, folder: Path) -> None:
         _gather_robustness(session, model, changed.read_text(encoding="utf-8"))
 
 
+def forget(store: Store, test_run: str) -> None:
+    """Forget what an earlier session under the same id has evaluated (`--testrunuid`): its runs are not this one's."""
+    shutil.rmtree(_folder(store, test_run), ignore_errors=True)
+
+
 def remove_leftovers(store: Store) -> None:
     """Remove what sessions have left that were killed: folders that nothing was written to for a day and nobody holds.
 

@@ -404,3 +404,35 @@ def add_to_conftest(repository: Repository, code: str) -> None:
     path = repository.path / "conftest.py"
     text = path.read_text(encoding="utf-8")
     path.write_text(f"{text}\n\nimport os\nimport pytest\n{code}\n", encoding="utf-8")
+
+
+def test_another_program_in_place_of_pytest_is_refused(committed: Repository) -> None:
+    code = f"        __import__('os').execv('/bin/true', ['true'])\n{_PREDICT}"
+    replace_in(committed, "conftest.py", _PREDICT, code)
+    result = committed.runpytest_subprocess("suites", "--model=steady")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["*os.exec would hide how the tests ended; use subprocess*"])
+
+
+def test_a_baseline_under_another_name_says_which_one_holds_its_cases(committed: Repository) -> None:
+    settings = committed.path / "pyproject.toml"
+    named = settings.read_text(encoding="utf-8").replace("[tool.segqa]", '[tool.segqa]\ndataset_name = "after"', 1)
+    settings.write_text(named, encoding="utf-8")
+    assert committed.runpytest(SUITE, "--model=steady", "--segqa-update-baseline").ret == 0
+    result = committed.runpytest(SUITE, "--model=steady")
+    assert result.ret == 0
+    said = (
+        "warning: segqa: baselines/squares/steady.jsonl has 16 of these 16 cases, but another baseline judges them: *"
+    )
+    result.stdout.fnmatch_lines([said])
+
+
+def test_what_an_earlier_session_left_under_the_same_id_is_forgotten(committed: Repository) -> None:
+    left = committed.path / ".segqa" / "sessions" / "fixed"
+    left.mkdir(parents=True)
+    assert committed.runpytest(*GATE).ret == 0
+    good = next((committed.path / ".segqa" / "runs").glob("*-steady-squares")).name
+    (left / "steady.run").write_text(good, encoding="utf-8")
+    result = committed.runpytest_subprocess(*GATE, worse("blind", 5), "-n", "2", "--testrunuid=fixed")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["*steady: regressed*"])
