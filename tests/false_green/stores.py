@@ -82,7 +82,7 @@ def judge_worse(change: Folder) -> Callable[[Trial], Ending]:
 for _name, _code, _says, _change, _slow in (
     ("a run whose header says that it is another model's is judged", 4, "damaged", header(model="other"), True),
     ("a run whose header says that it is not finished is judged", 4, "damaged", header(finished=False), True),
-    ("a run of another version is judged", 4, "version", header(version=1), True),
+    ("a run of another version is judged", 4, "damaged", header(version=1), True),
     ("a run without its cases is judged", 4, "are damaged", lambda folder: (folder / "cases.sqlite").unlink(), True),
     (
         "a run whose file of cases is cut off is judged",
