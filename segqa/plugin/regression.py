@@ -40,6 +40,8 @@ def verdict_on(config: pytest.Config, session: Session, run: Run) -> Verdict:
         hint = f"no baseline {_typed(path, session)}; `pytest suites --segqa-update-baseline` makes one: commit it"
         if "update-baseline" in session.options:
             pytest.skip(f"no baseline {_typed(path, session)}: this session writes the first one")
+        if gone := describe_change(session, path):
+            hint = f"no baseline: {gone}; restore it"
         if renamed := _explain_rename(session, run):
             session.warnings += [] if renamed in session.warnings else [renamed]
             hint = f"{hint}; {renamed}"

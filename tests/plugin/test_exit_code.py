@@ -436,3 +436,12 @@ def test_what_an_earlier_session_left_under_the_same_id_is_forgotten(committed: 
     result = committed.runpytest_subprocess(*GATE, worse("blind", 5), "-n", "2", "--testrunuid=fixed")
     assert result.ret == 1
     result.stdout.fnmatch_lines(["*steady: regressed*"])
+
+
+def test_a_baseline_that_git_knows_is_to_be_restored(committed: Repository) -> None:
+    for command in ("init -q", "add -A", "-c user.name=a -c user.email=a@b.c commit -qm one"):
+        committed.run("git", *command.split())
+    baseline(committed).unlink()
+    result = committed.runpytest(*GATE)
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["*no baseline: baselines/squares/steady.jsonl is gone, but git knows it (commit *"])
