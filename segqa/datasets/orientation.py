@@ -76,6 +76,7 @@ def _find_chunk(picture: Pillow.Image, kind: bytes) -> bytes:
 def turn_upright(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
     """Turn stored pixels `[H, W, …]` upright, as `PIL.ImageOps.exif_transpose` does.
 
+    >>> import numpy as np
     >>> turn_upright(np.array([[1, 2, 3]]), 6).tolist()
     [[1], [2], [3]]
     """

@@ -154,7 +154,7 @@ def test_failures_of_the_model_are_not_kept_in_memory(here: Path) -> None:
     [
         (["--model=brihgt"], "unknown model 'brihgt'; did you mean 'bright'?"),
         (["--model=bright,dim"], "expected the name of one model, got 2"),
-        (["--model=dim"], "a model must have predict(images, prompts), got NoneType"),
+        (["--model=dim"], "model dim: expected a model, got None"),
         (["--model=bright", "--token-env=NO_SUCH_TOKEN"], "found none"),
         (["--model=bright", "--max-megapixels=1000"], "pixels must be at most 89478485"),
         (["--model=bright", "--host=256.0.0.1"], "cannot listen on 256.0.0.1:0"),

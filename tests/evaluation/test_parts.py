@@ -339,7 +339,7 @@ def test_parts_of_one_store_share_its_proposals(data: Dataset, tmp_path: Path) -
 def test_damaged_proposals_leave_no_half_of_a_run(parts: list[Path], tmp_path: Path) -> None:
     damaged = parts[2].parents[1] / "proposals.sqlite"
     damaged.write_bytes(b"no database" * 1000)
-    with pytest.raises(StoreError, match=r"cannot take over the proposals in .*; remove it"):
+    with pytest.raises(StoreError, match=r"cannot use the proposals in .*; remove it"):
         merged(parts, tmp_path)
     assert Store(tmp_path / "own").run_ids() == []
     assert list((tmp_path / "own" / "runs").iterdir()) == []

@@ -55,7 +55,7 @@ def good():
             {"end": "sys.exit(2)"}, "the fixture of model 'mine' called sys.exit(2); argparse does so*", id="exit"
         ),
         pytest.param(
-            {"end": "import argparse; argparse.ArgumentParser().parse_args()"},
+            {"end": "import argparse; argparse.ArgumentParser().parse_args(['--unknown'])"},
             "the fixture of model 'mine' called sys.exit(2)*parse_args([[]])",
             id="argparse",
         ),

@@ -78,7 +78,6 @@ def read_verdict(repository: Repository) -> Any:
         pytest.param(_FIXTURE, "    pytest.exit('done', returncode=0)", id="the model ends the session"),
         pytest.param(_PREDICT, "        pytest.skip('no GPU')", id="predict skips"),
         pytest.param(_PREDICT, "        pytest.xfail('later')", id="predict is expected to fail"),
-        pytest.param(_PREDICT, "        raise SystemExit(0)", id="predict leaves by sys.exit"),
     ],
 )
 def test_a_model_without_an_evaluation_fails(committed: Repository, place: str, code: str) -> None:
@@ -87,6 +86,12 @@ def test_a_model_without_an_evaluation_fails(committed: Repository, place: str, 
     result = committed.runpytest("suites", "--model=steady")
     assert result.ret == 1
     result.stdout.fnmatch_lines(["*ERROR: segqa: steady has no evaluation, but suites/*"])
+
+
+def test_a_model_that_leaves_by_sys_exit_is_no_model(committed: Repository) -> None:
+    replace_in(committed, "conftest.py", _PREDICT, "        raise SystemExit(0)")
+    result = committed.runpytest("suites", "--model=steady")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytes
     for index in range(8):
         image = np.zeros((64, 64, 3), np.uint8)
         image[4 + index : 44 + index, 8:56, 2] = 200
-        for folder, content in [("images", image), ("masks", image[:, :, 2])]:
+        for folder, content in [("images", image), ("masks", image[:, :, 2] // 200 * 255)]:
             (pytester.path / "squares" / folder).mkdir(parents=True, exist_ok=True)
             cv2.imwrite(str(pytester.path / "squares" / folder / f"{index}.png"), content)
     pytester.makeconftest(CONFTEST)

@@ -157,6 +157,5 @@ def test_the_test_log_of_others_is_left_alone(pytester: pytest.Pytester) -> None
 
 
 def test_the_way_from_a_log_elsewhere_is_quoted(repository: Repository) -> None:
-    (repository.path / "squares").rename(repository.path / "my #1 squares")
-    repository.runpytest_subprocess("suites", "--dataset=my #1 squares", "--html=other/dir/log.html")
-    assert "my%20%231%20squares/index.html" in (repository.path / "other/dir/log.html").read_text(encoding="utf-8")
+    repository.runpytest_subprocess("suites", "--segqa-report=my #1 reports", "--html=other/dir/log.html")
+    assert "my%20%231%20reports/" in (repository.path / "other/dir/log.html").read_text(encoding="utf-8")

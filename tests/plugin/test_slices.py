@@ -100,7 +100,9 @@ def test_clusters_take_the_groups_of_the_gate(studio: Repository, workers: tuple
         path.parent for path in studio.path.glob("reports/*/index.html") if "with 4 groups" in path.read_text()
     ]
     assert "nothing can be proven" in (folder / "verdict.json").read_text(encoding="utf-8")
-    result = studio.runpytest("suites/test_slices.py", *photos, "--segqa-group-by=index")
+    settings_file = studio.path / "pyproject.toml"
+    settings_file.write_text(settings_file.read_text(encoding="utf-8").replace('"video"', '"index"'), encoding="utf-8")
+    result = studio.runpytest("suites/test_slices.py", *photos)
     result.stdout.fnmatch_lines(["*clusters of two on photos count cases as independent: no case has the tag 'index'*"])
     assert result.ret == 1
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from segqa.outcomes.integrity import add_checksum
 from tests.conftest import bright_square, write_case
 
 Repository = pytest.Pytester
@@ -88,7 +89,7 @@ def test_another_machine_is_not_compared(committed: Repository) -> None:
     content = json.loads(path.read_text(encoding="utf-8"))
     (entry,) = content["machines"].values()
     content["machines"] = {"an abacus": entry}
-    path.write_text(json.dumps(content), encoding="utf-8")
+    path.write_text(json.dumps(add_checksum(content)), encoding="utf-8")
     result = committed.runpytest(*SPEED, "--segqa-refresh-cache")
     result.assert_outcomes(skipped=2)
     result.stdout.fnmatch_lines(["*this machine is *, batches of 8; what is kept is from an abacus"])
