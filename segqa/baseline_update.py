@@ -18,7 +18,7 @@ from segqa.evaluation.spot_check import judge_stored_answers
 from segqa.gate import Verdict
 from segqa.policy import Policy
 from segqa.run import Run
-from segqa.work_tree import ask_git, find_changes, list_changes
+from segqa.work_tree import find_changes, find_commit, list_changes
 
 _SHOWN = 5
 _ACCEPT = "if that is wanted: --segqa-accept REASON"
@@ -149,8 +149,7 @@ def _read_before(path: Path, root: Path, run: Run, reason: str) -> Run | None:
         except BaselineError as error:
             _require_reason(reason, run, str(error))
             return None
-    commit = (ask_git(root, "log", "-1", "--format=%h", "--", str(path.absolute())) or "").strip()
-    if commit:
+    if commit := find_commit(root, path):
         what = f"{path} is gone, but git knows it (commit {commit}); expected it to be there: restore it"
         _require_reason(reason, run, f"{what}, so that reasons and drift go on")
     return None

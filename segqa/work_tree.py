@@ -47,6 +47,11 @@ def list_changes(changes: Sequence[str]) -> str:
     return ", ".join(changes[:_SHOWN]) + more
 
 
+def find_commit(root: Path, path: Path) -> str:
+    """Return the short name of the last commit that touched a file, also of one that is gone; empty for none."""
+    return (ask_git(root, "log", "-1", "--format=%h", "--", str(path.absolute())) or "").strip()
+
+
 def ask_git(root: Path, *arguments: str) -> str | None:
     """Return what git says; None where there is no git, or no repository."""
     try:

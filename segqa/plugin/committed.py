@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from segqa.plugin.environment import is_ci
-from segqa.work_tree import ask_git
+from segqa.work_tree import ask_git, find_commit
 
 if TYPE_CHECKING:
     from segqa.plugin.state import Session
@@ -24,8 +24,8 @@ def describe_change(session: Session, path: Path) -> str:
     real = path.resolve()
     shown = os.path.relpath(path, session.here)
     if not real.exists():
-        known = ask_git(session.root, "log", "-1", "--format=%h", "--", str(real))
-        return f"{shown} is gone, but git knows it (commit {known.strip()})" if known and known.strip() else ""
+        commit = find_commit(session.root, real)
+        return f"{shown} is gone, but git knows it (commit {commit})" if commit else ""
     changed = ask_git(real.parent, "status", "--porcelain", "--", real.name)
     return f"{shown} is not as it was committed" if changed and changed.strip() else ""
 
