@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from contextlib import nullcontext
 
 import pytest
@@ -31,35 +30,27 @@ def audited(session: Session, request: pytest.FixtureRequest, dataset: Dataset) 
         found = audit_dataset(dataset, train, session.store, command=session.command, progress=progress)
     _warn_of_look_alikes(session, found)
     if dataset.reading is not None:
-        _warn(session, [f"{dataset.name}: {note}" for note in dataset.reading.rules.notes])
+        session.warn(*(f"{dataset.name}: {note}" for note in dataset.reading.rules.notes))
     return found
 
 
 def warn_of_reading(session: Session, run: Run) -> None:
     """Warn of what was odd when the masks and images of a run were read."""
-    _warn(session, [f"{run.dataset}: {note}" for note in run.provenance.get("reading_notes", ())])
+    session.warn(*(f"{run.dataset}: {note}" for note in run.provenance.get("reading_notes", ())))
     noted = list(run.columns.notes)
     if noted:
         case_id, note = noted[0]
-        _warn(
-            session, [f"{run.dataset}: {len(noted)} of {len(run.expected)} cases are noted, such as {case_id}: {note}"]
-        )
-
-
-def _warn(session: Session, texts: Iterable[str]) -> None:
-    """Add to the warnings of the session what is not among them yet."""
-    session.warnings += [text for text in dict.fromkeys(texts) if text not in session.warnings]
+        session.warn(f"{run.dataset}: {len(noted)} of {len(run.expected)} cases are noted, such as {case_id}: {note}")
 
 
 def _warn_of_look_alikes(session: Session, audit: Audit) -> None:
     """Warn where images look alike as the frames of a video do, and cases count as independent."""
     alike, cases = len({*audit.near_duplicates.case_ids, *audit.repeated.case_ids}), audit.repeated.cases
     if not session.group_by and alike > _MANY_ALIKE * cases:
-        text = (
+        session.warn(
             f"{alike} of {cases} images look like that of another case, and group_by is not set: p-values and "
             "intervals count the cases as independent"
         )
-        _warn(session, [text])
 
 
 def _training_data(session: Session, request: pytest.FixtureRequest) -> Dataset | None:

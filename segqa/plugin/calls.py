@@ -51,19 +51,13 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
         too_many = _refuse_most(active, session.runs.get(run.model, run))
         if active and not too_many and _holds_without(pyfuncitem, active, run):
             text = "; ".join(f"known until {known.until}: {known.reason} ({known.where})" for known in active)
-            _warn_once(session, f"{len(_failing_of(active, run))} failing cases of {run.title} are left out: {text}")
+            session.warn(f"{len(_failing_of(active, run))} failing cases of {run.title} are left out: {text}")
             pytest.xfail(text)
         if too_many:
             error.add_note(too_many)
         for known in session.settings.known:
             _explain(error, known, run, expired=_today() > known.until)
         raise
-
-
-def _warn_once(session: Session, text: str) -> None:
-    """Add a warning to the session, if it is not there yet."""
-    if text not in session.warnings:
-        session.warnings.append(text)
 
 
 def _refuse_most(known: Sequence[Known], run: Run) -> str:

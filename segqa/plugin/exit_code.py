@@ -57,8 +57,8 @@ def pytest_make_collect_report(
         uses, asks = _use_of_segqa(collector.path)
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
         text = f"{collector.nodeid} was skipped as a whole: {reason.removeprefix('Skipped: ')}"
-        if uses and text not in session.warnings:
-            session.warnings.append(text)
+        if uses:
+            session.warn(text)
         for model in session.chosen if asks else ():
             session.asked.setdefault(model, collector.nodeid)
     return report

@@ -77,4 +77,4 @@ def report_stored_answers(session: Session, run: Run) -> None:
             "checked: spot_check = 0"
         )
     session.findings += [text for text in findings if text not in session.findings]
-    session.warnings += [text for text in notes if text not in session.warnings]
+    session.warn(*notes)

@@ -43,7 +43,7 @@ def verdict_on(config: pytest.Config, session: Session, run: Run) -> Verdict:
         if gone := describe_change(session, path):
             hint = f"no baseline: {gone}; restore it"
         if renamed := _explain_rename(session, run):
-            session.warnings += [] if renamed in session.warnings else [renamed]
+            session.warn(renamed)
             hint = f"{hint}; {renamed}"
         if is_required(session):
             pytest.fail(f"segqa: {hint}", pytrace=False)
@@ -222,7 +222,7 @@ def kept_speed(config: pytest.Config, session: Session, run: Run, speed: Speed) 
     except BaselineError as error:
         stop(config, str(error))
     if changed := describe_change(session, path):
-        session.warnings += [] if changed in session.warnings else [changed]
+        session.warn(changed)
     if not kept:
         pytest.skip(f"no speed is kept in {_typed(path, session)}; --segqa-update-baseline keeps one")
     if speed.machine not in kept:

@@ -159,7 +159,7 @@ def pytest_testnodedown(node: Any) -> None:
     else:
         session.problem = session.problem or met.get(_PROBLEM, "")
         session.findings += [text for text in met.get(_FINDINGS, ()) if text not in session.findings]
-        session.warnings += [text for text in met.get(_WARNINGS, ()) if text not in session.warnings]
+        session.warn(*met.get(_WARNINGS, ()))
         session.ended = met.get(_ENDED) if session.ended is None else session.ended
         session.asked = {**met.get(_ASKED, {}), **session.asked}
 

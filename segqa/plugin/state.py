@@ -160,10 +160,9 @@ class Session:
             self.suspicions = suspicious_labels(runs)
         return self.suspicions
 
-    def warn(self, text: str) -> None:
-        """Add a warning, once."""
-        if text not in self.warnings:
-            self.warnings.append(text)
+    def warn(self, *texts: str) -> None:
+        """Add warnings, each once."""
+        self.warnings += [text for text in dict.fromkeys(texts) if text not in self.warnings]
 
     def clusters_of(self, run: Run) -> Clusters:
         """What the failures of a run, or of a part of it, have in common; searched for once."""
@@ -183,8 +182,8 @@ class Session:
         if not tag or tag in run.columns.tags:
             return clusters(run, group_by=tag)
         text = f"failure clusters of {run.title} count cases as independent: no case has the tag {tag!r} of group_by"
-        if len(run.outcomes) and text not in self.warnings:
-            self.warnings.append(text)
+        if len(run.outcomes):
+            self.warn(text)
         return clusters(run)
 
     def model_options(self, model: str, paths: Collection[str] = ()) -> dict[str, Any]:
