@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from segqa.comparison.comparison import Comparison, compare
     from segqa.datasets.dataset import Dataset
     from segqa.datasets.folder import open_folder
-    from segqa.datasets.studio import open_studio
+    from segqa.demo import open_studio
     from segqa.errors import SegqaError
     from segqa.evaluation.evaluation import evaluate
     from segqa.gate import Verdict, judge
@@ -71,7 +71,7 @@ _HOMES = {
     "segqa.comparison.comparison": ("Comparison", "compare"),
     "segqa.datasets.dataset": ("Dataset",),
     "segqa.datasets.folder": ("open_folder",),
-    "segqa.datasets.studio": ("open_studio",),
+    "segqa.demo": ("open_studio",),
     "segqa.errors": ("SegqaError",),
     "segqa.evaluation.evaluation": ("evaluate",),
     "segqa.gate": ("Verdict", "judge"),

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from segqa.datasets.dataset import Dataset
 from segqa.datasets.folder import open_folder
 from segqa.datasets.location import expand_home
-from segqa.datasets.studio import open_studio
+from segqa.demo import open_studio
 from segqa.errors import DatasetError
 from segqa.settings import Settings
 

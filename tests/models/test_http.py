@@ -20,7 +20,7 @@ from PIL import Image as Pillow
 
 from segqa.datasets.dataset import Dataset
 from segqa.datasets.folder import open_folder
-from segqa.datasets.studio import open_studio
+from segqa.demo import open_studio
 from segqa.errors import ModelError
 from segqa.evaluation.evaluation import evaluate
 from segqa.evaluation.threads import limited_threads

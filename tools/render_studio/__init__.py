@@ -1,0 +1,1 @@
+"""Render the images and masks of the embedded data set `studio`."""
