@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 
 from tools.render_studio.files import write_scenes
-from tools.render_studio.scene import scene_names
+from tools.render_studio.scene import list_scene_names
 
 SHIPPED = Path(__file__).parents[2] / "segqa" / "demo" / "studio"
 
@@ -19,7 +19,7 @@ def main() -> None:
     """Write the images and masks to the folder that the command line names."""
     parser = argparse.ArgumentParser(prog="python -m tools.render_studio", description="Render the data set studio.")
     parser.add_argument("folder", type=Path, nargs="?", default=SHIPPED, help="default: %(default)s")
-    write_scenes(parser.parse_args().folder, scene_names())
+    write_scenes(parser.parse_args().folder, list_scene_names())
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from tools.render_studio.scene import render
+from tools.render_studio.scene import render_scene
 
 QUALITY = 92
 """JPEG quality of the images; `docs/decisions/the-studio.md` compares it with others."""
@@ -30,6 +30,6 @@ def write_scenes(folder: Path, names: Iterable[str]) -> None:
     for part in (images, masks):
         part.mkdir(parents=True, exist_ok=True)
     for name in names:
-        scene = render(name)
+        scene = render_scene(name)
         Image.fromarray(scene.image).save(images / f"{name}.jpg", quality=QUALITY, subsampling=0, optimize=True)
         Image.fromarray(scene.target).save(masks / f"{name}.png", optimize=True)

@@ -1,7 +1,7 @@
-"""A pose: the directions of a dancer's bones at one moment of a dance.
+"""Poses of a dancer, and the dances that they make up.
 
-A bone points along two angles in degrees: how far it is *raised* (0 hangs down, 90 is level, 180 points up) and how it
-*swings* around the vertical (0 to the dancer's own side, 90 forward, -90 back, 180 across the body).
+Two angles in degrees give the direction of a bone: how far it is *raised* (0 hangs down, 90 is level, 180 points up)
+and how far it *swings* around the vertical (0 to the dancer's own side, 90 forward, -90 back, 180 across the body).
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ Angles = tuple[float, float]
 Limbs = tuple[Angles, Angles]
 
 KEY_EVERY = 90
-"""Frames from one key pose to the next."""
+"""Frames between two key poses."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pose:
-    """Bones as (upper, lower) pairs of angles for each side, and the trunk's own turns in degrees."""
+    """Pairs of angles (upper bone, lower bone) of each arm and leg, and rotations of the trunk in degrees."""
 
     left_arm: Limbs
     right_arm: Limbs
@@ -33,8 +33,8 @@ class Pose:
     hop: float = 0.0
 
 
-def _bent(raised: float, swing: float, bend: float) -> Limbs:
-    """A leg whose shin hangs `bend` degrees behind the vertical."""
+def _bend_leg(raised: float, swing: float, bend: float) -> Limbs:
+    """Return a leg whose shin hangs `bend` degrees behind the vertical."""
     return (raised, swing), (bend, -90)
 
 
@@ -54,41 +54,53 @@ BALLET = (
 )
 
 HIPHOP = (
-    Pose(((40, 84), (84, 96)), ((34, -70), (26, 40)), _bent(26, 74, 6), ((18, -70), (34, -86)), turn=26, lean=5),
-    Pose(((34, 10), (56, 70)), ((64, 18), (152, 60)), _bent(16, 30, 14), _bent(26, 40, 20), turn=-18, tilt=6),
-    Pose(HIP, ((56, 66), (84, 84)), ((16, 6), (10, 0)), _bent(16, 26, 12), turn=-12, look=(-18, 0), tilt=-4),
-    Pose(((30, 14), (40, 54)), ((26, 4), (34, 60)), _bent(16, 24, 10), _bent(14, 30, 8), look=(6, 4), lean=4),
-    Pose(((26, 48), (92, 152)), ((28, 44), (88, 150)), _bent(14, 36, 10), _bent(12, 20, 8), turn=14, look=(-10, 4)),
-    Pose(((86, 16), (168, 60)), ((78, 10), (160, 80)), ((14, 6), (8, 0)), _bent(20, 40, 16), turn=18, look=(-6, -8)),
+    Pose(((40, 84), (84, 96)), ((34, -70), (26, 40)), _bend_leg(26, 74, 6), ((18, -70), (34, -86)), turn=26, lean=5),
+    Pose(((34, 10), (56, 70)), ((64, 18), (152, 60)), _bend_leg(16, 30, 14), _bend_leg(26, 40, 20), turn=-18, tilt=6),
+    Pose(HIP, ((56, 66), (84, 84)), ((16, 6), (10, 0)), _bend_leg(16, 26, 12), turn=-12, look=(-18, 0), tilt=-4),
+    Pose(((30, 14), (40, 54)), ((26, 4), (34, 60)), _bend_leg(16, 24, 10), _bend_leg(14, 30, 8), look=(6, 4), lean=4),
+    Pose(
+        ((26, 48), (92, 152)),
+        ((28, 44), (88, 150)),
+        _bend_leg(14, 36, 10),
+        _bend_leg(12, 20, 8),
+        turn=14,
+        look=(-10, 4),
+    ),
+    Pose(
+        ((86, 16), (168, 60)), ((78, 10), (160, 80)), ((14, 6), (8, 0)), _bend_leg(20, 40, 16), turn=18, look=(-6, -8)
+    ),
 )
 
 JAZZ = (
     Pose(((146, 8), (152, 16)), ((148, 6), (154, 14)), ((17, 0), (15, 0)), ((17, 0), (15, 0)), look=(0, -6)),
     Pose(SECOND, ((150, 12), (156, 26)), ((22, 40), (4, 190)), ((16, 0), (16, 0)), turn=-10, look=(22, 0), tilt=4),
     Pose(((52, 10), (60, 44)), CROWN, ((40, 70), (40, 72)), STRAIGHT, turn=20, lean=-6, point=(1.0, 0.3)),
-    Pose(HIP, HIP, ((12, 10), (9, 0)), _bent(12, 46, 8), turn=-20, tilt=-6, look=(16, -4)),
-    Pose(((28, 60), (44, 80)), ((26, -40), (20, 10)), _bent(18, 80, 6), ((10, -80), (22, -86)), turn=30, look=(-16, 0)),
+    Pose(HIP, HIP, ((12, 10), (9, 0)), _bend_leg(12, 46, 8), turn=-20, tilt=-6, look=(16, -4)),
+    Pose(
+        ((28, 60), (44, 80)),
+        ((26, -40), (20, 10)),
+        _bend_leg(18, 80, 6),
+        ((10, -80), (22, -86)),
+        turn=30,
+        look=(-16, 0),
+    ),
     Pose(((44, 60), (100, 140)), ((48, 4), (54, 32)), ((56, 76), (8, -60)), STRAIGHT, turn=-16, point=(0.9, 0.4)),
 )
 
 DANCES: dict[str, tuple[Pose, ...]] = {"Ballet": BALLET, "HipHop": HIPHOP, "Jazz": JAZZ}
 
 
-def pose_at(action: str, moment: float) -> Pose:
-    """The pose of a dance `moment` key poses after its start, eased between the two keys around it.
-
-    >>> pose_at("Jazz", 6.0) == JAZZ[0]
-    True
-    """
+def interpolate_pose(action: str, moment: float) -> Pose:
+    """Return the pose of a dance at a moment, counted in key poses; it eases between the two keys around it."""
     keys = DANCES[action]
     index = math.floor(moment)
     along = moment - index
     eased = along * along * (3 - 2 * along)
-    return _between(keys[index % len(keys)], keys[(index + 1) % len(keys)], eased)
+    return _interpolate(keys[index % len(keys)], keys[(index + 1) % len(keys)], eased)
 
 
-def mirrored(pose: Pose) -> Pose:
-    """The same pose with left and right exchanged."""
+def mirror_pose(pose: Pose) -> Pose:
+    """Exchange left and right."""
     return Pose(
         left_arm=pose.right_arm,
         right_arm=pose.left_arm,
@@ -103,13 +115,13 @@ def mirrored(pose: Pose) -> Pose:
     )
 
 
-def _between(one: Pose, other: Pose, share: float) -> Pose:
+def _interpolate(one: Pose, other: Pose, share: float) -> Pose:
     mixed = {item.name: _mix(getattr(one, item.name), getattr(other, item.name), share) for item in fields(Pose)}
     return Pose(**mixed)
 
 
 def _mix(one: Any, other: Any, share: float) -> Any:
-    """Numbers, or tuples of them to any depth, mixed part by part."""
+    """Interpolate numbers, or tuples of them to any depth."""
     if isinstance(one, tuple):
         return tuple(_mix(a, b, share) for a, b in zip(one, other, strict=True))
     return one + (other - one) * share

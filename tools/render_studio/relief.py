@@ -1,7 +1,7 @@
-"""A relief: a height field with normals and colours, on which solid limbs are laid one after the other.
+"""A relief is a height field with normals and colours; limbs are laid on it one after the other.
 
-Only additions, products, quotients and square roots of float32 arrays are used on pixels: these are exact by IEEE 754,
-so that the same limbs leave the same bytes on every machine. (`sin`, `exp`, `pow` and float filters would not.)
+Pixels are computed by additions, products, quotients and square roots of float32 arrays alone. IEEE 754 defines these
+exactly, so the same limbs give the same bytes on every machine (`sin`, `exp`, `pow` and float filters would not).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.render_studio.texture import fold_slopes
+from tools.render_studio.texture import make_fold_slopes
 
 Floats = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
@@ -21,18 +21,18 @@ Normal = tuple[Floats, Floats, Floats]
 Profile = tuple[tuple[float, float, float, float], ...]
 
 HOLE = 255
-"""What a paint answers where the limb has no surface."""
+"""The value of a paint where the limb has no surface."""
 
 STOPS = 128
 SHORT = 0.5
-"""Pixels below which an axis has no direction in the picture."""
+"""An axis of fewer pixels has no direction in the image."""
 
 NOWHERE = np.float32(-1e4)
 
 
 @dataclass(frozen=True, slots=True)
 class Cloth:
-    """A material: its colour, how much it shines and how deeply it folds."""
+    """A material: its colour, how much it shines and how deep its folds are."""
 
     colour: tuple[int, int, int]
     gloss: float = 0.06
@@ -41,7 +41,7 @@ class Cloth:
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """Where on a limb each pixel lies: along it (0 to 1), and its normal's share towards the limb's side and front."""
+    """The position of each pixel along a limb (0 to 1), and its normal's components to the limb's side and front."""
 
     along: Floats
     side: Floats
@@ -49,16 +49,16 @@ class Spot:
 
 
 Paint = Callable[[Spot], Bytes]
-"""Which of a limb's cloths each pixel shows, by index."""
+"""Returns the index of the material that each pixel of a limb shows, or `HOLE`."""
 
 
-def plain(spot: Spot) -> Bytes:
-    """The first cloth everywhere."""
+def paint_plain(spot: Spot) -> Bytes:
+    """Paint the first material everywhere."""
     return np.zeros(spot.along.shape, np.uint8)
 
 
-def bands(*ends: float) -> Paint:
-    """The first cloth up to the first end, the second up to the next, and so on along the limb."""
+def make_bands(*ends: float) -> Paint:
+    """Return a paint that changes the material along the limb: the first up to the first end, and so on."""
 
     def paint(spot: Spot) -> Bytes:
         index = np.zeros(spot.along.shape, np.uint8)
@@ -74,7 +74,7 @@ class Limb:
     """A solid with elliptic cross-sections around a straight axis, in pixels: x right, y down, z to the viewer.
 
     `profile` holds (along, half width towards `side`, half depth towards `front`, shift of the axis to the front).
-    `caps` say how round the two ends are: 1 a hemisphere, 0 cut flat.
+    `caps` give the roundness of the two ends: 1 is a hemisphere, 0 is flat.
     """
 
     start: Vector
@@ -83,7 +83,7 @@ class Limb:
     front: Vector
     profile: Profile
     cloths: tuple[Cloth, ...]
-    paint: Paint = plain
+    paint: Paint = paint_plain
     blend: float = 0.0
     caps: tuple[float, float] = (1.0, 1.0)
 
@@ -100,7 +100,7 @@ class Relief:
 
 @dataclass(frozen=True, slots=True)
 class _Axis:
-    """A limb's axis in the picture, and its profile as tables of STOPS entries: the radii are seen ones."""
+    """A limb's projected axis, and its profile as tables of STOPS entries with projected radii."""
 
     length: float
     along: tuple[float, float]
@@ -112,7 +112,7 @@ class _Axis:
 
 @dataclass(frozen=True, slots=True)
 class _Surface:
-    """A limb's near side, pixel by pixel; `place` is the distance in pixels along and across the axis."""
+    """The visible side of a limb, by pixel; `place` is the distance in pixels along and across the axis."""
 
     inside: NDArray[np.bool_]
     height: Floats
@@ -121,8 +121,8 @@ class _Surface:
     place: tuple[Floats, Floats]
 
 
-def blank(height: int, width: int) -> Relief:
-    """A relief with nothing on it."""
+def make_blank_relief(height: int, width: int) -> Relief:
+    """Return a relief without any limb."""
     return Relief(
         height=np.full((height, width), NOWHERE, np.float32),
         normal=np.zeros((3, height, width), np.float32),
@@ -131,26 +131,26 @@ def blank(height: int, width: int) -> Relief:
     )
 
 
-def lay(relief: Relief, limb: Limb) -> None:
-    """Add a limb to the relief, in front of what is farther away, melting into what is within its `blend`."""
-    axis = _axis(limb)
-    rows, columns = _window(limb, axis, relief.height.shape)
+def lay_limb(relief: Relief, limb: Limb) -> None:
+    """Add a limb: it hides what is farther away, and blends with what is closer to it than its `blend`."""
+    axis = _project_axis(limb)
+    rows, columns = _find_window(limb, axis, relief.height.shape)
     if rows.start >= rows.stop or columns.start >= columns.stop:
         return
-    surface = _surface(limb, axis, rows, columns)
-    shown = _choose(limb, surface, axis)
-    normal = _turned(_folded(surface, limb, shown), axis)
+    surface = _compute_surface(limb, axis, rows, columns)
+    shown = _choose_cloths(limb, surface, axis)
+    normal = _rotate_to_image(_bend_by_folds(surface, limb, shown), axis)
     surface = replace(surface, inside=surface.inside & (shown != HOLE), normal=normal)
-    _merge(relief, limb, (rows, columns), surface, shown)
+    _merge_surface(relief, limb, (rows, columns), surface, shown)
 
 
-def _axis(limb: Limb) -> _Axis:
+def _project_axis(limb: Limb) -> _Axis:
     step = limb.end - limb.start
     length = max(float(np.sqrt(step[0] ** 2 + step[1] ** 2)), SHORT)
     ux, uy = (float(step[0]) / length, float(step[1]) / length) if length > SHORT else (0.0, 1.0)
     side = float(limb.side[1]) * ux - float(limb.side[0]) * uy
     front = float(limb.front[1]) * ux - float(limb.front[0]) * uy
-    half, deep, shift = _rounded(limb.profile)
+    half, deep, shift = _smooth_profile(limb.profile)
     width = np.sqrt((half * side) ** 2 + (deep * front) ** 2)
     depth = np.sqrt((half * float(limb.side[2])) ** 2 + (deep * float(limb.front[2])) ** 2)
     width, depth = np.maximum(width, 0.4), np.maximum(depth, 0.4)
@@ -160,8 +160,8 @@ def _axis(limb: Limb) -> _Axis:
     return _Axis(length, (ux, uy), *singles)
 
 
-def _rounded(profile: Profile) -> Vector:
-    """The profile `[3, STOPS]` through its stops with the corners worn off: muscles, not turned wood."""
+def _smooth_profile(profile: Profile) -> Vector:
+    """Interpolate the profile to `[3, STOPS]` and smooth its corners."""
     along, *columns = np.array(profile, np.float64).T
     even = np.linspace(0, 1, STOPS)
     table = np.stack([np.interp(even, along, column) for column in columns])
@@ -172,7 +172,7 @@ def _rounded(profile: Profile) -> Vector:
     return table
 
 
-def _window(limb: Limb, axis: _Axis, shape: tuple[int, ...]) -> tuple[slice, slice]:
+def _find_window(limb: Limb, axis: _Axis, shape: tuple[int, ...]) -> tuple[slice, slice]:
     reach = float(axis.width.max() + np.abs(axis.shift).max()) + 1
     low = np.minimum(limb.start, limb.end) - reach
     high = np.maximum(limb.start, limb.end) + reach
@@ -181,8 +181,8 @@ def _window(limb: Limb, axis: _Axis, shape: tuple[int, ...]) -> tuple[slice, sli
     return rows, columns
 
 
-def _surface(limb: Limb, axis: _Axis, rows: slice, columns: slice) -> _Surface:
-    """The limb's near surface over a window of the picture."""
+def _compute_surface(limb: Limb, axis: _Axis, rows: slice, columns: slice) -> _Surface:
+    """Compute the visible side of the limb in a window of the image."""
     y = np.arange(rows.start, rows.stop, dtype=np.float32)[:, None] - np.float32(limb.start[1])
     x = np.arange(columns.start, columns.stop, dtype=np.float32)[None, :] - np.float32(limb.start[0])
     ux, uy = np.float32(axis.along[0]), np.float32(axis.along[1])
@@ -201,32 +201,32 @@ def _surface(limb: Limb, axis: _Axis, rows: slice, columns: slice) -> _Surface:
     slope = np.clip(rise / np.float32(axis.length), np.float32(-2), np.float32(2))
     lengthward = beyond / width - (slope * facing + axis.flare[index] / width) * ends
     height = np.float32(limb.start[2]) + along * rise + depth * bulge
-    return _Surface(room > 0, height, _unit(across / width, lengthward, facing), along, (lengthwise, crosswise))
+    return _Surface(room > 0, height, _normalize(across / width, lengthward, facing), along, (lengthwise, crosswise))
 
 
-def _unit(across: Floats, along: Floats, facing: Floats) -> Normal:
+def _normalize(across: Floats, along: Floats, facing: Floats) -> Normal:
     size = np.sqrt(across * across + along * along + facing * facing) + np.float32(1e-6)
     return across / size, along / size, facing / size
 
 
-def _turned(normal: Normal, axis: _Axis) -> Normal:
-    """Normals from (across, along, facing) to the picture's x, y, z."""
+def _rotate_to_image(normal: Normal, axis: _Axis) -> Normal:
+    """Rotate normals from (across, along, facing) to the image's x, y, z."""
     across, along, facing = normal
     ux, uy = np.float32(axis.along[0]), np.float32(axis.along[1])
     return along * ux - across * uy, along * uy + across * ux, facing
 
 
-def _choose(limb: Limb, surface: _Surface, axis: _Axis) -> Bytes:
+def _choose_cloths(limb: Limb, surface: _Surface, axis: _Axis) -> Bytes:
     along = surface.along
-    if limb.paint is plain:
-        return plain(Spot(along, along, along))
-    x, y, z = _turned(surface.normal, axis)
+    if limb.paint is paint_plain:
+        return paint_plain(Spot(along, along, along))
+    x, y, z = _rotate_to_image(surface.normal, axis)
     shares = [x * np.float32(v[0]) + y * np.float32(v[1]) + z * np.float32(v[2]) for v in (limb.side, limb.front)]
     return limb.paint(Spot(along, *shares))
 
 
-def _folded(surface: _Surface, limb: Limb, shown: Bytes) -> Normal:
-    """Normals bent by the folds of the cloth, which are deepest towards the joints."""
+def _bend_by_folds(surface: _Surface, limb: Limb, shown: Bytes) -> Normal:
+    """Bend the normals by the folds of the cloth, which are deepest near the joints."""
     folds = np.array([*(cloth.fold for cloth in limb.cloths), 0.0], np.float32)
     if not folds.any():
         return surface.normal
@@ -234,13 +234,13 @@ def _folded(surface: _Surface, limb: Limb, shown: Bytes) -> Normal:
     strength = folds[np.minimum(shown, len(folds) - 1)] * (off * off * np.float32(2) + np.float32(0.6))
     seed = int(limb.profile[0][1] * 7)
     row, column = (place.astype(np.intp) + seed & 255 for place in surface.place)
-    slopes = fold_slopes()[:, row, column]
+    slopes = make_fold_slopes()[:, row, column]
     across, along, facing = surface.normal
-    return _unit(across + slopes[0] * strength, along + slopes[1] * strength, facing)
+    return _normalize(across + slopes[0] * strength, along + slopes[1] * strength, facing)
 
 
-def _merge(relief: Relief, limb: Limb, window: tuple[slice, slice], surface: _Surface, shown: Bytes) -> None:
-    """Lay the surface on the relief: where it is nearer its colours win; within the blend the forms melt."""
+def _merge_surface(relief: Relief, limb: Limb, window: tuple[slice, slice], surface: _Surface, shown: Bytes) -> None:
+    """Merge a surface into the relief: the nearer colour wins; within the blend, heights and normals are mixed."""
     height = relief.height[window]
     gain = surface.height - height
     blend = np.float32(max(limb.blend, 1e-3))

@@ -1,4 +1,4 @@
-"""A room: what each of the four cameras sees when nobody dances, and the light there."""
+"""Draw the room of each of the four cameras without a dancer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tools.render_studio import furniture
 from tools.render_studio.light import Light
-from tools.render_studio.texture import noise, tiled
+from tools.render_studio.texture import make_noise, repeat_tile
 
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -20,14 +20,17 @@ Colour = tuple[int, int, int]
 
 HEIGHT, WIDTH = 512, 384
 TALL, WIDE = 2 * HEIGHT, 2 * WIDTH
-"""Rooms are drawn at twice the size and halved."""
+"""Rooms are drawn at twice the final size."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """A pool of lamp light: its middle and reach in pixels of the drawing, and what it adds, by channel.
+    """A pool of lamp light, or a shadow where `adds` is negative.
 
-    A pool that adds less than nothing is a shadow.
+    Attributes:
+        centre: in pixels at twice the final size.
+        reach: half width and half height, in the same pixels.
+        adds: to the brightness, by channel.
     """
 
     centre: tuple[float, float]
@@ -39,9 +42,8 @@ class Pool:
 class Room:
     """A camera's view of the studio.
 
-    `floor` is the row (of the picture) where the wall ends, `stand` where dancers stand: (column, row).
-    `size` is the share of the picture's height that a body standing there takes, `around` how far the camera stands
-    around the dancer, in degrees.
+    `floor` is the image row where the wall ends, and `stand` where dancers stand: (column, row). `size` is the height
+    of a body there, as a share of the image's height. `around` and `above` give the camera's position, in degrees.
     """
 
     wall: Colour
@@ -60,54 +62,54 @@ class Room:
     """Patches of sun on floor and walls, as polygons in pixels of the drawing."""
 
 
-def _daylight(image: Bytes) -> None:
-    furniture.window(image, (64, 70), (176, 300))
-    furniture.poster(image, (560, 120), (130, 180), (226, 214, 190), (150, 62, 52))
-    furniture.poster(image, (420, 190), (90, 120), (60, 74, 88), (196, 168, 96))
-    furniture.rail(image, (-20, 448), (790, 452), 712)
-    furniture.softbox(image, (700, 770), 430)
-    furniture.chair(image, (20, 800), 210, (70, 92, 120))
-    furniture.cable(image, [(700, 778), (640, 830), (700, 880), (800, 900)])
+def _furnish_daylight(image: Bytes) -> None:
+    furniture.draw_window(image, (64, 70), (176, 300))
+    furniture.draw_poster(image, (560, 120), (130, 180), (226, 214, 190), (150, 62, 52))
+    furniture.draw_poster(image, (420, 190), (90, 120), (60, 74, 88), (196, 168, 96))
+    furniture.draw_rail(image, (-20, 448), (790, 452), 712)
+    furniture.draw_softbox(image, (700, 770), 430)
+    furniture.draw_chair(image, (20, 800), 210, (70, 92, 120))
+    furniture.draw_cable(image, [(700, 778), (640, 830), (700, 880), (800, 900)])
 
 
-def _showroom(image: Bytes) -> None:
-    furniture.screen(image, (520, 70), (220, 136), (70, 120, 150), (30, 62, 48, 84, 70, 52, 90, 66))
-    furniture.speaker(image, (672, 470), (84, 216))
-    furniture.box(image, (330, 560), (330, 14), (92, 74, 60))
+def _furnish_showroom(image: Bytes) -> None:
+    furniture.draw_screen(image, (520, 70), (220, 136), (70, 120, 150), (30, 62, 48, 84, 70, 52, 90, 66))
+    furniture.draw_speaker(image, (672, 470), (84, 216))
+    furniture.draw_box(image, (330, 560), (330, 14), (92, 74, 60))
     for x in (344, 640):
-        furniture.bar(image, (x, 574), (x, 690), 8, (70, 60, 52))
-    furniture.box(image, (372, 512), (96, 48), (150, 146, 138))
-    furniture.box(image, (520, 530), (60, 30), (120, 62, 50))
-    furniture.cable(image, [(690, 690), (600, 720), (500, 700), (420, 730), (330, 700)])
-    furniture.softbox(image, (742, 790), 560, (250, 246, 236))
+        furniture.draw_bar(image, (x, 574), (x, 690), 8, (70, 60, 52))
+    furniture.draw_box(image, (372, 512), (96, 48), (150, 146, 138))
+    furniture.draw_box(image, (520, 530), (60, 30), (120, 62, 50))
+    furniture.draw_cable(image, [(690, 690), (600, 720), (500, 700), (420, 730), (330, 700)])
+    furniture.draw_softbox(image, (742, 790), 560, (250, 246, 236))
 
 
-def _loft(image: Bytes) -> None:
-    furniture.window(image, (500, 40), (220, 260), (176, 196, 214))
-    furniture.screen(image, (96, 190), (190, 118), (176, 84, 60), (70, 44, 88, 60, 36))
-    furniture.speaker(image, (8, 520), (96, 236))
-    furniture.plant(image, (690, 764), 330, np.random.default_rng(5).integers(-100, 100, (16, 2)))
-    furniture.chair(image, (140, 780), 220, (150, 60, 48))
-    furniture.chair(image, (560, 760), 200, (60, 62, 66), turned=True)
-    furniture.cable(image, [(60, 760), (160, 830), (260, 800), (380, 850), (520, 1000)])
+def _furnish_loft(image: Bytes) -> None:
+    furniture.draw_window(image, (500, 40), (220, 260), (176, 196, 214))
+    furniture.draw_screen(image, (96, 190), (190, 118), (176, 84, 60), (70, 44, 88, 60, 36))
+    furniture.draw_speaker(image, (8, 520), (96, 236))
+    furniture.draw_plant(image, (690, 764), 330, np.random.default_rng(5).integers(-100, 100, (16, 2)))
+    furniture.draw_chair(image, (140, 780), 220, (150, 60, 48))
+    furniture.draw_chair(image, (560, 760), 200, (60, 62, 66), turned=True)
+    furniture.draw_cable(image, [(60, 760), (160, 830), (260, 800), (380, 850), (520, 1000)])
 
 
-def _mirrors(image: Bytes) -> None:
+def _furnish_mirrors(image: Bytes) -> None:
     for x, tone in ((30, (150, 162, 172)), (222, (160, 171, 180)), (414, (154, 166, 175)), (606, (146, 158, 168))):
-        furniture.box(image, (x, 90), (182, 520), (108, 112, 116))
-        furniture.box(image, (x + 5, 95), (172, 510), tone)
-        furniture.shape(image, [(x + 30, 95), (x + 92, 95), (x + 40, 605), (x + 5, 605), (x + 5, 340)], tuple(
+        furniture.draw_box(image, (x, 90), (182, 520), (108, 112, 116))
+        furniture.draw_box(image, (x + 5, 95), (172, 510), tone)
+        furniture.draw_polygon(image, [(x + 30, 95), (x + 92, 95), (x + 40, 605), (x + 5, 605), (x + 5, 340)], tuple(
             part + 12 for part in tone))  # type: ignore[arg-type]  # fmt: skip
-    furniture.rail(image, (-20, 430), (790, 430), 650, (190, 160, 120))
-    furniture.softbox(image, (70, 730), 470, (240, 246, 255))
-    furniture.chair(image, (590, 712), 170, (190, 170, 60))
-    furniture.chair(image, (480, 706), 165, (190, 170, 60))
-    furniture.plant(image, (722, 730), 260, np.random.default_rng(9).integers(-100, 100, (14, 2)))
-    furniture.cable(image, [(70, 736), (150, 790), (60, 860), (-10, 880)])
+    furniture.draw_rail(image, (-20, 430), (790, 430), 650, (190, 160, 120))
+    furniture.draw_softbox(image, (70, 730), 470, (240, 246, 255))
+    furniture.draw_chair(image, (590, 712), 170, (190, 170, 60))
+    furniture.draw_chair(image, (480, 706), 165, (190, 170, 60))
+    furniture.draw_plant(image, (722, 730), 260, np.random.default_rng(9).integers(-100, 100, (14, 2)))
+    furniture.draw_cable(image, [(70, 736), (150, 790), (60, 860), (-10, 880)])
 
 
-def _under(*places: tuple[float, float, float]) -> tuple[Pool, ...]:
-    """Shadows on the floor at (x, y, reach)."""
+def _make_shadows(*places: tuple[float, float, float]) -> tuple[Pool, ...]:
+    """Return shadows on the floor at (x, y, reach)."""
     return tuple(Pool((x, y), (reach, reach * 0.22), (-0.4, -0.4, -0.4)) for x, y, reach in places)
 
 
@@ -116,69 +118,69 @@ ROOMS: dict[str, Room] = {
         wall=(196, 184, 166), boards=(164, 124, 86), floor=356, stand=(192, 474), size=0.66, around=0, above=7,
         light=Light(key=(-0.6, -0.45, 0.66), key_colour=(1.02, 0.97, 0.9)),
         pools=(Pool((150, 220), (300, 360), (0.5, 0.52, 0.55)), Pool((690, 420), (200, 230), (0.62, 0.54, 0.4)),
-               *_under((80, 806, 110), (700, 776, 110))),
+               *_make_shadows((80, 806, 110), (700, 776, 110))),
         beams=(((130, 830), (300, 806), (420, 890), (230, 926)), ((270, 950), (460, 908), (590, 1010), (380, 1060))),
-        clutter=_daylight,
+        clutter=_furnish_daylight,
     ),
     "C2": Room(
         wall=(172, 176, 184), boards=(150, 144, 140), floor=342, stand=(248, 448), size=0.57, around=-14, above=9,
         light=Light(key=(0.5, -0.5, 0.7), key_colour=(0.92, 0.92, 0.94), fill=(0.26, 0.28, 0.34), strength=0.9),
         pools=(Pool((130, 420), (130, 330), (0.3, 0.3, 0.3)), Pool((540, 260), (340, 380), (0.2, 0.24, 0.26)),
                Pool((742, 310), (110, 150), (0.5, 0.48, 0.42)),
-               *_under((714, 692, 90), (490, 700, 190), (742, 794, 100))),
-        clutter=_showroom, surface="curtain",
+               *_make_shadows((714, 692, 90), (490, 700, 190), (742, 794, 100))),
+        clutter=_furnish_showroom, surface="curtain",
     ),
     "C3": Room(
         wall=(142, 86, 66), boards=(112, 82, 60), floor=368, stand=(196, 480), size=0.7, around=18, above=6,
         light=Light(key=(0.62, -0.5, 0.6), key_colour=(1.0, 0.92, 0.82), rim=(-0.9, -0.3, -0.3)),
         pools=(Pool((610, 200), (320, 360), (0.36, 0.38, 0.42)), Pool((190, 250), (240, 200), (0.26, 0.14, 0.1)),
                Pool((400, 900), (520, 240), (0.2, 0.19, 0.17)),
-               *_under((60, 762, 100), (200, 788, 100), (520, 766, 100), (690, 768, 80))),
-        clutter=_loft, surface="brick",
+               *_make_shadows((60, 762, 100), (200, 788, 100), (520, 766, 100), (690, 768, 80))),
+        clutter=_furnish_loft, surface="brick",
     ),
     "C4": Room(
         wall=(176, 182, 188), boards=(140, 132, 122), floor=326, stand=(190, 434), size=0.55, around=-26, above=10,
         light=Light(key=(-0.4, -0.6, 0.7), key_colour=(0.96, 0.99, 1.03), fill=(0.42, 0.44, 0.46), strength=1.12),
         pools=(Pool((90, 330), (240, 280), (0.56, 0.6, 0.66)), Pool((420, 880), (420, 200), (0.16, 0.16, 0.15)),
-               *_under((640, 716, 90), (530, 710, 90), (722, 734, 70), (72, 736, 110))),
-        clutter=_mirrors,
+               *_make_shadows((640, 716, 90), (530, 710, 90), (722, 734, 70), (72, 736, 110))),
+        clutter=_furnish_mirrors,
     ),
 }  # fmt: skip
 
 
 @cache
-def empty(camera: str) -> Bytes:
-    """The camera's view `[H, W, 3]` with its furniture, lit, and as sharp as its lens leaves the background."""
+def draw_room(camera: str) -> Bytes:
+    """Draw the room of a camera, uint8 `[H, W, 3]`: furnished, lit and out of focus."""
     room = ROOMS[camera]
     image = np.empty((TALL, WIDE, 3), np.uint8)
-    _walls(image, room)
-    _floor(image, room)
+    _draw_walls(image, room)
+    _draw_floor(image, room)
     room.clutter(image)
-    lit = _lit(image, room)
+    lit = _light_room(image, room)
     small = cv2.resize(lit, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
     return cv2.GaussianBlur(small, (room.haze, room.haze), 0).astype(np.uint8, copy=False)
 
 
-def _walls(image: Bytes, room: Room) -> None:
-    surface = {"plaster": _plaster, "brick": _bricks, "curtain": _curtain}[room.surface]
+def _draw_walls(image: Bytes, room: Room) -> None:
+    surface = {"plaster": _make_plaster, "brick": _make_bricks, "curtain": _make_curtain}[room.surface]
     rows = 2 * room.floor
-    image[:rows] = _tinted(room.wall, surface(rows))
-    furniture.box(image, (-4, rows - 30), (WIDE + 8, 26), furniture.toned(room.wall, 0.8))
-    furniture.box(image, (-4, rows - 8), (WIDE + 8, 8), furniture.toned(room.wall, 0.45))
+    image[:rows] = _tint(room.wall, surface(rows))
+    furniture.draw_box(image, (-4, rows - 30), (WIDE + 8, 26), furniture.scale_colour(room.wall, 0.8))
+    furniture.draw_box(image, (-4, rows - 8), (WIDE + 8, 8), furniture.scale_colour(room.wall, 0.45))
 
 
-def _tinted(colour: Colour, tone: NDArray[np.int32]) -> Bytes:
-    """The colour times a tone of which 128 leaves it as it is."""
+def _tint(colour: Colour, tone: NDArray[np.int32]) -> Bytes:
+    """Multiply the colour by a tone; 128 leaves it unchanged."""
     return np.clip(tone[..., None] * np.array(colour, np.int32) // 128, 0, 255).astype(np.uint8)
 
 
-def _plaster(rows: int) -> NDArray[np.int32]:
-    stains = tiled(noise(21, 5, 5), rows, WIDE).astype(np.int32)
-    specks = tiled(noise(22, 96, 96), rows, WIDE).astype(np.int32)
+def _make_plaster(rows: int) -> NDArray[np.int32]:
+    stains = repeat_tile(make_noise(21, 5, 5), rows, WIDE).astype(np.int32)
+    specks = repeat_tile(make_noise(22, 96, 96), rows, WIDE).astype(np.int32)
     return 128 + (stains - 128) // 12 + (specks - 128) // 24 - np.arange(rows)[:, None] // 60
 
 
-def _bricks(rows: int) -> NDArray[np.int32]:
+def _make_bricks(rows: int) -> NDArray[np.int32]:
     y, x = np.arange(rows)[:, None], np.arange(WIDE)[None, :]
     course = y // 26
     shifted = x + course % 2 * 31
@@ -186,21 +188,21 @@ def _bricks(rows: int) -> NDArray[np.int32]:
     tone = 128 + tones[course % 64, shifted // 62 % 16]
     mortar = (y % 26 < 4) | (shifted % 62 < 4)
     edge = (y % 26 == 4) | (shifted % 62 == 4)
-    specks = tiled(noise(24, 80, 80), rows, WIDE).astype(np.int32)
+    specks = repeat_tile(make_noise(24, 80, 80), rows, WIDE).astype(np.int32)
     rough: NDArray[np.int32] = np.where(mortar, 150, tone + edge * 14) + (specks - 128) // 9
     return rough
 
 
-def _curtain(rows: int) -> NDArray[np.int32]:
-    """Plaster, and before its left half a heavy dark curtain in folds."""
-    hangs = tiled(noise(25, 2, 22), rows, WIDE).astype(np.int32)
+def _make_curtain(rows: int) -> NDArray[np.int32]:
+    """Return plaster whose left part a heavy dark curtain covers."""
+    hangs = repeat_tile(make_noise(25, 2, 22), rows, WIDE).astype(np.int32)
     cloth = 30 + hangs // 6
-    edge = 318 + (tiled(noise(26, 3, 3), rows, 1).astype(np.int32) - 128) // 16
-    return np.where(np.arange(WIDE)[None, :] < edge, cloth, _plaster(rows))
+    edge = 318 + (repeat_tile(make_noise(26, 3, 3), rows, 1).astype(np.int32) - 128) // 16
+    return np.where(np.arange(WIDE)[None, :] < edge, cloth, _make_plaster(rows))
 
 
-def _floor(image: Bytes, room: Room) -> None:
-    """Boards that run to a vanishing point above the floor's far edge."""
+def _draw_floor(image: Bytes, room: Room) -> None:
+    """Draw boards that run to a vanishing point above the far edge of the floor."""
     top = 2 * room.floor
     y = np.arange(top, TALL, dtype=np.float32)[:, None]
     x = np.arange(WIDE, dtype=np.float32)[None, :] - np.float32(WIDE * 0.45)
@@ -209,19 +211,19 @@ def _floor(image: Bytes, room: Room) -> None:
     board = lane.astype(np.int32)
     run = (depth * np.float32(90000)).astype(np.int32) + board * 57
     tones = np.random.default_rng(31).integers(-14, 15, (128, 32)).astype(np.int32)
-    veins = noise(32, 6, 64)
+    veins = make_noise(32, 6, 64)
     vein = veins[(run // 2) & 255, (lane * np.float32(60)).astype(np.int32) & 255].astype(np.int32)
     tone = 128 + tones[board & 127, run // 110 & 31] + (vein - 128) // 10
     seam = ((lane - board) < np.float32(0.045)) | (run % 110 < 1)
-    image[top:] = _tinted(room.boards, np.where(seam, tone * 6 // 10, tone))
+    image[top:] = _tint(room.boards, np.where(seam, tone * 6 // 10, tone))
 
 
-def _lit(image: Bytes, room: Room) -> Bytes:
-    """The drawing under its pools of light, darker to the corners and where wall and floor meet."""
+def _light_room(image: Bytes, room: Room) -> Bytes:
+    """Light the drawing; the line where wall and floor meet is darker."""
     y = np.arange(TALL, dtype=np.float32)[:, None]
     x = np.arange(WIDE, dtype=np.float32)[None, :]
     meet = (y - 2 * room.floor) / np.float32(60)
-    base = np.float32(0.66) - np.float32(0.12) / (1 + meet * meet) + _sun(room)
+    base = np.float32(0.66) - np.float32(0.12) / (1 + meet * meet) + _draw_sun(room)
     parts = [base.copy(), base.copy(), base]
     for pool in room.pools:
         dx, dy = (x - pool.centre[0]) / np.float32(pool.reach[0]), (y - pool.centre[1]) / np.float32(pool.reach[1])
@@ -232,7 +234,7 @@ def _lit(image: Bytes, room: Room) -> Bytes:
     return np.stack(lit, axis=-1).astype(np.uint8)
 
 
-def _sun(room: Room) -> Floats:
+def _draw_sun(room: Room) -> Floats:
     patches = np.zeros((TALL, WIDE), np.uint8)
     for beam in room.beams:
         cv2.fillPoly(patches, [np.array(beam, np.int32)], 255, cv2.LINE_AA)

@@ -1,23 +1,23 @@
-"""A trunk: hips, chest, shoulders and neck, and what hangs over the hips."""
+"""Limbs of a trunk: hips, chest, shoulders and neck, and what hangs over the hips."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.render_studio.relief import Cloth, Limb, Paint, Profile, Spot, bands, plain
-from tools.render_studio.sitting import Sitting, axes
+from tools.render_studio.figure import Figure, get_axes
+from tools.render_studio.relief import Cloth, Limb, Paint, Profile, Spot, make_bands, paint_plain
 from tools.render_studio.skeleton import Vector
 from tools.render_studio.wardrobe import Outfit
 
 
-def trunk(sitting: Sitting) -> list[Limb]:
-    """Hips, shoulders, chest and neck."""
-    bones, outfit, build = sitting.bones, sitting.outfit, sitting.outfit.build
+def make_trunk(figure: Figure) -> list[Limb]:
+    """Make hips, shoulders, chest and neck."""
+    bones, outfit, build = figure.bones, figure.outfit, figure.outfit.build
     low = bones.joints["pelvis"] - bones.hips[:, 1] * 0.045
     waist, neck = bones.joints["waist"], bones.joints["neck"]
-    top, skin = outfit.top_cloth(), outfit.skin_cloth()
-    lower = top if outfit.top == "leotard" else outfit.bottom_cloth()
+    top, skin = outfit.top_cloth, outfit.skin_cloth
+    lower = top if outfit.top == "leotard" else outfit.bottom_cloth
     loose = 0.0 if outfit.top in {"leotard", "tank"} else outfit.loose
     seat: Profile = (
         (0.0, build.seat * 0.8, 0.056, -0.006),
@@ -40,15 +40,22 @@ def trunk(sitting: Sitting) -> list[Limb]:
     nape = bones.joints["skull"] - bones.head[:, 1] * 0.02 - bones.head[:, 2] * 0.012
     yoke = skin if outfit.top == "tank" else top
     return [
-        sitting.limb((low, waist), axes(bones.hips), seat, (lower,), blend=0.012, caps=(0.6, 1)),
-        sitting.limb(shoulders, (bones.chest[:, 1], bones.chest[:, 2]), across, (yoke,), blend=0.03),
-        sitting.limb((waist, neck), axes(bones.chest), rib, (top, skin, outfit.accent_cloth()), _front(outfit), 0.014),
-        sitting.limb((neck - bones.chest[:, 1] * 0.025, nape), axes(bones.chest), throat, (skin,), blend=0.02),
+        figure.make_limb((low, waist), get_axes(bones.hips), seat, (lower,), blend=0.012, caps=(0.6, 1)),
+        figure.make_limb(shoulders, (bones.chest[:, 1], bones.chest[:, 2]), across, (yoke,), blend=0.03),
+        figure.make_limb(
+            (waist, neck),
+            get_axes(bones.chest),
+            rib,
+            (top, skin, outfit.accent_cloth),
+            _make_front_paint(outfit),
+            0.014,
+        ),
+        figure.make_limb((neck - bones.chest[:, 1] * 0.025, nape), get_axes(bones.chest), throat, (skin,), blend=0.02),
     ]
 
 
-def _front(outfit: Outfit) -> Paint:
-    """The chest's paint: 0 the top, 1 skin at the neckline, 2 a print."""
+def _make_front_paint(outfit: Outfit) -> Paint:
+    """Return the paint of the chest: 0 the top, 1 skin at the neckline, 2 a print."""
     deep = {"leotard": 0.84, "tank": 0.8, "tee": 0.95, "shirt": 0.86, "hoodie": 0.97}[outfit.top]
 
     def paint(spot: Spot) -> NDArray[np.uint8]:
@@ -61,14 +68,14 @@ def _front(outfit: Outfit) -> Paint:
             index[spot.along > 0.955] = 1
         if outfit.top == "tank":
             index[(spot.along > 0.74) & (width > 0.5)] = 1
-        index[_print(outfit, spot) & (index == 0)] = 2
+        index[_is_print(outfit, spot) & (index == 0)] = 2
         return index
 
     return paint
 
 
-def _print(outfit: Outfit, spot: Spot) -> NDArray[np.bool_]:
-    """Where the chest shows the accent."""
+def _is_print(outfit: Outfit, spot: Spot) -> NDArray[np.bool_]:
+    """Return where the chest shows the accent colour."""
     ahead, side, along = spot.front > 0.2, spot.side, spot.along
     if outfit.top == "tee":
         block = (np.abs(side) < 0.42) & (along > 0.5) & (along < 0.78)
@@ -83,15 +90,15 @@ def _print(outfit: Outfit, spot: Spot) -> NDArray[np.bool_]:
     return ahead & False
 
 
-def hem(sitting: Sitting) -> list[Limb]:
-    """What hangs over the hips: the hem of a loose top, or a skirt."""
-    outfit, bones = sitting.outfit, sitting.bones
+def make_hem(figure: Figure) -> list[Limb]:
+    """Make the hem of a loose top, or a skirt."""
+    outfit, bones = figure.outfit, figure.bones
     pelvis, waist = bones.joints["pelvis"], bones.joints["waist"]
     down = bones.hips[:, 1]
     if outfit.bottom == "skirt":
         knees = (bones.joints["left_knee"] + bones.joints["right_knee"]) * 0.5
         end = pelvis + (knees - pelvis) * 0.52
-        return [_skirt(sitting, waist - down * 0.02, end)]
+        return [_make_skirt(figure, waist - down * 0.02, end)]
     if outfit.top in {"leotard", "tank"}:
         return []
     loose, build = outfit.loose, outfit.build
@@ -100,25 +107,27 @@ def hem(sitting: Sitting) -> list[Limb]:
         (0.4, max(build.waist, build.seat * 0.9) + loose, 0.06 + loose, 0.0),
         (1.0, build.seat + 0.017 + loose, 0.078 + loose, -0.004),
     )
-    rib = bands(0.9) if outfit.top == "hoodie" else plain
+    rib = make_bands(0.9) if outfit.top == "hoodie" else paint_plain
     darker = Cloth(tuple(channel * 4 // 5 for channel in outfit.top_colour), 0.06, 0.3)  # type: ignore[arg-type]
     ends = waist + bones.chest[:, 1] * 0.05, pelvis - down * 0.022
-    return [sitting.limb(ends, axes(bones.hips), cut, (outfit.top_cloth(), darker), rib, 0.012, (1, 0.14))]
+    return [figure.make_limb(ends, get_axes(bones.hips), cut, (outfit.top_cloth, darker), rib, 0.012, (1, 0.14))]
 
 
-def _skirt(sitting: Sitting, start: Vector, end: Vector) -> Limb:
-    build = sitting.outfit.build
+def _make_skirt(figure: Figure, start: Vector, end: Vector) -> Limb:
+    build = figure.outfit.build
     cone: Profile = (
         (0.0, build.waist + 0.004, 0.056, 0.0),
         (0.3, build.seat + 0.018, 0.086, -0.004),
         (1.0, build.seat + 0.076, 0.136, -0.004),
     )
 
-    def pleated(spot: Spot) -> NDArray[np.uint8]:
+    def paint_pleats(spot: Spot) -> NDArray[np.uint8]:
         folds = (spot.side * 14 + 40).astype(np.int32) % 2
         return np.where(spot.along < np.float32(0.08), 2, folds).astype(np.uint8)
 
-    cloth = sitting.outfit.bottom_cloth()
+    cloth = figure.outfit.bottom_cloth
     darker = Cloth(tuple(channel * 15 // 16 for channel in cloth.colour), 0.1, 0.45)  # type: ignore[arg-type]
-    band = Cloth(sitting.outfit.top_colour, 0.1, 0.1)
-    return sitting.limb((start, end), axes(sitting.bones.hips), cone, (cloth, darker, band), pleated, 0.0, (0.3, 0.16))
+    band = Cloth(figure.outfit.top_colour, 0.1, 0.1)
+    return figure.make_limb(
+        (start, end), get_axes(figure.bones.hips), cone, (cloth, darker, band), paint_pleats, 0.0, (0.3, 0.16)
+    )

@@ -1,4 +1,4 @@
-"""A wardrobe: what each dancer looks like and wears."""
+"""The outfits of the dancers."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from tools.render_studio.skeleton import Build
 Colour = tuple[int, int, int]
 
 EVEN = Build()
-"""Neither slim nor strong."""
+"""Average proportions."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outfit:
-    """Clothes by cut and colour.
+    """Clothes by cut and colour, and the body in them.
 
     `top` is leotard, tee, tank, hoodie or shirt; `bottom` is leggings, jeans, wide, shorts or skirt; `hair` is bun,
     tail, bob, short, curls or cap. `loose` widens the cloth around the limbs, in body heights.
@@ -34,24 +34,29 @@ class Outfit:
     build: Build = EVEN
     bearded: bool = False
 
+    @property
     def skin_cloth(self) -> Cloth:
-        """Skin: it folds nowhere and shines a little."""
+        """The material of skin: no folds, a little shine."""
         return Cloth(self.skin, 0.16, 0.0)
 
+    @property
     def top_cloth(self) -> Cloth:
-        """The cloth of the top, tight or loose."""
+        """The material of the top."""
         return Cloth(self.top_colour, 0.08, 0.12 if self.top in {"leotard", "tank"} else 0.4)
 
+    @property
     def bottom_cloth(self) -> Cloth:
-        """The cloth of the bottom, tight or loose."""
+        """The material of trousers, leggings or skirt."""
         return Cloth(self.bottom_colour, 0.08, 0.1 if self.bottom == "leggings" else 0.42)
 
+    @property
     def accent_cloth(self) -> Cloth:
-        """The cloth of prints, plackets and cuffs."""
+        """The material of prints, plackets and cuffs."""
         return Cloth(self.accent, 0.08, 0.2)
 
+    @property
     def shoe_cloth(self) -> Cloth:
-        """The upper of the shoes."""
+        """The material of the shoes."""
         return Cloth(self.shoe_colour, 0.2, 0.1)
 
 

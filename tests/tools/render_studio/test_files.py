@@ -10,9 +10,9 @@ import pytest
 
 from segqa import open_folder, open_studio
 from tools.render_studio.files import write_scenes
-from tools.render_studio.scene import render, scene_names
+from tools.render_studio.scene import list_scene_names, render_scene
 
-EVERY_CAMERA_AND_SEQUENCE = scene_names()[::7]
+EVERY_CAMERA_AND_SEQUENCE = list_scene_names()[::7]
 
 
 def assert_ships(names: Sequence[str], folder: Path) -> None:
@@ -33,12 +33,12 @@ def test_some_scenes_of_every_camera_and_sequence_are_as_shipped(tmp_path: Path)
 
 @pytest.mark.slow
 def test_all_scenes_are_as_shipped(tmp_path: Path) -> None:
-    assert scene_names() == tuple(open_studio().ids)
-    assert_ships(scene_names(), tmp_path)
+    assert list_scene_names() == tuple(open_studio().ids)
+    assert_ships(list_scene_names(), tmp_path)
 
 
 def test_a_mask_file_keeps_the_rendered_target_and_a_jpeg_nearly_the_image() -> None:
-    scene = render("Jazz_Jazz1_C2_00270")
+    scene = render_scene("Jazz_Jazz1_C2_00270")
     case = open_studio().by_id([scene.name])[scene.name]
     np.testing.assert_array_equal(case.target(), scene.target)
     assert np.abs(case.image().astype(np.int32) - scene.image).mean() < 3

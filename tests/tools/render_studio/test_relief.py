@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tools.render_studio.light import Light, shade
-from tools.render_studio.relief import HOLE, Cloth, Limb, Spot, bands, blank, lay
+from tools.render_studio.relief import HOLE, Cloth, Limb, Spot, lay_limb, make_bands, make_blank_relief
 
 RED, BLUE = Cloth((200, 0, 0)), Cloth((0, 0, 200))
 X, Z = np.array([1.0, 0.0, 0.0]), np.array([0.0, 0.0, 1.0])
@@ -18,19 +18,19 @@ def _ball(x: float, z: float, cloth: Cloth = RED) -> Limb:
 
 def _post(paint_end: float, caps: tuple[float, float] = (1.0, 1.0)) -> Limb:
     start, end = np.array([40.0, 20.0, 0.0]), np.array([40.0, 60.0, 0.0])
-    return Limb(start, end, X, Z, ((0, 10, 10, 0), (1, 10, 10, 0)), (RED, BLUE), bands(paint_end), caps=caps)
+    return Limb(start, end, X, Z, ((0, 10, 10, 0), (1, 10, 10, 0)), (RED, BLUE), make_bands(paint_end), caps=caps)
 
 
 def test_a_ball_covers_a_disc() -> None:
-    relief = blank(80, 80)
-    lay(relief, _ball(40, 0))
+    relief = make_blank_relief(80, 80)
+    lay_limb(relief, _ball(40, 0))
     area = int((relief.height > -100).sum())
     assert abs(area - np.pi * 20 * 20) < 30
 
 
 def test_a_balls_normals_point_away_from_its_middle() -> None:
-    relief = blank(80, 80)
-    lay(relief, _ball(40, 0))
+    relief = make_blank_relief(80, 80)
+    lay_limb(relief, _ball(40, 0))
     assert relief.normal[2, 40, 40] > 0.99
     assert relief.normal[0, 40, 56] > 0.7
     assert relief.normal[1, 24, 40] < -0.7
@@ -39,22 +39,22 @@ def test_a_balls_normals_point_away_from_its_middle() -> None:
 def test_the_nearer_limb_hides_the_farther_in_either_order() -> None:
     balls = [_ball(40, 0, RED), _ball(40, 30, BLUE)]
     for order in (balls, balls[::-1]):
-        relief = blank(80, 80)
+        relief = make_blank_relief(80, 80)
         for ball in order:
-            lay(relief, ball)
+            lay_limb(relief, ball)
         assert relief.colour[:, 40, 40].tolist() == [0, 0, 200]
 
 
 def test_bands_change_the_cloth_along_the_limb() -> None:
-    relief = blank(80, 80)
-    lay(relief, _post(0.5))
+    relief = make_blank_relief(80, 80)
+    lay_limb(relief, _post(0.5))
     assert relief.colour[:, 30, 40].tolist() == [200, 0, 0]
     assert relief.colour[:, 50, 40].tolist() == [0, 0, 200]
 
 
 def test_a_flat_cap_ends_the_limb_where_its_axis_ends() -> None:
-    relief = blank(80, 80)
-    lay(relief, _post(0.5, caps=(1.0, 0.0)))
+    relief = make_blank_relief(80, 80)
+    lay_limb(relief, _post(0.5, caps=(1.0, 0.0)))
     assert relief.height[12, 40] > -100
     assert relief.height[63, 40] < -100
 
@@ -63,25 +63,25 @@ def test_a_hole_shows_what_is_behind() -> None:
     def holed(spot: Spot) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
         return np.full(spot.along.shape, HOLE, np.uint8)
 
-    relief = blank(80, 80)
-    lay(relief, _ball(40, 0))
+    relief = make_blank_relief(80, 80)
+    lay_limb(relief, _ball(40, 0))
     start, end = np.array([40.0, 30.0, 50.0]), np.array([40.0, 50.0, 50.0])
-    lay(relief, Limb(start, end, X, Z, ((0, 9, 9, 0), (1, 9, 9, 0)), (BLUE,), holed))
+    lay_limb(relief, Limb(start, end, X, Z, ((0, 9, 9, 0), (1, 9, 9, 0)), (BLUE,), holed))
     assert relief.colour[:, 40, 40].tolist() == [200, 0, 0]
 
 
-def test_a_limb_outside_the_picture_leaves_nothing() -> None:
-    relief = blank(80, 80)
-    lay(relief, _ball(500, 0))
+def test_a_limb_outside_the_image_leaves_nothing() -> None:
+    relief = make_blank_relief(80, 80)
+    lay_limb(relief, _ball(500, 0))
     assert (relief.height < -100).all()
 
 
 def test_the_side_to_the_lamp_is_brighter() -> None:
-    relief = blank(80, 80)
-    lay(relief, _ball(40, 0))
-    picture = shade(relief, Light(key=(-1, 0, 0.5)))
-    assert picture.colour[20, 13, 0] > picture.colour[20, 27, 0]
+    relief = make_blank_relief(80, 80)
+    lay_limb(relief, _ball(40, 0))
+    cutout = shade(relief, Light(key=(-1, 0, 0.5)))
+    assert cutout.colour[20, 13, 0] > cutout.colour[20, 27, 0]
 
 
 def test_an_empty_relief_covers_nothing() -> None:
-    assert not shade(blank(80, 80), Light()).coverage.any()
+    assert not shade(make_blank_relief(80, 80), Light()).coverage.any()
