@@ -6,7 +6,8 @@ that it started from, its reference, and the sum of what updates have changed si
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import shlex
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,13 +15,15 @@ from segqa.baseline import METRICS, read_baseline, round_means, write_baseline
 from segqa.comparison.comparison import Comparison
 from segqa.errors import BaselineError, UsageError
 from segqa.escaping import join_lines
+from segqa.evaluation.provenance import read_changes
 from segqa.evaluation.spot_check import judge_stored_answers
 from segqa.gate import Verdict
 from segqa.policy import Policy
-from segqa.run import Run
-from segqa.work_tree import find_changes, find_commit, list_changes
+from segqa.run import Run, repeatable
+from segqa.work_tree import Changes, WorkTree, find_commit
 
 _SHOWN = 5
+_ALLOW = "or --segqa-allow-dirty (segqa baseline accept: --allow-dirty)"
 _ACCEPT = "if that is wanted: --segqa-accept REASON"
 
 
@@ -89,19 +92,21 @@ def prepare_update(
     return Update(path, run, accepted, reference, drift, policy)
 
 
-def refuse_unfit(run: Run, errors: float, *, root: Path, outputs: Iterable[Path], allow_dirty: bool) -> None:
+def refuse_unfit(run: Run, errors: float, *, tree: WorkTree, allow_dirty: bool) -> tuple[str, ...]:
     """Refuse a run that says less than a baseline has to.
 
     Args:
         run: that shall become a baseline.
         errors: the share of cases that may be errors.
-        root: a folder of the repository.
-        outputs: what segqa writes, the baselines among it; changes there are no changes to the model.
-        allow_dirty: whether the work tree may have changes.
+        tree: where the baseline is written.
+        allow_dirty: whether the run may have been made with uncommitted changes.
+
+    Returns:
+        Lines on the commit of the run: what cannot be checked, and what was allowed.
 
     Raises:
-        BaselineError: it is a part, has too many errors, has stored answers that may be another model's, or was made in
-            a work tree with changes that are still there.
+        BaselineError: it is a part, has too many errors, has stored answers that may be another model's, or was made
+            with uncommitted changes, even if they have been reverted since.
     """
     refuse_part(run.narrowed_by)
     if run.missing:
@@ -113,9 +118,13 @@ def refuse_unfit(run: Run, errors: float, *, root: Path, outputs: Iterable[Path]
     wrong, _ = judge_stored_answers(run, is_strict=True)
     if wrong:
         raise BaselineError(f"no baseline is made of stored answers that may be another model's: {wrong[0]}")
-    if run.provenance.get("dirty") and not allow_dirty:
-        changes = find_changes(root, outputs)
-        refuse_changes(["nobody knows which: the run was made elsewhere"] if changes is None else changes)
+    changes = read_changes(run.provenance)
+    if not allow_dirty:
+        refuse_changes(changes, run)
+        _refuse_mixed_commits(run)
+    elif changes:
+        return (f"note: run {run.id} was made with uncommitted changes ({changes}), so nobody can make it again",)
+    return _describe_commit(run, tree)
 
 
 def refuse_part(narrowed_by: Iterable[str]) -> None:
@@ -128,17 +137,52 @@ def refuse_part(narrowed_by: Iterable[str]) -> None:
         raise BaselineError(f"no baseline is made of a part of a data set (with {' and '.join(part)})")
 
 
-def refuse_changes(changes: Sequence[str]) -> None:
-    """Refuse a work tree with changes, see `find_changes`.
+def refuse_changes(changes: Changes | None, run: Run | None = None) -> None:
+    """Refuse uncommitted changes.
+
+    Args:
+        changes: of the work tree now, or when a run was made; None where git does not know.
+        run: that they were made with; None before there is one.
 
     Raises:
-        BaselineError: there is one; names the first.
+        BaselineError: there are some; names the first files.
     """
-    if changes:
+    if not changes:
+        return
+    if run is None:
         raise BaselineError(
-            f"the work tree has changes ({list_changes(changes)}), so nobody could make this baseline again: "
+            f"the work tree has changes ({changes}), so nobody could make this baseline again: "
             "commit them, or --segqa-allow-dirty"
         )
+    raise BaselineError(
+        f"run {run.id} was made with uncommitted changes ({changes}), so nobody could make this baseline again: "
+        f"commit or revert them and evaluate again{_repeat(run)}, {_ALLOW}"
+    )
+
+
+def _refuse_mixed_commits(run: Run) -> None:
+    """Refuse a run that was merged of shards of different commits."""
+    commits = {part.get("commit", ""): part["shard"] for part in run.provenance.get("parts", ())}
+    if len(commits) > 1:
+        made = " and ".join(f"{commit[:10] or 'no commit'} (shard {shard})" for commit, shard in commits.items())
+        raise BaselineError(
+            f"run {run.id} is merged of shards of different commits, {made}, so nobody could make this baseline again: "
+            f"evaluate all shards at one commit, {_ALLOW}"
+        )
+
+
+def _repeat(run: Run) -> str:
+    """Return the command that evaluates a run again, in brackets; empty where it is unknown."""
+    command = run.provenance.get("command", "")
+    return f" ({shlex.join(repeatable(command))})" if command.startswith("pytest") else ""
+
+
+def _describe_commit(run: Run, tree: WorkTree) -> tuple[str, ...]:
+    """Say that a run was made at another commit than the one here, or that its commit is unknown."""
+    if read_changes(run.provenance) is None:
+        return (f"note: git did not know the work tree of run {run.id}, so nobody can check that it was committed",)
+    other = tree.describe_other(str(run.provenance.get("commit") or ""))
+    return (f"note: run {run.id} {other}",) if other else ()
 
 
 def _read_before(path: Path, root: Path, run: Run, reason: str) -> Run | None:

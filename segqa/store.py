@@ -217,6 +217,11 @@ class Store:
         self._put_last(run.id)
         self._write(run, key, cases, finished=True)
 
+    def update_header(self, run: Run) -> None:
+        """Write the provenance of an unfinished run again."""
+        header = self._header(run.id)
+        self._write(run, header["key"], header["cases"], finished=False)
+
     def load(self, run_id: str) -> Run:
         """A run, finished or not, with the outcomes that it has.
 

@@ -1,50 +1,124 @@
-"""The work tree of git: what has changed in it, but for the files that segqa itself writes."""
+"""The git work tree: its commit, and what has changed in it except for the files that segqa writes."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 _SHOWN = 5
+_KEPT = 200
 _KINDS = {"?": "new", "A": "new", "D": "deleted", "R": "renamed"}
+_LARGE = 16 * 2**20
+"""Bytes. Of a larger file, and of all files after the first 200, the digest takes size and modification time."""
 
 
-def find_changes(root: Path, outputs: Iterable[Path]) -> list[str] | None:
-    """Return the files below a folder that are not as they were committed, each with the kind of its change.
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What in a work tree is not as it was committed.
 
-    Args:
-        root: the folder.
-        outputs: files and folders that do not count; not even one that holds the whole of `root` hides everything.
-
-    Returns:
-        `["model.py (changed)", "notes.txt (new)"]`, relative to `root`; None where git knows no such folder.
+    Attributes:
+        files: each with its kind, relative to the top of the work tree: `"model.py (changed)"`. At most 200; none where
+            nobody has kept a list.
+        count: how many there are.
+        digest: SHA-256 of their names, kinds and contents as hex; empty without changes.
     """
-    top = ask_git(root, "rev-parse", "--show-toplevel")
-    status = ask_git(root, "status", "--porcelain", "-z", "--untracked-files=all", "--", ".")
-    if top is None or status is None:
-        return None
-    here = root.resolve()
-    left_out = [path for path in (output.absolute().resolve() for output in outputs) if not here.is_relative_to(path)]
-    found = []
-    for kind, name in _entries(status):
-        path = Path(top.rstrip("\n")) / name
-        if "__pycache__" in path.parts or any(path.is_relative_to(output) for output in left_out):
-            continue
-        shown = os.path.relpath(path, here)
-        found.append(f"{shown if shown.isprintable() else ascii(shown)} ({kind})")
-    return found
+
+    files: tuple[str, ...] = ()
+    count: int = 0
+    digest: str = ""
+
+    def __bool__(self) -> bool:
+        return self.count > 0
+
+    def __str__(self) -> str:
+        """Return the first of the files, and how many more there are.
+
+        >>> str(Changes(tuple(f"{number}.py (new)" for number in range(7)), 7))
+        '0.py (new), 1.py (new), 2.py (new), 3.py (new), 4.py (new) and 2 more'
+        """
+        if self.count and not self.files:
+            return "no list of them was kept"
+        more = f" and {self.count - _SHOWN} more" if self.count > _SHOWN else ""
+        return ", ".join(self.files[:_SHOWN]) + more
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the changes in JSON's types."""
+        return {"files": list(self.files), "count": self.count, "digest": self.digest}
+
+    @classmethod
+    def from_json(cls, written: Mapping[str, Any]) -> Changes:
+        """Read what `to_json` has returned."""
+        return cls(tuple(map(str, written["files"])), int(written["count"]), str(written["digest"]))
+
+    @classmethod
+    def merge(cls, parts: Sequence[Changes | None]) -> Changes | None:
+        """Merge the changes of the work trees that the parts of one result were made in.
+
+        Returns:
+            None if those of a part are unknown and no other part has any.
+        """
+        known = list(dict.fromkeys(part for part in parts if part))
+        if len(known) < 2:
+            return known[0] if known else None if None in parts else cls()
+        files = sorted({file for part in known for file in part.files})
+        digest = hashlib.sha256("".join(sorted(part.digest for part in known)).encode()).hexdigest()
+        return cls(tuple(files[:_KEPT]), max(len(files), *(part.count for part in known)), digest)
 
 
-def list_changes(changes: Sequence[str]) -> str:
-    """Return the first of some changes, and how many more there are.
+@dataclass(frozen=True, slots=True)
+class WorkTree:
+    """The work tree around a folder.
 
-    >>> list_changes([f"{number}.py (new)" for number in range(7)])
-    '0.py (new), 1.py (new), 2.py (new), 3.py (new), 4.py (new) and 2 more'
+    Attributes:
+        root: a folder in it.
+        outputs: files and folders that segqa writes. Changes there do not count, except in one that holds `root`.
     """
-    more = f" and {len(changes) - _SHOWN} more" if len(changes) > _SHOWN else ""
-    return ", ".join(changes[:_SHOWN]) + more
+
+    root: Path = Path()
+    outputs: tuple[Path, ...] = ()
+
+    def find_head(self) -> str:
+        """Return the commit that is checked out, in full; empty without git or without a commit."""
+        return (ask_git(self.root, "rev-parse", "--verify", "HEAD") or "").strip()
+
+    def has_commit(self, commit: str) -> bool:
+        """Return whether the repository has a commit."""
+        return ask_git(self.root, "cat-file", "-e", f"{commit}^{{commit}}") is not None
+
+    def describe_other(self, commit: str) -> str:
+        """Say that a commit is not the one that is checked out; empty where it is, and where one of them is unknown."""
+        head = self.find_head() if commit else ""
+        if not head or head == commit:
+            return ""
+        if self.has_commit(commit):
+            return f"was made at commit {commit[:10]}, and {head[:10]} is checked out"
+        return f"was made at commit {commit[:10]}, which this repository does not have; {head[:10]} is checked out"
+
+    def read_changes(self) -> Changes | None:
+        """Return the changes in the whole work tree: staged or not, untracked files, and those in submodules.
+
+        Returns:
+            None where git is not installed, or knows no work tree here.
+        """
+        top = ask_git(self.root, "rev-parse", "--show-toplevel")
+        if top is None:
+            return None
+        here = self.root.resolve()
+        paths = (output.absolute().resolve() for output in self.outputs)
+        ignored = [path for path in paths if not here.is_relative_to(path)]
+        folder = Path(top.rstrip("\n"))
+        status = _read_status(folder)
+        if status is None:
+            return None
+        found = {change.path: change for change in _find_files(folder, status) if not _is_output(change.path, ignored)}
+        shown = [_describe(change, folder) for change in found.values()]
+        digest = _digest(shown, list(found)) if shown else ""
+        return Changes(tuple(shown[:_KEPT]), len(shown), digest)
 
 
 def find_commit(root: Path, path: Path) -> str:
@@ -52,21 +126,93 @@ def find_commit(root: Path, path: Path) -> str:
     return (ask_git(root, "log", "-1", "--format=%h", "--", str(path.absolute())) or "").strip()
 
 
+def is_as_committed(path: Path) -> bool:
+    """Return whether a file is as it was committed; True outside of git."""
+    return not (ask_git(path.parent, "status", "--porcelain", "--", path.name) or "").strip()
+
+
 def ask_git(root: Path, *arguments: str) -> str | None:
-    """Return what git says; None where there is no git, or no repository."""
+    """Run git and return its output; None where there is no git, or no repository."""
+    command = ["git", "--no-optional-locks", *arguments]
     try:
-        said = subprocess.run(["git", *arguments], cwd=root, capture_output=True, check=True, timeout=30)  # noqa: S603, S607
+        done = subprocess.run(command, cwd=root, capture_output=True, check=True, timeout=30)  # noqa: S603
     except (OSError, subprocess.SubprocessError):
         return None
-    return os.fsdecode(said.stdout)
+    return os.fsdecode(done.stdout)
 
 
-def _entries(status: str) -> Iterator[tuple[str, str]]:
-    """Yield the kind and the name of each change in the output of `git status --porcelain -z`."""
+class _Change(NamedTuple):
+    """A changed file: its path, its kind, and for a submodule whether another commit is checked out in it."""
+
+    path: Path
+    kind: str
+    is_submodule: bool = False
+    is_moved: bool = True
+
+
+def _read_status(top: Path) -> str | None:
+    """Return what git says of a work tree, whatever its configuration hides."""
+    how = ("--porcelain=v2", "-z", "--untracked-files=all", "--ignore-submodules=none")
+    return ask_git(top, "status", *how)
+
+
+def _find_files(top: Path, status: str) -> Iterator[_Change]:
+    """Yield the changed files; in place of a submodule the files that have changed in it."""
+    for change in _parse_status(top, status):
+        if not change.is_submodule:
+            yield change
+            continue
+        if change.is_moved:
+            yield change
+        inner = _read_status(change.path)
+        if inner is not None and change.path.is_dir():
+            yield from _find_files(change.path, inner)
+
+
+def _parse_status(top: Path, status: str) -> Iterator[_Change]:
+    """Yield the changes in the output of `git status --porcelain=v2 -z`."""
     fields = iter(status.split("\0"))
     for field in fields:
-        if field:
-            signs, name = field[:2], field[3:]
-            if "R" in signs or "C" in signs:
+        sort = field[:1]
+        if sort == "?":
+            yield _Change(top / field[2:], "new")
+        elif sort in {"1", "2", "u"}:
+            *about, name = field.split(" ", {"1": 8, "2": 9, "u": 10}[sort])
+            if sort == "2":
                 next(fields, None)  # the name that it had
-            yield next((_KINDS[sign] for sign in signs if sign in _KINDS), "changed"), name
+            kind = next((_KINDS[sign] for sign in about[1] if sign in _KINDS), "changed")
+            state = about[2]
+            yield _Change(top / name, kind, state[0] == "S", state[1:2] == "C" or about[1][0] != ".")
+
+
+def _is_output(path: Path, outputs: Iterable[Path]) -> bool:
+    return "__pycache__" in path.parts or any(path.is_relative_to(output) for output in outputs)
+
+
+def _describe(change: _Change, top: Path) -> str:
+    shown = os.path.relpath(change.path, top)
+    return f"{shown if shown.isprintable() else ascii(shown)} ({change.kind})"
+
+
+def _digest(names: Sequence[str], paths: Sequence[Path]) -> str:
+    """Compute a digest over the names and the contents of changed files."""
+    found = hashlib.sha256()
+    for place, (name, path) in enumerate(zip(names, paths, strict=True)):
+        content = hashlib.sha256(_read_content(path, whole=place < _KEPT)).hexdigest()
+        found.update(f"{name}\0{content}\n".encode(errors="surrogateescape"))
+    return found.hexdigest()
+
+
+def _read_content(path: Path, *, whole: bool) -> bytes:
+    """Return the content of a file, the target of a link, or the commit of a repository."""
+    try:
+        if path.is_symlink():
+            return os.fsencode(path.readlink())
+        if path.is_dir():
+            return (ask_git(path, "rev-parse", "HEAD") or "").encode()
+        about = path.stat()
+        if whole and about.st_size <= _LARGE:
+            return path.read_bytes()
+        return f"{about.st_size} {about.st_mtime_ns}".encode()
+    except OSError:
+        return b""

@@ -14,9 +14,11 @@ from segqa.baseline import read_baseline, write_baseline
 from segqa.baseline_update import prepare_update, refuse_unfit
 from segqa.comparison.comparison import compare
 from segqa.errors import BaselineError
+from segqa.evaluation.provenance import write_changes
 from segqa.policy import judge_by, policy_of
 from segqa.run import Run
 from segqa.settings import Settings, parse_settings
+from segqa.work_tree import Changes, WorkTree
 from tests.comparison.runs import run_of
 
 SETTINGS = Settings()
@@ -184,7 +186,53 @@ def test_a_baseline_that_was_deleted_is_not_written_anew_without_a_reason(path: 
 
 
 def refuse(run: Run, errors: float = 0.0) -> None:
-    refuse_unfit(run, errors, root=Path(), outputs=[Path("baselines")], allow_dirty=False)
+    refuse_unfit(run, errors, tree=WorkTree(), allow_dirty=False)
+
+
+def made_with(changes: Changes | None, **provenance: object) -> Run:
+    written = {"commit": "c" * 40, **write_changes(changes), "command": "pytest suites -q"}
+    return run_of([0.9] * 4, provenance={**written, **provenance})
+
+
+def test_a_run_made_with_changes_is_refused_although_they_were_reverted(tmp_path: Path) -> None:
+    run = made_with(Changes(("model.py (changed)",), 1, "1"))
+    said = (
+        r"made with uncommitted changes \(model.py \(changed\)\).*evaluate again \(pytest suites -q\), or --segqa-allow"
+    )
+    with pytest.raises(BaselineError, match=said):
+        refuse(run)
+    notes = refuse_unfit(run, 0, tree=WorkTree(tmp_path), allow_dirty=True)
+    assert [note for note in notes if "model.py (changed)" in note]
+
+
+def test_an_older_run_is_judged_by_what_it_has(tmp_path: Path) -> None:
+    provenance = dict(made_with(None).provenance)
+    del provenance["changes"]
+    with pytest.raises(BaselineError, match=r"uncommitted changes \(no list of them was kept\)"):
+        refuse(run_of([0.9] * 4, provenance={**provenance, "dirty": True}))
+    clean = run_of([0.9] * 4, provenance=provenance)
+    assert refuse_unfit(clean, 0, tree=WorkTree(tmp_path), allow_dirty=False) == ()
+
+
+def test_that_git_did_not_know_the_work_tree_is_said(tmp_path: Path) -> None:
+    (note,) = refuse_unfit(made_with(None, commit=""), 0, tree=WorkTree(tmp_path), allow_dirty=False)
+    assert "nobody can check that it was committed" in note
+
+
+def test_that_a_run_is_of_another_commit_is_said(path: Path) -> None:
+    git(path.parent, "init", "-q")
+    git(path.parent, "commit", "-qm", "one", "--allow-empty")
+    (note,) = refuse_unfit(made_with(Changes()), 0, tree=WorkTree(path.parent), allow_dirty=False)
+    assert "was made at commit cccccccccc, which this repository does not have" in note
+
+
+def test_a_run_merged_of_shards_of_several_commits_is_refused(tmp_path: Path) -> None:
+    parts = [{"shard": "1/2", "commit": "a" * 40}, {"shard": "2/2", "commit": "b" * 40}]
+    run = made_with(Changes(), commit="", parts=parts)
+    with pytest.raises(BaselineError, match=r"aaaaaaaaaa \(shard 1/2\) and bbbbbbbbbb \(shard 2/2\)"):
+        refuse(run)
+    refuse_unfit(run, 0, tree=WorkTree(tmp_path), allow_dirty=True)
+    refuse(made_with(Changes(), parts=[parts[0], {**parts[0], "shard": "2/2"}]))
 
 
 @pytest.mark.parametrize(

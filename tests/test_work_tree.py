@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from segqa.work_tree import find_changes
+from segqa.work_tree import Changes, WorkTree
 
 
 @pytest.fixture
@@ -34,18 +34,74 @@ def write(path: Path) -> Path:
     return path
 
 
-def test_each_change_is_named_with_its_kind(root: Path) -> None:
-    assert find_changes(root, []) == []
+def changed(root: Path, *outputs: Path) -> tuple[str, ...]:
+    found = WorkTree(root, outputs).read_changes()
+    assert found is not None
+    return found.files
+
+
+def digest(root: Path) -> str:
+    found = WorkTree(root).read_changes()
+    assert found is not None
+    return found.digest
+
+
+def test_each_change_is_named_with_its_kind_from_the_top_of_the_repository(root: Path) -> None:
+    assert changed(root) == ()
+    assert digest(root) == ""
     write(root / "model.py")
     write(root / "data" / "line\nbreak.txt")
+    write(root.parent / "shared.py")
     (root / "gone.py").unlink()
     git(root, "mv", "old name.py", "new name.py")
-    assert find_changes(root, []) == [
-        "gone.py (deleted)",
-        "model.py (changed)",
-        "new name.py (renamed)",
-        "'data/line\\nbreak.txt' (new)",
-    ]
+    assert set(changed(root)) == {
+        "project/gone.py (deleted)",
+        "project/model.py (changed)",
+        "project/new name.py (renamed)",
+        "'project/data/line\\nbreak.txt' (new)",
+        "shared.py (new)",
+    }
+
+
+def test_a_change_that_is_only_staged_is_named(root: Path) -> None:
+    write(root / "model.py")
+    write(root / "added.py")
+    git(root, "add", "-A")
+    (root / "model.py").write_text("model.py", encoding="utf-8")
+    assert set(changed(root)) == {"project/model.py (changed)", "project/added.py (new)"}
+
+
+def test_what_the_configuration_of_git_hides_is_named(root: Path) -> None:
+    git(root, "config", "status.showUntrackedFiles", "no")
+    git(root, "config", "diff.ignoreSubmodules", "all")
+    write(root / "added.py")
+    assert changed(root) == ("project/added.py (new)",)
+
+
+def test_the_files_that_changed_in_a_submodule_are_named(root: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    write(other / "layers.py")
+    git(other, "init", "-q")
+    git(other, "add", "-A")
+    git(other, "commit", "-qm", "all")
+    git(root, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(other), "other")
+    git(root, "commit", "-qam", "a submodule")
+    inside = root / "other"
+    assert changed(root) == ()
+    write(inside / "baselines" / "a.jsonl")
+    assert changed(root, inside / "baselines") == ()
+    (inside / "layers.py").write_text("x", encoding="utf-8")
+    assert changed(root, inside / "baselines") == ("project/other/layers.py (changed)",)
+    git(inside, "commit", "-qam", "layers")
+    assert changed(root, inside / "baselines") == ("project/other (changed)",)
+
+
+def test_the_digest_is_of_the_content(root: Path) -> None:
+    write(root / "model.py")
+    once = digest(root)
+    assert once == digest(root)
+    (root / "model.py").write_text("other", encoding="utf-8")
+    assert digest(root) != once
 
 
 def test_what_segqa_writes_is_left_out(root: Path) -> None:
@@ -58,16 +114,54 @@ def test_what_segqa_writes_is_left_out(root: Path) -> None:
         root / "summary.md",
         root.parents[2] / "elsewhere",
     ]
-    assert find_changes(root, outputs) == []
+    assert changed(root, *outputs) == ()
     write(root / "reports.py")
-    assert find_changes(root, outputs) == ["reports.py (new)"]
+    assert changed(root, *outputs) == ("project/reports.py (new)",)
 
 
 def test_an_output_folder_that_holds_the_project_hides_nothing(root: Path) -> None:
     write(root / "model.py")
     for output in (root, root.parent, root / "."):
-        assert find_changes(root, [output]) == ["model.py (changed)"]
+        assert changed(root, output) == ("project/model.py (changed)",)
 
 
 def test_a_folder_outside_of_git_has_no_answer(tmp_path: Path) -> None:
-    assert find_changes(tmp_path, []) is None
+    tree = WorkTree(tmp_path)
+    assert (tree.read_changes(), tree.find_head()) == (None, "")
+
+
+def test_without_git_there_is_no_answer(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert (WorkTree(root).read_changes(), WorkTree(root).find_head()) == (None, "")
+
+
+def test_another_commit_is_named(root: Path) -> None:
+    tree = WorkTree(root)
+    first = tree.find_head()
+    assert not tree.describe_other(first)
+    write(root / "model.py")
+    git(root, "commit", "-qam", "more")
+    assert tree.describe_other(first) == f"was made at commit {first[:10]}, and {tree.find_head()[:10]} is checked out"
+    assert "which this repository does not have" in tree.describe_other("f" * 40)
+    assert not tree.describe_other("")
+
+
+def test_many_changes_are_counted_and_some_kept(root: Path) -> None:
+    for number in range(250):
+        write(root / f"{number}.txt")
+    found = WorkTree(root).read_changes()
+    assert found is not None
+    assert (found.count, len(found.files)) == (250, 200)
+    assert Changes.from_json(found.to_json()) == found
+    assert str(found).endswith(" and 245 more")
+
+
+def test_changes_of_parts_are_merged() -> None:
+    one, two = Changes(("a (new)",), 1, "1"), Changes(("b (new)",), 1, "2")
+    both = Changes.merge([one, Changes(), two, None])
+    assert both is not None
+    assert both.files == ("a (new)", "b (new)")
+    assert both.digest not in {"", "1", "2"}
+    assert Changes.merge([one, one, Changes()]) == one
+    assert Changes.merge([Changes(), None]) is None
+    assert Changes.merge([Changes(), Changes()]) == Changes()

@@ -18,6 +18,7 @@ from segqa.policy import judge_by, policy_of
 from segqa.report.text import paragraph
 from segqa.run import Run, describe
 from segqa.settings import Settings
+from segqa.work_tree import WorkTree
 
 app = typer.Typer(no_args_is_help=True, help="Look at baselines, and change them.")
 
@@ -102,7 +103,7 @@ def accept(
         run, (settings, root) = find_run(directory, run_id), read_project()
         folder = baseline or root / expand_home(settings.gate.baseline)
         path, budget = baseline_path(folder, run), settings.thresholds_for(run.model).errors
-        refuse_unfit(run, budget, root=root, outputs=[folder, directory, root / "reports"], allow_dirty=allow_dirty)
+        notes = refuse_unfit(run, budget, tree=WorkTree(root), allow_dirty=allow_dirty)
         policy = policy_of(settings, run.model)
         update = prepare_update(
             path, run, lambda: _judge(settings, path, run), policy, reason=reason.strip(), root=root
@@ -111,6 +112,8 @@ def accept(
     except SegqaError as error:
         raise refusal(str(error)) from error
     typer.echo(f"wrote {path} ({len(run.outcomes)} cases); commit it")
+    for note in (*update.notes, *notes):
+        say(note)
 
 
 def _judge(settings: Settings, path: Path, run: Run) -> Verdict:

@@ -36,7 +36,7 @@ from segqa.evaluation.identity import Identity, identify, identity_kept
 from segqa.evaluation.loop import Loop
 from segqa.evaluation.machine import hardware
 from segqa.evaluation.measured import PropertyCache, open_properties
-from segqa.evaluation.provenance import provenance_of, run_id
+from segqa.evaluation.provenance import provenance_of, read_changes, run_id, write_changes
 from segqa.evaluation.requirements import require_model
 from segqa.evaluation.sizes import note_on_sizes
 from segqa.evaluation.spot_check import (
@@ -62,6 +62,7 @@ from segqa.run import Run
 from segqa.settings import EmptyPolicy, EngineName, RaySettings
 from segqa.slices import Edges
 from segqa.store import Store, read_header
+from segqa.work_tree import Changes, WorkTree
 
 _STOP_AFTER = 8
 """If the answers to so many images are refused before any other, the model is at fault and not a case."""
@@ -99,6 +100,7 @@ class Evaluation:
         engine: asks the model in other processes; None to ask it here.
         built_by: a digest of the source of what builds the model, see `segqa.models.source`; empty where not known.
         spot_check: how many stored cases the model is asked for anew.
+        work_tree: of the model's code; its commit and its changes stand in the provenance.
     """
 
     pick: str = "agreement"
@@ -120,6 +122,7 @@ class Evaluation:
     engine: RayEngine | None = None
     built_by: str = ""
     spot_check: SpotCheck = DEFAULT_SPOT_CHECK
+    work_tree: WorkTree = field(default_factory=WorkTree)
 
     def __post_init__(self) -> None:
         if not 0 <= self.threshold <= 1:
@@ -195,23 +198,14 @@ class Evaluation:
         if engine is not None:
             engine.require(who.known, self._own(dataset))
         key = self._key(name, who.whole, dataset)
-        about: dict[str, Any] = {"fingerprint": who.known, "weights_bytes": who.weights_bytes}
-        said = [*who.said, *_notes_on(model, dataset)]
-        taken = [f"scored again: the model is that of run {who.taken_from}"] if who.taken_from else []
-        about |= {"answers_of": who.whole, "said": said, "notes": [*dataset.notes, *said, *taken]}
-        if dataset.reading is not None:
-            rules = dataset.reading.rules
-            about |= {"reading": rules.summary, "reading_notes": list(rules.notes)}
-            about["notes"] += rules.notes
-        about |= {"fingerprint_computed": who.is_computed, "source": who.source}
-        about |= {"served": dict(who.served)} if who.served else {}
-        if self.shard is not None:
-            about |= {"shard": _about_shard(self.shard, dataset, who)}
+        about = self._describe(model, who, dataset, store)
         with ExitStack() as stack:
-            run = self._continued(store, key) or store.begin(self._new(name, dataset, about), key)
+            run = self._continued(store, key) or store.begin(self._new(name, dataset, about, store), key)
             if not stack.enter_context(store.writing(run.id)):
-                run = store.begin(self._new(name, dataset, about), key)
+                run = store.begin(self._new(name, dataset, about, store), key)
                 stack.enter_context(store.writing(run.id))
+            if "resumed_at" in run.provenance:
+                store.update_header(run)
             path = store.proposals_path(run.id, shared=self.cache and bool(who.known))
             cache = stack.enter_context(ProposalCache(path))
             measured = stack.enter_context(open_properties(store))
@@ -240,6 +234,28 @@ class Evaluation:
             spent |= {"batch_size": batch.current, "hardware": hardware(self.threads)}
             spent |= {STORED_ANSWERS: found.as_json()}
             return conclude(store, run, key, self.edges, spent | work.spent())
+
+    def _describe(self, model: Model, who: Identity, dataset: Dataset, store: Store) -> dict[str, Any]:
+        """Return what a new run says of its model, its data and its work tree, in JSON's types."""
+        about: dict[str, Any] = {"fingerprint": who.known, "weights_bytes": who.weights_bytes}
+        said = [*who.said, *_notes_on(model, dataset)]
+        taken = [f"scored again: the model is that of run {who.taken_from}"] if who.taken_from else []
+        about |= {"answers_of": who.whole, "said": said, "notes": [*dataset.notes, *said, *taken]}
+        if dataset.reading is not None:
+            rules = dataset.reading.rules
+            about |= {"reading": rules.summary, "reading_notes": list(rules.notes)}
+            about["notes"] += rules.notes
+        about |= {"fingerprint_computed": who.is_computed, "source": who.source}
+        about |= {"served": dict(who.served)} if who.served else {}
+        if self.shard is not None:
+            about |= {"shard": _about_shard(self.shard, dataset, who)}
+        if who.taken_from:
+            about |= write_changes(Changes.merge([who.changes, self._tree(store).read_changes()]))
+        return about
+
+    def _tree(self, store: Store) -> WorkTree:
+        """Return the work tree; what the store holds is no change in it."""
+        return replace(self.work_tree, outputs=(*self.work_tree.outputs, store.root))
 
     def _loop(
         self,
@@ -305,10 +321,11 @@ class Evaluation:
         except StoreError:  # damaged; what it had evaluated is among the proposals
             return None
         run, _ = read_header(store.run_folder(run_id))
-        provenance = {**run.provenance, "resumed_at": done, "command": self.command}
+        changes = Changes.merge([read_changes(run.provenance), self._tree(store).read_changes()])
+        provenance = {**run.provenance, **write_changes(changes), "resumed_at": done, "command": self.command}
         return replace(run, provenance=provenance)
 
-    def _new(self, name: str, dataset: Dataset, about: Mapping[str, Any]) -> Run:
+    def _new(self, name: str, dataset: Dataset, about: Mapping[str, Any], store: Store) -> Run:
         """A run without outcomes."""
         now = self.started or datetime.now(UTC)
         part = [] if self.shard is None else [f"{self.shard.number}of{self.shard.of}"]
@@ -322,7 +339,7 @@ class Evaluation:
             empty=self.empty,
             threshold=self.threshold,
             provenance={
-                **provenance_of(now, self.command),
+                **provenance_of(now, self.command, self._tree(store)),
                 "options": dict(self.options),
                 "settings": dict(self.settings),
                 **about,
@@ -352,52 +369,42 @@ def evaluate(
     engine: EngineName | RaySettings = "local",
     spot_check: int | None = None,
 ) -> Run:
-    """Evaluate a model over a data set, without pytest: in a notebook, say.
+    """Evaluate a model over a data set without pytest, in a notebook for example.
 
     Args:
         model: anything with `predict(images, prompts)`, see `segqa.Model`; or a function that builds it.
         dataset: a data set, or a folder with `images/` and `masks/`.
-        name: of the model in the run; its class's by default.
+        name: of the model in the run; by default the name of its class.
         prompt: for the cases that have none of their own.
         pick: the picker's name, see `segqa.picking.PICKERS`.
         empty: what a metric is where both masks are empty: `"one"`, `"zero"` or `"nan"`.
         threshold: the IoU below which a case has failed.
         batch_size: images a `predict` call; `"auto"` for as many as are worth it on a GPU.
-        directory: where to keep the run and the proposals (`.segqa` is what `pytest suites` uses); without one,
-            nothing is kept.
-        engine: `"local"` asks the model in this process; `"ray"` in two actors of Ray, or in as many as its settings
-            say. They get the model by cloudpickle, or build it where it is a function.
-        spot_check: the model is asked anew for so many of the cases whose answers were stored by an earlier evaluation;
-            by default for one, and only where the fingerprint is written by hand and the source has changed. What
-            comes of it stands in `run.provenance["stored_answers"]`; what is wrong with it is a Python warning.
-
-    Returns:
-        The run: `run.mean_iou`, `run.worst(5)`, `run.failures("wrong_object")`, …
+        directory: where to keep the run and the proposals, such as `.segqa`; without one, nothing is kept.
+        engine: `"ray"` asks the model in two actors of Ray, or in as many as its settings say; it is sent there by
+            cloudpickle, or built there if it is a function.
+        spot_check: how many cases with stored answers the model is asked for again (`docs/fingerprints.md`). By default
+            one, if the fingerprint is written by hand and the source has changed. A difference is a Python warning.
 
     Raises:
         UsageError: data set, picker or engine cannot be used. A case that fails is an outcome with status `error`.
     """
     cases = (dataset if isinstance(dataset, Dataset) else open_folder(dataset)).with_prompt(prompt)
-    remote = None if engine == "local" else _engine(model, engine)
     asked = _built(model)
-    evaluation = Evaluation(
-        pick=pick,
-        empty=empty,
-        threshold=threshold,
-        batch_size=batch_size,
-        command="segqa.evaluate",
-        progress=Bar(),
-        engine=remote,
-        built_by=digest_source([model]) if asked is not model else "",
-        spot_check=DEFAULT_SPOT_CHECK if spot_check is None else SpotCheck.of_all(spot_check),
+    how = Evaluation(
+        pick=pick, empty=empty, threshold=threshold, batch_size=batch_size, command="segqa.evaluate", progress=Bar()
     )
+    if engine != "local":
+        how = replace(how, engine=_engine(model, engine))
+    if asked is not model:
+        how = replace(how, built_by=digest_source([model]))
+    if spot_check is not None:
+        how = replace(how, spot_check=SpotCheck.of_all(spot_check))
     with tempfile.TemporaryDirectory(prefix="segqa-") as nowhere:
-        store = Store(expand_home(directory or nowhere))
-        run = evaluation.run(asked, to_utf8(name or type(asked).__name__), cases, store)
-        findings, notes = judge_stored_answers(run, is_strict=True)
-        for text in (*findings, *notes):
-            warnings.warn(text, stacklevel=2)
-        return run
+        run = how.run(asked, to_utf8(name or type(asked).__name__), cases, Store(expand_home(directory or nowhere)))
+    for text in chain(*judge_stored_answers(run, is_strict=True)):
+        warnings.warn(text, stacklevel=2)
+    return run
 
 
 def _built(model: Model | Callable[[], Model]) -> Model:

@@ -11,9 +11,11 @@ from typing import Any
 
 from segqa.datasets.pictures import READER
 from segqa.errors import ModelError
+from segqa.evaluation.provenance import read_changes
 from segqa.models.fingerprint import Fingerprint
 from segqa.models.source import digest_source
 from segqa.store import Store
+from segqa.work_tree import Changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,7 @@ class Identity:
             where the fingerprint is computed, since that counts the source itself.
         is_computed: whether `segqa.fingerprint_of` has made the fingerprint.
         served: name and fingerprint of the model that answers behind it; empty where it answers itself.
+        changes: the uncommitted changes of the run that it is taken from; None where git did not know its work tree.
     """
 
     known: str | None
@@ -40,6 +43,7 @@ class Identity:
     source: str = ""
     is_computed: bool = False
     served: Mapping[str, str] = field(default_factory=dict)
+    changes: Changes | None = field(default_factory=Changes)
 
     def is_of_other_source(self, stored: str) -> bool:
         """Return whether answers were stored from other source; what one of the two does not know is no difference."""
@@ -124,7 +128,8 @@ def identity_of(run_id: str, provenance: Mapping[str, Any], store: Store) -> Ide
     weights, said = provenance.get("weights_bytes"), provenance.get("said", ())
     source, is_computed = provenance.get("source", ""), provenance.get("fingerprint_computed", False)
     answers_of, served = provenance["answers_of"], provenance.get("served", {})
-    return Identity(known, answers_of, weights, said, run_id, source, is_computed, served)
+    changes = read_changes(provenance)
+    return Identity(known, answers_of, weights, said, run_id, source, is_computed, served, changes)
 
 
 def _provenance(header: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -20,7 +20,7 @@ from typing import Any
 from segqa.datasets.shard import Shard
 from segqa.errors import PartsError
 from segqa.evaluation.conclusion import conclude
-from segqa.evaluation.provenance import run_id
+from segqa.evaluation.provenance import read_changes, run_id, write_changes
 from segqa.evaluation.spot_check import STORED_ANSWERS, StoredAnswers
 from segqa.evaluation.transfer import bring_proposals, keeps_own
 from segqa.outcomes.blocks import has_parquet
@@ -28,6 +28,7 @@ from segqa.outcomes.merging import merge_blocks
 from segqa.run import Run, repeatable
 from segqa.slices import Edges
 from segqa.store import Store, blocks, find_unchecked, read_header, read_run
+from segqa.work_tree import Changes
 
 _OF_ONE = ("stages", "peak_mb", "hardware", "batch_size", "inference_seconds", "started", "machine", "commit")
 """What the provenance of a whole says of each of its parts, and not of itself."""
@@ -178,7 +179,7 @@ def _provenance(parts: Sequence[Part]) -> dict[str, Any]:
         "command": shlex.join(repeatable(first["command"])),
         "started": min(each["started"] for each in known),
         "commit": first["commit"] if len({each["commit"] for each in known}) == 1 else "",
-        "dirty": any(each["dirty"] for each in known),
+        **write_changes(Changes.merge([read_changes(each) for each in known])),
         "machine": " and ".join(dict.fromkeys(str(each["machine"]) for each in known)),
         "options": {name: value for name, value in first["options"].items() if name != "shard"},
         "notes": [
@@ -210,6 +211,8 @@ def _unlike(parts: Sequence[Part]) -> Iterator[str]:
         known = other.run.provenance
         if known["commit"] != first["commit"]:
             yield f"{parts[0]} is of {_commit(first)}, {other} of {_commit(known)}"
+        if read_changes(known) != read_changes(first):
+            yield f"{parts[0]} was made with {_changes(first)}, {other} with {_changes(known)}"
         for name in sorted(first["versions"].keys() & known["versions"].keys()):
             if first["versions"][name] != known["versions"][name]:
                 yield f"{parts[0]} has {name} {first['versions'][name]}, {other} has {known['versions'][name]}"
@@ -217,6 +220,11 @@ def _unlike(parts: Sequence[Part]) -> Iterator[str]:
 
 def _commit(provenance: Mapping[str, Any]) -> str:
     return f"commit {provenance['commit'][:10]}" if provenance["commit"] else "no commit"
+
+
+def _changes(provenance: Mapping[str, Any]) -> str:
+    changes = read_changes(provenance)
+    return "changes that git cannot tell" if changes is None else f"changes ({changes})" if changes else "no changes"
 
 
 def _edges_of(run: Run) -> Edges | None:

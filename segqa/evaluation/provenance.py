@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import platform
-import subprocess
 import sys
+from collections.abc import Mapping
 from datetime import datetime
 from importlib.metadata import version
 from typing import Any
 
 from segqa.escaping import to_file_name
 from segqa.metrics import METRIC_VERSION
+from segqa.work_tree import Changes, WorkTree
 
 
 def run_id(now: datetime, *names: str) -> str:
@@ -22,13 +23,20 @@ def run_id(now: datetime, *names: str) -> str:
     return to_file_name("-".join([f"{now:%Y%m%d-%H%M%S}", *names]))
 
 
-def provenance_of(now: datetime, command: str) -> dict[str, Any]:
-    """Where a run comes from, in JSON's types."""
+def provenance_of(now: datetime, command: str, tree: WorkTree) -> dict[str, Any]:
+    """Return where a run comes from, in JSON's types.
+
+    Args:
+        now: when it begins.
+        command: what the user typed.
+        tree: the work tree of the model's code.
+    """
     return {
         "command": command,
         "started": f"{now:%Y-%m-%dT%H:%M:%SZ}",
         "metric_version": METRIC_VERSION,
-        **_commit(),
+        "commit": tree.find_head(),
+        **write_changes(tree.read_changes()),
         "python": platform.python_version(),
         "machine": platform.machine(),
         "versions": _versions(),
@@ -42,15 +50,19 @@ def _versions() -> dict[str, str]:
     return {name: version(name) for name in ("segqa", "numpy", "opencv-python-headless", "pillow")} | found
 
 
-def _commit() -> dict[str, Any]:
-    """The commit of the work tree that the evaluation runs in, and whether it has changes; `""` outside of git."""
-    try:
-        head = _git("rev-parse", "HEAD")
-        return {"commit": head.strip(), "dirty": bool(_git("status", "--porcelain").strip())}
-    except (OSError, subprocess.SubprocessError):
-        return {"commit": "", "dirty": False}
+def read_changes(provenance: Mapping[str, Any]) -> Changes | None:
+    """Return the uncommitted changes that a run was made with; None where git did not know its work tree.
+
+    Runs of earlier versions keep no list. They count what segqa itself had written as changes, too.
+    """
+    if written := provenance.get("changes"):
+        return Changes.from_json(written)
+    if provenance.get("dirty"):
+        return Changes(count=1)
+    is_known = "changes" not in provenance and bool(provenance.get("commit"))
+    return Changes() if is_known else None
 
 
-def _git(*arguments: str) -> str:
-    finished = subprocess.run(["git", *arguments], capture_output=True, check=True, text=True, timeout=30)  # noqa: S603, S607
-    return finished.stdout
+def write_changes(changes: Changes | None) -> dict[str, Any]:
+    """Return the part of a provenance that `read_changes` reads, in JSON's types."""
+    return {"dirty": bool(changes), "changes": None if changes is None else changes.to_json()}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from segqa.plugin.environment import is_ci
-from segqa.work_tree import ask_git, find_commit
+from segqa.work_tree import find_commit, is_as_committed
 
 if TYPE_CHECKING:
     from segqa.plugin.state import Session
@@ -21,20 +21,21 @@ def describe_change(session: Session, path: Path) -> str:
     """
     if not is_ci():
         return ""
+    if path not in session.uncommitted:
+        session.uncommitted[path] = _describe_change(session, path)
+    return session.uncommitted[path]
+
+
+def _describe_change(session: Session, path: Path) -> str:
     real = path.resolve()
     shown = os.path.relpath(path, session.here)
     if not real.exists():
         commit = find_commit(session.root, real)
         return f"{shown} is gone, but git knows it (commit {commit})" if commit else ""
-    changed = ask_git(real.parent, "status", "--porcelain", "--", real.name)
-    return f"{shown} is not as it was committed" if changed and changed.strip() else ""
+    return "" if is_as_committed(real) else f"{shown} is not as it was committed"
 
 
 def warn_of_other_commit(session: Session, run: Run) -> None:
     """Warn where a finished run is judged that other code has made: what is checked out now is not what it says."""
-    made, here = str(run.provenance.get("commit") or ""), ask_git(session.root, "rev-parse", "HEAD")
-    if made and here and made != here.strip():
-        session.warnings.append(
-            f"run {run.id} was made at commit {made[:10]}, and {here.strip()[:10]} is checked out: "
-            "it says nothing of the code here"
-        )
+    if other := session.work_tree.describe_other(str(run.provenance.get("commit") or "")):
+        session.warn(f"run {run.id} {other}: it says nothing of the code here")

@@ -402,6 +402,7 @@ def _how(session: Session, name: str, progress: Progress, config: pytest.Config,
         # a computed fingerprint counts the source itself, and to follow it takes a quarter of a second
         built_by="" if is_computed else digest_builder(session, config, name),
         spot_check=spot_check_of(session),
+        work_tree=session.work_tree,
     )
 
 

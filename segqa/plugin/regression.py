@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from segqa.datasets.location import expand_home
 from segqa.disk_errors import explain_disk_errors
 from segqa.errors import BaselineError, UsageError
 from segqa.escaping import to_block
@@ -89,7 +88,7 @@ def find_namesakes(session: Session, run: Run) -> dict[str, str]:
     from segqa.comparison.comparison import compare
 
     own, found = path_for(session, run), dict[str, str]()
-    for path in sorted(_folder(session).glob(f"*/{run.model}.jsonl")):
+    for path in sorted(session.baselines.glob(f"*/{run.model}.jsonl")):
         names = {each.parent.name.removesuffix("-held-out") for each in (own, path)}
         if len(names) == 1:
             continue
@@ -171,8 +170,6 @@ def update_baselines(session: Session) -> list[str]:
     for update in updates:
         update.write()
         said += [f"wrote {_typed(update.path, session)} ({len(update.run.outcomes)} cases)", *update.notes]
-        if update.run.provenance.get("dirty") and "allow-dirty" in session.options:
-            said.append("note: the work tree has changes, so nobody can make this baseline again (--segqa-allow-dirty)")
         said += _keep_speed(session, update.run)
     return said
 
@@ -182,10 +179,11 @@ def _prepare(session: Session, run: Run) -> Update:
     from segqa.baseline_update import prepare_update, refuse_unfit
 
     budget, allow_dirty = session.settings.thresholds_for(run.model).errors, "allow-dirty" in session.options
-    refuse_unfit(run, budget, root=session.root, outputs=_outputs(session), allow_dirty=allow_dirty)
+    notes = refuse_unfit(run, budget, tree=session.work_tree, allow_dirty=allow_dirty)
     reason = session.options.get("accept", "").strip()
     path, policy = path_for(session, run), _policy(session, run.model)
-    return prepare_update(path, run, lambda: judged(session, run), policy, reason=reason, root=session.root)
+    update = prepare_update(path, run, lambda: judged(session, run), policy, reason=reason, root=session.root)
+    return replace(update, notes=(*update.notes, *notes))
 
 
 def refuse_early(session: Session) -> None:
@@ -196,27 +194,19 @@ def refuse_early(session: Session) -> None:
     """
     from segqa.baseline_update import refuse_changes, refuse_part
     from segqa.run import narrowing
-    from segqa.work_tree import find_changes
 
     if "update-baseline" not in session.options or session.finished is not None:
         return
     refuse_part(narrowing({"options": session.options}))
     if "allow-dirty" not in session.options:
-        refuse_changes(find_changes(session.root, _outputs(session)) or [])
-
-
-def _outputs(session: Session) -> list[Path]:
-    """Return what this session writes, or an earlier one has written."""
-    typed = [session.options[name] for name in ("markdown", "openmetrics") if name in session.options]
-    paths = [session.here / expand_home(path) for path in typed]
-    return [_folder(session), session.store.root, session.reports, *paths]
+        refuse_changes(session.work_tree.read_changes())
 
 
 def kept_speed(config: pytest.Config, session: Session, run: Run, speed: Speed) -> Speed:
     """The speed that is kept for the machine of another one; without it the test is skipped, saying why."""
     from segqa.speed import read_speeds, speed_path
 
-    path = speed_path(_folder(session), run)
+    path = speed_path(session.baselines, run)
     try:
         kept = read_speeds(path)
     except BaselineError as error:
@@ -234,7 +224,7 @@ def _keep_speed(session: Session, run: Run) -> list[str]:
     """Keep the speed of a run, if it has one; a line where it was written."""
     from segqa.speed import keep_speed, speed_of, speed_path
 
-    speed, path = speed_of(run), speed_path(_folder(session), run)
+    speed, path = speed_of(run), speed_path(session.baselines, run)
     if speed is None or not keep_speed(path, speed):
         return []
     return [f"wrote {_typed(path, session)} ({speed.p50:.3g} s a case on {speed.machine})"]
@@ -269,15 +259,7 @@ def path_for(session: Session, run: Run) -> Path:
     """Where the baseline for a run is."""
     from segqa.baseline import baseline_path
 
-    return baseline_path(_folder(session), run)
-
-
-def _folder(session: Session) -> Path:
-    """The folder of the baselines."""
-    folder = session.options.get("baseline")
-    if folder:
-        return session.here / expand_home(folder)
-    return session.root / expand_home(session.settings.gate.baseline)
+    return baseline_path(session.baselines, run)
 
 
 def _judge(session: Session, comparison: Comparison) -> Verdict:
@@ -285,7 +267,7 @@ def _judge(session: Session, comparison: Comparison) -> Verdict:
     from segqa.policy import judge_by
 
     verdict = judge_by(session.settings, comparison, **_typed_rules(session))
-    folder, notes = _folder(session), [*verdict.notes]
+    folder, notes = session.baselines, [*verdict.notes]
     if folder.resolve() != session.root.resolve() / GateSettings().baseline:
         real = "" if folder.resolve() == folder.absolute() else f", a link to {_typed(folder.resolve(), session)}"
         notes.append(f"the baselines are those in {_typed(folder, session)}{real}")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from segqa.datasets.location import Location, expand_home, located, name_of
 from segqa.escaping import to_file_name
 from segqa.plugin.built_with import absolute_paths, checkpoint_of, parse_options
+from segqa.work_tree import WorkTree
 
 if TYPE_CHECKING:  # numpy and OpenCV would load with them
     from segqa.cluster.cluster import Clusters
@@ -59,6 +60,7 @@ class Session:
         found: the clusters of a run, by its id, part and condition.
         verdicts: of the gate, by the same, or why there is none.
         suspicions: the labels that one should check, once all runs are there.
+        uncommitted: what git says of a file that is judged by, by its path.
         judged: the runs against their baselines, at the end.
         said: lines for the end of the terminal's output.
         folder: where reports go; None where nothing is evaluated.
@@ -92,6 +94,7 @@ class Session:
     found: dict[tuple[str, str, str], Clusters] = field(default_factory=dict)
     verdicts: dict[tuple[str, str, str], Verdict | UsageError] = field(default_factory=dict)
     suspicions: tuple[Suspicion, ...] | None = None
+    uncommitted: dict[Path, str] = field(default_factory=dict)
     judged: tuple[Judged, ...] = ()
     said: list[str] = field(default_factory=list)
     folder: Path | None = None
@@ -132,6 +135,19 @@ class Session:
         """The folder that the folders of reports are in."""
         typed = self.options.get("report")
         return self.here / expand_home(typed) if typed else self.root / "reports"
+
+    @property
+    def baselines(self) -> Path:
+        """The folder of the baselines."""
+        typed = self.options.get("baseline")
+        return self.here / expand_home(typed) if typed else self.root / expand_home(self.settings.gate.baseline)
+
+    @property
+    def work_tree(self) -> WorkTree:
+        """The work tree of the models; what this session writes, or an earlier one has written, is no change."""
+        typed = [self.options[name] for name in ("markdown", "openmetrics") if name in self.options]
+        paths = [self.here / expand_home(path) for path in typed]
+        return WorkTree(self.root, (self.baselines, self.store.root, self.reports, *paths))
 
     def claim_folder(self) -> Path:
         """Make a folder of its own for the reports of this session.

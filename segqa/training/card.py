@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-import subprocess
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -13,6 +12,7 @@ from typing import Any
 
 from segqa.training.history import Epoch
 from segqa.training.recipe import Recipe
+from segqa.work_tree import WorkTree
 
 _PACKAGES = ("segqa", "torch", "segmentation-models-pytorch", "albumentations", "opencv-python-headless", "numpy")
 
@@ -97,10 +97,7 @@ def _versions() -> dict[str, str]:
 
 
 def _commit() -> str:
-    """The commit of the work tree that the training runs in; `"unknown"` outside of git."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    try:
-        finished = subprocess.run(command, capture_output=True, check=True, text=True, timeout=30)  # noqa: S603
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"
-    return finished.stdout.strip()
+    """Return the commit of the work tree that the training runs in; `"unknown"` outside of git."""
+    tree = WorkTree()
+    head = tree.find_head()
+    return f"{head}{'-dirty' if tree.read_changes() else ''}" if head else "unknown"

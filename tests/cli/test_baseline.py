@@ -155,3 +155,13 @@ def test_a_baseline_has_no_seconds(here: Path) -> None:
 
 def test_no_case_at_all_is_refused(here: Path) -> None:
     assert call("show", "1-good", "--where", "camera<3").exit_code == 4
+
+
+def test_a_run_made_with_uncommitted_changes_is_refused_whatever_git_says_now(here: Path) -> None:
+    changes = {"files": ["model.py (changed)"], "count": 1, "digest": "1"}
+    provenance = {"commit": "c" * 40, "dirty": True, "changes": changes}
+    keep(Store(here / ".segqa"), run_of([0.9] * 40, id="4-edited", tags=2, provenance=provenance))
+    refused = call("baseline", "accept", "4-edited", "--reason", "so be it")
+    assert (refused.exit_code, "uncommitted changes (model.py (changed))" in refused.output) == (4, True)
+    allowed = call("baseline", "accept", "4-edited", "--reason", "so be it", "--allow-dirty")
+    assert (allowed.exit_code, "note: run 4-edited was made with uncommitted changes" in allowed.output) == (0, True)

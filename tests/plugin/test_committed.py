@@ -13,6 +13,7 @@ from segqa.plugin.committed import describe_change
 class _Session:
     def __init__(self, root: Path) -> None:
         self.root = self.here = root
+        self.uncommitted: dict[Path, str] = {}
 
 
 def git(folder: Path, *arguments: str) -> None:
@@ -43,6 +44,14 @@ def test_a_committed_file_is_nothing_to_mention(committed: Path) -> None:
 def test_a_file_that_was_written_since_is_named(committed: Path) -> None:
     committed.write_text("two", encoding="utf-8")
     assert described(committed) == "baselines/mine.jsonl is not as it was committed"
+
+
+def test_git_is_asked_once_for_a_file(committed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = _Session(committed.parents[1])
+    committed.write_text("two", encoding="utf-8")
+    said = describe_change(session, committed)  # type: ignore[arg-type]
+    monkeypatch.setenv("PATH", "")
+    assert said == describe_change(session, committed) != ""  # type: ignore[arg-type]
 
 
 def test_a_file_that_git_does_not_know_is_named(committed: Path) -> None:

@@ -348,7 +348,12 @@ def test_no_baseline_is_made_of_a_dirty_work_tree(photos: Repository) -> None:
     assert sorted(photos.path.glob("reports/*")) == before
     allowed = photos.runpytest_subprocess(*GATE, "--segqa-update-baseline", "--segqa-allow-dirty")
     assert allowed.ret == 0
-    allowed.stdout.fnmatch_lines(["note: the work tree has changes, *"])
+    allowed.stdout.fnmatch_lines(["note: run * was made with uncommitted changes (notes.txt (new)), *"])
+    (photos.path / "notes.txt").unlink()
+    last = max((photos.path / ".segqa" / "runs").iterdir()).name
+    again = photos.runpytest_subprocess("suites", f"--segqa-run={last}", "--segqa-update-baseline")
+    assert again.ret == 4
+    again.stdout.fnmatch_lines([f"ERROR: segqa: run {last} was made with uncommitted changes (notes.txt (new)), *"])
 
 
 def test_a_known_failure_is_left_out_of_the_gate(committed: Repository) -> None:

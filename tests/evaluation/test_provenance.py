@@ -1,0 +1,133 @@
+"""A run keeps the uncommitted changes that any of its outcomes were made with."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from segqa.datasets.folder import open_folder
+from segqa.datasets.shard import Shard
+from segqa.evaluation.evaluation import Evaluation
+from segqa.evaluation.parts import merge_parts, read_part
+from segqa.evaluation.provenance import read_changes
+from segqa.mask import Image
+from segqa.proposals import Proposals
+from segqa.run import Run
+from segqa.store import Store
+from segqa.work_tree import WorkTree
+
+Squares = Callable[[int], Path]
+
+
+class Bright:
+    """Finds what is bright; stops when it is asked too often."""
+
+    fingerprint = "bright"
+
+    def __init__(self, stops_after: int = 100) -> None:
+        self.left = stops_after
+
+    def predict(self, images: Sequence[Image], prompts: Sequence[str]) -> list[Proposals]:
+        self.left -= 1
+        if self.left < 0:
+            raise KeyboardInterrupt
+        masks = [image[:, :, 0] > 100 for image in images]
+        return [Proposals(mask[None], np.ones(1), np.ones(1), np.zeros((1, 4))) for mask in masks]
+
+
+def git(folder: Path, *arguments: str) -> None:
+    who = ("-c", "user.name=a", "-c", "user.email=a@example.org")
+    subprocess.run(["git", *who, *arguments], cwd=folder, check=True, capture_output=True)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A committed model; the store is in the work tree and not ignored."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "model.py").write_text("good", encoding="utf-8")
+    git(folder, "init", "-q")
+    git(folder, "add", "-A")
+    git(folder, "commit", "-qm", "all")
+    return folder
+
+
+@pytest.fixture
+def store(project: Path) -> Store:
+    return Store(project / ".segqa")
+
+
+def how(project: Path, shard: Shard | None = None) -> Evaluation:
+    return Evaluation(batch_size=2, work_tree=WorkTree(project), shard=shard)
+
+
+def edit(project: Path) -> None:
+    (project / "model.py").write_text("worse", encoding="utf-8")
+
+
+def revert(project: Path) -> None:
+    (project / "model.py").write_text("good", encoding="utf-8")
+
+
+def changed(run: Run) -> tuple[str, ...]:
+    found = read_changes(run.provenance)
+    assert found is not None
+    assert bool(found) == run.provenance["dirty"]
+    return found.files
+
+
+EDITED = ("model.py (changed)",)
+
+
+def test_what_segqa_has_written_is_no_change(project: Path, store: Store, squares: Squares) -> None:
+    data = open_folder(squares(4))
+    for _ in range(2):
+        assert changed(how(project).run(Bright(), "bright", data, store)) == ()
+
+
+def test_a_run_keeps_the_changes_that_are_reverted_later(project: Path, store: Store, squares: Squares) -> None:
+    edit(project)
+    run = how(project).run(Bright(), "bright", open_folder(squares(4)), store)
+    revert(project)
+    assert changed(store.load(run.id)) == EDITED
+
+
+def test_a_run_that_goes_on_keeps_the_changes_of_each_time(project: Path, store: Store, squares: Squares) -> None:
+    data = open_folder(squares(8))
+    with pytest.raises(KeyboardInterrupt):
+        how(project).run(Bright(1), "bright", data, store)
+    edit(project)
+    with pytest.raises(KeyboardInterrupt):
+        how(project).run(Bright(1), "bright", data, store)
+    revert(project)
+    run = how(project).run(Bright(), "bright", data, store)
+    assert run.provenance["resumed_at"] == 4
+    assert changed(store.load(run.id)) == EDITED
+
+
+def test_a_rescored_run_keeps_the_changes_of_the_run_that_asked_the_model(
+    project: Path, store: Store, squares: Squares
+) -> None:
+    data = open_folder(squares(4))
+    edit(project)
+    how(project).run(Bright(), "bright", data, store)
+    revert(project)
+    for _ in range(2):
+        assert changed(how(project).rescore("bright", data, store)) == EDITED
+
+
+def test_a_merged_run_keeps_the_changes_of_each_shard(project: Path, squares: Squares, tmp_path: Path) -> None:
+    data, folders = open_folder(squares(4)), []
+    for number in (1, 2):
+        if number == 2:
+            edit(project)
+        own = Store(tmp_path / f"machine {number}")
+        run = how(project, Shard(number, 2)).run(Bright(), "bright", data, own)
+        folders.append(own.run_folder(run.id))
+    whole = merge_parts([read_part(folder) for folder in folders], Store(tmp_path / "whole"))
+    assert changed(whole) == EDITED
+    assert any("made with no changes" in note and "changes (model.py" in note for note in whole.provenance["notes"])
