@@ -94,8 +94,18 @@ def a_work_tree_with_changes_is_written(trial: Trial) -> Ending:
     return trial.run(WRITE, alone=True)
 
 
-@UPDATE.way(0, "the work tree has changes")
+@UPDATE.way(0, "uncommitted changes")
 def a_work_tree_with_changes_is_allowed(trial: Trial) -> Ending:
     trial.commit()
     trial.append("network.py", "\n")
     return trial.run(WRITE, "--segqa-allow-dirty", alone=True)
+
+
+@UPDATE.way(4, "uncommitted changes")
+def a_stored_run_is_accepted_after_its_changes_were_reverted(trial: Trial) -> Ending:
+    trial.commit()
+    kept = (trial.path / "network.py").read_text(encoding="utf-8")
+    trial.append("network.py", "\n")
+    trial.run(alone=True)
+    trial.write("network.py", kept)
+    return trial.segqa("baseline", "accept", newest_run(trial).name, "--reason", "as good as before")
