@@ -29,9 +29,9 @@ def bring_run(folder: Path, store: Store) -> Run:
     if unchecked := find_unchecked(folder):
         notes = [*run.provenance.get("notes", ()), unchecked]
         run = replace(run, provenance={**run.provenance, "notes": notes})
-    for run_id in (each for each in store.run_ids() if each.startswith(run.id)):
+    for stored in (each for each in store.run_ids() if each.startswith(run.id)):
         with suppress(StoreError):  # damaged here: the copy takes its place
-            if store.is_finished(run_id) and (there := store.load(run_id)).outcomes == run.outcomes:
+            if store.is_finished(stored) and (there := store.load(stored)).outcomes == run.outcomes:
                 return there
     if is_in_parts(folder):
         kept = store.begin(replace(run, expected=()), "")
