@@ -28,7 +28,6 @@ from typing import Any, get_args
 
 from segqa.breakdown import Breakdown
 from segqa.errors import BaselineError
-from segqa.git_lfs import describe_pointer
 from segqa.metrics import METRIC_VERSION, Counts
 from segqa.outcome import Offer, Outcome
 from segqa.outcomes.blocks import BLOCK, PartWriter, has_parquet, table_of
@@ -38,6 +37,7 @@ from segqa.outcomes.outcomes import Outcomes
 from segqa.run import Run
 from segqa.settings import EmptyPolicy
 from segqa.store import LARGE, Store, write_whole
+from segqa.support.git import describe_pointer
 
 BASELINE_VERSION = 1
 """Of the files; a reader refuses others."""

@@ -14,13 +14,13 @@ from pathlib import Path
 from segqa.baseline import METRICS, read_baseline, round_means, write_baseline
 from segqa.comparison.comparison import Comparison
 from segqa.errors import BaselineError, UsageError
-from segqa.escaping import join_lines
 from segqa.evaluation.provenance import read_changes
 from segqa.evaluation.spot_check import judge_stored_answers
 from segqa.gate import Verdict
 from segqa.policy import Policy
 from segqa.run import Run, repeatable
-from segqa.work_tree import Changes, WorkTree, find_commit
+from segqa.support.escaping import join_lines
+from segqa.support.git import Changes, WorkTree, find_commit
 
 _SHOWN = 5
 _ALLOW = "or --segqa-allow-dirty (segqa baseline accept: --allow-dirty)"

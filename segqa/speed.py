@@ -12,10 +12,10 @@ from pathlib import Path
 
 from segqa.baseline import baseline_path
 from segqa.errors import BaselineError, StoreError
-from segqa.git_lfs import refuse_pointers
 from segqa.outcomes.integrity import add_checksum, require_checksum
 from segqa.run import Run
 from segqa.store import write_whole
+from segqa.support.git import refuse_pointers
 
 SPEED_VERSION = 1
 """Of the files; a reader refuses others."""

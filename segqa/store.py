@@ -20,7 +20,6 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from segqa.disk_errors import explain_disk_errors
 from segqa.errors import StoreError
 from segqa.outcome import Outcome
 from segqa.outcomes import sqlite_rows
@@ -29,6 +28,7 @@ from segqa.outcomes.filed import Filed
 from segqa.outcomes.integrity import AGAIN, UNCHECKED, add_checksum, hash_texts, require_checksum
 from segqa.outcomes.outcomes import Outcomes
 from segqa.run import Run, narrowing
+from segqa.support.disk_errors import explain_disk_errors
 
 RUN_VERSION = 2
 """Of the files of a run; a reader refuses others."""

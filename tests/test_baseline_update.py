@@ -18,7 +18,7 @@ from segqa.evaluation.provenance import write_changes
 from segqa.policy import judge_by, policy_of
 from segqa.run import Run
 from segqa.settings import Settings, parse_settings
-from segqa.work_tree import Changes, WorkTree
+from segqa.support.git import Changes, WorkTree
 from tests.comparison.runs import run_of
 
 SETTINGS = Settings()

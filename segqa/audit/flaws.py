@@ -6,7 +6,7 @@ import shlex
 from dataclasses import dataclass
 
 from segqa.conditions import Predicate, Some
-from segqa.escaping import join_lines
+from segqa.support.escaping import join_lines
 
 SHOWN = 5
 """So many cases are listed."""

@@ -17,9 +17,9 @@ from segqa.case import Case, Target, case_errors
 from segqa.datasets.pictures import READER
 from segqa.datasets.remote import foreseen
 from segqa.errors import CaseError
-from segqa.evaluation.database import Database
 from segqa.outcomes.integrity import compute_checksum
 from segqa.store import Store
+from segqa.support.sqlite import Database
 
 GLANCE_VERSION = 1
 """Goes up whenever a look at the same pixels would leave something else."""

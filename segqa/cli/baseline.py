@@ -18,7 +18,7 @@ from segqa.policy import judge_by, policy_of
 from segqa.report.text import paragraph
 from segqa.run import Run, describe
 from segqa.settings import Settings
-from segqa.work_tree import WorkTree
+from segqa.support.git import WorkTree
 
 app = typer.Typer(no_args_is_help=True, help="Look at baselines, and change them.")
 

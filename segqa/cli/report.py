@@ -14,11 +14,11 @@ from segqa.cli.data import open_dataset
 from segqa.cli.runs import Directory, find_run, read_project, refusal, say
 from segqa.datasets.location import expand_home
 from segqa.errors import SegqaError
-from segqa.escaping import to_file_name
 from segqa.report.report import write_report
 from segqa.run import Run
 from segqa.settings import report_settings
 from segqa.store import Store
+from segqa.support.escaping import to_file_name
 
 
 def report(

@@ -17,7 +17,6 @@ from segqa.comparison.comparison import compare as pair_up
 from segqa.comparison.signflip import bootstrap_interval
 from segqa.datasets.location import expand_home
 from segqa.errors import SegqaError, StoreError
-from segqa.escaping import to_block, to_line
 from segqa.groups import group_numbers
 from segqa.policy import judge_by
 from segqa.report.ending import Ending
@@ -28,6 +27,7 @@ from segqa.report.verdict import Judged, as_json, as_markdown
 from segqa.run import Run, describe
 from segqa.settings import Settings, find_settings_file, read_settings
 from segqa.store import Store, find_unchecked
+from segqa.support.escaping import to_block, to_line
 
 Directory = Annotated[Path, typer.Option("--dir", metavar="DIR", help="Where runs are kept.", parser=expand_home)]
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or how it begins.")]

@@ -10,11 +10,11 @@ from segqa.checks import nearest
 from segqa.cluster.gap import Gap
 from segqa.conditions import Every, Predicate
 from segqa.errors import SettingsError
-from segqa.escaping import join_lines
 from segqa.failures import KINDS, recoverable
 from segqa.groups import Grouping
 from segqa.outcomes.outcomes import Outcomes
 from segqa.run import Run, describe
+from segqa.support.escaping import join_lines
 
 BELOW = "failed"
 """The kind of a cluster whose cases are below the threshold in more than one way."""

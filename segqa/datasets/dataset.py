@@ -14,7 +14,7 @@ from segqa.case import Case, case_errors
 from segqa.datasets.reading import Reading
 from segqa.datasets.roster import Roster
 from segqa.errors import CaseError, DatasetError
-from segqa.escaping import to_utf8
+from segqa.support.escaping import to_utf8
 from segqa.texts import Texts
 
 

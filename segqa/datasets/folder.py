@@ -24,8 +24,8 @@ from segqa.datasets.reading import Pair, Reading
 from segqa.datasets.remote import RemoteFolder
 from segqa.datasets.roster import Roster
 from segqa.errors import DatasetError
-from segqa.escaping import to_utf8
 from segqa.settings import MaskOrientation, ReadingSettings
+from segqa.support.escaping import to_utf8
 from segqa.texts import Joining, Texts
 
 _NOWHERE = Unreadable("no pixels yet")

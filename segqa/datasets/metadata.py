@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from segqa.checks import nearest
 from segqa.errors import DatasetError
-from segqa.git_lfs import describe_pointer
+from segqa.support.git import describe_pointer
 
 Tags: TypeAlias = dict[str, dict[str, str]]
 """The tags of each case, by its id."""

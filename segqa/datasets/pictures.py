@@ -21,8 +21,8 @@ from PIL import UnidentifiedImageError
 
 from segqa.datasets.image_depth import read_rgb
 from segqa.errors import CaseError, OversizeError
-from segqa.git_lfs import describe_pointer
 from segqa.mask import Image
+from segqa.support.git import describe_pointer
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 """What counts as a picture, by the file's name."""

@@ -11,9 +11,9 @@ import numpy as np
 
 from segqa.case import Case, Source, Unreadable, case_errors
 from segqa.errors import CaseError
-from segqa.escaping import to_utf8
 from segqa.names import Names, Naming
 from segqa.rows import Rows
+from segqa.support.escaping import to_utf8
 from segqa.texts import Places, Texts
 
 

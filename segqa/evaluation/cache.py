@@ -14,13 +14,13 @@ from typing import Any, TypeAlias, cast
 
 import numpy as np
 
-from segqa.disk_errors import explain_disk_errors
 from segqa.errors import MaskError, ProposalsError, StoreError
-from segqa.evaluation.database import Database
 from segqa.evaluation.tally import Tally
 from segqa.mask import pack_masks, unpack_masks
 from segqa.outcomes.integrity import compute_checksum
 from segqa.proposals import Proposals
+from segqa.support.disk_errors import explain_disk_errors
+from segqa.support.sqlite import Database
 
 _TABLE = """
 CREATE TABLE IF NOT EXISTS proposals (

@@ -26,7 +26,6 @@ from segqa.datasets.remote import foreseen
 from segqa.datasets.roster import Roster
 from segqa.datasets.shard import Shard
 from segqa.errors import CaseError, ModelError, SettingsError, StoreError
-from segqa.escaping import to_utf8
 from segqa.evaluation.asking import Asker
 from segqa.evaluation.batches import BatchSetting, BatchSize
 from segqa.evaluation.cache import ProposalCache, proposals_key
@@ -34,7 +33,6 @@ from segqa.evaluation.conclusion import conclude
 from segqa.evaluation.engine import Distributed, Pickled, RayEngine, require_ray
 from segqa.evaluation.identity import Identity, identify, identity_kept
 from segqa.evaluation.loop import Loop
-from segqa.evaluation.machine import hardware
 from segqa.evaluation.measured import PropertyCache, open_properties
 from segqa.evaluation.provenance import provenance_of, read_changes, run_id, write_changes
 from segqa.evaluation.requirements import require_model
@@ -50,7 +48,6 @@ from segqa.evaluation.spot_check import (
 )
 from segqa.evaluation.stages import Stages, peak_memory
 from segqa.evaluation.targets import PackedTargets
-from segqa.evaluation.threads import limited_threads
 from segqa.mask import Image
 from segqa.metrics import METRIC_VERSION
 from segqa.models.source import digest_source
@@ -62,7 +59,9 @@ from segqa.run import Run
 from segqa.settings import EmptyPolicy, EngineName, RaySettings
 from segqa.slices import Edges
 from segqa.store import Store, read_header
-from segqa.work_tree import Changes, WorkTree
+from segqa.support.environment import hardware, limited_threads
+from segqa.support.escaping import to_utf8
+from segqa.support.git import Changes, WorkTree
 
 _STOP_AFTER = 8
 """If the answers to so many images are refused before any other, the model is at fault and not a case."""

@@ -15,7 +15,7 @@ from segqa.evaluation.provenance import read_changes
 from segqa.models.fingerprint import Fingerprint
 from segqa.models.source import digest_source
 from segqa.store import Store
-from segqa.work_tree import Changes
+from segqa.support.git import Changes
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,13 +16,13 @@ from segqa.datasets.dataset import Dataset
 from segqa.datasets.pictures import READER
 from segqa.datasets.remote import foreseen
 from segqa.errors import CaseError, DatasetError, SettingsError
-from segqa.evaluation.database import Database
 from segqa.outcome import Outcome
 from segqa.outcomes.integrity import compute_checksum
 from segqa.outcomes.outcomes import Outcomes
 from segqa.properties import PROPERTIES, PROPERTY_VERSION, Measurement
 from segqa.slices import Edges, find_edges
 from segqa.store import Store
+from segqa.support.sqlite import Database
 
 _AT_A_TIME = 256
 _TABLE = """

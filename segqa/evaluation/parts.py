@@ -28,7 +28,7 @@ from segqa.outcomes.merging import merge_blocks
 from segqa.run import Run, repeatable
 from segqa.slices import Edges
 from segqa.store import Store, blocks, find_unchecked, read_header, read_run
-from segqa.work_tree import Changes
+from segqa.support.git import Changes
 
 _OF_ONE = ("stages", "peak_mb", "hardware", "batch_size", "inference_seconds", "started", "machine", "commit")
 """What the provenance of a whole says of each of its parts, and not of itself."""

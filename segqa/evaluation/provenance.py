@@ -9,9 +9,9 @@ from datetime import datetime
 from importlib.metadata import version
 from typing import Any
 
-from segqa.escaping import to_file_name
 from segqa.metrics import METRIC_VERSION
-from segqa.work_tree import Changes, WorkTree
+from segqa.support.escaping import to_file_name
+from segqa.support.git import Changes, WorkTree
 
 
 def run_id(now: datetime, *names: str) -> str:

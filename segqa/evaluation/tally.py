@@ -15,12 +15,12 @@ from segqa.breakdown import Breakdown, break_down
 from segqa.case import Target
 from segqa.datasets.pictures import READER
 from segqa.errors import ProposalsError
-from segqa.escaping import to_utf8
 from segqa.mask import Mask, resize_nearest
 from segqa.metrics import METRIC_VERSION, Counts, TargetCounter
 from segqa.outcome import Offer
 from segqa.outcomes.gathering import offer_numbers
 from segqa.proposals import Proposals
+from segqa.support.escaping import to_utf8
 
 
 @dataclass(frozen=True, slots=True)

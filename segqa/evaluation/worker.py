@@ -22,15 +22,14 @@ from segqa.evaluation.batches import BatchSetting, BatchSize
 from segqa.evaluation.cache import Answer, Packed, PackedTally, pack, pack_tally
 from segqa.evaluation.identity import identify
 from segqa.evaluation.loop import Loop
-from segqa.evaluation.machine import hardware
 from segqa.evaluation.stages import Stages
 from segqa.evaluation.tally import Tally
-from segqa.evaluation.threads import limited_threads
 from segqa.metrics import METRIC_VERSION
 from segqa.outcome import Outcome
 from segqa.picking import find_picker
 from segqa.properties import PROPERTY_VERSION, Measurement
 from segqa.proposals import Model
+from segqa.support.environment import hardware, limited_threads
 
 _LOOKED_AFTER = 1.0
 """After so many seconds without a report it is seen whether the thread that owes it is still there."""

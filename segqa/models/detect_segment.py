@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segqa.errors import ModelError
-from segqa.git_lfs import refuse_pointers
 from segqa.mask import Image, Mask
 from segqa.models.fingerprint import fingerprint_of
 from segqa.proposals import Floats, Proposals
+from segqa.support.git import refuse_pointers
 
 _STRIDES = (8, 16, 32)
 _PADDING = 114

@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from segqa.errors import CaseError, ModelError
-from segqa.git_lfs import refuse_pointers
 from segqa.mask import Image, Mask
 from segqa.models.device import find_device
 from segqa.models.fingerprint import fingerprint_of
 from segqa.models.quiet import quiet
 from segqa.models.tensors import weights_digest
 from segqa.proposals import Floats, Proposals
+from segqa.support.git import refuse_pointers
 
 MaskChoice = Literal["single", "best"]
 

@@ -16,13 +16,13 @@ import numpy as np
 from PIL import Image as Pillow
 
 from segqa.errors import ModelError, ProposalsError
-from segqa.git_lfs import refuse_pointers
 from segqa.mask import Image
 from segqa.models.device import find_device
 from segqa.models.fingerprint import fingerprint_of
 from segqa.models.grounded_sam import batches, check_cutoffs, first_line, full_prompt
 from segqa.models.tensors import weights_digest
 from segqa.proposals import Floats, Proposals
+from segqa.support.git import refuse_pointers
 
 REPOSITORY = "https://github.com/luca-medeiros/lang-segment-anything"
 

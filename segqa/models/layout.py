@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from segqa.errors import ModelError
-from segqa.git_lfs import refuse_pointers
 from segqa.models import transforms
 from segqa.models.transforms import Transform
+from segqa.support.git import refuse_pointers
 
 Family: TypeAlias = Literal["unet", "smp"]
 """segqa's own U-Net, or a network of segmentation_models_pytorch."""

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 
 from segqa.errors import ModelError
-from segqa.git_lfs import refuse_pointers
 from segqa.models.layout import CONFIG, network_digest
 from segqa.models.runtime import Maps, Precision
+from segqa.support.git import refuse_pointers
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from segqa.errors import StoreError
-from segqa.escaping import to_utf8
 from segqa.outcomes.columns import Held
+from segqa.support.escaping import to_utf8
 
 AGAIN = "evaluate again (stored proposals answer), or restore it from a copy"
 """What to do with a damaged run."""

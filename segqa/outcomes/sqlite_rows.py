@@ -14,13 +14,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from segqa.disk_errors import explain_disk_errors
 from segqa.errors import StoreError
-from segqa.escaping import to_utf8
 from segqa.outcome import Outcome
 from segqa.outcomes.columns import Held
 from segqa.outcomes.gathering import Gathered, offer_numbers
 from segqa.outcomes.integrity import AGAIN, compute_checksum, hash_texts, require_counts
+from segqa.support.disk_errors import explain_disk_errors
+from segqa.support.escaping import to_utf8
 from segqa.texts import Texts
 
 FILE = "cases.sqlite"

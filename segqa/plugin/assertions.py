@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from segqa.escaping import to_line
 from segqa.plugin.session import STATE
+from segqa.support.escaping import to_line
 
 if TYPE_CHECKING:
     from segqa.run import Run, Score

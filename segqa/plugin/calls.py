@@ -12,11 +12,11 @@ import pytest
 
 from segqa.conditions import check_names, parse_condition
 from segqa.errors import SettingsError
-from segqa.escaping import to_block
 from segqa.failures import KINDS, kind_codes
 from segqa.plugin.assertions import NOTES, SHOWN
 from segqa.plugin.fixtures import evaluation_of
 from segqa.plugin.session import STATE
+from segqa.support.escaping import to_block
 
 if TYPE_CHECKING:
     from segqa.gate import Verdict

@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from segqa.plugin.environment import is_ci
-from segqa.work_tree import find_commit, is_as_committed
+from segqa.support.environment import is_ci
+from segqa.support.git import find_commit, is_as_committed
 
 if TYPE_CHECKING:
     from segqa.plugin.state import Session

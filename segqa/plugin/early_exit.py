@@ -15,9 +15,9 @@ from typing import Any, NoReturn
 import pytest
 
 from segqa.plugin.declare import declared
-from segqa.plugin.environment import is_ci
 from segqa.plugin.options import given
 from segqa.plugin.session import DECIDED, HOSTING, has_settings_above, is_worker, runs_no_tests
+from segqa.support.environment import is_ci
 
 
 @pytest.hookimpl(wrapper=True)

@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from segqa.plugin.early_exit import refused_exit, without_zero
-from segqa.plugin.environment import is_ci
 from segqa.plugin.fixtures import PARAMETER
 from segqa.plugin.reports import get_stats
 from segqa.plugin.session import STATE, is_worker, runs_no_tests
 from segqa.plugin.state import Session
+from segqa.support.environment import is_ci
 
 if TYPE_CHECKING:
     from segqa.gate import Verdict

@@ -364,7 +364,7 @@ def _draw(session: Session, run: Run, dataset: Dataset) -> None:
 
 def _threads(session: Session, config: pytest.Config) -> int | None:
     """How many threads an evaluation may take: as many as it likes, or its share where models run side by side."""
-    from segqa.evaluation.threads import fair_share
+    from segqa.support.environment import fair_share
 
     if not is_worker(config):
         return None

@@ -12,7 +12,7 @@ import pytest
 
 from segqa.plugin.built_with import checkpoint_of
 from segqa.plugin.declare import fixture_functions
-from segqa.plugin.environment import is_ci
+from segqa.support.environment import is_ci
 
 if TYPE_CHECKING:
     from segqa.evaluation.spot_check import SpotCheck

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from segqa.disk_errors import explain_disk_errors
 from segqa.errors import BaselineError, UsageError
-from segqa.escaping import to_block
 from segqa.plugin.committed import describe_change
-from segqa.plugin.environment import is_ci
 from segqa.plugin.session import is_worker, stop
 from segqa.plugin.state import Session
 from segqa.settings import GateSettings
+from segqa.support.disk_errors import explain_disk_errors
+from segqa.support.environment import is_ci
+from segqa.support.escaping import to_block
 
 if TYPE_CHECKING:
     from segqa.baseline_update import Update

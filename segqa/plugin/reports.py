@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from segqa.escaping import to_block
 from segqa.plugin.session import STATE, is_worker
+from segqa.support.escaping import to_block
 
 _NAME = "segqa-reports"
 _TERMINAL = ("terminal", "terminalreporter")

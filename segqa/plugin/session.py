@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
-from segqa.escaping import to_block, to_utf8
 from segqa.plugin.declare import declared
 from segqa.plugin.options import MARKERS, given
+from segqa.support.escaping import to_block, to_utf8
 
 if TYPE_CHECKING:  # numpy and OpenCV would load with them
     from segqa.plugin.state import Session

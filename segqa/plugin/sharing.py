@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 import pytest
 from filelock import FileLock, Timeout
 
-from segqa.disk_errors import explain_disk_errors
 from segqa.errors import StoreError
-from segqa.escaping import to_file_name
 from segqa.plugin.session import is_worker
 from segqa.plugin.state import Session
 from segqa.run import Run
 from segqa.store import Store, write_whole
+from segqa.support.disk_errors import explain_disk_errors
+from segqa.support.escaping import to_file_name
 
 if TYPE_CHECKING:  # not every session asks for it
     from segqa.robustness.robustness import Robustness

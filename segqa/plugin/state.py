@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segqa.datasets.location import Location, expand_home, located, name_of
-from segqa.escaping import to_file_name
 from segqa.plugin.built_with import absolute_paths, checkpoint_of, parse_options
-from segqa.work_tree import WorkTree
+from segqa.support.escaping import to_file_name
+from segqa.support.git import WorkTree
 
 if TYPE_CHECKING:  # numpy and OpenCV would load with them
     from segqa.cluster.cluster import Clusters

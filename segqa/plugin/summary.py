@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from segqa.escaping import to_block, to_line, to_utf8
 from segqa.plugin.behaviour import behaved, behaviour_mark
 from segqa.plugin.fixtures import PARAMETER, evaluation_of
 from segqa.plugin.session import STATE, is_worker
 from segqa.plugin.shards import told_of_shards
 from segqa.plugin.state import Session
+from segqa.support.escaping import to_block, to_line, to_utf8
 
 if TYPE_CHECKING:
     from segqa.gate import Verdict

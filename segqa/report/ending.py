@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
-from segqa.disk_errors import explain_disk_errors
 from segqa.errors import StoreError
 from segqa.outcomes.integrity import add_checksum, require_checksum
 from segqa.report.table import Table
 from segqa.store import Store, write_whole
+from segqa.support.disk_errors import explain_disk_errors
 
 _FILE = "ending.json"
 _ADVICE = "remove it, and a report says nothing of the tests"

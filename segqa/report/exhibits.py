@@ -28,11 +28,8 @@ from segqa.comparison.comparison import Comparison
 from segqa.datasets.dataset import Dataset
 from segqa.datasets.remote import foreseen
 from segqa.errors import CaseError
-from segqa.escaping import to_line
 from segqa.evaluation.cache import Answer, ProposalCache
-from segqa.evaluation.database import Database
 from segqa.evaluation.loop import prediction_of
-from segqa.evaluation.threads import fair_share
 from segqa.mask import Image, Mask, resize_nearest
 from segqa.metrics import band_width, boundary_iou, count, hd95_and_nsd
 from segqa.outcome import Outcome
@@ -43,6 +40,9 @@ from segqa.rle import decode_mask, encode_mask
 from segqa.run import Run
 from segqa.settings import ReportSettings
 from segqa.store import Store
+from segqa.support.environment import fair_share
+from segqa.support.escaping import to_line
+from segqa.support.sqlite import Database
 
 THUMBNAIL = 176
 """Pixels of a thumbnail's longer side."""

@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from segqa.escaping import to_line
+from segqa.support.escaping import to_line
 
 Format: TypeAlias = Literal["text", "md", "csv", "json"]
 Cell: TypeAlias = str | int | float | None

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from importlib.resources import files
 from typing import Any
 
-from segqa.escaping import to_line
+from segqa.support.escaping import to_line
 
 
 def render(name: str, **values: Any) -> Iterator[str]:

@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segqa.cluster.cluster import BELOW, Cluster, Clusters
-from segqa.escaping import to_line
 from segqa.failures import KINDS
 from segqa.gate import Verdict
 from segqa.report.ending import Ending
 from segqa.robustness.robustness import Robustness
 from segqa.run import Run
+from segqa.support.escaping import to_line
 from segqa.texts import Texts
 
 MAX_MARKDOWN = 60_000

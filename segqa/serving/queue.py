@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from threading import Condition, Thread
 
 from segqa.errors import ProposalsError
-from segqa.escaping import to_line
 from segqa.evaluation.asking import Asker, Question
 from segqa.evaluation.batches import BatchSize, gpu_memory
 from segqa.evaluation.stages import Stages
 from segqa.mask import Image
 from segqa.proposals import Model, Proposals
+from segqa.support.escaping import to_line
 
 log = logging.getLogger("segqa.serving")
 

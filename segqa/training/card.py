@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from segqa.support.git import WorkTree
 from segqa.training.history import Epoch
 from segqa.training.recipe import Recipe
-from segqa.work_tree import WorkTree
 
 _PACKAGES = ("segqa", "torch", "segmentation-models-pytorch", "albumentations", "opencv-python-headless", "numpy")
 

@@ -18,7 +18,7 @@ from segqa.mask import Image
 from segqa.proposals import Proposals
 from segqa.run import Run
 from segqa.store import Store
-from segqa.work_tree import WorkTree
+from segqa.support.git import WorkTree
 
 Squares = Callable[[int], Path]
 

@@ -23,7 +23,6 @@ from segqa.datasets.folder import open_folder
 from segqa.demo import open_studio
 from segqa.errors import ModelError
 from segqa.evaluation.evaluation import evaluate
-from segqa.evaluation.threads import limited_threads
 from segqa.labels import suspicious_labels
 from segqa.mask import Image
 from segqa.models.hog_grabcut import HogGrabCut
@@ -31,6 +30,7 @@ from segqa.models.http_api import AnswerPlaces, api_of, find
 from segqa.proposals import Model, Proposals
 from segqa.rle import encode_mask
 from segqa.run import Run
+from segqa.support.environment import limited_threads
 from tests.serving.conftest import Bright, serving
 
 IMAGE = np.zeros((6, 8, 3), np.uint8)

@@ -3,8 +3,8 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from segqa.evaluation.threads import fair_share
 from segqa.store import Store
+from segqa.support.environment import fair_share
 from tests.plugin.workers import WORKERS
 
 Repository = pytest.Pytester

@@ -1,11 +1,11 @@
 from html.parser import HTMLParser
 
 from segqa.cluster.search import clusters
-from segqa.escaping import to_line
 from segqa.outcome import Outcome
 from segqa.report.ending import Ending
 from segqa.report.summary import render_summary
 from segqa.run import Run
+from segqa.support.escaping import to_line
 
 PROVENANCE = {"command": "pytest", "commit": "", "dirty": False, "started": "2026", "notes": []}
 HOSTILE = "</script><img src=x onerror=alert(1)>\"'&\u202e😀"

@@ -1,7 +1,7 @@
 import cv2
 import pytest
 
-from segqa.evaluation.threads import fair_share, limited_threads
+from segqa.support.environment import fair_share, limited_threads
 
 
 def test_threads_are_limited_and_given_back() -> None:

@@ -1,6 +1,6 @@
 import pytest
 
-from segqa.plugin.environment import is_ci
+from segqa.support.environment import is_ci
 
 
 @pytest.mark.parametrize(

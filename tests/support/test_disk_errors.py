@@ -16,16 +16,16 @@ from pathlib import Path
 import pytest
 
 from segqa.audit.glance import GlanceCache
-from segqa.disk_errors import explain_disk_errors
 from segqa.errors import StoreError
 from segqa.evaluation.cache import ProposalCache
-from segqa.evaluation.database import Database
 from segqa.evaluation.measured import PropertyCache
 from segqa.outcome import Outcome
 from segqa.properties import Measurement
 from segqa.report.ending import Ending, write_ending
 from segqa.run import Run
 from segqa.store import Store
+from segqa.support.disk_errors import explain_disk_errors
+from segqa.support.sqlite import Database
 
 ELSEWHERE = r"--segqa-cache-dir keeps .*, --segqa-no-cache leaves .*"
 
@@ -86,7 +86,7 @@ def test_a_full_disk_is_a_sentence(tmp_path: Path, what: str) -> None:
     """In a process of its own, whose files may have 200 kB: as a full disk, it is felt where something is written."""
     store = Store(tmp_path / ".segqa")
     store.begin(Run("r", "m", "d", ["a"], (), "first"), "k")
-    text = f"from tests.test_disk_errors import fill; fill({str(store.root)!r}, {what!r})"
+    text = f"from tests.support.test_disk_errors import fill; fill({str(store.root)!r}, {what!r})"
     done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=False)
     assert done.stdout.startswith("cannot use the "), done.stdout + done.stderr
     assert "remove" not in done.stdout
@@ -119,7 +119,7 @@ def test_a_run_in_a_folder_that_cannot_be_written_is_read() -> None:
         paths = [*Path(folder).rglob("*"), Path(folder)]
         for path in paths:
             path.chmod(0o555 if path.is_dir() else 0o444)
-        text = f"from tests.test_disk_errors import read_only; read_only({str(store.root)!r})"
+        text = f"from tests.support.test_disk_errors import read_only; read_only({str(store.root)!r})"
         done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=False)
         for path in paths:
             path.chmod(0o755)

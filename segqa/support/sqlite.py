@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from segqa.disk_errors import explain_disk_errors
+from segqa.support.disk_errors import explain_disk_errors
 
 _DAMAGE = "remove the file to start anew"
 

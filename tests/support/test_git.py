@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from segqa.work_tree import Changes, WorkTree
+from segqa.support.git import Changes, WorkTree
 
 
 @pytest.fixture

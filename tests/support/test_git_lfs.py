@@ -10,9 +10,9 @@ import pytest
 from segqa.baseline import read_baseline
 from segqa.datasets.folder import open_folder
 from segqa.errors import BaselineError, CaseError, ModelError
-from segqa.git_lfs import refuse_pointers
 from segqa.models.detect_segment import DetectSegment
 from segqa.speed import read_speeds
+from segqa.support.git import refuse_pointers
 
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
 FETCH = "is a Git LFS pointer, not the file itself: fetch it with `git lfs pull`"

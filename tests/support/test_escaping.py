@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from segqa.escaping import to_block, to_file_name, to_line, to_utf8
+from segqa.support.escaping import to_block, to_file_name, to_line, to_utf8
 
 
 @pytest.mark.parametrize(

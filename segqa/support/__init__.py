@@ -1,0 +1,1 @@
+"""Helpers that know nothing of segmentation; every package may use them."""

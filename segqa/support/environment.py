@@ -1,0 +1,73 @@
+"""Describe the environment of the process: the machine, its cores and threads, and whether it runs in CI."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import cv2
+
+
+def hardware(threads: int | None) -> str:
+    """Processor, cores, how many threads are used of them, and the GPU that torch has used, if any.
+
+    Args:
+        threads: to which libraries were limited; None for no limit.
+    """
+    parts = [_processor(), f"{fair_share(1)} cores"]
+    if threads is not None:
+        parts.append(f"{threads} threads")
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available() and torch.cuda.max_memory_allocated():
+        parts.append(torch.cuda.get_device_name())
+    return ", ".join(parts)
+
+
+def _processor() -> str:
+    """The processor as its maker calls it, where the system tells; else its architecture."""
+    try:
+        listed = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
+    except OSError:
+        listed = None
+    return " ".join(listed[1].split()) if listed else platform.processor() or platform.machine()
+
+
+def fair_share(processes: int) -> int:
+    """How many threads each of some processes may use on this machine: at least 1."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores // processes)
+
+
+@contextmanager
+def limited_threads(count: int | None) -> Iterator[None]:
+    """Use so many threads in OpenCV, and in torch if it is loaded; afterwards as many as before. None leaves them.
+
+    A model that has loaded torch itself has done so when it was built, before it is evaluated.
+    """
+    if count is None:
+        yield
+        return
+    torch = sys.modules.get("torch")
+    before = cv2.getNumThreads(), torch.get_num_threads() if torch else None
+    cv2.setNumThreads(count)
+    if torch:
+        torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before[0])
+        if torch:
+            torch.set_num_threads(before[1])
+
+
+_OFF = frozenset({"", "0", "false", "no", "off"})
+
+
+def is_ci() -> bool:
+    """Return whether the variable `CI` is set; `CI=false`, `CI=0` and an empty one mean that it is not."""
+    return os.environ.get("CI", "").strip().lower() not in _OFF
