@@ -30,8 +30,8 @@ from segqa.models.checkpoint import read_checkpoint
 from segqa.models.detect_segment import DetectSegment
 from segqa.models.network import Network
 from segqa.models.onnx_runtime import onnx_path
+from segqa.models.pickers import find_picker
 from segqa.models.runtime import Precision
-from segqa.picking import find_picker
 from segqa.store import Store
 
 T = TypeVar("T")

@@ -41,7 +41,7 @@ ROOT = Path(__file__).parent.parent
 TESTS = {
     "segqa/gate.py": ["tests/test_gate.py"],
     "segqa/metrics.py": ["tests/test_metrics.py"],
-    "segqa/picking.py": ["tests/test_picking.py"],
+    "segqa/models/pickers.py": ["tests/models/test_pickers.py"],
     "segqa/comparison/comparison.py": ["tests/comparison/test_comparison.py"],
     "segqa/comparison/signflip.py": ["tests/comparison/test_signflip.py"],
     "segqa/cluster/cluster.py": ["tests/cluster/test_cluster.py"],

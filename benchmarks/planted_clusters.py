@@ -24,7 +24,7 @@ from segqa import Counts, Offer, Outcome, Run, clusters
 from segqa.cluster.exact import Whole
 from segqa.cluster.search import ALPHA
 from segqa.mask import Mask
-from segqa.proposals import Floats
+from segqa.models.protocol import Floats
 
 CASES, TAGS = 1192, 12
 NOTHING = Counts(0, 0, 10, 90)

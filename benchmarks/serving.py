@@ -21,7 +21,7 @@ from served import PHOTOS, ROOT, metric, served
 
 from segqa.datasets.pictures import decode_image
 from segqa.models.detect_segment import DetectSegment
-from segqa.picking import find_picker
+from segqa.models.pickers import find_picker
 from segqa.serving.answers import Answer, predictions_of
 
 CLIENTS = (1, 4, 16)

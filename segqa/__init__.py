@@ -47,9 +47,9 @@ if TYPE_CHECKING:
         recall,
     )
     from segqa.models.fingerprint import fingerprint_of
+    from segqa.models.protocol import Model, Proposals
     from segqa.outcome import Offer, Outcome
     from segqa.plugin.declare import dataset, model
-    from segqa.proposals import Model, Proposals
     from segqa.replays import replay
     from segqa.report.report import write_report
     from segqa.robustness.changes import Change
@@ -93,7 +93,7 @@ _HOMES = {
     "segqa.models.fingerprint": ("fingerprint_of",),
     "segqa.outcome": ("Offer", "Outcome"),
     "segqa.plugin.declare": ("dataset", "model"),
-    "segqa.proposals": ("Model", "Proposals"),
+    "segqa.models.protocol": ("Model", "Proposals"),
     "segqa.replays": ("replay",),
     "segqa.report.report": ("write_report",),
     "segqa.robustness.changes": ("Change",),

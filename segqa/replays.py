@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from segqa.models.pickers import Picker, find_picker
+from segqa.models.protocol import Floats, Proposals
 from segqa.outcome import Outcome
 from segqa.outcomes.outcomes import Outcomes
-from segqa.picking import Picker, find_picker
-from segqa.proposals import Floats, Proposals
 from segqa.run import Run
 
 

@@ -21,9 +21,9 @@ from segqa.errors import SettingsError
 from segqa.failures import KINDS, kind_codes, kind_of, recoverable
 from segqa.mask import Mask
 from segqa.metrics import Counts, resolve, shares
+from segqa.models.protocol import Floats
 from segqa.outcome import Outcome
 from segqa.outcomes.outcomes import Outcomes
-from segqa.proposals import Floats
 from segqa.settings import EmptyPolicy
 from segqa.slices import Edges, attributes_of, slices_by
 from segqa.texts import Texts

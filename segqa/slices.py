@@ -13,11 +13,11 @@ from typing import TypeAlias
 
 import numpy as np
 
+from segqa.models.protocol import Floats
 from segqa.names import Names
 from segqa.outcome import Outcome
 from segqa.outcomes.outcomes import Outcomes
 from segqa.properties import BORDER, COUNTS, LEVELS
-from segqa.proposals import Floats
 
 Edges: TypeAlias = Mapping[str, tuple[float, ...]]
 """For each numeric attribute the upper ends of its slices but the last: none, one or two, rising."""

@@ -6,7 +6,7 @@ Point them at your own: `check_iou(fn)` and `check_picker(fn)` of `segqa.testing
 import pytest
 
 from segqa import iou
-from segqa.picking import PICKERS, sequential_agreement
+from segqa.models.pickers import PICKERS, sequential_agreement
 
 pytest.importorskip("hypothesis", reason="property tests need hypothesis: pip install 'segqa[testing]'")
 from segqa.testing import BrokenLawError, iou_laws, picker_laws

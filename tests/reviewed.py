@@ -14,7 +14,7 @@ from segqa.datasets.dataset import Dataset
 from segqa.datasets.folder import open_folder
 from segqa.evaluation.evaluation import Evaluation
 from segqa.mask import Image, Mask
-from segqa.proposals import Proposals
+from segqa.models.protocol import Proposals
 from segqa.report.report import write_report
 from segqa.run import Run
 from segqa.settings import ReportSettings

@@ -14,8 +14,8 @@ from PIL import Image as Pillow
 
 import segqa
 from segqa.mask import Image
+from segqa.models.protocol import Proposals
 from segqa.outcome import Outcome
-from segqa.proposals import Proposals
 from tests.conftest import bright_square, write_case
 
 Spoil = Callable[[Path, Path], object]

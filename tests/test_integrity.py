@@ -21,10 +21,10 @@ from segqa.evaluation.cache import Answer, ProposalCache, proposals_key
 from segqa.evaluation.measured import PropertyCache
 from segqa.evaluation.tally import Tally
 from segqa.metrics import Counts
+from segqa.models.protocol import Proposals
 from segqa.outcome import Offer, Outcome
 from segqa.outcomes.integrity import add_checksum, require_checksum
 from segqa.properties import Measurement
-from segqa.proposals import Proposals
 from segqa.report.ending import Ending, read_ending, write_ending
 from segqa.report.exhibits import Exhibit, Exhibits
 from segqa.robustness.robustness import Robustness, _read, link_robustness, read_robustness, write_robustness

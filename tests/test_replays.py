@@ -7,8 +7,8 @@ import pytest
 import segqa
 from segqa.errors import SettingsError
 from segqa.mask import Image
-from segqa.picking import PICKERS
-from segqa.proposals import Proposals
+from segqa.models.pickers import PICKERS
+from segqa.models.protocol import Proposals
 from segqa.replays import flips, replay
 from segqa.run import Run
 from tests.conftest import bright_square, write_case

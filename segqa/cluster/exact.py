@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln
 
-from segqa.proposals import Floats
+from segqa.models.protocol import Floats
 
 Whole: TypeAlias = NDArray[np.int64]
 

@@ -29,7 +29,7 @@ from segqa.cluster.exact import Whole, log_tail
 from segqa.cluster.lattice import Combination, Hit, Lattice, Level
 from segqa.cluster.significance import SEED, Judge
 from segqa.mask import Mask
-from segqa.proposals import Floats
+from segqa.models.protocol import Floats
 
 MIN_GROUPS = 3
 """Groups that the failures of a cluster lie in, at least: two videos that fail are two failures."""

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from segqa.cluster.exact import Whole, fewest, log_tail
 from segqa.cluster.table import Table
 from segqa.mask import Mask
-from segqa.proposals import Floats
+from segqa.models.protocol import Floats
 
 Combination: TypeAlias = tuple[int, ...]
 """Attributes, rising; with a code for each it is a rule."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from segqa.cluster.exact import log_tail
 from segqa.cluster.lattice import Failing, Hit, Lattice
 from segqa.mask import Mask
-from segqa.proposals import Floats
+from segqa.models.protocol import Floats
 
 SEED = 20240101
 

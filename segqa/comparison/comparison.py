@@ -20,8 +20,8 @@ from segqa.failures import KINDS, ZERO_IOU_CODES, paired_kind_codes
 from segqa.groups import Groups, group_numbers
 from segqa.mask import Mask
 from segqa.metrics import METRIC_VERSION, resolve
+from segqa.models.protocol import Floats
 from segqa.names import Names
-from segqa.proposals import Floats
 from segqa.run import Run
 from segqa.slices import attributes_of, slices_by
 from segqa.texts import Texts

@@ -10,7 +10,7 @@ import numpy as np
 from segqa.comparison.comparison import Comparison
 from segqa.comparison.signflip import Drop, Interval, detectable_drop, interval, judge_drops, judge_gain, smallest_p
 from segqa.groups import Groups
-from segqa.proposals import Floats
+from segqa.models.protocol import Floats
 
 CLAIM_LEVEL = 0.01
 """A gain, or that nothing was lost, is claimed at this level: with few and skewed samples it holds 5 % then."""

@@ -10,9 +10,9 @@ from typing import overload
 import numpy as np
 
 from segqa.mask import Mask
+from segqa.models.protocol import Floats
 from segqa.outcome import Outcome
 from segqa.outcomes.outcomes import Outcomes
-from segqa.proposals import Floats
 from segqa.texts import Places, Texts
 
 

@@ -22,7 +22,7 @@ from scipy import special
 
 from segqa.groups import Groups
 from segqa.mask import Mask
-from segqa.proposals import Floats
+from segqa.models.protocol import Floats
 
 FLIPS = 10_000
 MOST_ROWS = 20_000

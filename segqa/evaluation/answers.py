@@ -10,7 +10,7 @@ import numpy as np
 
 from segqa.errors import ProposalsError
 from segqa.evaluation.tally import require_scalable
-from segqa.proposals import Proposals
+from segqa.models.protocol import Proposals
 
 _RETURN = "predict must return a list with one segqa.Proposals an image"
 _NOTHING = "segqa.Proposals.none(image.shape[:2])"

@@ -17,7 +17,7 @@ from segqa.evaluation.answers import check_answers
 from segqa.evaluation.batches import BatchSize, is_out_of_memory
 from segqa.evaluation.stages import Stages
 from segqa.mask import Image
-from segqa.proposals import Model, Proposals
+from segqa.models.protocol import Model, Proposals
 
 _NOTHING = object()
 _SEGQA = Path(__file__).parents[1]

@@ -17,8 +17,8 @@ import numpy as np
 from segqa.errors import MaskError, ProposalsError, StoreError
 from segqa.evaluation.tally import Tally
 from segqa.mask import pack_masks, unpack_masks
+from segqa.models.protocol import Proposals
 from segqa.outcomes.integrity import compute_checksum
-from segqa.proposals import Proposals
 from segqa.support.disk_errors import explain_disk_errors
 from segqa.support.sqlite import Database
 

@@ -23,8 +23,8 @@ from segqa.evaluation.connection import connected
 from segqa.evaluation.loop import Loop
 from segqa.evaluation.measured import PropertyCache
 from segqa.evaluation.worker import Report, Supply, Task, Worker, pack_case, unpack_case, versions
+from segqa.models.protocol import Model
 from segqa.outcome import Outcome
-from segqa.proposals import Model
 from segqa.settings import RaySettings
 
 if TYPE_CHECKING:

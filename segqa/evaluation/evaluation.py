@@ -50,11 +50,11 @@ from segqa.evaluation.stages import Stages, peak_memory
 from segqa.evaluation.targets import PackedTargets
 from segqa.mask import Image
 from segqa.metrics import METRIC_VERSION
-from segqa.models.source import digest_source
+from segqa.models.pickers import find_picker
+from segqa.models.protocol import Model, Proposals
+from segqa.models.source_digest import digest_source
 from segqa.outcome import Outcome
-from segqa.picking import find_picker
 from segqa.properties import PROPERTY_VERSION
-from segqa.proposals import Model, Proposals
 from segqa.run import Run
 from segqa.settings import EmptyPolicy, EngineName, RaySettings
 from segqa.slices import Edges
@@ -97,8 +97,8 @@ class Evaluation:
         settings: what else decides the outcomes, in JSON's types; stands in the provenance, since parts that are to be
             merged have to agree in it.
         engine: asks the model in other processes; None to ask it here.
-        built_by: a digest of the source of what builds the model, see `segqa.models.source`; empty where not known.
-        spot_check: how many stored cases the model is asked for anew.
+        built_by: a digest of the source of what builds the model, see `segqa.models.source_digest`; empty where not
+        known. spot_check: how many stored cases the model is asked for anew.
         work_tree: of the model's code; its commit and its changes stand in the provenance.
     """
 
@@ -375,7 +375,7 @@ def evaluate(
         dataset: a data set, or a folder with `images/` and `masks/`.
         name: of the model in the run; by default the name of its class.
         prompt: for the cases that have none of their own.
-        pick: the picker's name, see `segqa.picking.PICKERS`.
+        pick: the picker's name, see `segqa.models.pickers.PICKERS`.
         empty: what a metric is where both masks are empty: `"one"`, `"zero"` or `"nan"`.
         threshold: the IoU below which a case has failed.
         batch_size: images a `predict` call; `"auto"` for as many as are worth it on a GPU.

@@ -13,7 +13,7 @@ from segqa.datasets.pictures import READER
 from segqa.errors import ModelError
 from segqa.evaluation.provenance import read_changes
 from segqa.models.fingerprint import Fingerprint
-from segqa.models.source import digest_source
+from segqa.models.source_digest import digest_source
 from segqa.store import Store
 from segqa.support.git import Changes
 

@@ -24,10 +24,10 @@ from segqa.evaluation.stages import Stages
 from segqa.evaluation.tally import Tally, tally_target
 from segqa.evaluation.targets import PackedTargets
 from segqa.mask import Mask, resize_nearest
+from segqa.models.pickers import Picker, looks_at_scores_alone
+from segqa.models.protocol import Proposals
 from segqa.outcome import Outcome
-from segqa.picking import Picker, looks_at_scores_alone
 from segqa.properties import Measurement
-from segqa.proposals import Proposals
 
 T = TypeVar("T")
 

@@ -17,9 +17,9 @@ from segqa.datasets.pictures import READER
 from segqa.errors import ProposalsError
 from segqa.mask import Mask, resize_nearest
 from segqa.metrics import METRIC_VERSION, Counts, TargetCounter
+from segqa.models.protocol import Proposals
 from segqa.outcome import Offer
 from segqa.outcomes.gathering import offer_numbers
-from segqa.proposals import Proposals
 from segqa.support.escaping import to_utf8
 
 

@@ -1,6 +1,6 @@
-"""A checkpoint is a folder with a network and its preprocessing, see `segqa.models.layout`; here torch reads it.
+"""Read and write checkpoints with PyTorch: a folder with a network and its preprocessing.
 
-Nothing in it is unpickled, and nothing is fetched from anywhere.
+See `segqa.models.checkpoint_files` for the layout. Nothing is unpickled, and nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -19,7 +19,16 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from segqa.errors import ModelError
-from segqa.models.layout import CARD, CONFIG, FILES, UNET, WEIGHTS, read_config, read_preprocessing, require_files
+from segqa.models.checkpoint_files import (
+    CARD,
+    CONFIG,
+    FILES,
+    UNET,
+    WEIGHTS,
+    read_config,
+    read_preprocessing,
+    require_files,
+)
 from segqa.models.transforms import Transform
 from segqa.models.unet import UNet
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from segqa.errors import ModelError
 from segqa.mask import Image, Mask
 from segqa.models.fingerprint import fingerprint_of
-from segqa.proposals import Floats, Proposals
+from segqa.models.protocol import Floats, Proposals
 from segqa.support.git import refuse_pointers
 
 _STRIDES = (8, 16, 32)

@@ -19,10 +19,10 @@ from segqa.case import Case
 from segqa.errors import ModelError
 from segqa.metrics import iou
 from segqa.models.checkpoint import read_checkpoint
-from segqa.models.layout import network_digest, require_files
+from segqa.models.checkpoint_files import network_digest, require_files
+from segqa.models.log_levels import quiet
 from segqa.models.network import Network
 from segqa.models.onnx_runtime import INPUT, MADE_OF, OUTPUT, STRIDE, OnnxRuntime, onnx_path, planes
-from segqa.models.quiet import quiet
 from segqa.models.runtime import Precision
 from segqa.models.torch_runtime import TorchRuntime
 from segqa.models.unet import UNet

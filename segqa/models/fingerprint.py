@@ -1,7 +1,4 @@
-"""Compute a model's fingerprint: it changes whenever the model's answers could.
-
-Weights, source, options and versions count, so that nobody has to remember to raise a number.
-"""
+"""Compute the fingerprint of a model: it changes whenever the model's answers could."""
 
 from __future__ import annotations
 
@@ -9,19 +6,19 @@ import enum
 import functools
 import hashlib
 import json
+import mmap
 import re
-from collections.abc import Iterable, Iterator, Mapping
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
-from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from types import BuiltinFunctionType, FunctionType, MappingProxyType, MethodType, ModuleType
 from typing import Any, Self, TypeAlias
 
 import numpy as np
 
 from segqa.errors import ModelError
-from segqa.models.tensors import content_of
 from segqa.models.user_code import digest_syntax, file_of, imported_files, is_user_file, parse_file
-from segqa.models.weight_files import belonging_files
 
 Part: TypeAlias = tuple[str, bytes]
 """What is counted: of which sort it is, and its content or a digest of that."""
@@ -259,3 +256,73 @@ def _version_of(package: str) -> str:
         known = packages_distributions().get(package)
     hint = f"pip calls it {' or '.join(sorted(set(known)))}" if known else "expected the name that pip knows"
     raise ModelError(f"no installed package {package!r}; {hint}")
+
+
+_LOCATION = re.compile(rb"\x0a\x08location\x12([\x01-\x7f])")
+"""How ONNX's protobuf writes the key `location` of a tensor that is in another file, before the length of its name."""
+
+
+def belonging_files(path: Path) -> list[Path]:
+    """Return the files that a file names as parts of itself; they need not be there.
+
+    ONNX's external data (torch's exporter writes `model.onnx.data` by default), the shards of an index of the Hugging
+    Face hub (`*.index.json`), and the `.bin` beside an OpenVINO `.xml`.
+    """
+    find = next((find for ending, find in _FINDERS.items() if path.name.endswith(ending)), None)
+    return sorted(path.parent / name for name in (find(path) if find is not None else ()))
+
+
+def _external_data(path: Path) -> set[str]:
+    if not path.stat().st_size:
+        return set()
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        found = ((match.end(), match[1][0]) for match in _LOCATION.finditer(content))
+        return {content[start : start + length].decode(errors="replace") for start, length in found}
+
+
+def _shards(path: Path) -> set[str]:
+    try:
+        known = json.loads(path.read_bytes())["weight_map"]
+    except (ValueError, KeyError, TypeError):
+        return set()
+    return {str(name) for name in known.values()} if isinstance(known, Mapping) else set()
+
+
+def _openvino(path: Path) -> set[str]:
+    name = f"{path.stem}.bin"
+    return {name} if (path.parent / name).is_file() else set()
+
+
+_FINDERS: Mapping[str, Callable[[Path], set[str]]] = MappingProxyType(
+    {".onnx": _external_data, ".index.json": _shards, ".xml": _openvino}
+)
+
+
+def weights_digest(network: Any) -> str:
+    """A hex digest of a torch module's parameters and buffers: names, types, shapes and bytes, sorted by name."""
+    return _digest(network.state_dict())
+
+
+def content_of(value: object) -> str | None:
+    """Return a digest of a tensor, or of all parameters and buffers of a network; None for what is neither."""
+    torch: Any = sys.modules.get("torch")
+    if torch is None or not hasattr(torch, "nn"):
+        return None
+    if isinstance(value, torch.Tensor):
+        return _digest({"": value})
+    if isinstance(value, torch.nn.Module):
+        # also the buffers that a checkpoint leaves out; and what it consists of
+        held = {**dict(value.named_parameters()), **dict(value.named_buffers())}
+        return f"{_digest(held)} {hashlib.sha256(repr(value).encode()).hexdigest()}"
+    return None
+
+
+def _digest(tensors: Mapping[str, Any]) -> str:
+    import torch
+
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        values = tensor.detach().cpu().contiguous()
+        digest.update(f"{name} {values.dtype} {tuple(values.shape)}\n".encode())
+        digest.update(values.reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()

@@ -17,11 +17,10 @@ from PIL import Image as Pillow
 
 from segqa.errors import CaseError, ModelError
 from segqa.mask import Image, Mask
-from segqa.models.device import find_device
-from segqa.models.fingerprint import fingerprint_of
-from segqa.models.quiet import quiet
-from segqa.models.tensors import weights_digest
-from segqa.proposals import Floats, Proposals
+from segqa.models.fingerprint import fingerprint_of, weights_digest
+from segqa.models.log_levels import quiet
+from segqa.models.protocol import Floats, Proposals
+from segqa.models.torch_runtime import find_device
 from segqa.support.git import refuse_pointers
 
 MaskChoice = Literal["single", "best"]

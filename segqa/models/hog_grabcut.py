@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from segqa.errors import ModelError
 from segqa.models.fingerprint import fingerprint_of
 from segqa.models.grabcut import cut_person
-from segqa.proposals import Proposals
+from segqa.models.protocol import Proposals
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

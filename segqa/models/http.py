@@ -19,7 +19,7 @@ from segqa.errors import ModelError
 from segqa.mask import Image
 from segqa.models.fingerprint import Fingerprint, fingerprint_of
 from segqa.models.http_api import SERVE_ANSWER, SERVE_REQUEST, api_of, decode_picture
-from segqa.proposals import Proposals
+from segqa.models.protocol import Proposals
 
 if TYPE_CHECKING:
     import httpx

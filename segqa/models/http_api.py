@@ -18,7 +18,7 @@ import numpy as np
 from segqa.checks import nearest
 from segqa.errors import ModelError
 from segqa.mask import Image, Mask
-from segqa.proposals import Floats, Proposals, box_of
+from segqa.models.protocol import Floats, Proposals, box_of
 from segqa.rle import decode_mask, mask_of_runs
 
 _CUTOFF = 127

@@ -17,11 +17,10 @@ from PIL import Image as Pillow
 
 from segqa.errors import ModelError, ProposalsError
 from segqa.mask import Image
-from segqa.models.device import find_device
-from segqa.models.fingerprint import fingerprint_of
+from segqa.models.fingerprint import fingerprint_of, weights_digest
 from segqa.models.grounded_sam import batches, check_cutoffs, first_line, full_prompt
-from segqa.models.tensors import weights_digest
-from segqa.proposals import Floats, Proposals
+from segqa.models.protocol import Floats, Proposals
+from segqa.models.torch_runtime import find_device
 from segqa.support.git import refuse_pointers
 
 REPOSITORY = "https://github.com/luca-medeiros/lang-segment-anything"

@@ -14,10 +14,10 @@ import numpy as np
 from segqa.errors import ModelError
 from segqa.mask import Image
 from segqa.models import transforms
+from segqa.models.checkpoint_files import Family, read_preprocessing, require_family, require_files, trained_on
 from segqa.models.fingerprint import fingerprint_of
-from segqa.models.layout import Family, read_preprocessing, require_family, require_files, trained_on
+from segqa.models.protocol import Proposals
 from segqa.models.runtime import Maps, Precision, Runtime
-from segqa.proposals import Proposals
 
 RuntimeName: TypeAlias = Literal["torch", "onnx"]
 

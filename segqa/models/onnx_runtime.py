@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from segqa.errors import ModelError
-from segqa.models.layout import CONFIG, network_digest
+from segqa.models.checkpoint_files import CONFIG, network_digest
 from segqa.models.runtime import Maps, Precision
 from segqa.support.git import refuse_pointers
 

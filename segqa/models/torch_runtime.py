@@ -1,4 +1,4 @@
-"""`TorchRuntime`: a checkpoint's network run by torch."""
+"""Run a network of a checkpoint with PyTorch, on the device that is available."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from torch import Tensor, nn
 
 from segqa.errors import ModelError
 from segqa.models.checkpoint import read_checkpoint
-from segqa.models.device import find_device
-from segqa.models.layout import CONFIG, WEIGHTS
+from segqa.models.checkpoint_files import CONFIG, WEIGHTS
 from segqa.models.runtime import Maps, Precision
 from segqa.models.unet import UNet
 
@@ -93,3 +92,20 @@ def _stride(net: nn.Module) -> int:
     """What the sides of a network's input must be divisible by."""
     encoder: Any = getattr(net, "encoder", None)
     return int(encoder.output_stride) if getattr(net, "requires_divisible_input_shape", False) else 1
+
+
+def find_device(name: str) -> Any:
+    """The `torch.device` of a name; `auto` is a GPU if CUDA knows one, else the CPU.
+
+    Raises:
+        ModelError: torch does not know it, or does not have it here.
+    """
+    import torch
+
+    try:
+        device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
+        torch.empty(0, device=device)
+    except (AssertionError, NotImplementedError, RuntimeError) as error:
+        why = str(error).splitlines()[0]
+        raise ModelError(f"device must be auto, cpu or a GPU that torch has here, got {name!r}: {why}") from error
+    return device

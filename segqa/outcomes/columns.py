@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from segqa.breakdown import Breakdown, nothing_found
 from segqa.mask import Mask
 from segqa.metrics import Counts, shares
+from segqa.models.protocol import Floats
 from segqa.names import Names
 from segqa.outcome import Offer, Outcome
-from segqa.proposals import Floats
 from segqa.texts import Places, Texts
 
 Whole: TypeAlias = NDArray[np.signedinteger[Any]]

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from segqa.breakdown import Breakdown
 from segqa.mask import Mask
 from segqa.metrics import shares
+from segqa.models.protocol import Floats
 from segqa.names import Names
 from segqa.outcome import Outcome
 from segqa.outcomes.columns import Columns, Whole
 from segqa.outcomes.gathering import gather
-from segqa.proposals import Floats
 from segqa.rows import Rows
 from segqa.texts import Places, Texts
 

@@ -16,8 +16,8 @@ from segqa.plugin.hosting import Hosted, host
 
 if TYPE_CHECKING:
     from segqa.evaluation.engine import RayEngine
+    from segqa.models.protocol import Model
     from segqa.plugin.state import Session
-    from segqa.proposals import Model
 
 _LINES = 12
 _OF_MODELS = ("model-option", "checkpoint")

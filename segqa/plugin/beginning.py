@@ -19,7 +19,7 @@ from segqa.datasets.folder import open_folder
 from segqa.datasets.location import Location, is_same, located, nearest_folder
 from segqa.errors import UsageError
 from segqa.gate import rules_of
-from segqa.picking import find_picker
+from segqa.models.pickers import find_picker
 from segqa.plugin.built_with import parse_options, refuse_unknown_checkpoints
 from segqa.plugin.finished import take_finished
 from segqa.plugin.regression import refuse_early

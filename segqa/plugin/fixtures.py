@@ -22,8 +22,8 @@ if TYPE_CHECKING:  # numpy and OpenCV would load with them
     from segqa.datasets.dataset import Dataset
     from segqa.evaluation.evaluation import Evaluation, Progress
     from segqa.gate import Verdict
+    from segqa.models.protocol import Model
     from segqa.plugin.state import Session
-    from segqa.proposals import Model
     from segqa.robustness.robustness import Robustness
     from segqa.run import Run
     from segqa.settings import Thresholds

@@ -20,7 +20,7 @@ from segqa.errors import UsageError
 from segqa.plugin.session import HOSTING, STATE, stop
 
 if TYPE_CHECKING:
-    from segqa.proposals import Model
+    from segqa.models.protocol import Model
     from segqa.settings import Settings
 
 # no warnings: with `error` among the user's filters a library's would end what is hosted

@@ -11,12 +11,12 @@ from segqa.cluster.search import clusters
 from segqa.datasets.dataset import Dataset
 from segqa.errors import ModelError
 from segqa.evaluation.evaluation import Evaluation
-from segqa.models.distortions import library_version
+from segqa.models.corruptions import library_version
+from segqa.models.protocol import Model
 from segqa.plugin.model_source import report_stored_answers
 from segqa.plugin.progress import Remembered, progress_for
 from segqa.plugin.sharing import shared_robustness
 from segqa.plugin.state import Session
-from segqa.proposals import Model
 from segqa.report.exhibits import draw_choice
 from segqa.robustness.measurement import NEEDED, Measurement
 from segqa.robustness.robustness import Robustness

@@ -28,7 +28,7 @@ def digest_builder(session: Session, config: pytest.Config, name: str) -> str:
 
     Options count where the fixture asks for them.
     """
-    from segqa.models.source import digest_source
+    from segqa.models.source_digest import digest_source
 
     functions = list(_with_requested(session.models[name], fixture_functions(config)))
     source = digest_source(functions)

@@ -12,7 +12,7 @@ from html import escape
 
 import numpy as np
 
-from segqa.proposals import Floats
+from segqa.models.protocol import Floats
 
 BINS = 20
 _LEFT, _TOP, _BAR, _GAP, _HEIGHT, _BOTTOM = 44, 38, 28, 3, 150, 46

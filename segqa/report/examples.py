@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from segqa.proposals import Floats
+from segqa.models.protocol import Floats
 from segqa.report.address import case_key
 from segqa.report.drawing import decode_picture
 from segqa.report.exhibits import Exhibit

@@ -10,8 +10,8 @@ import numpy as np
 from segqa.comparison.signflip import t_interval
 from segqa.errors import ProposalsError
 from segqa.groups import Groups, group_numbers
+from segqa.models.pickers import PICKERS, product
 from segqa.outcomes.outcomes import Outcomes
-from segqa.picking import PICKERS, product
 from segqa.replays import flips, replay, replays
 from segqa.report.table import Table
 from segqa.run import Run

@@ -16,8 +16,8 @@ from segqa.comparison.signflip import t_interval
 from segqa.failures import KINDS, kind_codes, kind_name, recoverable
 from segqa.gate import Verdict
 from segqa.groups import suggest_groups
+from segqa.models.protocol import Floats
 from segqa.outcomes.outcomes import Outcomes
-from segqa.proposals import Floats
 from segqa.report.address import case_key, link
 from segqa.report.charts import BINS, bin_counts, changes, histogram, interval_axis, interval_bar
 from segqa.report.columns import shortened

@@ -13,7 +13,7 @@ import numpy as np
 from segqa.case import Case, Source, Target
 from segqa.datasets.dataset import Dataset
 from segqa.mask import Image
-from segqa.models.distortions import library_version
+from segqa.models.corruptions import library_version
 from segqa.robustness.changes import CHANGES, CHANGES_VERSION, Change
 
 _MADE_BY = f"{CHANGES_VERSION}, albumentations {library_version()}, OpenCV {cv2.__version__}"

@@ -16,7 +16,7 @@ import numpy as np
 from segqa.checks import nearest
 from segqa.errors import SettingsError
 from segqa.mask import Image, Mask, around
-from segqa.models.distortions import distort, distortion
+from segqa.models.corruptions import distort, distortion
 from segqa.robustness.moves import MOVES, move_image, move_mask
 
 CHANGES_VERSION = 1

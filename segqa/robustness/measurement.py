@@ -29,10 +29,10 @@ from segqa.failures import kind_name
 from segqa.groups import group_numbers
 from segqa.mask import Mask
 from segqa.metrics import METRIC_VERSION, count, resolve
-from segqa.models.distortions import library_version
+from segqa.models.corruptions import library_version
+from segqa.models.protocol import Model
 from segqa.outcome import Outcome
 from segqa.outcomes.outcomes import Outcomes
-from segqa.proposals import Model
 from segqa.robustness.changed import changed_dataset, changed_id
 from segqa.robustness.changes import CHANGES, Change
 from segqa.robustness.robustness import (
@@ -270,7 +270,7 @@ def measure_robustness(
         changes: what is done to each; `segqa.robustness.changes.CHANGES` takes 38 predictions a case.
         name: of the model; its class's by default.
         prompt: for the cases that have none of their own.
-        pick: the picker's name, see `segqa.picking.PICKERS`.
+        pick: the picker's name, see `segqa.models.pickers.PICKERS`.
         empty: what a metric is where both masks are empty.
         threshold: the IoU below which a case has failed.
         batch_size: images a `predict` call.

@@ -15,8 +15,8 @@ import numpy as np
 from PIL import Image as Pillow
 
 from segqa.mask import Mask
-from segqa.picking import Picker
-from segqa.proposals import Proposals
+from segqa.models.pickers import Picker
+from segqa.models.protocol import Proposals
 from segqa.rle import encode_mask
 
 

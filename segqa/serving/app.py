@@ -14,8 +14,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from segqa.checks import nearest
-from segqa.picking import PICKERS, Picker, find_picker
-from segqa.proposals import Proposals
+from segqa.models.pickers import PICKERS, Picker, find_picker
+from segqa.models.protocol import Proposals
 from segqa.serving.access import Guarded
 from segqa.serving.answers import Answer, picked_png, predictions_of
 from segqa.serving.card import Card

@@ -10,7 +10,7 @@ from typing import Any
 
 from segqa.errors import ModelError
 from segqa.models.fingerprint import Fingerprint
-from segqa.picking import PICKERS
+from segqa.models.pickers import PICKERS
 from segqa.serving.limits import Limits
 
 _LIBRARIES = {"numpy": "numpy", "cv2": "opencv-python-headless", "PIL": "pillow", "torch": "torch"}

@@ -11,7 +11,7 @@ from typing import TypeVar
 from segqa.datasets.pictures import decode_image
 from segqa.errors import CaseError, ProposalsError
 from segqa.mask import Image
-from segqa.proposals import Proposals
+from segqa.models.protocol import Proposals
 from segqa.serving.body_slots import BodySlot, BodySlots
 from segqa.serving.limits import Limits, busy, name_of, no_picture, require_pictures
 from segqa.serving.queue import ModelThread

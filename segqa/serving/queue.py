@@ -17,7 +17,7 @@ from segqa.evaluation.asking import Asker, Question
 from segqa.evaluation.batches import BatchSize, gpu_memory
 from segqa.evaluation.stages import Stages
 from segqa.mask import Image
-from segqa.proposals import Model, Proposals
+from segqa.models.protocol import Model, Proposals
 from segqa.support.escaping import to_line
 
 log = logging.getLogger("segqa.serving")

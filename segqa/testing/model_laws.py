@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from segqa.mask import Image
-from segqa.proposals import Model, Proposals
+from segqa.models.protocol import Model, Proposals
 from segqa.testing.contract import Law, attempted, enforce, plain_law, said
 
 HUGE = (2400, 3200)

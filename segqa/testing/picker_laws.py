@@ -11,7 +11,7 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
-from segqa.proposals import Proposals
+from segqa.models.protocol import Proposals
 from segqa.testing.contract import EXAMPLES, Law, attempted, enforce, law, plain_law, said
 from segqa.testing.strategies import proposals
 

@@ -19,7 +19,7 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 
 from segqa.case import Case, Target
 from segqa.mask import Image, Mask, around
-from segqa.proposals import Proposals
+from segqa.models.protocol import Proposals
 
 Shape: TypeAlias = tuple[int, int]
 Pair: TypeAlias = tuple[Mask, Mask]

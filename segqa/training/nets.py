@@ -10,7 +10,7 @@ from torch import nn
 
 from segqa.checks import nearest
 from segqa.errors import ModelError, SettingsError
-from segqa.models.quiet import quiet
+from segqa.models.log_levels import quiet
 from segqa.models.unet import UNet
 from segqa.training.recipe import Recipe
 

@@ -20,7 +20,7 @@ from segqa.comparison.comparison import compare
 from segqa.evaluation.evaluation import Evaluation
 from segqa.gate import judge
 from segqa.mask import Image, Mask
-from segqa.proposals import Proposals
+from segqa.models.protocol import Proposals
 from segqa.report.address import case_key, permalink
 from segqa.report.drawing import FALSE_NEGATIVE, FALSE_POSITIVE
 from segqa.report.ending import Ending

@@ -20,7 +20,7 @@ from segqa.evaluation.batches import BatchSize
 from segqa.evaluation.evaluation import Evaluation
 from segqa.evaluation.stages import Stages
 from segqa.mask import Image, Mask
-from segqa.proposals import Proposals
+from segqa.models.protocol import Proposals
 from segqa.run import Run
 from segqa.store import Store
 

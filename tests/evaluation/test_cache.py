@@ -8,7 +8,7 @@ import pytest
 
 from segqa.errors import MaskError, StoreError
 from segqa.evaluation.cache import Answer, ProposalCache, proposals_key
-from segqa.proposals import Proposals
+from segqa.models.protocol import Proposals
 
 KEY = proposals_key("model", b"image", "person.")
 

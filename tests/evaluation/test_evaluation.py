@@ -20,7 +20,7 @@ from segqa.evaluation.cache import ProposalCache
 from segqa.evaluation.evaluation import Evaluation
 from segqa.evaluation.transfer import bring_run
 from segqa.mask import Image
-from segqa.proposals import Proposals
+from segqa.models.protocol import Proposals
 from segqa.run import Run
 from segqa.store import Store
 from tests.conftest import bright_square, write_case

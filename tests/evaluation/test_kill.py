@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 import numpy as np
 from segqa.evaluation.cache import Answer, ProposalCache
-from segqa.proposals import Proposals
+from segqa.models.protocol import Proposals
 
 start, path = int(sys.argv[1]), Path(sys.argv[2])
 draw = np.random.default_rng(start)

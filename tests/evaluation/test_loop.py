@@ -11,7 +11,7 @@ from segqa.evaluation.cache import ProposalCache
 from segqa.evaluation.evaluation import Evaluation
 from segqa.evaluation.loop import _checked, prediction_of
 from segqa.mask import Image
-from segqa.proposals import Proposals
+from segqa.models.protocol import Proposals
 from segqa.store import Store
 from tests.evaluation.test_evaluation import Bright
 

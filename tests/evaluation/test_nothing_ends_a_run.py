@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 
 import segqa
-from segqa import picking
 from segqa.audit.audit import audit_dataset
 from segqa.case import Case, Source, Target
 from segqa.conditions import parse_condition
@@ -25,9 +24,10 @@ from segqa.errors import DatasetError, UsageError
 from segqa.evaluation.measured import narrow
 from segqa.evaluation.worker import Task, Worker
 from segqa.mask import Image
+from segqa.models import pickers as picking
+from segqa.models.protocol import Model, Proposals
 from segqa.names import Naming
 from segqa.outcome import Outcome
-from segqa.proposals import Model, Proposals
 from segqa.report.report import write_report
 from segqa.run import Run
 from segqa.store import Store

@@ -20,9 +20,9 @@ from segqa.evaluation.evaluation import Evaluation
 from segqa.evaluation.measured import narrow
 from segqa.evaluation.parts import merge_parts, read_part
 from segqa.mask import Image
+from segqa.models.protocol import Proposals
 from segqa.outcome import Outcome
 from segqa.outcomes.integrity import add_checksum
-from segqa.proposals import Proposals
 from segqa.run import Run
 from segqa.slices import find_edges
 from segqa.store import Store, find_unchecked

@@ -15,7 +15,7 @@ from segqa.evaluation.evaluation import Evaluation
 from segqa.evaluation.parts import merge_parts, read_part
 from segqa.evaluation.provenance import read_changes
 from segqa.mask import Image
-from segqa.proposals import Proposals
+from segqa.models.protocol import Proposals
 from segqa.run import Run
 from segqa.store import Store
 from segqa.support.git import WorkTree

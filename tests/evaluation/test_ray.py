@@ -27,8 +27,8 @@ from segqa.evaluation.connection import connected
 from segqa.evaluation.engine import Pickled, RayEngine
 from segqa.evaluation.evaluation import Evaluation
 from segqa.mask import Image
+from segqa.models.protocol import Model
 from segqa.outcome import Outcome
-from segqa.proposals import Model
 from segqa.run import Run
 from segqa.settings import RaySettings
 from segqa.store import Store
@@ -64,7 +64,7 @@ def bright(on_tall: Callable[[], None] = lambda: None, seconds: float = 0.0, pid
     def build() -> Model:
         import numpy as np
 
-        from segqa.proposals import Proposals
+        from segqa.models.protocol import Proposals
 
         class Bright:
             fingerprint = "bright"

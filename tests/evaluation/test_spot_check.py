@@ -24,7 +24,7 @@ from segqa.evaluation.spot_check import (
 )
 from segqa.mask import Image
 from segqa.models.fingerprint import Fingerprint
-from segqa.proposals import Proposals
+from segqa.models.protocol import Proposals
 from segqa.run import Run
 from segqa.store import Store
 

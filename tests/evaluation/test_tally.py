@@ -16,8 +16,8 @@ from segqa.errors import ProposalsError
 from segqa.evaluation.evaluation import Evaluation
 from segqa.evaluation.tally import Tally
 from segqa.mask import Image
+from segqa.models.protocol import Proposals
 from segqa.outcome import Outcome
-from segqa.proposals import Proposals
 from segqa.store import Store
 
 Squares = Callable[[int], Path]

@@ -11,7 +11,7 @@ from segqa.datasets.folder import open_folder
 from segqa.evaluation.evaluation import Evaluation
 from segqa.evaluation.targets import PackedTargets
 from segqa.mask import Image, Mask
-from segqa.proposals import Proposals
+from segqa.models.protocol import Proposals
 from segqa.store import Store
 
 Squares = Callable[[int], Path]

@@ -20,7 +20,7 @@ from segqa.evaluation.engine import Ledger
 from segqa.evaluation.identity import identify
 from segqa.evaluation.worker import Task, Worker, pack_case, unpack_case, versions
 from segqa.mask import Image
-from segqa.proposals import Model, Proposals
+from segqa.models.protocol import Model, Proposals
 from segqa.run import Run
 
 Squares = Callable[[int], Path]

@@ -17,7 +17,7 @@ from torch import nn
 from segqa.errors import ModelError
 from segqa.models import transforms
 from segqa.models.checkpoint import push_to_hub, read_checkpoint, write_checkpoint
-from segqa.models.layout import FILES
+from segqa.models.checkpoint_files import FILES
 from segqa.models.unet import UNet
 
 IMAGES = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(1))

@@ -8,8 +8,8 @@ from segqa.datasets.folder import open_folder
 from segqa.errors import ModelError
 from segqa.metrics import iou
 from segqa.models.detect_segment import DetectSegment
-from segqa.picking import mask_score, product, sequential_agreement
-from segqa.proposals import Proposals
+from segqa.models.pickers import mask_score, product, sequential_agreement
+from segqa.models.protocol import Proposals
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from segqa.mask import Image, Mask
-    from segqa.proposals import Proposals
+    from segqa.models.protocol import Proposals
 
 CCP = Path(__file__).parents[2].parent / "shared" / "data" / "ccp"
 """804 street photos with masks; their licence does not let them travel with the project."""

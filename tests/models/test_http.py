@@ -27,7 +27,7 @@ from segqa.labels import suspicious_labels
 from segqa.mask import Image
 from segqa.models.hog_grabcut import HogGrabCut
 from segqa.models.http_api import AnswerPlaces, api_of, find
-from segqa.proposals import Model, Proposals
+from segqa.models.protocol import Model, Proposals
 from segqa.rle import encode_mask
 from segqa.run import Run
 from segqa.support.environment import limited_threads

@@ -13,7 +13,7 @@ from PIL import Image as Pillow
 from segqa.errors import CaseError, ModelError, ProposalsError
 from segqa.mask import Image
 from segqa.models.lang_sam import LangSam
-from segqa.proposals import Proposals
+from segqa.models.protocol import Proposals
 
 
 class Predictor:

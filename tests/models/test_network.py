@@ -12,8 +12,8 @@ from segqa.errors import ModelError
 from segqa.mask import Image
 from segqa.models import transforms
 from segqa.models.checkpoint import write_checkpoint
-from segqa.models.device import find_device
 from segqa.models.network import Network
+from segqa.models.torch_runtime import find_device
 from segqa.models.unet import UNet
 
 SHAPES = [(1, 1), (3, 200), (64, 64), (90, 70)]

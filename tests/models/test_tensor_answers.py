@@ -9,7 +9,7 @@ import pytest
 
 import segqa
 from segqa.errors import ProposalsError
-from segqa.proposals import Proposals
+from segqa.models.protocol import Proposals
 
 torch = pytest.importorskip("torch")
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from segqa.errors import EngineError, ModelError
+from segqa.models.protocol import Model
 from segqa.outcome import Outcome
 from segqa.plugin.actors import Fixture
-from segqa.proposals import Model
 from segqa.store import Store
 
 Repository = pytest.Pytester

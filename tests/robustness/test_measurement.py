@@ -13,7 +13,7 @@ from segqa.datasets.folder import open_folder
 from segqa.errors import DatasetError, ModelError
 from segqa.evaluation.evaluation import Evaluation
 from segqa.mask import Image
-from segqa.proposals import Proposals
+from segqa.models.protocol import Proposals
 from segqa.robustness.changes import CHANGES, find_change
 from segqa.robustness.measurement import Measurement, agreement_of
 from segqa.robustness.robustness import known_agreements, robustness_of

@@ -11,7 +11,7 @@ import pytest
 import segqa
 from segqa.mask import Image
 from segqa.models.detect_segment import DetectSegment
-from segqa.proposals import Proposals
+from segqa.models.protocol import Proposals
 from segqa.robustness.changes import find_change
 from segqa.robustness.robustness import Robustness
 

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image as Pillow
 
 from segqa.mask import Image
-from segqa.proposals import Proposals
+from segqa.models.protocol import Proposals
 
 Serve = Callable[..., str]
 

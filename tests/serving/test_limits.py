@@ -17,7 +17,7 @@ from PIL import Image as Pillow
 
 from segqa.errors import SettingsError
 from segqa.mask import Image
-from segqa.proposals import Proposals
+from segqa.models.protocol import Proposals
 from segqa.serving.limits import Limits
 from tests.serving.conftest import Blocked, Bright, Serve, png
 

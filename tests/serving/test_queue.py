@@ -7,7 +7,7 @@ import pytest
 
 from segqa.errors import ProposalsError
 from segqa.mask import Image
-from segqa.proposals import Proposals
+from segqa.models.protocol import Proposals
 from segqa.serving.queue import ModelThread, batch_size_for
 from tests.serving.conftest import Blocked, Bright, Broken
 

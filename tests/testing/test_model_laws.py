@@ -11,7 +11,7 @@ from segqa.mask import Image
 from segqa.models.detect_segment import DetectSegment
 from segqa.models.hog_grabcut import HogGrabCut
 from segqa.models.network import Network
-from segqa.proposals import Proposals
+from segqa.models.protocol import Proposals
 from segqa.testing import BrokenLawError, broken, check_model, model_laws
 from tests.conftest import SHARED
 

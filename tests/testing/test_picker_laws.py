@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from segqa.picking import PICKERS, agreement, first, sequential_agreement
-from segqa.proposals import Proposals
+from segqa.models.pickers import PICKERS, agreement, first, sequential_agreement
+from segqa.models.protocol import Proposals
 from segqa.testing import BrokenLawError, broken, check_picker, picker_laws
 
 Choose = Callable[[Proposals], int | None]

@@ -13,7 +13,7 @@ from segqa.datasets.dataset import Dataset
 from segqa.evaluation.evaluation import evaluate
 from segqa.mask import Image, Mask
 from segqa.metrics import iou
-from segqa.proposals import Proposals
+from segqa.models.protocol import Proposals
 from segqa.testing import cases, images, mask_pairs, masks, proposals
 
 quick = settings(deadline=None, derandomize=True, max_examples=200)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from segqa.errors import ProposalsError
-from segqa.proposals import Proposals
+from segqa.models.protocol import Proposals
 
 
 def test_a_single_mask_has_its_own_box() -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from segqa.checks import nearest
 from segqa.errors import ProposalsError, SettingsError
-from segqa.proposals import Floats, Proposals
+from segqa.models.protocol import Floats, Proposals
 
 Picker = Callable[[Proposals], int | None]
 """From proposals to the index of the one picked; None where there is none to pick."""

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from segqa.errors import ProposalsError, SettingsError
-from segqa.picking import (
+from segqa.models.pickers import (
     PICKERS,
     Picker,
     agreement,
@@ -13,7 +13,7 @@ from segqa.picking import (
     product,
     sequential_agreement,
 )
-from segqa.proposals import Proposals
+from segqa.models.protocol import Proposals
 
 NAN = float("nan")
 

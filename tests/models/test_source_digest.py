@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from segqa.models.source import digest_source
+from segqa.models.source_digest import digest_source
 
 CONFTEST = """
     import numpy as np
