@@ -22,9 +22,9 @@ import torch
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
-from segqa.case import Case
-from segqa.datasets.dataset import Dataset
-from segqa.datasets.folder import open_folder
+from segqa.data.case import Case
+from segqa.data.dataset import Dataset
+from segqa.data.folder import open_folder
 from segqa.evaluation.evaluation import Evaluation
 from segqa.models.checkpoint import read_checkpoint
 from segqa.models.detect_segment import DetectSegment

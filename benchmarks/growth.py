@@ -34,9 +34,9 @@ import cv2
 import numpy as np
 
 import segqa
+from segqa.data.mask import Image, Mask
 from segqa.evaluation.evaluation import Evaluation
 from segqa.evaluation.stages import peak_memory
-from segqa.mask import Image, Mask
 
 WIDTH, HEIGHT = 128, 96
 ACTIONS = ("Ballet", "Break", "House", "Jazz", "Krump", "Lock", "Pop", "Waack")

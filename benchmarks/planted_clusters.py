@@ -23,7 +23,7 @@ import numpy as np
 from segqa import Counts, Offer, Outcome, Run, clusters
 from segqa.cluster.exact import Whole
 from segqa.cluster.search import ALPHA
-from segqa.mask import Mask
+from segqa.data.mask import Mask
 from segqa.models.protocol import Floats
 
 CASES, TAGS = 1192, 12

@@ -31,17 +31,16 @@ import pytest
 from numpy.typing import NDArray
 
 import segqa
-from segqa.datasets.roster import Roster
-from segqa.datasets.shard import Shard
+from segqa.data.case_table import Roster
+from segqa.data.mask import Image, Mask
+from segqa.data.string_columns import Names, Texts
+from segqa.data.subsets import Shard
 from segqa.evaluation.evaluation import Evaluation
 from segqa.evaluation.parts import merge_parts, read_part
 from segqa.evaluation.stages import peak_memory
-from segqa.mask import Image, Mask
-from segqa.names import Names
 from segqa.outcomes.blocks import held_of, table_of
 from segqa.outcomes.columns import Held
 from segqa.store import blocks
-from segqa.texts import Texts
 
 Numbers: TypeAlias = NDArray[np.int64]
 

@@ -19,7 +19,7 @@ import httpx
 import numpy as np
 from served import PHOTOS, ROOT, metric, served
 
-from segqa.datasets.pictures import decode_image
+from segqa.data.image_io import decode_image
 from segqa.models.detect_segment import DetectSegment
 from segqa.models.pickers import find_picker
 from segqa.serving.answers import Answer, predictions_of

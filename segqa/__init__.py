@@ -21,18 +21,18 @@ if TYPE_CHECKING:
     from segqa.audit.flaws import Flaw, Flaws
     from segqa.baseline import read_baseline, write_baseline
     from segqa.breakdown import Breakdown, break_down
-    from segqa.case import Case, Source, Target
     from segqa.cluster.cluster import Cluster, Clusters
     from segqa.cluster.search import clusters
     from segqa.comparison.comparison import Comparison, compare
-    from segqa.datasets.dataset import Dataset
-    from segqa.datasets.folder import open_folder
+    from segqa.data.case import Case, Source, Target
+    from segqa.data.dataset import Dataset
+    from segqa.data.folder import open_folder
+    from segqa.data.mask import as_mask
     from segqa.demo import open_studio
     from segqa.errors import SegqaError
     from segqa.evaluation.evaluation import evaluate
     from segqa.gate import Verdict, judge
     from segqa.labels import suspicious_labels
-    from segqa.mask import as_mask
     from segqa.metrics import (
         Counts,
         boundary_iou,
@@ -65,18 +65,18 @@ _HOMES = {
     "segqa.audit.flaws": ("Flaw", "Flaws"),
     "segqa.baseline": ("read_baseline", "write_baseline"),
     "segqa.breakdown": ("Breakdown", "break_down"),
-    "segqa.case": ("Case", "Source", "Target"),
+    "segqa.data.case": ("Case", "Source", "Target"),
     "segqa.cluster.cluster": ("Cluster", "Clusters"),
     "segqa.cluster.search": ("clusters",),
     "segqa.comparison.comparison": ("Comparison", "compare"),
-    "segqa.datasets.dataset": ("Dataset",),
-    "segqa.datasets.folder": ("open_folder",),
+    "segqa.data.dataset": ("Dataset",),
+    "segqa.data.folder": ("open_folder",),
     "segqa.demo": ("open_studio",),
     "segqa.errors": ("SegqaError",),
     "segqa.evaluation.evaluation": ("evaluate",),
     "segqa.gate": ("Verdict", "judge"),
     "segqa.labels": ("suspicious_labels",),
-    "segqa.mask": ("as_mask",),
+    "segqa.data.mask": ("as_mask",),
     "segqa.metrics": (
         "Counts",
         "boundary_iou",

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from segqa.mask import Mask, around
+from segqa.data.mask import Mask, around
 
 BOUNDARY_RATIO = 0.01
 """The width of a boundary as a share of the image's diagonal; the paper's."""

@@ -25,9 +25,9 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 
 from segqa.checks import nearest
+from segqa.data.mask import Mask
+from segqa.data.string_columns import Names
 from segqa.errors import SettingsError
-from segqa.mask import Mask
-from segqa.names import Names
 from segqa.outcome import Outcome
 from segqa.outcomes.outcomes import Outcomes
 from segqa.properties import PROPERTIES

@@ -7,7 +7,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from segqa.mask import Mask
+from segqa.data.mask import Mask
 from segqa.metrics import shares
 from segqa.outcome import Outcome
 from segqa.outcomes.columns import Whole

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segqa.checks import nearest
+from segqa.data.string_columns import Names, Naming
 from segqa.errors import SettingsError
-from segqa.names import Names, Naming
 from segqa.outcome import Outcome
 from segqa.outcomes.outcomes import Outcomes
 

@@ -15,8 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from segqa.data.mask import Mask, around, as_mask
 from segqa.errors import MaskError, SettingsError
-from segqa.mask import Mask, around, as_mask
 from segqa.settings import EmptyPolicy
 
 METRIC_VERSION = 2

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from segqa.mask import Image, Mask, around
+from segqa.data.mask import Image, Mask, around
 
 PROPERTY_VERSION = 3
 """Goes up whenever the same pixels would measure otherwise than before."""

@@ -17,16 +17,16 @@ from numpy.typing import NDArray
 
 from segqa.checks import nearest
 from segqa.conditions import Predicate, check_names, joined, parse_condition
+from segqa.data.mask import Mask
+from segqa.data.string_columns import Texts
 from segqa.errors import SettingsError
 from segqa.failures import KINDS, kind_codes, kind_of, recoverable
-from segqa.mask import Mask
 from segqa.metrics import Counts, resolve, shares
 from segqa.models.protocol import Floats
 from segqa.outcome import Outcome
 from segqa.outcomes.outcomes import Outcomes
 from segqa.settings import EmptyPolicy
 from segqa.slices import Edges, attributes_of, slices_by
-from segqa.texts import Texts
 
 _AT_A_TIME = 1 << 16
 

@@ -13,8 +13,8 @@ from typing import TypeAlias
 
 import numpy as np
 
+from segqa.data.string_columns import Names
 from segqa.models.protocol import Floats
-from segqa.names import Names
 from segqa.outcome import Outcome
 from segqa.outcomes.outcomes import Outcomes
 from segqa.properties import BORDER, COUNTS, LEVELS

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from segqa.mask import Image, Mask
+from segqa.data.mask import Image, Mask
 
 SHARED = Path(__file__).parents[2] / "shared"
 
@@ -73,7 +73,7 @@ def exported_unet(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint that has learnt nothing and finds some pixels, exported in both precisions; not to be changed."""
     import torch
 
-    from segqa.datasets.folder import open_folder
+    from segqa.data.folder import open_folder
     from segqa.models import transforms
     from segqa.models.checkpoint import write_checkpoint
     from segqa.models.export import export_onnx

@@ -10,10 +10,10 @@ import numpy as np
 from PIL import Image as Pillow
 
 from segqa.baseline import read_baseline, write_baseline
-from segqa.datasets.dataset import Dataset
-from segqa.datasets.folder import open_folder
+from segqa.data.dataset import Dataset
+from segqa.data.folder import open_folder
+from segqa.data.mask import Image, Mask
 from segqa.evaluation.evaluation import Evaluation
-from segqa.mask import Image, Mask
 from segqa.models.protocol import Proposals
 from segqa.report.report import write_report
 from segqa.run import Run

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image as Pillow
 
 import segqa
-from segqa.mask import Image
+from segqa.data.mask import Image
 from segqa.models.protocol import Proposals
 from segqa.outcome import Outcome
 from tests.conftest import bright_square, write_case

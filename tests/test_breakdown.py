@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from segqa.breakdown import Breakdown, break_down
-from segqa.mask import Mask
+from segqa.data.mask import Mask
 from segqa.metrics import count
 
 Pixels = set[tuple[int, int]]

@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 
 from segqa.breakdown import Breakdown, break_down
+from segqa.data.mask import Mask
 from segqa.failures import kind_codes, kind_name, kind_of, paired_kind_codes, recoverable
-from segqa.mask import Mask
 from segqa.metrics import Counts, count, count_inside
 from segqa.outcome import Offer, Outcome
 from segqa.outcomes.outcomes import Outcomes

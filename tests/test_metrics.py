@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
+from segqa.data.mask import Mask
 from segqa.errors import MaskError, SettingsError
-from segqa.mask import Mask
 from segqa.metrics import (
     METRIC_VERSION,
     Counts,

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from segqa.breakdown import Breakdown
+from segqa.data.string_columns import Names
 from segqa.metrics import Counts
-from segqa.names import Names
 from segqa.outcome import Offer, Outcome
 from segqa.outcomes.blocks import PartWriter, table_of
 from segqa.outcomes.filed import Filed

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from segqa.mask import Image, Mask
+from segqa.data.mask import Image, Mask
 from segqa.properties import PROPERTIES, digest_pixels, measure
 from tests.conftest import bright_square
 

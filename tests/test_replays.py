@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 import segqa
+from segqa.data.mask import Image
 from segqa.errors import SettingsError
-from segqa.mask import Image
 from segqa.models.pickers import PICKERS
 from segqa.models.protocol import Proposals
 from segqa.replays import flips, replay

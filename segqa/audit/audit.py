@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from segqa.audit.flaws import Flaw, Flaws
 from segqa.audit.glance import Glance, Outline, glance_at
 from segqa.audit.imprint import BITS, Imprint, twins
-from segqa.datasets.dataset import Dataset
-from segqa.datasets.reading import explain_sizes
+from segqa.data.dataset import Dataset
+from segqa.data.reading_rules import explain_sizes
 from segqa.evaluation.evaluation import Progress, silent
 from segqa.run import repeatable
 from segqa.store import Store

@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 
 from segqa.audit.imprint import Imprint, take_imprint
-from segqa.case import Case, Target, case_errors
-from segqa.datasets.pictures import READER
-from segqa.datasets.remote import foreseen
+from segqa.data.case import Case, Target, case_errors
+from segqa.data.image_io import READER
+from segqa.data.remote_folder import foreseen
 from segqa.errors import CaseError
 from segqa.outcomes.integrity import compute_checksum
 from segqa.store import Store

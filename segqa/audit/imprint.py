@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from segqa.mask import Image
+from segqa.data.mask import Image
 
 BITS = 64
 """Of a hash."""

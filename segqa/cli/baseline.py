@@ -11,7 +11,7 @@ from segqa.baseline import baseline_path, describe_unchecked, read_baseline
 from segqa.baseline_update import prepare_update, refuse_unfit
 from segqa.cli.runs import Directory, find_run, read_project, refusal, say
 from segqa.comparison.comparison import compare
-from segqa.datasets.location import expand_home
+from segqa.data.storage import expand_home
 from segqa.errors import SegqaError
 from segqa.gate import Verdict
 from segqa.policy import judge_by, policy_of

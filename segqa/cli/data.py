@@ -5,9 +5,9 @@ from __future__ import annotations
 import difflib
 from dataclasses import asdict
 
-from segqa.datasets.dataset import Dataset
-from segqa.datasets.folder import open_folder
-from segqa.datasets.location import expand_home
+from segqa.data.dataset import Dataset
+from segqa.data.folder import open_folder
+from segqa.data.storage import expand_home
 from segqa.demo import open_studio
 from segqa.errors import DatasetError
 from segqa.settings import Settings

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from segqa.datasets.location import expand_home
+from segqa.data.storage import expand_home
 
 PARTS = ("conftest.py", "fixtures", "suites")
 _PYTEST_FILES = ("pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini")

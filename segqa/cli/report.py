@@ -12,7 +12,7 @@ import typer
 from segqa.baseline import baseline_path, kept_baseline, read_baseline
 from segqa.cli.data import open_dataset
 from segqa.cli.runs import Directory, find_run, read_project, refusal, say
-from segqa.datasets.location import expand_home
+from segqa.data.storage import expand_home
 from segqa.errors import SegqaError
 from segqa.report.report import write_report
 from segqa.run import Run

@@ -15,7 +15,7 @@ from segqa.baseline import read_baseline
 from segqa.cluster.search import clusters
 from segqa.comparison.comparison import compare as pair_up
 from segqa.comparison.signflip import bootstrap_interval
-from segqa.datasets.location import expand_home
+from segqa.data.storage import expand_home
 from segqa.errors import SegqaError, StoreError
 from segqa.groups import group_numbers
 from segqa.policy import judge_by

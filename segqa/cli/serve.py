@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from segqa.cli.runs import refusal
-from segqa.datasets.location import expand_home
+from segqa.data.storage import expand_home
 from segqa.errors import SegqaError
 
 if TYPE_CHECKING:

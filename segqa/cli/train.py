@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from segqa.cli.data import open_dataset
-from segqa.datasets.dataset import Dataset
-from segqa.datasets.location import expand_home
+from segqa.data.dataset import Dataset
+from segqa.data.storage import expand_home
 from segqa.errors import ModelError, UsageError
 from segqa.training.recipe import Recipe, recipe_for
 

@@ -28,7 +28,7 @@ from scipy.special import log_ndtr
 from segqa.cluster.exact import Whole, log_tail
 from segqa.cluster.lattice import Combination, Hit, Lattice, Level
 from segqa.cluster.significance import SEED, Judge
-from segqa.mask import Mask
+from segqa.data.mask import Mask
 from segqa.models.protocol import Floats
 
 MIN_GROUPS = 3

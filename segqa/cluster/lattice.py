@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from segqa.cluster.exact import Whole, fewest, log_tail
 from segqa.cluster.table import Table
-from segqa.mask import Mask
+from segqa.data.mask import Mask
 from segqa.models.protocol import Floats
 
 Combination: TypeAlias = tuple[int, ...]

@@ -16,10 +16,10 @@ from segqa.cluster.lattice import Hit, Lattice
 from segqa.cluster.significance import SEED, IndependentTest, Judge, Test
 from segqa.cluster.table import Table
 from segqa.conditions import Every
+from segqa.data.mask import Mask
 from segqa.errors import SettingsError
 from segqa.failures import KINDS
 from segqa.groups import group_numbers, suggest_groups
-from segqa.mask import Mask
 from segqa.outcomes.outcomes import Outcomes
 from segqa.run import Run
 

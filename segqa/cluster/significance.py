@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from segqa.cluster.exact import log_tail
 from segqa.cluster.lattice import Failing, Hit, Lattice
-from segqa.mask import Mask
+from segqa.data.mask import Mask
 from segqa.models.protocol import Floats
 
 SEED = 20240101

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segqa.conditions import Predicate
-from segqa.mask import Mask
-from segqa.names import Names
+from segqa.data.mask import Mask
+from segqa.data.string_columns import Names
 from segqa.outcome import Outcome
 from segqa.outcomes.outcomes import Outcomes
 from segqa.slices import Edges, attributes_of, slices_by

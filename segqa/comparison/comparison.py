@@ -15,16 +15,15 @@ from segqa.checks import nearest
 from segqa.comparison.contents import ChangedData, split_changed
 from segqa.comparison.coverage import NAME_IT, require_shared
 from segqa.comparison.pairs import Pairs, change_of
+from segqa.data.mask import Mask
+from segqa.data.string_columns import Names, Texts
 from segqa.errors import IncomparableError, SettingsError
 from segqa.failures import KINDS, ZERO_IOU_CODES, paired_kind_codes
 from segqa.groups import Groups, group_numbers
-from segqa.mask import Mask
 from segqa.metrics import METRIC_VERSION, resolve
 from segqa.models.protocol import Floats
-from segqa.names import Names
 from segqa.run import Run
 from segqa.slices import attributes_of, slices_by
-from segqa.texts import Texts
 
 BROKEN_DROP = 0.5
 METRICS = ("iou", "dice", "precision", "recall")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from segqa.data.string_columns import Texts
 from segqa.errors import IncomparableError
 from segqa.run import Run
-from segqa.texts import Texts
 
 if TYPE_CHECKING:
     from segqa.comparison.comparison import Comparison

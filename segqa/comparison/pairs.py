@@ -9,11 +9,11 @@ from typing import overload
 
 import numpy as np
 
-from segqa.mask import Mask
+from segqa.data.mask import Mask
+from segqa.data.string_columns import Places, Texts
 from segqa.models.protocol import Floats
 from segqa.outcome import Outcome
 from segqa.outcomes.outcomes import Outcomes
-from segqa.texts import Places, Texts
 
 
 @dataclass(frozen=True, slots=True)

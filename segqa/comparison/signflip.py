@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from segqa.data.mask import Mask
 from segqa.groups import Groups
-from segqa.mask import Mask
 from segqa.models.protocol import Floats
 
 FLIPS = 10_000

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from segqa.datasets.dataset import Dataset
-from segqa.datasets.folder import open_folder
+from segqa.data.dataset import Dataset
+from segqa.data.folder import open_folder
 
 NAME_PATTERN = r"(?P<action>[^_]+)_(?P<sequence>[^_]+)_(?P<camera>C\d+)_"
 """Finds the tags of a case in the name of its image."""

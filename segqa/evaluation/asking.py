@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from segqa.data.mask import Image
 from segqa.errors import ModelError, ProposalsError
 from segqa.evaluation.answers import check_answers
 from segqa.evaluation.batches import BatchSize, is_out_of_memory
 from segqa.evaluation.stages import Stages
-from segqa.mask import Image
 from segqa.models.protocol import Model, Proposals
 
 _NOTHING = object()

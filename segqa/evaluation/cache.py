@@ -14,9 +14,9 @@ from typing import Any, TypeAlias, cast
 
 import numpy as np
 
+from segqa.data.mask import pack_masks, unpack_masks
 from segqa.errors import MaskError, ProposalsError, StoreError
 from segqa.evaluation.tally import Tally
-from segqa.mask import pack_masks, unpack_masks
 from segqa.models.protocol import Proposals
 from segqa.outcomes.integrity import compute_checksum
 from segqa.support.disk_errors import explain_disk_errors

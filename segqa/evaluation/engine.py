@@ -15,7 +15,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from segqa.case import Case
+from segqa.data.case import Case
 from segqa.errors import CaseError, EngineError, ModelError
 from segqa.evaluation.batches import FIRST, LARGEST, BatchSetting
 from segqa.evaluation.cache import ProposalCache, proposals_key

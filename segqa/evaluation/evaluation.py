@@ -18,13 +18,14 @@ from typing import Any, cast
 import numpy as np
 from tqdm.auto import tqdm
 
-from segqa.case import Case
-from segqa.datasets.dataset import Dataset
-from segqa.datasets.folder import open_folder
-from segqa.datasets.location import expand_home
-from segqa.datasets.remote import foreseen
-from segqa.datasets.roster import Roster
-from segqa.datasets.shard import Shard
+from segqa.data.case import Case
+from segqa.data.case_table import Roster
+from segqa.data.dataset import Dataset
+from segqa.data.folder import open_folder
+from segqa.data.mask import Image
+from segqa.data.remote_folder import foreseen
+from segqa.data.storage import expand_home
+from segqa.data.subsets import Shard
 from segqa.errors import CaseError, ModelError, SettingsError, StoreError
 from segqa.evaluation.asking import Asker
 from segqa.evaluation.batches import BatchSetting, BatchSize
@@ -48,7 +49,6 @@ from segqa.evaluation.spot_check import (
 )
 from segqa.evaluation.stages import Stages, peak_memory
 from segqa.evaluation.targets import PackedTargets
-from segqa.mask import Image
 from segqa.metrics import METRIC_VERSION
 from segqa.models.pickers import find_picker
 from segqa.models.protocol import Model, Proposals

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from typing import Any
 
-from segqa.datasets.pictures import READER
+from segqa.data.image_io import READER
 from segqa.errors import ModelError
 from segqa.evaluation.provenance import read_changes
 from segqa.models.fingerprint import Fingerprint

@@ -13,8 +13,9 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from segqa.case import Case, Target
-from segqa.datasets.reading import explain_sizes
+from segqa.data.case import Case, Target
+from segqa.data.mask import Mask, resize_nearest
+from segqa.data.reading_rules import explain_sizes
 from segqa.errors import CaseError, ProposalsError
 from segqa.evaluation.asking import Asker, Question
 from segqa.evaluation.batches import BatchSize
@@ -23,7 +24,6 @@ from segqa.evaluation.read_ahead import read_ahead
 from segqa.evaluation.stages import Stages
 from segqa.evaluation.tally import Tally, tally_target
 from segqa.evaluation.targets import PackedTargets
-from segqa.mask import Mask, resize_nearest
 from segqa.models.pickers import Picker, looks_at_scores_alone
 from segqa.models.protocol import Proposals
 from segqa.outcome import Outcome

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from segqa.case import Case
 from segqa.conditions import Condition, check_attributes, check_names, needs_pixels
-from segqa.datasets.dataset import Dataset
-from segqa.datasets.pictures import READER
-from segqa.datasets.remote import foreseen
+from segqa.data.case import Case
+from segqa.data.dataset import Dataset
+from segqa.data.image_io import READER
+from segqa.data.remote_folder import foreseen
 from segqa.errors import CaseError, DatasetError, SettingsError
 from segqa.outcome import Outcome
 from segqa.outcomes.integrity import compute_checksum

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from segqa.datasets.shard import Shard
+from segqa.data.subsets import Shard
 from segqa.errors import PartsError
 from segqa.evaluation.conclusion import conclude
 from segqa.evaluation.provenance import read_changes, run_id, write_changes

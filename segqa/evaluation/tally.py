@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from segqa.breakdown import Breakdown, break_down
-from segqa.case import Target
-from segqa.datasets.pictures import READER
+from segqa.data.case import Target
+from segqa.data.image_io import READER
+from segqa.data.mask import Mask, resize_nearest
 from segqa.errors import ProposalsError
-from segqa.mask import Mask, resize_nearest
 from segqa.metrics import METRIC_VERSION, Counts, TargetCounter
 from segqa.models.protocol import Proposals
 from segqa.outcome import Offer

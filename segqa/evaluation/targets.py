@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from segqa.case import Source, Target
-from segqa.mask import pack_masks, unpack_masks
+from segqa.data.case import Source, Target
+from segqa.data.mask import pack_masks, unpack_masks
 
 
 class PackedTargets:

@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from segqa.datasets.location import expand_home
+from segqa.data.storage import expand_home
 from segqa.errors import StoreError
 from segqa.evaluation.cache import ProposalCache
 from segqa.run import Run

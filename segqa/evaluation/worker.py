@@ -13,9 +13,9 @@ from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from typing import Protocol
 
-from segqa.case import Case
-from segqa.datasets.pictures import READER
-from segqa.datasets.remote import foreseen
+from segqa.data.case import Case
+from segqa.data.image_io import READER
+from segqa.data.remote_folder import foreseen
 from segqa.errors import CaseError, DatasetError, EngineError, ModelError, UsageError
 from segqa.evaluation.asking import Asker
 from segqa.evaluation.batches import BatchSetting, BatchSize

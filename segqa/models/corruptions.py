@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from segqa.mask import Image
+from segqa.data.mask import Image
 from segqa.models.transforms import Transform, albumentations
 
 _Shape: TypeAlias = tuple[int, int]

@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from segqa.data.mask import Image, Mask
 from segqa.errors import ModelError
-from segqa.mask import Image, Mask
 from segqa.models.fingerprint import fingerprint_of
 from segqa.models.protocol import Floats, Proposals
 from segqa.support.git import refuse_pointers

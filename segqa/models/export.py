@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from segqa.case import Case
+from segqa.data.case import Case
 from segqa.errors import ModelError
 from segqa.metrics import iou
 from segqa.models.checkpoint import read_checkpoint

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from segqa.models.silhouette import HALF_WIDTH, MARGIN, silhouette
 
 if TYPE_CHECKING:
-    from segqa.mask import Image, Mask
+    from segqa.data.mask import Image, Mask
     from segqa.models.silhouette import Likelihood
 
 Box: TypeAlias = NDArray[np.float64]

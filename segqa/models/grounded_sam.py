@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
+from segqa.data.mask import Image, Mask
 from segqa.errors import CaseError, ModelError
-from segqa.mask import Image, Mask
 from segqa.models.fingerprint import fingerprint_of, weights_digest
 from segqa.models.log_levels import quiet
 from segqa.models.protocol import Floats, Proposals

@@ -22,7 +22,7 @@ from segqa.models.protocol import Proposals
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from segqa.mask import Image
+    from segqa.data.mask import Image
     from segqa.models.grabcut import Cut
 
 _Floats: TypeAlias = NDArray[np.float64]

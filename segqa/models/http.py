@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Self
 import cv2
 import numpy as np
 
+from segqa.data.mask import Image
 from segqa.errors import ModelError
-from segqa.mask import Image
 from segqa.models.fingerprint import Fingerprint, fingerprint_of
 from segqa.models.http_api import SERVE_ANSWER, SERVE_REQUEST, api_of, decode_picture
 from segqa.models.protocol import Proposals

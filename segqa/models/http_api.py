@@ -16,10 +16,10 @@ import cv2
 import numpy as np
 
 from segqa.checks import nearest
+from segqa.data.mask import Image, Mask
+from segqa.data.rle import decode_mask, mask_of_runs
 from segqa.errors import ModelError
-from segqa.mask import Image, Mask
 from segqa.models.protocol import Floats, Proposals, box_of
-from segqa.rle import decode_mask, mask_of_runs
 
 _CUTOFF = 127
 _WHERE = "[tool.segqa.models.http]"

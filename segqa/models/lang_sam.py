@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from PIL import Image as Pillow
 
+from segqa.data.mask import Image
 from segqa.errors import ModelError, ProposalsError
-from segqa.mask import Image
 from segqa.models.fingerprint import fingerprint_of, weights_digest
 from segqa.models.grounded_sam import batches, check_cutoffs, first_line, full_prompt
 from segqa.models.protocol import Floats, Proposals

@@ -11,8 +11,8 @@ from typing import Literal, TypeAlias
 import cv2
 import numpy as np
 
+from segqa.data.mask import Image
 from segqa.errors import ModelError
-from segqa.mask import Image
 from segqa.models import transforms
 from segqa.models.checkpoint_files import Family, read_preprocessing, require_family, require_files, trained_on
 from segqa.models.fingerprint import fingerprint_of

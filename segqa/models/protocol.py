@@ -9,8 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from segqa.data.mask import Image, Mask, around, to_array, to_bool
 from segqa.errors import MaskError, ProposalsError
-from segqa.mask import Image, Mask, around, to_array, to_bool
 
 Floats = NDArray[np.float64]
 

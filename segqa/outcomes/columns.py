@@ -13,12 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segqa.breakdown import Breakdown, nothing_found
-from segqa.mask import Mask
+from segqa.data.mask import Mask
+from segqa.data.string_columns import Names, Places, Texts
 from segqa.metrics import Counts, shares
 from segqa.models.protocol import Floats
-from segqa.names import Names
 from segqa.outcome import Offer, Outcome
-from segqa.texts import Places, Texts
 
 Whole: TypeAlias = NDArray[np.signedinteger[Any]]
 """Whole numbers."""

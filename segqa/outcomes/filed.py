@@ -13,13 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segqa.breakdown import Breakdown
-from segqa.mask import Mask
+from segqa.data.mask import Mask
+from segqa.data.string_columns import Joining, Names, Places, Texts
 from segqa.models.protocol import Floats
-from segqa.names import Names
 from segqa.outcome import Outcome
 from segqa.outcomes.blocks import COUNTS, PROPERTY, TAG, breakdowns_in, held_of, parts_of, read_part, small
 from segqa.outcomes.columns import Columns, Held, Whole, hash_of, wrong_pixels
-from segqa.texts import Joining, Places, Texts
 
 
 class Filed:

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 
 from segqa.breakdown import Breakdown
-from segqa.names import Naming
+from segqa.data.string_columns import Joining, Naming
 from segqa.outcome import Offer, Outcome
 from segqa.outcomes.columns import Held, Whole
-from segqa.texts import Joining
 
 
 class Gathered:

@@ -13,15 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segqa.breakdown import Breakdown
-from segqa.mask import Mask
+from segqa.data.mask import Mask
+from segqa.data.string_columns import Names, Places, Rows, Texts
 from segqa.metrics import shares
 from segqa.models.protocol import Floats
-from segqa.names import Names
 from segqa.outcome import Outcome
 from segqa.outcomes.columns import Columns, Whole
 from segqa.outcomes.gathering import gather
-from segqa.rows import Rows
-from segqa.texts import Places, Texts
 
 Scalar = TypeVar("Scalar", bound=np.generic)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from segqa.data.string_columns import Texts
 from segqa.errors import StoreError
 from segqa.outcome import Outcome
 from segqa.outcomes.columns import Held
@@ -21,7 +22,6 @@ from segqa.outcomes.gathering import Gathered, offer_numbers
 from segqa.outcomes.integrity import AGAIN, compute_checksum, hash_texts, require_counts
 from segqa.support.disk_errors import explain_disk_errors
 from segqa.support.escaping import to_utf8
-from segqa.texts import Texts
 
 FILE = "cases.sqlite"
 """Its name in the folder of a run."""

@@ -7,9 +7,9 @@ from contextlib import nullcontext
 import pytest
 
 from segqa.audit.audit import Audit, audit_dataset
-from segqa.datasets.dataset import Dataset
-from segqa.datasets.location import is_same
-from segqa.datasets.split import split
+from segqa.data.dataset import Dataset
+from segqa.data.storage import is_same
+from segqa.data.subsets import split
 from segqa.plugin.beginning import open_train_folder
 from segqa.plugin.progress import progress_for
 from segqa.plugin.session import is_worker

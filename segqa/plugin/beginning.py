@@ -14,9 +14,9 @@ import pytest
 from segqa import plugin
 from segqa.checks import nearest
 from segqa.conditions import parse_condition
-from segqa.datasets.dataset import Dataset
-from segqa.datasets.folder import open_folder
-from segqa.datasets.location import Location, is_same, located, nearest_folder
+from segqa.data.dataset import Dataset
+from segqa.data.folder import open_folder
+from segqa.data.storage import Location, is_same, located, nearest_folder
 from segqa.errors import UsageError
 from segqa.gate import rules_of
 from segqa.models.pickers import find_picker

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from segqa.datasets.location import expand_home
+from segqa.data.storage import expand_home
 from segqa.errors import UsageError
 
 

@@ -19,8 +19,8 @@ from segqa.plugin.session import STATE
 from segqa.support.escaping import to_block
 
 if TYPE_CHECKING:
+    from segqa.data.mask import Mask
     from segqa.gate import Verdict
-    from segqa.mask import Mask
     from segqa.outcomes.outcomes import Outcomes
     from segqa.plugin.state import Session
     from segqa.run import Run

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from segqa.datasets.location import expand_home
+from segqa.data.storage import expand_home
 from segqa.errors import StoreError, UsageError
 from segqa.plugin.exit_code import decide, find_reasons
 from segqa.plugin.session import DECIDED, STATE, hand_over, is_worker

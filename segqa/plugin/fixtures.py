@@ -19,7 +19,7 @@ from segqa.plugin.session import STATE, is_worker, refuse, stop
 if TYPE_CHECKING:  # numpy and OpenCV would load with them
     from segqa.audit.audit import Audit
     from segqa.cluster.cluster import Clusters
-    from segqa.datasets.dataset import Dataset
+    from segqa.data.dataset import Dataset
     from segqa.evaluation.evaluation import Evaluation, Progress
     from segqa.gate import Verdict
     from segqa.models.protocol import Model
@@ -409,7 +409,7 @@ def _how(session: Session, name: str, progress: Progress, config: pytest.Config,
 def _open_dataset(session: Session, request: pytest.FixtureRequest) -> Dataset:
     """The data set that the settings name, with the prompt and the limit that they state."""
     from segqa.conditions import parse_condition
-    from segqa.datasets.split import split
+    from segqa.data.subsets import split
     from segqa.evaluation.measured import narrow
     from segqa.plugin.beginning import open_chosen_folder
 
@@ -435,7 +435,7 @@ def _declared_dataset(name: str, request: pytest.FixtureRequest) -> Dataset:
     Raises:
         UsageError: it gives something else, or calls `sys.exit`.
     """
-    from segqa.datasets.dataset import Dataset
+    from segqa.data.dataset import Dataset
 
     with exits_refused(f"the fixture of data set {name!r}"):
         cases = request.getfixturevalue(name)

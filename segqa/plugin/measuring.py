@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from segqa.cluster.search import clusters
-from segqa.datasets.dataset import Dataset
+from segqa.data.dataset import Dataset
 from segqa.errors import ModelError
 from segqa.evaluation.evaluation import Evaluation
 from segqa.models.corruptions import library_version

@@ -10,7 +10,7 @@ import pytest
 from segqa.errors import UsageError
 
 if TYPE_CHECKING:
-    from segqa.datasets.shard import Shard
+    from segqa.data.subsets import Shard
     from segqa.plugin.state import Session
 
 _OF_THE_WHOLE = ("update-baseline", "accept", "markdown", "openmetrics")
@@ -25,7 +25,7 @@ def typed_shard(options: Mapping[str, Any]) -> Shard | None:
     """
     if "shard" not in options:
         return None
-    from segqa.datasets.shard import parse_shard
+    from segqa.data.subsets import parse_shard
 
     shard = parse_shard(options["shard"])
     wrong = [f"--segqa-{name}" for name in _OF_THE_WHOLE if name in options]

@@ -8,15 +8,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from segqa.datasets.location import Location, expand_home, located, name_of
+from segqa.data.storage import Location, expand_home, located, name_of
 from segqa.plugin.built_with import absolute_paths, checkpoint_of, parse_options
 from segqa.support.escaping import to_file_name
 from segqa.support.git import WorkTree
 
 if TYPE_CHECKING:  # numpy and OpenCV would load with them
     from segqa.cluster.cluster import Clusters
-    from segqa.datasets.dataset import Dataset
-    from segqa.datasets.shard import Shard
+    from segqa.data.dataset import Dataset
+    from segqa.data.subsets import Shard
     from segqa.errors import UsageError
     from segqa.evaluation.targets import PackedTargets
     from segqa.gate import Verdict

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from segqa.cluster.cluster import Cluster
 from segqa.conditions import Predicate
+from segqa.data.string_columns import Names
 from segqa.failures import KINDS, recoverable
 from segqa.metrics import shares
-from segqa.names import Names
 from segqa.outcomes.outcomes import Outcomes
 from segqa.report.address import case_key
 from segqa.report.listing import Listing

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 from PIL import features
 
-from segqa.mask import Image, Mask, around, resize_nearest
+from segqa.data.mask import Image, Mask, around, resize_nearest
 
 STRIP_HEIGHT = 300
 STRIP_WIDTH = 400

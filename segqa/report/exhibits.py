@@ -22,21 +22,21 @@ import cv2
 import numpy as np
 
 from segqa.baseline import content_of, is_baseline
-from segqa.case import Case
 from segqa.cluster.cluster import Clusters
 from segqa.comparison.comparison import Comparison
-from segqa.datasets.dataset import Dataset
-from segqa.datasets.remote import foreseen
+from segqa.data.case import Case
+from segqa.data.dataset import Dataset
+from segqa.data.mask import Image, Mask, resize_nearest
+from segqa.data.remote_folder import foreseen
+from segqa.data.rle import decode_mask, encode_mask
 from segqa.errors import CaseError
 from segqa.evaluation.cache import Answer, ProposalCache
 from segqa.evaluation.loop import prediction_of
-from segqa.mask import Image, Mask, resize_nearest
 from segqa.metrics import band_width, boundary_iou, count, hd95_and_nsd
 from segqa.outcome import Outcome
 from segqa.outcomes.integrity import compute_checksum
 from segqa.report.drawing import decode_picture, draw_strip, encode_picture, error_map, fit
 from segqa.report.selection import select
-from segqa.rle import decode_mask, encode_mask
 from segqa.run import Run
 from segqa.settings import ReportSettings
 from segqa.store import Store

@@ -11,9 +11,9 @@ from pathlib import Path
 from segqa.baseline import kept_baseline, read_baseline, scope_of
 from segqa.cluster.search import clusters
 from segqa.comparison.comparison import compare
-from segqa.datasets.dataset import Dataset
-from segqa.datasets.folder import open_folder
-from segqa.datasets.location import expand_home
+from segqa.data.dataset import Dataset
+from segqa.data.folder import open_folder
+from segqa.data.storage import expand_home
 from segqa.errors import IncomparableError
 from segqa.labels import suspicious_labels
 from segqa.policy import judge_by

@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segqa.cluster.cluster import BELOW, Cluster, Clusters
+from segqa.data.string_columns import Texts
 from segqa.failures import KINDS
 from segqa.gate import Verdict
 from segqa.report.ending import Ending
 from segqa.robustness.robustness import Robustness
 from segqa.run import Run
 from segqa.support.escaping import to_line
-from segqa.texts import Texts
 
 MAX_MARKDOWN = 60_000
 """Characters; GitHub takes 65,536 in a comment."""

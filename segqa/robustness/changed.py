@@ -10,9 +10,9 @@ from functools import cached_property
 import cv2
 import numpy as np
 
-from segqa.case import Case, Source, Target
-from segqa.datasets.dataset import Dataset
-from segqa.mask import Image
+from segqa.data.case import Case, Source, Target
+from segqa.data.dataset import Dataset
+from segqa.data.mask import Image
 from segqa.models.corruptions import library_version
 from segqa.robustness.changes import CHANGES, CHANGES_VERSION, Change
 

@@ -14,8 +14,8 @@ from typing import Literal, TypeAlias, get_args
 import numpy as np
 
 from segqa.checks import nearest
+from segqa.data.mask import Image, Mask, around
 from segqa.errors import SettingsError
-from segqa.mask import Image, Mask, around
 from segqa.models.corruptions import distort, distortion
 from segqa.robustness.moves import MOVES, move_image, move_mask
 

@@ -16,9 +16,10 @@ from os import PathLike
 
 import numpy as np
 
-from segqa.datasets.dataset import Dataset
-from segqa.datasets.folder import open_folder
-from segqa.datasets.location import expand_home
+from segqa.data.dataset import Dataset
+from segqa.data.folder import open_folder
+from segqa.data.mask import Mask
+from segqa.data.storage import expand_home
 from segqa.errors import DatasetError, SettingsError
 from segqa.evaluation.batches import BatchSetting
 from segqa.evaluation.cache import ProposalCache
@@ -27,7 +28,6 @@ from segqa.evaluation.identity import Identity, identity_of
 from segqa.evaluation.loop import prediction_of
 from segqa.failures import kind_name
 from segqa.groups import group_numbers
-from segqa.mask import Mask
 from segqa.metrics import METRIC_VERSION, count, resolve
 from segqa.models.corruptions import library_version
 from segqa.models.protocol import Model

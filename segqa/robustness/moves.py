@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from segqa.mask import Image, Mask
+from segqa.data.mask import Image, Mask
 
 _Map: TypeAlias = tuple[float, float, float, float]
 """How much wider and higher things become, and how many pixels they go to the right and down from the origin."""

@@ -14,10 +14,10 @@ from io import BytesIO
 import numpy as np
 from PIL import Image as Pillow
 
-from segqa.mask import Mask
+from segqa.data.mask import Mask
+from segqa.data.rle import encode_mask
 from segqa.models.pickers import Picker
 from segqa.models.protocol import Proposals
-from segqa.rle import encode_mask
 
 
 @dataclass(frozen=True, slots=True)

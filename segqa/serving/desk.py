@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import TypeVar
 
-from segqa.datasets.pictures import decode_image
+from segqa.data.image_io import decode_image
+from segqa.data.mask import Image
 from segqa.errors import CaseError, ProposalsError
-from segqa.mask import Image
 from segqa.models.protocol import Proposals
 from segqa.serving.body_slots import BodySlot, BodySlots
 from segqa.serving.limits import Limits, busy, name_of, no_picture, require_pictures

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from http import HTTPStatus
 
-from segqa.datasets.pictures import MAX_PIXELS, claimed_pixels
+from segqa.data.image_io import MAX_PIXELS, claimed_pixels
 from segqa.errors import CaseError, OversizeError, SettingsError
 from segqa.serving.refusal import RefusedError
 

@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Condition, Thread
 
+from segqa.data.mask import Image
 from segqa.errors import ProposalsError
 from segqa.evaluation.asking import Asker, Question
 from segqa.evaluation.batches import BatchSize, gpu_memory
 from segqa.evaluation.stages import Stages
-from segqa.mask import Image
 from segqa.models.protocol import Model, Proposals
 from segqa.support.escaping import to_line
 

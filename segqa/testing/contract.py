@@ -12,8 +12,8 @@ from hypothesis.errors import FlakyFailure
 from hypothesis.strategies import SearchStrategy
 
 from segqa.checks import nearest
+from segqa.data.mask import Mask
 from segqa.errors import SettingsError
-from segqa.mask import Mask
 
 T = TypeVar("T")
 

@@ -10,7 +10,7 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
-from segqa.mask import Mask
+from segqa.data.mask import Mask
 from segqa.settings import EmptyPolicy
 from segqa.testing.contract import EXAMPLES, Law, attempted, enforce, law, plain_law, said, side_by_side
 from segqa.testing.strategies import MAX_SIDE, Pair, mask_pairs, masks, shapes

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from segqa.mask import Image
+from segqa.data.mask import Image
 from segqa.models.protocol import Model, Proposals
 from segqa.testing.contract import Law, attempted, enforce, plain_law, said
 

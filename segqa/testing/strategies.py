@@ -17,8 +17,8 @@ from hypothesis import assume
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
-from segqa.case import Case, Target
-from segqa.mask import Image, Mask, around
+from segqa.data.case import Case, Target
+from segqa.data.mask import Image, Mask, around
 from segqa.models.protocol import Proposals
 
 Shape: TypeAlias = tuple[int, int]

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from segqa.case import Case
-from segqa.datasets.dataset import Dataset
-from segqa.datasets.remote import foreseen
+from segqa.data.case import Case
+from segqa.data.dataset import Dataset
+from segqa.data.remote_folder import foreseen
 from segqa.errors import CaseError, DatasetError
 from segqa.models import transforms
 from segqa.models.transforms import Transform

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from segqa.checks import nearest
-from segqa.datasets.split import HELD_OUT, SEED
+from segqa.data.subsets import HELD_OUT, SEED
 from segqa.errors import SettingsError
 
 MODELS = ("unet", "resnet34")

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from tqdm import tqdm
 
-from segqa.datasets.dataset import Dataset
-from segqa.datasets.split import split
+from segqa.data.dataset import Dataset
+from segqa.data.subsets import split
 from segqa.errors import ModelError, SettingsError
 from segqa.evaluation.read_ahead import read_ahead
 from segqa.metrics import iou

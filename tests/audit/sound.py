@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from segqa.mask import Image, Mask
+from segqa.data.mask import Image, Mask
 from tests.conftest import write_case
 
 SHAPE = (80, 90)

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image as Pillow
 
 from segqa import Audit, Dataset, Store, audit_dataset, open_folder, open_studio
-from segqa.case import Case, Target
+from segqa.data.case import Case, Target
+from segqa.data.mask import Image
 from segqa.errors import StoreError
-from segqa.mask import Image
 from tests.audit.sound import SHAPE, disc, picture, write_sound
 from tests.conftest import write_case
 

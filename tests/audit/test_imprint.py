@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segqa.audit.imprint import MAX_DISTANCE, MIN_CORRELATION, Imprint, take_imprint, twins
-from segqa.mask import Image
+from segqa.data.mask import Image
 from tests.audit.sound import picture
 
 

@@ -17,9 +17,10 @@ from PIL import Image as Pillow
 
 from segqa.cluster.search import clusters
 from segqa.comparison.comparison import compare
+from segqa.data.mask import Image, Mask
+from segqa.data.rle import decode_mask
 from segqa.evaluation.evaluation import Evaluation
 from segqa.gate import judge
-from segqa.mask import Image, Mask
 from segqa.models.protocol import Proposals
 from segqa.report.address import case_key, permalink
 from segqa.report.drawing import FALSE_NEGATIVE, FALSE_POSITIVE
@@ -27,7 +28,6 @@ from segqa.report.ending import Ending
 from segqa.report.exhibits import Exhibits
 from segqa.report.review import write_review
 from segqa.report.verdict import Judged
-from segqa.rle import decode_mask
 from segqa.settings import parse_settings
 from tests.reviewed import Reviewed
 

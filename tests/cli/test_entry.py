@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from segqa.cli import app
-from segqa.datasets.location import expand_home
+from segqa.data.storage import expand_home
 from tests.cli.test_every_command import COMMANDS
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from segqa.cluster.table import Table, _code
 from segqa.conditions import Predicate
-from segqa.names import Names
+from segqa.data.string_columns import Names
 from segqa.outcome import Outcome
 from segqa.slices import slices_by
 

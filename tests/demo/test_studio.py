@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from segqa import Case, Dataset, open_studio
-from segqa.datasets import pictures
-from segqa.mask import Image, Mask
+from segqa.data import image_io as pictures
+from segqa.data.mask import Image, Mask
 
 NAME = re.compile(r"[^_]+_[^_]+_C\d+_\d{5}")
 

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 
 import segqa
-from segqa.datasets.folder import open_folder
+from segqa.data.folder import open_folder
+from segqa.data.mask import Image, Mask
 from segqa.errors import ModelError, ProposalsError, UsageError
 from segqa.evaluation.answers import check_answers
 from segqa.evaluation.asking import Asker
 from segqa.evaluation.batches import BatchSize
 from segqa.evaluation.evaluation import Evaluation
 from segqa.evaluation.stages import Stages
-from segqa.mask import Image, Mask
 from segqa.models.protocol import Proposals
 from segqa.run import Run
 from segqa.store import Store

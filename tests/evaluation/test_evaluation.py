@@ -12,14 +12,14 @@ import pytest
 from PIL import Image as Pillow
 
 import segqa
-from segqa.datasets.dataset import Dataset
-from segqa.datasets.files import Files
-from segqa.datasets.folder import open_folder
+from segqa.data.case_files import Files
+from segqa.data.dataset import Dataset
+from segqa.data.folder import open_folder
+from segqa.data.mask import Image
 from segqa.errors import CaseError, ModelError, SettingsError, UsageError
 from segqa.evaluation.cache import ProposalCache
 from segqa.evaluation.evaluation import Evaluation
 from segqa.evaluation.transfer import bring_run
-from segqa.mask import Image
 from segqa.models.protocol import Proposals
 from segqa.run import Run
 from segqa.store import Store

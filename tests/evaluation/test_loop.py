@@ -4,13 +4,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from segqa.datasets.folder import open_folder
+from segqa.data.folder import open_folder
+from segqa.data.mask import Image
 from segqa.errors import ProposalsError, StoreError
 from segqa.evaluation import loop
 from segqa.evaluation.cache import ProposalCache
 from segqa.evaluation.evaluation import Evaluation
 from segqa.evaluation.loop import _checked, prediction_of
-from segqa.mask import Image
 from segqa.models.protocol import Proposals
 from segqa.store import Store
 from tests.evaluation.test_evaluation import Bright

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from segqa.conditions import parse_condition
-from segqa.datasets.dataset import Dataset
-from segqa.datasets.folder import open_folder
+from segqa.data.dataset import Dataset
+from segqa.data.folder import open_folder
 from segqa.errors import DatasetError, SettingsError, StoreError
 from segqa.evaluation.measured import PropertyCache, narrow, open_properties
 from segqa.properties import Measurement

@@ -15,23 +15,22 @@ import pytest
 
 import segqa
 from segqa.audit.audit import audit_dataset
-from segqa.case import Case, Source, Target
 from segqa.conditions import parse_condition
-from segqa.datasets.dataset import Dataset
-from segqa.datasets.folder import open_folder
-from segqa.datasets.roster import Roster
+from segqa.data.case import Case, Source, Target
+from segqa.data.case_table import Roster
+from segqa.data.dataset import Dataset
+from segqa.data.folder import open_folder
+from segqa.data.mask import Image
+from segqa.data.string_columns import Naming, Texts
 from segqa.errors import DatasetError, UsageError
 from segqa.evaluation.measured import narrow
 from segqa.evaluation.worker import Task, Worker
-from segqa.mask import Image
 from segqa.models import pickers as picking
 from segqa.models.protocol import Model, Proposals
-from segqa.names import Naming
 from segqa.outcome import Outcome
 from segqa.report.report import write_report
 from segqa.run import Run
 from segqa.store import Store
-from segqa.texts import Texts
 from tests.conftest import bright_square, write_case
 from tests.evaluation.test_worker import Bright, Given, task
 

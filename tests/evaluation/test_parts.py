@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 
 from segqa.conditions import parse_condition
-from segqa.datasets.dataset import Dataset
-from segqa.datasets.folder import open_folder
-from segqa.datasets.shard import Shard
+from segqa.data.dataset import Dataset
+from segqa.data.folder import open_folder
+from segqa.data.mask import Image
+from segqa.data.subsets import Shard
 from segqa.errors import ModelError, PartsError, StoreError
 from segqa.evaluation.cache import ProposalCache
 from segqa.evaluation.evaluation import Evaluation
 from segqa.evaluation.measured import narrow
 from segqa.evaluation.parts import merge_parts, read_part
-from segqa.mask import Image
 from segqa.models.protocol import Proposals
 from segqa.outcome import Outcome
 from segqa.outcomes.integrity import add_checksum

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from segqa.datasets.folder import open_folder
-from segqa.datasets.shard import Shard
+from segqa.data.folder import open_folder
+from segqa.data.mask import Image
+from segqa.data.subsets import Shard
 from segqa.evaluation.evaluation import Evaluation
 from segqa.evaluation.parts import merge_parts, read_part
 from segqa.evaluation.provenance import read_changes
-from segqa.mask import Image
 from segqa.models.protocol import Proposals
 from segqa.run import Run
 from segqa.store import Store

@@ -19,14 +19,14 @@ import numpy as np
 import pytest
 
 import segqa
-from segqa.case import Case, Target
-from segqa.datasets.dataset import Dataset
-from segqa.datasets.folder import open_folder
+from segqa.data.case import Case, Target
+from segqa.data.dataset import Dataset
+from segqa.data.folder import open_folder
+from segqa.data.mask import Image
 from segqa.errors import DatasetError, EngineError, ModelError
 from segqa.evaluation.connection import connected
 from segqa.evaluation.engine import Pickled, RayEngine
 from segqa.evaluation.evaluation import Evaluation
-from segqa.mask import Image
 from segqa.models.protocol import Model
 from segqa.outcome import Outcome
 from segqa.run import Run
@@ -283,7 +283,7 @@ import signal, sys
 from pathlib import Path
 from segqa.evaluation.engine import Pickled, RayEngine
 from segqa.evaluation.evaluation import Evaluation
-from segqa.datasets.folder import open_folder
+from segqa.data.folder import open_folder
 from segqa.settings import RaySettings
 from segqa.store import Store
 from tests.evaluation.test_ray import bright

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from segqa.datasets.dataset import Dataset
-from segqa.datasets.folder import open_folder
+from segqa.data.dataset import Dataset
+from segqa.data.folder import open_folder
 from segqa.evaluation.evaluation import Evaluation
 from segqa.models.detect_segment import DetectSegment
 from segqa.run import Run

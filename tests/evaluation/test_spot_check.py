@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 import segqa
-from segqa.datasets.folder import open_folder
-from segqa.datasets.shard import Shard
+from segqa.data.folder import open_folder
+from segqa.data.mask import Image
+from segqa.data.subsets import Shard
 from segqa.errors import PartsError, SettingsError
 from segqa.evaluation.cache import Answer, ProposalCache
 from segqa.evaluation.evaluation import Evaluation
@@ -22,7 +23,6 @@ from segqa.evaluation.spot_check import (
     describe_spot_check,
     judge_stored_answers,
 )
-from segqa.mask import Image
 from segqa.models.fingerprint import Fingerprint
 from segqa.models.protocol import Proposals
 from segqa.run import Run

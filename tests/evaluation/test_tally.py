@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from segqa.case import Target
-from segqa.datasets.dataset import Dataset
-from segqa.datasets.folder import open_folder
+from segqa.data.case import Target
+from segqa.data.dataset import Dataset
+from segqa.data.folder import open_folder
+from segqa.data.mask import Image
 from segqa.errors import ProposalsError
 from segqa.evaluation.evaluation import Evaluation
 from segqa.evaluation.tally import Tally
-from segqa.mask import Image
 from segqa.models.protocol import Proposals
 from segqa.outcome import Outcome
 from segqa.store import Store

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from segqa.case import Case, Target
-from segqa.datasets.dataset import Dataset
-from segqa.datasets.folder import open_folder
+from segqa.data.case import Case, Target
+from segqa.data.dataset import Dataset
+from segqa.data.folder import open_folder
+from segqa.data.mask import Image, Mask
 from segqa.evaluation.evaluation import Evaluation
 from segqa.evaluation.targets import PackedTargets
-from segqa.mask import Image, Mask
 from segqa.models.protocol import Proposals
 from segqa.store import Store
 

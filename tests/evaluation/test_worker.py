@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 
 import segqa
-from segqa.datasets.dataset import Dataset
-from segqa.datasets.files import Files
-from segqa.datasets.folder import open_folder
+from segqa.data.case_files import Files
+from segqa.data.dataset import Dataset
+from segqa.data.folder import open_folder
+from segqa.data.mask import Image
 from segqa.errors import ModelError
 from segqa.evaluation.cache import ProposalCache
 from segqa.evaluation.engine import Ledger
 from segqa.evaluation.identity import identify
 from segqa.evaluation.worker import Task, Worker, pack_case, unpack_case, versions
-from segqa.mask import Image
 from segqa.models.protocol import Model, Proposals
 from segqa.run import Run
 

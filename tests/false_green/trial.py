@@ -16,9 +16,9 @@ from PIL import Image as Pillow
 from typer.testing import CliRunner
 
 from segqa.cli import app
+from segqa.data.mask import Image, Mask
 from segqa.errors import UsageError
 from segqa.gate import Verdict
-from segqa.mask import Image, Mask
 
 ROOT = Path(__file__).parents[2]
 SIDE = 40

@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from segqa.mask import Mask
+from segqa.data.mask import Mask
 
 Pair: TypeAlias = tuple[Mask, Mask]
 

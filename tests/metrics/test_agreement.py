@@ -13,7 +13,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from segqa.mask import Mask
+from segqa.data.mask import Mask
 from segqa.metrics import count, dice, hausdorff, hd95, iou, nsd
 from segqa.testing import mask_pairs
 from tests import pixels as slow

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from segqa.mask import Mask
+from segqa.data.mask import Mask
 from segqa.metrics import boundary_iou, dice, hausdorff, hd95, iou, nsd, precision, recall
 from tests.metrics.figures import Pair, a_row_short, spikes, stray_pixel, too_large, too_small
 

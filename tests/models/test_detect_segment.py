@@ -3,8 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from segqa.datasets.dataset import Dataset
-from segqa.datasets.folder import open_folder
+from segqa.data.dataset import Dataset
+from segqa.data.folder import open_folder
 from segqa.errors import ModelError
 from segqa.metrics import iou
 from segqa.models.detect_segment import DetectSegment

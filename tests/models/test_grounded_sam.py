@@ -9,8 +9,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from segqa.data.mask import Image
 from segqa.errors import CaseError, ModelError
-from segqa.mask import Image
 from segqa.models.grounded_sam import GroundedSam, MaskChoice, full_prompt
 from segqa.models.protocol import Proposals
 from tests.models.tiny_models import save_tiny_grounding_dino, save_tiny_sam2, save_tiny_sam2_video

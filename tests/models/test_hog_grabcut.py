@@ -16,7 +16,7 @@ from segqa.models.hog_grabcut import HogGrabCut
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from segqa.mask import Image, Mask
+    from segqa.data.mask import Image, Mask
     from segqa.models.protocol import Proposals
 
 CCP = Path(__file__).parents[2].parent / "shared" / "data" / "ccp"

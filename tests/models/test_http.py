@@ -18,17 +18,17 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from segqa.datasets.dataset import Dataset
-from segqa.datasets.folder import open_folder
+from segqa.data.dataset import Dataset
+from segqa.data.folder import open_folder
+from segqa.data.mask import Image
+from segqa.data.rle import encode_mask
 from segqa.demo import open_studio
 from segqa.errors import ModelError
 from segqa.evaluation.evaluation import evaluate
 from segqa.labels import suspicious_labels
-from segqa.mask import Image
 from segqa.models.hog_grabcut import HogGrabCut
 from segqa.models.http_api import AnswerPlaces, api_of, find
 from segqa.models.protocol import Model, Proposals
-from segqa.rle import encode_mask
 from segqa.run import Run
 from segqa.support.environment import limited_threads
 from tests.serving.conftest import Bright, serving

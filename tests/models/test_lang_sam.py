@@ -10,8 +10,8 @@ import pytest
 import torch
 from PIL import Image as Pillow
 
+from segqa.data.mask import Image
 from segqa.errors import CaseError, ModelError, ProposalsError
-from segqa.mask import Image
 from segqa.models.lang_sam import LangSam
 from segqa.models.protocol import Proposals
 

@@ -8,8 +8,8 @@ import pytest
 import segmentation_models_pytorch as smp
 import torch
 
+from segqa.data.mask import Image
 from segqa.errors import ModelError
-from segqa.mask import Image
 from segqa.models import transforms
 from segqa.models.checkpoint import write_checkpoint
 from segqa.models.network import Network

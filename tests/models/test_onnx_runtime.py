@@ -15,11 +15,11 @@ import onnx
 import pytest
 from typer.testing import CliRunner
 
-from segqa.case import Case
 from segqa.cli import app
-from segqa.datasets.folder import open_folder
+from segqa.data.case import Case
+from segqa.data.folder import open_folder
+from segqa.data.mask import Image
 from segqa.errors import ModelError
-from segqa.mask import Image
 from segqa.models import export, transforms
 from segqa.models.checkpoint import write_checkpoint
 from segqa.models.export import _compare, export_onnx

@@ -7,12 +7,12 @@ import pytest
 from PIL import Image as Pillow
 
 from segqa.baseline import read_baseline, write_baseline
-from segqa.datasets.folder import open_folder
+from segqa.data.folder import open_folder
+from segqa.data.mask import resize_nearest
+from segqa.data.rle import decode_mask
 from segqa.evaluation.evaluation import Evaluation
-from segqa.mask import resize_nearest
 from segqa.report.drawing import decode_picture
 from segqa.report.exhibits import Exhibit, Exhibits, draw_exhibits, earlier_outcomes
-from segqa.rle import decode_mask
 from tests.reviewed import NAMES, Reviewed, Two, reviewed
 
 

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image as Pillow
 
 from segqa.cluster.search import clusters
+from segqa.data.rle import decode_mask
 from segqa.errors import SettingsError
 from segqa.metrics import Counts
 from segqa.outcome import Offer, Outcome
@@ -22,7 +23,6 @@ from segqa.report.examples import varied
 from segqa.report.report import write_report
 from segqa.report.review import write_review
 from segqa.report.verdict import Judged
-from segqa.rle import decode_mask
 from segqa.run import Run
 from segqa.settings import GateSettings, ReportSettings, parse_settings, report_settings
 from segqa.store import Store

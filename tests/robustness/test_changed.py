@@ -4,10 +4,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from segqa.case import Case, Target
-from segqa.datasets.dataset import Dataset
-from segqa.datasets.folder import open_folder
-from segqa.mask import Image
+from segqa.data.case import Case, Target
+from segqa.data.dataset import Dataset
+from segqa.data.folder import open_folder
+from segqa.data.mask import Image
 from segqa.robustness.changed import Changed, Originals, changed_dataset, changed_id
 from segqa.robustness.changes import CHANGES, find_change
 from tests.conftest import bright_square

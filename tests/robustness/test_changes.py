@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from segqa.data.mask import Image, Mask
 from segqa.errors import SettingsError
-from segqa.mask import Image, Mask
 from segqa.robustness.changes import BEHAVIOURS, CHANGES, Change, find_change
 from tests.conftest import bright_square
 

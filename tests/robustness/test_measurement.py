@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import segqa
-from segqa.datasets.folder import open_folder
+from segqa.data.folder import open_folder
+from segqa.data.mask import Image
 from segqa.errors import DatasetError, ModelError
 from segqa.evaluation.evaluation import Evaluation
-from segqa.mask import Image
 from segqa.models.protocol import Proposals
 from segqa.robustness.changes import CHANGES, find_change
 from segqa.robustness.measurement import Measurement, agreement_of

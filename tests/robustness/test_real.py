@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import segqa
-from segqa.mask import Image
+from segqa.data.mask import Image
 from segqa.models.detect_segment import DetectSegment
 from segqa.models.protocol import Proposals
 from segqa.robustness.changes import find_change

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from segqa.mask import Image
+from segqa.data.mask import Image
 from segqa.models.protocol import Proposals
 
 Serve = Callable[..., str]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from segqa.rle import decode_mask
+from segqa.data.rle import decode_mask
 from tests.serving.conftest import Bright, Broken, Serve, png
 
 RIGHT_HALF = np.arange(8)[None].repeat(6, axis=0) >= 4

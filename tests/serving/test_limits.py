@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
+from segqa.data.mask import Image
 from segqa.errors import SettingsError
-from segqa.mask import Image
 from segqa.models.protocol import Proposals
 from segqa.serving.limits import Limits
 from tests.serving.conftest import Blocked, Bright, Serve, png

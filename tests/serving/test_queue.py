@@ -5,8 +5,8 @@ from concurrent.futures import CancelledError
 import numpy as np
 import pytest
 
+from segqa.data.mask import Image
 from segqa.errors import ProposalsError
-from segqa.mask import Image
 from segqa.models.protocol import Proposals
 from segqa.serving.queue import ModelThread, batch_size_for
 from tests.serving.conftest import Blocked, Bright, Broken

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from segqa.baseline import read_baseline
-from segqa.datasets.folder import open_folder
+from segqa.data.folder import open_folder
 from segqa.errors import BaselineError, CaseError, ModelError
 from segqa.models.detect_segment import DetectSegment
 from segqa.speed import read_speeds

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import segqa
+from segqa.data.mask import Mask
 from segqa.errors import SettingsError
-from segqa.mask import Mask
 from segqa.testing import (
     BrokenLawError,
     binarise_laws,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from segqa.mask import Image
+from segqa.data.mask import Image
 from segqa.models.detect_segment import DetectSegment
 from segqa.models.hog_grabcut import HogGrabCut
 from segqa.models.network import Network

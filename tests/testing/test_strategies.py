@@ -8,10 +8,10 @@ import pytest
 from hypothesis import find, given, settings
 from hypothesis import strategies as st
 
-from segqa.case import Case
-from segqa.datasets.dataset import Dataset
+from segqa.data.case import Case
+from segqa.data.dataset import Dataset
+from segqa.data.mask import Image, Mask
 from segqa.evaluation.evaluation import evaluate
-from segqa.mask import Image, Mask
 from segqa.metrics import iou
 from segqa.models.protocol import Proposals
 from segqa.testing import cases, images, mask_pairs, masks, proposals

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from segqa.datasets.folder import open_folder
+from segqa.data.folder import open_folder
 from segqa.errors import DatasetError
 from segqa.models import transforms
 from segqa.training.data import read_pictures, training_batches

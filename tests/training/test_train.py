@@ -13,9 +13,9 @@ import pytest
 import segmentation_models_pytorch as smp
 import torch
 
-from segqa.datasets.dataset import Dataset
-from segqa.datasets.folder import open_folder
-from segqa.datasets.split import split
+from segqa.data.dataset import Dataset
+from segqa.data.folder import open_folder
+from segqa.data.subsets import split
 from segqa.errors import DatasetError, ModelError, SettingsError
 from segqa.metrics import iou
 from segqa.models.network import Network
@@ -63,7 +63,7 @@ def contents(out: Path) -> dict[str, bytes]:
 DIES = """
 import os, signal, sys
 from pathlib import Path
-from segqa.datasets.folder import open_folder
+from segqa.data.folder import open_folder
 from segqa.training import train as module
 from segqa.training.recipe import recipe_for
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from segqa.mask import around
+from segqa.data.mask import around
 from tools.render_studio.relief import NOWHERE, Floats, Relief
 
 Colour = tuple[float, float, float]

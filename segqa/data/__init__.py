@@ -1,0 +1,1 @@
+"""Data sets: cases, masks and images, and how they are read."""

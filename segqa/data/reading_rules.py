@@ -1,0 +1,256 @@
+"""Reading is how the files of one data set are read: rules found once, from its settings and a sample of its files."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import astuple, dataclass, replace
+from itertools import islice
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
+
+from segqa.data.bit_depth import DeepValues, ImageRule, find_image_rule, is_deep, read_deep_values
+from segqa.data.case import Target
+from segqa.data.exif_orientation import Header, read_header, turn_upright
+from segqa.data.image_io import content_digest
+from segqa.data.mask import resize_nearest
+from segqa.data.mask_io import MaskValues, look_at, read_raster
+from segqa.data.mask_rule import MIDDLE, MaskRule, find_mask_rule
+from segqa.errors import CaseError
+from segqa.settings import MaskOrientation, ReadingSettings
+
+if TYPE_CHECKING:
+    from segqa.data.case_files import PictureFile
+
+SAMPLE = 64
+"""So many images and masks of a data set are looked at to find its rules."""
+
+_SEARCHED = 1024  # where the masks of the sample are blank, so many more are looked at until one is not
+_THREADS = 8
+
+T = TypeVar("T")
+
+Pair: TypeAlias = "tuple[PictureFile, PictureFile]"
+"""The image and the mask of a case."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """How images and masks of a data set are read.
+
+    Attributes:
+        mask: which values mean the object.
+        image: how images of more than 8 bits become 8 bits.
+        orientation: what masks were drawn on whose image has an EXIF orientation that they lack; None if unknown.
+        resize: whether masks are scaled to their images.
+    """
+
+    mask: MaskRule
+    image: ImageRule
+    orientation: MaskOrientation | None = None
+    resize: bool = False
+
+    @property
+    def needs_image(self) -> bool:
+        """Whether the target depends on the image file as well."""
+        return self.resize or self.orientation == "raw"
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a run says of them, a sentence each; nothing for binary masks and images of 8 bits."""
+        turned = "masks are turned as the EXIF orientation of their images says (mask_orientation = raw)"
+        return tuple(filter(None, (self.mask.note, self.image.text, turned * (self.orientation == "raw"))))
+
+    @property
+    def summary(self) -> dict[str, str]:
+        """The rules in words, for the provenance of a run: runs of one data set have to agree in them."""
+        return {"masks": self.mask.text, "images": self.image.text, "orientation": self.orientation or ""}
+
+    def digest(self, mask_digest: bytes) -> bytes:
+        """16 bytes that change with the digest of a mask file, and with how it is read."""
+        rule = self.mask
+        plain = rule.white == 255 and not rule.by_index and not rule.of_fractions
+        if plain and rule.kind in {"binary", "soft", "cutoff"}:
+            return content_digest(mask_digest + bytes([rule.cutoff if rule.kind == "cutoff" else MIDDLE]))
+        return content_digest(mask_digest + rule.text.encode())
+
+
+class Reading:
+    """The rules of a data set, found when they are first asked for; equal in every process, part and shard.
+
+    Args:
+        settings: decide first.
+        pairs: the files of all cases in a seeded order, the same on every machine.
+    """
+
+    def __init__(self, settings: ReadingSettings, pairs: Callable[[], Iterator[Pair]]) -> None:
+        self._settings = settings
+        self._pairs = pairs
+        self._lock = threading.RLock()
+        self._images: tuple[ImageRule, Sequence[Header | None]] | None = None
+        self._rules: Rules | None = None
+
+    @classmethod
+    def known(cls, settings: ReadingSettings, rules: Rules) -> Reading:
+        """With rules that have been found."""
+        reading = cls(settings, lambda: iter(()))
+        reading._images, reading._rules = (rules.image, ()), rules
+        return reading
+
+    def __reduce__(self) -> tuple[Callable[..., Reading], tuple[ReadingSettings, Rules]]:
+        """Other processes get the rules, not the files to find them from."""
+        return Reading.known, (self._settings, self.rules)
+
+    @property
+    def settings_text(self) -> str:
+        """The settings, without looking at a file."""
+        return str(astuple(self._settings))
+
+    @property
+    def image(self) -> ImageRule:
+        """The rule for images; no mask is looked at."""
+        return self._look_at_images()[0]
+
+    @property
+    def rules(self) -> Rules:
+        """The rules for images and masks; the first to ask waits until the sample has been looked at."""
+        with self._lock:
+            if self._rules is None:
+                self._rules = self._find()
+            return self._rules
+
+    def _look_at_images(self) -> tuple[ImageRule, Sequence[Header | None]]:
+        """The rule for images, and the header of each image of the sample."""
+        with self._lock:
+            if self._images is None:
+                seen = _map(_look_at_image, (image for image, _ in islice(self._pairs(), SAMPLE)))
+                deep = [values for _, values in seen if values is not None]
+                self._images = find_image_rule(deep, self._settings.image_bits), [header for header, _ in seen]
+            return self._images
+
+    def _find(self) -> Rules:
+        image, headers = self._look_at_images()
+        pairs = self._pairs()
+        masks = _map(_look_at_mask, (mask for _, mask in islice(pairs, SAMPLE)))
+        values = [seen for _, seen in masks if seen is not None]
+        if all(each.is_blank for each in values):
+            values += _search(mask for _, mask in islice(pairs, _SEARCHED))
+        return Rules(
+            mask=find_mask_rule(values, self._settings),
+            image=image,
+            orientation=self._settings.mask_orientation or _orientation(zip(headers, masks, strict=True)),
+            resize=self._settings.mask_resize,
+        )
+
+
+def fit_to_image(name: str, target: Target, own: Header, image: Header, rules: Rules) -> Target:
+    """Turn and scale a mask to its image as far as the rules say.
+
+    Args:
+        name: of the mask file, for errors.
+        target: as the mask file holds it, turned by its own EXIF orientation if it has one.
+        own: the header of the mask file.
+        image: that of the image.
+        rules: of the data set.
+
+    Raises:
+        CaseError: the image has an EXIF orientation, the mask has none, and nobody has said what it was drawn on.
+    """
+    mask = target.mask
+    if image.is_turned and not own.is_turned:
+        _require_orientation(name, own, image, rules)
+        mask = turn_upright(mask, image.orientation) if rules.orientation == "raw" else mask
+    if rules.resize and has_same_proportions((mask.shape[1], mask.shape[0]), image.size):
+        mask = resize_nearest(mask, image.size[::-1])
+    return target if mask is target.mask else replace(target, mask=mask.copy())
+
+
+def has_same_proportions(mask: tuple[int, int], image: tuple[int, int]) -> bool:
+    """Return whether a mask is its image scaled, but for what rounding to whole pixels makes.
+
+    >>> has_same_proportions((40, 32), (80, 64)), has_same_proportions((64, 80), (80, 64))
+    (True, False)
+    """
+    (width, height), (image_width, image_height) = mask, image
+    if min(width, height, image_width, image_height) == 0:
+        return False
+    factor = (width + height) / (image_width + image_height)
+    return abs(width - factor * image_width) <= 1 and abs(height - factor * image_height) <= 1
+
+
+def explain_sizes(image: tuple[int, int], mask: tuple[int, int]) -> str:
+    """Say how the size of a mask may have come about, and what to do; nothing where it cannot be told.
+
+    >>> explain_sizes((80, 64), (40, 32))
+    ': the mask has the proportions of the image; mask_resize = true scales it, each pixel from the nearest'
+    """
+    if has_same_proportions(mask, image):
+        return ": the mask has the proportions of the image; mask_resize = true scales it, each pixel from the nearest"
+    return ": width and height are exchanged; turn the mask by 90°" if mask == image[::-1] else ""
+
+
+def _map(look: Callable[[PictureFile], T], files: Iterable[PictureFile]) -> list[T]:
+    """What several threads see of files, in their order."""
+    with ThreadPoolExecutor(_THREADS, "segqa-look") as pool:
+        return list(pool.map(look, files))
+
+
+def _look_at_image(file: PictureFile) -> tuple[Header | None, DeepValues | None]:
+    """The header of an image, and the values of one that has more than 8 bits; None of one that cannot be read."""
+    try:
+        with file.open_header() as picture:
+            header, deep = read_header(picture), is_deep(picture)
+        if not deep:
+            return header, None
+        with file.open() as picture:
+            return header, read_deep_values(picture)
+    except CaseError:
+        return None, None
+
+
+def _look_at_mask(file: PictureFile) -> tuple[Header | None, MaskValues | None]:
+    """Header and values of a mask; None of one that cannot be read."""
+    try:
+        with file.open() as picture:
+            return read_header(picture), look_at(read_raster(picture))
+    except CaseError:
+        return None, None
+
+
+def _search(masks: Iterable[PictureFile]) -> Iterator[MaskValues]:
+    """The first mask that is not blank, if there is one."""
+    found = (_look_at_mask(mask)[1] for mask in masks)
+    return islice((values for values in found if values is not None and not values.is_blank), 1)
+
+
+def _orientation(
+    pairs: Iterable[tuple[Header | None, tuple[Header | None, MaskValues | None]]],
+) -> MaskOrientation | None:
+    """What masks were drawn on, where sizes tell it: those that an upright image alone has, and no other."""
+    seen = [(image, mask) for image, (mask, _) in pairs if image and mask and not mask.is_turned]
+    fits = [_fits(mask.size, image) for image, mask in seen if image.is_turned]
+    return "upright" if "upright" in fits and "raw" not in fits else None
+
+
+def _fits(mask: tuple[int, int], image: Header) -> MaskOrientation | None:
+    """What a mask of this size must have been drawn on; None where its size tells nothing."""
+    upright, raw = has_same_proportions(mask, image.size), has_same_proportions(mask, image.stored_size)
+    if upright == raw:
+        return None
+    return "upright" if upright else "raw"
+
+
+def _require_orientation(name: str, own: Header, image: Header, rules: Rules) -> None:
+    """Refuse a mask that may have been drawn on the stored pixels or on the upright image."""
+    fits = _fits(own.size, image)
+    if fits == "upright" or rules.orientation == "raw" or (rules.orientation == "upright" and fits is None):
+        return
+    turned = f"the image is turned by its EXIF orientation {image.orientation} and mask {name} has none"
+    if fits == "raw":
+        raise CaseError(
+            f'{turned}; the mask has the size of the stored pixels: set mask_orientation = "raw" to turn it'
+        )
+    raise CaseError(
+        f"{turned}, so it may have been drawn on the upright image or on the stored pixels; set mask_orientation to "
+        '"upright" or to "raw"'
+    )

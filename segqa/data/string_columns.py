@@ -1,0 +1,299 @@
+"""Columns of strings, kept compact: categorical, plain, and as rows of several columns."""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice, pairwise
+from typing import Any, TypeAlias, TypeVar, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segqa.data.mask import Mask
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Rows(Sequence[T_co]):
+    """A sequence that is equal to any other one with the same members in the same order, a list or tuple, say."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Sequence) or isinstance(other, str):
+            return NotImplemented
+        return len(self) == len(other) and all(mine == its for mine, its in zip(self, other, strict=True))
+
+    __hash__ = None  # type: ignore[assignment]  # equal to lists and tuples, which do not share a hash
+
+
+_NAMES_CHUNK_SIZE = 1 << 16
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Names:
+    """A column of names of which many are the same.
+
+    Attributes:
+        values: the different ones.
+        codes: for each case the place of its name among them, `[n]`; -1 where it has none. In the smallest type that
+            holds them.
+    """
+
+    values: tuple[str, ...]
+    codes: NDArray[np.signedinteger[Any]]
+
+    def __post_init__(self) -> None:
+        smallest = np.result_type(np.min_scalar_type(-1), np.min_scalar_type(-max(1, len(self.values))))
+        object.__setattr__(self, "codes", self.codes.astype(smallest, copy=False))
+
+    def __iter__(self) -> Iterator[str | None]:
+        values = (*self.values, None)  # -1 is the last
+        parts = (
+            self.codes[start : start + _NAMES_CHUNK_SIZE] for start in range(0, len(self.codes), _NAMES_CHUNK_SIZE)
+        )
+        return (values[code] for part in parts for code in part.tolist())
+
+    def take(self, places: Places) -> Names:
+        """Those of some cases."""
+        return Names(self.values, self.codes[places])
+
+    def mask(self, name: str) -> Mask:
+        """Which cases have this name."""
+        found: Mask = self.codes == (self.values.index(name) if name in self.values else -2)
+        return found
+
+    def renamed(self, new: Callable[[str], str]) -> Names:
+        """The column with other names, of which several may become one."""
+        names = [new(value) for value in self.values]
+        places = {name: place for place, name in enumerate(dict.fromkeys(names))}
+        codes = np.array([*(places[name] for name in names), -1], np.int32)
+        return Names(tuple(places), codes[self.codes])
+
+    def or_else(self, other: Names) -> Names:
+        """The column, with the names of another one where it has none."""
+        behind = np.where(other.codes < 0, -1, other.codes.astype(np.int32) + len(self.values))
+        return Names((*self.values, *other.values), np.where(self.codes < 0, behind, self.codes)).renamed(str)
+
+    @property
+    def used(self) -> list[tuple[int, str]]:
+        """The names that a case has, each with its code, in the order of the alphabet."""
+        there = np.flatnonzero(np.bincount(self.codes[self.codes >= 0]))
+        return sorted(((code, self.values[code]) for code in there.tolist()), key=lambda pair: pair[1])
+
+
+class Naming:
+    """Names as they come, one by one, of cases in their order."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, int] = {}
+        self._codes = array("i")
+
+    def put(self, place: int, name: str) -> None:
+        """The name of a case; those before it without one have none."""
+        self._codes.extend([-1] * (place - len(self._codes)))
+        self._codes.append(self._known.setdefault(name, len(self._known)))
+
+    def names(self, cases: int) -> Names:
+        """The column for so many cases."""
+        self._codes.extend([-1] * (cases - len(self._codes)))
+        return Names(tuple(self._known), np.array(self._codes))
+
+
+Places: TypeAlias = NDArray[np.int64]
+"""Which ones of many, by their numbers."""
+
+_AT_A_TIME = 1 << 16
+_FEW = 32
+
+
+@dataclass(frozen=True, eq=False)
+class Joined:
+    """Strings in one, one behind the other.
+
+    Attributes:
+        text: all of them.
+        starts: where each begins in it, `[n + 1]`; the last number is where the last one ends.
+    """
+
+    text: str
+    starts: Places
+
+    @cached_property
+    def is_rising(self) -> bool:
+        """Whether each is greater than the one before it, as the ids of a run are."""
+        return all(before < after for before, after in pairwise(Texts(self)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Texts(Rows[str]):
+    """Strings by their places.
+
+    Attributes:
+        joined: these, and perhaps others.
+        places: which of them these are, in this order; None for all.
+    """
+
+    joined: Joined
+    places: Places | None = None
+
+    @classmethod
+    def of(cls, texts: Iterable[str]) -> Texts:
+        """Any strings.
+
+        >>> list(Texts.of(["C1", "", "C22"]))
+        ['C1', '', 'C22']
+        """
+        if isinstance(texts, Texts):
+            return texts
+        joining = Joining()
+        joining.extend(texts)
+        return joining.texts()
+
+    def take(self, places: Places) -> Texts:
+        """Some of them."""
+        return Texts(self.joined, places if self.places is None else self.places[places])
+
+    def order(self) -> Places:
+        """The places of all of them, sorted by what they are."""
+        if self.joined.is_rising:
+            return np.arange(len(self)) if self.places is None else np.argsort(self.places, kind="stable")
+        texts = list(self)
+        return np.array(sorted(range(len(texts)), key=texts.__getitem__), np.int64)
+
+    def among(self, others: Collection[str]) -> Mask:
+        """Which of them are among others, bool `[n]`."""
+        if not self.joined.is_rising or _FEW * len(others) > len(self):
+            known = others if isinstance(others, (set, frozenset, dict)) else set(others)
+            return np.array([text in known for text in self], np.bool_)
+        everything = Texts(self.joined)
+        found = np.zeros(len(everything), np.bool_)
+        for text in others:
+            place = bisect_left(everything, text)
+            found[place : place + 1] = everything[place : place + 1] == [text]
+        return found if self.places is None else found[self.places]
+
+    def places_of(self, others: Texts) -> Places:
+        """Where in these each of some others is; -1 where it is not.
+
+        >>> Texts.of(["a", "b", "c"]).places_of(Texts.of(["c", "d", "a"])).tolist()
+        [2, -1, 0]
+        """
+        if self.places is None and Texts(others.joined).is_same(self):
+            return np.arange(len(others)) if others.places is None else others.places
+        if self._rises and others.joined.is_rising:
+            found, order = np.empty(len(others), np.int64), others.order()
+            found[order] = np.fromiter(_merged(iter(self), iter(others.take(order))), np.int64, len(others))
+            return found
+        known = {text: place for place, text in enumerate(self)}
+        return np.fromiter((known.get(text, -1) for text in others), np.int64, len(others))
+
+    def without(self, others: Texts) -> Texts:
+        """Those that are not among others.
+
+        >>> list(Texts.of(["a", "b", "c"]).without(Texts.of(["b"])))
+        ['a', 'c']
+        """
+        return self.take(np.flatnonzero(others.places_of(self) < 0))
+
+    def is_same(self, other: Texts) -> bool:
+        """Whether these are the same, as far as that can be seen without going through them one by one."""
+        if self.joined is other.joined and self.places is other.places:
+            return True
+        if self.places is not None or other.places is not None:
+            return False
+        mine, its = self.joined, other.joined
+        return mine.text == its.text and np.array_equal(mine.starts, its.starts)
+
+    @property
+    def _rises(self) -> bool:
+        """Whether each is greater than the one before it."""
+        return self.joined.is_rising and (self.places is None or bool((np.diff(self.places) > 0).all()))
+
+    def __contains__(self, text: object) -> bool:
+        if isinstance(text, str) and self._rises:
+            place = bisect_left(self, text)
+            return place < len(self) and self[place] == text
+        return any(each == text for each in self)
+
+    def __len__(self) -> int:
+        return len(self.joined.starts) - 1 if self.places is None else len(self.places)
+
+    def __iter__(self) -> Iterator[str]:
+        text, edges = self.joined.text, self.joined.starts
+        # numbers take five times as much as objects of Python
+        for first in range(0, len(self), _AT_A_TIME):
+            some = slice(first, first + _AT_A_TIME)
+            where = np.arange(len(self))[some] if self.places is None else self.places[some]
+            for start, end in zip(edges[where].tolist(), edges[where + 1].tolist(), strict=True):
+                yield text[start:end]
+
+    @overload
+    def __getitem__(self, place: int) -> str: ...
+    @overload
+    def __getitem__(self, place: slice) -> Texts: ...
+
+    def __getitem__(self, place: int | slice) -> str | Texts:
+        if isinstance(place, slice):
+            return self.take(np.arange(len(self))[place])
+        at = range(len(self))[place] if self.places is None else int(self.places[place])
+        return self.joined.text[self.joined.starts[at] : self.joined.starts[at + 1]]
+
+    def __eq__(self, other: object) -> bool:
+        return (isinstance(other, Texts) and self.is_same(other)) or Rows.__eq__(self, other)
+
+    __hash__ = None  # as there
+
+    def __repr__(self) -> str:
+        shown = ", ".join(map(repr, self[:3]))
+        return f"<{len(self)} texts: {shown}{', …' if len(self) > 3 else ''}>"
+
+
+class Joining:
+    """Texts as they come, joined some at a time: so many strings of their own would take ten times the memory."""
+
+    def __init__(self) -> None:
+        self._last: list[str] = []
+        self._parts: list[str] = []
+        self._lengths: list[Places] = []
+
+    def append(self, text: str) -> None:
+        """One more."""
+        self._last.append(text)
+        if len(self._last) == _AT_A_TIME:
+            self._join()
+
+    def extend(self, texts: Iterable[str]) -> None:
+        """Some more."""
+        rest = iter(texts)
+        self._join()
+        while some := list(islice(rest, _AT_A_TIME)):
+            self._last = some
+            self._join()
+
+    def texts(self) -> Texts:
+        """All of them."""
+        self._join()
+        starts = np.zeros(sum(map(len, self._lengths)) + 1, np.int64)
+        np.cumsum(np.concatenate([starts[:0], *self._lengths]), out=starts[1:])
+        return Texts(Joined("".join(self._parts), starts))
+
+    def _join(self) -> None:
+        if not self._last:
+            return
+        self._lengths.append(np.array([len(text) for text in self._last], np.int64))
+        self._parts.append("".join(self._last))
+        self._last = []
+
+
+def _merged(known: Iterator[str], others: Iterator[str]) -> Iterator[int]:
+    """For each of some rising texts its place among rising known ones; -1 where it is not there."""
+    place, current = 0, next(known, None)
+    for text in others:
+        while current is not None and current < text:
+            place, current = place + 1, next(known, None)
+        yield place if current == text else -1
