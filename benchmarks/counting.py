@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from segqa.metrics import TargetCounter, count, count_each
+from segqa.scoring.metrics import TargetCounter, count, count_each
 
 Mask = NDArray[np.bool_]
 Score = Callable[[Mask, Mask], object]

@@ -40,7 +40,7 @@ from cosmic_ray.work_item import MutationSpec
 ROOT = Path(__file__).parent.parent
 TESTS = {
     "segqa/gate.py": ["tests/test_gate.py"],
-    "segqa/metrics.py": ["tests/test_metrics.py"],
+    "segqa/scoring/metrics.py": ["tests/scoring/test_metrics.py"],
     "segqa/models/pickers.py": ["tests/models/test_pickers.py"],
     "segqa/comparison/comparison.py": ["tests/comparison/test_comparison.py"],
     "segqa/comparison/signflip.py": ["tests/comparison/test_signflip.py"],

@@ -35,18 +35,18 @@ from PIL import Image as Pillow
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from segqa.baseline import read_baseline, write_baseline
-from segqa.breakdown import Breakdown
 from segqa.cluster.search import clusters
 from segqa.comparison.comparison import compare
 from segqa.data.mask import Image, Mask
 from segqa.data.rle import encode_mask
-from segqa.metrics import Counts
 from segqa.outcome import Offer, Outcome
 from segqa.report.drawing import encode_picture, error_map, fit
 from segqa.report.exhibits import THUMBNAIL, Exhibit, Exhibits
 from segqa.report.report import write_report
 from segqa.report.selection import select
 from segqa.run import Run, describe
+from segqa.scoring.error_breakdown import Breakdown
+from segqa.scoring.metrics import Counts
 from segqa.settings import ReportSettings
 from segqa.slices import find_edges
 from segqa.store import Store

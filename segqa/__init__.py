@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from segqa.audit.audit import Audit, audit_dataset
     from segqa.audit.flaws import Flaw, Flaws
     from segqa.baseline import read_baseline, write_baseline
-    from segqa.breakdown import Breakdown, break_down
     from segqa.cluster.cluster import Cluster, Clusters
     from segqa.cluster.search import clusters
     from segqa.comparison.comparison import Comparison, compare
@@ -33,7 +32,18 @@ if TYPE_CHECKING:
     from segqa.evaluation.evaluation import evaluate
     from segqa.gate import Verdict, judge
     from segqa.labels import suspicious_labels
-    from segqa.metrics import (
+    from segqa.models.fingerprint import fingerprint_of
+    from segqa.models.protocol import Model, Proposals
+    from segqa.outcome import Offer, Outcome
+    from segqa.plugin.declare import dataset, model
+    from segqa.replays import replay
+    from segqa.report.report import write_report
+    from segqa.robustness.changes import Change
+    from segqa.robustness.measurement import measure_robustness
+    from segqa.robustness.robustness import Robustness
+    from segqa.run import Run
+    from segqa.scoring.error_breakdown import Breakdown, break_down
+    from segqa.scoring.metrics import (
         Counts,
         boundary_iou,
         count,
@@ -46,16 +56,6 @@ if TYPE_CHECKING:
         precision,
         recall,
     )
-    from segqa.models.fingerprint import fingerprint_of
-    from segqa.models.protocol import Model, Proposals
-    from segqa.outcome import Offer, Outcome
-    from segqa.plugin.declare import dataset, model
-    from segqa.replays import replay
-    from segqa.report.report import write_report
-    from segqa.robustness.changes import Change
-    from segqa.robustness.measurement import measure_robustness
-    from segqa.robustness.robustness import Robustness
-    from segqa.run import Run
     from segqa.settings import Thresholds
     from segqa.speed import Speed, speed_of
     from segqa.store import Store
@@ -64,7 +64,7 @@ _HOMES = {
     "segqa.audit.audit": ("Audit", "audit_dataset"),
     "segqa.audit.flaws": ("Flaw", "Flaws"),
     "segqa.baseline": ("read_baseline", "write_baseline"),
-    "segqa.breakdown": ("Breakdown", "break_down"),
+    "segqa.scoring.error_breakdown": ("Breakdown", "break_down"),
     "segqa.data.case": ("Case", "Source", "Target"),
     "segqa.cluster.cluster": ("Cluster", "Clusters"),
     "segqa.cluster.search": ("clusters",),
@@ -77,7 +77,7 @@ _HOMES = {
     "segqa.gate": ("Verdict", "judge"),
     "segqa.labels": ("suspicious_labels",),
     "segqa.data.mask": ("as_mask",),
-    "segqa.metrics": (
+    "segqa.scoring.metrics": (
         "Counts",
         "boundary_iou",
         "count",

@@ -26,15 +26,15 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, get_args
 
-from segqa.breakdown import Breakdown
 from segqa.errors import BaselineError
-from segqa.metrics import METRIC_VERSION, Counts
 from segqa.outcome import Offer, Outcome
 from segqa.outcomes.blocks import BLOCK, PartWriter, has_parquet, table_of
 from segqa.outcomes.filed import Filed
 from segqa.outcomes.gathering import gather
 from segqa.outcomes.outcomes import Outcomes
 from segqa.run import Run
+from segqa.scoring.error_breakdown import Breakdown
+from segqa.scoring.metrics import METRIC_VERSION, Counts
 from segqa.settings import EmptyPolicy
 from segqa.store import LARGE, Store, write_whole
 from segqa.support.git import describe_pointer

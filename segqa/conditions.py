@@ -30,7 +30,7 @@ from segqa.data.string_columns import Names
 from segqa.errors import SettingsError
 from segqa.outcome import Outcome
 from segqa.outcomes.outcomes import Outcomes
-from segqa.properties import PROPERTIES
+from segqa.scoring.properties import PROPERTIES
 from segqa.slices import Edges, number, numbers_of, slices_by
 
 Compare: TypeAlias = Callable[[Any, Any], Any]

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segqa.data.mask import Mask
-from segqa.metrics import shares
 from segqa.outcome import Outcome
 from segqa.outcomes.columns import Whole
 from segqa.outcomes.outcomes import Outcomes
+from segqa.scoring.metrics import shares
 
 KINDS = MappingProxyType(
     {

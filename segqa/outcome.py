@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from segqa.breakdown import Breakdown, nothing_found
-from segqa.metrics import Counts
+from segqa.scoring.error_breakdown import Breakdown, nothing_found
+from segqa.scoring.metrics import Counts
 
 
 @dataclass(frozen=True, slots=True)

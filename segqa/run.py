@@ -21,10 +21,10 @@ from segqa.data.mask import Mask
 from segqa.data.string_columns import Texts
 from segqa.errors import SettingsError
 from segqa.failures import KINDS, kind_codes, kind_of, recoverable
-from segqa.metrics import Counts, resolve, shares
 from segqa.models.protocol import Floats
 from segqa.outcome import Outcome
 from segqa.outcomes.outcomes import Outcomes
+from segqa.scoring.metrics import Counts, resolve, shares
 from segqa.settings import EmptyPolicy
 from segqa.slices import Edges, attributes_of, slices_by
 

@@ -16,9 +16,9 @@ from segqa.comparison.signflip import smallest_p
 from segqa.errors import SettingsError
 from segqa.gate import ALPHA, Rule, judge, rules_of
 from segqa.groups import Groups, group_numbers
-from segqa.metrics import Counts
 from segqa.outcome import Offer, Outcome
 from segqa.run import Run
+from segqa.scoring.metrics import Counts
 
 NOISE = 20
 """So many noisy copies are judged; by chance one in twenty may be found worse."""

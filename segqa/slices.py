@@ -17,7 +17,7 @@ from segqa.data.string_columns import Names
 from segqa.models.protocol import Floats
 from segqa.outcome import Outcome
 from segqa.outcomes.outcomes import Outcomes
-from segqa.properties import BORDER, COUNTS, LEVELS
+from segqa.scoring.properties import BORDER, COUNTS, LEVELS
 
 Edges: TypeAlias = Mapping[str, tuple[float, ...]]
 """For each numeric attribute the upper ends of its slices but the last: none, one or two, rising."""

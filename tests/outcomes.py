@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from segqa.metrics import Counts
 from segqa.outcome import Offer, Outcome
+from segqa.scoring.metrics import Counts
 
 NOTHING = Counts(0, 0, 0, 0)
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from segqa.baseline import baseline_path, describe_unchecked, read_baseline, write_baseline
-from segqa.breakdown import Breakdown
 from segqa.comparison.comparison import compare
 from segqa.errors import BaselineError
-from segqa.metrics import Counts
 from segqa.outcome import Offer, Outcome
 from segqa.run import Run
+from segqa.scoring.error_breakdown import Breakdown
+from segqa.scoring.metrics import Counts
 from tests.comparison.runs import run_of
 
 

@@ -1,9 +1,9 @@
 from dataclasses import replace
 
 from segqa.labels import suspicious_labels
-from segqa.metrics import Counts
 from segqa.outcome import Outcome
 from segqa.run import Run
+from segqa.scoring.metrics import Counts
 from tests.outcomes import outcome_of
 
 WRONG, GOOD, MISSED = Counts(0, 50, 50, 100), Counts(90, 5, 5, 100), Counts(0, 0, 90, 10)

@@ -1,5 +1,5 @@
-from segqa.metrics import Counts
 from segqa.outcome import Offer, Outcome
+from segqa.scoring.metrics import Counts
 from tests.outcomes import outcome_of
 
 

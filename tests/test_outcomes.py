@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from segqa.breakdown import Breakdown
 from segqa.data.string_columns import Names
-from segqa.metrics import Counts
 from segqa.outcome import Offer, Outcome
 from segqa.outcomes.blocks import PartWriter, table_of
 from segqa.outcomes.filed import Filed
 from segqa.outcomes.outcomes import Outcomes
+from segqa.scoring.error_breakdown import Breakdown
+from segqa.scoring.metrics import Counts
 
 COUNTS = (Counts(5, 1, 2, 12), Counts(0, 3, 7, 10), Counts(7, 0, 0, 13), Counts(2, 2, 5, 11))
 

@@ -4,9 +4,9 @@ from typing import Any
 import pytest
 
 from segqa.errors import SettingsError
-from segqa.metrics import Counts
 from segqa.outcome import Outcome
 from segqa.run import Run, describe
+from segqa.scoring.metrics import Counts
 from tests.outcomes import outcome_of
 
 EMPTY = Counts(0, 0, 0, 100)

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from segqa.errors import StoreError
-from segqa.metrics import Counts
 from segqa.outcome import Offer, Outcome
 from segqa.outcomes.integrity import add_checksum
 from segqa.run import CHANGED, Run
+from segqa.scoring.metrics import Counts
 from segqa.store import Store, blocks, write_whole
 from tests.damage import flip_bits
 

@@ -20,9 +20,9 @@ from segqa.data.string_columns import Names, Texts
 from segqa.errors import IncomparableError, SettingsError
 from segqa.failures import KINDS, ZERO_IOU_CODES, paired_kind_codes
 from segqa.groups import Groups, group_numbers
-from segqa.metrics import METRIC_VERSION, resolve
 from segqa.models.protocol import Floats
 from segqa.run import Run
+from segqa.scoring.metrics import METRIC_VERSION, resolve
 from segqa.slices import attributes_of, slices_by
 
 BROKEN_DROP = 0.5
@@ -256,7 +256,7 @@ def compare(baseline: Run, candidate: Run, *, same_picker: bool = True) -> Compa
         IncomparableError: they were made on other data, or scored in another way; says which field differs. Or fewer
             than half of the baseline's cases, as far as the candidate was asked for them, say something about it.
 
-    >>> from segqa.metrics import Counts
+    >>> from segqa.scoring.metrics import Counts
     >>> from segqa.outcome import Offer, Outcome
     >>> def run(tp):
     ...     counts = Counts(tp, 0, 10 - tp, 10)

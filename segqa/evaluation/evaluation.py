@@ -49,13 +49,13 @@ from segqa.evaluation.spot_check import (
 )
 from segqa.evaluation.stages import Stages, peak_memory
 from segqa.evaluation.targets import PackedTargets
-from segqa.metrics import METRIC_VERSION
 from segqa.models.pickers import find_picker
 from segqa.models.protocol import Model, Proposals
 from segqa.models.source_digest import digest_source
 from segqa.outcome import Outcome
-from segqa.properties import PROPERTY_VERSION
 from segqa.run import Run
+from segqa.scoring.metrics import METRIC_VERSION
+from segqa.scoring.properties import PROPERTY_VERSION
 from segqa.settings import EmptyPolicy, EngineName, RaySettings
 from segqa.slices import Edges
 from segqa.store import Store, read_header

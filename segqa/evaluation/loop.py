@@ -27,7 +27,7 @@ from segqa.evaluation.targets import PackedTargets
 from segqa.models.pickers import Picker, looks_at_scores_alone
 from segqa.models.protocol import Proposals
 from segqa.outcome import Outcome
-from segqa.properties import Measurement
+from segqa.scoring.properties import Measurement
 
 T = TypeVar("T")
 

@@ -19,7 +19,7 @@ from segqa.errors import CaseError, DatasetError, SettingsError
 from segqa.outcome import Outcome
 from segqa.outcomes.integrity import compute_checksum
 from segqa.outcomes.outcomes import Outcomes
-from segqa.properties import PROPERTIES, PROPERTY_VERSION, Measurement
+from segqa.scoring.properties import PROPERTIES, PROPERTY_VERSION, Measurement
 from segqa.slices import Edges, find_edges
 from segqa.store import Store
 from segqa.support.sqlite import Database

@@ -9,7 +9,7 @@ from datetime import datetime
 from importlib.metadata import version
 from typing import Any
 
-from segqa.metrics import METRIC_VERSION
+from segqa.scoring.metrics import METRIC_VERSION
 from segqa.support.escaping import to_file_name
 from segqa.support.git import Changes, WorkTree
 

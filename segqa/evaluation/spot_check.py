@@ -20,9 +20,9 @@ from segqa.evaluation.cache import DAMAGE, Answer, ProposalCache
 from segqa.evaluation.identity import Identity
 from segqa.evaluation.loop import prediction_of
 from segqa.failures import kind_of
-from segqa.metrics import count, resolve
 from segqa.outcome import Outcome
 from segqa.run import Run
+from segqa.scoring.metrics import count, resolve
 
 ReadAnswer = Callable[[bytes], Answer | None]
 """Reads an answer by its key; None where there is none."""

@@ -24,11 +24,11 @@ from segqa.evaluation.identity import identify
 from segqa.evaluation.loop import Loop
 from segqa.evaluation.stages import Stages
 from segqa.evaluation.tally import Tally
-from segqa.metrics import METRIC_VERSION
 from segqa.models.pickers import find_picker
 from segqa.models.protocol import Model
 from segqa.outcome import Outcome
-from segqa.properties import PROPERTY_VERSION, Measurement
+from segqa.scoring.metrics import METRIC_VERSION
+from segqa.scoring.properties import PROPERTY_VERSION, Measurement
 from segqa.support.environment import hardware, limited_threads
 
 _LOOKED_AFTER = 1.0

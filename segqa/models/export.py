@@ -17,7 +17,6 @@ import torch
 
 from segqa.data.case import Case
 from segqa.errors import ModelError
-from segqa.metrics import iou
 from segqa.models.checkpoint import read_checkpoint
 from segqa.models.checkpoint_files import network_digest, require_files
 from segqa.models.log_levels import quiet
@@ -26,6 +25,7 @@ from segqa.models.onnx_runtime import INPUT, MADE_OF, OUTPUT, STRIDE, OnnxRuntim
 from segqa.models.runtime import Precision
 from segqa.models.torch_runtime import TorchRuntime
 from segqa.models.unet import UNet
+from segqa.scoring.metrics import iou
 
 LEAST_IOU = {"float32": 0.999, "int8": 0.98}
 """The mean IoU with torch's masks below which an exported network is refused, by its precision."""

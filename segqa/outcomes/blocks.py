@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segqa.breakdown import Breakdown
 from segqa.data.string_columns import Names, Places, Texts
 from segqa.errors import StoreError
 from segqa.outcomes.columns import Held, Whole
 from segqa.outcomes.integrity import AGAIN, add_checksum, compute_file_checksum, require_checksum, require_counts
+from segqa.scoring.error_breakdown import Breakdown
 
 BLOCK = 1 << 16
 """Cases of a part file."""

@@ -12,12 +12,12 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from segqa.breakdown import Breakdown, nothing_found
 from segqa.data.mask import Mask
 from segqa.data.string_columns import Names, Places, Texts
-from segqa.metrics import Counts, shares
 from segqa.models.protocol import Floats
 from segqa.outcome import Offer, Outcome
+from segqa.scoring.error_breakdown import Breakdown, nothing_found
+from segqa.scoring.metrics import Counts, shares
 
 Whole: TypeAlias = NDArray[np.signedinteger[Any]]
 """Whole numbers."""

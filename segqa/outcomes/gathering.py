@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from segqa.breakdown import Breakdown
 from segqa.data.string_columns import Joining, Naming
 from segqa.outcome import Offer, Outcome
 from segqa.outcomes.columns import Held, Whole
+from segqa.scoring.error_breakdown import Breakdown
 
 
 class Gathered:

@@ -12,14 +12,14 @@ from typing import Any, TypeVar, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from segqa.breakdown import Breakdown
 from segqa.data.mask import Mask
 from segqa.data.string_columns import Names, Places, Rows, Texts
-from segqa.metrics import shares
 from segqa.models.protocol import Floats
 from segqa.outcome import Outcome
 from segqa.outcomes.columns import Columns, Whole
 from segqa.outcomes.gathering import gather
+from segqa.scoring.error_breakdown import Breakdown
+from segqa.scoring.metrics import shares
 
 Scalar = TypeVar("Scalar", bound=np.generic)
 

@@ -14,13 +14,13 @@ from segqa.cluster.cluster import Cluster
 from segqa.conditions import Predicate
 from segqa.data.string_columns import Names
 from segqa.failures import KINDS, recoverable
-from segqa.metrics import shares
 from segqa.outcomes.outcomes import Outcomes
 from segqa.report.address import case_key
 from segqa.report.listing import Listing
 from segqa.report.selection import newly_failing, newly_passing
 from segqa.report.verdict import Judged
 from segqa.run import Run
+from segqa.scoring.metrics import shares
 from segqa.slices import attributes_of, slices_by
 
 KIND_NAMES = ("", *KINDS)

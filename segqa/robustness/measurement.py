@@ -28,7 +28,6 @@ from segqa.evaluation.identity import Identity, identity_of
 from segqa.evaluation.loop import prediction_of
 from segqa.failures import kind_name
 from segqa.groups import group_numbers
-from segqa.metrics import METRIC_VERSION, count, resolve
 from segqa.models.corruptions import library_version
 from segqa.models.protocol import Model
 from segqa.outcome import Outcome
@@ -44,6 +43,7 @@ from segqa.robustness.robustness import (
 )
 from segqa.robustness.trial import Trial
 from segqa.run import CHANGED, Run
+from segqa.scoring.metrics import METRIC_VERSION, count, resolve
 from segqa.settings import EmptyPolicy
 from segqa.store import Store
 

@@ -20,11 +20,11 @@ from segqa.data.dataset import Dataset
 from segqa.data.subsets import split
 from segqa.errors import ModelError, SettingsError
 from segqa.evaluation.read_ahead import read_ahead
-from segqa.metrics import iou
 from segqa.models import transforms
 from segqa.models.checkpoint import write_checkpoint
 from segqa.models.checkpoint_files import CASES
 from segqa.models.torch_runtime import find_device
+from segqa.scoring.metrics import iou
 from segqa.store import write_whole
 from segqa.training import state as states
 from segqa.training.card import Provenance, model_card

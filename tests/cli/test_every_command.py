@@ -14,8 +14,8 @@ from typer.testing import CliRunner, Result
 
 from segqa.baseline import write_baseline
 from segqa.cli import app
-from segqa.metrics import Counts
 from segqa.run import Run
+from segqa.scoring.metrics import Counts
 from segqa.store import Store
 from tests.outcomes import outcome_of
 

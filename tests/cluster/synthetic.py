@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from segqa.metrics import Counts
 from segqa.outcome import Offer, Outcome
 from segqa.run import Run
+from segqa.scoring.metrics import Counts
 
 NOTHING = Counts(0, 0, 10, 90)
 WRONG, RIGHT, MERGED = (

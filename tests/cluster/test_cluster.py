@@ -5,9 +5,9 @@ import pytest
 
 from segqa.cluster.cluster import Cluster, Clusters
 from segqa.conditions import Predicate
-from segqa.metrics import Counts
 from segqa.outcomes.outcomes import Outcomes
 from segqa.run import Run
+from segqa.scoring.metrics import Counts
 from tests.cluster.synthetic import MERGED, RIGHT, WRONG, outcome
 from tests.outcomes import outcome_of
 

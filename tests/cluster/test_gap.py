@@ -3,8 +3,8 @@ from dataclasses import FrozenInstanceError
 import pytest
 
 from segqa.cluster.gap import Gap, find_gap
-from segqa.metrics import Counts
 from segqa.run import Run
+from segqa.scoring.metrics import Counts
 from tests.outcomes import outcome_of
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from segqa.metrics import Counts
 from segqa.outcome import Offer, Outcome
 from segqa.run import Run
+from segqa.scoring.metrics import Counts
 
 AREA = 10_000
 

@@ -6,9 +6,9 @@ import pytest
 
 from segqa.comparison.comparison import compare
 from segqa.errors import IncomparableError, SettingsError
-from segqa.metrics import Counts
 from segqa.outcome import Offer
 from segqa.run import Run
+from segqa.scoring.metrics import Counts
 from tests.comparison.runs import case_of, run_of
 
 

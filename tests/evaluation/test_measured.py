@@ -10,7 +10,7 @@ from segqa.data.dataset import Dataset
 from segqa.data.folder import open_folder
 from segqa.errors import DatasetError, SettingsError, StoreError
 from segqa.evaluation.measured import PropertyCache, narrow, open_properties
-from segqa.properties import Measurement
+from segqa.scoring.properties import Measurement
 from segqa.store import Store
 from tests.conftest import bright_square, write_case
 

@@ -8,9 +8,9 @@ import numpy as np
 
 from segqa.comparison.comparison import compare
 from segqa.gate import judge, rules_of
-from segqa.metrics import Counts
 from segqa.outcome import Offer, Outcome
 from segqa.run import Run
+from segqa.scoring.metrics import Counts
 from segqa.settings import EmptyPolicy
 from tests.false_green.changes import update
 from tests.false_green.trial import SEEING, SHRUNK, SIDE, Edit, Ending, Trial, end, write_case

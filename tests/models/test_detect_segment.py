@@ -6,10 +6,10 @@ import pytest
 from segqa.data.dataset import Dataset
 from segqa.data.folder import open_folder
 from segqa.errors import ModelError
-from segqa.metrics import iou
 from segqa.models.detect_segment import DetectSegment
 from segqa.models.pickers import mask_score, product, sequential_agreement
 from segqa.models.protocol import Proposals
+from segqa.scoring.metrics import iou
 
 
 @pytest.fixture(scope="module")

@@ -6,10 +6,10 @@ from scipy import stats
 
 from segqa.comparison.signflip import t_interval
 from segqa.errors import ProposalsError
-from segqa.metrics import Counts
 from segqa.outcome import Offer, Outcome
 from segqa.report.lineup import flip_table, line_up, pick_lab
 from segqa.run import Run
+from segqa.scoring.metrics import Counts
 from tests.outcomes import outcome_of
 
 WRONG, RIGHT = Counts(0, 9, 9, 9), Counts(9, 0, 0, 18)

@@ -2,10 +2,10 @@ from typing import Any
 
 from segqa.cluster.search import clusters
 from segqa.comparison.comparison import compare
-from segqa.metrics import Counts
 from segqa.outcome import Outcome
 from segqa.report.selection import newly_failing, newly_passing, select
 from segqa.run import Run
+from segqa.scoring.metrics import Counts
 from tests.outcomes import outcome_of
 
 

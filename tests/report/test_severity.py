@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from segqa.metrics import Counts
 from segqa.report.ending import Behaved, Ending, behaviour_table, read_ending, write_ending
 from segqa.report.report import write_report
 from segqa.report.severity import robustness_section
@@ -14,6 +13,7 @@ from segqa.report.text import steadiness
 from segqa.robustness.robustness import Robustness, link_robustness, write_robustness
 from segqa.robustness.trial import Trial
 from segqa.run import Run
+from segqa.scoring.metrics import Counts
 from segqa.store import Store
 from tests.outcomes import outcome_of
 from tests.report.test_summary import Tags

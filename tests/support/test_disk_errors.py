@@ -20,9 +20,9 @@ from segqa.errors import StoreError
 from segqa.evaluation.cache import ProposalCache
 from segqa.evaluation.measured import PropertyCache
 from segqa.outcome import Outcome
-from segqa.properties import Measurement
 from segqa.report.ending import Ending, write_ending
 from segqa.run import Run
+from segqa.scoring.properties import Measurement
 from segqa.store import Store
 from segqa.support.disk_errors import explain_disk_errors
 from segqa.support.sqlite import Database

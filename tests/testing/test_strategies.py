@@ -12,8 +12,8 @@ from segqa.data.case import Case
 from segqa.data.dataset import Dataset
 from segqa.data.mask import Image, Mask
 from segqa.evaluation.evaluation import evaluate
-from segqa.metrics import iou
 from segqa.models.protocol import Proposals
+from segqa.scoring.metrics import iou
 from segqa.testing import cases, images, mask_pairs, masks, proposals
 
 quick = settings(deadline=None, derandomize=True, max_examples=200)

@@ -17,8 +17,8 @@ from segqa.data.dataset import Dataset
 from segqa.data.folder import open_folder
 from segqa.data.subsets import split
 from segqa.errors import DatasetError, ModelError, SettingsError
-from segqa.metrics import iou
 from segqa.models.network import Network
+from segqa.scoring.metrics import iou
 from segqa.training.history import Epoch, best
 from segqa.training.recipe import recipe_for
 from segqa.training.train import train

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from segqa.data.mask import Image, Mask
-from segqa.properties import PROPERTIES, digest_pixels, measure
+from segqa.scoring.properties import PROPERTIES, digest_pixels, measure
 from tests.conftest import bright_square
 
 

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from segqa.breakdown import Breakdown, break_down
 from segqa.data.mask import Mask
-from segqa.metrics import count
+from segqa.scoring.error_breakdown import Breakdown, break_down
+from segqa.scoring.metrics import count
 
 Pixels = set[tuple[int, int]]
 

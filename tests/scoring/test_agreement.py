@@ -14,10 +14,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from segqa.data.mask import Mask
-from segqa.metrics import count, dice, hausdorff, hd95, iou, nsd
+from segqa.scoring.metrics import count, dice, hausdorff, hd95, iou, nsd
 from segqa.testing import mask_pairs
 from tests import pixels as slow
-from tests.metrics.figures import Pair, stray_pixel, too_small
+from tests.scoring.figures import Pair, stray_pixel, too_small
 
 pytestmark = [
     pytest.mark.filterwarnings(f"ignore::{category}")

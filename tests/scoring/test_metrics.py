@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from segqa.data.mask import Mask
 from segqa.errors import MaskError, SettingsError
-from segqa.metrics import (
+from segqa.scoring.metrics import (
     METRIC_VERSION,
     Counts,
     TargetCounter,

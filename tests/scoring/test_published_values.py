@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from segqa.data.mask import Mask
-from segqa.metrics import boundary_iou, dice, hausdorff, hd95, iou, nsd, precision, recall
-from tests.metrics.figures import Pair, a_row_short, spikes, stray_pixel, too_large, too_small
+from segqa.scoring.metrics import boundary_iou, dice, hausdorff, hd95, iou, nsd, precision, recall
+from tests.scoring.figures import Pair, a_row_short, spikes, stray_pixel, too_large, too_small
 
 Metric = Callable[[Mask, Mask], float]
 

@@ -1,0 +1,1 @@
+"""Compare a predicted mask with its target: metrics, error breakdown, image properties."""
