@@ -32,7 +32,7 @@ from segqa.models.network import Network
 from segqa.models.onnx_runtime import onnx_path
 from segqa.models.pickers import find_picker
 from segqa.models.runtime import Precision
-from segqa.store import Store
+from segqa.runs.store import Store
 
 T = TypeVar("T")
 

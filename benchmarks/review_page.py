@@ -39,17 +39,17 @@ from segqa.cluster.search import clusters
 from segqa.comparison.comparison import compare
 from segqa.data.mask import Image, Mask
 from segqa.data.rle import encode_mask
-from segqa.outcome import Offer, Outcome
 from segqa.report.drawing import encode_picture, error_map, fit
 from segqa.report.exhibits import THUMBNAIL, Exhibit, Exhibits
 from segqa.report.report import write_report
 from segqa.report.selection import select
-from segqa.run import Run, describe
+from segqa.runs.outcome import Offer, Outcome
+from segqa.runs.run import Run, describe
+from segqa.runs.slices import find_edges
+from segqa.runs.store import Store
 from segqa.scoring.error_breakdown import Breakdown
 from segqa.scoring.metrics import Counts
 from segqa.settings import ReportSettings
-from segqa.slices import find_edges
-from segqa.store import Store
 
 PHOTOS = Path(__file__).parents[2] / "shared" / "data" / "ccp"
 WIDTH, HEIGHT = 512, 384

@@ -38,9 +38,9 @@ from segqa.data.subsets import Shard
 from segqa.evaluation.evaluation import Evaluation
 from segqa.evaluation.parts import merge_parts, read_part
 from segqa.evaluation.stages import peak_memory
-from segqa.outcomes.blocks import held_of, table_of
-from segqa.outcomes.columns import Held
-from segqa.store import blocks
+from segqa.runs.outcome_columns import Held
+from segqa.runs.parquet_blocks import held_of, table_of
+from segqa.runs.store import blocks
 
 Numbers: TypeAlias = NDArray[np.int64]
 

@@ -34,14 +34,15 @@ if TYPE_CHECKING:
     from segqa.labels import suspicious_labels
     from segqa.models.fingerprint import fingerprint_of
     from segqa.models.protocol import Model, Proposals
-    from segqa.outcome import Offer, Outcome
     from segqa.plugin.declare import dataset, model
     from segqa.replays import replay
     from segqa.report.report import write_report
     from segqa.robustness.changes import Change
     from segqa.robustness.measurement import measure_robustness
     from segqa.robustness.robustness import Robustness
-    from segqa.run import Run
+    from segqa.runs.outcome import Offer, Outcome
+    from segqa.runs.run import Run
+    from segqa.runs.store import Store
     from segqa.scoring.error_breakdown import Breakdown, break_down
     from segqa.scoring.metrics import (
         Counts,
@@ -58,7 +59,6 @@ if TYPE_CHECKING:
     )
     from segqa.settings import Thresholds
     from segqa.speed import Speed, speed_of
-    from segqa.store import Store
 
 _HOMES = {
     "segqa.audit.audit": ("Audit", "audit_dataset"),
@@ -91,7 +91,7 @@ _HOMES = {
         "recall",
     ),
     "segqa.models.fingerprint": ("fingerprint_of",),
-    "segqa.outcome": ("Offer", "Outcome"),
+    "segqa.runs.outcome": ("Offer", "Outcome"),
     "segqa.plugin.declare": ("dataset", "model"),
     "segqa.models.protocol": ("Model", "Proposals"),
     "segqa.replays": ("replay",),
@@ -99,10 +99,10 @@ _HOMES = {
     "segqa.robustness.changes": ("Change",),
     "segqa.robustness.measurement": ("measure_robustness",),
     "segqa.robustness.robustness": ("Robustness",),
-    "segqa.run": ("Run",),
+    "segqa.runs.run": ("Run",),
     "segqa.settings": ("Thresholds",),
     "segqa.speed": ("Speed", "speed_of"),
-    "segqa.store": ("Store",),
+    "segqa.runs.store": ("Store",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

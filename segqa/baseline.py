@@ -27,16 +27,16 @@ from pathlib import Path
 from typing import Any, get_args
 
 from segqa.errors import BaselineError
-from segqa.outcome import Offer, Outcome
-from segqa.outcomes.blocks import BLOCK, PartWriter, has_parquet, table_of
-from segqa.outcomes.filed import Filed
-from segqa.outcomes.gathering import gather
-from segqa.outcomes.outcomes import Outcomes
-from segqa.run import Run
+from segqa.runs.outcome import Offer, Outcome
+from segqa.runs.outcome_columns import gather
+from segqa.runs.outcomes import Outcomes
+from segqa.runs.parquet_blocks import BLOCK, PartWriter, has_parquet, table_of
+from segqa.runs.parquet_columns import Filed
+from segqa.runs.run import Run
+from segqa.runs.store import LARGE, Store, write_whole
 from segqa.scoring.error_breakdown import Breakdown
 from segqa.scoring.metrics import METRIC_VERSION, Counts
 from segqa.settings import EmptyPolicy
-from segqa.store import LARGE, Store, write_whole
 from segqa.support.git import describe_pointer
 
 BASELINE_VERSION = 1

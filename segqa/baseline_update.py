@@ -14,11 +14,11 @@ from pathlib import Path
 from segqa.baseline import METRICS, read_baseline, round_means, write_baseline
 from segqa.comparison.comparison import Comparison
 from segqa.errors import BaselineError, UsageError
-from segqa.evaluation.provenance import read_changes
 from segqa.evaluation.spot_check import judge_stored_answers
 from segqa.gate import Verdict
 from segqa.policy import Policy
-from segqa.run import Run, repeatable
+from segqa.runs.provenance import read_changes
+from segqa.runs.run import Run, repeatable
 from segqa.support.escaping import join_lines
 from segqa.support.git import Changes, WorkTree, find_commit
 

@@ -37,8 +37,8 @@ from segqa.comparison.pairs import Pairs
 from segqa.comparison.signflip import Drop, Interval, judge_drops, raise_p, smallest_p
 from segqa.data.mask import Mask
 from segqa.errors import SettingsError
-from segqa.failures import KINDS
-from segqa.groups import suggest_groups
+from segqa.runs.failure_kinds import KINDS
+from segqa.runs.groups import suggest_groups
 from segqa.support.escaping import join_lines
 
 DEFAULT_RULES = ("broken:0", "errors:+0", "missing:0", "changed_data:0", "mean_iou:-0.002", "slice(*).mean_iou:-0.002")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from segqa.failures import kind_name
-from segqa.run import Run
+from segqa.runs.failure_kinds import kind_name
+from segqa.runs.run import Run
 
 
 @dataclass(frozen=True, slots=True)

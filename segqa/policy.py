@@ -14,7 +14,7 @@ from segqa.baseline import describe_unchecked, is_baseline
 from segqa.comparison.comparison import Comparison
 from segqa.errors import SettingsError
 from segqa.gate import DEFAULT_RULES, Rule, Verdict, judge, parse_rule, rules_of
-from segqa.run import Run
+from segqa.runs.run import Run
 from segqa.settings import GateSettings, Settings, Thresholds
 
 _AT_LEAST = frozenset({"mean_iou", "p05", "invariance"})

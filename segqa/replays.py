@@ -9,9 +9,9 @@ import numpy as np
 
 from segqa.models.pickers import Picker, find_picker
 from segqa.models.protocol import Floats, Proposals
-from segqa.outcome import Outcome
-from segqa.outcomes.outcomes import Outcomes
-from segqa.run import Run
+from segqa.runs.outcome import Outcome
+from segqa.runs.outcomes import Outcomes
+from segqa.runs.run import Run
 
 
 def replay(run: Run, pick: str) -> Run:

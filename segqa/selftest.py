@@ -15,9 +15,9 @@ from segqa.comparison.comparison import compare
 from segqa.comparison.signflip import smallest_p
 from segqa.errors import SettingsError
 from segqa.gate import ALPHA, Rule, judge, rules_of
-from segqa.groups import Groups, group_numbers
-from segqa.outcome import Offer, Outcome
-from segqa.run import Run
+from segqa.runs.groups import Groups, group_numbers
+from segqa.runs.outcome import Offer, Outcome
+from segqa.runs.run import Run
 from segqa.scoring.metrics import Counts
 
 NOISE = 20

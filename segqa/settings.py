@@ -27,7 +27,7 @@ ReportFormat: TypeAlias = Literal["html", "dir", "json"]
 
 
 FAILURE_KINDS = ("error", "hallucinated", "missed", "wrong_object", "merged", "partial", "boundary", "low")
-"""The names of `segqa.failures.KINDS`, in its order."""
+"""The names of `segqa.runs.failure_kinds.KINDS`, in its order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from segqa.baseline import baseline_path
 from segqa.errors import BaselineError, StoreError
-from segqa.outcomes.integrity import add_checksum, require_checksum
-from segqa.run import Run
-from segqa.store import write_whole
+from segqa.runs.checksums import add_checksum, require_checksum
+from segqa.runs.run import Run
+from segqa.runs.store import write_whole
 from segqa.support.git import refuse_pointers
 
 SPEED_VERSION = 1

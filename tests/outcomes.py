@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from segqa.outcome import Offer, Outcome
+from segqa.runs.outcome import Offer, Outcome
 from segqa.scoring.metrics import Counts
 
 NOTHING = Counts(0, 0, 0, 0)

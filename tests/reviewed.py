@@ -16,9 +16,9 @@ from segqa.data.mask import Image, Mask
 from segqa.evaluation.evaluation import Evaluation
 from segqa.models.protocol import Proposals
 from segqa.report.report import write_report
-from segqa.run import Run
+from segqa.runs.run import Run
+from segqa.runs.store import Store
 from segqa.settings import ReportSettings
-from segqa.store import Store
 
 SHAPE = (60, 80)
 NAMES = "(?P<camera>[AB])_"

@@ -15,7 +15,7 @@ from PIL import Image as Pillow
 import segqa
 from segqa.data.mask import Image
 from segqa.models.protocol import Proposals
-from segqa.outcome import Outcome
+from segqa.runs.outcome import Outcome
 from tests.conftest import bright_square, write_case
 
 Spoil = Callable[[Path, Path], object]

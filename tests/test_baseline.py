@@ -9,8 +9,8 @@ import pytest
 from segqa.baseline import baseline_path, describe_unchecked, read_baseline, write_baseline
 from segqa.comparison.comparison import compare
 from segqa.errors import BaselineError
-from segqa.outcome import Offer, Outcome
-from segqa.run import Run
+from segqa.runs.outcome import Offer, Outcome
+from segqa.runs.run import Run
 from segqa.scoring.error_breakdown import Breakdown
 from segqa.scoring.metrics import Counts
 from tests.comparison.runs import run_of

@@ -14,9 +14,9 @@ from segqa.baseline import read_baseline, write_baseline
 from segqa.baseline_update import prepare_update, refuse_unfit
 from segqa.comparison.comparison import compare
 from segqa.errors import BaselineError
-from segqa.evaluation.provenance import write_changes
 from segqa.policy import judge_by, policy_of
-from segqa.run import Run
+from segqa.runs.provenance import write_changes
+from segqa.runs.run import Run
 from segqa.settings import Settings, parse_settings
 from segqa.support.git import Changes, WorkTree
 from tests.comparison.runs import run_of

@@ -8,7 +8,7 @@ from segqa.comparison.comparison import compare
 from segqa.errors import SettingsError
 from segqa.gate import DEFAULT_RULES, Finding, Rule, Verdict, judge, parse_rule, rules_of
 from segqa.policy import judge_by
-from segqa.run import Run
+from segqa.runs.run import Run
 from segqa.settings import GateSettings
 from tests.comparison.runs import case_of, run_of
 

@@ -1,8 +1,8 @@
 from dataclasses import replace
 
 from segqa.labels import suspicious_labels
-from segqa.outcome import Outcome
-from segqa.run import Run
+from segqa.runs.outcome import Outcome
+from segqa.runs.run import Run
 from segqa.scoring.metrics import Counts
 from tests.outcomes import outcome_of
 

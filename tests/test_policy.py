@@ -12,7 +12,7 @@ from segqa.baseline import read_baseline, write_baseline
 from segqa.comparison.comparison import compare
 from segqa.gate import Verdict, parse_rule
 from segqa.policy import find_idle_thresholds, find_relaxed, judge_by, policy_of
-from segqa.run import Run
+from segqa.runs.run import Run
 from segqa.settings import GateSettings, Known, Settings, Thresholds, parse_settings
 from tests.comparison.runs import run_of
 

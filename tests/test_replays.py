@@ -10,7 +10,7 @@ from segqa.errors import SettingsError
 from segqa.models.pickers import PICKERS
 from segqa.models.protocol import Proposals
 from segqa.replays import flips, replay
-from segqa.run import Run
+from segqa.runs.run import Run
 from tests.conftest import bright_square, write_case
 
 

@@ -4,7 +4,7 @@ import pytest
 from segqa.comparison.comparison import compare
 from segqa.errors import SettingsError
 from segqa.gate import judge, rules_of
-from segqa.groups import group_numbers
+from segqa.runs.groups import group_numbers
 from segqa.selftest import Trial, _noisy, selftest
 from tests.comparison.runs import run_of
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from segqa.errors import SettingsError
-from segqa.failures import KINDS
+from segqa.runs.failure_kinds import KINDS
 from segqa.settings import FAILURE_KINDS, Settings, override, parse_settings, read_settings
 
 KNOWN = {"where": "camera=C2", "reason": "the mannequin", "until": "2020-01-31"}

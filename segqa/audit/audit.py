@@ -12,8 +12,8 @@ from segqa.audit.imprint import BITS, Imprint, twins
 from segqa.data.dataset import Dataset
 from segqa.data.reading_rules import explain_sizes
 from segqa.evaluation.evaluation import Progress, silent
-from segqa.run import repeatable
-from segqa.store import Store
+from segqa.runs.run import repeatable
+from segqa.runs.store import Store
 
 INVERTED_BORDER = 0.75
 """A mask that looks inverted covers all four corners and at least this share of the border."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 
-from segqa.conditions import Predicate, Some
+from segqa.runs.query import Predicate, Some
 from segqa.support.escaping import join_lines
 
 SHOWN = 5

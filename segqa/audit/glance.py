@@ -17,8 +17,8 @@ from segqa.data.case import Case, Target, case_errors
 from segqa.data.image_io import READER
 from segqa.data.remote_folder import foreseen
 from segqa.errors import CaseError
-from segqa.outcomes.integrity import compute_checksum
-from segqa.store import Store
+from segqa.runs.checksums import compute_checksum
+from segqa.runs.store import Store
 from segqa.support.sqlite import Database
 
 GLANCE_VERSION = 1

@@ -16,7 +16,7 @@ from segqa.errors import SegqaError
 from segqa.gate import Verdict
 from segqa.policy import judge_by, policy_of
 from segqa.report.text import paragraph
-from segqa.run import Run, describe
+from segqa.runs.run import Run, describe
 from segqa.settings import Settings
 from segqa.support.git import WorkTree
 

@@ -12,7 +12,7 @@ from segqa.cli.runs import As, Directory, refusal
 from segqa.errors import SegqaError
 from segqa.evaluation.cache import ProposalCache
 from segqa.report.table import Table
-from segqa.store import Store
+from segqa.runs.store import Store
 
 app = typer.Typer(no_args_is_help=True, help="Look after the proposals on disk.")
 

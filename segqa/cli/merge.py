@@ -11,7 +11,7 @@ from segqa.cli.runs import Directory, refusal, say
 from segqa.errors import SegqaError
 from segqa.evaluation.parts import merge_parts, read_part
 from segqa.evaluation.transfer import find_folder
-from segqa.store import Store
+from segqa.runs.store import Store
 
 
 def merge(

@@ -15,9 +15,9 @@ from segqa.cli.runs import Directory, find_run, read_project, refusal, say
 from segqa.data.storage import expand_home
 from segqa.errors import SegqaError
 from segqa.report.report import write_report
-from segqa.run import Run
+from segqa.runs.run import Run
+from segqa.runs.store import Store
 from segqa.settings import report_settings
-from segqa.store import Store
 from segqa.support.escaping import to_file_name
 
 

@@ -17,16 +17,16 @@ from segqa.comparison.comparison import compare as pair_up
 from segqa.comparison.signflip import bootstrap_interval
 from segqa.data.storage import expand_home
 from segqa.errors import SegqaError, StoreError
-from segqa.groups import group_numbers
 from segqa.policy import judge_by
 from segqa.report.ending import Ending
 from segqa.report.lineup import flip_table, line_up, pick_lab
 from segqa.report.table import Format
 from segqa.report.text import paragraph
 from segqa.report.verdict import Judged, as_json, as_markdown
-from segqa.run import Run, describe
+from segqa.runs.groups import group_numbers
+from segqa.runs.run import Run, describe
+from segqa.runs.store import Store, find_unchecked
 from segqa.settings import Settings, find_settings_file, read_settings
-from segqa.store import Store, find_unchecked
 from segqa.support.escaping import to_block, to_line
 
 Directory = Annotated[Path, typer.Option("--dir", metavar="DIR", help="Where runs are kept.", parser=expand_home)]

@@ -10,11 +10,11 @@ import typer
 from segqa.cli.runs import Directory, find_run, read_project, refusal, say
 from segqa.errors import SegqaError
 from segqa.gate import rules_of
-from segqa.groups import suggest_groups
 from segqa.report.table import Table
+from segqa.runs.groups import suggest_groups
+from segqa.runs.store import Store
 from segqa.selftest import Trial
 from segqa.selftest import selftest as trials_of
-from segqa.store import Store
 
 
 def selftest(

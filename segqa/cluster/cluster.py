@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 from segqa.checks import nearest
 from segqa.cluster.gap import Gap
-from segqa.conditions import Every, Predicate
 from segqa.errors import SettingsError
-from segqa.failures import KINDS, recoverable
-from segqa.groups import Grouping
-from segqa.outcomes.outcomes import Outcomes
-from segqa.run import Run, describe
+from segqa.runs.failure_kinds import KINDS, recoverable
+from segqa.runs.groups import Grouping
+from segqa.runs.outcomes import Outcomes
+from segqa.runs.query import Every, Predicate
+from segqa.runs.run import Run, describe
 from segqa.support.escaping import join_lines
 
 BELOW = "failed"
@@ -30,7 +30,7 @@ class Cluster:
     """A rule whose cases fail far more often than all others.
 
     Attributes:
-        kind: of the failures, see `segqa.failures.KINDS`; `"failed"` for all below the threshold together.
+        kind: of the failures, see `segqa.runs.failure_kinds.KINDS`; `"failed"` for all below the threshold together.
         rule: one to three predicates, all of which a case meets.
         part: the run's cases that meet the rule, errors too.
         failing: those of them that failed in this way, the worst first.

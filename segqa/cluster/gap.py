@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from segqa.failures import WRONG_OBJECT_IOU
-from segqa.run import Run
+from segqa.runs.failure_kinds import WRONG_OBJECT_IOU
+from segqa.runs.run import Run
 
 _BIN = 0.05
 _MIN_SPIKE = 3

@@ -15,13 +15,13 @@ from segqa.cluster.grouped import MIN_GROUPS, MOST_PERMUTATIONS, GroupedTest
 from segqa.cluster.lattice import Hit, Lattice
 from segqa.cluster.significance import SEED, IndependentTest, Judge, Test
 from segqa.cluster.table import Table
-from segqa.conditions import Every
 from segqa.data.mask import Mask
 from segqa.errors import SettingsError
-from segqa.failures import KINDS
-from segqa.groups import group_numbers, suggest_groups
-from segqa.outcomes.outcomes import Outcomes
-from segqa.run import Run
+from segqa.runs.failure_kinds import KINDS
+from segqa.runs.groups import group_numbers, suggest_groups
+from segqa.runs.outcomes import Outcomes
+from segqa.runs.query import Every
+from segqa.runs.run import Run
 
 ALPHA = 0.01
 MIN_CASES = 8

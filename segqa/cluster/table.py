@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from segqa.conditions import Predicate
 from segqa.data.mask import Mask
 from segqa.data.string_columns import Names
-from segqa.outcome import Outcome
-from segqa.outcomes.outcomes import Outcomes
-from segqa.slices import Edges, attributes_of, slices_by
+from segqa.runs.outcome import Outcome
+from segqa.runs.outcomes import Outcomes
+from segqa.runs.query import Predicate
+from segqa.runs.slices import Edges, attributes_of, slices_by
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -18,12 +18,12 @@ from segqa.comparison.pairs import Pairs, change_of
 from segqa.data.mask import Mask
 from segqa.data.string_columns import Names, Texts
 from segqa.errors import IncomparableError, SettingsError
-from segqa.failures import KINDS, ZERO_IOU_CODES, paired_kind_codes
-from segqa.groups import Groups, group_numbers
 from segqa.models.protocol import Floats
-from segqa.run import Run
+from segqa.runs.failure_kinds import KINDS, ZERO_IOU_CODES, paired_kind_codes
+from segqa.runs.groups import Groups, group_numbers
+from segqa.runs.run import Run
+from segqa.runs.slices import attributes_of, slices_by
 from segqa.scoring.metrics import METRIC_VERSION, resolve
-from segqa.slices import attributes_of, slices_by
 
 BROKEN_DROP = 0.5
 METRICS = ("iou", "dice", "precision", "recall")
@@ -257,7 +257,7 @@ def compare(baseline: Run, candidate: Run, *, same_picker: bool = True) -> Compa
             than half of the baseline's cases, as far as the candidate was asked for them, say something about it.
 
     >>> from segqa.scoring.metrics import Counts
-    >>> from segqa.outcome import Offer, Outcome
+    >>> from segqa.runs.outcome import Offer, Outcome
     >>> def run(tp):
     ...     counts = Counts(tp, 0, 10 - tp, 10)
     ...     case = Outcome(case_id="a", offers=(Offer(counts, counts),), picked=0, nothing=Counts(0, 0, 10, 10))

@@ -11,8 +11,8 @@ import numpy as np
 from segqa.baseline import content_of, is_baseline
 from segqa.comparison.pairs import Pairs
 from segqa.data.string_columns import Places
-from segqa.outcomes.outcomes import Outcomes
-from segqa.run import Run
+from segqa.runs.outcomes import Outcomes
+from segqa.runs.run import Run
 
 UNKNOWN = "image, mask or prompt"
 """What is said of a case that can only be compared by the digest of its files, which covers all of them."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from segqa.data.string_columns import Texts
 from segqa.errors import IncomparableError
-from segqa.run import Run
+from segqa.runs.run import Run
 
 if TYPE_CHECKING:
     from segqa.comparison.comparison import Comparison

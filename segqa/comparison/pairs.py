@@ -12,8 +12,8 @@ import numpy as np
 from segqa.data.mask import Mask
 from segqa.data.string_columns import Places, Texts
 from segqa.models.protocol import Floats
-from segqa.outcome import Outcome
-from segqa.outcomes.outcomes import Outcomes
+from segqa.runs.outcome import Outcome
+from segqa.runs.outcomes import Outcomes
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from scipy import special
 
 from segqa.data.mask import Mask
-from segqa.groups import Groups
 from segqa.models.protocol import Floats
+from segqa.runs.groups import Groups
 
 FLIPS = 10_000
 MOST_ROWS = 20_000

@@ -18,7 +18,7 @@ from segqa.data.mask import pack_masks, unpack_masks
 from segqa.errors import MaskError, ProposalsError, StoreError
 from segqa.evaluation.tally import Tally
 from segqa.models.protocol import Proposals
-from segqa.outcomes.integrity import compute_checksum
+from segqa.runs.checksums import compute_checksum
 from segqa.support.disk_errors import explain_disk_errors
 from segqa.support.sqlite import Database
 

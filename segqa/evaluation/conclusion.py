@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from segqa.outcomes.blocks import NEEDED, has_parquet
-from segqa.outcomes.outcomes import Outcomes
-from segqa.run import Run
-from segqa.slices import Edges, find_edges
-from segqa.store import Store
+from segqa.runs.outcomes import Outcomes
+from segqa.runs.parquet_blocks import NEEDED, has_parquet
+from segqa.runs.run import Run
+from segqa.runs.slices import Edges, find_edges
+from segqa.runs.store import Store
 
 
 def conclude(store: Store, run: Run, key: str, edges: Edges | None, spent: Mapping[str, Any]) -> Run:

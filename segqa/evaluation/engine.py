@@ -24,7 +24,7 @@ from segqa.evaluation.loop import Loop
 from segqa.evaluation.measured import PropertyCache
 from segqa.evaluation.worker import Report, Supply, Task, Worker, pack_case, unpack_case, versions
 from segqa.models.protocol import Model
-from segqa.outcome import Outcome
+from segqa.runs.outcome import Outcome
 from segqa.settings import RaySettings
 
 if TYPE_CHECKING:

@@ -35,7 +35,6 @@ from segqa.evaluation.engine import Distributed, Pickled, RayEngine, require_ray
 from segqa.evaluation.identity import Identity, identify, identity_kept
 from segqa.evaluation.loop import Loop
 from segqa.evaluation.measured import PropertyCache, open_properties
-from segqa.evaluation.provenance import provenance_of, read_changes, run_id, write_changes
 from segqa.evaluation.requirements import require_model
 from segqa.evaluation.sizes import note_on_sizes
 from segqa.evaluation.spot_check import (
@@ -52,13 +51,14 @@ from segqa.evaluation.targets import PackedTargets
 from segqa.models.pickers import find_picker
 from segqa.models.protocol import Model, Proposals
 from segqa.models.source_digest import digest_source
-from segqa.outcome import Outcome
-from segqa.run import Run
+from segqa.runs.outcome import Outcome
+from segqa.runs.provenance import provenance_of, read_changes, run_id, write_changes
+from segqa.runs.run import Run
+from segqa.runs.slices import Edges
+from segqa.runs.store import Store, read_header
 from segqa.scoring.metrics import METRIC_VERSION
 from segqa.scoring.properties import PROPERTY_VERSION
 from segqa.settings import EmptyPolicy, EngineName, RaySettings
-from segqa.slices import Edges
-from segqa.store import Store, read_header
 from segqa.support.environment import hardware, limited_threads
 from segqa.support.escaping import to_utf8
 from segqa.support.git import Changes, WorkTree

@@ -11,10 +11,10 @@ from typing import Any
 
 from segqa.data.image_io import READER
 from segqa.errors import ModelError
-from segqa.evaluation.provenance import read_changes
 from segqa.models.fingerprint import Fingerprint
 from segqa.models.source_digest import digest_source
-from segqa.store import Store
+from segqa.runs.provenance import read_changes
+from segqa.runs.store import Store
 from segqa.support.git import Changes
 
 

@@ -26,7 +26,7 @@ from segqa.evaluation.tally import Tally, tally_target
 from segqa.evaluation.targets import PackedTargets
 from segqa.models.pickers import Picker, looks_at_scores_alone
 from segqa.models.protocol import Proposals
-from segqa.outcome import Outcome
+from segqa.runs.outcome import Outcome
 from segqa.scoring.properties import Measurement
 
 T = TypeVar("T")

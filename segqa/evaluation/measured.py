@@ -10,18 +10,18 @@ from pathlib import Path
 
 import numpy as np
 
-from segqa.conditions import Condition, check_attributes, check_names, needs_pixels
 from segqa.data.case import Case
 from segqa.data.dataset import Dataset
 from segqa.data.image_io import READER
 from segqa.data.remote_folder import foreseen
 from segqa.errors import CaseError, DatasetError, SettingsError
-from segqa.outcome import Outcome
-from segqa.outcomes.integrity import compute_checksum
-from segqa.outcomes.outcomes import Outcomes
+from segqa.runs.checksums import compute_checksum
+from segqa.runs.outcome import Outcome
+from segqa.runs.outcomes import Outcomes
+from segqa.runs.query import Condition, check_attributes, check_names, needs_pixels
+from segqa.runs.slices import Edges, find_edges
+from segqa.runs.store import Store
 from segqa.scoring.properties import PROPERTIES, PROPERTY_VERSION, Measurement
-from segqa.slices import Edges, find_edges
-from segqa.store import Store
 from segqa.support.sqlite import Database
 
 _AT_A_TIME = 256

@@ -20,14 +20,13 @@ from typing import Any
 from segqa.data.subsets import Shard
 from segqa.errors import PartsError
 from segqa.evaluation.conclusion import conclude
-from segqa.evaluation.provenance import read_changes, run_id, write_changes
 from segqa.evaluation.spot_check import STORED_ANSWERS, StoredAnswers
 from segqa.evaluation.transfer import bring_proposals, keeps_own
-from segqa.outcomes.blocks import has_parquet
-from segqa.outcomes.merging import merge_blocks
-from segqa.run import Run, repeatable
-from segqa.slices import Edges
-from segqa.store import Store, blocks, find_unchecked, read_header, read_run
+from segqa.runs.parquet_blocks import has_parquet, merge_blocks
+from segqa.runs.provenance import read_changes, run_id, write_changes
+from segqa.runs.run import Run, repeatable
+from segqa.runs.slices import Edges
+from segqa.runs.store import Store, blocks, find_unchecked, read_header, read_run
 from segqa.support.git import Changes
 
 _OF_ONE = ("stages", "peak_mb", "hardware", "batch_size", "inference_seconds", "started", "machine", "commit")

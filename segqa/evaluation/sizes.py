@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from segqa.evaluation.cache import ProposalCache
-from segqa.run import Run
+from segqa.runs.run import Run
 
 _LOOKED_AT = 1000
 

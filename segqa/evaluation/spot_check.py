@@ -19,9 +19,9 @@ from segqa.errors import SettingsError
 from segqa.evaluation.cache import DAMAGE, Answer, ProposalCache
 from segqa.evaluation.identity import Identity
 from segqa.evaluation.loop import prediction_of
-from segqa.failures import kind_of
-from segqa.outcome import Outcome
-from segqa.run import Run
+from segqa.runs.failure_kinds import kind_of
+from segqa.runs.outcome import Outcome
+from segqa.runs.run import Run
 from segqa.scoring.metrics import count, resolve
 
 ReadAnswer = Callable[[bytes], Answer | None]

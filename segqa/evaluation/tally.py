@@ -16,8 +16,8 @@ from segqa.data.image_io import READER
 from segqa.data.mask import Mask, resize_nearest
 from segqa.errors import ProposalsError
 from segqa.models.protocol import Proposals
-from segqa.outcome import Offer
-from segqa.outcomes.gathering import offer_numbers
+from segqa.runs.outcome import Offer
+from segqa.runs.outcome_columns import offer_numbers
 from segqa.scoring.error_breakdown import Breakdown, break_down
 from segqa.scoring.metrics import METRIC_VERSION, Counts, TargetCounter
 from segqa.support.escaping import to_utf8

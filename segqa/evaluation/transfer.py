@@ -9,8 +9,8 @@ from pathlib import Path
 from segqa.data.storage import expand_home
 from segqa.errors import StoreError
 from segqa.evaluation.cache import ProposalCache
-from segqa.run import Run
-from segqa.store import Store, blocks, find_unchecked, is_in_parts, read_run
+from segqa.runs.run import Run
+from segqa.runs.store import Store, blocks, find_unchecked, is_in_parts, read_run
 
 _FILE = "proposals.sqlite"
 

@@ -26,7 +26,7 @@ from segqa.evaluation.stages import Stages
 from segqa.evaluation.tally import Tally
 from segqa.models.pickers import find_picker
 from segqa.models.protocol import Model
-from segqa.outcome import Outcome
+from segqa.runs.outcome import Outcome
 from segqa.scoring.metrics import METRIC_VERSION
 from segqa.scoring.properties import PROPERTY_VERSION, Measurement
 from segqa.support.environment import hardware, limited_threads

@@ -13,7 +13,7 @@ from segqa.plugin.session import STATE
 from segqa.support.escaping import to_line
 
 if TYPE_CHECKING:
-    from segqa.run import Run, Score
+    from segqa.runs.run import Run, Score
 
 NOTES = pytest.StashKey[list[str]]()
 """What to add to the failure: pytest cuts off a long explanation, and a command cut in two is of no use."""
@@ -27,7 +27,7 @@ WORST = 5
 
 def pytest_assertrepr_compare(config: pytest.Config, op: str, left: object, right: object) -> list[str] | None:
     """Explain a comparison whose left side was read off a run, or off trials of changed cases."""
-    run, trial = sys.modules.get("segqa.run"), sys.modules.get("segqa.robustness.trial")
+    run, trial = sys.modules.get("segqa.runs.run"), sys.modules.get("segqa.robustness.trial")
     if op not in _ORDERS or not isinstance(right, (int, float)):
         return None
     if trial is not None and isinstance(left, trial.Reading):
@@ -47,7 +47,7 @@ def pytest_assertrepr_compare(config: pytest.Config, op: str, left: object, righ
 
 def _explain(score: Score, bound: float) -> list[str]:
     """The lines of an explanation; the first stands behind `assert`."""
-    from segqa.run import describe
+    from segqa.runs.run import describe
 
     run = score.of
     where = f" in {run.part}" if run.part and run.part not in score.name else ""

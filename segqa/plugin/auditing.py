@@ -15,7 +15,7 @@ from segqa.plugin.progress import progress_for
 from segqa.plugin.session import is_worker
 from segqa.plugin.sharing import hold_lock
 from segqa.plugin.state import Session
-from segqa.run import Run
+from segqa.runs.run import Run
 
 _MANY_ALIKE = 0.1
 

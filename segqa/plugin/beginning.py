@@ -13,7 +13,6 @@ import pytest
 
 from segqa import plugin
 from segqa.checks import nearest
-from segqa.conditions import parse_condition
 from segqa.data.dataset import Dataset
 from segqa.data.folder import open_folder
 from segqa.data.storage import Location, is_same, located, nearest_folder
@@ -27,6 +26,7 @@ from segqa.plugin.session import HOSTING, is_worker, runs_no_tests
 from segqa.plugin.settings_file import choose_settings_file
 from segqa.plugin.shards import typed_shard
 from segqa.plugin.state import Session
+from segqa.runs.query import parse_condition
 from segqa.settings import Settings, override, read_settings, report_settings, robustness_settings
 
 _REVIEW = ("report-images", "report-image-size", "report-max-mb", "report-format")

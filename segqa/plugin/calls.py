@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from segqa.conditions import check_names, parse_condition
 from segqa.errors import SettingsError
-from segqa.failures import KINDS, kind_codes
 from segqa.plugin.assertions import NOTES, SHOWN
 from segqa.plugin.fixtures import evaluation_of
 from segqa.plugin.session import STATE
+from segqa.runs.failure_kinds import KINDS, kind_codes
+from segqa.runs.query import check_names, parse_condition
 from segqa.support.escaping import to_block
 
 if TYPE_CHECKING:
     from segqa.data.mask import Mask
     from segqa.gate import Verdict
-    from segqa.outcomes.outcomes import Outcomes
     from segqa.plugin.state import Session
-    from segqa.run import Run
+    from segqa.runs.outcomes import Outcomes
+    from segqa.runs.run import Run
     from segqa.settings import Known
 
 

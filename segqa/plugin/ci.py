@@ -98,7 +98,7 @@ def _write_reports(state: Session, ending: Ending) -> None:
     from segqa.report.ending import write_ending
     from segqa.report.review import write_review
     from segqa.report.verdict import as_markdown, as_openmetrics
-    from segqa.store import write_whole
+    from segqa.runs.store import write_whole
 
     for run in state.runs.values():
         write_ending(ending, state.store, run.id)
@@ -123,7 +123,7 @@ def write_verdict(session: pytest.Session, state: Session) -> None:
     """
     from segqa.plugin.html import ending_of
     from segqa.report.verdict import as_json
-    from segqa.store import write_whole
+    from segqa.runs.store import write_whole
 
     if state.folder is None:
         return

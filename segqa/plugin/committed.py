@@ -11,7 +11,7 @@ from segqa.support.git import find_commit, is_as_committed
 
 if TYPE_CHECKING:
     from segqa.plugin.state import Session
-    from segqa.run import Run
+    from segqa.runs.run import Run
 
 
 def describe_change(session: Session, path: Path) -> str:

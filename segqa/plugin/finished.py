@@ -12,7 +12,7 @@ from segqa.plugin.committed import warn_of_other_commit
 
 if TYPE_CHECKING:
     from segqa.plugin.state import Session
-    from segqa.run import Run
+    from segqa.runs.run import Run
 
 _ONLY_NEW = (
     "shard",
@@ -41,7 +41,7 @@ def take_finished(session: Session, named: Sequence[str]) -> None:
         UsageError: there is no such run, it cannot be judged, or what else was typed says something else than it.
     """
     from segqa.evaluation.transfer import find_folder
-    from segqa.store import read_header
+    from segqa.runs.store import read_header
 
     try:
         folder = find_folder(session.store, session.options["run"], session.here)
@@ -58,7 +58,7 @@ def take_finished(session: Session, named: Sequence[str]) -> None:
 def load_finished(session: Session, folder: Path) -> Run:
     """The run of a session that judges one, in the session's own store."""
     from segqa.evaluation.transfer import bring_run
-    from segqa.store import find_unchecked
+    from segqa.runs.store import find_unchecked
 
     store = session.store
     if unchecked := find_unchecked(folder):
@@ -71,7 +71,7 @@ def load_finished(session: Session, folder: Path) -> Run:
 
 def name_of_data(folder: Path) -> str:
     """The data set of the run in a folder."""
-    from segqa.store import read_header
+    from segqa.runs.store import read_header
 
     return read_header(folder)[0].dataset
 

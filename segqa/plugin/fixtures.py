@@ -25,7 +25,7 @@ if TYPE_CHECKING:  # numpy and OpenCV would load with them
     from segqa.models.protocol import Model
     from segqa.plugin.state import Session
     from segqa.robustness.robustness import Robustness
-    from segqa.run import Run
+    from segqa.runs.run import Run
     from segqa.settings import Thresholds
     from segqa.speed import Speed
 
@@ -408,10 +408,10 @@ def _how(session: Session, name: str, progress: Progress, config: pytest.Config,
 
 def _open_dataset(session: Session, request: pytest.FixtureRequest) -> Dataset:
     """The data set that the settings name, with the prompt and the limit that they state."""
-    from segqa.conditions import parse_condition
     from segqa.data.subsets import split
     from segqa.evaluation.measured import narrow
     from segqa.plugin.beginning import open_chosen_folder
+    from segqa.runs.query import parse_condition
 
     settings = session.settings
     declared = settings.dataset in session.datasets
@@ -450,7 +450,7 @@ def evaluation_of(item: pytest.Item) -> Run | None:
     given = getattr(item, "funcargs", {}).get("evaluation")
     if given is None:
         return None
-    from segqa.run import Run
+    from segqa.runs.run import Run
 
     return given if isinstance(given, Run) else None
 

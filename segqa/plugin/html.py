@@ -24,7 +24,7 @@ from segqa.plugin.session import STATE
 if TYPE_CHECKING:
     from segqa.plugin.state import Session
     from segqa.report.ending import Ending
-    from segqa.run import Run
+    from segqa.runs.run import Run
 
 
 class Additions:

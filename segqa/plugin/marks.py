@@ -11,7 +11,7 @@ import pytest
 from segqa.errors import SettingsError, UsageError
 
 if TYPE_CHECKING:
-    from segqa.run import Run
+    from segqa.runs.run import Run
 
 Read = TypeVar("Read")
 
@@ -66,7 +66,7 @@ def check_mark(node: pytest.Item) -> None:
     mark = slice_mark(node)
     if mark is None:
         return
-    from segqa.conditions import parse_condition
+    from segqa.runs.query import parse_condition
 
     try:
         parse_condition(mark.where)

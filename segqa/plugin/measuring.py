@@ -20,7 +20,7 @@ from segqa.plugin.state import Session
 from segqa.report.exhibits import draw_choice
 from segqa.robustness.measurement import NEEDED, Measurement
 from segqa.robustness.robustness import Robustness
-from segqa.run import Run
+from segqa.runs.run import Run
 
 _DRAWN = 100
 """Pictures of so many changed cases are kept, for a page of their own; to draw one takes as long as to predict one."""

@@ -17,7 +17,7 @@ from segqa.support.environment import is_ci
 if TYPE_CHECKING:
     from segqa.evaluation.spot_check import SpotCheck
     from segqa.plugin.state import Session
-    from segqa.run import Run
+    from segqa.runs.run import Run
 
 _OPTIONS = "model_options"
 _IN_CI = 3

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from segqa.comparison.comparison import Comparison
     from segqa.gate import Verdict
     from segqa.policy import Policy
-    from segqa.run import Run
+    from segqa.runs.run import Run
     from segqa.speed import Speed
 
 
@@ -193,7 +193,7 @@ def refuse_early(session: Session) -> None:
         BaselineError: cases are left out, or the work tree has changes.
     """
     from segqa.baseline_update import refuse_changes, refuse_part
-    from segqa.run import narrowing
+    from segqa.runs.run import narrowing
 
     if "update-baseline" not in session.options or session.finished is not None:
         return

@@ -16,8 +16,8 @@ from filelock import FileLock, Timeout
 from segqa.errors import StoreError
 from segqa.plugin.session import is_worker
 from segqa.plugin.state import Session
-from segqa.run import Run
-from segqa.store import Store, write_whole
+from segqa.runs.run import Run
+from segqa.runs.store import Store, write_whole
 from segqa.support.disk_errors import explain_disk_errors
 from segqa.support.escaping import to_file_name
 

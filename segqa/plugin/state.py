@@ -23,10 +23,10 @@ if TYPE_CHECKING:  # numpy and OpenCV would load with them
     from segqa.labels import Suspicion
     from segqa.report.verdict import Judged
     from segqa.robustness.robustness import Robustness
-    from segqa.run import Run
+    from segqa.runs.run import Run
+    from segqa.runs.slices import Edges
+    from segqa.runs.store import Store
     from segqa.settings import Settings
-    from segqa.slices import Edges
-    from segqa.store import Store
 
 
 @dataclass(slots=True)
@@ -115,7 +115,7 @@ class Session:
     @property
     def store(self) -> Store:
         """Where the runs are kept."""
-        from segqa.store import Store
+        from segqa.runs.store import Store
 
         folder = self.options.get("cache-dir")
         return Store(self.here / expand_home(folder) if folder else self.root / ".segqa")
@@ -155,7 +155,7 @@ class Session:
         Raises:
             OSError: the folder cannot be made.
         """
-        from segqa.store import claim_folder
+        from segqa.runs.store import claim_folder
 
         dataset = self.settings.dataset_name or name_of(self.dataset_location)
         name = to_file_name(f"{self.started:%Y%m%d-%H%M%S}-{'+'.join(self.chosen)}-{dataset}")

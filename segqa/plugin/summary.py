@@ -18,7 +18,7 @@ from segqa.support.escaping import to_block, to_line, to_utf8
 
 if TYPE_CHECKING:
     from segqa.gate import Verdict
-    from segqa.run import Run
+    from segqa.runs.run import Run
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:

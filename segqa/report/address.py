@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from urllib.parse import urlencode
 
-from segqa.run import Run
+from segqa.runs.run import Run
 
 
 def case_key(case_id: str) -> str:

@@ -15,8 +15,8 @@ from segqa.report.exhibits import Exhibit, Exhibits
 from segqa.report.selection import select
 from segqa.report.templates import part
 from segqa.report.verdict import Judged
+from segqa.runs.store import Store, write_whole
 from segqa.settings import ReportSettings
-from segqa.store import Store, write_whole
 
 Queue: TypeAlias = Sequence[tuple[Exhibit, int | None]]
 """The exhibits of a run, the most important first, each with the proposal that was picked."""

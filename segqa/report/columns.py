@@ -11,17 +11,17 @@ from typing import Any
 from numpy.typing import NDArray
 
 from segqa.cluster.cluster import Cluster
-from segqa.conditions import Predicate
 from segqa.data.string_columns import Names
-from segqa.failures import KINDS, recoverable
-from segqa.outcomes.outcomes import Outcomes
 from segqa.report.address import case_key
 from segqa.report.listing import Listing
 from segqa.report.selection import newly_failing, newly_passing
 from segqa.report.verdict import Judged
-from segqa.run import Run
+from segqa.runs.failure_kinds import KINDS, recoverable
+from segqa.runs.outcomes import Outcomes
+from segqa.runs.query import Predicate
+from segqa.runs.run import Run
+from segqa.runs.slices import attributes_of, slices_by
 from segqa.scoring.metrics import shares
-from segqa.slices import attributes_of, slices_by
 
 KIND_NAMES = ("", *KINDS)
 """Kinds of failure by their number in the columns; 0 is a case that passed."""

@@ -32,14 +32,14 @@ from segqa.data.rle import decode_mask, encode_mask
 from segqa.errors import CaseError
 from segqa.evaluation.cache import Answer, ProposalCache
 from segqa.evaluation.loop import prediction_of
-from segqa.outcome import Outcome
-from segqa.outcomes.integrity import compute_checksum
 from segqa.report.drawing import decode_picture, draw_strip, encode_picture, error_map, fit
 from segqa.report.selection import select
-from segqa.run import Run
+from segqa.runs.checksums import compute_checksum
+from segqa.runs.outcome import Outcome
+from segqa.runs.run import Run
+from segqa.runs.store import Store
 from segqa.scoring.metrics import band_width, boundary_iou, count, hd95_and_nsd
 from segqa.settings import ReportSettings
-from segqa.store import Store
 from segqa.support.environment import fair_share
 from segqa.support.escaping import to_line
 from segqa.support.sqlite import Database

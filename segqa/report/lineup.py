@@ -9,12 +9,12 @@ import numpy as np
 
 from segqa.comparison.signflip import t_interval
 from segqa.errors import ProposalsError
-from segqa.groups import Groups, group_numbers
 from segqa.models.pickers import PICKERS, product
-from segqa.outcomes.outcomes import Outcomes
 from segqa.replays import flips, replay, replays
 from segqa.report.table import Table
-from segqa.run import Run
+from segqa.runs.groups import Groups, group_numbers
+from segqa.runs.outcomes import Outcomes
+from segqa.runs.run import Run
 
 
 def line_up(runs: Sequence[Run], group_by: str = "") -> Table:

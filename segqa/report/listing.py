@@ -8,7 +8,7 @@ import numpy as np
 
 from segqa.report.selection import select
 from segqa.report.verdict import Judged
-from segqa.run import Run
+from segqa.runs.run import Run
 
 MOST_LISTED = 50_000
 """Ten megabytes of the page are the numbers of so many cases."""

@@ -22,9 +22,9 @@ from segqa.report.exhibits import draw_choice
 from segqa.report.review import write_review
 from segqa.report.verdict import Judged
 from segqa.robustness.robustness import robustness_of
-from segqa.run import Run
+from segqa.runs.run import Run
+from segqa.runs.store import Store
 from segqa.settings import GateSettings, ReportSettings, Settings
-from segqa.store import Store
 
 
 def write_report(

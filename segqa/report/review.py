@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 
-from segqa.failures import KINDS
 from segqa.labels import Suspicion
 from segqa.report.address import case_key, link
 from segqa.report.collection import FILES, Collection, clear_files, collect, queues, write_files
@@ -29,9 +28,10 @@ from segqa.report.sections import section_of, verdict_of
 from segqa.report.selection import NOISE
 from segqa.report.templates import part, render
 from segqa.report.verdict import Judged
-from segqa.run import Run
+from segqa.runs.failure_kinds import KINDS
+from segqa.runs.run import Run
+from segqa.runs.store import Store, write_whole
 from segqa.settings import ReportSettings
-from segqa.store import Store, write_whole
 
 _AT_A_TIME = 4096
 

@@ -13,11 +13,8 @@ from segqa.baseline import is_baseline
 from segqa.cluster.cluster import Cluster
 from segqa.comparison.comparison import Comparison
 from segqa.comparison.signflip import t_interval
-from segqa.failures import KINDS, kind_codes, kind_name, recoverable
 from segqa.gate import Verdict
-from segqa.groups import suggest_groups
 from segqa.models.protocol import Floats
-from segqa.outcomes.outcomes import Outcomes
 from segqa.report.address import case_key, link
 from segqa.report.charts import BINS, bin_counts, changes, histogram, interval_axis, interval_bar
 from segqa.report.columns import shortened
@@ -27,7 +24,10 @@ from segqa.report.lineup import groups_within, has_choice, pick_lab
 from segqa.report.selection import NOISE, newly_failing, newly_passing
 from segqa.report.severity import robustness_section
 from segqa.report.verdict import Judged
-from segqa.run import Run, mean_of
+from segqa.runs.failure_kinds import KINDS, kind_codes, kind_name, recoverable
+from segqa.runs.groups import suggest_groups
+from segqa.runs.outcomes import Outcomes
+from segqa.runs.run import Run, mean_of
 
 ACTIONS = {
     "error": "Read the traceback; mend the file or the model's code",

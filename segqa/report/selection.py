@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from segqa.cluster.cluster import Clusters
 from segqa.comparison.comparison import Comparison
 from segqa.comparison.pairs import Pairs
-from segqa.failures import KINDS, ZERO_IOU_CODES
-from segqa.outcomes.outcomes import Outcomes
+from segqa.runs.failure_kinds import KINDS, ZERO_IOU_CODES
+from segqa.runs.outcomes import Outcomes
 
 T = TypeVar("T")
 

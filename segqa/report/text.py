@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from segqa.cluster.cluster import Clusters
 from segqa.labels import Suspicion
 from segqa.robustness.robustness import Robustness
-from segqa.run import Run
+from segqa.runs.run import Run
 
 
 def paragraph(run: Run) -> list[str]:

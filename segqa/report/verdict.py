@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from segqa.cluster.cluster import BELOW, Cluster, Clusters
 from segqa.data.string_columns import Texts
-from segqa.failures import KINDS
 from segqa.gate import Verdict
 from segqa.report.ending import Ending
 from segqa.robustness.robustness import Robustness
-from segqa.run import Run
+from segqa.runs.failure_kinds import KINDS
+from segqa.runs.run import Run
 from segqa.support.escaping import to_line
 
 MAX_MARKDOWN = 60_000

@@ -26,12 +26,8 @@ from segqa.evaluation.cache import ProposalCache
 from segqa.evaluation.evaluation import Bar, Evaluation
 from segqa.evaluation.identity import Identity, identity_of
 from segqa.evaluation.loop import prediction_of
-from segqa.failures import kind_name
-from segqa.groups import group_numbers
 from segqa.models.corruptions import library_version
 from segqa.models.protocol import Model
-from segqa.outcome import Outcome
-from segqa.outcomes.outcomes import Outcomes
 from segqa.robustness.changed import changed_dataset, changed_id
 from segqa.robustness.changes import CHANGES, Change
 from segqa.robustness.robustness import (
@@ -42,10 +38,14 @@ from segqa.robustness.robustness import (
     write_robustness,
 )
 from segqa.robustness.trial import Trial
-from segqa.run import CHANGED, Run
+from segqa.runs.failure_kinds import kind_name
+from segqa.runs.groups import group_numbers
+from segqa.runs.outcome import Outcome
+from segqa.runs.outcomes import Outcomes
+from segqa.runs.run import CHANGED, Run
+from segqa.runs.store import Store
 from segqa.scoring.metrics import METRIC_VERSION, count, resolve
 from segqa.settings import EmptyPolicy
-from segqa.store import Store
 
 NEEDED = "robustness needs albumentations: pip install 'segqa[robustness]'"
 """What to say where it is missing."""

@@ -14,11 +14,11 @@ import numpy as np
 
 from segqa.comparison.signflip import interval
 from segqa.errors import StoreError
-from segqa.outcomes.integrity import add_checksum, require_checksum
 from segqa.robustness.changes import CHANGES, Change, find_change
 from segqa.robustness.trial import Origin, Reading, Trial, Trials
-from segqa.run import Run, mean_of, repeatable
-from segqa.store import Store, write_whole
+from segqa.runs.checksums import add_checksum, require_checksum
+from segqa.runs.run import Run, mean_of, repeatable
+from segqa.runs.store import Store, write_whole
 from segqa.support.disk_errors import explain_disk_errors
 
 ROBUSTNESS_VERSION = 3

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from segqa.conditions import Predicate, Some
-from segqa.run import mean_of
+from segqa.runs.query import Predicate, Some
+from segqa.runs.run import mean_of
 
 SHOWN = 5
 """So many trials are listed."""

@@ -24,8 +24,8 @@ from segqa.models import transforms
 from segqa.models.checkpoint import write_checkpoint
 from segqa.models.checkpoint_files import CASES
 from segqa.models.torch_runtime import find_device
+from segqa.runs.store import write_whole
 from segqa.scoring.metrics import iou
-from segqa.store import write_whole
 from segqa.training import state as states
 from segqa.training.card import Provenance, model_card
 from segqa.training.data import Indices, Pictures, read_pictures, training_batches

@@ -13,13 +13,13 @@ import pytest
 
 from segqa.cluster.search import clusters
 from segqa.labels import Suspicion
-from segqa.outcome import Outcome
 from segqa.report.address import case_key
 from segqa.report.ending import Ending
 from segqa.report.review import write_review
 from segqa.report.verdict import Judged
-from segqa.run import Run
-from segqa.store import Store
+from segqa.runs.outcome import Outcome
+from segqa.runs.run import Run
+from segqa.runs.store import Store
 from tests.reviewed import Reviewed, reviewed
 
 Opener = Callable[..., Any]

@@ -4,8 +4,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from segqa.cli import app
-from segqa.run import Run
-from segqa.store import Store
+from segqa.runs.run import Run
+from segqa.runs.store import Store
 from tests.cluster.synthetic import RIGHT, WRONG, outcome
 
 

@@ -14,9 +14,9 @@ from typer.testing import CliRunner, Result
 
 from segqa.baseline import write_baseline
 from segqa.cli import app
-from segqa.run import Run
+from segqa.runs.run import Run
+from segqa.runs.store import Store
 from segqa.scoring.metrics import Counts
-from segqa.store import Store
 from tests.outcomes import outcome_of
 
 RUNS = ("1-unet", "2-unet", "3-other")

@@ -4,9 +4,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from segqa.cli import app
-from segqa.run import Run
+from segqa.runs.run import Run
+from segqa.runs.store import Store
 from segqa.scoring.metrics import Counts
-from segqa.store import Store
 from tests.damage import flip_bit, remove_checksums
 from tests.outcomes import outcome_of
 

@@ -4,9 +4,9 @@ from dataclasses import FrozenInstanceError, replace
 import pytest
 
 from segqa.cluster.cluster import Cluster, Clusters
-from segqa.conditions import Predicate
-from segqa.outcomes.outcomes import Outcomes
-from segqa.run import Run
+from segqa.runs.outcomes import Outcomes
+from segqa.runs.query import Predicate
+from segqa.runs.run import Run
 from segqa.scoring.metrics import Counts
 from tests.cluster.synthetic import MERGED, RIGHT, WRONG, outcome
 from tests.outcomes import outcome_of

@@ -3,7 +3,7 @@ from dataclasses import FrozenInstanceError
 import pytest
 
 from segqa.cluster.gap import Gap, find_gap
-from segqa.run import Run
+from segqa.runs.run import Run
 from segqa.scoring.metrics import Counts
 from tests.outcomes import outcome_of
 

@@ -7,8 +7,8 @@ import pytest
 from segqa.cluster.grouped import MOST_GROUPS, Moments
 from segqa.cluster.search import clusters
 from segqa.errors import SettingsError
-from segqa.outcome import Outcome
-from segqa.run import Run
+from segqa.runs.outcome import Outcome
+from segqa.runs.run import Run
 from tests.cluster.synthetic import MERGED, RIGHT, WRONG, frames, outcome
 
 

@@ -8,7 +8,7 @@ import pytest
 from segqa.cluster.exact import log_tail
 from segqa.cluster.lattice import Failing, Hit, Lattice
 from segqa.cluster.table import Table
-from segqa.outcome import Outcome
+from segqa.runs.outcome import Outcome
 from tests.cluster.synthetic import random_tags
 
 Rules = dict[tuple[tuple[int, int], ...], frozenset[int]]

@@ -8,10 +8,10 @@ from segqa.cluster.search import MOST_SEARCHED, _is_far_more, clusters
 from segqa.cluster.significance import Judge, _permutations
 from segqa.data.string_columns import Names, Texts
 from segqa.errors import SettingsError
-from segqa.outcome import Offer, Outcome
-from segqa.outcomes.columns import Held
-from segqa.outcomes.outcomes import Outcomes
-from segqa.run import Run
+from segqa.runs.outcome import Offer, Outcome
+from segqa.runs.outcome_columns import Held
+from segqa.runs.outcomes import Outcomes
+from segqa.runs.run import Run
 from segqa.scoring.metrics import Counts
 from tests.cluster.synthetic import MERGED, NOTHING, RIGHT, WRONG, outcome, random_tags, run_of
 

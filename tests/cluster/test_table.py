@@ -3,10 +3,10 @@ from dataclasses import FrozenInstanceError
 import pytest
 
 from segqa.cluster.table import Table, _code
-from segqa.conditions import Predicate
 from segqa.data.string_columns import Names
-from segqa.outcome import Outcome
-from segqa.slices import slices_by
+from segqa.runs.outcome import Outcome
+from segqa.runs.query import Predicate
+from segqa.runs.slices import slices_by
 
 
 def test_rare_slices_and_those_of_all_are_left_out() -> None:

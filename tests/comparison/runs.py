@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from segqa.outcome import Offer, Outcome
-from segqa.run import Run
+from segqa.runs.outcome import Offer, Outcome
+from segqa.runs.run import Run
 from segqa.scoring.metrics import Counts
 
 AREA = 10_000

@@ -6,8 +6,8 @@ import pytest
 
 from segqa.comparison.comparison import compare
 from segqa.errors import IncomparableError, SettingsError
-from segqa.outcome import Offer
-from segqa.run import Run
+from segqa.runs.outcome import Offer
+from segqa.runs.run import Run
 from segqa.scoring.metrics import Counts
 from tests.comparison.runs import case_of, run_of
 

@@ -12,7 +12,7 @@ from segqa.baseline import read_baseline, write_baseline
 from segqa.comparison.comparison import Comparison, compare
 from segqa.errors import BaselineError, IncomparableError
 from segqa.gate import judge, rules_of
-from segqa.run import Run
+from segqa.runs.run import Run
 from tests.comparison.runs import case_of, run_of
 
 IMAGE, MASK = "a" * 16, "b" * 16

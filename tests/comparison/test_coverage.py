@@ -6,7 +6,7 @@ import pytest
 from segqa.comparison.comparison import compare
 from segqa.errors import IncomparableError
 from segqa.gate import Verdict, judge, rules_of
-from segqa.run import Run
+from segqa.runs.run import Run
 from tests.comparison.runs import run_of
 
 OFF = ("broken:off", "errors:off", "missing:off", "mean_iou:off", "slice(*).mean_iou:off")

@@ -22,7 +22,7 @@ from segqa.comparison.signflip import (
 )
 from segqa.errors import SettingsError
 from segqa.gate import Verdict, judge, rules_of
-from segqa.run import Run
+from segqa.runs.run import Run
 from tests.comparison.runs import case_of, run_of
 
 Floats: TypeAlias = NDArray[np.float64]

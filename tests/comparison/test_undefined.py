@@ -9,8 +9,8 @@ import pytest
 from segqa.comparison.comparison import METRICS, compare
 from segqa.comparison.pairs import change_of
 from segqa.gate import Verdict, judge, rules_of
-from segqa.outcome import Offer, Outcome
-from segqa.run import Run
+from segqa.runs.outcome import Offer, Outcome
+from segqa.runs.run import Run
 from segqa.scoring.metrics import Counts
 from segqa.selftest import selftest
 from segqa.settings import EmptyPolicy

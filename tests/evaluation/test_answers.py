@@ -21,8 +21,8 @@ from segqa.evaluation.batches import BatchSize
 from segqa.evaluation.evaluation import Evaluation
 from segqa.evaluation.stages import Stages
 from segqa.models.protocol import Proposals
-from segqa.run import Run
-from segqa.store import Store
+from segqa.runs.run import Run
+from segqa.runs.store import Store
 
 Squares = Callable[[int], Path]
 

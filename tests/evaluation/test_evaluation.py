@@ -21,8 +21,8 @@ from segqa.evaluation.cache import ProposalCache
 from segqa.evaluation.evaluation import Evaluation
 from segqa.evaluation.transfer import bring_run
 from segqa.models.protocol import Proposals
-from segqa.run import Run
-from segqa.store import Store
+from segqa.runs.run import Run
+from segqa.runs.store import Store
 from tests.conftest import bright_square, write_case
 from tests.damage import flip_bit
 

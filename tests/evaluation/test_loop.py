@@ -12,7 +12,7 @@ from segqa.evaluation.cache import ProposalCache
 from segqa.evaluation.evaluation import Evaluation
 from segqa.evaluation.loop import _checked, prediction_of
 from segqa.models.protocol import Proposals
-from segqa.store import Store
+from segqa.runs.store import Store
 from tests.evaluation.test_evaluation import Bright
 
 Squares = Callable[[int], Path]

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from segqa.conditions import parse_condition
 from segqa.data.dataset import Dataset
 from segqa.data.folder import open_folder
 from segqa.errors import DatasetError, SettingsError, StoreError
 from segqa.evaluation.measured import PropertyCache, narrow, open_properties
+from segqa.runs.query import parse_condition
+from segqa.runs.store import Store
 from segqa.scoring.properties import Measurement
-from segqa.store import Store
 from tests.conftest import bright_square, write_case
 
 Maker = Callable[[int], Path]

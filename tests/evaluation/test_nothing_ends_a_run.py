@@ -15,7 +15,6 @@ import pytest
 
 import segqa
 from segqa.audit.audit import audit_dataset
-from segqa.conditions import parse_condition
 from segqa.data.case import Case, Source, Target
 from segqa.data.case_table import Roster
 from segqa.data.dataset import Dataset
@@ -27,10 +26,11 @@ from segqa.evaluation.measured import narrow
 from segqa.evaluation.worker import Task, Worker
 from segqa.models import pickers as picking
 from segqa.models.protocol import Model, Proposals
-from segqa.outcome import Outcome
 from segqa.report.report import write_report
-from segqa.run import Run
-from segqa.store import Store
+from segqa.runs.outcome import Outcome
+from segqa.runs.query import parse_condition
+from segqa.runs.run import Run
+from segqa.runs.store import Store
 from tests.conftest import bright_square, write_case
 from tests.evaluation.test_worker import Bright, Given, task
 

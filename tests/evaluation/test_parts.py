@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from segqa.conditions import parse_condition
 from segqa.data.dataset import Dataset
 from segqa.data.folder import open_folder
 from segqa.data.mask import Image
@@ -21,11 +20,12 @@ from segqa.evaluation.evaluation import Evaluation
 from segqa.evaluation.measured import narrow
 from segqa.evaluation.parts import merge_parts, read_part
 from segqa.models.protocol import Proposals
-from segqa.outcome import Outcome
-from segqa.outcomes.integrity import add_checksum
-from segqa.run import Run
-from segqa.slices import find_edges
-from segqa.store import Store, find_unchecked
+from segqa.runs.checksums import add_checksum
+from segqa.runs.outcome import Outcome
+from segqa.runs.query import parse_condition
+from segqa.runs.run import Run
+from segqa.runs.slices import find_edges
+from segqa.runs.store import Store, find_unchecked
 from tests.damage import flip_bit, remove_checksums
 
 Squares = Callable[[int], Path]

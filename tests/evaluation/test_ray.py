@@ -28,10 +28,10 @@ from segqa.evaluation.connection import connected
 from segqa.evaluation.engine import Pickled, RayEngine
 from segqa.evaluation.evaluation import Evaluation
 from segqa.models.protocol import Model
-from segqa.outcome import Outcome
-from segqa.run import Run
+from segqa.runs.outcome import Outcome
+from segqa.runs.run import Run
+from segqa.runs.store import Store
 from segqa.settings import RaySettings
-from segqa.store import Store
 from tests.conftest import bright_square, write_case
 
 ray = pytest.importorskip("ray", reason="Ray is not installed")
@@ -285,7 +285,7 @@ from segqa.evaluation.engine import Pickled, RayEngine
 from segqa.evaluation.evaluation import Evaluation
 from segqa.data.folder import open_folder
 from segqa.settings import RaySettings
-from segqa.store import Store
+from segqa.runs.store import Store
 from tests.evaluation.test_ray import bright
 
 data, folder, seconds = sys.argv[1:]

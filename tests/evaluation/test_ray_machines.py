@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from segqa.runs.store import Store
 from segqa.settings import RaySettings
-from segqa.store import Store
 from tests.conftest import bright_square, write_case
 
 pytest.importorskip("ray", reason="Ray is not installed")

@@ -16,8 +16,8 @@ from segqa.data.dataset import Dataset
 from segqa.data.folder import open_folder
 from segqa.evaluation.evaluation import Evaluation
 from segqa.models.detect_segment import DetectSegment
-from segqa.run import Run
-from segqa.store import Store
+from segqa.runs.run import Run
+from segqa.runs.store import Store
 
 
 @pytest.fixture(scope="module")

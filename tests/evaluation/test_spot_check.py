@@ -25,8 +25,8 @@ from segqa.evaluation.spot_check import (
 )
 from segqa.models.fingerprint import Fingerprint
 from segqa.models.protocol import Proposals
-from segqa.run import Run
-from segqa.store import Store
+from segqa.runs.run import Run
+from segqa.runs.store import Store
 
 Squares = Callable[[int], Path]
 CHECKED = Evaluation(spot_check=SpotCheck(handwritten=3, changed=3), built_by="a")

@@ -17,8 +17,8 @@ from segqa.errors import ProposalsError
 from segqa.evaluation.evaluation import Evaluation
 from segqa.evaluation.tally import Tally
 from segqa.models.protocol import Proposals
-from segqa.outcome import Outcome
-from segqa.store import Store
+from segqa.runs.outcome import Outcome
+from segqa.runs.store import Store
 
 Squares = Callable[[int], Path]
 

@@ -12,7 +12,7 @@ from segqa.data.mask import Image, Mask
 from segqa.evaluation.evaluation import Evaluation
 from segqa.evaluation.targets import PackedTargets
 from segqa.models.protocol import Proposals
-from segqa.store import Store
+from segqa.runs.store import Store
 
 Squares = Callable[[int], Path]
 

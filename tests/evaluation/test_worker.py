@@ -21,7 +21,7 @@ from segqa.evaluation.engine import Ledger
 from segqa.evaluation.identity import identify
 from segqa.evaluation.worker import Task, Worker, pack_case, unpack_case, versions
 from segqa.models.protocol import Model, Proposals
-from segqa.run import Run
+from segqa.runs.run import Run
 
 Squares = Callable[[int], Path]
 

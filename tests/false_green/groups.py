@@ -8,7 +8,7 @@ import numpy as np
 
 from segqa.comparison.comparison import compare
 from segqa.gate import judge
-from segqa.run import Run
+from segqa.runs.run import Run
 from tests.false_green.trial import Ending, Trial, end
 from tests.false_green.undefined import case, run_of
 from tests.false_green.way import Ways

@@ -8,8 +8,8 @@ import numpy as np
 
 from segqa.comparison.comparison import compare
 from segqa.gate import judge, rules_of
-from segqa.outcome import Offer, Outcome
-from segqa.run import Run
+from segqa.runs.outcome import Offer, Outcome
+from segqa.runs.run import Run
 from segqa.scoring.metrics import Counts
 from segqa.settings import EmptyPolicy
 from tests.false_green.changes import update

@@ -29,7 +29,7 @@ from segqa.labels import suspicious_labels
 from segqa.models.hog_grabcut import HogGrabCut
 from segqa.models.http_api import AnswerPlaces, api_of, find
 from segqa.models.protocol import Model, Proposals
-from segqa.run import Run
+from segqa.runs.run import Run
 from segqa.support.environment import limited_threads
 from tests.serving.conftest import Bright, serving
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from segqa.outcomes.integrity import add_checksum
-from segqa.store import Store
+from segqa.runs.checksums import add_checksum
+from segqa.runs.store import Store
 from tests.damage import flip_bit, remove_checksums
 from tests.plugin.workers import MOSTLY_ONE
 

@@ -14,8 +14,8 @@ import pytest
 
 from segqa.errors import PartsError
 from segqa.evaluation.parts import merge_parts, read_part
-from segqa.run import Run
-from segqa.store import Store
+from segqa.runs.run import Run
+from segqa.runs.store import Store
 
 Repository = pytest.Pytester
 COUNT, BATCH = 16, 2

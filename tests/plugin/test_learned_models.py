@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from segqa.cli import app
-from segqa.store import Store
+from segqa.runs.store import Store
 from tests.conftest import bright_square, write_case
 
 Repository = pytest.Pytester

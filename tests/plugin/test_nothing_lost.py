@@ -13,7 +13,7 @@ import pytest
 from filelock import FileLock
 
 from segqa.plugin.sharing import remove_leftovers
-from segqa.store import Store
+from segqa.runs.store import Store
 from tests.conftest import bright_square, write_case
 
 Repository = pytest.Pytester

@@ -11,9 +11,9 @@ import pytest
 
 from segqa.errors import EngineError, ModelError
 from segqa.models.protocol import Model
-from segqa.outcome import Outcome
 from segqa.plugin.actors import Fixture
-from segqa.store import Store
+from segqa.runs.outcome import Outcome
+from segqa.runs.store import Store
 
 Repository = pytest.Pytester
 NO_RAY = any(importlib.util.find_spec(name) is None for name in ("ray", "pyarrow"))

@@ -12,7 +12,7 @@ import pytest
 
 from segqa.report.address import case_key
 from segqa.report.exhibits import Exhibits
-from segqa.store import Store
+from segqa.runs.store import Store
 from tests.plugin.workers import MOSTLY_ONE
 from tests.report.test_summary import Tags
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from segqa.store import Store
+from segqa.runs.store import Store
 
 Repository = pytest.Pytester
 PAGE = (Path(__file__).parents[2] / "docs" / "scale.md").read_text(encoding="utf-8")

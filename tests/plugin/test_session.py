@@ -3,7 +3,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from segqa.store import Store
+from segqa.runs.store import Store
 from segqa.support.environment import fair_share
 from tests.plugin.workers import WORKERS
 

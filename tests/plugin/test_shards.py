@@ -12,8 +12,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from segqa.cli import app
-from segqa.outcome import Outcome
-from segqa.store import Store
+from segqa.runs.outcome import Outcome
+from segqa.runs.store import Store
 from tests.plugin.workers import MOSTLY_ONE
 
 Repository = pytest.Pytester

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from segqa.outcomes.integrity import add_checksum
+from segqa.runs.checksums import add_checksum
 from tests.conftest import bright_square, write_case
 
 Repository = pytest.Pytester

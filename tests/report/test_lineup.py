@@ -6,9 +6,9 @@ from scipy import stats
 
 from segqa.comparison.signflip import t_interval
 from segqa.errors import ProposalsError
-from segqa.outcome import Offer, Outcome
 from segqa.report.lineup import flip_table, line_up, pick_lab
-from segqa.run import Run
+from segqa.runs.outcome import Offer, Outcome
+from segqa.runs.run import Run
 from segqa.scoring.metrics import Counts
 from tests.outcomes import outcome_of
 

@@ -14,7 +14,6 @@ from PIL import Image as Pillow
 from segqa.cluster.search import clusters
 from segqa.data.rle import decode_mask
 from segqa.errors import SettingsError
-from segqa.outcome import Offer, Outcome
 from segqa.report.address import case_key
 from segqa.report.columns import shortened
 from segqa.report.ending import Ending, read_ending, write_ending
@@ -22,10 +21,11 @@ from segqa.report.examples import varied
 from segqa.report.report import write_report
 from segqa.report.review import write_review
 from segqa.report.verdict import Judged
-from segqa.run import Run
+from segqa.runs.outcome import Offer, Outcome
+from segqa.runs.run import Run
+from segqa.runs.store import Store
 from segqa.scoring.metrics import Counts
 from segqa.settings import GateSettings, ReportSettings, parse_settings, report_settings
-from segqa.store import Store
 from tests.outcomes import outcome_of
 from tests.report.test_summary import Tags
 from tests.reviewed import Reviewed, reviewed

@@ -2,9 +2,9 @@ from typing import Any
 
 from segqa.cluster.search import clusters
 from segqa.comparison.comparison import compare
-from segqa.outcome import Outcome
 from segqa.report.selection import newly_failing, newly_passing, select
-from segqa.run import Run
+from segqa.runs.outcome import Outcome
+from segqa.runs.run import Run
 from segqa.scoring.metrics import Counts
 from tests.outcomes import outcome_of
 

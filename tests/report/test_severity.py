@@ -12,9 +12,9 @@ from segqa.report.severity import robustness_section
 from segqa.report.text import steadiness
 from segqa.robustness.robustness import Robustness, link_robustness, write_robustness
 from segqa.robustness.trial import Trial
-from segqa.run import Run
+from segqa.runs.run import Run
+from segqa.runs.store import Store
 from segqa.scoring.metrics import Counts
-from segqa.store import Store
 from tests.outcomes import outcome_of
 from tests.report.test_summary import Tags
 

@@ -1,10 +1,10 @@
 from html.parser import HTMLParser
 
 from segqa.cluster.search import clusters
-from segqa.outcome import Outcome
 from segqa.report.ending import Ending
 from segqa.report.summary import render_summary
-from segqa.run import Run
+from segqa.runs.outcome import Outcome
+from segqa.runs.run import Run
 from segqa.support.escaping import to_line
 
 PROVENANCE = {"command": "pytest", "commit": "", "dirty": False, "started": "2026", "notes": []}

@@ -7,7 +7,7 @@ from segqa.comparison.comparison import compare
 from segqa.gate import judge
 from segqa.report.ending import Ending
 from segqa.report.verdict import MAX_MARKDOWN, Judged, as_annotations, as_json, as_markdown, as_openmetrics, escape
-from segqa.run import Run
+from segqa.runs.run import Run
 from tests.cluster.synthetic import frames
 from tests.comparison.runs import run_of
 

@@ -17,7 +17,7 @@ from segqa.models.protocol import Proposals
 from segqa.robustness.changes import CHANGES, find_change
 from segqa.robustness.measurement import Measurement, agreement_of
 from segqa.robustness.robustness import known_agreements, robustness_of
-from segqa.store import Store
+from segqa.runs.store import Store
 
 pytest.importorskip("albumentations")
 

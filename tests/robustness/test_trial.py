@@ -7,8 +7,8 @@ import pytest
 from segqa.errors import StoreError
 from segqa.robustness.robustness import Robustness, link_robustness, read_robustness, robustness_of, write_robustness
 from segqa.robustness.trial import Trial
-from segqa.run import Run
-from segqa.store import Store
+from segqa.runs.run import Run
+from segqa.runs.store import Store
 
 NAN = math.nan
 

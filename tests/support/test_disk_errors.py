@@ -19,11 +19,11 @@ from segqa.audit.glance import GlanceCache
 from segqa.errors import StoreError
 from segqa.evaluation.cache import ProposalCache
 from segqa.evaluation.measured import PropertyCache
-from segqa.outcome import Outcome
 from segqa.report.ending import Ending, write_ending
-from segqa.run import Run
+from segqa.runs.outcome import Outcome
+from segqa.runs.run import Run
+from segqa.runs.store import Store
 from segqa.scoring.properties import Measurement
-from segqa.store import Store
 from segqa.support.disk_errors import explain_disk_errors
 from segqa.support.sqlite import Database
 

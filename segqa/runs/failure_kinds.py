@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segqa.data.mask import Mask
-from segqa.outcome import Outcome
-from segqa.outcomes.columns import Whole
-from segqa.outcomes.outcomes import Outcomes
+from segqa.runs.outcome import Outcome
+from segqa.runs.outcome_columns import Whole
+from segqa.runs.outcomes import Outcomes
 from segqa.scoring.metrics import shares
 
 KINDS = MappingProxyType(

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from segqa.errors import StoreError
-from segqa.outcome import Offer, Outcome
-from segqa.outcomes.integrity import add_checksum
-from segqa.run import CHANGED, Run
+from segqa.runs.checksums import add_checksum
+from segqa.runs.outcome import Offer, Outcome
+from segqa.runs.run import CHANGED, Run
+from segqa.runs.store import Store, blocks, write_whole
 from segqa.scoring.metrics import Counts
-from segqa.store import Store, blocks, write_whole
 from tests.damage import flip_bits
 
 FULL = Outcome(

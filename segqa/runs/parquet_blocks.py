@@ -1,14 +1,9 @@
-"""A block is so many cases as a table of pyarrow's; a large run is kept in part files, a block each.
-
-Blocks are sorted by id, and an index of the files is written last. A block has a column for whatever one of its cases
-has; numbers that are asked for often (the counts of the prediction and of the best offer) stand beside the offers that
-they are of.
-"""
+"""Read and write blocks of outcomes as Arrow tables, and merge sorted blocks of several runs."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -18,8 +13,8 @@ from numpy.typing import NDArray
 
 from segqa.data.string_columns import Names, Places, Texts
 from segqa.errors import StoreError
-from segqa.outcomes.columns import Held, Whole
-from segqa.outcomes.integrity import AGAIN, add_checksum, compute_file_checksum, require_checksum, require_counts
+from segqa.runs.checksums import AGAIN, add_checksum, compute_file_checksum, require_checksum, require_counts
+from segqa.runs.outcome_columns import Held, Whole
 from segqa.scoring.error_breakdown import Breakdown
 
 BLOCK = 1 << 16
@@ -285,3 +280,59 @@ def small(numbers: NDArray[Any], least: type[np.signedinteger[Any]] = np.int32) 
     low, high = int(numbers.min(initial=0)), int(numbers.max(initial=0))
     fits = np.result_type(np.min_scalar_type(min(low, -1)), np.min_scalar_type(-max(high, 1) - 1), least)
     return numbers.astype(fits)
+
+
+def merge_blocks(feeds: Sequence[Iterator[Any]]) -> Iterator[Any]:
+    """The cases of all feeds in the order of their ids, as tables of pyarrow's with `BLOCK` cases each.
+
+    Args:
+        feeds: tables (`blocks.table_of`), of each feed in the order of their ids.
+    """
+    return _in_blocks(_in_order(feeds))
+
+
+def _in_order(feeds: Sequence[Iterator[Any]]) -> Iterator[Any]:
+    """Tables of any size, one behind the other in the order of their ids."""
+    heads = [(feed, head) for feed in feeds if (head := next(feed, None)) is not None]
+    while heads:
+        # up to here nothing can come any more
+        bound = min(head.column("id")[-1].as_py() for _, head in heads)
+        taken, left = [], []
+        for feed, head in heads:
+            many = _up_to(head, bound)
+            taken.append(head.slice(0, many))
+            rest = head.slice(many) if many < len(head) else next(feed, None)
+            if rest is not None:
+                left.append((feed, rest))
+        heads = left
+        yield _joined(taken).sort_by("id")
+
+
+def _up_to(head: Any, bound: str) -> int:
+    """How many rows of a table have an id up to this one."""
+    from pyarrow import compute
+
+    return int(compute.sum(compute.less_equal(head.column("id"), bound)).as_py())
+
+
+def _in_blocks(tables: Iterable[Any]) -> Iterator[Any]:
+    """The same rows, in blocks of one size."""
+    waiting: list[Any] = []
+    for table in tables:
+        waiting.append(table)
+        if sum(map(len, waiting)) < BLOCK:
+            continue
+        whole = _joined(waiting)
+        full = len(whole) - len(whole) % BLOCK
+        yield from (whole.slice(start, BLOCK) for start in range(0, full, BLOCK))
+        waiting = [whole.slice(full)]
+    if rest := [table for table in waiting if len(table)]:
+        yield _joined(rest)
+
+
+def _joined(tables: Sequence[Any]) -> Any:
+    """Tables one behind the other; each may have names and columns of its own."""
+    import pyarrow as pa
+
+    joined = pa.concat_tables(tables, promote_options="default")
+    return joined.unify_dictionaries().combine_chunks()

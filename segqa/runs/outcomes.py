@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 from segqa.data.mask import Mask
 from segqa.data.string_columns import Names, Places, Rows, Texts
 from segqa.models.protocol import Floats
-from segqa.outcome import Outcome
-from segqa.outcomes.columns import Columns, Whole
-from segqa.outcomes.gathering import gather
+from segqa.runs.outcome import Outcome
+from segqa.runs.outcome_columns import Columns, Whole, gather
 from segqa.scoring.error_breakdown import Breakdown
 from segqa.scoring.metrics import shares
 

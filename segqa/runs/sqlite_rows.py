@@ -16,10 +16,9 @@ from typing import Any
 
 from segqa.data.string_columns import Texts
 from segqa.errors import StoreError
-from segqa.outcome import Outcome
-from segqa.outcomes.columns import Held
-from segqa.outcomes.gathering import Gathered, offer_numbers
-from segqa.outcomes.integrity import AGAIN, compute_checksum, hash_texts, require_counts
+from segqa.runs.checksums import AGAIN, compute_checksum, hash_texts, require_counts
+from segqa.runs.outcome import Outcome
+from segqa.runs.outcome_columns import Gathered, Held, offer_numbers
 from segqa.support.disk_errors import explain_disk_errors
 from segqa.support.escaping import to_utf8
 

@@ -1,8 +1,8 @@
 """The store keeps runs: one folder each under `.segqa/runs/`, a `run.json` and one row a case in `cases.sqlite`.
 
 Outcomes are committed batch by batch, so that a killed run loses the batch in flight and nothing else. Those of a large
-run are turned into Parquet files once all are there (`cases/`, see `segqa.outcomes.blocks`). Everything that is judged
-has a checksum (`segqa.outcomes.integrity`), and `order.json` says which run is the newest, whatever the clock says.
+run are turned into Parquet files once all are there (`cases/`, see `segqa.runs.parquet_blocks`). Everything that is
+judged has a checksum (`segqa.runs.checksums`), and `order.json` says which run is the newest, whatever the clock says.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from segqa.errors import StoreError
-from segqa.outcome import Outcome
-from segqa.outcomes import sqlite_rows
-from segqa.outcomes.blocks import BLOCK, PartWriter, is_filed, table_of, tables, verify_parts
-from segqa.outcomes.filed import Filed
-from segqa.outcomes.integrity import AGAIN, UNCHECKED, add_checksum, hash_texts, require_checksum
-from segqa.outcomes.outcomes import Outcomes
-from segqa.run import Run, narrowing
+from segqa.runs import sqlite_rows
+from segqa.runs.checksums import AGAIN, UNCHECKED, add_checksum, hash_texts, require_checksum
+from segqa.runs.outcome import Outcome
+from segqa.runs.outcomes import Outcomes
+from segqa.runs.parquet_blocks import BLOCK, PartWriter, is_filed, table_of, tables, verify_parts
+from segqa.runs.parquet_columns import Filed
+from segqa.runs.run import Run, narrowing
 from segqa.support.disk_errors import explain_disk_errors
 
 RUN_VERSION = 2
@@ -389,7 +389,7 @@ def read_header(folder: Path) -> tuple[Run, bool]:
 def read_run(folder: Path) -> Run:
     """The run in a folder, of whatever store, finished or not, with the outcomes that it has; as `read_header`.
 
-    Whatever was damaged in it is refused, see `segqa.outcomes.integrity`; of a run of an earlier version, as far as its
+    Whatever was damaged in it is refused, see `segqa.runs.checksums`; of a run of an earlier version, as far as its
     counts tell.
     """
     run, _ = read_header(folder)

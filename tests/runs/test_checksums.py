@@ -20,18 +20,18 @@ from segqa.evaluation.cache import Answer, ProposalCache, proposals_key
 from segqa.evaluation.measured import PropertyCache
 from segqa.evaluation.tally import Tally
 from segqa.models.protocol import Proposals
-from segqa.outcome import Offer, Outcome
-from segqa.outcomes.integrity import add_checksum, require_checksum
 from segqa.report.ending import Ending, read_ending, write_ending
 from segqa.report.exhibits import Exhibit, Exhibits
 from segqa.robustness.robustness import Robustness, _read, link_robustness, read_robustness, write_robustness
 from segqa.robustness.trial import Trial
-from segqa.run import Run
+from segqa.runs.checksums import add_checksum, require_checksum
+from segqa.runs.outcome import Offer, Outcome
+from segqa.runs.run import Run
+from segqa.runs.store import Store, find_unchecked
 from segqa.scoring.error_breakdown import Breakdown
 from segqa.scoring.metrics import Counts
 from segqa.scoring.properties import Measurement
 from segqa.speed import Speed, keep_speed, read_speeds
-from segqa.store import Store, find_unchecked
 from tests.damage import flip_bit, flip_bits, remove_checksums
 
 SOME, MANY = 120, 1500

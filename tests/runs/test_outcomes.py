@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from segqa.data.string_columns import Names
-from segqa.outcome import Offer, Outcome
-from segqa.outcomes.blocks import PartWriter, table_of
-from segqa.outcomes.filed import Filed
-from segqa.outcomes.outcomes import Outcomes
+from segqa.runs.outcome import Offer, Outcome
+from segqa.runs.outcomes import Outcomes
+from segqa.runs.parquet_blocks import PartWriter, table_of
+from segqa.runs.parquet_columns import Filed
 from segqa.scoring.error_breakdown import Breakdown
 from segqa.scoring.metrics import Counts
 

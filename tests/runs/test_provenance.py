@@ -14,10 +14,10 @@ from segqa.data.mask import Image
 from segqa.data.subsets import Shard
 from segqa.evaluation.evaluation import Evaluation
 from segqa.evaluation.parts import merge_parts, read_part
-from segqa.evaluation.provenance import read_changes
 from segqa.models.protocol import Proposals
-from segqa.run import Run
-from segqa.store import Store
+from segqa.runs.provenance import read_changes
+from segqa.runs.run import Run
+from segqa.runs.store import Store
 from segqa.support.git import WorkTree
 
 Squares = Callable[[int], Path]

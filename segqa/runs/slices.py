@@ -15,8 +15,8 @@ import numpy as np
 
 from segqa.data.string_columns import Names
 from segqa.models.protocol import Floats
-from segqa.outcome import Outcome
-from segqa.outcomes.outcomes import Outcomes
+from segqa.runs.outcome import Outcome
+from segqa.runs.outcomes import Outcomes
 from segqa.scoring.properties import BORDER, COUNTS, LEVELS
 
 Edges: TypeAlias = Mapping[str, tuple[float, ...]]

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from segqa.errors import SettingsError
-from segqa.groups import Grouping, group_numbers, suggest_groups
-from segqa.outcome import Outcome
-from segqa.outcomes.outcomes import Outcomes
+from segqa.runs.groups import Grouping, group_numbers, suggest_groups
+from segqa.runs.outcome import Outcome
+from segqa.runs.outcomes import Outcomes
 
 
 def tagged(**tags: Iterable[object]) -> list[Outcome]:

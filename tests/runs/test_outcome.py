@@ -1,4 +1,4 @@
-from segqa.outcome import Offer, Outcome
+from segqa.runs.outcome import Offer, Outcome
 from segqa.scoring.metrics import Counts
 from tests.outcomes import outcome_of
 

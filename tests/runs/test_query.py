@@ -2,20 +2,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segqa.conditions import (
-    Condition,
-    Every,
-    Not,
-    Predicate,
-    Some,
-    check_names,
-    joined,
-    needs_pixels,
-    parse_condition,
-)
 from segqa.errors import SettingsError
-from segqa.outcome import Outcome
-from segqa.outcomes.outcomes import Outcomes
+from segqa.runs.outcome import Outcome
+from segqa.runs.outcomes import Outcomes
+from segqa.runs.query import Condition, Every, Not, Predicate, Some, check_names, joined, needs_pixels, parse_condition
 
 EDGES = {"brightness": (0.3, 0.6), "frame": (100.0, 200.0)}
 CASE = Outcome(

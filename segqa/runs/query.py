@@ -28,10 +28,10 @@ from segqa.checks import nearest
 from segqa.data.mask import Mask
 from segqa.data.string_columns import Names
 from segqa.errors import SettingsError
-from segqa.outcome import Outcome
-from segqa.outcomes.outcomes import Outcomes
+from segqa.runs.outcome import Outcome
+from segqa.runs.outcomes import Outcomes
+from segqa.runs.slices import Edges, number, numbers_of, slices_by
 from segqa.scoring.properties import PROPERTIES
-from segqa.slices import Edges, number, numbers_of, slices_by
 
 Compare: TypeAlias = Callable[[Any, Any], Any]
 

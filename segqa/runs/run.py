@@ -16,17 +16,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segqa.checks import nearest
-from segqa.conditions import Predicate, check_names, joined, parse_condition
 from segqa.data.mask import Mask
 from segqa.data.string_columns import Texts
 from segqa.errors import SettingsError
-from segqa.failures import KINDS, kind_codes, kind_of, recoverable
 from segqa.models.protocol import Floats
-from segqa.outcome import Outcome
-from segqa.outcomes.outcomes import Outcomes
+from segqa.runs.failure_kinds import KINDS, kind_codes, kind_of, recoverable
+from segqa.runs.outcome import Outcome
+from segqa.runs.outcomes import Outcomes
+from segqa.runs.query import Predicate, check_names, joined, parse_condition
+from segqa.runs.slices import Edges, attributes_of, slices_by
 from segqa.scoring.metrics import Counts, resolve, shares
 from segqa.settings import EmptyPolicy
-from segqa.slices import Edges, attributes_of, slices_by
 
 _AT_A_TIME = 1 << 16
 
@@ -136,7 +136,7 @@ class Run:
         return math.nan if outcome.counts is None else resolve(outcome.counts.iou, self.empty)
 
     def kind(self, outcome: Outcome) -> str | None:
-        """The kind of failure, see `segqa.failures.KINDS`; None where the case met the threshold."""
+        """The kind of failure, see `segqa.runs.failure_kinds.KINDS`; None where the case met the threshold."""
         return kind_of(outcome, self.threshold)
 
     @property
@@ -393,7 +393,7 @@ def narrowing(provenance: Mapping[str, Any]) -> list[str]:
 def describe(run: Run, outcome: Outcome) -> str:
     """One case in a line: IoU, kind, id, and what an oracle would have made of it.
 
-    >>> from segqa.outcome import Offer
+    >>> from segqa.runs.outcome import Offer
     >>> wrong, right = (Offer(counts, counts) for counts in (Counts(0, 9, 9, 9), Counts(9, 0, 0, 18)))
     >>> lost = Outcome(case_id="C2_00270", offers=(wrong, right), picked=0, nothing=Counts(0, 0, 9, 18))
     >>> describe(Run("r", "m", "d", (), (lost,), "product"), lost)

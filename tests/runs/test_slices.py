@@ -1,5 +1,5 @@
-from segqa.outcome import Outcome
-from segqa.slices import Edges, attributes_of, find_edges, slices_by
+from segqa.runs.outcome import Outcome
+from segqa.runs.slices import Edges, attributes_of, find_edges, slices_by
 
 
 def case(tags: dict[str, str] | None = None, **properties: float) -> Outcome:

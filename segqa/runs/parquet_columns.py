@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from segqa.data.mask import Mask
 from segqa.data.string_columns import Joining, Names, Places, Texts
 from segqa.models.protocol import Floats
-from segqa.outcome import Outcome
-from segqa.outcomes.blocks import COUNTS, PROPERTY, TAG, breakdowns_in, held_of, parts_of, read_part, small
-from segqa.outcomes.columns import Columns, Held, Whole, hash_of, wrong_pixels
+from segqa.runs.outcome import Outcome
+from segqa.runs.outcome_columns import Columns, Held, Whole, hash_of, wrong_pixels
+from segqa.runs.parquet_blocks import COUNTS, PROPERTY, TAG, breakdowns_in, held_of, parts_of, read_part, small
 from segqa.scoring.error_breakdown import Breakdown
 
 

@@ -4,8 +4,8 @@ from typing import Any
 import pytest
 
 from segqa.errors import SettingsError
-from segqa.outcome import Outcome
-from segqa.run import Run, describe
+from segqa.runs.outcome import Outcome
+from segqa.runs.run import Run, describe
 from segqa.scoring.metrics import Counts
 from tests.outcomes import outcome_of
 

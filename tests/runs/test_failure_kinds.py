@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 
 from segqa.data.mask import Mask
-from segqa.failures import kind_codes, kind_name, kind_of, paired_kind_codes, recoverable
-from segqa.outcome import Offer, Outcome
-from segqa.outcomes.outcomes import Outcomes
+from segqa.runs.failure_kinds import kind_codes, kind_name, kind_of, paired_kind_codes, recoverable
+from segqa.runs.outcome import Offer, Outcome
+from segqa.runs.outcomes import Outcomes
 from segqa.scoring.error_breakdown import Breakdown, break_down
 from segqa.scoring.metrics import Counts, count, count_inside
 from tests.outcomes import NOTHING, outcome_of

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from segqa.errors import StoreError
-from segqa.outcomes.columns import Held
+from segqa.runs.outcome_columns import Held
 from segqa.support.escaping import to_utf8
 
 AGAIN = "evaluate again (stored proposals answer), or restore it from a copy"

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from segqa.checks import nearest
 from segqa.data.string_columns import Names, Naming
 from segqa.errors import SettingsError
-from segqa.outcome import Outcome
-from segqa.outcomes.outcomes import Outcomes
+from segqa.runs.outcome import Outcome
+from segqa.runs.outcomes import Outcomes
 
 GROUP_NAMES = frozenset({
     "clip", "donor", "drive", "episode", "flight", "footage", "movie", "participant", "patient", "person", "recording",
