@@ -25,7 +25,7 @@ from torch.utils.data import Dataset as TorchDataset
 from segqa.data.case import Case
 from segqa.data.dataset import Dataset
 from segqa.data.folder import open_folder
-from segqa.evaluation.evaluation import Evaluation
+from segqa.inference.evaluator import Evaluation
 from segqa.models.checkpoint import read_checkpoint
 from segqa.models.detect_segment import DetectSegment
 from segqa.models.network import Network

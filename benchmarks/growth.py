@@ -35,8 +35,8 @@ import numpy as np
 
 import segqa
 from segqa.data.mask import Image, Mask
-from segqa.evaluation.evaluation import Evaluation
-from segqa.evaluation.stages import peak_memory
+from segqa.inference.evaluator import Evaluation
+from segqa.inference.timing import peak_memory
 
 WIDTH, HEIGHT = 128, 96
 ACTIONS = ("Ballet", "Break", "House", "Jazz", "Krump", "Lock", "Pop", "Waack")

@@ -35,9 +35,9 @@ from segqa.data.case_table import Roster
 from segqa.data.mask import Image, Mask
 from segqa.data.string_columns import Names, Texts
 from segqa.data.subsets import Shard
-from segqa.evaluation.evaluation import Evaluation
-from segqa.evaluation.parts import merge_parts, read_part
-from segqa.evaluation.stages import peak_memory
+from segqa.inference.evaluator import Evaluation
+from segqa.inference.merge_shards import merge_parts, read_part
+from segqa.inference.timing import peak_memory
 from segqa.runs.outcome_columns import Held
 from segqa.runs.parquet_blocks import held_of, table_of
 from segqa.runs.store import blocks

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from segqa.data.mask import as_mask
     from segqa.demo import open_studio
     from segqa.errors import SegqaError
-    from segqa.evaluation.evaluation import evaluate
     from segqa.gate import Verdict, judge
+    from segqa.inference.evaluator import evaluate
     from segqa.labels import suspicious_labels
     from segqa.models.fingerprint import fingerprint_of
     from segqa.models.protocol import Model, Proposals
@@ -73,7 +73,7 @@ _HOMES = {
     "segqa.data.folder": ("open_folder",),
     "segqa.demo": ("open_studio",),
     "segqa.errors": ("SegqaError",),
-    "segqa.evaluation.evaluation": ("evaluate",),
+    "segqa.inference.evaluator": ("evaluate",),
     "segqa.gate": ("Verdict", "judge"),
     "segqa.labels": ("suspicious_labels",),
     "segqa.data.mask": ("as_mask",),

@@ -14,8 +14,8 @@ from pathlib import Path
 from segqa.baseline import METRICS, read_baseline, round_means, write_baseline
 from segqa.comparison.comparison import Comparison
 from segqa.errors import BaselineError, UsageError
-from segqa.evaluation.spot_check import judge_stored_answers
 from segqa.gate import Verdict
+from segqa.inference.spot_check import judge_stored_answers
 from segqa.policy import Policy
 from segqa.runs.provenance import read_changes
 from segqa.runs.run import Run, repeatable

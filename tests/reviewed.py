@@ -13,7 +13,7 @@ from segqa.baseline import read_baseline, write_baseline
 from segqa.data.dataset import Dataset
 from segqa.data.folder import open_folder
 from segqa.data.mask import Image, Mask
-from segqa.evaluation.evaluation import Evaluation
+from segqa.inference.evaluator import Evaluation
 from segqa.models.protocol import Proposals
 from segqa.report.report import write_report
 from segqa.runs.run import Run

@@ -11,7 +11,7 @@ from segqa.audit.glance import Glance, Outline, glance_at
 from segqa.audit.imprint import BITS, Imprint, twins
 from segqa.data.dataset import Dataset
 from segqa.data.reading_rules import explain_sizes
-from segqa.evaluation.evaluation import Progress, silent
+from segqa.inference.evaluator import Progress, silent
 from segqa.runs.run import repeatable
 from segqa.runs.store import Store
 

@@ -10,7 +10,7 @@ import typer
 
 from segqa.cli.runs import As, Directory, refusal
 from segqa.errors import SegqaError
-from segqa.evaluation.cache import ProposalCache
+from segqa.inference.proposal_cache import ProposalCache
 from segqa.report.table import Table
 from segqa.runs.store import Store
 

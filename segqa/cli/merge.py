@@ -9,8 +9,7 @@ import typer
 
 from segqa.cli.runs import Directory, refusal, say
 from segqa.errors import SegqaError
-from segqa.evaluation.parts import merge_parts, read_part
-from segqa.evaluation.transfer import find_folder
+from segqa.inference.merge_shards import find_folder, merge_parts, read_part
 from segqa.runs.store import Store
 
 

@@ -15,7 +15,7 @@ from segqa.errors import EngineError, ModelError
 from segqa.plugin.hosting import Hosted, host
 
 if TYPE_CHECKING:
-    from segqa.evaluation.engine import RayEngine
+    from segqa.inference.engine import RayEngine
     from segqa.models.protocol import Model
     from segqa.plugin.state import Session
 
@@ -68,7 +68,7 @@ def engine_of(session: Session, config: pytest.Config, model: str) -> RayEngine 
     """Ray, if it is the engine of this session; None where this process asks the model itself."""
     if session.settings.engine == "local":
         return None
-    from segqa.evaluation.engine import RayEngine
+    from segqa.inference.engine import RayEngine
 
     supply = Fixture(model, str(session.here), tuple(_arguments(session, config)))
     return RayEngine(session.settings.ray, supply)

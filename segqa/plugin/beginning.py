@@ -151,7 +151,7 @@ def _require_engine(config: pytest.Config, session: Session) -> None:
     """Refuse an engine that is not installed, where a model is to be asked by one."""
     asks = session.chosen and session.finished is None and HOSTING not in config.stash
     if asks and session.settings.engine == "ray":
-        from segqa.evaluation.engine import require_ray
+        from segqa.inference.engine import require_ray
 
         require_ray()
 
@@ -182,7 +182,7 @@ def refuse_unknown_tags(session: Session) -> None:
     Raises:
         UsageError: with the nearest name.
     """
-    from segqa.evaluation.measured import require_attributes
+    from segqa.inference.property_cache import require_attributes
 
     where, tag = session.options.get("where"), session.options.get("group-by")
     if session.finished is not None or not (where or tag):

@@ -40,7 +40,7 @@ def take_finished(session: Session, named: Sequence[str]) -> None:
     Raises:
         UsageError: there is no such run, it cannot be judged, or what else was typed says something else than it.
     """
-    from segqa.evaluation.transfer import find_folder
+    from segqa.inference.merge_shards import find_folder
     from segqa.runs.store import read_header
 
     try:
@@ -57,7 +57,7 @@ def take_finished(session: Session, named: Sequence[str]) -> None:
 
 def load_finished(session: Session, folder: Path) -> Run:
     """The run of a session that judges one, in the session's own store."""
-    from segqa.evaluation.transfer import bring_run
+    from segqa.inference.merge_shards import bring_run
     from segqa.runs.store import find_unchecked
 
     store = session.store

@@ -20,8 +20,8 @@ if TYPE_CHECKING:  # numpy and OpenCV would load with them
     from segqa.audit.audit import Audit
     from segqa.cluster.cluster import Clusters
     from segqa.data.dataset import Dataset
-    from segqa.evaluation.evaluation import Evaluation, Progress
     from segqa.gate import Verdict
+    from segqa.inference.evaluator import Evaluation, Progress
     from segqa.models.protocol import Model
     from segqa.plugin.state import Session
     from segqa.robustness.robustness import Robustness
@@ -182,7 +182,7 @@ def model(_segqa_model: Model) -> Model:
 def _segqa_model(
     request: pytest.FixtureRequest, pytestconfig: pytest.Config, _segqa_model_name: str
 ) -> Iterator[Model]:
-    from segqa.evaluation.requirements import require_model
+    from segqa.inference.validation import require_model
 
     session = _session(pytestconfig)
     if session.finished is not None:
@@ -259,7 +259,7 @@ def robustness(
     request: pytest.FixtureRequest, pytestconfig: pytest.Config, _segqa_dataset: Dataset, _segqa_run: Run
 ) -> Robustness:
     """What becomes of a sample of cases when they are changed, see `segqa.measure_robustness`; skips where none are."""
-    from segqa.evaluation.evaluation import silent
+    from segqa.inference.evaluator import silent
     from segqa.plugin.measuring import measured
 
     session = _session(pytestconfig)
@@ -375,8 +375,8 @@ def _threads(session: Session, config: pytest.Config) -> int | None:
 
 def _how(session: Session, name: str, progress: Progress, config: pytest.Config, *, is_computed: bool) -> Evaluation:
     """How to evaluate, by the settings and options of this session."""
-    from segqa.evaluation.evaluation import Evaluation
-    from segqa.evaluation.targets import PackedTargets
+    from segqa.inference.evaluator import Evaluation
+    from segqa.inference.target_cache import PackedTargets
     from segqa.plugin.model_source import digest_builder, spot_check_of
 
     settings = session.settings
@@ -409,7 +409,7 @@ def _how(session: Session, name: str, progress: Progress, config: pytest.Config,
 def _open_dataset(session: Session, request: pytest.FixtureRequest) -> Dataset:
     """The data set that the settings name, with the prompt and the limit that they state."""
     from segqa.data.subsets import split
-    from segqa.evaluation.measured import narrow
+    from segqa.inference.property_cache import narrow
     from segqa.plugin.beginning import open_chosen_folder
     from segqa.runs.query import parse_condition
 

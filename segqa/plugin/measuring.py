@@ -10,7 +10,7 @@ import pytest
 from segqa.cluster.search import clusters
 from segqa.data.dataset import Dataset
 from segqa.errors import ModelError
-from segqa.evaluation.evaluation import Evaluation
+from segqa.inference.evaluator import Evaluation
 from segqa.models.corruptions import library_version
 from segqa.models.protocol import Model
 from segqa.plugin.model_source import report_stored_answers

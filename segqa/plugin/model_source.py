@@ -15,7 +15,7 @@ from segqa.plugin.declare import fixture_functions
 from segqa.support.environment import is_ci
 
 if TYPE_CHECKING:
-    from segqa.evaluation.spot_check import SpotCheck
+    from segqa.inference.spot_check import SpotCheck
     from segqa.plugin.state import Session
     from segqa.runs.run import Run
 
@@ -56,7 +56,7 @@ def _with_requested(
 
 def spot_check_of(session: Session) -> SpotCheck:
     """Return how many stored cases this session asks anew."""
-    from segqa.evaluation.spot_check import SpotCheck
+    from segqa.inference.spot_check import SpotCheck
 
     settings = session.settings
     if settings.spot_check is not None:
@@ -67,7 +67,7 @@ def spot_check_of(session: Session) -> SpotCheck:
 
 def report_stored_answers(session: Session, run: Run) -> None:
     """Add what is wrong with the stored answers of a run to the findings and warnings of a session, once."""
-    from segqa.evaluation.spot_check import StoredAnswers, judge_stored_answers
+    from segqa.inference.spot_check import StoredAnswers, judge_stored_answers
 
     findings, notes = judge_stored_answers(run, is_strict=is_ci())
     known = StoredAnswers.of(run.provenance)

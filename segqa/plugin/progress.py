@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import pytest
 
-from segqa.evaluation.evaluation import Bar, Progress
+from segqa.inference.evaluator import Bar, Progress
 from segqa.plugin.session import is_worker
 
 T = TypeVar("T")

@@ -18,8 +18,8 @@ if TYPE_CHECKING:  # numpy and OpenCV would load with them
     from segqa.data.dataset import Dataset
     from segqa.data.subsets import Shard
     from segqa.errors import UsageError
-    from segqa.evaluation.targets import PackedTargets
     from segqa.gate import Verdict
+    from segqa.inference.target_cache import PackedTargets
     from segqa.labels import Suspicion
     from segqa.report.verdict import Judged
     from segqa.robustness.robustness import Robustness

@@ -120,7 +120,7 @@ def _write_findings(terminalreporter: pytest.TerminalReporter, session: Session)
 
 def _on_runs(session: Session, config: pytest.Config) -> Iterator[str]:
     """What there is to say of the runs."""
-    from segqa.evaluation.spot_check import describe_spot_check
+    from segqa.inference.spot_check import describe_spot_check
 
     if session.shard is not None:
         yield from told_of_shards(session)

@@ -30,8 +30,8 @@ from segqa.data.mask import Image, Mask, resize_nearest
 from segqa.data.remote_folder import foreseen
 from segqa.data.rle import decode_mask, encode_mask
 from segqa.errors import CaseError
-from segqa.evaluation.cache import Answer, ProposalCache
-from segqa.evaluation.loop import prediction_of
+from segqa.inference.pipeline import prediction_of
+from segqa.inference.proposal_cache import Answer, ProposalCache
 from segqa.report.drawing import decode_picture, draw_strip, encode_picture, error_map, fit
 from segqa.report.selection import select
 from segqa.runs.checksums import compute_checksum

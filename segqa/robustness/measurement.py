@@ -21,11 +21,11 @@ from segqa.data.folder import open_folder
 from segqa.data.mask import Mask
 from segqa.data.storage import expand_home
 from segqa.errors import DatasetError, SettingsError
-from segqa.evaluation.batches import BatchSetting
-from segqa.evaluation.cache import ProposalCache
-from segqa.evaluation.evaluation import Bar, Evaluation
-from segqa.evaluation.identity import Identity, identity_of
-from segqa.evaluation.loop import prediction_of
+from segqa.inference.batch_size import BatchSetting
+from segqa.inference.evaluator import Bar, Evaluation
+from segqa.inference.model_identity import Identity, identity_of
+from segqa.inference.pipeline import prediction_of
+from segqa.inference.proposal_cache import ProposalCache
 from segqa.models.corruptions import library_version
 from segqa.models.protocol import Model
 from segqa.robustness.changed import changed_dataset, changed_id

@@ -14,9 +14,9 @@ from threading import Condition, Thread
 
 from segqa.data.mask import Image
 from segqa.errors import ProposalsError
-from segqa.evaluation.asking import Asker, Question
-from segqa.evaluation.batches import BatchSize, gpu_memory
-from segqa.evaluation.stages import Stages
+from segqa.inference.batch_size import BatchSize, gpu_memory
+from segqa.inference.predictor import Asker, Question
+from segqa.inference.timing import Stages
 from segqa.models.protocol import Model, Proposals
 from segqa.support.escaping import to_line
 

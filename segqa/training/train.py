@@ -19,7 +19,7 @@ from tqdm import tqdm
 from segqa.data.dataset import Dataset
 from segqa.data.subsets import split
 from segqa.errors import ModelError, SettingsError
-from segqa.evaluation.read_ahead import read_ahead
+from segqa.inference.prefetch import read_ahead
 from segqa.models import transforms
 from segqa.models.checkpoint import write_checkpoint
 from segqa.models.checkpoint_files import CASES

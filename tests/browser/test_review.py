@@ -19,8 +19,8 @@ from segqa.cluster.search import clusters
 from segqa.comparison.comparison import compare
 from segqa.data.mask import Image, Mask
 from segqa.data.rle import decode_mask
-from segqa.evaluation.evaluation import Evaluation
 from segqa.gate import judge
+from segqa.inference.evaluator import Evaluation
 from segqa.models.protocol import Proposals
 from segqa.report.address import case_key, permalink
 from segqa.report.drawing import FALSE_NEGATIVE, FALSE_POSITIVE

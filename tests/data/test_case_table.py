@@ -14,8 +14,8 @@ from segqa.data.folder import open_folder
 from segqa.data.string_columns import Names, Texts
 from segqa.data.subsets import Shard
 from segqa.errors import DatasetError
-from segqa.evaluation.evaluation import evaluate
-from tests.evaluation.test_parts import Bright, Squares, timeless
+from segqa.inference.evaluator import evaluate
+from tests.inference.test_merge_shards import Bright, Squares, timeless
 
 
 def roster_of(cases: Sequence[Case]) -> Roster:

@@ -108,7 +108,7 @@ def the_weights_are_worse_in_a_case_that_the_spot_check_does_not_ask(trial: Tria
     trial.prepare()
     trial.write("weights.txt", "5")
     # by chance, that case is asked in one of eight runs
-    trial.patched.setattr("segqa.evaluation.spot_check.random", SimpleNamespace(Random=lambda _: Random(0)))  # noqa: S311 - no secret
+    trial.patched.setattr("segqa.inference.spot_check.random", SimpleNamespace(Random=lambda _: Random(0)))  # noqa: S311 - no secret
     return trial.run()
 
 

@@ -24,7 +24,7 @@ from segqa.data.mask import Image
 from segqa.data.rle import encode_mask
 from segqa.demo import open_studio
 from segqa.errors import ModelError
-from segqa.evaluation.evaluation import evaluate
+from segqa.inference.evaluator import evaluate
 from segqa.labels import suspicious_labels
 from segqa.models.hog_grabcut import HogGrabCut
 from segqa.models.http_api import AnswerPlaces, api_of, find

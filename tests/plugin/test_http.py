@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from segqa.cli import app
-from segqa.evaluation.evaluation import evaluate
+from segqa.inference.evaluator import evaluate
 from segqa.runs.store import Store
 from tests.conftest import bright_square, write_case
 from tests.serving.conftest import Bright, serving

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from segqa.errors import PartsError
-from segqa.evaluation.parts import merge_parts, read_part
+from segqa.inference.merge_shards import merge_parts, read_part
 from segqa.runs.run import Run
 from segqa.runs.store import Store
 

@@ -12,7 +12,7 @@ import segqa
 from segqa.data.folder import open_folder
 from segqa.data.mask import Image
 from segqa.errors import DatasetError, ModelError
-from segqa.evaluation.evaluation import Evaluation
+from segqa.inference.evaluator import Evaluation
 from segqa.models.protocol import Proposals
 from segqa.robustness.changes import CHANGES, find_change
 from segqa.robustness.measurement import Measurement, agreement_of

@@ -16,9 +16,9 @@ import pytest
 
 from segqa.audit.glance import GlanceCache
 from segqa.errors import BaselineError, MaskError, ProposalsError, StoreError
-from segqa.evaluation.cache import Answer, ProposalCache, proposals_key
-from segqa.evaluation.measured import PropertyCache
-from segqa.evaluation.tally import Tally
+from segqa.inference.case_scores import Tally
+from segqa.inference.property_cache import PropertyCache
+from segqa.inference.proposal_cache import Answer, ProposalCache, proposals_key
 from segqa.models.protocol import Proposals
 from segqa.report.ending import Ending, read_ending, write_ending
 from segqa.report.exhibits import Exhibit, Exhibits

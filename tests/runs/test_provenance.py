@@ -12,8 +12,8 @@ import pytest
 from segqa.data.folder import open_folder
 from segqa.data.mask import Image
 from segqa.data.subsets import Shard
-from segqa.evaluation.evaluation import Evaluation
-from segqa.evaluation.parts import merge_parts, read_part
+from segqa.inference.evaluator import Evaluation
+from segqa.inference.merge_shards import merge_parts, read_part
 from segqa.models.protocol import Proposals
 from segqa.runs.provenance import read_changes
 from segqa.runs.run import Run

@@ -17,8 +17,8 @@ import pytest
 
 from segqa.audit.glance import GlanceCache
 from segqa.errors import StoreError
-from segqa.evaluation.cache import ProposalCache
-from segqa.evaluation.measured import PropertyCache
+from segqa.inference.property_cache import PropertyCache
+from segqa.inference.proposal_cache import ProposalCache
 from segqa.report.ending import Ending, write_ending
 from segqa.runs.outcome import Outcome
 from segqa.runs.run import Run

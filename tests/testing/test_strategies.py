@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from segqa.data.case import Case
 from segqa.data.dataset import Dataset
 from segqa.data.mask import Image, Mask
-from segqa.evaluation.evaluation import evaluate
+from segqa.inference.evaluator import evaluate
 from segqa.models.protocol import Proposals
 from segqa.scoring.metrics import iou
 from segqa.testing import cases, images, mask_pairs, masks, proposals

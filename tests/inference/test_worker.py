@@ -16,10 +16,10 @@ from segqa.data.dataset import Dataset
 from segqa.data.folder import open_folder
 from segqa.data.mask import Image
 from segqa.errors import ModelError
-from segqa.evaluation.cache import ProposalCache
-from segqa.evaluation.engine import Ledger
-from segqa.evaluation.identity import identify
-from segqa.evaluation.worker import Task, Worker, pack_case, unpack_case, versions
+from segqa.inference.engine import Ledger
+from segqa.inference.model_identity import identify
+from segqa.inference.proposal_cache import ProposalCache
+from segqa.inference.worker import Task, Worker, pack_case, unpack_case, versions
 from segqa.models.protocol import Model, Proposals
 from segqa.runs.run import Run
 

@@ -9,8 +9,8 @@ from segqa.data.case import Case, Target
 from segqa.data.dataset import Dataset
 from segqa.data.folder import open_folder
 from segqa.data.mask import Image, Mask
-from segqa.evaluation.evaluation import Evaluation
-from segqa.evaluation.targets import PackedTargets
+from segqa.inference.evaluator import Evaluation
+from segqa.inference.target_cache import PackedTargets
 from segqa.models.protocol import Proposals
 from segqa.runs.store import Store
 

@@ -17,9 +17,9 @@ from segqa.data.dataset import Dataset
 from segqa.data.folder import open_folder
 from segqa.data.mask import Image
 from segqa.errors import CaseError, ModelError, SettingsError, UsageError
-from segqa.evaluation.cache import ProposalCache
-from segqa.evaluation.evaluation import Evaluation
-from segqa.evaluation.transfer import bring_run
+from segqa.inference.evaluator import Evaluation
+from segqa.inference.merge_shards import bring_run
+from segqa.inference.proposal_cache import ProposalCache
 from segqa.models.protocol import Proposals
 from segqa.runs.run import Run
 from segqa.runs.store import Store

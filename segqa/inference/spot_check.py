@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from segqa.errors import SettingsError
-from segqa.evaluation.cache import DAMAGE, Answer, ProposalCache
-from segqa.evaluation.identity import Identity
-from segqa.evaluation.loop import prediction_of
+from segqa.inference.model_identity import Identity
+from segqa.inference.pipeline import prediction_of
+from segqa.inference.proposal_cache import DAMAGE, Answer, ProposalCache
 from segqa.runs.failure_kinds import kind_of
 from segqa.runs.outcome import Outcome
 from segqa.runs.run import Run

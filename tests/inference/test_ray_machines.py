@@ -13,7 +13,7 @@ from tests.conftest import bright_square, write_case
 
 pytest.importorskip("ray", reason="Ray is not installed")
 pytest.importorskip("pyarrow", reason="Ray Data is not installed")
-from tests.evaluation.test_ray import bright, by_ray, here, told
+from tests.inference.test_ray import bright, by_ray, here, told
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 

@@ -27,17 +27,15 @@ from segqa.data.remote_folder import foreseen
 from segqa.data.storage import expand_home
 from segqa.data.subsets import Shard
 from segqa.errors import CaseError, ModelError, SettingsError, StoreError
-from segqa.evaluation.asking import Asker
-from segqa.evaluation.batches import BatchSetting, BatchSize
-from segqa.evaluation.cache import ProposalCache, proposals_key
-from segqa.evaluation.conclusion import conclude
-from segqa.evaluation.engine import Distributed, Pickled, RayEngine, require_ray
-from segqa.evaluation.identity import Identity, identify, identity_kept
-from segqa.evaluation.loop import Loop
-from segqa.evaluation.measured import PropertyCache, open_properties
-from segqa.evaluation.requirements import require_model
-from segqa.evaluation.sizes import note_on_sizes
-from segqa.evaluation.spot_check import (
+from segqa.inference.batch_size import BatchSetting, BatchSize
+from segqa.inference.engine import Distributed, Pickled, RayEngine, require_ray
+from segqa.inference.finalize import conclude
+from segqa.inference.model_identity import Identity, identify, identity_kept
+from segqa.inference.pipeline import Loop
+from segqa.inference.predictor import Asker
+from segqa.inference.property_cache import PropertyCache, open_properties
+from segqa.inference.proposal_cache import ProposalCache, proposals_key
+from segqa.inference.spot_check import (
     DEFAULT_SPOT_CHECK,
     NO_SPOT_CHECK,
     STORED_ANSWERS,
@@ -46,8 +44,9 @@ from segqa.evaluation.spot_check import (
     check_stored,
     judge_stored_answers,
 )
-from segqa.evaluation.stages import Stages, peak_memory
-from segqa.evaluation.targets import PackedTargets
+from segqa.inference.target_cache import PackedTargets
+from segqa.inference.timing import Stages, peak_memory
+from segqa.inference.validation import note_on_sizes, require_model
 from segqa.models.pickers import find_picker
 from segqa.models.protocol import Model, Proposals
 from segqa.models.source_digest import digest_source

@@ -17,13 +17,13 @@ from segqa.data.case import Case
 from segqa.data.image_io import READER
 from segqa.data.remote_folder import foreseen
 from segqa.errors import CaseError, DatasetError, EngineError, ModelError, UsageError
-from segqa.evaluation.asking import Asker
-from segqa.evaluation.batches import BatchSetting, BatchSize
-from segqa.evaluation.cache import Answer, Packed, PackedTally, pack, pack_tally
-from segqa.evaluation.identity import identify
-from segqa.evaluation.loop import Loop
-from segqa.evaluation.stages import Stages
-from segqa.evaluation.tally import Tally
+from segqa.inference.batch_size import BatchSetting, BatchSize
+from segqa.inference.case_scores import Tally
+from segqa.inference.model_identity import identify
+from segqa.inference.pipeline import Loop
+from segqa.inference.predictor import Asker
+from segqa.inference.proposal_cache import Answer, Packed, PackedTally, pack, pack_tally
+from segqa.inference.timing import Stages
 from segqa.models.pickers import find_picker
 from segqa.models.protocol import Model
 from segqa.runs.outcome import Outcome

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 from segqa.data.case import Case
 from segqa.errors import CaseError, EngineError, ModelError
-from segqa.evaluation.batches import FIRST, LARGEST, BatchSetting
-from segqa.evaluation.cache import ProposalCache, proposals_key
-from segqa.evaluation.connection import connected
-from segqa.evaluation.loop import Loop
-from segqa.evaluation.measured import PropertyCache
-from segqa.evaluation.worker import Report, Supply, Task, Worker, pack_case, unpack_case, versions
+from segqa.inference.batch_size import FIRST, LARGEST, BatchSetting
+from segqa.inference.pipeline import Loop
+from segqa.inference.property_cache import PropertyCache
+from segqa.inference.proposal_cache import ProposalCache, proposals_key
+from segqa.inference.ray_cluster import connected
+from segqa.inference.worker import Report, Supply, Task, Worker, pack_case, unpack_case, versions
 from segqa.models.protocol import Model
 from segqa.runs.outcome import Outcome
 from segqa.settings import RaySettings

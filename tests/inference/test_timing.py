@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from segqa.evaluation.stages import Stages, peak_memory
+from segqa.inference.timing import Stages, peak_memory
 
 
 def test_time_is_shared_by_the_cases_of_a_block() -> None:

@@ -17,13 +17,13 @@ from segqa.data.case import Case, Target
 from segqa.data.mask import Mask, resize_nearest
 from segqa.data.reading_rules import explain_sizes
 from segqa.errors import CaseError, ProposalsError
-from segqa.evaluation.asking import Asker, Question
-from segqa.evaluation.batches import BatchSize
-from segqa.evaluation.cache import DAMAGE, Answer, proposals_key
-from segqa.evaluation.read_ahead import read_ahead
-from segqa.evaluation.stages import Stages
-from segqa.evaluation.tally import Tally, tally_target
-from segqa.evaluation.targets import PackedTargets
+from segqa.inference.batch_size import BatchSize
+from segqa.inference.case_scores import Tally, tally_target
+from segqa.inference.predictor import Asker, Question
+from segqa.inference.prefetch import read_ahead
+from segqa.inference.proposal_cache import DAMAGE, Answer, proposals_key
+from segqa.inference.target_cache import PackedTargets
+from segqa.inference.timing import Stages
 from segqa.models.pickers import Picker, looks_at_scores_alone
 from segqa.models.protocol import Proposals
 from segqa.runs.outcome import Outcome

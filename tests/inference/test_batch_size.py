@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from segqa.evaluation.batches import LARGEST, BatchSetting, BatchSize, is_out_of_memory
+from segqa.inference.batch_size import LARGEST, BatchSetting, BatchSize, is_out_of_memory
 
 GIGABYTE = 10**9
 

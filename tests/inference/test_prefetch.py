@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from segqa.evaluation import read_ahead as module
-from segqa.evaluation.read_ahead import read_ahead
+from segqa.inference import prefetch as module
+from segqa.inference.prefetch import read_ahead
 
 
 def test_items_come_in_order() -> None:

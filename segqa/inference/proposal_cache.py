@@ -16,7 +16,7 @@ import numpy as np
 
 from segqa.data.mask import pack_masks, unpack_masks
 from segqa.errors import MaskError, ProposalsError, StoreError
-from segqa.evaluation.tally import Tally
+from segqa.inference.case_scores import Tally
 from segqa.models.protocol import Proposals
 from segqa.runs.checksums import compute_checksum
 from segqa.support.disk_errors import explain_disk_errors

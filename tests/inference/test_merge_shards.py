@@ -15,10 +15,10 @@ from segqa.data.folder import open_folder
 from segqa.data.mask import Image
 from segqa.data.subsets import Shard
 from segqa.errors import ModelError, PartsError, StoreError
-from segqa.evaluation.cache import ProposalCache
-from segqa.evaluation.evaluation import Evaluation
-from segqa.evaluation.measured import narrow
-from segqa.evaluation.parts import merge_parts, read_part
+from segqa.inference.evaluator import Evaluation
+from segqa.inference.merge_shards import merge_parts, read_part
+from segqa.inference.property_cache import narrow
+from segqa.inference.proposal_cache import ProposalCache
 from segqa.models.protocol import Proposals
 from segqa.runs.checksums import add_checksum
 from segqa.runs.outcome import Outcome

@@ -8,7 +8,7 @@ import pytest
 from segqa.data.dataset import Dataset
 from segqa.data.folder import open_folder
 from segqa.errors import DatasetError, SettingsError, StoreError
-from segqa.evaluation.measured import PropertyCache, narrow, open_properties
+from segqa.inference.property_cache import PropertyCache, narrow, open_properties
 from segqa.runs.query import parse_condition
 from segqa.runs.store import Store
 from segqa.scoring.properties import Measurement

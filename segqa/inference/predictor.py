@@ -14,9 +14,9 @@ import numpy as np
 
 from segqa.data.mask import Image
 from segqa.errors import ModelError, ProposalsError
-from segqa.evaluation.answers import check_answers
-from segqa.evaluation.batches import BatchSize, is_out_of_memory
-from segqa.evaluation.stages import Stages
+from segqa.inference.batch_size import BatchSize, is_out_of_memory
+from segqa.inference.timing import Stages
+from segqa.inference.validation import check_answers
 from segqa.models.protocol import Model, Proposals
 
 _NOTHING = object()

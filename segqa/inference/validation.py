@@ -1,16 +1,84 @@
-"""Check what `predict` returned: proposals, one an image, or a sentence that says what to write in their place."""
+"""Validate models before the first call, and what `predict` returns after each call."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 
-from segqa.errors import ProposalsError
-from segqa.evaluation.tally import require_scalable
+from segqa.errors import ModelError, ProposalsError
+from segqa.inference.case_scores import require_scalable
+from segqa.inference.proposal_cache import ProposalCache
 from segqa.models.protocol import Proposals
+from segqa.runs.run import Run
+
+_EXPECTED = "expected an object with a method predict(images, prompts)"
+
+
+def require_model(model: object, name: str) -> None:
+    """Refuse what cannot be asked, or says things of itself that cannot be kept.
+
+    Args:
+        model: what should be one.
+        name: that it is evaluated under.
+
+    Raises:
+        ModelError: says what to write.
+    """
+    problem = (
+        _find_problem(model)
+        or _find_problem_of_predict(model)
+        or _find_problem_of_fingerprint(getattr(model, "fingerprint", None))
+        or _find_problem_of_size(getattr(model, "weights_bytes", None))
+    )
+    if problem:
+        raise ModelError(f"model {name}: {problem}")
+
+
+def _find_problem(model: object) -> str:
+    if model is None:
+        return "expected a model, got None: the function that builds it must end with `return model`"
+    if isinstance(model, type):
+        return f"{_EXPECTED}, got the class {model.__name__}; make one: {model.__name__}()"
+    if not callable(getattr(model, "predict", None)):
+        return f"{_EXPECTED}, got {type(model).__name__}"
+    return ""
+
+
+def _find_problem_of_predict(model: Any) -> str:
+    """Return why `predict` does not take images and prompts; nothing of one that does not tell its arguments."""
+    try:
+        signature = inspect.signature(model.predict)
+    except (TypeError, ValueError):
+        return ""
+    try:
+        signature.bind([], [])
+    except TypeError as error:
+        return f"predict must take (images, prompts), got {signature}: {error}"
+    return ""
+
+
+def _find_problem_of_fingerprint(fingerprint: object) -> str:
+    """Return why a fingerprint cannot be kept: what a path, a number or bytes would stand for is not certain."""
+    if fingerprint is None or isinstance(fingerprint, str):
+        return ""
+    kind = type(fingerprint).__name__
+    if callable(fingerprint):
+        return f"fingerprint must be a text, got a {kind}; make it a property, or call it"
+    return (
+        f"fingerprint must be a text, got {fingerprint!r} of type {kind}; write "
+        "segqa.fingerprint_of(model, PATH_OF_THE_WEIGHTS), or leave it away to keep nothing for later runs"
+    )
+
+
+def _find_problem_of_size(size: object) -> str:
+    if size is None or isinstance(size, int):
+        return ""
+    return f"weights_bytes must be a whole number of bytes, got {size!r} of type {type(size).__name__}; write int(...)"
+
 
 _RETURN = "predict must return a list with one segqa.Proposals an image"
 _NOTHING = "segqa.Proposals.none(image.shape[:2])"
@@ -148,3 +216,29 @@ def _describe(answer: object) -> str:
     if _is_filled_list(answer):
         return f"{kind} of {type(answer[0]).__name__}"  # type: ignore[index] # it is filled
     return kind
+
+
+_LOOKED_AT = 1000
+
+
+def note_on_sizes(run: Run, cache: ProposalCache) -> list[str]:
+    """Return the note on masks that are not of their image's size; none where all are.
+
+    Up to a thousand cases are looked at, evenly over the run.
+
+    Args:
+        run: with its outcomes.
+        cache: has its proposals.
+    """
+    columns = run.columns
+    if len(columns) > _LOOKED_AT:
+        columns = columns.take(np.linspace(0, len(columns) - 1, _LOOKED_AT).astype(int))
+    ids = {bytes.fromhex(key): case_id for case_id, key in zip(columns.ids, columns.keys, strict=True) if key}
+    resized = {ids[key]: size for key, size in cache.sizes(ids).items() if size[0] != size[1]}
+    if not resized:
+        return []
+    case_id = min(resized)
+    mask, image = (f"{width} × {height}" for height, width in resized[case_id])
+    part = "" if len(columns) == len(run.columns) else f" of {len(columns)} looked at"
+    text = f"{len(resized)} cases{part} are scored by resized masks, such as {case_id}: {mask} for an image of {image}"
+    return [f"{text}; return masks of the image's size to score what you would deliver"]

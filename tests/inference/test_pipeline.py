@@ -7,13 +7,13 @@ import pytest
 from segqa.data.folder import open_folder
 from segqa.data.mask import Image
 from segqa.errors import ProposalsError, StoreError
-from segqa.evaluation import loop
-from segqa.evaluation.cache import ProposalCache
-from segqa.evaluation.evaluation import Evaluation
-from segqa.evaluation.loop import _checked, prediction_of
+from segqa.inference import pipeline as loop
+from segqa.inference.evaluator import Evaluation
+from segqa.inference.pipeline import _checked, prediction_of
+from segqa.inference.proposal_cache import ProposalCache
 from segqa.models.protocol import Proposals
 from segqa.runs.store import Store
-from tests.evaluation.test_evaluation import Bright
+from tests.inference.test_evaluator import Bright
 
 Squares = Callable[[int], Path]
 

@@ -24,9 +24,9 @@ from segqa.data.dataset import Dataset
 from segqa.data.folder import open_folder
 from segqa.data.mask import Image
 from segqa.errors import DatasetError, EngineError, ModelError
-from segqa.evaluation.connection import connected
-from segqa.evaluation.engine import Pickled, RayEngine
-from segqa.evaluation.evaluation import Evaluation
+from segqa.inference.engine import Pickled, RayEngine
+from segqa.inference.evaluator import Evaluation
+from segqa.inference.ray_cluster import connected
 from segqa.models.protocol import Model
 from segqa.runs.outcome import Outcome
 from segqa.runs.run import Run
@@ -281,12 +281,12 @@ def test_what_cannot_be_sent_is_refused(tmp_path: Path) -> None:
 DRIVER = """
 import signal, sys
 from pathlib import Path
-from segqa.evaluation.engine import Pickled, RayEngine
-from segqa.evaluation.evaluation import Evaluation
+from segqa.inference.engine import Pickled, RayEngine
+from segqa.inference.evaluator import Evaluation
 from segqa.data.folder import open_folder
 from segqa.settings import RaySettings
 from segqa.runs.store import Store
-from tests.evaluation.test_ray import bright
+from tests.inference.test_ray import bright
 
 data, folder, seconds = sys.argv[1:]
 engine = RayEngine(RaySettings(), Pickled.of(bright(seconds=float(seconds))))

@@ -12,17 +12,11 @@ from segqa.data.folder import open_folder
 from segqa.data.mask import Image
 from segqa.data.subsets import Shard
 from segqa.errors import PartsError, SettingsError
-from segqa.evaluation.cache import Answer, ProposalCache
-from segqa.evaluation.evaluation import Evaluation
-from segqa.evaluation.identity import Identity, identify
-from segqa.evaluation.parts import merge_parts, read_part
-from segqa.evaluation.spot_check import (
-    SpotCheck,
-    StoredAnswers,
-    choose_cases,
-    describe_spot_check,
-    judge_stored_answers,
-)
+from segqa.inference.evaluator import Evaluation
+from segqa.inference.merge_shards import merge_parts, read_part
+from segqa.inference.model_identity import Identity, identify
+from segqa.inference.proposal_cache import Answer, ProposalCache
+from segqa.inference.spot_check import SpotCheck, StoredAnswers, choose_cases, describe_spot_check, judge_stored_answers
 from segqa.models.fingerprint import Fingerprint
 from segqa.models.protocol import Proposals
 from segqa.runs.run import Run

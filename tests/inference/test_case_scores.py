@@ -14,8 +14,8 @@ from segqa.data.dataset import Dataset
 from segqa.data.folder import open_folder
 from segqa.data.mask import Image
 from segqa.errors import ProposalsError
-from segqa.evaluation.evaluation import Evaluation
-from segqa.evaluation.tally import Tally
+from segqa.inference.case_scores import Tally
+from segqa.inference.evaluator import Evaluation
 from segqa.models.protocol import Proposals
 from segqa.runs.outcome import Outcome
 from segqa.runs.store import Store

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from segqa.evaluation.cache import ProposalCache
+from segqa.inference.proposal_cache import ProposalCache
 
 WRITER = """
 import sys
 from pathlib import Path
 import numpy as np
-from segqa.evaluation.cache import Answer, ProposalCache
+from segqa.inference.proposal_cache import Answer, ProposalCache
 from segqa.models.protocol import Proposals
 
 start, path = int(sys.argv[1]), Path(sys.argv[2])

@@ -22,8 +22,8 @@ from segqa.data.folder import open_folder
 from segqa.data.mask import Image
 from segqa.data.string_columns import Naming, Texts
 from segqa.errors import DatasetError, UsageError
-from segqa.evaluation.measured import narrow
-from segqa.evaluation.worker import Task, Worker
+from segqa.inference.property_cache import narrow
+from segqa.inference.worker import Task, Worker
 from segqa.models import pickers as picking
 from segqa.models.protocol import Model, Proposals
 from segqa.report.report import write_report
@@ -32,7 +32,7 @@ from segqa.runs.query import parse_condition
 from segqa.runs.run import Run
 from segqa.runs.store import Store
 from tests.conftest import bright_square, write_case
-from tests.evaluation.test_worker import Bright, Given, task
+from tests.inference.test_worker import Bright, Given, task
 
 T = TypeVar("T")
 BAD = "b\udce9d"

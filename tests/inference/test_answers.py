@@ -15,11 +15,11 @@ import segqa
 from segqa.data.folder import open_folder
 from segqa.data.mask import Image, Mask
 from segqa.errors import ModelError, ProposalsError, UsageError
-from segqa.evaluation.answers import check_answers
-from segqa.evaluation.asking import Asker
-from segqa.evaluation.batches import BatchSize
-from segqa.evaluation.evaluation import Evaluation
-from segqa.evaluation.stages import Stages
+from segqa.inference.batch_size import BatchSize
+from segqa.inference.evaluator import Evaluation
+from segqa.inference.predictor import Asker
+from segqa.inference.timing import Stages
+from segqa.inference.validation import check_answers
 from segqa.models.protocol import Proposals
 from segqa.runs.run import Run
 from segqa.runs.store import Store

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from segqa.errors import MaskError, StoreError
-from segqa.evaluation.cache import Answer, ProposalCache, proposals_key
+from segqa.inference.proposal_cache import Answer, ProposalCache, proposals_key
 from segqa.models.protocol import Proposals
 
 KEY = proposals_key("model", b"image", "person.")

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from segqa.data.dataset import Dataset
 from segqa.data.folder import open_folder
-from segqa.evaluation.evaluation import Evaluation
+from segqa.inference.evaluator import Evaluation
 from segqa.models.detect_segment import DetectSegment
 from segqa.runs.run import Run
 from segqa.runs.store import Store

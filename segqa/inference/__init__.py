@@ -1,0 +1,1 @@
+"""Ask a model for predictions and turn them into a run."""
