@@ -22,7 +22,7 @@ from scipy import stats
 
 from segqa import Counts, Offer, Outcome, Run, compare, judge
 from segqa.comparison.mean_change import claim_on_mean
-from segqa.comparison.signflip import interval, judge_drops, raise_p
+from segqa.stats.permutation_test import interval, judge_drops, raise_p
 
 PIXELS = 20_000
 SIZES = (24, 60, 240, 1192)

@@ -21,10 +21,10 @@ from typing import TypeAlias
 import numpy as np
 
 from segqa import Counts, Offer, Outcome, Run, clusters
-from segqa.cluster.exact import Whole
 from segqa.cluster.search import ALPHA
 from segqa.data.mask import Mask
 from segqa.models.protocol import Floats
+from segqa.stats.hypergeometric import Whole
 
 CASES, TAGS = 1192, 12
 NOTHING = Counts(0, 0, 10, 90)

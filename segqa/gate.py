@@ -34,11 +34,11 @@ from segqa.comparison.comparison import METRICS, Comparison, Slice
 from segqa.comparison.coverage import describe_coverage, require_judged
 from segqa.comparison.mean_change import MeanChange, describe_support, measure_mean_change
 from segqa.comparison.pairs import Pairs
-from segqa.comparison.signflip import Drop, Interval, judge_drops, raise_p, smallest_p
 from segqa.data.mask import Mask
 from segqa.errors import SettingsError
 from segqa.runs.failure_kinds import KINDS
 from segqa.runs.groups import suggest_groups
+from segqa.stats.permutation_test import Drop, Interval, judge_drops, raise_p, smallest_p
 from segqa.support.escaping import join_lines
 
 DEFAULT_RULES = ("broken:0", "errors:+0", "missing:0", "changed_data:0", "mean_iou:-0.002", "slice(*).mean_iou:-0.002")

@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from segqa.comparison.comparison import compare
-from segqa.comparison.signflip import smallest_p
 from segqa.errors import SettingsError
 from segqa.gate import ALPHA, Rule, judge, rules_of
 from segqa.runs.groups import Groups, group_numbers
 from segqa.runs.outcome import Offer, Outcome
 from segqa.runs.run import Run
 from segqa.scoring.metrics import Counts
+from segqa.stats.permutation_test import smallest_p
 
 NOISE = 20
 """So many noisy copies are judged; by chance one in twenty may be found worse."""

@@ -14,7 +14,6 @@ import typer
 from segqa.baseline import read_baseline
 from segqa.cluster.search import clusters
 from segqa.comparison.comparison import compare as pair_up
-from segqa.comparison.signflip import bootstrap_interval
 from segqa.data.storage import expand_home
 from segqa.errors import SegqaError, StoreError
 from segqa.policy import judge_by
@@ -27,6 +26,7 @@ from segqa.runs.groups import group_numbers
 from segqa.runs.run import Run, describe
 from segqa.runs.store import Store, find_unchecked
 from segqa.settings import Settings, find_settings_file, read_settings
+from segqa.stats.permutation_test import bootstrap_interval
 from segqa.support.escaping import to_block, to_line
 
 Directory = Annotated[Path, typer.Option("--dir", metavar="DIR", help="Where runs are kept.", parser=expand_home)]

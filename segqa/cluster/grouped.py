@@ -25,11 +25,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_ndtr
 
-from segqa.cluster.exact import Whole, log_tail
 from segqa.cluster.lattice import Combination, Hit, Lattice, Level
 from segqa.cluster.significance import SEED, Judge
 from segqa.data.mask import Mask
 from segqa.models.protocol import Floats
+from segqa.stats.hypergeometric import Whole, log_tail
 
 MIN_GROUPS = 3
 """Groups that the failures of a cluster lie in, at least: two videos that fail are two failures."""

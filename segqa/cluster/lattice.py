@@ -16,10 +16,10 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from segqa.cluster.exact import Whole, fewest, log_tail
 from segqa.cluster.table import Table
 from segqa.data.mask import Mask
 from segqa.models.protocol import Floats
+from segqa.stats.hypergeometric import Whole, fewest, log_tail
 
 Combination: TypeAlias = tuple[int, ...]
 """Attributes, rising; with a code for each it is a rule."""

@@ -10,10 +10,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from segqa.cluster.exact import log_tail
 from segqa.cluster.lattice import Failing, Hit, Lattice
 from segqa.data.mask import Mask
 from segqa.models.protocol import Floats
+from segqa.stats.hypergeometric import log_tail
 
 SEED = 20240101
 

@@ -8,9 +8,9 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from segqa.comparison.comparison import Comparison
-from segqa.comparison.signflip import Drop, Interval, detectable_drop, interval, judge_drops, judge_gain, smallest_p
 from segqa.models.protocol import Floats
 from segqa.runs.groups import Groups
+from segqa.stats.permutation_test import Drop, Interval, detectable_drop, interval, judge_drops, judge_gain, smallest_p
 
 CLAIM_LEVEL = 0.01
 """A gain, or that nothing was lost, is claimed at this level: with few and skewed samples it holds 5 % then."""

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from segqa.comparison.signflip import t_interval
 from segqa.errors import ProposalsError
 from segqa.models.pickers import PICKERS, product
 from segqa.replays import flips, replay, replays
@@ -15,6 +14,7 @@ from segqa.report.table import Table
 from segqa.runs.groups import Groups, group_numbers
 from segqa.runs.outcomes import Outcomes
 from segqa.runs.run import Run
+from segqa.stats.permutation_test import t_interval
 
 
 def line_up(runs: Sequence[Run], group_by: str = "") -> Table:

@@ -12,7 +12,6 @@ import numpy as np
 from segqa.baseline import is_baseline
 from segqa.cluster.cluster import Cluster
 from segqa.comparison.comparison import Comparison
-from segqa.comparison.signflip import t_interval
 from segqa.gate import Verdict
 from segqa.models.protocol import Floats
 from segqa.report.address import case_key, link
@@ -28,6 +27,7 @@ from segqa.runs.failure_kinds import KINDS, kind_codes, kind_name, recoverable
 from segqa.runs.groups import suggest_groups
 from segqa.runs.outcomes import Outcomes
 from segqa.runs.run import Run, mean_of
+from segqa.stats.permutation_test import t_interval
 
 ACTIONS = {
     "error": "Read the traceback; mend the file or the model's code",

@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from segqa.comparison.signflip import interval
 from segqa.errors import StoreError
 from segqa.robustness.changes import CHANGES, Change, find_change
 from segqa.robustness.trial import Origin, Reading, Trial, Trials
 from segqa.runs.checksums import add_checksum, require_checksum
 from segqa.runs.run import Run, mean_of, repeatable
 from segqa.runs.store import Store, write_whole
+from segqa.stats.permutation_test import interval
 from segqa.support.disk_errors import explain_disk_errors
 
 ROBUSTNESS_VERSION = 3
@@ -111,8 +111,8 @@ class Robustness:
     def proven_gain(self, change: str) -> Reading:
         """By how much a change raises the mean IoU at least, with a confidence of 95 %; below 0 where that is unsure.
 
-        The lower end of a one-sided interval of the mean paired difference, see `segqa.comparison.signflip`; cases of
-        one group count as one sample.
+        The lower end of a one-sided interval of the mean paired difference, see `segqa.stats.permutation_test`; cases
+        of one group count as one sample.
         """
         trials = self.at(change)
         scored = [trial for trial in trials.found if not math.isnan(trial.iou)]

@@ -5,10 +5,10 @@ from itertools import combinations, product
 import numpy as np
 import pytest
 
-from segqa.cluster.exact import log_tail
 from segqa.cluster.lattice import Failing, Hit, Lattice
 from segqa.cluster.table import Table
 from segqa.runs.outcome import Outcome
+from segqa.stats.hypergeometric import log_tail
 from tests.cluster.synthetic import random_tags
 
 Rules = dict[tuple[tuple[int, int], ...], frozenset[int]]

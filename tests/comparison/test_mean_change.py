@@ -10,7 +10,10 @@ from scipy import stats
 
 from segqa.comparison.comparison import Comparison, compare
 from segqa.comparison.mean_change import claim_on_mean, measure_mean_change
-from segqa.comparison.signflip import (
+from segqa.errors import SettingsError
+from segqa.gate import Verdict, judge, rules_of
+from segqa.runs.run import Run
+from segqa.stats.permutation_test import (
     bootstrap_interval,
     detectable_drop,
     interval,
@@ -20,9 +23,6 @@ from segqa.comparison.signflip import (
     smallest_p,
     t_interval,
 )
-from segqa.errors import SettingsError
-from segqa.gate import Verdict, judge, rules_of
-from segqa.runs.run import Run
 from tests.comparison.runs import case_of, run_of
 
 Floats: TypeAlias = NDArray[np.float64]

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from segqa.comparison.signflip import t_interval
 from segqa.errors import ProposalsError
 from segqa.report.lineup import flip_table, line_up, pick_lab
 from segqa.runs.outcome import Offer, Outcome
 from segqa.runs.run import Run
 from segqa.scoring.metrics import Counts
+from segqa.stats.permutation_test import t_interval
 from tests.outcomes import outcome_of
 
 WRONG, RIGHT = Counts(0, 9, 9, 9), Counts(9, 0, 0, 18)

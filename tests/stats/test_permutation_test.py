@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from segqa.comparison.signflip import (
+from segqa.stats.permutation_test import (
     MOST_ROWS,
     Drop,
     Interval,

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import hypergeom
 
-from segqa.cluster.exact import fewest, log_tail
+from segqa.stats.hypergeometric import fewest, log_tail
 
 
 @given(st.data())
