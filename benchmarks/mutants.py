@@ -44,12 +44,12 @@ TESTS = {
     "segqa/models/pickers.py": ["tests/models/test_pickers.py"],
     "segqa/comparison/comparison.py": ["tests/comparison/test_comparison.py"],
     "segqa/stats/permutation_test.py": ["tests/stats/test_permutation_test.py"],
-    "segqa/cluster/cluster.py": ["tests/cluster/test_cluster.py"],
+    "segqa/analysis/failure_clusters/clusters.py": ["tests/analysis/failure_clusters/test_clusters.py"],
     "segqa/stats/hypergeometric.py": ["tests/stats/test_hypergeometric.py"],
-    "segqa/cluster/gap.py": ["tests/cluster/test_gap.py"],
-    "segqa/cluster/lattice.py": ["tests/cluster/test_lattice.py"],
-    "segqa/cluster/search.py": ["tests/cluster/test_search.py"],
-    "segqa/cluster/table.py": ["tests/cluster/test_table.py"],
+    "segqa/analysis/iou_gap.py": ["tests/analysis/test_iou_gap.py"],
+    "segqa/analysis/failure_clusters/rule_lattice.py": ["tests/analysis/failure_clusters/test_rule_lattice.py"],
+    "segqa/analysis/failure_clusters/search.py": ["tests/analysis/failure_clusters/test_search.py"],
+    "segqa/analysis/failure_clusters/attribute_table.py": ["tests/analysis/failure_clusters/test_attribute_table.py"],
 }
 COPIED = ("conftest.py", "pyproject.toml", "fixtures", "segqa", "suites", "tests")
 REWRITTEN = "ignore::pytest.PytestAssertRewriteWarning"  # hypothesis is loaded before pytest could rewrite it

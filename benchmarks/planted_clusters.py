@@ -21,7 +21,7 @@ from typing import TypeAlias
 import numpy as np
 
 from segqa import Counts, Offer, Outcome, Run, clusters
-from segqa.cluster.search import ALPHA
+from segqa.analysis.failure_clusters.search import ALPHA
 from segqa.data.mask import Mask
 from segqa.models.protocol import Floats
 from segqa.stats.hypergeometric import Whole

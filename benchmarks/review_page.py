@@ -34,8 +34,8 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from segqa.analysis.failure_clusters.search import clusters
 from segqa.baseline import read_baseline, write_baseline
-from segqa.cluster.search import clusters
 from segqa.comparison.comparison import compare
 from segqa.data.mask import Image, Mask
 from segqa.data.rle import encode_mask

@@ -17,11 +17,16 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from segqa.audit.audit import Audit, audit_dataset
-    from segqa.audit.flaws import Flaw, Flaws
+    from segqa.analysis.data_audit.audit import Audit, audit_dataset
+    from segqa.analysis.data_audit.flaws import Flaw, Flaws
+    from segqa.analysis.failure_clusters.clusters import Cluster, Clusters
+    from segqa.analysis.failure_clusters.search import clusters
+    from segqa.analysis.label_errors import suspicious_labels
+    from segqa.analysis.replay import replay
+    from segqa.analysis.robustness.measure import measure_robustness
+    from segqa.analysis.robustness.perturbations import Change
+    from segqa.analysis.robustness.result import Robustness
     from segqa.baseline import read_baseline, write_baseline
-    from segqa.cluster.cluster import Cluster, Clusters
-    from segqa.cluster.search import clusters
     from segqa.comparison.comparison import Comparison, compare
     from segqa.data.case import Case, Source, Target
     from segqa.data.dataset import Dataset
@@ -31,15 +36,10 @@ if TYPE_CHECKING:
     from segqa.errors import SegqaError
     from segqa.gate import Verdict, judge
     from segqa.inference.evaluator import evaluate
-    from segqa.labels import suspicious_labels
     from segqa.models.fingerprint import fingerprint_of
     from segqa.models.protocol import Model, Proposals
     from segqa.plugin.declare import dataset, model
-    from segqa.replays import replay
     from segqa.report.report import write_report
-    from segqa.robustness.changes import Change
-    from segqa.robustness.measurement import measure_robustness
-    from segqa.robustness.robustness import Robustness
     from segqa.runs.outcome import Offer, Outcome
     from segqa.runs.run import Run
     from segqa.runs.store import Store
@@ -61,13 +61,13 @@ if TYPE_CHECKING:
     from segqa.speed import Speed, speed_of
 
 _HOMES = {
-    "segqa.audit.audit": ("Audit", "audit_dataset"),
-    "segqa.audit.flaws": ("Flaw", "Flaws"),
+    "segqa.analysis.data_audit.audit": ("Audit", "audit_dataset"),
+    "segqa.analysis.data_audit.flaws": ("Flaw", "Flaws"),
     "segqa.baseline": ("read_baseline", "write_baseline"),
     "segqa.scoring.error_breakdown": ("Breakdown", "break_down"),
     "segqa.data.case": ("Case", "Source", "Target"),
-    "segqa.cluster.cluster": ("Cluster", "Clusters"),
-    "segqa.cluster.search": ("clusters",),
+    "segqa.analysis.failure_clusters.clusters": ("Cluster", "Clusters"),
+    "segqa.analysis.failure_clusters.search": ("clusters",),
     "segqa.comparison.comparison": ("Comparison", "compare"),
     "segqa.data.dataset": ("Dataset",),
     "segqa.data.folder": ("open_folder",),
@@ -75,7 +75,7 @@ _HOMES = {
     "segqa.errors": ("SegqaError",),
     "segqa.inference.evaluator": ("evaluate",),
     "segqa.gate": ("Verdict", "judge"),
-    "segqa.labels": ("suspicious_labels",),
+    "segqa.analysis.label_errors": ("suspicious_labels",),
     "segqa.data.mask": ("as_mask",),
     "segqa.scoring.metrics": (
         "Counts",
@@ -94,11 +94,11 @@ _HOMES = {
     "segqa.runs.outcome": ("Offer", "Outcome"),
     "segqa.plugin.declare": ("dataset", "model"),
     "segqa.models.protocol": ("Model", "Proposals"),
-    "segqa.replays": ("replay",),
+    "segqa.analysis.replay": ("replay",),
     "segqa.report.report": ("write_report",),
-    "segqa.robustness.changes": ("Change",),
-    "segqa.robustness.measurement": ("measure_robustness",),
-    "segqa.robustness.robustness": ("Robustness",),
+    "segqa.analysis.robustness.perturbations": ("Change",),
+    "segqa.analysis.robustness.measure": ("measure_robustness",),
+    "segqa.analysis.robustness.result": ("Robustness",),
     "segqa.runs.run": ("Run",),
     "segqa.settings": ("Thresholds",),
     "segqa.speed": ("Speed", "speed_of"),

@@ -12,7 +12,7 @@ if find_spec("albumentations") is None:
     pytest.skip("robustness needs albumentations: pip install 'segqa[robustness]'", allow_module_level=True)
 
 from segqa import Robustness, Thresholds
-from segqa.robustness.changes import CHANGES
+from segqa.analysis.robustness.perturbations import CHANGES
 
 INVARIANCES = [
     pytest.param(change.name, marks=pytest.mark.segqa_behaviour("INV", capability=change.capability))

@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
+from segqa.analysis.failure_clusters.search import ALPHA, DEPTH, MIN_CASES
+from segqa.analysis.failure_clusters.search import clusters as find
+from segqa.analysis.label_errors import suspicious_labels
 from segqa.cli.runs import Directory, RunId, find_run, read_project, refusal, say
-from segqa.cluster.search import ALPHA, DEPTH, MIN_CASES
-from segqa.cluster.search import clusters as find
 from segqa.errors import SegqaError
-from segqa.labels import suspicious_labels
 
 
 def clusters(

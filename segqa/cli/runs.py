@@ -11,8 +11,8 @@ from typing import Annotated
 
 import typer
 
+from segqa.analysis.failure_clusters.search import clusters
 from segqa.baseline import read_baseline
-from segqa.cluster.search import clusters
 from segqa.comparison.comparison import compare as pair_up
 from segqa.data.storage import expand_home
 from segqa.errors import SegqaError, StoreError

@@ -29,7 +29,7 @@ def distortion(name: str, amount: float, shape: _Shape, seed: int) -> Transform:
 
     Args:
         name: one of `DISTORTIONS`.
-        amount: how much of it, see `segqa.robustness.changes`.
+        amount: how much of it, see `segqa.analysis.robustness.perturbations`.
         shape: `(height, width)` of the images.
         seed: of what is random in it.
     """

@@ -27,7 +27,7 @@ WORST = 5
 
 def pytest_assertrepr_compare(config: pytest.Config, op: str, left: object, right: object) -> list[str] | None:
     """Explain a comparison whose left side was read off a run, or off trials of changed cases."""
-    run, trial = sys.modules.get("segqa.runs.run"), sys.modules.get("segqa.robustness.trial")
+    run, trial = sys.modules.get("segqa.runs.run"), sys.modules.get("segqa.analysis.robustness.stability")
     if op not in _ORDERS or not isinstance(right, (int, float)):
         return None
     if trial is not None and isinstance(left, trial.Reading):

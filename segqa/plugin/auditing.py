@@ -6,7 +6,7 @@ from contextlib import nullcontext
 
 import pytest
 
-from segqa.audit.audit import Audit, audit_dataset
+from segqa.analysis.data_audit.audit import Audit, audit_dataset
 from segqa.data.dataset import Dataset
 from segqa.data.storage import is_same
 from segqa.data.subsets import split

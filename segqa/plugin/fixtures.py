@@ -17,14 +17,14 @@ from segqa.plugin.declare import built, exits_refused
 from segqa.plugin.session import STATE, is_worker, refuse, stop
 
 if TYPE_CHECKING:  # numpy and OpenCV would load with them
-    from segqa.audit.audit import Audit
-    from segqa.cluster.cluster import Clusters
+    from segqa.analysis.data_audit.audit import Audit
+    from segqa.analysis.failure_clusters.clusters import Clusters
+    from segqa.analysis.robustness.result import Robustness
     from segqa.data.dataset import Dataset
     from segqa.gate import Verdict
     from segqa.inference.evaluator import Evaluation, Progress
     from segqa.models.protocol import Model
     from segqa.plugin.state import Session
-    from segqa.robustness.robustness import Robustness
     from segqa.runs.run import Run
     from segqa.settings import Thresholds
     from segqa.speed import Speed

@@ -7,7 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from segqa.cluster.search import clusters
+from segqa.analysis.failure_clusters.search import clusters
+from segqa.analysis.robustness.measure import NEEDED, Measurement
+from segqa.analysis.robustness.result import Robustness
 from segqa.data.dataset import Dataset
 from segqa.errors import ModelError
 from segqa.inference.evaluator import Evaluation
@@ -18,8 +20,6 @@ from segqa.plugin.progress import Remembered, progress_for
 from segqa.plugin.sharing import shared_robustness
 from segqa.plugin.state import Session
 from segqa.report.exhibits import draw_choice
-from segqa.robustness.measurement import NEEDED, Measurement
-from segqa.robustness.robustness import Robustness
 from segqa.runs.run import Run
 
 _DRAWN = 100

@@ -22,7 +22,7 @@ from segqa.support.disk_errors import explain_disk_errors
 from segqa.support.escaping import to_file_name
 
 if TYPE_CHECKING:  # not every session asks for it
-    from segqa.robustness.robustness import Robustness
+    from segqa.analysis.robustness.result import Robustness
 
 
 _AGAIN = "start again"
@@ -42,7 +42,7 @@ def shared_robustness(
     config: pytest.Config, session: Session, model: str, measure: Callable[[], Robustness]
 ) -> Robustness:
     """How robust a model is in this session: measured by the first process that asks, read by the others."""
-    from segqa.robustness.robustness import read_robustness
+    from segqa.analysis.robustness.result import read_robustness
 
     found = None
     if not is_worker(config):
@@ -108,7 +108,7 @@ def _is_held(path: Path) -> bool:
 
 
 def _gather_robustness(session: Session, model: str, run_id: str) -> None:
-    from segqa.robustness.robustness import read_robustness
+    from segqa.analysis.robustness.result import read_robustness
 
     found = read_robustness(session.store, run_id)
     if found is not None:

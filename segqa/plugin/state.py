@@ -14,15 +14,15 @@ from segqa.support.escaping import to_file_name
 from segqa.support.git import WorkTree
 
 if TYPE_CHECKING:  # numpy and OpenCV would load with them
-    from segqa.cluster.cluster import Clusters
+    from segqa.analysis.failure_clusters.clusters import Clusters
+    from segqa.analysis.label_errors import Suspicion
+    from segqa.analysis.robustness.result import Robustness
     from segqa.data.dataset import Dataset
     from segqa.data.subsets import Shard
     from segqa.errors import UsageError
     from segqa.gate import Verdict
     from segqa.inference.target_cache import PackedTargets
-    from segqa.labels import Suspicion
     from segqa.report.verdict import Judged
-    from segqa.robustness.robustness import Robustness
     from segqa.runs.run import Run
     from segqa.runs.slices import Edges
     from segqa.runs.store import Store
@@ -164,8 +164,8 @@ class Session:
 
     def suspects(self) -> tuple[Suspicion, ...]:
         """The labels that one should check, judged by the runs of this session and the last ones of other models."""
+        from segqa.analysis.label_errors import suspicious_labels
         from segqa.errors import StoreError
-        from segqa.labels import suspicious_labels
 
         if self.suspicions is None:
             runs = list(self.runs.values())
@@ -192,7 +192,7 @@ class Session:
 
         Where no case of it has the tag, each case counts as independent, and a warning says so.
         """
-        from segqa.cluster.search import clusters
+        from segqa.analysis.failure_clusters.search import clusters
 
         tag = self.group_by
         if not tag or tag in run.columns.tags:

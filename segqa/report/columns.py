@@ -10,7 +10,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from segqa.cluster.cluster import Cluster
+from segqa.analysis.failure_clusters.clusters import Cluster
 from segqa.data.string_columns import Names
 from segqa.report.address import case_key
 from segqa.report.listing import Listing

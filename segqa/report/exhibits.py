@@ -21,8 +21,8 @@ from typing import Any, TypeAlias
 import cv2
 import numpy as np
 
+from segqa.analysis.failure_clusters.clusters import Clusters
 from segqa.baseline import content_of, is_baseline
-from segqa.cluster.cluster import Clusters
 from segqa.comparison.comparison import Comparison
 from segqa.data.case import Case
 from segqa.data.dataset import Dataset

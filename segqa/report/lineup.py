@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from segqa.analysis.replay import flips, replay, replays
 from segqa.errors import ProposalsError
 from segqa.models.pickers import PICKERS, product
-from segqa.replays import flips, replay, replays
 from segqa.report.table import Table
 from segqa.runs.groups import Groups, group_numbers
 from segqa.runs.outcomes import Outcomes

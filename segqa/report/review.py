@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from segqa.labels import Suspicion
+from segqa.analysis.label_errors import Suspicion
 from segqa.report.address import case_key, link
 from segqa.report.collection import FILES, Collection, clear_files, collect, queues, write_files
 from segqa.report.columns import KIND_NAMES, columns

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from segqa.analysis.failure_clusters.clusters import Cluster
 from segqa.baseline import is_baseline
-from segqa.cluster.cluster import Cluster
 from segqa.comparison.comparison import Comparison
 from segqa.gate import Verdict
 from segqa.models.protocol import Floats

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from segqa.cluster.cluster import Clusters
+from segqa.analysis.failure_clusters.clusters import Clusters
 from segqa.comparison.comparison import Comparison
 from segqa.comparison.pairs import Pairs
 from segqa.runs.failure_kinds import KINDS, ZERO_IOU_CODES

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from segqa.analysis.robustness.perturbations import Change
+from segqa.analysis.robustness.result import Robustness
 from segqa.report.charts import severity_curves
 from segqa.report.table import Cell, Table
-from segqa.robustness.changes import Change
-from segqa.robustness.robustness import Robustness
 
 
 def robustness_section(found: Robustness) -> dict[str, Any]:

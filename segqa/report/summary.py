@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from segqa.cluster.cluster import Clusters
+from segqa.analysis.failure_clusters.clusters import Clusters
 from segqa.report.charts import histogram
 from segqa.report.ending import Ending
 from segqa.report.lineup import has_choice, show_line_up

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from segqa.cluster.cluster import Clusters
-from segqa.labels import Suspicion
-from segqa.robustness.robustness import Robustness
+from segqa.analysis.failure_clusters.clusters import Clusters
+from segqa.analysis.label_errors import Suspicion
+from segqa.analysis.robustness.result import Robustness
 from segqa.runs.run import Run
 
 

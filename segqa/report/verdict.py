@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segqa.cluster.cluster import BELOW, Cluster, Clusters
+from segqa.analysis.failure_clusters.clusters import BELOW, Cluster, Clusters
+from segqa.analysis.robustness.result import Robustness
 from segqa.data.string_columns import Texts
 from segqa.gate import Verdict
 from segqa.report.ending import Ending
-from segqa.robustness.robustness import Robustness
 from segqa.runs.failure_kinds import KINDS
 from segqa.runs.run import Run
 from segqa.support.escaping import to_line

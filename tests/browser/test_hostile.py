@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from segqa.cluster.search import clusters
-from segqa.labels import Suspicion
+from segqa.analysis.failure_clusters.search import clusters
+from segqa.analysis.label_errors import Suspicion
 from segqa.report.address import case_key
 from segqa.report.ending import Ending
 from segqa.report.review import write_review

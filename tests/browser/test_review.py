@@ -15,7 +15,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
-from segqa.cluster.search import clusters
+from segqa.analysis.failure_clusters.search import clusters
 from segqa.comparison.comparison import compare
 from segqa.data.mask import Image, Mask
 from segqa.data.rle import decode_mask

@@ -6,7 +6,7 @@ from typer.testing import CliRunner, Result
 from segqa.cli import app
 from segqa.runs.run import Run
 from segqa.runs.store import Store
-from tests.cluster.synthetic import RIGHT, WRONG, outcome
+from tests.analysis.failure_clusters.synthetic import RIGHT, WRONG, outcome
 
 
 def call(*arguments: object) -> Result:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import segqa
-from segqa.audit.audit import audit_dataset
+from segqa.analysis.data_audit.audit import audit_dataset
 from segqa.data.case import Case, Source, Target
 from segqa.data.case_table import Roster
 from segqa.data.dataset import Dataset

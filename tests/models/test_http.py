@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
+from segqa.analysis.label_errors import suspicious_labels
 from segqa.data.dataset import Dataset
 from segqa.data.folder import open_folder
 from segqa.data.mask import Image
@@ -25,7 +26,6 @@ from segqa.data.rle import encode_mask
 from segqa.demo import open_studio
 from segqa.errors import ModelError
 from segqa.inference.evaluator import evaluate
-from segqa.labels import suspicious_labels
 from segqa.models.hog_grabcut import HogGrabCut
 from segqa.models.http_api import AnswerPlaces, api_of, find
 from segqa.models.protocol import Model, Proposals

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from tests.audit.sound import SHAPE, disc, picture, write_sound
+from tests.analysis.data_audit.sound import SHAPE, disc, picture, write_sound
 from tests.conftest import write_case
 from tests.plugin.workers import MOSTLY_ONE
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from segqa.analysis.robustness.perturbations import BEHAVIOURS, CHANGES
 from segqa.plugin.behaviour import KINDS
-from segqa.robustness.changes import BEHAVIOURS, CHANGES
 from tests.plugin.workers import MOSTLY_ONE
 
 pytest.importorskip("albumentations")

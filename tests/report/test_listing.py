@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from segqa.cluster.search import clusters
+from segqa.analysis.failure_clusters.search import clusters
 from segqa.comparison.comparison import compare
 from segqa.gate import judge
 from segqa.report.columns import columns

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from segqa.cluster.search import clusters
+from segqa.analysis.failure_clusters.search import clusters
 from segqa.data.rle import decode_mask
 from segqa.errors import SettingsError
 from segqa.report.address import case_key

@@ -1,6 +1,6 @@
 from typing import Any
 
-from segqa.cluster.search import clusters
+from segqa.analysis.failure_clusters.search import clusters
 from segqa.comparison.comparison import compare
 from segqa.report.selection import newly_failing, newly_passing, select
 from segqa.runs.outcome import Outcome

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from segqa.analysis.robustness.result import Robustness, link_robustness, write_robustness
+from segqa.analysis.robustness.stability import Trial
 from segqa.report.ending import Behaved, Ending, behaviour_table, read_ending, write_ending
 from segqa.report.report import write_report
 from segqa.report.severity import robustness_section
 from segqa.report.text import steadiness
-from segqa.robustness.robustness import Robustness, link_robustness, write_robustness
-from segqa.robustness.trial import Trial
 from segqa.runs.run import Run
 from segqa.runs.store import Store
 from segqa.scoring.metrics import Counts

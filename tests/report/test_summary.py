@@ -1,6 +1,6 @@
 from html.parser import HTMLParser
 
-from segqa.cluster.search import clusters
+from segqa.analysis.failure_clusters.search import clusters
 from segqa.report.ending import Ending
 from segqa.report.summary import render_summary
 from segqa.runs.outcome import Outcome

@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from segqa.audit.glance import GlanceCache
+from segqa.analysis.data_audit.case_stats import GlanceCache
+from segqa.analysis.robustness.result import Robustness, _read, link_robustness, read_robustness, write_robustness
+from segqa.analysis.robustness.stability import Trial
 from segqa.errors import BaselineError, MaskError, ProposalsError, StoreError
 from segqa.inference.case_scores import Tally
 from segqa.inference.property_cache import PropertyCache
@@ -22,8 +24,6 @@ from segqa.inference.proposal_cache import Answer, ProposalCache, proposals_key
 from segqa.models.protocol import Proposals
 from segqa.report.ending import Ending, read_ending, write_ending
 from segqa.report.exhibits import Exhibit, Exhibits
-from segqa.robustness.robustness import Robustness, _read, link_robustness, read_robustness, write_robustness
-from segqa.robustness.trial import Trial
 from segqa.runs.checksums import add_checksum, require_checksum
 from segqa.runs.outcome import Offer, Outcome
 from segqa.runs.run import Run

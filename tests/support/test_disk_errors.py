@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from segqa.audit.glance import GlanceCache
+from segqa.analysis.data_audit.case_stats import GlanceCache
 from segqa.errors import StoreError
 from segqa.inference.property_cache import PropertyCache
 from segqa.inference.proposal_cache import ProposalCache

@@ -1,0 +1,1 @@
+"""Explain the failures of a run."""

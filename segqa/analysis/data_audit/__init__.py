@@ -1,0 +1,1 @@
+"""Check a data set for flaws before a model is blamed."""

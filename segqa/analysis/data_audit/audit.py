@@ -1,0 +1,206 @@
+"""An audit says what is wrong with a data set itself, whatever a model makes of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from segqa.analysis.data_audit.case_stats import Glance, Outline, glance_at
+from segqa.analysis.data_audit.flaws import Flaw, Flaws
+from segqa.analysis.data_audit.image_hash import BITS, Imprint, twins
+from segqa.data.dataset import Dataset
+from segqa.data.reading_rules import explain_sizes
+from segqa.inference.evaluator import Progress, silent
+from segqa.runs.run import repeatable
+from segqa.runs.store import Store
+
+INVERTED_BORDER = 0.75
+"""A mask that looks inverted covers all four corners and at least this share of the border."""
+
+INVERTED_AREA = 0.5
+"""And at least this share of the image."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Audit:
+    """What is wrong with a data set; each attribute is false where nothing is.
+
+    Attributes:
+        dataset: its name.
+        unreadable: cases whose image or mask is missing or cannot be read; of the other flaws they have those that can
+            be seen.
+        unequal: image and mask have different sizes.
+        not_binary: the mask has grey values between object and background.
+        empty: the target has no pixel.
+        full: the target is the whole image.
+        inverted: the mask looks inverted: it covers all four corners, three quarters of the border and half of the
+            image.
+        repeated: the image is the same as that of an earlier case.
+        near_duplicates: the image is nearly the same as that of an earlier case, see
+        `segqa.analysis.data_audit.image_hash`.
+        leaked: the image is in the training data, or one that is nearly the same; None where no training data is given.
+        unread_train: cases of the training data whose image cannot be read, so that nothing was compared with it.
+        untagged: the case lacks a tag that others have.
+    """
+
+    dataset: str
+    unreadable: Flaws
+    unequal: Flaws
+    not_binary: Flaws
+    empty: Flaws
+    full: Flaws
+    inverted: Flaws
+    repeated: Flaws
+    near_duplicates: Flaws
+    leaked: Flaws | None
+    unread_train: Flaws | None
+    untagged: Flaws
+
+    def __repr__(self) -> str:
+        """Short: failing assertions show it."""
+        return f"<audit of {self.dataset}>"
+
+
+def audit_dataset(
+    dataset: Dataset,
+    train: Dataset | None = None,
+    store: Store | None = None,
+    *,
+    command: str = "",
+    progress: Progress = silent,
+) -> Audit:
+    """Look at every case of a data set, and say what is wrong.
+
+    `segqa.audit_dataset(segqa.open_folder("photos")).near_duplicates.story` tells it.
+
+    Args:
+        dataset: the cases to look at.
+        train: what a model was trained on; none of the images should be in it.
+        store: where looks are kept for the next time; without one all pixels are read.
+        command: what the user typed, for the commands in the texts.
+        progress: is told how many cases have been looked at, and of how many.
+
+    Raises:
+        StoreError: what is kept cannot be read or written.
+    """
+    total = len(dataset) + (len(train) if train else 0)
+    glances = _watched(glance_at(dataset, store), 0, total, progress)
+    learnt = _watched(glance_at(train, store, images_only=True), len(dataset), total, progress) if train else None
+    words = repeatable(command)
+
+    def flaws(title: str, found: Iterable[Flaw]) -> Flaws:
+        return Flaws(title, tuple(found), len(dataset), words)
+
+    return Audit(
+        dataset=dataset.name,
+        unreadable=flaws("cannot be read", (Flaw(each.case_id, each.error) for each in glances if each.error)),
+        unequal=flaws("have an image and a mask of different sizes", _unequal(glances)),
+        not_binary=flaws("have a mask that is not binary", _noted(glances)),
+        empty=flaws("have an empty target", _of_share(glances, 0)),
+        full=flaws("have a target that is the whole image", _of_share(glances, 1)),
+        inverted=flaws("have a mask that looks inverted", _inverted(glances)),
+        repeated=flaws("repeat the image of another case", _repeated(glances)),
+        near_duplicates=flaws("have nearly the same image as another case", _near_duplicates(glances)),
+        leaked=None
+        if learnt is None
+        else flaws("have an image that is in the training data", _leaked(glances, learnt)),
+        unread_train=None if learnt is None else _unread(learnt),
+        untagged=flaws(*_untagged(dataset)),
+    )
+
+
+def _watched(glances: Iterable[Glance], before: int, total: int, progress: Progress) -> tuple[Glance, ...]:
+    """All glances; how many there are is told meanwhile."""
+    seen = []
+    progress(before, total)
+    for glance in glances:
+        seen.append(glance)
+        progress(before + len(seen), total)
+    return tuple(seen)
+
+
+def _unequal(glances: Sequence[Glance]) -> Iterable[Flaw]:
+    for glance in glances:
+        if glance.imprint and glance.outline and glance.imprint.size != glance.outline.size:
+            sizes = glance.imprint.size, glance.outline.size
+            image, mask = ("{} × {}".format(*size) for size in sizes)
+            yield Flaw(glance.case_id, f"image {image} pixels, mask {mask}{explain_sizes(*sizes)}")
+
+
+def _noted(glances: Sequence[Glance]) -> Iterable[Flaw]:
+    return (Flaw(glance.case_id, glance.outline.note) for glance in glances if glance.outline and glance.outline.note)
+
+
+def _of_share(glances: Sequence[Glance], share: float) -> Iterable[Flaw]:
+    return (Flaw(glance.case_id) for glance in glances if glance.outline and glance.outline.share == share)
+
+
+def _inverted(glances: Sequence[Glance]) -> Iterable[Flaw]:
+    """Masks that cover the frame; where most do, the objects may be of that sort, and a bound can allow it."""
+    readable = [(glance.case_id, glance.outline) for glance in glances if glance.outline]
+    odd = [(case_id, outline) for case_id, outline in readable if _covers_frame(outline)]
+    allow = "; set thresholds.inverted = 1.0 if the objects do cover the frame" * (2 * len(odd) >= len(readable))
+    for case_id, outline in odd:
+        where = f"all corners, {outline.border:.0%} of the border"
+        yield Flaw(case_id, f"object is {outline.share:.0%} of the image, {where}{allow}")
+
+
+def _covers_frame(outline: Outline) -> bool:
+    covers = outline.corners == 4 and outline.border >= INVERTED_BORDER and outline.share >= INVERTED_AREA
+    return covers and outline.share < 1
+
+
+def _repeated(glances: Sequence[Glance]) -> Iterable[Flaw]:
+    first: dict[bytes, str] = {}
+    for glance in glances:
+        if glance.imprint:
+            other = first.setdefault(glance.imprint.digest, glance.case_id)
+            if other != glance.case_id:
+                yield Flaw(glance.case_id, f"the same image as {other}", other)
+
+
+def _near_duplicates(glances: Sequence[Glance]) -> Iterable[Flaw]:
+    case_ids, imprints = _different(glances)
+    for twin in twins(imprints):
+        other = case_ids[twin.other]
+        yield Flaw(case_ids[twin.index], f"like {other}: {twin.distance} of {BITS} bits differ", other)
+
+
+def _different(glances: Sequence[Glance]) -> tuple[list[str], list[Imprint]]:
+    """The cases with different images, the first of equals, and their imprints."""
+    first: dict[bytes, tuple[str, Imprint]] = {}
+    for glance in glances:
+        if glance.imprint:
+            first.setdefault(glance.imprint.digest, (glance.case_id, glance.imprint))
+    return [case_id for case_id, _ in first.values()], [imprint for _, imprint in first.values()]
+
+
+def _leaked(glances: Sequence[Glance], learnt: Sequence[Glance]) -> Iterable[Flaw]:
+    """Cases whose image, or one nearly the same, was learnt from."""
+    train_ids, train = _different(learnt)
+    known = {imprint.digest: case_id for case_id, imprint in zip(train_ids, train, strict=True)}
+    seen = [(glance.case_id, glance.imprint) for glance in glances if glance.imprint]
+    near = {twin.index: twin for twin in twins([imprint for _, imprint in seen], train)}
+    for index, (case_id, imprint) in enumerate(seen):
+        if imprint.digest in known:
+            yield Flaw(case_id, f"the same image as {known[imprint.digest]} of the training data")
+        elif index in near:
+            twin = near[index]
+            differ = f"{twin.distance} of {BITS} bits differ"
+            yield Flaw(case_id, f"like {train_ids[twin.other]} of the training data: {differ}")
+
+
+def _unread(learnt: Sequence[Glance]) -> Flaws:
+    found = tuple(Flaw(glance.case_id, glance.error) for glance in learnt if glance.error)
+    return Flaws("of the training data cannot be read", found, len(learnt), ())
+
+
+def _untagged(dataset: Dataset) -> tuple[str, list[Flaw]]:
+    """What to call them, and the cases that lack a tag which others have."""
+    names = sorted(dataset.tag_names)
+    lacking = {case.id: [name for name in names if name not in case.tags] for case in dataset}
+    times = Counter(name for missing in lacking.values() for name in missing)
+    counted = ", ".join(f"{name}: {times[name]}" for name in sorted(times))
+    found = [Flaw(case_id, f"no {', no '.join(missing)}") for case_id, missing in lacking.items() if missing]
+    return f"lack a tag that others have ({counted})", found

@@ -1,0 +1,176 @@
+"""A glance is what one look at a case leaves: the imprint of its image and the outline of its target, kept on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import cv2
+import numpy as np
+
+from segqa.analysis.data_audit.image_hash import Imprint, take_imprint
+from segqa.data.case import Case, Target, case_errors
+from segqa.data.image_io import READER
+from segqa.data.remote_folder import foreseen
+from segqa.errors import CaseError
+from segqa.runs.checksums import compute_checksum
+from segqa.runs.store import Store
+from segqa.support.sqlite import Database
+
+GLANCE_VERSION = 1
+"""Goes up whenever a look at the same pixels would leave something else."""
+
+_AT_A_TIME = 256
+_TABLE = "CREATE TABLE IF NOT EXISTS glances (key BLOB PRIMARY KEY, left_over TEXT, checksum INTEGER) WITHOUT ROWID"
+
+_Remember: TypeAlias = Callable[[bytes, Callable[[], list[Any]]], list[Any]]
+"""What is known under a key, or is found out and kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """What a target is like.
+
+    Attributes:
+        size: width and height in pixels.
+        area: pixels of the object.
+        border: the share of the pixels along the four sides that are object.
+        corners: how many of the four corners are object.
+        note: what was odd when it was read, see `Target`.
+    """
+
+    size: tuple[int, int]
+    area: int
+    border: float
+    corners: int
+    note: str = ""
+
+    @property
+    def share(self) -> float:
+        """Of the pixels that are object."""
+        return self.area / (self.size[0] * self.size[1])
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """What one look at a case leaves.
+
+    Attributes:
+        case_id: the case.
+        imprint: of its image; None where that cannot be read.
+        outline: of its target; None where that cannot be read.
+        error: why one of the two cannot be read, or why both cannot; else empty.
+    """
+
+    case_id: str
+    imprint: Imprint | None
+    outline: Outline | None
+    error: str = ""
+
+
+class GlanceCache(Database):
+    """What looks have left, in an SQLite file; it is written in batches."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, "glances", _TABLE)
+        self._add_columns("glances", {"checksum": "INTEGER"})
+        self._new: dict[bytes, list[Any]] = {}
+
+    def remember(self, key: bytes, look: Callable[[], list[Any]]) -> list[Any]:
+        """What is kept under a key; what is not, or is damaged, is looked for, and kept from the next `flush` on."""
+        row = self._find("SELECT left_over, checksum FROM glances WHERE key = ?", key)
+        if row is not None and row[1] == compute_checksum(row[:1], key):
+            return list(json.loads(row[0]))
+        found = self._new[key] = look()
+        if len(self._new) >= _AT_A_TIME:
+            self.flush()
+        return found
+
+    def flush(self) -> None:
+        """Write what is new."""
+        texts = [(key, json.dumps(found)) for key, found in self._new.items()]
+        rows = [(key, text, compute_checksum((text,), key)) for key, text in texts]
+        if rows:
+            with self._writing():
+                self._database.executemany(
+                    "INSERT OR REPLACE INTO glances (key, left_over, checksum) VALUES (?, ?, ?)", rows
+                )
+        self._new.clear()
+
+
+def glance_at(cases: Iterable[Case], store: Store | None, *, images_only: bool = False) -> Iterator[Glance]:
+    """Look at cases, one after the other; pixels are read only of what no look has been kept of.
+
+    Args:
+        cases: to look at.
+        store: where looks are kept; without one nothing is.
+        images_only: leave the targets alone, and have no outlines.
+
+    Raises:
+        StoreError: what is kept cannot be read or written.
+    """
+    cases = tuple(cases)
+    with foreseen(cases, targets=not images_only):
+        if store is None:
+            yield from (_glance(case, lambda _key, look: look(), images_only) for case in cases)
+            return
+        with GlanceCache(store.root / "glances.sqlite") as cache:
+            for case in cases:
+                yield _glance(case, cache.remember, images_only)
+            cache.flush()
+
+
+def outline_of(target: Target) -> Outline:
+    """The outline of a target whose mask is `[H, W]`, at least one pixel."""
+    mask = target.mask
+    height, width = mask.shape
+    sides = np.concatenate([mask[0], mask[-1], mask[1:-1, 0], mask[1:-1, -1]])
+    corners = int(mask[0, 0]) + int(mask[0, -1]) + int(mask[-1, 0]) + int(mask[-1, -1])
+    area = cv2.countNonZero(np.ascontiguousarray(mask).view(np.uint8))
+    return Outline((width, height), area, float(sides.mean()), corners, target.note)
+
+
+def _glance(case: Case, remember: _Remember, images_only: bool) -> Glance:
+    imprint = outline = None
+    errors: dict[str, None] = {}  # a case without a mask says the same of both
+    try:
+        imprint = _imprint(case, remember)
+    except CaseError as error:
+        errors[str(error)] = None
+    try:
+        outline = None if images_only else _outline(case, b"" if imprint is None else imprint.digest, remember)
+    except CaseError as error:
+        errors[str(error)] = None
+    return Glance(case.id, imprint, outline, "; ".join(errors))
+
+
+def _imprint(case: Case, remember: _Remember) -> Imprint:
+    digest = case.digest()
+
+    def look() -> list[Any]:
+        with case_errors(case.id):
+            taken = take_imprint(digest, case.image())
+        return [*taken.size, taken.thumbnail.hex()]
+
+    width, height, thumbnail = remember(_key("image", digest), look)
+    return Imprint(digest, (width, height), bytes.fromhex(thumbnail))
+
+
+def _outline(case: Case, image_digest: bytes, remember: _Remember) -> Outline:
+    def look() -> list[Any]:
+        with case_errors(case.id):
+            found = outline_of(case.source.target())
+        return [*found.size, found.area, found.border, found.corners, found.note]
+
+    # notes name the file, so equal masks of two cases are looked at twice; how a mask is turned its image says
+    width, height, *rest = remember(_key(f"target {case.id}", case.target_digest() + image_digest), look)
+    return Outline((width, height), *rest)
+
+
+def _key(what: str, digest: bytes) -> bytes:
+    """What a look depends on: the file, how it is read and what is looked for."""
+    return hashlib.sha256(digest + f" {what} {GLANCE_VERSION} {READER}".encode()).digest()[:16]

@@ -1,0 +1,1 @@
+"""Find slices that fail far more often than the rest."""

@@ -1,0 +1,213 @@
+"""Significance of rules where cases come in groups, such as the frames of a video: groups are independent, not cases.
+
+The statistic of a rule is the number of failures beyond the expected one, T = Σ (failed − p) · inside, where p is the
+share of all cases that fail. With N cases and F failures in a group, of which the shares M and X lie inside, it is
+
+    T  =  Σ (F − pN) · M  +  Σ F · (X − M),        each summed over the groups.
+
+The first part compares groups: do those that are more inside fail more? Its null distribution permutes M over the
+groups; sizes and failures stay. The second compares cases within groups: its null distribution gives each group's term
+a random sign. A tag that is constant in every group has only the first part, a tag with the same share in every group
+only the second, and a rule that mixes tags both. Permutations and signs are the same for all rules and kinds.
+
+T is divided by its standard deviation under the null hypothesis and corrected for its skewness, so that a rule of three
+groups and a rule of thirty are comparable. `docs/decisions/clusters.md` reports level and power.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import log_ndtr
+
+from segqa.analysis.failure_clusters.rule_lattice import Combination, Hit, Lattice, Level
+from segqa.analysis.failure_clusters.significance import SEED, Judge
+from segqa.data.mask import Mask
+from segqa.models.protocol import Floats
+from segqa.stats.hypergeometric import Whole, log_tail
+
+MIN_GROUPS = 3
+"""Groups that the failures of a cluster lie in, at least: two videos that fail are two failures."""
+
+MOST_GROUPS = 500
+"""Of more groups several count as one, so that there is time for all permutations."""
+
+MOST_PERMUTATIONS = 999
+"""No p-value is lower than one in a thousand."""
+
+_FEWEST_PERMUTATIONS = 199
+_WORK = 3_000_000_000
+_DIGITS = 9
+_AT_A_TIME = 4_096
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Moments:
+    """The statistics of some rules, and the moments of their null distributions.
+
+    Attributes:
+        excess: failures beyond the expected ones, `[rules]`.
+        between: for each group its failures beyond the expected ones, `[groups]`.
+        shares: the share of each group that is inside, `[rules, groups]`.
+        within: for each group the second part of the statistic, `[rules, groups]`.
+        deviation: the standard deviation, `[rules]`.
+        skewness: the same of the third moment.
+    """
+
+    excess: Floats
+    between: Floats
+    shares: Floats
+    within: Floats
+    deviation: Floats
+    skewness: Floats
+
+    @classmethod
+    def of(cls, sizes: Floats, failing: Floats, support: Floats, inside: Floats) -> Moments:
+        """Compute the moments; there have to be at least three groups, none of them empty.
+
+        Args:
+            sizes: cases in each group, `[groups]`.
+            failing: failures in each group, `[groups]`.
+            support: cases of each group in each rule, `[rules, groups]`.
+            inside: failures of each group in each rule, `[rules, groups]`.
+        """
+        groups = len(sizes)
+        between = failing - failing.sum() / sizes.sum() * sizes
+        shares = support / sizes
+        within = inside - failing * shares
+        centred = shares - shares.mean(axis=1, keepdims=True)
+        variance = (between**2).sum() * (centred**2).sum(axis=1) / (groups - 1) + (within**2).sum(axis=1)
+        # random signs have no third moment; this is the one of a sum over a random permutation
+        third = groups / ((groups - 1) * (groups - 2)) * (between**3).sum() * (centred**3).sum(axis=1)
+        deviation = np.sqrt(variance)
+        cube = np.where(deviation > 0, deviation**3, 1)
+        excess = shares @ between + within.sum(axis=1)
+        return cls(excess, between, shares, within, deviation, third / cube)
+
+    @property
+    def scores(self) -> Floats:
+        """The statistics on the scale of a standard normal variable, `[rules]`."""
+        return self._normal(self.excess)
+
+    def drawn(self, orders: NDArray[np.int64], signs: Floats) -> Floats:
+        """Return the same under the null hypothesis, `[draws, rules]`.
+
+        Args:
+            orders: permutations of the groups, `[draws, groups]`.
+            signs: 1 or -1, `[draws, groups]`.
+        """
+        return self._normal(self.between[orders] @ self.shares.T + signs @ self.within.T)
+
+    def _normal(self, excess: Floats) -> Floats:
+        """Transform statistics as if they had a gamma distribution (Wilson and Hilferty, 1931)."""
+        known = self.deviation > 1e-9
+        z = excess / np.where(known, self.deviation, 1)
+        # a lower bound: the tail of a distribution skewed to the left is shorter than a normal one
+        skewness = np.maximum(self.skewness, 1e-6)
+        normal = 6 / skewness * (np.cbrt(np.maximum(1 + skewness * z / 2, 0)) - 1) + skewness / 6
+        # rounded: what is equal but for the order of summation has to count as equal
+        found: Floats = np.round(np.where(known, normal, -np.inf), decimals=_DIGITS).astype(np.float64, copy=False)
+        return found
+
+
+class GroupedTest:
+    """A test whose permutations keep groups together."""
+
+    def __init__(
+        self, lattice: Lattice, failed: Sequence[NDArray[np.int64]], groups: NDArray[np.int64], level: float
+    ) -> None:
+        """Prepare the test.
+
+        Args:
+            lattice: of the rules.
+            failed: the places of the failing cases of each kind.
+            groups: for each case the number of its group, `[cases]`, without gaps; at least three groups.
+            level: that p-values are compared with; there are permutations enough to reach it.
+        """
+        self._lattice, self._groups, self._whole = lattice, groups, int(groups.max()) + 1
+        self._weights = lattice.log_weights
+        self._merged = groups % MOST_GROUPS
+        self._failed = [*failed, np.concatenate(failed)] if len(failed) > 1 else list(failed)
+        self._count = min(self._whole, MOST_GROUPS)
+        work = max(1, sum(lattice.sizes) * len(self._failed) * (self._count + 50))
+        fewest = max(_FEWEST_PERMUTATIONS, math.ceil(2 / level))
+        self.permutations = min(MOST_PERMUTATIONS, max(fewest, _WORK // work))
+
+    def search(self) -> tuple[list[Hit], Judge]:
+        """Search the outcomes and their permutations; of what is proven the rule that Fisher's test ranks first."""
+        random = np.random.default_rng(SEED)
+        orders = random.permuted(np.tile(np.arange(self._count), (self.permutations, 1)), axis=1)
+        signs = random.choice([-1.0, 1.0], size=orders.shape)
+        best = np.full((self.permutations, self._lattice.depth), -np.inf)
+        sizes = self._by_group(np.arange(len(self._merged)))
+        failing = [self._by_group(places) for places in self._failed]
+        hits: list[Hit] = []
+        for combination, level in self._lattice.levels.items():
+            support, inside = self._counted(combination, level)
+            kept = np.flatnonzero(level.own & ((support > 0).sum(axis=1) >= MIN_GROUPS))
+            length = len(combination) - 1
+            for start, (kind, failures) in product(range(0, len(kept), _AT_A_TIME), enumerate(failing)):
+                some = kept[start : start + _AT_A_TIME]
+                moments = Moments.of(sizes, failures, support[some], inside[kind][some])
+                best[:, length] = np.maximum(best[:, length], moments.drawn(orders, signs).max(axis=1))
+                counts = np.stack([inside[kind][some].sum(axis=1), support[some].sum(axis=1)]).astype(np.int64)
+                rules = [level.rule(combination, place) for place in some.tolist()]
+                hits += self._hits(kind, rules, counts, log_ndtr(-moments.scores))
+        log_q = (log_ndtr(-best) + self._weights).min(axis=1)
+        ordered = sorted(hits, key=lambda hit: (hit.rank, len(hit.rule), hit.rule, hit.kind))
+        return ordered, Judge(log_q, math.inf, 0.5**self._whole)
+
+    def log_p(self, inside: Mask, failed: Mask, among: Mask) -> float:
+        """Test one rule among some of the cases; infinite where its failures lie in too few groups."""
+        counts = [
+            np.bincount(self._groups[chosen & among], minlength=self._whole).astype(np.float64)
+            for chosen in (among, failed, inside, inside & failed)
+        ]
+        sizes, failing, support, both = (each[counts[0] > 0] for each in counts)
+        if np.count_nonzero(both) < MIN_GROUPS:
+            return math.inf
+        moments = Moments.of(sizes, failing, support[None], both[None])
+        return float(log_ndtr(-moments.scores)[0])
+
+    def _by_group(self, places: NDArray[np.int64]) -> Floats:
+        """Count cases by group, `[groups]`."""
+        return np.bincount(self._merged[places], minlength=self._count).astype(np.float64)
+
+    def _counted(self, combination: Combination, level: Level) -> tuple[Floats, list[Floats]]:
+        """Count the cases, and the failures of each kind, of each rule in each group: `[rules, groups]` each."""
+        key = np.zeros(len(self._merged), dtype=np.int64)
+        for attribute, size in zip(combination, level.sizes, strict=True):
+            key = key * size + self._lattice.table.codes[attribute]
+        cell = level.place(key) * self._count + self._merged
+        shape = len(level.keys) + 1, self._count
+        support, *inside = (
+            np.bincount(cells, minlength=math.prod(shape)).reshape(shape)[:-1].astype(np.float64)
+            for cells in (cell, *(cell[places] for places in self._failed))
+        )
+        return support, inside
+
+    def _hits(self, kind: int, rules: Sequence[tuple[tuple[int, int], ...]], counts: Whole, log_p: Floats) -> list[Hit]:
+        """Return the rules, of one length, whose p-value times the number of rules as short is at most 1.
+
+        Failing in every group alike proves a rule, but does not say which of several fits best: a half of its cases
+        proves as much. So hits are ranked as if cases were independent.
+
+        Args:
+            kind: of the failures.
+            rules: the rules.
+            counts: failures and cases in each, `[2, rules]`.
+            log_p: the logarithms of their p-values.
+        """
+        weight = float(self._weights[len(rules[0]) - 1])
+        chosen = np.flatnonzero(log_p + weight <= 0)
+        failing, support = counts[:, chosen]
+        ranks = (log_tail(failing, support, len(self._failed[kind]), len(self._groups)) + weight).tolist()
+        columns = zip(chosen.tolist(), failing.tolist(), support.tolist(), log_p[chosen].tolist(), ranks, strict=True)
+        return [
+            Hit(0, kind, rules[at], failures, cases, p, p + weight, rank) for at, failures, cases, p, rank in columns
+        ]

@@ -1,0 +1,263 @@
+"""The search for clusters: all rules of a run, judged against the same search in permuted outcomes, the best kept."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segqa.analysis.failure_clusters.attribute_table import Table
+from segqa.analysis.failure_clusters.clusters import BELOW, Cluster, Clusters
+from segqa.analysis.failure_clusters.group_significance import MIN_GROUPS, MOST_PERMUTATIONS, GroupedTest
+from segqa.analysis.failure_clusters.rule_lattice import Hit, Lattice
+from segqa.analysis.failure_clusters.significance import SEED, IndependentTest, Judge, Test
+from segqa.analysis.iou_gap import find_gap
+from segqa.data.mask import Mask
+from segqa.errors import SettingsError
+from segqa.runs.failure_kinds import KINDS
+from segqa.runs.groups import group_numbers, suggest_groups
+from segqa.runs.outcomes import Outcomes
+from segqa.runs.query import Every
+from segqa.runs.run import Run
+
+ALPHA = 0.01
+MIN_CASES = 8
+DEPTH = 3
+MIN_FAILING = 3
+MIN_RATIO = 2.0
+MOST_SEARCHED = 200_000
+"""Of more cases a random sample is searched. What is told of a rule that was found there is counted in all cases."""
+
+_COMBINATIONS = 100_000
+
+
+def clusters(
+    run: Run, *, group_by: str = "", alpha: float = ALPHA, min_cases: int = MIN_CASES, depth: int = DEPTH
+) -> Clusters:
+    """The rules whose cases fail far more than the rest, and the gap above a spike at zero.
+
+    Every conjunction of up to `depth` predicates (`camera=C2`, `brightness=dark`) that `min_cases` cases meet is
+    tried, for each kind of failure and for all below the threshold. A rule is a cluster if three of its cases or more
+    failed in that way, at twice the rest's rate (or half as many of its cases passed), and if that is significant:
+    where there is nothing to find, as in permuted outcomes, a search finds a rule as rare with a probability of at most
+    `alpha`. Of rules that share cases the rarest is kept; another one has to be significant without the cases of those
+    before it, and each also without the cases that failed in another way. The numbers of a cluster are those of the
+    cases that are left then.
+
+    With groups a rule has to be significant where groups are permuted, not cases, and its failures have to lie in three
+    groups or more. With so few groups that no rule can be significant, nothing is found, and the note says so.
+
+    Args:
+        run: at least two cases with a tag or property in which they differ, else nothing can be found.
+        group_by: a tag; cases that share its value depend on each other, such as the frames of a video.
+        alpha: above 0, below 1.
+        min_cases: of a rule, 2 or more.
+        depth: predicates in a rule, at most: 1, 2 or 3.
+
+    Raises:
+        SettingsError: an argument is out of its range, or no case has the tag.
+    """
+    if not 0 < alpha < 1 or min_cases < 2 or depth not in (1, 2, 3):
+        got = f"alpha={alpha}, min_cases={min_cases}, depth={depth}"
+        raise SettingsError(f"clusters needs 0 < alpha < 1, min_cases of 2 or more and a depth of 1 to 3, got {got}")
+    groups = group_numbers(run.columns, group_by) if len(run.outcomes) else None
+    suggested = None if group_by else suggest_groups(run.columns)
+    searched = _sample(run.columns)
+    errors = searched.failed
+    # two searches have each half of what may go wrong
+    split = int(errors.sum()) >= MIN_FAILING
+    level = alpha / 2 if split else alpha
+    searches = [_Search.of(run, searched.take(~errors), _BELOW, groups, level, min_cases, depth)]
+    if split:
+        searches.append(_Search.of(run, searched, ("error",), groups, level, min_cases, depth))
+    found = sorted((pair for search in searches for pair in search.found()), key=lambda pair: pair[0])
+    first = searches[0]
+    return Clusters(
+        run,
+        tuple(replace(cluster, suggested=suggested) for _, cluster in found),
+        find_gap(run),
+        first.lattice.sizes,
+        first.test.permutations if first.test else 0,
+        alpha,
+        len(searched),
+        suggested=suggested,
+        groups=None if groups is None else int(groups.max()) + 1,
+        provable=groups is None or _can_prove(groups, level),
+    )
+
+
+def _sample(outcomes: Outcomes) -> Outcomes:
+    """The cases that are searched: all, or so many of them that the search takes seconds; the same each time."""
+    if len(outcomes) <= MOST_SEARCHED:
+        return outcomes
+    chosen = np.random.default_rng(SEED).choice(len(outcomes), MOST_SEARCHED, replace=False, shuffle=False)
+    return outcomes.take(np.sort(chosen))
+
+
+def _can_prove(groups: NDArray[np.int64], level: float) -> bool:
+    """Whether enough groups are there: the sign of each is a coin, and all coins may show heads by chance."""
+    count = int(groups.max(initial=-1)) + 1
+    return count >= MIN_GROUPS and max(0.5**count, 1 / (1 + MOST_PERMUTATIONS)) <= level
+
+
+@dataclass(slots=True, eq=False)
+class _Search:
+    """One search.
+
+    Attributes:
+        run: all cases.
+        codes: the kinds of failure of all cases.
+        groups: of all cases; None without groups.
+        places: which cases are searched.
+        kinds: of failure that some of these have.
+        alpha: the level.
+        min_cases: of a rule.
+        table: the cases that are searched, by attribute.
+        lattice: the rules.
+        test: of the rules; None where nothing can be found or proven.
+    """
+
+    run: Run
+    codes: NDArray[np.int8]
+    groups: NDArray[np.int64] | None
+    places: NDArray[np.int64]
+    kinds: tuple[str, ...]
+    alpha: float
+    min_cases: int
+    table: Table
+    lattice: Lattice
+    test: Test | None
+
+    @classmethod
+    def of(
+        cls,
+        run: Run,
+        outcomes: Outcomes,
+        kinds: Iterable[str],
+        groups: NDArray[np.int64] | None,
+        alpha: float,
+        min_cases: int,
+        depth: int,
+    ) -> _Search:
+        table = Table.of(outcomes, run.edges, min_cases=min_cases)
+        width = len(table.predicates)
+        while depth > 1 and math.comb(width, depth) > _COMBINATIONS:
+            depth -= 1
+        lattice = Lattice(table, min_cases, depth)
+        places, codes = outcomes.within(run.columns), run.kind_codes
+        failed = {kind: np.flatnonzero(_failed_so(codes[places], kind)) for kind in kinds}
+        failed = {kind: cases for kind, cases in failed.items() if len(cases)}
+        test = _test_of(lattice, list(failed.values()), None if groups is None else groups[places], len(places), alpha)
+        return cls(run, codes, groups, places, tuple(failed), alpha, min_cases, table, lattice, test)
+
+    def found(self) -> Iterator[tuple[float, Cluster]]:
+        """The clusters, each with its rank."""
+        if self.test is None or not self.lattice.levels:
+            return
+        hits, judge = self.test.search()
+        proven = [hit for hit in hits if judge.corrected(hit.log_q) <= self.alpha]
+        taken = np.zeros(len(self.codes), dtype=np.bool_)
+        for number, kind in enumerate([*self.kinds, BELOW] if len(self.kinds) > 1 else self.kinds):
+            own = [hit for hit in proven if hit.kind == number and not self._is_said(kind, hit)]
+            left = _pool(self.run.columns, self.codes, kind)
+            # what is one kind's cluster is not told again as one of all kinds together
+            for hit, cluster in self._cover(own, kind, left & ~taken if kind == BELOW else left, judge):
+                taken[cluster.part.columns.within(self.run.columns)] = True
+                yield hit.rank, cluster
+
+    def _is_said(self, kind: str, hit: Hit) -> bool:
+        """Whether a rule says no more than the kind does: what is missed has no proposals."""
+        names = {self.table.predicates[attribute][code].name for attribute, code in hit.rule}
+        return "proposals" in names and kind in {"missed", "hallucinated", "error"}
+
+    def _cover(self, hits: Sequence[Hit], kind: str, left: Mask, judge: Judge) -> Iterator[tuple[Hit, Cluster]]:
+        """The hits that are significant, each without the cases of those before it; `left` are all cases that count."""
+        failed = _failed_so(self.codes, kind)
+        for hit in hits:
+            inside, among = self.table.members(hit.rule), left[self.places]
+            log_p = self._log_p(inside, failed[self.places], among)
+            corrected = judge.corrected(log_p + float(self.lattice.log_weights[len(hit.rule) - 1]))
+            if corrected <= self.alpha:
+                cluster = self._cluster(hit, kind, left, math.exp(log_p), corrected)
+                yield hit, cluster
+                left = left.copy()
+                left[cluster.part.columns.within(self.run.columns)] = False
+
+    def _log_p(self, inside: Mask, failed: Mask, among: Mask) -> float:
+        """How rare a rule is among the cases that count, as a logarithm; infinite where it is no cluster at all."""
+        failing, support = int((inside & among & failed).sum()), int((inside & among).sum())
+        if failing < MIN_FAILING or support < self.min_cases or not _is_far_more(inside, failed, among):
+            return math.inf
+        assert self.test is not None  # noqa: S101 - there is no hit without
+        return self.test.log_p(inside, failed, among)
+
+    def _cluster(self, hit: Hit, kind: str, left: Mask, p: float, corrected: float) -> Cluster:
+        rule = tuple(self.table.predicates[attribute][code] for attribute, code in hit.rule)
+        part = self.run.where(str(Every(rule)))
+        inside = np.zeros(len(self.codes), dtype=np.bool_)
+        inside[part.columns.within(self.run.columns)] = True
+        failed = _failed_so(self.codes, kind) & left
+        failing = self.run.columns.take(inside & failed)
+        return Cluster(
+            kind=kind,
+            rule=rule,
+            part=part,
+            failing=part.only(failing, part.part).worst(len(failing)),
+            support=int((inside & left).sum()),
+            rest_failing=int((failed & ~inside).sum()),
+            rest=int((left & ~inside).sum()),
+            p=p,
+            corrected=corrected,
+            twins=tuple(twin for predicate in rule for twin in self.table.twins.get(predicate, ())),
+            groups=None if self.groups is None else _count_groups(self.groups, inside & failed, inside & left),
+        )
+
+
+def _test_of(
+    lattice: Lattice, failed: Sequence[NDArray[np.int64]], groups: NDArray[np.int64] | None, cases: int, alpha: float
+) -> Test | None:
+    """The test of the rules of some cases; None where too few of them failed, or too few groups are there."""
+    if sum(map(len, failed)) < MIN_FAILING:
+        return None
+    if groups is None:
+        return IndependentTest(lattice, failed, cases)
+    _, numbers = np.unique(groups, return_inverse=True)
+    return GroupedTest(lattice, failed, numbers, alpha) if _can_prove(numbers, alpha) else None
+
+
+def _count_groups(groups: NDArray[np.int64], *chosen: Mask) -> tuple[int, ...]:
+    """In how many groups some cases are."""
+    return tuple(len(np.unique(groups[cases])) for cases in chosen)
+
+
+def _pool(outcomes: Outcomes, codes: NDArray[np.int8], kind: str) -> Mask:
+    """The cases among which a kind is rare or not: what failed in another way could not fail in this one.
+
+    An error is no answer: it counts only where errors are counted.
+    """
+    if kind == "error":
+        return np.ones(len(codes), dtype=np.bool_)
+    answered = ~outcomes.failed
+    if kind == BELOW:
+        return answered
+    empty: Mask = outcomes.counts[:, [0, 2]].sum(axis=1) == 0
+    return answered & (empty if kind == "hallucinated" else ~empty) & ((codes < 0) | _failed_so(codes, kind))
+
+
+def _failed_so(codes: NDArray[np.int8], kind: str) -> Mask:
+    """Which cases failed in this way, by their kinds."""
+    found: Mask = codes > _ERROR if kind == BELOW else codes == list(KINDS).index(kind)
+    return found
+
+
+_ERROR = list(KINDS).index("error")
+_BELOW = tuple(kind for kind in KINDS if kind != "error")
+
+
+def _is_far_more(inside: Mask, failed: Mask, among: Mask) -> bool:
+    """Whether twice as many fail in a rule as outside it, or half as many pass: 60 % cannot be doubled."""
+    rate, rest = (float(failed[part].mean()) if part.any() else 0.0 for part in (inside & among, ~inside & among))
+    return rate >= MIN_RATIO * rest or MIN_RATIO * (1 - rate) <= 1 - rest

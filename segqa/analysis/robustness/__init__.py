@@ -1,0 +1,1 @@
+"""Measure how stable a model's predictions are under perturbed images."""

@@ -1,0 +1,83 @@
+"""Moves: changes under which pixels go elsewhere, each an affine map; masks are moved by them as often as pictures.
+
+Drawn by OpenCV alone. albumentations gives the same pixels by the same call, but takes most of a second to import, and
+a mask that another picker has chosen needs nothing else of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, TypeAlias
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from segqa.data.mask import Image, Mask
+
+_Map: TypeAlias = tuple[float, float, float, float]
+"""How much wider and higher things become, and how many pixels they go to the right and down from the origin."""
+
+_Shape: TypeAlias = tuple[int, int]
+
+
+def move_image(name: str, amount: float, image: Image) -> Image:
+    """An image as a move leaves it, interpolated between its pixels; what comes in from outside is black.
+
+    Args:
+        name: one of `MOVES`.
+        amount: how much of it, see `segqa.analysis.robustness.perturbations`.
+        image: RGB uint8 `[H, W, 3]`.
+    """
+    return _moved(name, amount, image, cv2.INTER_LINEAR)
+
+
+def move_mask(name: str, amount: float, mask: Mask) -> tuple[Mask, Mask]:
+    """A mask as a move leaves it, each pixel taken from the nearest one, and which pixels were in the picture before.
+
+    Args:
+        name: one of `MOVES`.
+        amount: how much of it.
+        mask: bool `[H, W]`.
+    """
+    pixels = np.ascontiguousarray(mask).view(np.uint8)
+    moved = _moved(name, amount, pixels, cv2.INTER_NEAREST)
+    common = _moved(name, amount, np.ones_like(pixels), cv2.INTER_NEAREST)
+    return moved.view(np.bool_), common.view(np.bool_)
+
+
+def _moved(name: str, amount: float, pixels: NDArray[np.uint8], interpolation: int) -> NDArray[np.uint8]:
+    """The pixels by the map of a move."""
+    height, width = pixels.shape[:2]
+    (wider, higher, right, down), (high, wide) = MOVES[name](amount, (height, width))
+    matrix = np.array([[wider, 0, right], [0, higher, down]], np.float64)
+    moved: Any = cv2.warpAffine(pixels, matrix, (wide, high), flags=interpolation, borderMode=cv2.BORDER_CONSTANT)
+    return np.asarray(moved, np.uint8)
+
+
+def _flip(_amount: float, shape: _Shape) -> tuple[_Map, _Shape]:
+    return (-1, 1, shape[1] - 1, 0), shape
+
+
+def _shift(amount: float, shape: _Shape) -> tuple[_Map, _Shape]:
+    # whole pixels, so that nothing is blurred
+    down, right = (round(amount * side) for side in shape)
+    return (1, 1, right, down), shape
+
+
+def _scale(amount: float, shape: _Shape) -> tuple[_Map, _Shape]:
+    # around the middle; the first pixel's is at 0
+    down, right = (middle - amount * middle for middle in ((side - 1) / 2 for side in shape))
+    return (amount, amount, right, down), shape
+
+
+def _padding(amount: float, shape: _Shape) -> tuple[_Map, _Shape]:
+    down, right = (round(amount * side) for side in shape)
+    return (1, 1, right, down), (shape[0] + 2 * down, shape[1] + 2 * right)
+
+
+MOVES: Mapping[str, Callable[[float, _Shape], tuple[_Map, _Shape]]] = MappingProxyType(
+    {"flip": _flip, "shift": _shift, "scale": _scale, "padding": _padding}
+)
+"""The map of each move for an amount and a shape `(height, width)`, and the shape of what comes out of it."""

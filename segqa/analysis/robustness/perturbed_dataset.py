@@ -1,0 +1,160 @@
+"""A changed case is a case whose image has been changed; its target has moved along with it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import cv2
+import numpy as np
+
+from segqa.analysis.robustness.perturbations import CHANGES, CHANGES_VERSION, Change
+from segqa.data.case import Case, Source, Target
+from segqa.data.dataset import Dataset
+from segqa.data.mask import Image
+from segqa.models.corruptions import library_version
+
+_MADE_BY = f"{CHANGES_VERSION}, albumentations {library_version()}, OpenCV {cv2.__version__}"
+
+
+class Original:
+    """A source as it was read: each part once, and not to be changed; `CaseError` where one cannot be read."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+
+    @cached_property
+    def image(self) -> Image:
+        """The image."""
+        return self.source.image()
+
+    @cached_property
+    def target(self) -> Target:
+        """The true mask."""
+        return self.source.target()
+
+    @cached_property
+    def digest(self) -> bytes:
+        """The image's."""
+        return self.source.digest()
+
+    @cached_property
+    def target_digest(self) -> bytes:
+        """The target's."""
+        return self.source.target_digest()
+
+    @cached_property
+    def stamp(self) -> str:
+        """That of both."""
+        return self.source.stamp()
+
+
+class Originals:
+    """The original that was asked for last: the changes of one image come one after the other."""
+
+    def __init__(self) -> None:
+        self._last: Original | None = None
+
+    def of(self, source: Source) -> Original:
+        """What has been read of a source, if it is the last that was asked for; nothing yet of another one."""
+        # held here, for another thread may go on to the next source
+        last = self._last
+        if last is None or last.source is not source:
+            last = self._last = Original(source)
+        return last
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Changed:
+    """Where the pixels of a changed case come from.
+
+    Attributes:
+        original: where those of the unchanged one do.
+        change: what is done to them.
+        severity: how much of it.
+        originals: what was read last.
+    """
+
+    original: Source
+    change: Change
+    severity: int
+    originals: Originals
+
+    def digest(self) -> bytes:
+        """16 bytes that change with the original, the change and what makes it; a blank image has those of its size."""
+        if self.change.empties:
+            # the target's, which is the image's, but read in half the time
+            return _hash(self._what, repr((*self._read.target.mask.shape, 3)))
+        target = self._read.target_digest if self.change.needs_target else b""
+        return _hash(self._what, self._read.digest, target)
+
+    def image(self) -> Image:
+        """The changed image; the same each time."""
+        seed = int.from_bytes(_hash(self._what, self._read.digest)[:4], "little")
+        return self.change.image(self.severity, self._read.image, self._read.target.mask, seed)
+
+    def target(self) -> Target:
+        """The target of the original, as it lies in the changed image."""
+        target = self._read.target
+        if self.change.empties:
+            return Target(np.zeros_like(target.mask))
+        return replace(target, mask=self.change.mask(self.severity, target.mask)[0])
+
+    def target_digest(self) -> bytes:
+        """16 bytes that change with the original's, and with the change where that concerns the target."""
+        original = self._read.target_digest
+        return _hash(self._what, original) if self.change.moves or self.change.empties else original
+
+    def stamp(self) -> str:
+        """The original's, and what is done."""
+        return f"{self._read.stamp} {self._what}"
+
+    @property
+    def _read(self) -> Original:
+        """The original, as far as it has been read."""
+        return self.originals.of(self.original)
+
+    @property
+    def _what(self) -> str:
+        """What is done, by what."""
+        return f"{self.change.name} {self.change.amount(self.severity)} {_MADE_BY}"
+
+
+def changed_dataset(dataset: Dataset, changes: Iterable[Change] = CHANGES) -> Dataset:
+    """Every case of a data set under every change and severity, as a data set of its own; no pixel is read.
+
+    Its ids are those of the cases with what is done behind them (`0012~blur-2`), and it has the tags `change`,
+    `severity`, `capability` and `of`, the case's own id.
+    """
+    originals, changes = Originals(), tuple(changes)
+    cases = [changed for case in dataset for changed in _changed(case, changes, originals)]
+    return Dataset.of(f"{dataset.name}-changed", cases, [f"{len(dataset)} cases of {dataset.name}, changed"])
+
+
+def changed_id(case_id: str, change: Change, severity: int) -> str:
+    """The id of a case when it has been changed."""
+    return f"{case_id}~{change.name}-{severity}"
+
+
+def _changed(case: Case, changes: Iterable[Change], originals: Originals) -> Iterator[Case]:
+    """A case under every change and severity."""
+    for change in changes:
+        for severity in change.severities:
+            about = {"change": change.name, "severity": str(severity), "capability": change.capability, "of": case.id}
+            yield Case(
+                id=changed_id(case.id, change, severity),
+                prompt=case.prompt,
+                source=Changed(case.source, change, severity, originals),
+                tags={**case.tags, **about},
+            )
+
+
+def _hash(*parts: str | bytes) -> bytes:
+    """16 bytes of SHA-256; each part goes in with its length."""
+    digest = hashlib.sha256()
+    for part in parts:
+        content = part.encode() if isinstance(part, str) else part
+        digest.update(len(content).to_bytes(8, "little") + content)
+    return digest.digest()[:16]

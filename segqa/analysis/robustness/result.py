@@ -1,0 +1,236 @@
+"""Robustness is what became of a sample of cases under every change; kept beside the run over the changed cases."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from segqa.analysis.robustness.perturbations import CHANGES, Change, find_change
+from segqa.analysis.robustness.stability import Origin, Reading, Trial, Trials
+from segqa.errors import StoreError
+from segqa.runs.checksums import add_checksum, require_checksum
+from segqa.runs.run import Run, mean_of, repeatable
+from segqa.runs.store import Store, write_whole
+from segqa.stats.permutation_test import interval
+from segqa.support.disk_errors import explain_disk_errors
+
+ROBUSTNESS_VERSION = 3
+"""Of the file; another one is measured again."""
+
+_FILE, _LINK = "robustness.json", "changed.json"
+_LOOKED_BACK = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Robustness:
+    """What became of a sample of cases under every change.
+
+    Attributes:
+        model: its name.
+        dataset: the name of the data set that the cases are from.
+        run: the id of the run over the changed cases.
+        cases: how many were changed.
+        left_out: the ids of the cases of the sample that could not even be evaluated unchanged.
+        trials: sorted by case.
+        command: what the user typed, for the commands in the texts.
+        groups: which cases depend on each other, a number for each id; those that it lacks are independent.
+    """
+
+    model: str
+    dataset: str
+    run: str
+    cases: int
+    left_out: tuple[str, ...]
+    trials: tuple[Trial, ...]
+    command: str = ""
+    groups: Mapping[str, int] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        """Short: failing assertions show it."""
+        return f"<robustness of {self.model} on {self.dataset}: {self.cases} cases, {len(self.trials)} trials>"
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """Those that have been tried."""
+        tried = {trial.change for trial in self.trials}
+        return tuple(change for change in CHANGES if change.name in tried)
+
+    def at(self, change: str, severity: int = 1) -> Trials:
+        """The trials of one change at one severity, 1 the mildest.
+
+        Raises:
+            SettingsError: there is no such change or severity.
+        """
+        done = find_change(change).describe(severity)
+        found = (trial for trial in self.trials if trial.severity == severity and trial.change == change)
+        return Trials(f"{change} {severity} ({done})", tuple(found), self._origin)
+
+    def of(self, change: str) -> Trials:
+        """The trials of one change at every severity.
+
+        Raises:
+            SettingsError: there is no such change.
+        """
+        name = find_change(change).name
+        return Trials(name, tuple(trial for trial in self.trials if trial.change == name), self._origin)
+
+    @property
+    def errors(self) -> Reading:
+        """The share of all trials that could not be evaluated."""
+        return Trials("", self.trials, self._origin).errors
+
+    def rises(self, change: str, slack: float = 0.02) -> Reading:
+        """The share of the cases whose IoU rises with the severity, at any step by more than a slack.
+
+        Args:
+            change: one that should never help.
+            slack: as much is noise.
+        """
+        trials = self.of(change)
+        steps: dict[str, list[Trial]] = {}
+        for trial in sorted(trials.found, key=lambda trial: trial.severity):
+            if not math.isnan(trial.iou):
+                steps.setdefault(trial.case_id, []).append(trial)
+        rising = {case_id: by for case_id, each in steps.items() if (by := _greatest_rise(each)) > slack}
+        worst = sorted(rising, key=lambda case_id: -rising[case_id])
+        lines = [f"{trials.origin.title}, {change} ({len(steps)} cases), IoU by severity from 0:"]
+        for case_id in worst[:5]:
+            course = " → ".join(f"{iou:.4f}" for iou in _course(steps[case_id]))
+            lines.append(f"  +{rising[case_id]:.4f}  {course}  {case_id}")
+        share = len(rising) / len(steps) if steps else math.nan
+        name = f"share of cases that rise by more than {slack:g} with more {change}"
+        return Reading.read(share, name, lines, trials.origin.hints(worst[:5]))
+
+    def proven_gain(self, change: str) -> Reading:
+        """By how much a change raises the mean IoU at least, with a confidence of 95 %; below 0 where that is unsure.
+
+        The lower end of a one-sided interval of the mean paired difference, see `segqa.stats.permutation_test`; cases
+        of one group count as one sample.
+        """
+        trials = self.at(change)
+        scored = [trial for trial in trials.found if not math.isnan(trial.iou)]
+        gains = np.array([-trial.drop for trial in scored])
+        best = sorted(scored, key=lambda trial: (trial.drop, trial.case_id))
+        numbers = [self.groups.get(trial.case_id, -1 - place) for place, trial in enumerate(scored)]
+        groups = np.unique(numbers, return_inverse=True)[1].astype(np.int64)
+        reading = trials.reading(interval(gains, groups).low, "proven gain of IoU", best)
+        told = f"mean IoU {trials.before:.4f} → {float(trials.iou):.4f}, mean gain {mean_of(gains):+.4f}"
+        lines = [told if line.startswith("worst") else line for line in reading.lines]
+        return Reading.read(reading, reading.name, lines, reading.hints)
+
+    @property
+    def _origin(self) -> Origin:
+        return Origin(f"{self.model} on {self.dataset}", self.run, repeatable(self.command))
+
+
+def write_robustness(found: Robustness, store: Store, of: str) -> None:
+    """Keep it beside the run over the changed cases.
+
+    Args:
+        found: what to keep.
+        store: where that run is.
+        of: says which unchanged predictions it was measured against.
+    """
+    described = {name: getattr(found, name) for name in ("model", "dataset", "run", "cases", "left_out")}
+    rows = [[_known(getattr(trial, name)) for name in Trial.__slots__] for trial in found.trials]
+    document = add_checksum({"version": ROBUSTNESS_VERSION, "of": of, **described, "trials": rows})
+    text = json.dumps(document, ensure_ascii=False)
+    _write(store, found.run, _FILE, f"{text}\n")
+
+
+def read_robustness(store: Store, run_id: str, of: str | None = None) -> Robustness | None:
+    """What is kept beside a run over changed cases; None where nothing is, or where it was measured otherwise.
+
+    Args:
+        store: where the run is.
+        run_id: the run over the changed cases.
+        of: the unchanged predictions that it has to have been measured against; None for any.
+
+    Raises:
+        StoreError: the file is damaged.
+    """
+    kept = _read(store, run_id, _FILE)
+    if kept.get("version") != ROBUSTNESS_VERSION or of not in (None, kept["of"]):
+        return None
+    trials = tuple(_trial(row) for row in kept.pop("trials"))
+    described = {name: value for name, value in kept.items() if name not in ("version", "of", "checksum")}
+    return Robustness(**described | {"left_out": tuple(kept["left_out"])}, trials=trials)
+
+
+def known_agreements(store: Store, model: str, dataset: str) -> dict[str, float]:
+    """The agreements in the last measurements of a model, by what was compared: another pick changes few of them.
+
+    Args:
+        store: where the runs are.
+        model: its name.
+        dataset: the name of the data set of changed cases.
+    """
+    found: dict[str, float] = {}
+    for run_id in store.recent(model, dataset, _LOOKED_BACK):
+        with suppress(StoreError):
+            measured = read_robustness(store, run_id)
+            found |= {trial.compared: trial.agreement for trial in measured.trials} if measured else {}
+    return found
+
+
+def link_robustness(store: Store, run_id: str, changed: str) -> None:
+    """Keep with a run over a data set which run over its changed cases belongs to it."""
+    _write(store, run_id, _LINK, json.dumps(add_checksum({"run": changed})) + "\n")
+
+
+def robustness_of(store: Store, run: Run) -> Robustness | None:
+    """What was measured with a run; None where nothing was, or where that run has gone.
+
+    Raises:
+        StoreError: a file is damaged.
+    """
+    changed = _read(store, run.id, _LINK).get("run")
+    return read_robustness(store, changed) if changed else None
+
+
+def _read(store: Store, run_id: str, name: str) -> dict[str, Any]:
+    """A file beside a run; nothing where there is none."""
+    path = store.run_folder(run_id) / name
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        require_checksum(found, path, "remove it", is_new=found.get("version") == ROBUSTNESS_VERSION)
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, AttributeError) as error:
+        raise StoreError(f"{path} is damaged: {error}; remove it") from error
+    return found
+
+
+def _write(store: Store, run_id: str, name: str, text: str) -> None:
+    """Write a file beside a run."""
+    path = store.run_folder(run_id) / name
+    with explain_disk_errors("robustness", path, "remove it"):
+        write_whole(path, text)
+
+
+def _known(value: object) -> object:
+    """A value in JSON's types; NaN is null."""
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _trial(row: list[Any]) -> Trial:
+    """A trial from its row."""
+    values: list[Any] = [math.nan if value is None else value for value in row]
+    return Trial(*values)
+
+
+def _course(trials: list[Trial]) -> list[float]:
+    """The IoU of one case, unchanged and then by severity."""
+    return [trials[0].before, *(trial.iou for trial in trials)]
+
+
+def _greatest_rise(trials: list[Trial]) -> float:
+    """By how much the IoU of one case rises at most from one severity to the next."""
+    return max(after - before for before, after in pairwise(_course(trials)))

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from segqa.analysis.data_audit.image_hash import MAX_DISTANCE, MIN_CORRELATION, Imprint, take_imprint, twins
+from segqa.data.mask import Image
+from tests.analysis.data_audit.sound import picture
+
+
+def of(image: Image) -> Imprint:
+    return take_imprint(b"", image)
+
+
+def brighter(image: Image) -> Image:
+    lighter: Image = np.clip(image * 0.7 + 40, 0, 255).astype(np.uint8)
+    return lighter
+
+
+def test_an_imprint_is_the_thumbnail_row_by_row() -> None:
+    grey = np.arange(72, dtype=np.uint8).reshape(8, 9) * 3
+    image = np.kron(grey, np.ones((4, 5), np.uint8))[:, :, None].repeat(3, axis=2)
+    assert take_imprint(b"x", image) == Imprint(b"x", (45, 32), grey.tobytes())
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        pytest.param(lambda image: image, id="as it is"),
+        pytest.param(lambda image: image[::2, ::2], id="half the size"),
+        pytest.param(brighter, id="brighter"),
+        pytest.param(lambda image: image[1:-1, 1:-1], id="cropped"),
+    ],
+)
+def test_a_changed_copy_is_a_twin(changed: Callable[[Image], Image]) -> None:
+    copy = of(np.ascontiguousarray(changed(picture(0))))
+    (twin,) = twins([of(picture(1)), of(picture(0)), copy])
+    assert (twin.index, twin.other) == (2, 1)
+    assert twin.distance <= MAX_DISTANCE
+
+
+@pytest.mark.parametrize("grey", [0, 7, 255])
+def test_flat_pictures_are_like_none(grey: int) -> None:
+    flat = np.full((40, 40, 3), grey, np.uint8)
+    assert not list(twins([of(flat), of(flat), of(picture(0))]))
+
+
+def test_dark_pictures_with_a_light_somewhere_are_no_twins() -> None:
+    # their hashes differ in two to four bits of 64
+    images = []
+    for place in range(4):
+        image = np.zeros((80, 90, 3), np.uint8)
+        image[place * 20 : place * 20 + 10, place * 20 : place * 20 + 10] = 250
+        images.append(of(image))
+    assert not list(twins(images))
+
+
+def test_without_images_there_are_no_twins() -> None:
+    assert not list(twins([]))
+    assert not list(twins([of(picture(0))], []))
+
+
+def slow_distance(first: Imprint, second: Imprint) -> int:
+    """Bit by bit."""
+    distance = 0
+    for place in range(72):
+        if place % 9:
+            bits = [each.thumbnail[place] > each.thumbnail[place - 1] for each in (first, second)]
+            distance += bits[0] != bits[1]
+    return distance
+
+
+def slow_correlation(first: Imprint, second: Imprint) -> float:
+    return float(np.corrcoef([list(first.thumbnail), list(second.thumbnail)])[0, 1])
+
+
+@given(st.integers(0, 2**32 - 1), st.booleans(), st.sampled_from([1, 7, 1 << 22]))
+def test_the_search_finds_what_comparing_each_pair_finds(seed: int, within: bool, cells: int) -> None:
+    generator = np.random.default_rng(seed)
+    seeds = generator.integers(0, 256, (3, 72))
+    changed = seeds[generator.integers(0, 3, 14)] + generator.normal(0, 14, (14, 72))
+    images = [Imprint(b"", (9, 8), np.clip(each, 0, 255).astype(np.uint8).tobytes()) for each in changed]
+    first, second = (images, None) if within else (images[:9], images[9:])
+    expected = []
+    for index, imprint in enumerate(first):
+        others = images[:index] if second is None else second
+        near = [
+            (slow_distance(imprint, other), place)
+            for place, other in enumerate(others)
+            if slow_distance(imprint, other) <= MAX_DISTANCE and slow_correlation(imprint, other) >= MIN_CORRELATION
+        ]
+        expected += [(index, min(near)[1], min(near)[0])] if near else []
+    found = [(twin.index, twin.other, twin.distance) for twin in twins(first, second, cells=cells)]
+    assert found == expected
