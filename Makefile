@@ -40,7 +40,7 @@ bench: $(VENV)/.test  ## what is claimed about speed and about the search for cl
 	$(BIN)/python benchmarks/serving.py  # these two with the networks and photos of end_to_end.py
 	$(BIN)/python benchmarks/hostile.py
 
-mutate: $(VENV)/.test  ## the changes of a module that its tests do not notice: MODULE=segqa/gate.py, and SAMPLE=200 for some
+mutate: $(VENV)/.test  ## the changes of a module that its tests do not notice: MODULE=segqa/gate/verdict.py, and SAMPLE=200 for some
 	$(BIN)/python -m pip install --quiet --group mutation
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python benchmarks/mutants.py $(MODULE) $(if $(SAMPLE),--sample $(SAMPLE))
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from segqa import Counts, Offer, Outcome, Run, compare, judge
-from segqa.comparison.mean_change import claim_on_mean
+from segqa.gate.mean_change import claim_on_mean
 from segqa.stats.permutation_test import interval, judge_drops, raise_p
 
 PIXELS = 20_000

@@ -1,7 +1,7 @@
 """What the tests of a deciding part would not notice: its mutants, and which of them survive.
 
-    python benchmarks/mutants.py segqa/gate.py
-    python benchmarks/mutants.py segqa/gate.py --sample 200 --seed 1
+    python benchmarks/mutants.py segqa/gate/verdict.py
+    python benchmarks/mutants.py segqa/gate/verdict.py --sample 200 --seed 1
 
 cosmic-ray makes the mutants: one operator, number, keyword, decorator or loop of the module, each changed once in every
 way that it knows. Each is tried against the module's own tests and doctests, in a copy of the checkout, in a fork of a
@@ -39,10 +39,10 @@ from cosmic_ray.work_item import MutationSpec
 
 ROOT = Path(__file__).parent.parent
 TESTS = {
-    "segqa/gate.py": ["tests/test_gate.py"],
+    "segqa/gate/verdict.py": ["tests/gate/test_verdict.py"],
     "segqa/scoring/metrics.py": ["tests/scoring/test_metrics.py"],
     "segqa/models/pickers.py": ["tests/models/test_pickers.py"],
-    "segqa/comparison/comparison.py": ["tests/comparison/test_comparison.py"],
+    "segqa/gate/comparison.py": ["tests/gate/test_comparison.py"],
     "segqa/stats/permutation_test.py": ["tests/stats/test_permutation_test.py"],
     "segqa/analysis/failure_clusters/clusters.py": ["tests/analysis/failure_clusters/test_clusters.py"],
     "segqa/stats/hypergeometric.py": ["tests/stats/test_hypergeometric.py"],

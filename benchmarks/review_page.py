@@ -35,10 +35,10 @@ from PIL import Image as Pillow
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from segqa.analysis.failure_clusters.search import clusters
-from segqa.baseline import read_baseline, write_baseline
-from segqa.comparison.comparison import compare
 from segqa.data.mask import Image, Mask
 from segqa.data.rle import encode_mask
+from segqa.gate.baseline import read_baseline, write_baseline
+from segqa.gate.comparison import compare
 from segqa.report.drawing import encode_picture, error_map, fit
 from segqa.report.exhibits import THUMBNAIL, Exhibit, Exhibits
 from segqa.report.report import write_report

@@ -26,15 +26,16 @@ if TYPE_CHECKING:
     from segqa.analysis.robustness.measure import measure_robustness
     from segqa.analysis.robustness.perturbations import Change
     from segqa.analysis.robustness.result import Robustness
-    from segqa.baseline import read_baseline, write_baseline
-    from segqa.comparison.comparison import Comparison, compare
     from segqa.data.case import Case, Source, Target
     from segqa.data.dataset import Dataset
     from segqa.data.folder import open_folder
     from segqa.data.mask import as_mask
     from segqa.demo import open_studio
     from segqa.errors import SegqaError
-    from segqa.gate import Verdict, judge
+    from segqa.gate.baseline import read_baseline, write_baseline
+    from segqa.gate.comparison import Comparison, compare
+    from segqa.gate.latency import Speed, speed_of
+    from segqa.gate.verdict import Verdict, judge
     from segqa.inference.evaluator import evaluate
     from segqa.models.fingerprint import fingerprint_of
     from segqa.models.protocol import Model, Proposals
@@ -58,23 +59,22 @@ if TYPE_CHECKING:
         recall,
     )
     from segqa.settings import Thresholds
-    from segqa.speed import Speed, speed_of
 
 _HOMES = {
     "segqa.analysis.data_audit.audit": ("Audit", "audit_dataset"),
     "segqa.analysis.data_audit.flaws": ("Flaw", "Flaws"),
-    "segqa.baseline": ("read_baseline", "write_baseline"),
+    "segqa.gate.baseline": ("read_baseline", "write_baseline"),
     "segqa.scoring.error_breakdown": ("Breakdown", "break_down"),
     "segqa.data.case": ("Case", "Source", "Target"),
     "segqa.analysis.failure_clusters.clusters": ("Cluster", "Clusters"),
     "segqa.analysis.failure_clusters.search": ("clusters",),
-    "segqa.comparison.comparison": ("Comparison", "compare"),
+    "segqa.gate.comparison": ("Comparison", "compare"),
     "segqa.data.dataset": ("Dataset",),
     "segqa.data.folder": ("open_folder",),
     "segqa.demo": ("open_studio",),
     "segqa.errors": ("SegqaError",),
     "segqa.inference.evaluator": ("evaluate",),
-    "segqa.gate": ("Verdict", "judge"),
+    "segqa.gate.verdict": ("Verdict", "judge"),
     "segqa.analysis.label_errors": ("suspicious_labels",),
     "segqa.data.mask": ("as_mask",),
     "segqa.scoring.metrics": (
@@ -101,7 +101,7 @@ _HOMES = {
     "segqa.analysis.robustness.result": ("Robustness",),
     "segqa.runs.run": ("Run",),
     "segqa.settings": ("Thresholds",),
-    "segqa.speed": ("Speed", "speed_of"),
+    "segqa.gate.latency": ("Speed", "speed_of"),
     "segqa.runs.store": ("Store",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image as Pillow
 
-from segqa.baseline import read_baseline, write_baseline
 from segqa.data.dataset import Dataset
 from segqa.data.folder import open_folder
 from segqa.data.mask import Image, Mask
+from segqa.gate.baseline import read_baseline, write_baseline
 from segqa.inference.evaluator import Evaluation
 from segqa.models.protocol import Proposals
 from segqa.report.report import write_report

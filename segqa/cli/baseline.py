@@ -7,14 +7,14 @@ from typing import Annotated
 
 import typer
 
-from segqa.baseline import baseline_path, describe_unchecked, read_baseline
-from segqa.baseline_update import prepare_update, refuse_unfit
 from segqa.cli.runs import Directory, find_run, read_project, refusal, say
-from segqa.comparison.comparison import compare
 from segqa.data.storage import expand_home
 from segqa.errors import SegqaError
-from segqa.gate import Verdict
-from segqa.policy import judge_by, policy_of
+from segqa.gate.baseline import baseline_path, describe_unchecked, read_baseline
+from segqa.gate.baseline_update import prepare_update, refuse_unfit
+from segqa.gate.comparison import compare
+from segqa.gate.policy import judge_by, policy_of
+from segqa.gate.verdict import Verdict
 from segqa.report.text import paragraph
 from segqa.runs.run import Run, describe
 from segqa.settings import Settings

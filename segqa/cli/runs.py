@@ -12,11 +12,11 @@ from typing import Annotated
 import typer
 
 from segqa.analysis.failure_clusters.search import clusters
-from segqa.baseline import read_baseline
-from segqa.comparison.comparison import compare as pair_up
 from segqa.data.storage import expand_home
 from segqa.errors import SegqaError, StoreError
-from segqa.policy import judge_by
+from segqa.gate.baseline import read_baseline
+from segqa.gate.comparison import compare as pair_up
+from segqa.gate.policy import judge_by
 from segqa.report.ending import Ending
 from segqa.report.lineup import flip_table, line_up, pick_lab
 from segqa.report.table import Format

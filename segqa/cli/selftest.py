@@ -9,12 +9,12 @@ import typer
 
 from segqa.cli.runs import Directory, find_run, read_project, refusal, say
 from segqa.errors import SegqaError
-from segqa.gate import rules_of
+from segqa.gate.self_test import Trial
+from segqa.gate.self_test import selftest as trials_of
+from segqa.gate.verdict import rules_of
 from segqa.report.table import Table
 from segqa.runs.groups import suggest_groups
 from segqa.runs.store import Store
-from segqa.selftest import Trial
-from segqa.selftest import selftest as trials_of
 
 
 def selftest(

@@ -17,7 +17,7 @@ from segqa.data.dataset import Dataset
 from segqa.data.folder import open_folder
 from segqa.data.storage import Location, is_same, located, nearest_folder
 from segqa.errors import UsageError
-from segqa.gate import rules_of
+from segqa.gate.verdict import rules_of
 from segqa.models.pickers import find_picker
 from segqa.plugin.built_with import parse_options, refuse_unknown_checkpoints
 from segqa.plugin.finished import take_finished

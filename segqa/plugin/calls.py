@@ -20,7 +20,7 @@ from segqa.support.escaping import to_block
 
 if TYPE_CHECKING:
     from segqa.data.mask import Mask
-    from segqa.gate import Verdict
+    from segqa.gate.verdict import Verdict
     from segqa.plugin.state import Session
     from segqa.runs.outcomes import Outcomes
     from segqa.runs.run import Run

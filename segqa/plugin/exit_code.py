@@ -26,7 +26,7 @@ from segqa.plugin.state import Session
 from segqa.support.environment import is_ci
 
 if TYPE_CHECKING:
-    from segqa.gate import Verdict
+    from segqa.gate.verdict import Verdict
     from segqa.report.verdict import Judged
 
 EVALUATION = "_segqa_run"

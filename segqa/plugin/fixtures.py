@@ -21,13 +21,13 @@ if TYPE_CHECKING:  # numpy and OpenCV would load with them
     from segqa.analysis.failure_clusters.clusters import Clusters
     from segqa.analysis.robustness.result import Robustness
     from segqa.data.dataset import Dataset
-    from segqa.gate import Verdict
+    from segqa.gate.latency import Speed
+    from segqa.gate.verdict import Verdict
     from segqa.inference.evaluator import Evaluation, Progress
     from segqa.models.protocol import Model
     from segqa.plugin.state import Session
     from segqa.runs.run import Run
     from segqa.settings import Thresholds
-    from segqa.speed import Speed
 
 
 _KEPT_OPTIONS = ("limit", "held-out", "where", "shard", "device")
@@ -236,7 +236,7 @@ def gate(pytestconfig: pytest.Config, evaluation: Run) -> Verdict:
 @pytest.fixture(scope="session")
 def speed(_segqa_run: Run) -> Speed:
     """How long the model under test took for a case; skips where its proposals were stored."""
-    from segqa.speed import MIN_TIMED, speed_of
+    from segqa.gate.latency import MIN_TIMED, speed_of
 
     found = speed_of(_segqa_run)
     if "parts" in _segqa_run.provenance:

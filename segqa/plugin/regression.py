@@ -21,12 +21,12 @@ from segqa.support.environment import is_ci
 from segqa.support.escaping import to_block
 
 if TYPE_CHECKING:
-    from segqa.baseline_update import Update
-    from segqa.comparison.comparison import Comparison
-    from segqa.gate import Verdict
-    from segqa.policy import Policy
+    from segqa.gate.baseline_update import Update
+    from segqa.gate.comparison import Comparison
+    from segqa.gate.latency import Speed
+    from segqa.gate.policy import Policy
+    from segqa.gate.verdict import Verdict
     from segqa.runs.run import Run
-    from segqa.speed import Speed
 
 
 def verdict_on(config: pytest.Config, session: Session, run: Run) -> Verdict:
@@ -66,7 +66,7 @@ def _explain_rename(session: Session, run: Run) -> str:
 
     Empty where there is none.
     """
-    from segqa.baseline import read_model
+    from segqa.gate.baseline import read_model
 
     for path in sorted(path_for(session, run).parent.glob("*.jsonl")):
         if read_model(path) == run.model:
@@ -84,8 +84,8 @@ def find_namesakes(session: Session, run: Run) -> dict[str, str]:
     Returns:
         By the name of their data set which file it is, and how many cases it has.
     """
-    from segqa.baseline import read_baseline
-    from segqa.comparison.comparison import compare
+    from segqa.gate.baseline import read_baseline
+    from segqa.gate.comparison import compare
 
     own, found = path_for(session, run), dict[str, str]()
     for path in sorted(session.baselines.glob(f"*/{run.model}.jsonl")):
@@ -108,8 +108,8 @@ def judged(session: Session, run: Run) -> Verdict:
     Raises:
         UsageError: there is no baseline, it is corrupt, or it says nothing about this run.
     """
-    from segqa.baseline import read_baseline
-    from segqa.comparison.comparison import compare
+    from segqa.gate.baseline import read_baseline
+    from segqa.gate.comparison import compare
 
     key = (run.id, run.part, run.condition)
     if key not in session.verdicts:
@@ -133,7 +133,7 @@ def comparison_of(session: Session, run: Run) -> Comparison | None:
 
 def keep_baseline(session: Session, run: Run) -> None:
     """Keep the baseline that a run is judged against with it, so that its page can be made again anywhere."""
-    from segqa.baseline import kept_baseline
+    from segqa.gate.baseline import kept_baseline
 
     path = path_for(session, run)
     if path.is_file():
@@ -176,7 +176,7 @@ def update_baselines(session: Session) -> list[str]:
 
 def _prepare(session: Session, run: Run) -> Update:
     """Decide whether a run of the session may become a baseline."""
-    from segqa.baseline_update import prepare_update, refuse_unfit
+    from segqa.gate.baseline_update import prepare_update, refuse_unfit
 
     budget, allow_dirty = session.settings.thresholds_for(run.model).errors, "allow-dirty" in session.options
     notes = refuse_unfit(run, budget, tree=session.work_tree, allow_dirty=allow_dirty)
@@ -192,7 +192,7 @@ def refuse_early(session: Session) -> None:
     Raises:
         BaselineError: cases are left out, or the work tree has changes.
     """
-    from segqa.baseline_update import refuse_changes, refuse_part
+    from segqa.gate.baseline_update import refuse_changes, refuse_part
     from segqa.runs.run import narrowing
 
     if "update-baseline" not in session.options or session.finished is not None:
@@ -204,7 +204,7 @@ def refuse_early(session: Session) -> None:
 
 def kept_speed(config: pytest.Config, session: Session, run: Run, speed: Speed) -> Speed:
     """The speed that is kept for the machine of another one; without it the test is skipped, saying why."""
-    from segqa.speed import read_speeds, speed_path
+    from segqa.gate.latency import read_speeds, speed_path
 
     path = speed_path(session.baselines, run)
     try:
@@ -222,7 +222,7 @@ def kept_speed(config: pytest.Config, session: Session, run: Run, speed: Speed) 
 
 def _keep_speed(session: Session, run: Run) -> list[str]:
     """Keep the speed of a run, if it has one; a line where it was written."""
-    from segqa.speed import keep_speed, speed_of, speed_path
+    from segqa.gate.latency import keep_speed, speed_of, speed_path
 
     speed, path = speed_of(run), speed_path(session.baselines, run)
     if speed is None or not keep_speed(path, speed):
@@ -247,7 +247,7 @@ def has_baseline(session: Session, run: Run) -> bool:
 
 def warn_of_idle_thresholds(session: Session) -> None:
     """Warn of thresholds that no run can miss: the tests that assert them pass whatever the model does."""
-    from segqa.policy import find_idle_thresholds
+    from segqa.gate.policy import find_idle_thresholds
 
     for run in session.runs.values():
         idle = find_idle_thresholds(session.settings.thresholds_for(run.model), run)
@@ -257,14 +257,14 @@ def warn_of_idle_thresholds(session: Session) -> None:
 
 def path_for(session: Session, run: Run) -> Path:
     """Where the baseline for a run is."""
-    from segqa.baseline import baseline_path
+    from segqa.gate.baseline import baseline_path
 
     return baseline_path(session.baselines, run)
 
 
 def _judge(session: Session, comparison: Comparison) -> Verdict:
     """The verdict by the settings, and what stands on the command line beside them."""
-    from segqa.policy import judge_by
+    from segqa.gate.policy import judge_by
 
     verdict = judge_by(session.settings, comparison, **_typed_rules(session))
     folder, notes = session.baselines, [*verdict.notes]
@@ -278,7 +278,7 @@ def _judge(session: Session, comparison: Comparison) -> Verdict:
 
 def _policy(session: Session, model: str) -> Policy:
     """The policy that such a verdict is given under."""
-    from segqa.policy import policy_of
+    from segqa.gate.policy import policy_of
 
     return policy_of(session.settings, model, **_typed_rules(session))
 

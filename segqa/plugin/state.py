@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # numpy and OpenCV would load with them
     from segqa.data.dataset import Dataset
     from segqa.data.subsets import Shard
     from segqa.errors import UsageError
-    from segqa.gate import Verdict
+    from segqa.gate.verdict import Verdict
     from segqa.inference.target_cache import PackedTargets
     from segqa.report.verdict import Judged
     from segqa.runs.run import Run

@@ -17,7 +17,7 @@ from segqa.plugin.state import Session
 from segqa.support.escaping import to_block, to_line, to_utf8
 
 if TYPE_CHECKING:
-    from segqa.gate import Verdict
+    from segqa.gate.verdict import Verdict
     from segqa.runs.run import Run
 
 

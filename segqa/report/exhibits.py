@@ -22,14 +22,14 @@ import cv2
 import numpy as np
 
 from segqa.analysis.failure_clusters.clusters import Clusters
-from segqa.baseline import content_of, is_baseline
-from segqa.comparison.comparison import Comparison
 from segqa.data.case import Case
 from segqa.data.dataset import Dataset
 from segqa.data.mask import Image, Mask, resize_nearest
 from segqa.data.remote_folder import foreseen
 from segqa.data.rle import decode_mask, encode_mask
 from segqa.errors import CaseError
+from segqa.gate.baseline import content_of, is_baseline
+from segqa.gate.comparison import Comparison
 from segqa.inference.pipeline import prediction_of
 from segqa.inference.proposal_cache import Answer, ProposalCache
 from segqa.report.drawing import decode_picture, draw_strip, encode_picture, error_map, fit

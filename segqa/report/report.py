@@ -11,13 +11,13 @@ from pathlib import Path
 from segqa.analysis.failure_clusters.search import clusters
 from segqa.analysis.label_errors import suspicious_labels
 from segqa.analysis.robustness.result import robustness_of
-from segqa.baseline import kept_baseline, read_baseline, scope_of
-from segqa.comparison.comparison import compare
 from segqa.data.dataset import Dataset
 from segqa.data.folder import open_folder
 from segqa.data.storage import expand_home
 from segqa.errors import IncomparableError
-from segqa.policy import judge_by
+from segqa.gate.baseline import kept_baseline, read_baseline, scope_of
+from segqa.gate.comparison import compare
+from segqa.gate.policy import judge_by
 from segqa.report.ending import Ending, read_ending
 from segqa.report.exhibits import draw_choice
 from segqa.report.review import write_review

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from segqa.analysis.failure_clusters.clusters import Cluster
-from segqa.baseline import is_baseline
-from segqa.comparison.comparison import Comparison
-from segqa.gate import Verdict
+from segqa.gate.baseline import is_baseline
+from segqa.gate.comparison import Comparison
+from segqa.gate.verdict import Verdict
 from segqa.models.protocol import Floats
 from segqa.report.address import case_key, link
 from segqa.report.charts import BINS, bin_counts, changes, histogram, interval_axis, interval_bar

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segqa.analysis.failure_clusters.clusters import Clusters
-from segqa.comparison.comparison import Comparison
-from segqa.comparison.pairs import Pairs
+from segqa.gate.comparison import Comparison
+from segqa.gate.pairs import Pairs
 from segqa.runs.failure_kinds import KINDS, ZERO_IOU_CODES
 from segqa.runs.outcomes import Outcomes
 

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from segqa.analysis.failure_clusters.search import clusters
-from segqa.comparison.comparison import compare
 from segqa.data.mask import Image, Mask
 from segqa.data.rle import decode_mask
-from segqa.gate import judge
+from segqa.gate.comparison import compare
+from segqa.gate.verdict import judge
 from segqa.inference.evaluator import Evaluation
 from segqa.models.protocol import Proposals
 from segqa.report.address import case_key, permalink

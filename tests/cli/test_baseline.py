@@ -7,7 +7,7 @@ from typer.testing import CliRunner, Result
 from segqa.cli import app
 from segqa.runs.run import Run
 from segqa.runs.store import Store
-from tests.comparison.runs import run_of
+from tests.gate.paired_runs import run_of
 
 
 def call(*arguments: object) -> Result:

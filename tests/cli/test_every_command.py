@@ -12,8 +12,8 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from segqa.baseline import write_baseline
 from segqa.cli import app
+from segqa.gate.baseline import write_baseline
 from segqa.runs.run import Run
 from segqa.runs.store import Store
 from segqa.scoring.metrics import Counts

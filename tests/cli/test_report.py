@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from segqa.baseline import write_baseline
 from segqa.cli import app
+from segqa.gate.baseline import write_baseline
 from tests.reviewed import Reviewed, reviewed
 
 

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from segqa.baseline import read_baseline, write_baseline
+from segqa.gate.baseline import read_baseline, write_baseline
 from segqa.runs.outcome import Outcome
 from tests.false_green.changes import Change, Row, delete, put, rewrite, rewrite_text, tables, update, worse
 from tests.false_green.trial import COLLAPSED, SHRUNK, Ending, Trial, name_case

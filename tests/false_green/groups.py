@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from segqa.comparison.comparison import compare
-from segqa.gate import judge
+from segqa.gate.comparison import compare
+from segqa.gate.verdict import judge
 from segqa.runs.run import Run
 from tests.false_green.trial import Ending, Trial, end
 from tests.false_green.undefined import case, run_of

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from segqa.cli import app
 from segqa.data.mask import Image, Mask
 from segqa.errors import UsageError
-from segqa.gate import Verdict
+from segqa.gate.verdict import Verdict
 
 ROOT = Path(__file__).parents[2]
 SIDE = 40

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from segqa.comparison.comparison import compare
-from segqa.gate import judge, rules_of
+from segqa.gate.comparison import compare
+from segqa.gate.verdict import judge, rules_of
 from segqa.runs.outcome import Offer, Outcome
 from segqa.runs.run import Run
 from segqa.scoring.metrics import Counts

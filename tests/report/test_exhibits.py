@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from segqa.baseline import read_baseline, write_baseline
 from segqa.data.folder import open_folder
 from segqa.data.mask import resize_nearest
 from segqa.data.rle import decode_mask
+from segqa.gate.baseline import read_baseline, write_baseline
 from segqa.inference.evaluator import Evaluation
 from segqa.report.drawing import decode_picture
 from segqa.report.exhibits import Exhibit, Exhibits, draw_exhibits, earlier_outcomes

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from segqa.analysis.failure_clusters.search import clusters
-from segqa.comparison.comparison import compare
-from segqa.gate import judge
+from segqa.gate.comparison import compare
+from segqa.gate.verdict import judge
 from segqa.report.columns import columns
 from segqa.report.listing import Listing
 from segqa.report.verdict import Judged

@@ -130,7 +130,7 @@ def test_of_two_runs_of_a_model_the_first_is_the_baseline(small: Reviewed) -> No
 
 
 def test_the_baseline_that_was_judged_against_stays_with_the_run(small: Reviewed) -> None:
-    from segqa.baseline import kept_baseline, write_baseline
+    from segqa.gate.baseline import kept_baseline, write_baseline
 
     write_baseline(kept_baseline(small.store, small.run), small.before)
     try:

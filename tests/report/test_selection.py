@@ -1,7 +1,7 @@
 from typing import Any
 
 from segqa.analysis.failure_clusters.search import clusters
-from segqa.comparison.comparison import compare
+from segqa.gate.comparison import compare
 from segqa.report.selection import newly_failing, newly_passing, select
 from segqa.runs.outcome import Outcome
 from segqa.runs.run import Run

@@ -3,13 +3,13 @@ import json
 import pytest
 
 from segqa.analysis.failure_clusters.search import clusters
-from segqa.comparison.comparison import compare
-from segqa.gate import judge
+from segqa.gate.comparison import compare
+from segqa.gate.verdict import judge
 from segqa.report.ending import Ending
 from segqa.report.verdict import MAX_MARKDOWN, Judged, as_annotations, as_json, as_markdown, as_openmetrics, escape
 from segqa.runs.run import Run
 from tests.analysis.failure_clusters.synthetic import frames
-from tests.comparison.runs import run_of
+from tests.gate.paired_runs import run_of
 
 HOSTILE = "</td><script>alert(1)</script> | `@team` [x](y) \n# big"
 

@@ -18,6 +18,7 @@ from segqa.analysis.data_audit.case_stats import GlanceCache
 from segqa.analysis.robustness.result import Robustness, _read, link_robustness, read_robustness, write_robustness
 from segqa.analysis.robustness.stability import Trial
 from segqa.errors import BaselineError, MaskError, ProposalsError, StoreError
+from segqa.gate.latency import Speed, keep_speed, read_speeds
 from segqa.inference.case_scores import Tally
 from segqa.inference.property_cache import PropertyCache
 from segqa.inference.proposal_cache import Answer, ProposalCache, proposals_key
@@ -31,7 +32,6 @@ from segqa.runs.store import Store, find_unchecked
 from segqa.scoring.error_breakdown import Breakdown
 from segqa.scoring.metrics import Counts
 from segqa.scoring.properties import Measurement
-from segqa.speed import Speed, keep_speed, read_speeds
 from tests.damage import flip_bit, flip_bits, remove_checksums
 
 SOME, MANY = 120, 1500

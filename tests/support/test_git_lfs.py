@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from segqa.baseline import read_baseline
 from segqa.data.folder import open_folder
 from segqa.errors import BaselineError, CaseError, ModelError
+from segqa.gate.baseline import read_baseline
+from segqa.gate.latency import read_speeds
 from segqa.models.detect_segment import DetectSegment
-from segqa.speed import read_speeds
 from segqa.support.git import refuse_pointers
 
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from segqa.baseline import read_baseline, write_baseline
-from segqa.comparison.comparison import compare
-from segqa.gate import Verdict, parse_rule
-from segqa.policy import find_idle_thresholds, find_relaxed, judge_by, policy_of
+from segqa.gate.baseline import read_baseline, write_baseline
+from segqa.gate.comparison import compare
+from segqa.gate.policy import find_idle_thresholds, find_relaxed, judge_by, policy_of
+from segqa.gate.verdict import Verdict, parse_rule
 from segqa.runs.run import Run
 from segqa.settings import GateSettings, Known, Settings, Thresholds, parse_settings
-from tests.comparison.runs import run_of
+from tests.gate.paired_runs import run_of
 
 KNOWN = {"where": "camera=C2", "reason": "x", "until": "2020-01-31"}
 

@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
-from segqa.comparison.comparison import compare
 from segqa.errors import SettingsError
-from segqa.gate import judge, rules_of
+from segqa.gate.comparison import compare
+from segqa.gate.self_test import Trial, _noisy, selftest
+from segqa.gate.verdict import judge, rules_of
 from segqa.runs.groups import group_numbers
-from segqa.selftest import Trial, _noisy, selftest
-from tests.comparison.runs import run_of
+from tests.gate.paired_runs import run_of
 
 GOOD = [float(iou) for iou in np.random.default_rng(0).normal(0.9, 0.03, 120).clip(0, 0.99)]
 

@@ -10,14 +10,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from segqa.baseline import scope_of
 from segqa.checks import nearest
-from segqa.comparison.contents import ChangedData, split_changed
-from segqa.comparison.coverage import NAME_IT, require_shared
-from segqa.comparison.pairs import Pairs, change_of
 from segqa.data.mask import Mask
 from segqa.data.string_columns import Names, Texts
 from segqa.errors import IncomparableError, SettingsError
+from segqa.gate.baseline import scope_of
+from segqa.gate.coverage import NAME_IT, ChangedData, require_shared, split_changed
+from segqa.gate.pairs import Pairs, change_of
 from segqa.models.protocol import Floats
 from segqa.runs.failure_kinds import KINDS, ZERO_IOU_CODES, paired_kind_codes
 from segqa.runs.groups import Groups, group_numbers

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from segqa.baseline import baseline_path, describe_unchecked, read_baseline, write_baseline
-from segqa.comparison.comparison import compare
 from segqa.errors import BaselineError
+from segqa.gate.baseline import baseline_path, describe_unchecked, read_baseline, write_baseline
+from segqa.gate.comparison import compare
 from segqa.runs.outcome import Offer, Outcome
 from segqa.runs.run import Run
 from segqa.scoring.error_breakdown import Breakdown
 from segqa.scoring.metrics import Counts
-from tests.comparison.runs import run_of
+from tests.gate.paired_runs import run_of
 
 
 def mixed() -> Run:

@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from segqa.baseline import METRICS, read_baseline, round_means, write_baseline
-from segqa.comparison.comparison import Comparison
 from segqa.errors import BaselineError, UsageError
-from segqa.gate import Verdict
+from segqa.gate.baseline import METRICS, read_baseline, round_means, write_baseline
+from segqa.gate.comparison import Comparison
+from segqa.gate.policy import Policy
+from segqa.gate.verdict import Verdict
 from segqa.inference.spot_check import judge_stored_answers
-from segqa.policy import Policy
 from segqa.runs.provenance import read_changes
 from segqa.runs.run import Run, repeatable
 from segqa.support.escaping import join_lines

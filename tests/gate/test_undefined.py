@@ -6,15 +6,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from segqa.comparison.comparison import METRICS, compare
-from segqa.comparison.pairs import change_of
-from segqa.gate import Verdict, judge, rules_of
+from segqa.gate.comparison import METRICS, compare
+from segqa.gate.pairs import change_of
+from segqa.gate.self_test import selftest
+from segqa.gate.verdict import Verdict, judge, rules_of
 from segqa.runs.outcome import Offer, Outcome
 from segqa.runs.run import Run
 from segqa.scoring.metrics import Counts
-from segqa.selftest import selftest
 from segqa.settings import EmptyPolicy
-from tests.comparison.runs import case_of, run_of
+from tests.gate.paired_runs import case_of, run_of
 
 POLICIES: tuple[EmptyPolicy, ...] = ("one", "zero", "nan")
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from segqa.errors import BaselineError
+from segqa.gate.latency import Speed, keep_speed, read_speeds, speed_of, speed_path
 from segqa.runs.run import Run
-from segqa.speed import Speed, keep_speed, read_speeds, speed_of, speed_path
 
 HERE = "Some CPU, 2 cores, batches of 8"
 

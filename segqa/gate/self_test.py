@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from segqa.comparison.comparison import compare
 from segqa.errors import SettingsError
-from segqa.gate import ALPHA, Rule, judge, rules_of
+from segqa.gate.comparison import compare
+from segqa.gate.verdict import ALPHA, Rule, judge, rules_of
 from segqa.runs.groups import Groups, group_numbers
 from segqa.runs.outcome import Offer, Outcome
 from segqa.runs.run import Run

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from segqa.baseline import read_baseline, write_baseline
-from segqa.comparison.comparison import Comparison, compare
 from segqa.errors import BaselineError, IncomparableError
-from segqa.gate import judge, rules_of
+from segqa.gate.baseline import read_baseline, write_baseline
+from segqa.gate.comparison import Comparison, compare
+from segqa.gate.verdict import judge, rules_of
 from segqa.runs.run import Run
-from tests.comparison.runs import case_of, run_of
+from tests.gate.paired_runs import case_of, run_of
 
 IMAGE, MASK = "a" * 16, "b" * 16
 OTHER = "c" * 16

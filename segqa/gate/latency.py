@@ -10,8 +10,8 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from segqa.baseline import baseline_path
 from segqa.errors import BaselineError, StoreError
+from segqa.gate.baseline import baseline_path
 from segqa.runs.checksums import add_checksum, require_checksum
 from segqa.runs.run import Run
 from segqa.runs.store import write_whole

@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from segqa.baseline import read_baseline, write_baseline
-from segqa.baseline_update import prepare_update, refuse_unfit
-from segqa.comparison.comparison import compare
 from segqa.errors import BaselineError
-from segqa.policy import judge_by, policy_of
+from segqa.gate.baseline import read_baseline, write_baseline
+from segqa.gate.baseline_update import prepare_update, refuse_unfit
+from segqa.gate.comparison import compare
+from segqa.gate.policy import judge_by, policy_of
 from segqa.runs.provenance import write_changes
 from segqa.runs.run import Run
 from segqa.settings import Settings, parse_settings
 from segqa.support.git import Changes, WorkTree
-from tests.comparison.runs import run_of
+from tests.gate.paired_runs import run_of
 
 SETTINGS = Settings()
 NOISE = np.random.default_rng(0).normal(0, 0.05, 200)

@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from segqa.comparison.comparison import compare
 from segqa.errors import IncomparableError, SettingsError
+from segqa.gate.comparison import compare
 from segqa.runs.outcome import Offer
 from segqa.runs.run import Run
 from segqa.scoring.metrics import Counts
-from tests.comparison.runs import case_of, run_of
+from tests.gate.paired_runs import case_of, run_of
 
 
 def test_pairs_are_made_by_id_whatever_the_order() -> None:

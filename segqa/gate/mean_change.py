@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from segqa.comparison.comparison import Comparison
+from segqa.gate.comparison import Comparison
 from segqa.models.protocol import Floats
 from segqa.runs.groups import Groups
 from segqa.stats.permutation_test import Drop, Interval, detectable_drop, interval, judge_drops, judge_gain, smallest_p

@@ -8,10 +8,10 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from segqa.comparison.comparison import Comparison, compare
-from segqa.comparison.mean_change import claim_on_mean, measure_mean_change
 from segqa.errors import SettingsError
-from segqa.gate import Verdict, judge, rules_of
+from segqa.gate.comparison import Comparison, compare
+from segqa.gate.mean_change import claim_on_mean, measure_mean_change
+from segqa.gate.verdict import Verdict, judge, rules_of
 from segqa.runs.run import Run
 from segqa.stats.permutation_test import (
     bootstrap_interval,
@@ -23,7 +23,7 @@ from segqa.stats.permutation_test import (
     smallest_p,
     t_interval,
 )
-from tests.comparison.runs import case_of, run_of
+from tests.gate.paired_runs import case_of, run_of
 
 Floats: TypeAlias = NDArray[np.float64]
 Noise: TypeAlias = Callable[[np.random.Generator, int], Floats]

@@ -28,14 +28,14 @@ from typing import overload
 
 import numpy as np
 
-from segqa.baseline import is_baseline
 from segqa.checks import nearest
-from segqa.comparison.comparison import METRICS, Comparison, Slice
-from segqa.comparison.coverage import describe_coverage, require_judged
-from segqa.comparison.mean_change import MeanChange, describe_support, measure_mean_change
-from segqa.comparison.pairs import Pairs
 from segqa.data.mask import Mask
 from segqa.errors import SettingsError
+from segqa.gate.baseline import is_baseline
+from segqa.gate.comparison import METRICS, Comparison, Slice
+from segqa.gate.coverage import describe_coverage, require_judged
+from segqa.gate.mean_change import MeanChange, describe_support, measure_mean_change
+from segqa.gate.pairs import Pairs
 from segqa.runs.failure_kinds import KINDS
 from segqa.runs.groups import suggest_groups
 from segqa.stats.permutation_test import Drop, Interval, judge_drops, raise_p, smallest_p

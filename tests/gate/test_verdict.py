@@ -4,13 +4,13 @@ from dataclasses import FrozenInstanceError, fields, replace
 import numpy as np
 import pytest
 
-from segqa.comparison.comparison import compare
 from segqa.errors import SettingsError
-from segqa.gate import DEFAULT_RULES, Finding, Rule, Verdict, judge, parse_rule, rules_of
-from segqa.policy import judge_by
+from segqa.gate.comparison import compare
+from segqa.gate.policy import judge_by
+from segqa.gate.verdict import DEFAULT_RULES, Finding, Rule, Verdict, judge, parse_rule, rules_of
 from segqa.runs.run import Run
 from segqa.settings import GateSettings
-from tests.comparison.runs import case_of, run_of
+from tests.gate.paired_runs import case_of, run_of
 
 MEANS_OFF = ("mean_iou:off", "slice(*).mean_iou:off")
 

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from segqa.baseline import describe_unchecked, is_baseline
-from segqa.comparison.comparison import Comparison
 from segqa.errors import SettingsError
-from segqa.gate import DEFAULT_RULES, Rule, Verdict, judge, parse_rule, rules_of
+from segqa.gate.baseline import describe_unchecked, is_baseline
+from segqa.gate.comparison import Comparison
+from segqa.gate.verdict import DEFAULT_RULES, Rule, Verdict, judge, parse_rule, rules_of
 from segqa.runs.run import Run
 from segqa.settings import GateSettings, Settings, Thresholds
 

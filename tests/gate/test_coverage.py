@@ -3,11 +3,11 @@ from dataclasses import replace
 
 import pytest
 
-from segqa.comparison.comparison import compare
 from segqa.errors import IncomparableError
-from segqa.gate import Verdict, judge, rules_of
+from segqa.gate.comparison import compare
+from segqa.gate.verdict import Verdict, judge, rules_of
 from segqa.runs.run import Run
-from tests.comparison.runs import run_of
+from tests.gate.paired_runs import run_of
 
 OFF = ("broken:off", "errors:off", "missing:off", "mean_iou:off", "slice(*).mean_iou:off")
 

@@ -1,0 +1,1 @@
+"""Compare a run with its baseline, and decide whether it is a regression."""
