@@ -39,10 +39,10 @@ from segqa.data.mask import Image, Mask
 from segqa.data.rle import encode_mask
 from segqa.gate.baseline import read_baseline, write_baseline
 from segqa.gate.comparison import compare
+from segqa.report.case_images import THUMBNAIL, Exhibit, Exhibits
+from segqa.report.case_selection import select
 from segqa.report.drawing import encode_picture, error_map, fit
-from segqa.report.exhibits import THUMBNAIL, Exhibit, Exhibits
-from segqa.report.report import write_report
-from segqa.report.selection import select
+from segqa.report.write import write_report
 from segqa.runs.outcome import Offer, Outcome
 from segqa.runs.run import Run, describe
 from segqa.runs.slices import find_edges

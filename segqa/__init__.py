@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from segqa.models.fingerprint import fingerprint_of
     from segqa.models.protocol import Model, Proposals
     from segqa.plugin.declare import dataset, model
-    from segqa.report.report import write_report
+    from segqa.report.write import write_report
     from segqa.runs.outcome import Offer, Outcome
     from segqa.runs.run import Run
     from segqa.runs.store import Store
@@ -95,7 +95,7 @@ _HOMES = {
     "segqa.plugin.declare": ("dataset", "model"),
     "segqa.models.protocol": ("Model", "Proposals"),
     "segqa.analysis.replay": ("replay",),
-    "segqa.report.report": ("write_report",),
+    "segqa.report.write": ("write_report",),
     "segqa.analysis.robustness.perturbations": ("Change",),
     "segqa.analysis.robustness.measure": ("measure_robustness",),
     "segqa.analysis.robustness.result": ("Robustness",),

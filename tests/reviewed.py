@@ -15,7 +15,7 @@ from segqa.data.mask import Image, Mask
 from segqa.gate.baseline import read_baseline, write_baseline
 from segqa.inference.evaluator import Evaluation
 from segqa.models.protocol import Proposals
-from segqa.report.report import write_report
+from segqa.report.write import write_report
 from segqa.runs.run import Run
 from segqa.runs.store import Store
 from segqa.settings import ReportSettings

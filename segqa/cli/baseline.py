@@ -15,7 +15,7 @@ from segqa.gate.baseline_update import prepare_update, refuse_unfit
 from segqa.gate.comparison import compare
 from segqa.gate.policy import judge_by, policy_of
 from segqa.gate.verdict import Verdict
-from segqa.report.text import paragraph
+from segqa.report.terminal import paragraph
 from segqa.runs.run import Run, describe
 from segqa.settings import Settings
 from segqa.support.git import WorkTree

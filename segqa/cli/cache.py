@@ -11,7 +11,7 @@ import typer
 from segqa.cli.runs import As, Directory, refusal
 from segqa.errors import SegqaError
 from segqa.inference.proposal_cache import ProposalCache
-from segqa.report.table import Table
+from segqa.report.tables import Table
 from segqa.runs.store import Store
 
 app = typer.Typer(no_args_is_help=True, help="Look after the proposals on disk.")

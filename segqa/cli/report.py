@@ -14,7 +14,7 @@ from segqa.cli.runs import Directory, find_run, read_project, refusal, say
 from segqa.data.storage import expand_home
 from segqa.errors import SegqaError
 from segqa.gate.baseline import baseline_path, kept_baseline, read_baseline
-from segqa.report.report import write_report
+from segqa.report.write import write_report
 from segqa.runs.run import Run
 from segqa.runs.store import Store
 from segqa.settings import report_settings

@@ -17,11 +17,10 @@ from segqa.errors import SegqaError, StoreError
 from segqa.gate.baseline import read_baseline
 from segqa.gate.comparison import compare as pair_up
 from segqa.gate.policy import judge_by
-from segqa.report.ending import Ending
-from segqa.report.lineup import flip_table, line_up, pick_lab
-from segqa.report.table import Format
-from segqa.report.text import paragraph
-from segqa.report.verdict import Judged, as_json, as_markdown
+from segqa.report.exports import Judged, as_json, as_markdown
+from segqa.report.session_result import Ending
+from segqa.report.tables import Format, flip_table, line_up, pick_lab
+from segqa.report.terminal import paragraph
 from segqa.runs.groups import group_numbers
 from segqa.runs.run import Run, describe
 from segqa.runs.store import Store, find_unchecked

@@ -12,7 +12,7 @@ from segqa.errors import SegqaError
 from segqa.gate.self_test import Trial
 from segqa.gate.self_test import selftest as trials_of
 from segqa.gate.verdict import rules_of
-from segqa.report.table import Table
+from segqa.report.tables import Table
 from segqa.runs.groups import suggest_groups
 from segqa.runs.store import Store
 

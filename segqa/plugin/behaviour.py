@@ -12,7 +12,7 @@ import pytest
 from segqa.plugin.marks import read_mark
 
 if TYPE_CHECKING:
-    from segqa.report.ending import Behaved
+    from segqa.report.session_result import Behaved
 
 KINDS = ("MFT", "INV", "DIR")
 """Minimum functionality, invariance, directional expectation."""
@@ -60,7 +60,7 @@ def behaved(stats: Mapping[str, Iterable[Any]]) -> tuple[Behaved, ...]:
     Args:
         stats: the reports of the terminal, by category.
     """
-    from segqa.report.ending import Behaved
+    from segqa.report.session_result import Behaved
 
     passed, failed = _count(stats, "passed"), _count(stats, "failed", "error")
     return tuple(Behaved(*each, passed[each], failed[each]) for each in sorted(passed.keys() | failed.keys()))

@@ -15,8 +15,8 @@ from segqa.plugin.session import DECIDED, STATE, hand_over, is_worker
 from segqa.plugin.state import Session
 
 if TYPE_CHECKING:
-    from segqa.report.ending import Ending
-    from segqa.report.verdict import Judged
+    from segqa.report.exports import Judged
+    from segqa.report.session_result import Ending
 
 
 @pytest.hookimpl(trylast=True)
@@ -60,7 +60,7 @@ def _judge(session: pytest.Session, state: Session) -> None:
 def judge_all(session: Session) -> list[Judged]:
     """The runs of the session with their verdicts."""
     from segqa.plugin.regression import verdicts, warn_of_idle_thresholds
-    from segqa.report.verdict import Judged
+    from segqa.report.exports import Judged
 
     warn_of_idle_thresholds(session)
     return [
@@ -88,16 +88,16 @@ def _write(session: pytest.Session, state: Session) -> None:
     except OSError as error:
         _refuse_file(session, state, error)
     if os.environ.get("GITHUB_ACTIONS") == "true":
-        from segqa.report.verdict import as_annotations
+        from segqa.report.exports import as_annotations
 
         state.said += as_annotations(state.judged, ending_of(session))
 
 
 def _write_reports(state: Session, ending: Ending) -> None:
     """Write how the session ended beside its runs, the Markdown, the numbers and the review page."""
-    from segqa.report.ending import write_ending
-    from segqa.report.review import write_review
-    from segqa.report.verdict import as_markdown, as_openmetrics
+    from segqa.report.exports import as_markdown, as_openmetrics
+    from segqa.report.page import write_review
+    from segqa.report.session_result import write_ending
     from segqa.runs.store import write_whole
 
     for run in state.runs.values():
@@ -122,7 +122,7 @@ def write_verdict(session: pytest.Session, state: Session) -> None:
         OSError: the file cannot be written.
     """
     from segqa.plugin.html import ending_of
-    from segqa.report.verdict import as_json
+    from segqa.report.exports import as_json
     from segqa.runs.store import write_whole
 
     if state.folder is None:

@@ -27,7 +27,7 @@ from segqa.support.environment import is_ci
 
 if TYPE_CHECKING:
     from segqa.gate.verdict import Verdict
-    from segqa.report.verdict import Judged
+    from segqa.report.exports import Judged
 
 EVALUATION = "_segqa_run"
 """The fixture that evaluates: every test that asks for an evaluation, directly or not, has it among its fixtures."""

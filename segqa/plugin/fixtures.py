@@ -355,7 +355,7 @@ def _evaluate(session: Session, name: str, model: Model | None, dataset: Dataset
 def _draw(session: Session, run: Run, dataset: Dataset) -> None:
     """Draw the cases that are worth it in this run or in another one of the session."""
     from segqa.plugin.regression import comparison_of
-    from segqa.report.exhibits import draw_choice
+    from segqa.report.case_images import draw_choice
 
     runs = [run, *(other for other in session.runs.values() if other.id != run.id)]
     found = [(session.clusters_of(each), comparison_of(session, each)) for each in runs]

@@ -23,7 +23,7 @@ from segqa.plugin.session import STATE
 
 if TYPE_CHECKING:
     from segqa.plugin.state import Session
-    from segqa.report.ending import Ending
+    from segqa.report.session_result import Ending
     from segqa.runs.run import Run
 
 
@@ -41,7 +41,7 @@ class Additions:
         state = session.config.stash[STATE]
         if not state.runs or state.shard is not None:
             return
-        from segqa.report.summary import render_summary
+        from segqa.report.pytest_html_summary import render_summary
 
         found = [state.clusters_of(run) for run in state.runs.values()]
         prefix.append(render_summary(found, ending_of(session), _address(session.config), state.group_by))
@@ -79,7 +79,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 def ending_of(session: pytest.Session) -> Ending:
     """How the tests of this session went."""
-    from segqa.report.ending import Ending
+    from segqa.report.session_result import Ending
 
     state = session.config.stash[STATE]
     ended = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
@@ -134,9 +134,9 @@ def _extras(config: pytest.Config, session: Session, run: Run) -> list[dict[str,
     """The strip of the worst case that has one, and the way to it; in JSON's types, since they cross processes."""
     from pytest_html import extras
 
-    from segqa.report.address import permalink
+    from segqa.report.case_images import Exhibits
     from segqa.report.drawing import encode_picture, media_type
-    from segqa.report.exhibits import Exhibits
+    from segqa.report.page_data import permalink
 
     worst = run.only(run.failures().outcomes, "failing").worst(len(run.outcomes))
     shown = None

@@ -19,7 +19,7 @@ from segqa.plugin.model_source import report_stored_answers
 from segqa.plugin.progress import Remembered, progress_for
 from segqa.plugin.sharing import shared_robustness
 from segqa.plugin.state import Session
-from segqa.report.exhibits import draw_choice
+from segqa.report.case_images import draw_choice
 from segqa.runs.run import Run
 
 _DRAWN = 100

@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # numpy and OpenCV would load with them
     from segqa.errors import UsageError
     from segqa.gate.verdict import Verdict
     from segqa.inference.target_cache import PackedTargets
-    from segqa.report.verdict import Judged
+    from segqa.report.exports import Judged
     from segqa.runs.run import Run
     from segqa.runs.slices import Edges
     from segqa.runs.store import Store

@@ -127,7 +127,7 @@ def _on_runs(session: Session, config: pytest.Config) -> Iterator[str]:
         yield from (f"  {line}" for run in session.runs.values() for line in describe_spot_check(run))
         yield from (f"  run {_short(session.store.run_folder(run.id), config)}" for run in session.runs.values())
         return
-    from segqa.report.text import findings, paragraph, steadiness, suspicions
+    from segqa.report.terminal import findings, paragraph, steadiness, suspicions
 
     for run in session.runs.values():
         yield from [*paragraph(run), *findings(session.clusters_of(run))]
@@ -148,7 +148,7 @@ def _on_behaviour(terminalreporter: pytest.TerminalReporter) -> list[str]:
     found = behaved(terminalreporter.stats)
     if not found:
         return []
-    from segqa.report.ending import behaviour_table
+    from segqa.report.session_result import behaviour_table
 
     return behaviour_table(found).render().splitlines()
 

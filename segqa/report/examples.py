@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 
 from segqa.models.protocol import Floats
-from segqa.report.address import case_key
+from segqa.report.case_images import Exhibit
 from segqa.report.drawing import decode_picture
-from segqa.report.exhibits import Exhibit
+from segqa.report.page_data import case_key
 
 COUNT = 6
 _LOOKED_AT = 40

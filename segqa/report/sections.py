@@ -14,15 +14,13 @@ from segqa.gate.baseline import is_baseline
 from segqa.gate.comparison import Comparison
 from segqa.gate.verdict import Verdict
 from segqa.models.protocol import Floats
-from segqa.report.address import case_key, link
-from segqa.report.charts import BINS, bin_counts, changes, histogram, interval_axis, interval_bar
-from segqa.report.columns import shortened
-from segqa.report.ending import Ending
+from segqa.report.case_selection import NOISE, newly_failing, newly_passing
+from segqa.report.charts import BINS, bin_counts, changes, histogram, interval_axis, interval_bar, robustness_section
 from segqa.report.examples import Shown
-from segqa.report.lineup import groups_within, has_choice, pick_lab
-from segqa.report.selection import NOISE, newly_failing, newly_passing
-from segqa.report.severity import robustness_section
-from segqa.report.verdict import Judged
+from segqa.report.exports import Judged
+from segqa.report.page_data import case_key, link, shortened
+from segqa.report.session_result import Ending
+from segqa.report.tables import groups_within, has_choice, pick_lab
 from segqa.runs.failure_kinds import KINDS, kind_codes, kind_name, recoverable
 from segqa.runs.groups import suggest_groups
 from segqa.runs.outcomes import Outcomes

@@ -9,7 +9,7 @@ from typing import Any
 import axe_playwright_python
 import pytest
 
-from segqa.report.address import case_key
+from segqa.report.page_data import case_key
 from tests.reviewed import Reviewed
 
 Opener = Callable[..., Any]

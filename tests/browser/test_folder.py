@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from segqa.report.address import case_key
+from segqa.report.page_data import case_key
 from tests.reviewed import Reviewed
 
 Opener = Callable[..., Any]

@@ -13,10 +13,10 @@ import pytest
 
 from segqa.analysis.failure_clusters.search import clusters
 from segqa.analysis.label_errors import Suspicion
-from segqa.report.address import case_key
-from segqa.report.ending import Ending
-from segqa.report.review import write_review
-from segqa.report.verdict import Judged
+from segqa.report.exports import Judged
+from segqa.report.page import write_review
+from segqa.report.page_data import case_key
+from segqa.report.session_result import Ending
 from segqa.runs.outcome import Outcome
 from segqa.runs.run import Run
 from segqa.runs.store import Store

@@ -22,12 +22,12 @@ from segqa.gate.comparison import compare
 from segqa.gate.verdict import judge
 from segqa.inference.evaluator import Evaluation
 from segqa.models.protocol import Proposals
-from segqa.report.address import case_key, permalink
+from segqa.report.case_images import Exhibits
 from segqa.report.drawing import FALSE_NEGATIVE, FALSE_POSITIVE
-from segqa.report.ending import Ending
-from segqa.report.exhibits import Exhibits
-from segqa.report.review import write_review
-from segqa.report.verdict import Judged
+from segqa.report.exports import Judged
+from segqa.report.page import write_review
+from segqa.report.page_data import case_key, permalink
+from segqa.report.session_result import Ending
 from segqa.settings import parse_settings
 from tests.reviewed import Reviewed
 

@@ -26,7 +26,7 @@ from segqa.inference.property_cache import narrow
 from segqa.inference.worker import Task, Worker
 from segqa.models import pickers as picking
 from segqa.models.protocol import Model, Proposals
-from segqa.report.report import write_report
+from segqa.report.write import write_report
 from segqa.runs.outcome import Outcome
 from segqa.runs.query import parse_condition
 from segqa.runs.run import Run

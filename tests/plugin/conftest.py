@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 # pytester's runs inside this process forget what they import, and compiled modules load only once: load them before
-import segqa.report.review
-import segqa.report.summary  # noqa: F401
+import segqa.report.page
+import segqa.report.pytest_html_summary  # noqa: F401
 from tests.conftest import bright_square, write_case
 
 ROOT = Path(__file__).parents[2]

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from segqa.report.address import case_key
-from segqa.report.exhibits import Exhibits
+from segqa.report.case_images import Exhibits
+from segqa.report.page_data import case_key
 from segqa.runs.store import Store
 from tests.plugin.workers import MOSTLY_ONE
-from tests.report.test_summary import Tags
+from tests.report.test_pytest_html_summary import Tags
 
 Repository = pytest.Pytester
 

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from segqa.errors import ProposalsError
-from segqa.report.lineup import flip_table, line_up, pick_lab
+from segqa.report.tables import flip_table, line_up, pick_lab
 from segqa.runs.outcome import Offer, Outcome
 from segqa.runs.run import Run
 from segqa.scoring.metrics import Counts

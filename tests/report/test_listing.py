@@ -7,9 +7,8 @@ import pytest
 from segqa.analysis.failure_clusters.search import clusters
 from segqa.gate.comparison import compare
 from segqa.gate.verdict import judge
-from segqa.report.columns import columns
-from segqa.report.listing import Listing
-from segqa.report.verdict import Judged
+from segqa.report.exports import Judged
+from segqa.report.page_data import Listing, columns
 from tests.reviewed import Reviewed, reviewed
 
 

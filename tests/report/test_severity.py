@@ -8,15 +8,15 @@ import pytest
 
 from segqa.analysis.robustness.result import Robustness, link_robustness, write_robustness
 from segqa.analysis.robustness.stability import Trial
-from segqa.report.ending import Behaved, Ending, behaviour_table, read_ending, write_ending
-from segqa.report.report import write_report
-from segqa.report.severity import robustness_section
-from segqa.report.text import steadiness
+from segqa.report.charts import robustness_section
+from segqa.report.session_result import Behaved, Ending, behaviour_table, read_ending, write_ending
+from segqa.report.terminal import steadiness
+from segqa.report.write import write_report
 from segqa.runs.run import Run
 from segqa.runs.store import Store
 from segqa.scoring.metrics import Counts
 from tests.outcomes import outcome_of
-from tests.report.test_summary import Tags
+from tests.report.test_pytest_html_summary import Tags
 
 NAN = float("nan")
 BLUR = [

@@ -23,8 +23,8 @@ from segqa.inference.case_scores import Tally
 from segqa.inference.property_cache import PropertyCache
 from segqa.inference.proposal_cache import Answer, ProposalCache, proposals_key
 from segqa.models.protocol import Proposals
-from segqa.report.ending import Ending, read_ending, write_ending
-from segqa.report.exhibits import Exhibit, Exhibits
+from segqa.report.case_images import Exhibit, Exhibits
+from segqa.report.session_result import Ending, read_ending, write_ending
 from segqa.runs.checksums import add_checksum, require_checksum
 from segqa.runs.outcome import Offer, Outcome
 from segqa.runs.run import Run

@@ -19,7 +19,7 @@ from segqa.analysis.data_audit.case_stats import GlanceCache
 from segqa.errors import StoreError
 from segqa.inference.property_cache import PropertyCache
 from segqa.inference.proposal_cache import ProposalCache
-from segqa.report.ending import Ending, write_ending
+from segqa.report.session_result import Ending, write_ending
 from segqa.runs.outcome import Outcome
 from segqa.runs.run import Run
 from segqa.runs.store import Store

@@ -5,8 +5,8 @@ import pytest
 from segqa.analysis.failure_clusters.search import clusters
 from segqa.gate.comparison import compare
 from segqa.gate.verdict import judge
-from segqa.report.ending import Ending
-from segqa.report.verdict import MAX_MARKDOWN, Judged, as_annotations, as_json, as_markdown, as_openmetrics, escape
+from segqa.report.exports import MAX_MARKDOWN, Judged, as_annotations, as_json, as_markdown, as_openmetrics, escape
+from segqa.report.session_result import Ending
 from segqa.runs.run import Run
 from tests.analysis.failure_clusters.synthetic import frames
 from tests.gate.paired_runs import run_of

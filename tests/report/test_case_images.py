@@ -11,8 +11,8 @@ from segqa.data.mask import resize_nearest
 from segqa.data.rle import decode_mask
 from segqa.gate.baseline import read_baseline, write_baseline
 from segqa.inference.evaluator import Evaluation
+from segqa.report.case_images import Exhibit, Exhibits, draw_exhibits, earlier_outcomes
 from segqa.report.drawing import decode_picture
-from segqa.report.exhibits import Exhibit, Exhibits, draw_exhibits, earlier_outcomes
 from tests.reviewed import NAMES, Reviewed, Two, reviewed
 
 

@@ -15,7 +15,7 @@ from segqa.analysis.failure_clusters.clusters import BELOW, Cluster, Clusters
 from segqa.analysis.robustness.result import Robustness
 from segqa.data.string_columns import Texts
 from segqa.gate.verdict import Verdict
-from segqa.report.ending import Ending
+from segqa.report.session_result import Ending
 from segqa.runs.failure_kinds import KINDS
 from segqa.runs.run import Run
 from segqa.support.escaping import to_line

@@ -18,10 +18,10 @@ from segqa.errors import IncomparableError
 from segqa.gate.baseline import kept_baseline, read_baseline, scope_of
 from segqa.gate.comparison import compare
 from segqa.gate.policy import judge_by
-from segqa.report.ending import Ending, read_ending
-from segqa.report.exhibits import draw_choice
-from segqa.report.review import write_review
-from segqa.report.verdict import Judged
+from segqa.report.case_images import draw_choice
+from segqa.report.exports import Judged
+from segqa.report.page import write_review
+from segqa.report.session_result import Ending, read_ending
 from segqa.runs.run import Run
 from segqa.runs.store import Store
 from segqa.settings import GateSettings, ReportSettings, Settings

@@ -14,20 +14,19 @@ from PIL import Image as Pillow
 from segqa.analysis.failure_clusters.search import clusters
 from segqa.data.rle import decode_mask
 from segqa.errors import SettingsError
-from segqa.report.address import case_key
-from segqa.report.columns import shortened
-from segqa.report.ending import Ending, read_ending, write_ending
 from segqa.report.examples import varied
-from segqa.report.report import write_report
-from segqa.report.review import write_review
-from segqa.report.verdict import Judged
+from segqa.report.exports import Judged
+from segqa.report.page import write_review
+from segqa.report.page_data import case_key, shortened
+from segqa.report.session_result import Ending, read_ending, write_ending
+from segqa.report.write import write_report
 from segqa.runs.outcome import Offer, Outcome
 from segqa.runs.run import Run
 from segqa.runs.store import Store
 from segqa.scoring.metrics import Counts
 from segqa.settings import GateSettings, ReportSettings, parse_settings, report_settings
 from tests.outcomes import outcome_of
-from tests.report.test_summary import Tags
+from tests.report.test_pytest_html_summary import Tags
 from tests.reviewed import Reviewed, reviewed
 
 
@@ -222,8 +221,8 @@ def test_what_the_session_found_stands_at_the_top(small: Reviewed, tmp_path: Pat
 
 
 def test_examples_are_chosen_to_differ(small: Reviewed) -> None:
+    from segqa.report.case_images import Exhibit
     from segqa.report.drawing import encode_picture
-    from segqa.report.exhibits import Exhibit
 
     def looks(name: str, grey: int) -> Exhibit:
         picture = encode_picture(np.full((20, 20, 3), grey, np.uint8))

@@ -17,17 +17,15 @@ from typing import Any
 import numpy as np
 
 from segqa.analysis.label_errors import Suspicion
-from segqa.report.address import case_key, link
-from segqa.report.collection import FILES, Collection, clear_files, collect, queues, write_files
-from segqa.report.columns import KIND_NAMES, columns
-from segqa.report.ending import Ending, behaviour_table
+from segqa.report.case_selection import NOISE
 from segqa.report.examples import Shown
-from segqa.report.lineup import has_choice, show_line_up
-from segqa.report.listing import Listing
+from segqa.report.exports import Judged
+from segqa.report.page_data import KIND_NAMES, Listing, case_key, columns, link
+from segqa.report.page_images import FILES, Collection, clear_files, collect, queues, write_files
 from segqa.report.sections import section_of, verdict_of
-from segqa.report.selection import NOISE
+from segqa.report.session_result import Ending, behaviour_table
+from segqa.report.tables import has_choice, show_line_up
 from segqa.report.templates import part, render
-from segqa.report.verdict import Judged
 from segqa.runs.failure_kinds import KINDS
 from segqa.runs.run import Run
 from segqa.runs.store import Store, write_whole

@@ -10,11 +10,11 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TypeAlias
 
+from segqa.report.case_images import Exhibit, Exhibits
+from segqa.report.case_selection import select
 from segqa.report.drawing import encode_picture, media_type
-from segqa.report.exhibits import Exhibit, Exhibits
-from segqa.report.selection import select
+from segqa.report.exports import Judged
 from segqa.report.templates import part
-from segqa.report.verdict import Judged
 from segqa.runs.store import Store, write_whole
 from segqa.settings import ReportSettings
 

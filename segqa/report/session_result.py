@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from segqa.errors import StoreError
-from segqa.report.table import Table
+from segqa.report.tables import Table
 from segqa.runs.checksums import add_checksum, require_checksum
 from segqa.runs.store import Store, write_whole
 from segqa.support.disk_errors import explain_disk_errors

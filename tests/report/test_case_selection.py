@@ -2,7 +2,7 @@ from typing import Any
 
 from segqa.analysis.failure_clusters.search import clusters
 from segqa.gate.comparison import compare
-from segqa.report.selection import newly_failing, newly_passing, select
+from segqa.report.case_selection import newly_failing, newly_passing, select
 from segqa.runs.outcome import Outcome
 from segqa.runs.run import Run
 from segqa.scoring.metrics import Counts

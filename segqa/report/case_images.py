@@ -32,8 +32,8 @@ from segqa.gate.baseline import content_of, is_baseline
 from segqa.gate.comparison import Comparison
 from segqa.inference.pipeline import prediction_of
 from segqa.inference.proposal_cache import Answer, ProposalCache
+from segqa.report.case_selection import select
 from segqa.report.drawing import decode_picture, draw_strip, encode_picture, error_map, fit
-from segqa.report.selection import select
 from segqa.runs.checksums import compute_checksum
 from segqa.runs.outcome import Outcome
 from segqa.runs.run import Run

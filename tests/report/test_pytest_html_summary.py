@@ -1,8 +1,8 @@
 from html.parser import HTMLParser
 
 from segqa.analysis.failure_clusters.search import clusters
-from segqa.report.ending import Ending
-from segqa.report.summary import render_summary
+from segqa.report.pytest_html_summary import render_summary
+from segqa.report.session_result import Ending
 from segqa.runs.outcome import Outcome
 from segqa.runs.run import Run
 from segqa.support.escaping import to_line

@@ -3,7 +3,7 @@ import io
 
 import pytest
 
-from segqa.report.table import Table
+from segqa.report.tables import Table
 
 TABLE = Table(
     ("model", "n", "mean IoU"), (("a|b <i>`x`\n@you", 3, 0.123456), ("unet", 12, float("nan")), ("", None, 1.0))

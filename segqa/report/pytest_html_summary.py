@@ -7,8 +7,8 @@ from typing import Any
 
 from segqa.analysis.failure_clusters.clusters import Clusters
 from segqa.report.charts import histogram
-from segqa.report.ending import Ending
-from segqa.report.lineup import has_choice, show_line_up
+from segqa.report.session_result import Ending
+from segqa.report.tables import has_choice, show_line_up
 from segqa.report.templates import render
 
 

@@ -1,21 +1,23 @@
-"""The columns are what the review page's script knows of a run: one list a number, in the order of the cases."""
+"""Build the data of the review page: its rows, which cases it lists, and the links into it."""
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import urlencode
 
+import numpy as np
 from numpy.typing import NDArray
 
 from segqa.analysis.failure_clusters.clusters import Cluster
 from segqa.data.string_columns import Names
-from segqa.report.address import case_key
-from segqa.report.listing import Listing
-from segqa.report.selection import newly_failing, newly_passing
-from segqa.report.verdict import Judged
+from segqa.report.case_selection import newly_failing, newly_passing, select
+from segqa.report.exports import Judged
 from segqa.runs.failure_kinds import KINDS, recoverable
 from segqa.runs.outcomes import Outcomes
 from segqa.runs.query import Predicate
@@ -156,3 +158,60 @@ def _rounded(value: float) -> float | None:
 def _exactly(value: float) -> float | None:
     """An IoU with so many digits that it lies on the same side of every bound; None for NaN."""
     return None if math.isnan(value) else round(value, 9)
+
+
+MOST_LISTED = 50_000
+"""Ten megabytes of the page are the numbers of so many cases."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Listing:
+    """A run as far as the page lists it.
+
+    Attributes:
+        judged: the run, with what the gate says of it.
+        listed: the run with the listed cases alone.
+    """
+
+    judged: Judged
+    listed: Run
+
+    @classmethod
+    def of(cls, judged: Judged, most: int = MOST_LISTED) -> Listing:
+        """The listing of a run: at most so many cases, chosen as those are that get a picture."""
+        run = judged.run
+        if len(run.outcomes) <= most:
+            return cls(judged, run)
+        chosen = select(judged.clusters, judged.verdict.comparison if judged.verdict else None, most)
+        errors = np.flatnonzero(run.columns.failed)[: most // 10]
+        places = np.union1d(chosen.within(run.columns), errors)
+        kept = run.columns.take(places)
+        return cls(judged, replace(run, outcomes=kept, expected=kept.ids))
+
+    @property
+    def left_out(self) -> int:
+        """How many cases are not listed."""
+        return len(self.judged.run.outcomes) - len(self.listed.outcomes)
+
+
+def case_key(case_id: str) -> str:
+    """Ten hex digits that stand for a case in an address: an id may hold anything.
+
+    >>> case_key("Jazz C2 [270]")
+    '292ac1510e'
+    """
+    return hashlib.sha256(case_id.encode()).hexdigest()[:10]
+
+
+def link(number: int, **parameters: object) -> str:
+    """The address of a filter or a case of the page's run with this number.
+
+    >>> link(1, kind="missed")
+    'run=1&kind=missed'
+    """
+    return urlencode({**({"run": number} if number else {}), **parameters})
+
+
+def permalink(run: Run, case_id: str) -> str:
+    """The address of a case of a run in any page that has the run, wherever it stands there."""
+    return urlencode({"run": run.id, "case": case_key(case_id)})
