@@ -76,8 +76,8 @@ def exported_unet(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from segqa.data.folder import open_folder
     from segqa.models import transforms
     from segqa.models.checkpoint import write_checkpoint
-    from segqa.models.export import export_onnx
     from segqa.models.unet import UNet
+    from segqa.training.onnx_export import export_onnx
 
     torch.manual_seed(0)
     net = UNet(4).eval()

@@ -43,7 +43,7 @@ def export(
 def _export(checkpoint: Path, dataset: str, precision: Precision, limit: int, least_iou: float | None) -> None:
     """Export, and say how well it agrees and how to use it."""
     try:
-        from segqa.models.export import export_onnx
+        from segqa.training.onnx_export import export_onnx
     except ImportError as error:
         raise ModelError(f"exporting needs {error.name}: pip install 'segqa[onnx]'") from error
     cases = list(open_dataset(dataset).limit(limit))

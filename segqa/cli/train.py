@@ -11,7 +11,7 @@ from segqa.cli.data import open_dataset
 from segqa.data.dataset import Dataset
 from segqa.data.storage import expand_home
 from segqa.errors import ModelError, UsageError
-from segqa.training.recipe import Recipe, recipe_for
+from segqa.training.config import Recipe, recipe_for
 
 _SMP = "resnet34 only: "
 

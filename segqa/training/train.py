@@ -26,13 +26,13 @@ from segqa.models.checkpoint_files import CASES
 from segqa.models.torch_runtime import find_device
 from segqa.runs.store import write_whole
 from segqa.scoring.metrics import iou
-from segqa.training import state as states
-from segqa.training.card import Provenance, model_card
+from segqa.training import resume as states
+from segqa.training.config import Recipe
 from segqa.training.data import Indices, Pictures, read_pictures, training_batches
 from segqa.training.history import Epoch, best, to_csv, to_svg
-from segqa.training.nets import build_net
-from segqa.training.recipe import Recipe
-from segqa.training.state import State, restore, write_state
+from segqa.training.model_card import Provenance, model_card
+from segqa.training.networks import build_net
+from segqa.training.resume import State, restore, write_state
 
 _AHEAD = 4
 

@@ -20,12 +20,13 @@ from segqa.data.case import Case
 from segqa.data.folder import open_folder
 from segqa.data.mask import Image
 from segqa.errors import ModelError
-from segqa.models import export, transforms
+from segqa.models import transforms
 from segqa.models.checkpoint import write_checkpoint
-from segqa.models.export import _compare, export_onnx
 from segqa.models.network import Network
 from segqa.models.torch_runtime import TorchRuntime
 from segqa.models.unet import UNet
+from segqa.training import onnx_export as export
+from segqa.training.onnx_export import _compare, export_onnx
 from tests.conftest import bright_square, write_case
 
 SHAPES = [(1, 1), (3, 200), (64, 64), (90, 70)]

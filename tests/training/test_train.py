@@ -19,8 +19,8 @@ from segqa.data.subsets import split
 from segqa.errors import DatasetError, ModelError, SettingsError
 from segqa.models.network import Network
 from segqa.scoring.metrics import iou
+from segqa.training.config import recipe_for
 from segqa.training.history import Epoch, best
-from segqa.training.recipe import recipe_for
 from segqa.training.train import train
 from tests.conftest import bright_square, write_case
 
@@ -65,7 +65,7 @@ import os, signal, sys
 from pathlib import Path
 from segqa.data.folder import open_folder
 from segqa.training import train as module
-from segqa.training.recipe import recipe_for
+from segqa.training.config import recipe_for
 
 name, call = sys.argv[3], int(sys.argv[4])
 real, calls = getattr(module, name), []

@@ -21,8 +21,8 @@ from torch import Tensor, nn
 
 from segqa.errors import ModelError, SettingsError
 from segqa.models.checkpoint import sync
+from segqa.training.config import Recipe
 from segqa.training.history import Epoch
-from segqa.training.recipe import Recipe
 
 FILE = "training_state.safetensors"
 _HEADER = "segqa"

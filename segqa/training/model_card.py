@@ -11,8 +11,8 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from segqa.support.git import WorkTree
+from segqa.training.config import Recipe
 from segqa.training.history import Epoch
-from segqa.training.recipe import Recipe
 
 _PACKAGES = ("segqa", "torch", "segmentation-models-pytorch", "albumentations", "opencv-python-headless", "numpy")
 

@@ -2,9 +2,9 @@ from dataclasses import replace
 
 from huggingface_hub import ModelCard
 
-from segqa.training.card import Provenance, model_card
+from segqa.training.config import recipe_for
 from segqa.training.history import Epoch
-from segqa.training.recipe import recipe_for
+from segqa.training.model_card import Provenance, model_card
 
 PROVENANCE = Provenance("photos", ("a", "b", "c"), ("d",), "0123456789abcdef", "cpu")
 EPOCH = Epoch(7, 0.2, 0.3, 0.8512)

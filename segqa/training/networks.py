@@ -12,7 +12,7 @@ from segqa.checks import nearest
 from segqa.errors import ModelError, SettingsError
 from segqa.models.log_levels import quiet
 from segqa.models.unet import UNet
-from segqa.training.recipe import Recipe
+from segqa.training.config import Recipe
 
 
 def build_net(recipe: Recipe, *, pretrained: bool = True) -> nn.Module:

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from segqa.errors import SettingsError
-from segqa.training.recipe import recipe_for
+from segqa.training.config import recipe_for
 
 
 def test_the_defaults_are_the_story_s() -> None:

@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from segqa.errors import SettingsError
-from segqa.training.nets import build_net
-from segqa.training.recipe import recipe_for
+from segqa.training.config import recipe_for
+from segqa.training.networks import build_net
 
 
 def test_the_seed_decides_the_weights() -> None:
