@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from segqa.plugin.declare import load_fixtures
+from segqa.plugin.decorators import load_fixtures
 from segqa.plugin.options import add_short_options
 
 FIXTURES = Path(__file__).parent / "fixtures"

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from segqa.inference.evaluator import evaluate
     from segqa.models.fingerprint import fingerprint_of
     from segqa.models.protocol import Model, Proposals
-    from segqa.plugin.declare import dataset, model
+    from segqa.plugin.decorators import dataset, model
     from segqa.report.write import write_report
     from segqa.runs.outcome import Offer, Outcome
     from segqa.runs.run import Run
@@ -92,7 +92,7 @@ _HOMES = {
     ),
     "segqa.models.fingerprint": ("fingerprint_of",),
     "segqa.runs.outcome": ("Offer", "Outcome"),
-    "segqa.plugin.declare": ("dataset", "model"),
+    "segqa.plugin.decorators": ("dataset", "model"),
     "segqa.models.protocol": ("Model", "Proposals"),
     "segqa.analysis.replay": ("replay",),
     "segqa.report.write": ("write_report",),

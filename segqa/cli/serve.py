@@ -14,7 +14,7 @@ from segqa.errors import SegqaError
 if TYPE_CHECKING:
     import socket
 
-    from segqa.plugin.hosting import Hosted
+    from segqa.plugin.model_host import Hosted
     from segqa.serving.limits import Limits
 
 _LOCAL = ("127.0.0.1", "::1", "localhost")
@@ -42,7 +42,7 @@ def serve(
 ) -> None:
     """Serve a model: POST /predict, GET /health, /model, /metrics and /docs."""
     try:
-        from segqa.plugin.hosting import host as host_model
+        from segqa.plugin.model_host import host as host_model
         from segqa.serving.access import find_token
         from segqa.serving.limits import Limits
         from segqa.serving.server import bind

@@ -29,8 +29,7 @@ from segqa.plugin.fixtures import (
     thresholds,
     whole_run,
 )
-from segqa.plugin.options import pytest_addoption
-from segqa.plugin.session import (
+from segqa.plugin.hooks import (
     pytest_cmdline_main,
     pytest_configure,
     pytest_configure_node,
@@ -38,6 +37,7 @@ from segqa.plugin.session import (
     pytest_testnodedown,
     pytest_unconfigure,
 )
+from segqa.plugin.options import pytest_addoption
 
 pytest_plugins = ("segqa.plugin.early_exit",)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from segqa.plugin.session import STATE
+from segqa.plugin.hooks import STATE
 from segqa.support.escaping import to_line
 
 if TYPE_CHECKING:

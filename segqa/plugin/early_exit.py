@@ -14,9 +14,9 @@ from typing import Any, NoReturn
 
 import pytest
 
-from segqa.plugin.declare import declared
+from segqa.plugin.decorators import declared
+from segqa.plugin.hooks import DECIDED, HOSTING, has_settings_above, is_worker, runs_no_tests
 from segqa.plugin.options import given
-from segqa.plugin.session import DECIDED, HOSTING, has_settings_above, is_worker, runs_no_tests
 from segqa.support.environment import is_ci
 
 

@@ -20,9 +20,9 @@ import pytest
 
 from segqa.plugin.early_exit import refused_exit, without_zero
 from segqa.plugin.fixtures import PARAMETER
-from segqa.plugin.reports import get_stats
-from segqa.plugin.session import STATE, is_worker, runs_no_tests
+from segqa.plugin.hooks import STATE, is_worker, runs_no_tests
 from segqa.plugin.state import Session
+from segqa.plugin.test_reports import get_stats
 from segqa.support.environment import is_ci
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, obj
     result = yield
     state = session.config.stash.get(STATE, None)
     if state is not None and state.exit_status is not None:
-        from segqa.plugin.ci import write_verdict
+        from segqa.plugin.ci_outputs import write_verdict
 
         if state.exit_status != pytest.ExitCode.OK and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = state.exit_status
@@ -101,7 +101,7 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, obj
 
 def is_strict(session: Session) -> bool:
     """Return whether every model that is asked for must be evaluated and judged."""
-    from segqa.plugin.regression import requires_explicitly
+    from segqa.plugin.baselines import requires_explicitly
 
     return is_ci() or requires_explicitly(session)
 
@@ -161,7 +161,7 @@ def _find_uncollected(session: pytest.Session, state: Session) -> Iterator[str]:
 
 def _find_unjudged(state: Session) -> Iterator[str]:
     """Name the baselines of the data sets of this session whose model is not declared or not chosen any more."""
-    from segqa.plugin.regression import find_namesakes, path_for
+    from segqa.plugin.baselines import find_namesakes, path_for
 
     for folder in sorted({path_for(state, run).parent for run in state.runs.values()}):
         for path in sorted(folder.glob("*.jsonl")):
@@ -193,7 +193,7 @@ def _fate(test: str, config: pytest.Config) -> str:
 
 def _judge_silent(session: pytest.Session, state: Session, judged: Judged, *, strict: bool) -> None:
     """Add what the gate says of a run, where no failing test has said it."""
-    from segqa.plugin.regression import has_baseline, is_required
+    from segqa.plugin.baselines import has_baseline, is_required
 
     model, updates = judged.run.model, "update-baseline" in state.options
     if judged.verdict is not None:
@@ -216,7 +216,7 @@ def _judge_silent(session: pytest.Session, state: Session, judged: Judged, *, st
 
 def _add_regression(state: Session, verdict: Verdict, *, strict: bool, was_said: bool) -> None:
     """Add a regression that did not fail the session: a finding in a strict session, unless it is excused."""
-    from segqa.plugin.calls import excuse_of
+    from segqa.plugin.known_failures import excuse_of
 
     why = f"{verdict.headline}; {verdict.findings[0].rule}: {verdict.findings[0].text}"
     excuse = excuse_of(state, verdict)

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from segqa.errors import DatasetError, StoreError, UsageError
-from segqa.plugin.declare import built, exits_refused
-from segqa.plugin.session import STATE, is_worker, refuse, stop
+from segqa.plugin.decorators import built, exits_refused
+from segqa.plugin.hooks import STATE, is_worker, refuse, stop
 
 if TYPE_CHECKING:  # numpy and OpenCV would load with them
     from segqa.analysis.data_audit.audit import Audit
@@ -65,9 +65,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if any(PARAMETER in getattr(item, "fixturenames", ()) for item in items):
             refuse(config, items, _NO_MODEL)
         return
-    from segqa.plugin.beginning import refuse_unknown_tags
-    from segqa.plugin.behaviour import behaviour_mark
-    from segqa.plugin.marks import check_mark
+    from segqa.plugin.configure import refuse_unknown_tags
+    from segqa.plugin.markers import behaviour_mark, check_mark
     from segqa.plugin.settings_file import refuse_other_settings
 
     try:
@@ -161,7 +160,7 @@ def data_thresholds(pytestconfig: pytest.Config) -> Thresholds:
 @pytest.fixture(scope="session")
 def audit(request: pytest.FixtureRequest, pytestconfig: pytest.Config, _segqa_dataset: Dataset) -> Audit:
     """What is wrong with the data set itself, see `segqa.audit_dataset`; no model is asked for."""
-    from segqa.plugin.auditing import audited
+    from segqa.plugin.data_audit import audited
     from segqa.plugin.shards import skip_in_shard
 
     session = _session(pytestconfig)
@@ -208,7 +207,7 @@ def evaluation(request: pytest.FixtureRequest, _segqa_run: Run) -> Run:
 
     In a test marked with `segqa_slice` just that slice of it.
     """
-    from segqa.plugin.marks import marked_slice
+    from segqa.plugin.markers import marked_slice
 
     return marked_slice(request.node, _segqa_run)
 
@@ -228,7 +227,7 @@ def clusters(pytestconfig: pytest.Config, evaluation: Run) -> Clusters:
 @pytest.fixture
 def gate(pytestconfig: pytest.Config, evaluation: Run) -> Verdict:
     """The verdict on the model under test against its baseline, see `segqa.gate`."""
-    from segqa.plugin.regression import verdict_on
+    from segqa.plugin.baselines import verdict_on
 
     return verdict_on(pytestconfig, _session(pytestconfig), evaluation)
 
@@ -249,7 +248,7 @@ def speed(_segqa_run: Run) -> Speed:
 @pytest.fixture(scope="session")
 def baseline_speed(pytestconfig: pytest.Config, _segqa_run: Run, speed: Speed) -> Speed:
     """How long it took when the baseline was written; skips where none is kept for this machine."""
-    from segqa.plugin.regression import kept_speed
+    from segqa.plugin.baselines import kept_speed
 
     return kept_speed(pytestconfig, _session(pytestconfig), _segqa_run, speed)
 
@@ -260,7 +259,7 @@ def robustness(
 ) -> Robustness:
     """What becomes of a sample of cases when they are changed, see `segqa.measure_robustness`; skips where none are."""
     from segqa.inference.evaluator import silent
-    from segqa.plugin.measuring import measured
+    from segqa.plugin.robustness_run import measured
 
     session = _session(pytestconfig)
     unasked = session.options.get("rescore", False) or session.finished is not None
@@ -278,10 +277,10 @@ def robustness(
 
 @pytest.fixture(scope="session")
 def _segqa_run(request: pytest.FixtureRequest, pytestconfig: pytest.Config, _segqa_model_name: str) -> Run:
-    from segqa.plugin.auditing import warn_of_reading
+    from segqa.plugin.data_audit import warn_of_reading
     from segqa.plugin.model_source import report_stored_answers
     from segqa.plugin.shards import skip_in_shard
-    from segqa.plugin.sharing import shared
+    from segqa.plugin.xdist import shared
 
     session, name = _session(pytestconfig), _segqa_model_name
 
@@ -306,8 +305,8 @@ def _segqa_run(request: pytest.FixtureRequest, pytestconfig: pytest.Config, _seg
 
 def _take(session: Session, folder: Path, request: pytest.FixtureRequest) -> Run:
     """The finished run that is judged, with pictures of it if the data set is at hand."""
-    from segqa.plugin.finished import load_finished
-    from segqa.plugin.regression import keep_baseline
+    from segqa.plugin.baselines import keep_baseline
+    from segqa.plugin.existing_run import load_finished
 
     run = load_finished(session, folder)
     with suppress(pytest.skip.Exception):
@@ -318,7 +317,7 @@ def _take(session: Session, folder: Path, request: pytest.FixtureRequest) -> Run
 
 def _require_data_of(folder: Path, cases: Dataset) -> None:
     """Refuse another data set than that of the run in a folder; what has become of its cases is seen case by case."""
-    from segqa.plugin.finished import name_of_data
+    from segqa.plugin.existing_run import name_of_data
 
     wanted = name_of_data(folder)
     if cases.name != wanted:
@@ -328,10 +327,10 @@ def _require_data_of(folder: Path, cases: Dataset) -> None:
 def _evaluate(session: Session, name: str, model: Model | None, dataset: Dataset, config: pytest.Config) -> Run:
     """Evaluate, and draw cases of each sort while the data set is at hand."""
     from segqa.models.fingerprint import Fingerprint
-    from segqa.plugin.actors import engine_of
+    from segqa.plugin.baselines import keep_baseline
     from segqa.plugin.model_source import report_stored_answers
     from segqa.plugin.progress import Remembered, progress_for
-    from segqa.plugin.regression import keep_baseline
+    from segqa.plugin.ray_actors import engine_of
 
     progress = Remembered(progress_for(config, name))
     try:
@@ -354,7 +353,7 @@ def _evaluate(session: Session, name: str, model: Model | None, dataset: Dataset
 
 def _draw(session: Session, run: Run, dataset: Dataset) -> None:
     """Draw the cases that are worth it in this run or in another one of the session."""
-    from segqa.plugin.regression import comparison_of
+    from segqa.plugin.baselines import comparison_of
     from segqa.report.case_images import draw_choice
 
     runs = [run, *(other for other in session.runs.values() if other.id != run.id)]
@@ -410,7 +409,7 @@ def _open_dataset(session: Session, request: pytest.FixtureRequest) -> Dataset:
     """The data set that the settings name, with the prompt and the limit that they state."""
     from segqa.data.subsets import split
     from segqa.inference.property_cache import narrow
-    from segqa.plugin.beginning import open_chosen_folder
+    from segqa.plugin.configure import open_chosen_folder
     from segqa.runs.query import parse_condition
 
     settings = session.settings

@@ -10,7 +10,7 @@ from typing import TypeVar
 import pytest
 
 from segqa.inference.evaluator import Bar, Progress
-from segqa.plugin.session import is_worker
+from segqa.plugin.hooks import is_worker
 
 T = TypeVar("T")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from segqa.errors import SettingsError
-from segqa.plugin.session import HOSTING, SETTINGS_FILE, is_worker
+from segqa.plugin.hooks import HOSTING, SETTINGS_FILE, is_worker
 from segqa.plugin.state import Session
 from segqa.settings import find_settings_file, has_settings
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from segqa.plugin.hosting import host
+from segqa.plugin.model_host import host
 from tests.serving.conftest import png
 
 CONFTEST = '''

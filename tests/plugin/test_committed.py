@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from segqa.plugin.committed import describe_change
+from segqa.plugin.baselines import describe_change
 
 
 class _Session:

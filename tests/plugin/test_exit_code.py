@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from segqa.plugin.exit_code import _use_of_segqa
-from tests.plugin.test_regression import GATE, STEADY, Repository, baseline, worse
+from tests.plugin.test_baselines import GATE, STEADY, Repository, baseline, worse
 
 SUITE = "suites/test_quality.py"
 _PREDICT = "        return [Proposals.single(self.mask(image[:, :, 0] > 100)) for image in images]"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from segqa.plugin.sharing import remove_leftovers
+from segqa.plugin.xdist import remove_leftovers
 from segqa.runs.store import Store
 from tests.conftest import bright_square, write_case
 

@@ -11,7 +11,7 @@ import pytest
 
 from segqa.errors import EngineError, ModelError
 from segqa.models.protocol import Model
-from segqa.plugin.actors import Fixture
+from segqa.plugin.ray_actors import Fixture
 from segqa.runs.outcome import Outcome
 from segqa.runs.store import Store
 
@@ -69,7 +69,7 @@ def test_an_unknown_engine_is_refused(repository: Repository) -> None:
 def test_an_actor_gets_the_model_as_the_suites_have_it(repository: Repository) -> None:
     """In a process of its own, as an actor of Ray is one."""
     code = """
-from segqa.plugin.actors import Fixture
+from segqa.plugin.ray_actors import Fixture
 import os, sys
 print("before")
 arguments = ("--rootdir=HERE", "HERE/suites", "--segqa-model-option=bright.cutoff=120")

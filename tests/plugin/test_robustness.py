@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from segqa.analysis.robustness.perturbations import BEHAVIOURS, CHANGES
-from segqa.plugin.behaviour import KINDS
+from segqa.plugin.markers import KINDS
 from tests.plugin.workers import MOSTLY_ONE
 
 pytest.importorskip("albumentations")

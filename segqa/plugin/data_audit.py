@@ -10,11 +10,11 @@ from segqa.analysis.data_audit.audit import Audit, audit_dataset
 from segqa.data.dataset import Dataset
 from segqa.data.storage import is_same
 from segqa.data.subsets import split
-from segqa.plugin.beginning import open_train_folder
+from segqa.plugin.configure import open_train_folder
+from segqa.plugin.hooks import is_worker
 from segqa.plugin.progress import progress_for
-from segqa.plugin.session import is_worker
-from segqa.plugin.sharing import hold_lock
 from segqa.plugin.state import Session
+from segqa.plugin.xdist import hold_lock
 from segqa.runs.run import Run
 
 _MANY_ALIKE = 0.1

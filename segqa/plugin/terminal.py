@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from segqa.plugin.behaviour import behaved, behaviour_mark
 from segqa.plugin.fixtures import PARAMETER, evaluation_of
-from segqa.plugin.session import STATE, is_worker
+from segqa.plugin.hooks import STATE, is_worker
+from segqa.plugin.markers import behaved, behaviour_mark
 from segqa.plugin.shards import told_of_shards
 from segqa.plugin.state import Session
 from segqa.support.escaping import to_block, to_line, to_utf8

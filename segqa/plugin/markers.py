@@ -1,21 +1,23 @@
-"""Marks: `@pytest.mark.segqa_slice("night", where="brightness=dark and tag:city")` narrows a test to a slice."""
+"""The markers `segqa_slice` and `segqa_behaviour`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
 from segqa.errors import SettingsError, UsageError
 
 if TYPE_CHECKING:
+    from segqa.report.session_result import Behaved
     from segqa.runs.run import Run
 
 Read = TypeVar("Read")
 
-NAME = "segqa_slice"
+SLICE_MARKER = "segqa_slice"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,7 @@ def slice_mark(node: pytest.Item) -> SliceMark | None:
     Raises:
         UsageError: it does not say what it has to say.
     """
-    return read_mark(node, NAME, SliceMark, "(name, where=…, min_cases=8)")
+    return read_mark(node, SLICE_MARKER, SliceMark, "(name, where=…, min_cases=8)")
 
 
 def read_mark(node: pytest.Item, name: str, make: Callable[..., Read], expected: str) -> Read | None:
@@ -102,3 +104,62 @@ def read_mark(node: pytest.Item, name: str, make: Callable[..., Read], expected:
         return make(*mark.args, **mark.kwargs)
     except TypeError as error:
         raise UsageError(f"{node.nodeid}: expected {name}{expected}: {error}") from error
+
+
+KINDS = ("MFT", "INV", "DIR")
+"""Minimum functionality, invariance, directional expectation."""
+
+BEHAVIOUR_MARKER = "segqa_behaviour"
+
+_KIND, _CAPABILITY = "segqa.behaviour", "segqa.capability"
+
+
+@dataclass(frozen=True, slots=True)
+class BehaviourMark:
+    """What the marker says.
+
+    Attributes:
+        kind: of behaviour.
+        capability: what a model has to cope with.
+    """
+
+    kind: str
+    capability: str
+
+    def __post_init__(self) -> None:
+        capability: object = self.capability
+        if self.kind not in KINDS or not isinstance(capability, str) or not capability:
+            raise TypeError(f"expected one of {', '.join(KINDS)} and a text, got {self.kind!r}, {self.capability!r}")
+
+    @property
+    def properties(self) -> list[tuple[str, object]]:
+        """What reaches JUnit XML, and passes from worker to controller."""
+        return [(_KIND, self.kind), (_CAPABILITY, self.capability)]
+
+
+def behaviour_mark(node: pytest.Item) -> BehaviourMark | None:
+    """The nearest marker of a test; None where there is none.
+
+    Raises:
+        UsageError: it does not say what it has to say.
+    """
+    return read_mark(node, BEHAVIOUR_MARKER, BehaviourMark, "(kind, capability=…)")
+
+
+def behaved(stats: Mapping[str, Iterable[Any]]) -> tuple[Behaved, ...]:
+    """How many marked tests have passed and failed, by capability and kind.
+
+    Args:
+        stats: the reports of the terminal, by category.
+    """
+    from segqa.report.session_result import Behaved
+
+    passed, failed = _count(stats, "passed"), _count(stats, "failed", "error")
+    return tuple(Behaved(*each, passed[each], failed[each]) for each in sorted(passed.keys() | failed.keys()))
+
+
+def _count(stats: Mapping[str, Iterable[Any]], *categories: str) -> Counter[tuple[str, str]]:
+    """How many tests are in some categories, by capability and kind."""
+    reports = (report for category in categories for report in stats.get(category, ()))
+    known = (dict(getattr(report, "user_properties", ())) for report in reports)
+    return Counter((about[_CAPABILITY], about[_KIND]) for about in known if _KIND in about)

@@ -1,13 +1,15 @@
-"""The reports of a session's tests by category: those of pytest's terminal, or our own with `-p no:terminal`."""
+"""Collect the reports of the session's tests, and show an error of a fixture only once."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Generator
 from typing import Any
 
 import pytest
 
-from segqa.plugin.session import STATE, is_worker
+from segqa.plugin.fixtures import PARAMETER
+from segqa.plugin.hooks import STATE, is_worker
 from segqa.support.escaping import to_block
 
 _NAME = "segqa-reports"
@@ -55,3 +57,25 @@ class _Reports:
         if session is not None:
             for text in filter(None, [session.problem, *session.findings]):
                 sys.stderr.write(to_block(f"ERROR: segqa: {text}") + "\n")
+
+
+_FIRST = "_segqa_first_shown_in"
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Name the first test with the error of a model's fixture in place of the same traceback again."""
+    report = yield
+    if call.when != "setup" or not report.failed or call.excinfo is None:
+        return report
+    if PARAMETER not in getattr(item, "fixturenames", ()):
+        return report
+    # pytest keeps the error of a fixture, and raises the same object again
+    error = call.excinfo.value
+    first = vars(error).setdefault(_FIRST, item.nodeid)
+    if first != item.nodeid:
+        lines = str(error).strip().splitlines()
+        report.longrepr = f"the same error as in {first}: {type(error).__name__}: {lines[0] if lines else ''}"
+    return report

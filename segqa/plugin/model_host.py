@@ -17,7 +17,7 @@ import pytest
 from _pytest.logging import LogCaptureHandler
 
 from segqa.errors import UsageError
-from segqa.plugin.session import HOSTING, STATE, stop
+from segqa.plugin.hooks import HOSTING, STATE, stop
 
 if TYPE_CHECKING:
     from segqa.models.protocol import Model

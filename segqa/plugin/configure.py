@@ -19,10 +19,10 @@ from segqa.data.storage import Location, is_same, located, nearest_folder
 from segqa.errors import UsageError
 from segqa.gate.verdict import rules_of
 from segqa.models.pickers import find_picker
-from segqa.plugin.built_with import parse_options, refuse_unknown_checkpoints
-from segqa.plugin.finished import take_finished
-from segqa.plugin.regression import refuse_early
-from segqa.plugin.session import HOSTING, is_worker, runs_no_tests
+from segqa.plugin.baselines import refuse_early
+from segqa.plugin.existing_run import take_finished
+from segqa.plugin.hooks import HOSTING, is_worker, runs_no_tests
+from segqa.plugin.model_options import parse_options, refuse_unknown_checkpoints
 from segqa.plugin.settings_file import choose_settings_file
 from segqa.plugin.shards import typed_shard
 from segqa.plugin.state import Session

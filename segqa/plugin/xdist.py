@@ -14,7 +14,7 @@ import pytest
 from filelock import FileLock, Timeout
 
 from segqa.errors import StoreError
-from segqa.plugin.session import is_worker
+from segqa.plugin.hooks import is_worker
 from segqa.plugin.state import Session
 from segqa.runs.run import Run
 from segqa.runs.store import Store, write_whole

@@ -13,7 +13,7 @@ import pytest
 from segqa.errors import SettingsError
 from segqa.plugin.assertions import NOTES, SHOWN
 from segqa.plugin.fixtures import evaluation_of
-from segqa.plugin.session import STATE
+from segqa.plugin.hooks import STATE
 from segqa.runs.failure_kinds import KINDS, kind_codes
 from segqa.runs.query import check_names, parse_condition
 from segqa.support.escaping import to_block
@@ -82,7 +82,7 @@ def excuse_of(session: Session, verdict: Verdict) -> str:
 
     Empty where nothing does.
     """
-    from segqa.plugin.regression import verdict_without
+    from segqa.plugin.baselines import verdict_without
 
     if "accept" in session.options:
         return f"accepted: {session.options['accept']}"
@@ -138,7 +138,7 @@ def _holds_without(item: pytest.Function, known: Sequence[Known], run: Run) -> b
 
 def _arguments_without(item: pytest.Function, left_out: set[str], rest: Run) -> dict[str, Any]:
     """The arguments of a test as they would be for the rest of a run, without some cases."""
-    from segqa.plugin.regression import verdict_without
+    from segqa.plugin.baselines import verdict_without
 
     # the arguments that pytest fills: one with a default is none of them
     arguments: dict[str, Any] = {name: item.funcargs[name] for name in item._fixtureinfo.argnames}  # noqa: SLF001

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segqa.errors import StoreError, UsageError
-from segqa.plugin.committed import warn_of_other_commit
+from segqa.plugin.baselines import warn_of_other_commit
 
 if TYPE_CHECKING:
     from segqa.plugin.state import Session

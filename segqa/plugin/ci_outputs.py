@@ -11,7 +11,7 @@ import pytest
 from segqa.data.storage import expand_home
 from segqa.errors import StoreError, UsageError
 from segqa.plugin.exit_code import decide, find_reasons
-from segqa.plugin.session import DECIDED, STATE, hand_over, is_worker
+from segqa.plugin.hooks import DECIDED, STATE, hand_over, is_worker
 from segqa.plugin.state import Session
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def _judge(session: pytest.Session, state: Session) -> None:
 
 def judge_all(session: Session) -> list[Judged]:
     """The runs of the session with their verdicts."""
-    from segqa.plugin.regression import verdicts, warn_of_idle_thresholds
+    from segqa.plugin.baselines import verdicts, warn_of_idle_thresholds
     from segqa.report.exports import Judged
 
     warn_of_idle_thresholds(session)
@@ -70,14 +70,14 @@ def judge_all(session: Session) -> list[Judged]:
 
 
 def _update(session: Session) -> None:
-    from segqa.plugin.regression import update_baselines
+    from segqa.plugin.baselines import update_baselines
 
     session.said += update_baselines(session)
 
 
 def _write(session: pytest.Session, state: Session) -> None:
     """Write the files; one that cannot be written is exit code 4, which `verdict.json`, the last one, says too."""
-    from segqa.plugin.html import ending_of
+    from segqa.plugin.pytest_html import ending_of
 
     try:
         _write_reports(state, ending_of(session))
@@ -121,7 +121,7 @@ def write_verdict(session: pytest.Session, state: Session) -> None:
     Raises:
         OSError: the file cannot be written.
     """
-    from segqa.plugin.html import ending_of
+    from segqa.plugin.pytest_html import ending_of
     from segqa.report.exports import as_json
     from segqa.runs.store import write_whole
 

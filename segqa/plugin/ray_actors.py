@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from segqa.errors import EngineError, ModelError
-from segqa.plugin.hosting import Hosted, host
+from segqa.plugin.model_host import Hosted, host
 
 if TYPE_CHECKING:
     from segqa.inference.engine import RayEngine

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
-from segqa.plugin.declare import declared
+from segqa.plugin.decorators import declared
 from segqa.plugin.options import MARKERS, given
 from segqa.support.escaping import to_block, to_utf8
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # numpy and OpenCV would load with them
 
 STATE = pytest.StashKey["Session"]()
 HOSTING = pytest.StashKey[bool]()
-"""There where nothing is evaluated, but a model handed to somebody else (`segqa.plugin.hosting`)."""
+"""There where nothing is evaluated, but a model handed to somebody else (`segqa.plugin.model_host`)."""
 DECIDED = pytest.StashKey[int]()
 """The exit code, once the session has been judged; it outlives the state."""
 
@@ -42,7 +42,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if not (models or datasets or options):
         return
     from segqa.errors import UsageError
-    from segqa.plugin.beginning import begin
+    from segqa.plugin.configure import begin
 
     try:
         session = begin(config, models, datasets, options)
@@ -61,8 +61,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _join_in(config: pytest.Config) -> None:
     """Register what is called for each test and at the end; a session that does not use segqa goes without."""
-    from segqa.plugin import assertions, calls, ci, exit_code, html, setup_errors, summary
-    from segqa.plugin.reports import replace_terminal
+    from segqa.plugin import assertions, exit_code
+    from segqa.plugin import ci_outputs as ci
+    from segqa.plugin import known_failures as calls
+    from segqa.plugin import pytest_html as html
+    from segqa.plugin import terminal as summary
+    from segqa.plugin import test_reports as setup_errors
+    from segqa.plugin.test_reports import replace_terminal
 
     replace_terminal(config)
     for name, plugin in (
@@ -131,7 +136,7 @@ def pytest_configure_node(node: Any) -> None:
     session = node.config.stash.get(STATE, None)
     if session is not None:
         if node.workerinput["workerid"] == "gw0":
-            from segqa.plugin.sharing import forget
+            from segqa.plugin.xdist import forget
 
             forget(session.store, node.workerinput["testrunuid"])
         node.workerinput[_STARTED] = session.started.isoformat()
@@ -172,7 +177,7 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, objec
     finally:
         state = session.config.stash.get(STATE, None)
         if state is not None and not is_worker(session.config):
-            from segqa.plugin.sharing import gather, remove_leftovers
+            from segqa.plugin.xdist import gather, remove_leftovers
 
             gather(session.config, state)
             remove_leftovers(state.store)

@@ -1,4 +1,4 @@
-"""Regression: the runs of a session against their baselines, and how these are written."""
+"""Judge the runs of a session against their baselines, and write baselines."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from segqa.errors import BaselineError, UsageError
-from segqa.plugin.committed import describe_change
-from segqa.plugin.session import is_worker, stop
+from segqa.plugin.hooks import is_worker, stop
 from segqa.plugin.state import Session
 from segqa.settings import GateSettings
 from segqa.support.disk_errors import explain_disk_errors
 from segqa.support.environment import is_ci
 from segqa.support.escaping import to_block
+from segqa.support.git import find_commit, is_as_committed
 
 if TYPE_CHECKING:
     from segqa.gate.baseline_update import Update
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from segqa.gate.latency import Speed
     from segqa.gate.policy import Policy
     from segqa.gate.verdict import Verdict
+    from segqa.plugin.state import Session
     from segqa.runs.run import Run
 
 
@@ -291,3 +292,30 @@ def _typed_rules(session: Session) -> dict[str, Any]:
 def _typed(path: Path, session: Session) -> str:
     """A path as one would type it from where pytest was started."""
     return os.path.relpath(path, session.here)
+
+
+def describe_change(session: Session, path: Path) -> str:
+    """Say that a file is not as it was committed; empty where it is, outside of git, and where `CI` is not set.
+
+    On a laptop that is the usual thing: the file has just been written. A file that is gone counts as well.
+    """
+    if not is_ci():
+        return ""
+    if path not in session.uncommitted:
+        session.uncommitted[path] = _describe_change(session, path)
+    return session.uncommitted[path]
+
+
+def _describe_change(session: Session, path: Path) -> str:
+    real = path.resolve()
+    shown = os.path.relpath(path, session.here)
+    if not real.exists():
+        commit = find_commit(session.root, real)
+        return f"{shown} is gone, but git knows it (commit {commit})" if commit else ""
+    return "" if is_as_committed(real) else f"{shown} is not as it was committed"
+
+
+def warn_of_other_commit(session: Session, run: Run) -> None:
+    """Warn where a finished run is judged that other code has made: what is checked out now is not what it says."""
+    if other := session.work_tree.describe_other(str(run.provenance.get("commit") or "")):
+        session.warn(f"run {run.id} {other}: it says nothing of the code here")

@@ -16,10 +16,10 @@ import pytest
 
 from segqa.errors import StoreError
 from segqa.plugin.assertions import SHOWN
-from segqa.plugin.behaviour import behaved
 from segqa.plugin.fixtures import evaluation_of
-from segqa.plugin.reports import get_stats
-from segqa.plugin.session import STATE
+from segqa.plugin.hooks import STATE
+from segqa.plugin.markers import behaved
+from segqa.plugin.test_reports import get_stats
 
 if TYPE_CHECKING:
     from segqa.plugin.state import Session
