@@ -13,7 +13,7 @@ from segqa.cli.init import init
 from segqa.cli.merge import merge
 from segqa.cli.report import report
 from segqa.cli.runs import compare, pick, runs, show
-from segqa.cli.selftest import selftest
+from segqa.cli.self_test import selftest
 from segqa.cli.serve import serve
 from segqa.cli.train import train
 

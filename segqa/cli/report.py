@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from segqa.cli.data import open_dataset
+from segqa.cli.open_data import open_dataset
 from segqa.cli.runs import Directory, find_run, read_project, refusal, say
 from segqa.data.storage import expand_home
 from segqa.errors import SegqaError

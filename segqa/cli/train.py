@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from segqa.cli.data import open_dataset
+from segqa.cli.open_data import open_dataset
 from segqa.data.dataset import Dataset
 from segqa.data.storage import expand_home
 from segqa.errors import ModelError, UsageError
