@@ -12,9 +12,9 @@ import pytest
 import torch
 
 import segqa
+from segqa.demo.hog_grabcut import HogGrabCut
 from segqa.errors import ModelError
 from segqa.models.fingerprint import Fingerprint, fingerprint_of
-from segqa.models.hog_grabcut import HogGrabCut
 
 FILES = {
     "pack/__init__.py": "from .unrelated import nothing\n",

@@ -24,9 +24,9 @@ from segqa.data.folder import open_folder
 from segqa.data.mask import Image
 from segqa.data.rle import encode_mask
 from segqa.demo import open_studio
+from segqa.demo.hog_grabcut import HogGrabCut
 from segqa.errors import ModelError
 from segqa.inference.evaluator import evaluate
-from segqa.models.hog_grabcut import HogGrabCut
 from segqa.models.http_api import AnswerPlaces, api_of, find
 from segqa.models.protocol import Model, Proposals
 from segqa.runs.run import Run

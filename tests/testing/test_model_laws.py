@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from segqa.data.mask import Image
+from segqa.demo.hog_grabcut import HogGrabCut
 from segqa.models.detect_segment import DetectSegment
-from segqa.models.hog_grabcut import HogGrabCut
 from segqa.models.network import Network
 from segqa.models.protocol import Proposals
 from segqa.testing import BrokenLawError, broken, check_model, model_laws

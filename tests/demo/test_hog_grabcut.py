@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
+from segqa.demo._grabcut import cut_person, separation
+from segqa.demo.hog_grabcut import HogGrabCut
 from segqa.errors import ModelError
-from segqa.models.grabcut import cut_person, separation
-from segqa.models.hog_grabcut import HogGrabCut
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

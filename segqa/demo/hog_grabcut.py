@@ -14,16 +14,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from segqa.demo._grabcut import cut_person
 from segqa.errors import ModelError
 from segqa.models.fingerprint import fingerprint_of
-from segqa.models.grabcut import cut_person
 from segqa.models.protocol import Proposals
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from segqa.data.mask import Image
-    from segqa.models.grabcut import Cut
+    from segqa.demo._grabcut import Cut
 
 _Floats: TypeAlias = NDArray[np.float64]
 
@@ -47,7 +47,7 @@ class HogGrabCut:
 
     A proposal's box is the person, not the detector's wider window. Its box score is the detector's margin `m` (a
     support vector machine's distance from undecided) as `1 / (1 + exp(-m))`: in (0, 1), in the same order as the
-    margins, no calibrated probability. Its mask score is `segqa.models.grabcut.separation`, in [0, 1]: how much
+    margins, no calibrated probability. Its mask score is `segqa.demo._grabcut.separation`, in [0, 1]: how much
     the colours on the two sides of the mask's outline differ. The two know nothing of each other: a bystander, or a
     lamp post taken for a person, can separate better than the person who was meant.
 
