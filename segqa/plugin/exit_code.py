@@ -7,13 +7,10 @@ for must have an evaluation, a baseline, and no regression that no test has fail
 
 from __future__ import annotations
 
-import ast
 import atexit
 import os
-import warnings
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,6 +19,7 @@ from segqa.plugin.early_exit import refused_exit, without_zero
 from segqa.plugin.fixtures import PARAMETER
 from segqa.plugin.hooks import STATE, is_worker, runs_no_tests
 from segqa.plugin.state import Session
+from segqa.plugin.suite_source import asks_for_evaluation, is_test_file
 from segqa.plugin.test_reports import get_stats
 from segqa.support.environment import is_ci
 
@@ -32,7 +30,6 @@ if TYPE_CHECKING:
 EVALUATION = "_segqa_run"
 """The fixture that evaluates: every test that asks for an evaluation, directly or not, has it among its fixtures."""
 
-_ASKING = frozenset({"evaluation", "whole_run", "clusters", "gate", "speed", "baseline_speed", "robustness"})
 _STOPPED = (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR, pytest.ExitCode.USAGE_ERROR)
 _GREEN = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
 
@@ -54,10 +51,11 @@ def pytest_make_collect_report(
     report = yield
     session = collector.config.stash[STATE]
     if report.skipped and isinstance(collector, pytest.Module):
-        uses, asks = _use_of_segqa(collector.path)
+        source = collector.path.read_text(encoding="utf-8")
+        asks = asks_for_evaluation(source, collector.config)
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
         text = f"{collector.nodeid} was skipped as a whole: {reason.removeprefix('Skipped: ')}"
-        if uses:
+        if asks or "segqa" in source:
             session.warn(text)
         for model in session.chosen if asks else ():
             session.asked.setdefault(model, collector.nodeid)
@@ -151,7 +149,7 @@ def _find_uncollected(session: pytest.Session, state: Session) -> Iterator[str]:
     # two levels are enough for suites, and an environment in a work tree is not searched
     for path in sorted({path for folder in folders for level in ("*.py", "*/*.py") for path in folder.glob(level)}):
         with suppress(SyntaxError, ValueError, OSError):
-            if path.name != "conftest.py" and _use_of_segqa(path)[1]:
+            if is_test_file(path, session.config) and asks_for_evaluation(path.read_text("utf-8"), session.config):
                 yield (
                     f"{os.path.relpath(path, here)} asks for an evaluation and was not collected, so nothing judges "
                     f"{', '.join(state.chosen)}"
@@ -236,18 +234,6 @@ def _was_said(text: str, config: pytest.Config) -> bool:
     stats = get_stats(config)
     failed = [*stats.get("failed", ()), *stats.get("error", ())]
     return any(text in report.longreprtext for report in failed)
-
-
-def _use_of_segqa(path: Path) -> tuple[bool, bool]:
-    """Return whether a module mentions segqa, and whether a function of it asks for an evaluation."""
-    text = path.read_text(encoding="utf-8")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        functions = [
-            node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        ]
-    asks = any(argument.arg in _ASKING for function in functions for argument in function.args.args)
-    return asks or "segqa" in text, asks
 
 
 @contextmanager

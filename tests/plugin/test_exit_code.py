@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from segqa.plugin.exit_code import _use_of_segqa
 from tests.plugin.test_baselines import GATE, STEADY, Repository, baseline, worse
 
 SUITE = "suites/test_quality.py"
@@ -304,17 +303,6 @@ def test_suites_that_find_no_model_are_refused(pytester: pytest.Pytester, worker
     result = pytester.runpytest_subprocess(*workers)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert "no model is declared; mark a fixture with @segqa.model" in result.stdout.str() + result.stderr.str()
-
-
-def test_a_module_asks_if_one_of_its_functions_does(tmp_path: Path) -> None:
-    path = tmp_path / "test_x.py"
-    for text, use in {
-        "def test_x(evaluation): pass": (True, True),
-        "import segqa": (True, False),
-        "def test_x(tmp_path): pass": (False, False),
-    }.items():
-        path.write_text(text, encoding="utf-8")
-        assert _use_of_segqa(path) == use
 
 
 _SILENT = {
