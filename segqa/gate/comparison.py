@@ -204,13 +204,16 @@ class Comparison:
         """
         return group_numbers(self.pairs.after, tag)
 
-    def latency(self, percentile: float) -> float:
-        """Seconds a case now, as a multiple of those in the baseline; NaN where one of them is not known."""
+    def latencies(self, percentile: float) -> tuple[float, float]:
+        """Return a percentile of the seconds a case, in the baseline and now; NaN where they are not known."""
         both = [run.columns.seconds for run in (self.baseline, self.candidate)]
         both = [seconds[seconds > 0] for seconds in both]
-        if not all(map(len, both)):
-            return math.nan
-        before, after = (float(np.percentile(seconds, percentile)) for seconds in both)
+        before, after = (float(np.percentile(known, percentile)) if len(known) else math.nan for known in both)
+        return before, after
+
+    def latency(self, percentile: float) -> float:
+        """Return a percentile of the seconds a case now, as a multiple of the baseline's; NaN where one is unknown."""
+        before, after = self.latencies(percentile)
         return after / before
 
     def without(self, case_ids: set[str]) -> Comparison:

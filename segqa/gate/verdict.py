@@ -34,6 +34,7 @@ from segqa.errors import SettingsError
 from segqa.gate.baseline import is_baseline
 from segqa.gate.comparison import METRICS, Comparison, Slice
 from segqa.gate.coverage import describe_coverage, require_judged
+from segqa.gate.latency import NOISE
 from segqa.gate.mean_change import MeanChange, describe_support, measure_mean_change
 from segqa.gate.pairs import Pairs
 from segqa.runs.failure_kinds import KINDS
@@ -367,10 +368,10 @@ def _latency(rule: Rule, comparison: Comparison) -> Finding | None:
     """The finding of a rule on seconds."""
     if is_baseline(comparison.baseline):
         raise SettingsError(f"rule {rule}: a baseline keeps no seconds; `segqa compare RUN RUN` compares those of runs")
-    ratio = comparison.latency(float(rule.subject.removeprefix("latency_p")))
-    if ratio <= 1 + (rule.bound or 0.0) / 100:
+    before, after = comparison.latencies(float(rule.subject.removeprefix("latency_p")))
+    if after <= max((1 + (rule.bound or 0.0) / 100) * before, before + NOISE):
         return None
-    return Finding(str(rule), f"seconds a case are {ratio:.2f} times those before")
+    return Finding(str(rule), f"seconds a case are {after / before:.2f} times those before")
 
 
 def _tested(

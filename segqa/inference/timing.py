@@ -48,8 +48,8 @@ class Stages:
             stage: {
                 "cases": len(seconds),
                 "total": round(float(np.sum(seconds)), 4),
-                "p50": round(float(np.percentile(seconds, 50)), 6),
-                "p95": round(float(np.percentile(seconds, 95)), 6),
+                "p50": round(float(np.percentile(seconds, 50)), 9),
+                "p95": round(float(np.percentile(seconds, 95)), 9),
             }
             for stage, seconds in self._seconds.items()
             if seconds

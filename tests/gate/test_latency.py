@@ -76,3 +76,16 @@ def test_a_damaged_file_is_refused(tmp_path: Path, content: str) -> None:
     path.write_text(content, encoding="utf-8")
     with pytest.raises(BaselineError, match=r"unet\.speed\.json (is damaged|has version 2, expected 1)"):
         read_speeds(path)
+
+
+def test_a_growth_within_the_noise_is_no_slowdown() -> None:
+    tiny, slow = Speed("laptop", 100, 0.00002, 0.00003), Speed("laptop", 100, 0.02, 0.03)
+    assert 0.0005 < tiny.limit(1.5) < 0.00053
+    assert slow.limit(1.5) == pytest.approx(0.03)
+
+
+def test_a_change_within_the_noise_changes_no_byte(tmp_path: Path) -> None:
+    path = tmp_path / "a.speed.json"
+    assert keep_speed(path, Speed("laptop", 100, 0.00002, 0.00003))
+    assert not keep_speed(path, Speed("laptop", 100, 0.0001, 0.0002))
+    assert keep_speed(path, Speed("laptop", 100, 0.001, 0.002))

@@ -282,6 +282,15 @@ def test_seconds_may_grow_by_just_the_percent() -> None:
     assert not judge(compare(timed(1), timed(1.005)), none).passed
 
 
+def test_seconds_may_grow_by_as_much_as_noise() -> None:
+    def timed(seconds: float) -> Run:
+        return replace(run_of([0.9]), outcomes=(case_of("0000", 0.9, seconds=seconds),))
+
+    rules = rules_of(["latency_p50:+20%"])
+    assert judge(compare(timed(0.00002), timed(0.0001)), rules).passed
+    assert not judge(compare(timed(0.00002), timed(0.001)), rules).passed
+
+
 def test_a_mean_without_tolerance_may_not_drop_at_all() -> None:
     only = ("mean_iou:-0", "slice(*).mean_iou:off")
     assert judged(GOOD - 0.001, *only) == ["mean_iou"]
