@@ -22,7 +22,7 @@ from segqa.models.pickers import find_picker
 from segqa.plugin.baselines import refuse_early
 from segqa.plugin.existing_run import take_finished
 from segqa.plugin.hooks import HOSTING, is_worker, runs_no_tests
-from segqa.plugin.model_options import parse_options, refuse_unknown_checkpoints
+from segqa.plugin.option_parsing import parse_options, refuse_unknown_checkpoints
 from segqa.plugin.settings_file import choose_settings_file
 from segqa.plugin.shards import typed_shard
 from segqa.plugin.state import Session

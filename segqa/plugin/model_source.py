@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from segqa.plugin.decorators import fixture_functions
-from segqa.plugin.model_options import checkpoint_of
+from segqa.plugin.option_parsing import checkpoint_of
 from segqa.support.environment import is_ci
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segqa.data.storage import Location, expand_home, located, name_of
-from segqa.plugin.model_options import absolute_paths, checkpoint_of, parse_options
+from segqa.plugin.option_parsing import absolute_paths, checkpoint_of, parse_options
 from segqa.support.escaping import to_file_name
 from segqa.support.git import WorkTree
 
