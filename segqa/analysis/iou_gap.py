@@ -8,6 +8,7 @@ import numpy as np
 
 from segqa.runs.failure_kinds import WRONG_OBJECT_IOU
 from segqa.runs.run import Run
+from segqa.support.plurals import format_count, select_form
 
 _BIN = 0.05
 _MIN_SPIKE = 3
@@ -35,7 +36,8 @@ class Gap:
         """In one sentence."""
         share = self.spike / self.scored
         return (
-            f"gap: {self.spike} of {self.scored} cases ({share:.1%}) have IoU below {WRONG_OBJECT_IOU:g}, "
+            f"gap: {self.spike} of {format_count(self.scored, 'case')} ({share:.1%}) "
+            f"{select_form(self.spike, 'has', 'have')} IoU below {WRONG_OBJECT_IOU:g}, "
             f"and {self.between or 'none'} between that and {self.upper:.2f}"
         )
 

@@ -19,6 +19,7 @@ from segqa.report.terminal import paragraph
 from segqa.runs.run import Run, describe
 from segqa.settings import Settings
 from segqa.support.git import WorkTree
+from segqa.support.plurals import format_count
 
 app = typer.Typer(no_args_is_help=True, help="Look at baselines, and change them.")
 
@@ -67,7 +68,7 @@ def verify(paths: Paths) -> None:
             bad += 1
             say(f"segqa: {error}", err=True)
         else:
-            typer.echo(f"{file}  {len(run.outcomes)} cases, mean IoU {run.mean_iou:.4f}")
+            typer.echo(f"{file}  {format_count(len(run.outcomes), 'case')}, mean IoU {run.mean_iou:.4f}")
             if unchecked := describe_unchecked(run):
                 say(f"  note: {unchecked}")
     if bad:
@@ -111,7 +112,7 @@ def accept(
         update.write()
     except SegqaError as error:
         raise refusal(str(error)) from error
-    typer.echo(f"wrote {path} ({len(run.outcomes)} cases); commit it")
+    typer.echo(f"wrote {path} ({format_count(len(run.outcomes), 'case')}); commit it")
     for note in (*update.notes, *notes):
         say(note)
 

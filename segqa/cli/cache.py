@@ -13,6 +13,7 @@ from segqa.errors import SegqaError
 from segqa.inference.proposal_cache import ProposalCache
 from segqa.report.tables import Table
 from segqa.runs.store import Store
+from segqa.support.plurals import format_count
 
 app = typer.Typer(no_args_is_help=True, help="Look after the proposals on disk.")
 
@@ -59,7 +60,7 @@ def prune(
             freed = "" if dry_run else f", {(size - cache.size) / 1e6:.1f} MB freed"
     except SegqaError as error:
         raise refusal(str(error)) from error
-    typer.echo(f"{len(going)} entries {'would go' if dry_run else 'removed'}{freed}")
+    typer.echo(f"{format_count(len(going), 'entry', 'entries')} {'would go' if dry_run else 'removed'}{freed}")
 
 
 @app.command()
@@ -76,10 +77,14 @@ def verify(
                 cache.remove(damaged)
     except SegqaError as error:
         raise refusal(str(error)) from error
-    typer.echo(f"{entries} entries, {len(damaged)} damaged{' and removed' if repair and damaged else ''}")
+    typer.echo(
+        f"{format_count(entries, 'entry', 'entries')}, {len(damaged)} "
+        f"damaged{' and removed' if repair and damaged else ''}"
+    )
     if unchecked:
         typer.echo(
-            f"{unchecked} entries are of an earlier version and have no checksum: their scores cannot be checked"
+            f"{format_count(unchecked, 'entry is', 'entries are')} of an earlier version and without a checksum: "
+            "their scores cannot be checked"
         )
     if damaged and not repair:
         raise typer.Exit(1)

@@ -12,6 +12,7 @@ from segqa.analysis.failure_clusters.search import clusters as find
 from segqa.analysis.label_errors import suspicious_labels
 from segqa.cli.runs import Directory, RunId, find_run, read_project, refusal, say
 from segqa.errors import SegqaError
+from segqa.support.plurals import format_count
 
 
 def clusters(
@@ -41,7 +42,10 @@ def clusters(
     if found.note:
         say(f"note: {found.note}")
     tried = " + ".join(map(str, found.searched))
-    typer.echo(f"tried {tried} rules of 1 to {len(found.searched)} predicates, and {found.permutations} permutations")
+    typer.echo(
+        f"tried {tried} rules of 1 to {format_count(len(found.searched), 'predicate')}, and "
+        f"{format_count(found.permutations, 'permutation')}"
+    )
 
 
 def labels(

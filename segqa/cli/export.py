@@ -11,6 +11,7 @@ from segqa.cli.open_data import open_dataset
 from segqa.data.storage import expand_home
 from segqa.errors import ModelError, UsageError
 from segqa.models.runtime import Precision
+from segqa.support.plurals import format_count
 
 
 def export(
@@ -50,6 +51,6 @@ def _export(checkpoint: Path, dataset: str, precision: Precision, limit: int, le
     path, found = export_onnx(checkpoint, cases, precision=precision, least_iou=least_iou)
     typer.echo(
         f"{path}, {path.stat().st_size / 1e6:.1f} MB\n"
-        f"{found.cases} cases: IoU with torch's masks {found.mean:.4f}, least {found.least:.4f}; "
+        f"{format_count(found.cases, 'case')}: IoU with torch's masks {found.mean:.4f}, least {found.least:.4f}; "
         f"against the targets {found.exported_iou:.4f}, torch's {found.torch_iou:.4f}"
     )

@@ -11,6 +11,7 @@ from segqa.cli.runs import Directory, refusal, say
 from segqa.errors import SegqaError
 from segqa.inference.merge_shards import find_folder, merge_parts, read_part
 from segqa.runs.store import Store
+from segqa.support.plurals import format_count
 
 
 def merge(
@@ -25,6 +26,10 @@ def merge(
     except SegqaError as error:
         raise refusal(str(error)) from error
     # the id alone goes where another command reads it
-    say(f"{run.title}: {len(run.outcomes)} cases of {len(folders)} shards ({run.tally})", err=True)
+    say(
+        f"{run.title}: {format_count(len(run.outcomes), 'case')} of {format_count(len(folders), 'shard')} "
+        f"({run.tally})",
+        err=True,
+    )
     typer.echo(f"judge it: pytest suites --segqa-run {run.id}", err=True)
     typer.echo(run.id)

@@ -15,6 +15,7 @@ from segqa.gate.verdict import rules_of
 from segqa.report.tables import Table
 from segqa.runs.groups import suggest_groups
 from segqa.runs.store import Store
+from segqa.support.plurals import format_count
 
 
 def selftest(
@@ -36,7 +37,7 @@ def selftest(
         trials = trials_of(run, rules, alpha=gate.alpha, group_by=tag)
     except SegqaError as error:
         raise refusal(str(error)) from error
-    typer.echo(f"{run.id}: {len(run.scored)} cases, rules {' '.join(map(str, rules))}")
+    typer.echo(f"{run.id}: {format_count(len(run.scored), 'case')}, rules {' '.join(map(str, rules))}")
     if not tag and (suggested := suggest_groups(run.columns)):
         say(f"note: {suggested.advice}")
     rows = tuple((trial.name, f"{trial.fired} of {trial.trials}", _promise(trial), trial.text) for trial in trials)

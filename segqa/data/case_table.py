@@ -13,6 +13,7 @@ from segqa.data.case import Case, Source, Unreadable, case_errors
 from segqa.data.string_columns import Names, Naming, Places, Rows, Texts
 from segqa.errors import CaseError
 from segqa.support.escaping import to_utf8
+from segqa.support.plurals import format_count
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,7 +105,7 @@ class Roster(Rows[Case]):
 
     def __repr__(self) -> str:
         shown = ", ".join(case_id for case_id, _ in zip(self.own_ids, range(3), strict=False))
-        return f"<{len(self)} cases: {shown}{', …' if len(self) > 3 else ''}>"
+        return f"<{format_count(len(self), 'case')}: {shown}{', …' if len(self) > 3 else ''}>"
 
     def _source(self, case_id: str, place: int) -> Source:
         """The source at a place; one that cannot even be made is that of a broken case."""

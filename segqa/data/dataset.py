@@ -16,6 +16,7 @@ from segqa.data.reading_rules import Reading
 from segqa.data.string_columns import Texts
 from segqa.errors import CaseError, DatasetError
 from segqa.support.escaping import to_utf8
+from segqa.support.plurals import format_count
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,11 @@ class Dataset:
             raise DatasetError(f"data set {self.name!r} has a tag called id, which is the case's own; rename the tag")
         if not self.cases.ids.joined.is_rising:
             twice = [case_id for case_id, times in Counter(self.cases.ids).items() if times > 1]
-            came = f"has {len(twice)} ids twice, such as {twice[0]!r}" if twice else "has ids that are not sorted"
+            came = (
+                f"has {format_count(len(twice), 'id')} twice, such as {twice[0]!r}"
+                if twice
+                else "has ids that are not sorted"
+            )
             raise DatasetError(f"data set {self.name!r} {came}; ids must be unique, and those of a roster sorted")
 
     def __len__(self) -> int:

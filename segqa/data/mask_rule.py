@@ -28,6 +28,7 @@ from segqa.data.mask_io import (
 )
 from segqa.errors import CaseError
 from segqa.settings import ReadingSettings
+from segqa.support.plurals import format_count, select_form
 
 Kind: TypeAlias = Literal["binary", "soft", "probabilities", "cutoff", "values", "none"]
 
@@ -231,7 +232,9 @@ def _rule_of_sample(sample: _Sample, rule: MaskRule) -> MaskRule:
         about = "; mask_cutoff, from 0 to 254, sets another"
         return replace(rule, kind="probabilities", of_fractions=True, about=about)
     if sample.most(lambda each: sample.is_full(each) or sample.is_soft(each)):
-        about = f"; {sum(map(sample.is_soft, others))} of {len(sample.masks)} masks looked at have such values"
+        soft = sum(map(sample.is_soft, others))
+        masks, verb = format_count(len(sample.masks), "mask"), select_form(soft, "has", "have")
+        about = f"; {soft} of {masks} looked at {verb} such values"
         return replace(rule, kind="soft", about=about)
     return replace(rule, kind="none", reason=sample.refusal())
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segqa.data.mask import Mask
+from segqa.support.plurals import format_count
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -250,7 +251,7 @@ class Texts(Rows[str]):
 
     def __repr__(self) -> str:
         shown = ", ".join(map(repr, self[:3]))
-        return f"<{len(self)} texts: {shown}{', …' if len(self) > 3 else ''}>"
+        return f"<{format_count(len(self), 'text')}: {shown}{', …' if len(self) > 3 else ''}>"
 
 
 class Joining:

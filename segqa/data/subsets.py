@@ -12,6 +12,7 @@ import numpy as np
 from segqa.data.case_table import Roster
 from segqa.data.dataset import Dataset
 from segqa.errors import DatasetError, SettingsError
+from segqa.support.plurals import format_count
 
 _FORM = re.compile(r"([0-9]{1,9})/([0-9]{1,9})")
 
@@ -93,7 +94,7 @@ def split_indices(count: int, *, held_out: float = HELD_OUT, seed: int = SEED) -
     """
     size = math.ceil(count * held_out) if 0 < held_out < 1 else 0
     if not 0 < size < count:
-        raise DatasetError(f"cannot hold {held_out:g} of {count} cases out: both parts need a case")
+        raise DatasetError(f"cannot hold {held_out:g} of {format_count(count, 'case')} out: both parts need a case")
     # the legacy generator on purpose: scikit-learn's own, whose sequence numpy guarantees not to change
     shuffled = np.random.RandomState(seed).permutation(count).tolist()
     return shuffled[size:], shuffled[:size]

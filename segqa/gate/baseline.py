@@ -38,6 +38,7 @@ from segqa.scoring.error_breakdown import Breakdown
 from segqa.scoring.metrics import METRIC_VERSION, Counts
 from segqa.settings import EmptyPolicy
 from segqa.support.git import describe_pointer
+from segqa.support.plurals import format_count
 
 BASELINE_VERSION = 1
 """Of the files; a reader refuses others."""
@@ -134,7 +135,10 @@ def read_baseline(path: Path, *, large: int = LARGE) -> Run:
     except (OSError, UnicodeDecodeError) as error:
         raise BaselineError(f"cannot read {path}: {error}") from error
     if len(outcomes) != header["cases"]:
-        raise BaselineError(f"{path} line 1 says {header['cases']} cases, and {len(outcomes)} follow; {_AGAIN}")
+        raise BaselineError(
+            f"{path} line 1 says {format_count(header['cases'], 'case')}, and "
+            f"{format_count(len(outcomes), 'follows', 'follow')}; {_AGAIN}"
+        )
     if header.get("digest") not in (None, digest.hexdigest()):
         raise BaselineError(f"{path} was edited after it was written: its lines do not match its digest; {_AGAIN}")
     return Run(

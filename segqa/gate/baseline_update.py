@@ -21,6 +21,7 @@ from segqa.runs.provenance import read_changes
 from segqa.runs.run import Run, repeatable
 from segqa.support.escaping import join_lines
 from segqa.support.git import Changes, WorkTree, find_commit
+from segqa.support.plurals import format_count
 
 _SHOWN = 5
 _ALLOW = "or --segqa-allow-dirty (segqa baseline accept: --allow-dirty)"
@@ -110,10 +111,14 @@ def refuse_unfit(run: Run, errors: float, *, tree: WorkTree, allow_dirty: bool) 
     """
     refuse_part(run.narrowed_by)
     if run.missing:
-        raise BaselineError(f"no baseline is made of a part of a data set ({len(run.missing)} cases are missing)")
+        raise BaselineError(
+            "no baseline is made of a part of a data set "
+            f"({format_count(len(run.missing), 'case is', 'cases are')} missing)"
+        )
     if run.error_share > errors:
         raise BaselineError(
-            f"{run.model} has {len(run.errors)} errors, more than the budget of {errors:.0%}: no baseline is made of it"
+            f"{run.model} has {format_count(len(run.errors), 'error')}, more than the budget of {errors:.0%}: "
+            "no baseline is made of it"
         )
     wrong, _ = judge_stored_answers(run, is_strict=True)
     if wrong:
@@ -209,7 +214,8 @@ def _find_losses(verdict: Verdict, reference: Mapping[str, float], drift: Mappin
     """Find what an update would lose: a regression, cases, a policy, or the sum of many small losses."""
     losses = [] if verdict.passed else [f"the run is a regression:\n{verdict.story}"]
     if missing := verdict.comparison.missing:
-        losses.append(f"{len(missing)} cases of the baseline are not in the run, such as {missing[0]}")
+        cases = format_count(len(missing), "case of the baseline is", "cases of the baseline are")
+        losses.append(f"{cases} not in the run, such as {missing[0]}")
     losses += _list_changed_data(verdict.comparison)
     if verdict.relaxed:
         losses.append(f"relaxed since the baseline: {'; '.join(verdict.relaxed)}")

@@ -15,6 +15,7 @@ from segqa.gate.baseline import content_of, is_baseline
 from segqa.gate.pairs import Pairs
 from segqa.runs.outcomes import Outcomes
 from segqa.runs.run import Run
+from segqa.support.plurals import format_count, select_form
 
 if TYPE_CHECKING:
     from segqa.gate.comparison import Comparison
@@ -36,19 +37,22 @@ def require_shared(baseline: Run, candidate: Run) -> None:
     asked = len(baseline.expected)
     if not asked:
         raise IncomparableError(
-            f"incomparable: {baseline.id} has none of the {len(candidate.expected)} cases of this run"
+            f"incomparable: {baseline.id} has none of the {format_count(len(candidate.expected), 'case')} of this run"
         )
     scored = baseline.columns.take(~baseline.columns.failed).ids
     if 2 * len(scored) < asked:
         raise IncomparableError(
-            f"incomparable: only {len(scored)} of the {asked} cases of {baseline.id} could be evaluated there, "
+            f"incomparable: only {len(scored)} of the {format_count(asked, 'case')} of {baseline.id} could be "
+            "evaluated there, "
             "expected at least half"
         )
     shared = int((Texts.of(candidate.expected).places_of(scored) >= 0).sum())
     if 2 * shared < asked:
         raise IncomparableError(
-            f"incomparable: only {shared} of the {asked} cases of {baseline.id} are in this run, expected at least "
-            f"half; if this is another data set of the same name: {NAME_IT}"
+            f"incomparable: only {shared} of the {format_count(asked, 'case')} of {baseline.id} "
+            ""
+            f"{select_form(shared, 'is', 'are')} in this run, expected at least half; if this is another data set "
+            f"of the same name: {NAME_IT}"
         )
 
 
@@ -62,8 +66,8 @@ def require_judged(comparison: Comparison) -> None:
     asked = len(baseline.expected)
     if 2 * judged < asked:
         raise IncomparableError(
-            f"incomparable: only {judged} of the {asked} cases of {baseline.id} could be judged, expected at least "
-            "half; the others have no outcome, an error, or another image or mask"
+            f"incomparable: only {judged} of the {format_count(asked, 'case')} of {baseline.id} could be judged, "
+            "expected at least half; the others have no outcome, an error, or another image or mask"
         )
 
 
@@ -74,16 +78,23 @@ def describe_coverage(comparison: Comparison) -> list[str]:
     if comparison.left_out:
         options = " and ".join(f"--segqa-{name}" for name in candidate.narrowed_by)
         total = len(baseline.expected) + comparison.left_out
-        notes.append(f"narrowed by {options}: {len(baseline.expected)} of the baseline's {total} cases are judged")
+        own = len(baseline.expected)
+        judged = f"{own} of the baseline's {format_count(total, 'case')} {select_form(own, 'is', 'are')}"
+        notes.append(f"narrowed by {options}: {judged} judged")
     if comparison.new:
-        count = f"{len(comparison.new)} of {len(candidate.expected)} cases are not in the baseline"
-        notes.append(f"{count}, so nothing judges them, such as {comparison.new[0]}")
+        new, cases = len(comparison.new), format_count(len(candidate.expected), "case")
+        count = f"{new} of {cases} {select_form(new, 'is', 'are')} not in the baseline"
+        notes.append(f"{count}, so nothing judges {select_form(new, 'it', 'them')}, such as {comparison.new[0]}")
     failed = baseline.errors.ids
     if len(failed):
-        count = f"{len(failed)} of {len(baseline.expected)} cases are errors in the baseline"
-        notes.append(f"{count}, so nothing judges them, such as {failed[0]}")
+        cases = format_count(len(baseline.expected), "case")
+        count = f"{len(failed)} of {cases} {select_form(len(failed), 'is an error', 'are errors')} in the baseline"
+        notes.append(f"{count}, so nothing judges {select_form(len(failed), 'it', 'them')}, such as {failed[0]}")
     if gone := sorted(baseline.columns.tags.keys() - candidate.columns.tags.keys()):
-        notes.append(f"no case has the tags {', '.join(gone)} any more, so slices by them are not judged")
+        notes.append(
+            f"no case has the {select_form(len(gone), 'tag', 'tags')} {', '.join(gone)} any more, "
+            f"so slices by {select_form(len(gone), 'it', 'them')} are not judged"
+        )
     return notes
 
 

@@ -11,6 +11,7 @@ from segqa.gate.comparison import Comparison
 from segqa.models.protocol import Floats
 from segqa.runs.groups import Groups
 from segqa.stats.permutation_test import Drop, Interval, detectable_drop, interval, judge_drops, judge_gain, smallest_p
+from segqa.support.plurals import format_count
 
 CLAIM_LEVEL = 0.01
 """A gain, or that nothing was lost, is claimed at this level: with few and skewed samples it holds 5 % then."""
@@ -56,7 +57,7 @@ class MeanChange:
     @property
     def sample_name(self) -> str:
         """How many samples there are, and of what."""
-        groups = f"{self.samples} group{'' if self.samples == 1 else 's'} by {self.group_by!r}"
+        groups = f"{format_count(self.samples, 'group')} by {self.group_by!r}"
         return groups if self.group_by else describe_support(self.samples)
 
 
@@ -94,8 +95,8 @@ def describe_support(cases: int, groups: int | None = None) -> str:
     >>> describe_support(1), describe_support(240, 12)
     ('1 case', '240 cases in 12 groups')
     """
-    within = "" if groups is None else f" in {groups} group{'' if groups == 1 else 's'}"
-    return f"{cases} case{'' if cases == 1 else 's'}{within}"
+    within = "" if groups is None else f" in {format_count(groups, 'group')}"
+    return f"{format_count(cases, 'case')}{within}"
 
 
 def claim_on_mean(differences: Floats, groups: Groups | None = None, tolerance: float = 0.0) -> Claim:

@@ -26,6 +26,7 @@ from segqa.inference.worker import Report, Supply, Task, Worker, pack_case, unpa
 from segqa.models.protocol import Model
 from segqa.runs.outcome import Outcome
 from segqa.settings import RaySettings
+from segqa.support.plurals import format_count
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -192,7 +193,9 @@ class Distributed:
             for report in reports:
                 yield self._keep(report, waiting)
         if waiting:
-            raise EngineError(f"Ray has lost {len(waiting)} cases, such as {min(waiting)}; the same command goes on")
+            raise EngineError(
+                f"Ray has lost {format_count(len(waiting), 'case')}, such as {min(waiting)}; the same command goes on"
+            )
 
     def _keep(self, report: Report, waiting: dict[str, Case]) -> list[Outcome]:
         """Keep what an actor has found out; its outcomes, but for those that another one has brought already."""

@@ -61,6 +61,7 @@ from segqa.settings import EmptyPolicy, EngineName, RaySettings
 from segqa.support.environment import hardware, limited_threads
 from segqa.support.escaping import to_utf8
 from segqa.support.git import Changes, WorkTree
+from segqa.support.plurals import format_count, select_form
 
 _STOP_AFTER = 8
 """If the answers to so many images are refused before any other, the model is at fault and not a case."""
@@ -155,7 +156,9 @@ class Evaluation:
         missing = _missing(who.whole, cases, store)
         if missing:
             raise ModelError(
-                f"{len(missing)} of {len(cases)} cases have no stored proposals of {name}, such as {missing[0]}, or "
+                f"{len(missing)} of {format_count(len(cases), 'case')} {select_form(len(missing), 'has', 'have')} "
+                "no stored "
+                f"proposals of {name}, such as {missing[0]}, or "
                 f"damaged ones (the model is that of run {who.taken_from}); evaluate once without --segqa-rescore"
             )
         return self._run(_Nobody(), who, name, dataset, store, None)
@@ -440,7 +443,9 @@ class _Nobody:
 
     def predict(self, images: Sequence[Image], prompts: Sequence[str]) -> Sequence[Proposals]:
         """Nothing is ever asked."""
-        raise ModelError(f"no stored proposals for {len(images)} images, {prompts[0]!r}: they have just been removed")
+        raise ModelError(
+            f"no stored proposals for {format_count(len(images), 'image')}, {prompts[0]!r}: they have just been removed"
+        )
 
 
 def _missing(whole: str, cases: Collection[Case], store: Store) -> list[str]:
@@ -471,4 +476,5 @@ def _notes_on(model: object, dataset: Dataset) -> list[str]:
     seen = [*compress(dataset.ids, dataset.ids.among(trained))] if trained else []
     if not seen:
         return []
-    return [f"{len(seen)} of {len(dataset)} cases were trained on, such as {min(seen)} (by their ids)"]
+    share = f"{len(seen)} of {format_count(len(dataset), 'case')} {select_form(len(seen), 'was', 'were')}"
+    return [f"{share} trained on, such as {min(seen)} (by their ids)"]

@@ -26,6 +26,7 @@ from segqa.runs.run import Run, repeatable
 from segqa.runs.slices import Edges
 from segqa.runs.store import Store, blocks, find_unchecked, is_in_parts, read_header, read_run
 from segqa.support.git import Changes
+from segqa.support.plurals import format_count, select_form
 
 _OF_ONE = ("stages", "peak_mb", "hardware", "batch_size", "inference_seconds", "started", "machine", "commit")
 """What the provenance of a whole says of each of its parts, and not of itself."""
@@ -76,7 +77,8 @@ def read_part(folder: Path) -> Part:
     missing = part.run.missing
     if missing or not finished:
         raise PartsError(
-            f"{part} is not finished: {len(missing)} of its {len(part.run.expected)} cases are missing"
+            f"{part} is not finished: {len(missing)} of its "
+            f"{format_count(len(part.run.expected), 'case')} {select_form(len(missing), 'is', 'are')} missing"
             f"{_such(missing)}; the same command goes on from there: {part.run.provenance['command']}"
         )
     return part

@@ -22,6 +22,7 @@ from segqa.runs.query import Condition, check_attributes, check_names, needs_pix
 from segqa.runs.slices import Edges, find_edges
 from segqa.runs.store import Store
 from segqa.scoring.properties import PROPERTIES, PROPERTY_VERSION, Measurement
+from segqa.support.plurals import format_count
 from segqa.support.sqlite import Database
 
 _AT_A_TIME = 256
@@ -88,8 +89,10 @@ def narrow(dataset: Dataset, condition: Condition, store: Store) -> tuple[Datase
     check_names(condition, cases, edges)
     kept = dataset.cases.take(np.flatnonzero(condition.holds(cases, edges)))
     if not len(kept):
-        raise DatasetError(f"none of the {len(dataset)} cases of {dataset.name} is meant by {str(condition)!r}")
-    note = f"only the {len(kept)} of {len(dataset)} cases that {condition} means"
+        raise DatasetError(
+            f"none of the {format_count(len(dataset), 'case')} of {dataset.name} is meant by {str(condition)!r}"
+        )
+    note = f"only the {len(kept)} of {format_count(len(dataset), 'case')} that {condition} means"
     return replace(dataset, cases=kept, notes=(*dataset.notes, note)), edges
 
 

@@ -23,6 +23,7 @@ from segqa.runs.failure_kinds import kind_of
 from segqa.runs.outcome import Outcome
 from segqa.runs.run import Run
 from segqa.scoring.metrics import count, resolve
+from segqa.support.plurals import format_count, select_form
 
 ReadAnswer = Callable[[bytes], Answer | None]
 """Reads an answer by its key; None where there is none."""
@@ -166,13 +167,16 @@ def judge_stored_answers(run: Run, *, is_strict: bool) -> tuple[list[str], list[
         )
     if known.stale:
         what = (
-            f"{known.stale} of {known.stored} stored answers of {run.model} are from other source or options than now"
+            f"{known.stale} of {format_count(known.stored, 'stored answer')} of {run.model} "
+            f"{select_form(known.stale, 'is', 'are')} from other source or options than now"
         )
         if known.unconfirmed:
             (findings if is_strict else notes).append(f"{what}, and its fingerprint is the same. {_TO_DO}")
         elif not known.differences:
             lowest = "" if known.lowest_iou is None else f", lowest IoU {known.lowest_iou:.4f}"
-            notes.append(f"{what}; {known.asked} asked anew agree{lowest}. {_TO_DO}")
+            notes.append(
+                f"{what}; {known.asked} asked anew {select_form(known.asked, 'agrees', 'agree')}{lowest}. {_TO_DO}"
+            )
     return findings, notes
 
 
@@ -185,8 +189,8 @@ def describe_spot_check(run: Run) -> list[str]:
     if not known.asked:
         return []
     lowest = "no two predictions to compare" if known.lowest_iou is None else f"lowest IoU {known.lowest_iou:.4f}"
-    wrong = f", {len(known.differences)} differ" if known.differences else ""
-    return [f"spot check: {known.asked} of {known.stored} stored cases asked anew, {lowest}{wrong}"]
+    wrong = f", {format_count(len(known.differences), 'differs', 'differ')}" if known.differences else ""
+    return [f"spot check: {known.asked} of {format_count(known.stored, 'stored case')} asked anew, {lowest}{wrong}"]
 
 
 def choose_cases(run_id: str, stored: Iterable[str], stale: Iterable[str], count: int) -> list[str]:

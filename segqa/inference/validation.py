@@ -14,6 +14,7 @@ from segqa.inference.case_scores import require_scalable
 from segqa.inference.proposal_cache import ProposalCache
 from segqa.models.protocol import Proposals
 from segqa.runs.run import Run
+from segqa.support.plurals import format_count, select_form
 
 _EXPECTED = "expected an object with a method predict(images, prompts)"
 
@@ -240,5 +241,6 @@ def note_on_sizes(run: Run, cache: ProposalCache) -> list[str]:
     case_id = min(resized)
     mask, image = (f"{width} × {height}" for height, width in resized[case_id])
     part = "" if len(columns) == len(run.columns) else f" of {len(columns)} looked at"
-    text = f"{len(resized)} cases{part} are scored by resized masks, such as {case_id}: {mask} for an image of {image}"
+    cases, verb = format_count(len(resized), "case"), select_form(len(resized), "is", "are")
+    text = f"{cases}{part} {verb} scored by resized masks, such as {case_id}: {mask} for an image of {image}"
     return [f"{text}; return masks of the image's size to score what you would deliver"]

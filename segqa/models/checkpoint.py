@@ -31,6 +31,7 @@ from segqa.models.checkpoint_files import (
 )
 from segqa.models.transforms import Transform
 from segqa.models.unet import UNet
+from segqa.support.plurals import format_count
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -186,12 +187,12 @@ def _difference(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> st
     """What keeps weights from fitting, with an example of each kind."""
     missing, unknown = sorted(wanted.keys() - found.keys()), sorted(found.keys() - wanted.keys())
     parts = [
-        f"{len(names)} tensors {what}, such as {names[0]}"
+        f"{format_count(len(names), 'tensor')} {what}, such as {names[0]}"
         for names, what in ((missing, "missing"), (unknown, "too many"))
         if names
     ]
     other = [name for name in wanted if name in found and wanted[name].shape != found[name].shape]
     if other:
         shapes = f"{tuple(found[other[0]].shape)}, not {tuple(wanted[other[0]].shape)}"
-        parts.append(f"{len(other)} tensors of another shape, such as {other[0]} with {shapes}")
+        parts.append(f"{format_count(len(other), 'tensor')} of another shape, such as {other[0]} with {shapes}")
     return "; ".join(parts)

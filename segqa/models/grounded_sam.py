@@ -22,6 +22,7 @@ from segqa.models.log_levels import quiet
 from segqa.models.protocol import Floats, Proposals
 from segqa.models.torch_runtime import find_device
 from segqa.support.git import refuse_pointers
+from segqa.support.plurals import format_count
 
 MaskChoice = Literal["single", "best"]
 
@@ -178,7 +179,10 @@ def batches(images: Sequence[Image], prompts: Sequence[str]) -> list[list[int]]:
         CaseError: an image is not RGB, or there are not as many prompts as images.
     """
     if len(images) != len(prompts):
-        raise CaseError(f"each image needs one prompt, got {len(images)} images and {len(prompts)} prompts")
+        raise CaseError(
+            f"each image needs one prompt, got {format_count(len(images), 'image')} and "
+            f"{format_count(len(prompts), 'prompt')}"
+        )
     alike: dict[tuple[tuple[int, ...], str], list[int]] = {}
     for index, (image, prompt) in enumerate(zip(images, prompts, strict=True)):
         _require_rgb(image)
@@ -253,7 +257,11 @@ def _load(role: str, name: str | Path, network: Any, processor: Any, device: Any
         raise _cannot_be_had(role, name, first_line(error)) from error
     wrong = report["missing_keys"] | {key for key, *_ in report["mismatched_keys"]}
     if wrong:
-        raise _cannot_be_had(role, name, f"{len(wrong)} weights are missing or of another shape, such as {min(wrong)}")
+        raise _cannot_be_had(
+            role,
+            name,
+            f"{format_count(len(wrong), 'weight is', 'weights are')} missing or of another shape, such as {min(wrong)}",
+        )
     if not _knows_the_dot(prepare):
         raise _cannot_be_had(role, name, "its tokenizer (tokenizer.json) is missing or not BERT's")
     return model.eval().requires_grad_(requires_grad=False).to(device), prepare

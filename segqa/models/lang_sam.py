@@ -22,6 +22,7 @@ from segqa.models.grounded_sam import batches, check_cutoffs, first_line, full_p
 from segqa.models.protocol import Floats, Proposals
 from segqa.models.torch_runtime import find_device
 from segqa.support.git import refuse_pointers
+from segqa.support.plurals import format_count
 
 REPOSITORY = "https://github.com/luca-medeiros/lang-segment-anything"
 
@@ -109,7 +110,9 @@ class LangSam:
             pictures, [prompt] * len(pictures), box_threshold=self._box_cutoff, text_threshold=self._text_cutoff
         )
         if len(answers) != len(pictures):
-            raise ProposalsError(f"lang_sam must answer each image, got {len(answers)} answers to {len(pictures)}")
+            raise ProposalsError(
+                f"lang_sam must answer each image, got {format_count(len(answers), 'answer')} to {len(pictures)}"
+            )
         return answers
 
     def _sees_nothing(self, picture: Pillow.Image, prompt: str) -> bool:
@@ -132,7 +135,10 @@ def _proposals_of(answer: _Answer, shape: tuple[int, int]) -> Proposals:
         return Proposals.none(shape)
     masks = _array(answer["masks"])
     if masks.size != len(boxes) * shape[0] * shape[1]:
-        raise ProposalsError(f"lang_sam must answer {len(boxes)} boxes with as many masks {shape}, got {masks.shape}")
+        raise ProposalsError(
+            f"lang_sam must answer {format_count(len(boxes), 'box', 'boxes')} with as many masks {shape}, got "
+            f"{masks.shape}"
+        )
     scores = _floats(answer["mask_scores"]).reshape(-1)
     return Proposals(masks.reshape(-1, *shape) > 0, scores, _floats(answer["scores"]).reshape(-1), boxes)
 

@@ -19,6 +19,7 @@ from segqa.support.disk_errors import explain_disk_errors
 from segqa.support.environment import is_ci
 from segqa.support.escaping import to_block
 from segqa.support.git import find_commit, is_as_committed
+from segqa.support.plurals import format_count
 
 if TYPE_CHECKING:
     from segqa.gate.baseline_update import Update
@@ -99,7 +100,8 @@ def find_namesakes(session: Session, run: Run) -> dict[str, str]:
         except UsageError:
             continue
         if 2 * len(pairs) >= len(run.expected):
-            found[other.dataset] = f"{_typed(path, session)} has {len(pairs)} of these {len(run.expected)} cases"
+            cases = format_count(len(run.expected), "case")
+            found[other.dataset] = f"{_typed(path, session)} has {len(pairs)} of these {cases}"
     return found
 
 
@@ -170,7 +172,8 @@ def update_baselines(session: Session) -> list[str]:
     said = [f"note: {text}" for text in renamed if text]
     for update in updates:
         update.write()
-        said += [f"wrote {_typed(update.path, session)} ({len(update.run.outcomes)} cases)", *update.notes]
+        cases = format_count(len(update.run.outcomes), "case")
+        said += [f"wrote {_typed(update.path, session)} ({cases})", *update.notes]
         said += _keep_speed(session, update.run)
     return said
 

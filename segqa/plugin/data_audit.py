@@ -16,6 +16,7 @@ from segqa.plugin.progress import progress_for
 from segqa.plugin.state import Session
 from segqa.plugin.xdist import hold_lock
 from segqa.runs.run import Run
+from segqa.support.plurals import format_count, select_form
 
 _MANY_ALIKE = 0.1
 
@@ -40,7 +41,10 @@ def warn_of_reading(session: Session, run: Run) -> None:
     noted = list(run.columns.notes)
     if noted:
         case_id, note = noted[0]
-        session.warn(f"{run.dataset}: {len(noted)} of {len(run.expected)} cases are noted, such as {case_id}: {note}")
+        share = (
+            f"{len(noted)} of {format_count(len(run.expected), 'case')} {select_form(len(noted), 'has', 'have')} a note"
+        )
+        session.warn(f"{run.dataset}: {share}, such as {case_id}: {note}")
 
 
 def _warn_of_look_alikes(session: Session, audit: Audit) -> None:
@@ -48,7 +52,8 @@ def _warn_of_look_alikes(session: Session, audit: Audit) -> None:
     alike, cases = len({*audit.near_duplicates.case_ids, *audit.repeated.case_ids}), audit.repeated.cases
     if not session.group_by and alike > _MANY_ALIKE * cases:
         session.warn(
-            f"{alike} of {cases} images look like that of another case, and group_by is not set: p-values and "
+            f"{alike} of {format_count(cases, 'image')} {select_form(alike, 'looks', 'look')} like that of "
+            "another case, and group_by is not set: p-values and "
             "intervals count the cases as independent"
         )
 

@@ -17,6 +17,7 @@ from segqa.plugin.hooks import STATE
 from segqa.runs.failure_kinds import KINDS, kind_codes
 from segqa.runs.query import check_names, parse_condition
 from segqa.support.escaping import to_block
+from segqa.support.plurals import format_count, select_form
 
 if TYPE_CHECKING:
     from segqa.data.mask import Mask
@@ -51,7 +52,11 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
         too_many = _refuse_most(active, session.runs.get(run.model, run))
         if active and not too_many and _holds_without(pyfuncitem, active, run):
             text = "; ".join(f"known until {known.until}: {known.reason} ({known.where})" for known in active)
-            session.warn(f"{len(_failing_of(active, run))} failing cases of {run.title} are left out: {text}")
+            count = len(_failing_of(active, run))
+            session.warn(
+                f"{format_count(count, 'failing case')} of {run.title} {select_form(count, 'is', 'are')} left "
+                f"out: {text}"
+            )
             pytest.xfail(text)
         if too_many:
             error.add_note(too_many)
@@ -72,8 +77,8 @@ def _refuse_most(known: Sequence[Known], run: Run) -> str:
         return ""
     where = "; ".join(each.where for each in known)
     return (
-        f"the known failures mean {meant} of {len(run.outcomes)} cases ({where}), so they excuse nothing: "
-        "expected at most half of the cases; name a smaller slice, or lower the threshold"
+        f"the known failures mean {meant} of {format_count(len(run.outcomes), 'case')} ({where}), so they "
+        "excuse nothing: expected at most half of the cases; name a smaller slice, or lower the threshold"
     )
 
 

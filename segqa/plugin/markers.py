@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pytest
 
 from segqa.errors import SettingsError, UsageError
+from segqa.support.plurals import format_count
 
 if TYPE_CHECKING:
     from segqa.report.session_result import Behaved
@@ -55,7 +56,10 @@ def marked_slice(node: pytest.Item, run: Run) -> Run:
     if problem:
         pytest.fail(problem, pytrace=False)
     if len(part.outcomes) < mark.min_cases:
-        pytest.skip(f"slice {mark.name!r} ({mark.where}) has {len(part.outcomes)} cases, fewer than {mark.min_cases}")
+        pytest.skip(
+            f"slice {mark.name!r} ({mark.where}) has {format_count(len(part.outcomes), 'case')}, fewer than "
+            f"{mark.min_cases}"
+        )
     return part
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from segqa.inference.evaluator import Bar, Progress
 from segqa.plugin.hooks import is_worker
+from segqa.support.plurals import format_count
 
 T = TypeVar("T")
 
@@ -53,7 +54,9 @@ class Lines:
             self._shown = now
             pace = (done - self._first) / (now - self._started)
             left = (total - done) / pace
-            self._write(f"\n{self._model}: {done} of {total} cases, {pace:.1f} cases/s, {left:.0f} s left\n")
+            self._write(
+                f"\n{self._model}: {done} of {format_count(total, 'case')}, {pace:.1f} cases/s, {left:.0f} s left\n"
+            )
 
 
 class Terminal:

@@ -21,6 +21,7 @@ from segqa.plugin.state import Session
 from segqa.plugin.xdist import shared_robustness
 from segqa.report.case_images import draw_choice
 from segqa.runs.run import Run
+from segqa.support.plurals import format_count
 
 _DRAWN = 100
 """Pictures of so many changed cases are kept, for a page of their own; to draw one takes as long as to predict one."""
@@ -62,7 +63,8 @@ def _measure(session: Session, measurement: Measurement, model: Model | None) ->
     wanted = session.settings.robustness_for(measurement.run.model)
     if measurement.seconds > 60 * wanted.minutes:
         pytest.skip(
-            f"{len(measurement.dataset)} predictions would take about {measurement.seconds / 60:.0f} minutes, more "
+            f"{format_count(len(measurement.dataset), 'prediction')} would take about "
+            f"{format_count(round(measurement.seconds / 60), 'minute')}, more "
             f"than {wanted.minutes:g}: fewer cases, or more minutes, in [tool.segqa.robustness]"
         )
     try:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from segqa.errors import UsageError
+from segqa.support.plurals import format_count
 
 if TYPE_CHECKING:
     from segqa.data.subsets import Shard
@@ -47,8 +48,9 @@ def told_of_shards(session: Session) -> Iterator[str]:
     """What the terminal says of the runs of a session that evaluates a shard."""
     for run in session.runs.values():
         whole = run.provenance["shard"]["cases"]
-        yield f"{run.title}, shard {session.shard}: {len(run.expected)} of {whole} cases ({run.tally}), not judged"
+        cases = f"{len(run.expected)} of {format_count(whole, 'case')}"
+        yield f"{run.title}, shard {session.shard}: {cases} ({run.tally}), not judged"
         if run.provenance.get("resumed_at") is not None:
-            yield f"  resumed: {run.provenance['resumed_at']} cases had been done before"
+            yield f"  resumed: {format_count(run.provenance['resumed_at'], 'case')} had been done before"
         if not run.expected:
             yield f"  no case falls into shard {session.shard}, which is nothing wrong: merge it with the others"

@@ -9,6 +9,7 @@ from segqa.analysis.failure_clusters.clusters import Clusters
 from segqa.analysis.label_errors import Suspicion
 from segqa.analysis.robustness.result import Robustness
 from segqa.runs.run import Run
+from segqa.support.plurals import format_count
 
 
 def paragraph(run: Run) -> list[str]:
@@ -24,9 +25,13 @@ def paragraph(run: Run) -> list[str]:
         *_trust(run, cached),
     ]
     if resumed is not None:
-        lines.insert(1, f"  resumed: {resumed} cases had been done before")
+        lines.insert(1, f"  resumed: {format_count(resumed, 'case')} had been done before")
     if parts:
-        lines.insert(1, f"  merged of {len(parts)} shards, {run.provenance['inference_seconds']:.1f} s of inference")
+        lines.insert(
+            1,
+            f"  merged of {format_count(len(parts), 'shard')}, {run.provenance['inference_seconds']:.1f} s of "
+            "inference",
+        )
     return lines + [f"  note: {note}" for note in run.provenance.get("notes", [])]
 
 
@@ -49,7 +54,8 @@ def steadiness(found: Robustness) -> list[str]:
     """How robust a model is, in two lines: where a mild change does most harm."""
     mild = [found.at(change.name) for change in found.changes if change.behaviour == "INV"]
     known = [trials for trials in mild if not math.isnan(trials.agreement)]
-    lines = [f"  robustness: {found.cases} cases, {len(found.trials)} changed images, run {found.run}"]
+    cases, images = format_count(found.cases, "case"), format_count(len(found.trials), "changed image")
+    lines = [f"  robustness: {cases}, {images}, run {found.run}"]
     if known:
         worst = min(known, key=lambda trials: float(trials.agreement))
         moved = f"mean IoU {worst.before:.4f} → {float(worst.iou):.4f}"
@@ -61,7 +67,7 @@ def suspicions(found: Sequence[Suspicion], limit: int = 10) -> list[str]:
     """The cases whose label one should check, a line each."""
     lines = [str(each) for each in found[:limit]]
     if len(found) > limit:
-        lines.append(f"… and {len(found) - limit} more labels to check: `segqa labels` lists all")
+        lines.append(f"… and {format_count(len(found) - limit, 'more label')} to check: `segqa labels` lists all")
     return lines
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from segqa.errors import StoreError
 from segqa.runs.outcome_columns import Held
 from segqa.support.escaping import to_utf8
+from segqa.support.plurals import format_count
 
 AGAIN = "evaluate again (stored proposals answer), or restore it from a copy"
 """What to do with a damaged run."""
@@ -90,7 +91,8 @@ def require_counts(held: Held, where: str) -> None:
     if is_wrong.any():
         first = held.ids[int(is_wrong.argmax())]
         raise StoreError(
-            f"{where} is damaged: the counts of {int(is_wrong.sum())} cases do not add up to their targets, such as "
+            f"{where} is damaged: the counts of {format_count(int(is_wrong.sum()), 'case')} do not match the area "
+            "of the target, such as "
             f"those of {first!r}; {AGAIN}"
         )
 

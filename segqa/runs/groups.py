@@ -20,6 +20,7 @@ from segqa.data.string_columns import Names, Naming
 from segqa.errors import SettingsError
 from segqa.runs.outcome import Outcome
 from segqa.runs.outcomes import Outcomes
+from segqa.support.plurals import format_count
 
 GROUP_NAMES = frozenset({
     "clip", "donor", "drive", "episode", "flight", "footage", "movie", "participant", "patient", "person", "recording",
@@ -62,13 +63,18 @@ class Grouping:
         by = f"by {self.tag!r}" if self.tag else "by the beginning of their ids"
         each = self.cases / self.values
         about = "" if each.is_integer() else "about "
-        return f"cases look grouped {by} ({self.values} values, {about}{each:.0f} cases each)"
+        size = f"{about}{format_count(round(each), 'case')} each"
+        return f"cases look grouped {by} ({format_count(self.values, 'value')}, {size})"
+
+    @property
+    def remedy(self) -> str:
+        """What to do about it."""
+        return f"set group_by = {self.tag!r}" if self.tag else "give them a tag and set group_by"
 
     @property
     def advice(self) -> str:
         """The clause, with what to do about it."""
-        do = f"set group_by = {self.tag!r}" if self.tag else "give them a tag and set group_by"
-        return f"{self}: {do}, or p-values and intervals count them as independent"
+        return f"{self}: {self.remedy}, or p-values and intervals count them as independent"
 
 
 def group_numbers(cases: Outcomes, tag: str) -> Groups | None:

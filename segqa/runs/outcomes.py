@@ -19,6 +19,7 @@ from segqa.runs.outcome import Outcome
 from segqa.runs.outcome_columns import Columns, Whole, gather
 from segqa.scoring.error_breakdown import Breakdown
 from segqa.scoring.metrics import shares
+from segqa.support.plurals import format_count
 
 Scalar = TypeVar("Scalar", bound=np.generic)
 
@@ -82,7 +83,7 @@ class Outcomes(Rows[Outcome]):
 
     def __repr__(self) -> str:
         shown = ", ".join([*self.ids[:5], *(["…"] if len(self) > 5 else [])])
-        return f"<{len(self)} outcomes{f': {shown}' if shown else ''}>"
+        return f"<{format_count(len(self), 'outcome')}{f': {shown}' if shown else ''}>"
 
     @property
     def ids(self) -> Texts:

@@ -27,6 +27,7 @@ from segqa.runs.query import Predicate, check_names, joined, parse_condition
 from segqa.runs.slices import Edges, attributes_of, slices_by
 from segqa.scoring.metrics import Counts, resolve, shares
 from segqa.settings import EmptyPolicy
+from segqa.support.plurals import format_count
 
 _AT_A_TIME = 1 << 16
 
@@ -129,7 +130,8 @@ class Run:
         """Who is in the mean and who is not: `46 scored, 0 missing, 2 errors`."""
         unscored = len(self.outcomes) - len(self.scored) - len(self.errors)
         left_out = f", {unscored} undefined" if unscored else ""
-        return f"{len(self.scored)} scored, {len(self.missing)} missing, {len(self.errors)} errors{left_out}"
+        errors = format_count(len(self.errors), "error")
+        return f"{len(self.scored)} scored, {len(self.missing)} missing, {errors}{left_out}"
 
     def iou(self, outcome: Outcome) -> float:
         """The IoU of an outcome under the run's policy for empty masks; NaN for an error."""

@@ -29,6 +29,7 @@ from segqa.runs.parquet_blocks import BLOCK, PartWriter, is_filed, table_of, tab
 from segqa.runs.parquet_columns import Filed
 from segqa.runs.run import Run, narrowing
 from segqa.support.disk_errors import explain_disk_errors
+from segqa.support.plurals import format_count
 
 RUN_VERSION = 2
 """Of the files of a run; a reader refuses others."""
@@ -470,7 +471,7 @@ def write_whole(path: Path, text: str | Iterable[str]) -> None:
 
 def _list_newest(run_ids: Sequence[str]) -> str:
     """Return some ids of many, given oldest first, as a text that can be read."""
-    more = f" and {len(run_ids) - _LISTED} older ones" if len(run_ids) > _LISTED else ""
+    more = f" and {format_count(len(run_ids) - _LISTED, 'older one')}" if len(run_ids) > _LISTED else ""
     return (", ".join(run_ids[: -_LISTED - 1 : -1]) or "none") + more
 
 

@@ -11,6 +11,7 @@ from http import HTTPStatus
 
 from segqa.serving.limits import Limits, busy
 from segqa.serving.refusal import RefusedError
+from segqa.support.plurals import format_count
 
 
 @dataclass(slots=True, eq=False)
@@ -73,7 +74,7 @@ class BodySlots:
             return
         slowest = max(self._taken, key=self._lag)
         if self._lag(slowest) <= 0:
-            raise busy(1.0, f"{len(self._taken)} bodies on their way already")
+            raise busy(1.0, f"{format_count(len(self._taken), 'body', 'bodies')} on their way already")
         self._taken.remove(slowest)
         slowest.evict()
 

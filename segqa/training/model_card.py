@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from segqa.support.git import WorkTree
+from segqa.support.plurals import format_count
 from segqa.training.config import Recipe
 from segqa.training.history import Epoch
 
@@ -38,10 +39,11 @@ class Provenance:
 
 def model_card(recipe: Recipe, provenance: Provenance, epoch: Epoch) -> str:
     """The card in Markdown, with the hub's header."""
+    trained, validated = (format_count(len(ids), "case") for ids in (provenance.trained_on, provenance.validated_on))
     data = {
         "data set": provenance.dataset,
-        "trained on": f"{len(provenance.trained_on)} cases (ids {_ids_digest(provenance.trained_on)})",
-        "validated on": f"{len(provenance.validated_on)} cases held out (ids {_ids_digest(provenance.validated_on)})",
+        "trained on": f"{trained} (ids {_ids_digest(provenance.trained_on)})",
+        "validated on": f"{validated} held out (ids {_ids_digest(provenance.validated_on)})",
         "split": f"{recipe.held_out:g} held out, seed {recipe.split_seed}, of the sorted ids",
         "digest": provenance.digest,
     }

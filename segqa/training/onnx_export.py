@@ -26,6 +26,7 @@ from segqa.models.runtime import Precision
 from segqa.models.torch_runtime import TorchRuntime
 from segqa.models.unet import UNet
 from segqa.scoring.metrics import iou
+from segqa.support.plurals import format_count
 
 LEAST_IOU = {"float32": 0.999, "int8": 0.98}
 """The mean IoU with torch's masks below which an exported network is refused, by its precision."""
@@ -151,7 +152,9 @@ def _compare(exported: Network, reference: Network, cases: Sequence[Case]) -> Ag
         if found.any() or wanted.any():
             between.append(iou(found, wanted))
     if not between:
-        raise ModelError(f"torch finds nothing in any of {len(cases)} cases, so nothing can be said; take others")
+        raise ModelError(
+            f"torch finds nothing in any of {format_count(len(cases), 'case')}, so nothing can be said; take others"
+        )
     return Agreement(len(cases), float(np.mean(between)), min(between), float(np.mean(ours)), float(np.mean(theirs)))
 
 

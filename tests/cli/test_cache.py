@@ -66,7 +66,7 @@ def test_verify_finds_a_score_that_was_damaged_and_counts_what_has_no_checksum(c
         database.execute("UPDATE proposals SET checksum = NULL")
     code, output = cache("verify")
     assert code == 0
-    assert "12 entries are of an earlier version and have no checksum" in output
+    assert "12 entries are of an earlier version and without a checksum" in output
 
 
 @pytest.mark.parametrize(

@@ -197,7 +197,7 @@ def test_what_is_no_binary_mask_is_an_error_that_names_values_and_the_way_out(
 def test_one_odd_mask_among_many_good_ones_is_an_error_of_its_case_alone(tmp_path: Path, mask: Write) -> None:
     folder = write_set(tmp_path, (15, PHOTO, GOOD), (1, PHOTO, mask))
     run = run_of(folder)
-    assert (run.tally, run.mean_iou) == ("15 scored, 0 missing, 1 errors", 1.0)
+    assert (run.tally, run.mean_iou) == ("15 scored, 0 missing, 1 error", 1.0)
     assert "the masks of this data set hold 0 and 255" in run.errors[0].reason
     assert audit_dataset(open_folder(folder)).unreadable.case_ids == ("c15",)
 
@@ -209,7 +209,7 @@ def test_masks_of_0_and_1_and_of_0_and_255_are_not_mixed_in_silence(tmp_path: Pa
     assert "some hold 0 and 1 and others 0 and 255: write all alike" in mixed.errors[0].reason
     most, few = (units, GOOD) if swap else (GOOD, units)
     run = run_of(write_set(tmp_path / "few", (19, PHOTO, most), (1, PHOTO, few)))
-    assert (run.tally, run.mean_iou) == ("19 scored, 0 missing, 1 errors", 1.0)
+    assert (run.tally, run.mean_iou) == ("19 scored, 0 missing, 1 error", 1.0)
 
 
 def test_chosen_values_are_the_object_and_the_others_are_told(tmp_path: Path) -> None:
@@ -249,7 +249,7 @@ def test_a_palette_that_an_optimiser_numbered_anew_is_an_error(tmp_path: Path) -
     classes = palette(lambda index: blob(index) * 2 + ring(blob(index)), [BLACK, RED, (0, 128, 0)])
     anew = palette(lambda index: blob(index) + ring(blob(index)) * 2, [BLACK, (0, 128, 0), RED])
     run = run_of(write_set(tmp_path, (7, PHOTO, classes), (1, PHOTO, anew)), mask_values=[2])
-    assert run.tally == "7 scored, 0 missing, 1 errors"
+    assert run.tally == "7 scored, 0 missing, 1 error"
     assert "an optimiser may have numbered its palette anew" in run.errors[0].reason
 
 
@@ -296,7 +296,7 @@ def test_an_image_that_breaks_the_depth_of_the_others_is_an_error_of_its_case(tm
     odd = next(path for path in sorted((folder / "images").iterdir()) if path.name not in sampled)
     late(odd.with_suffix(""), 3)
     run = run_of(folder)
-    assert run.tally == "69 scored, 0 missing, 1 errors"
+    assert run.tally == "69 scored, 0 missing, 1 error"
     assert "none of the images looked at has more than 8 bits; set image_bits = 12" in run.errors[0].reason
 
 

@@ -159,7 +159,7 @@ def fail(outcome: Outcome) -> Outcome:
     return Outcome(case_id=outcome.case_id, tags=outcome.tags, digest=outcome.digest, error="lost")
 
 
-_NEW = f"1 of 24 cases are not in the baseline, so nothing judges them, such as {BROKEN}"
+_NEW = f"1 of 24 cases is not in the baseline, so nothing judges it, such as {BROKEN}"
 _FEW = "expected at least half"
 
 for _name, _code, _says, _outcome in (
@@ -193,7 +193,7 @@ def the_settings_name_another_folder_with_a_lower_baseline(trial: Trial) -> Endi
     return trial.run()
 
 
-@BASELINE.way(0, f"1 of 24 cases are errors in the baseline, so nothing judges them, such as {BROKEN}")
+@BASELINE.way(0, f"1 of 24 cases is an error in the baseline, so nothing judges it, such as {BROKEN}")
 def the_broken_case_was_an_error_in_the_baseline(trial: Trial) -> Ending:
     tables("[tool.segqa.thresholds]\nerrors = 0.1")(trial)
     trial.make_worse({"FAIL": (5,)})

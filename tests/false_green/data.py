@@ -126,7 +126,7 @@ def link_data(folder: str, link: str) -> Change:
 
 _REGRESSED = "mine: regressed"
 _TAGS = "squares/metadata.csv"
-_OTHER_DATA = f"1 case with other data (image, mask or prompt) are not judged, such as {BROKEN}"
+_OTHER_DATA = f"1 case with other data (image, mask or prompt) is not judged, such as {BROKEN}"
 
 for _name, _code, _says, _change, _slow in (
     ("one mask is edited and the rest is worse", 1, OTHER, edit_masks(invert, OTHER), False),

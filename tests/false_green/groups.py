@@ -9,6 +9,7 @@ import numpy as np
 from segqa.gate.comparison import compare
 from segqa.gate.verdict import judge
 from segqa.runs.run import Run
+from segqa.support.plurals import format_count
 from tests.false_green.trial import Ending, Trial, end
 from tests.false_green.undefined import case, run_of
 from tests.false_green.way import Ways
@@ -37,7 +38,7 @@ ALL, LESS = [18] * 60, [16] * 60
 
 for _groups in (1, 2, 4):
     GROUPS.add(
-        f"all of 60 cases are worse, in {_groups} group{'s' if _groups > 1 else ''}",
+        f"all of 60 cases are worse, in {format_count(_groups, 'group')}",
         0,
         f"with {_groups} group…nothing can be proven about means",
         judge_groups(ALL, LESS, _groups),
@@ -46,7 +47,7 @@ for _groups in (1, 2, 4):
 GROUPS.add("all of 60 cases are worse, in 20 groups", 1, "mean_iou:-0.002", judge_groups(ALL, LESS, 20), slow=False)
 for _groups in (1, 4, 20):
     GROUPS.add(
-        f"one of 60 cases breaks, in {_groups} groups",
+        f"one of 60 cases breaks, in {format_count(_groups, 'group')}",
         1,
         "broken:0",
         judge_groups(ALL, [0, *ALL[1:]], _groups),

@@ -239,8 +239,8 @@ def test_a_run_merged_of_shards_of_several_commits_is_refused(tmp_path: Path) ->
     ("run", "problem"),
     [
         (run_of([0.9] * 4, provenance={"options": {"limit": 4}}), r"a part of a data set \(with --segqa-limit\)"),
-        (replace(run_of([0.9] * 4), expected=("x", *run_of([0.9] * 4).expected)), "1 cases are missing"),
-        (run_of([0.9, None]), "unet has 1 errors, more than the budget of 0%"),
+        (replace(run_of([0.9] * 4), expected=("x", *run_of([0.9] * 4).expected)), "1 case is missing"),
+        (run_of([0.9, None]), "unet has 1 error, more than the budget of 0%"),
     ],
     ids=["narrowed", "missing", "errors"],
 )

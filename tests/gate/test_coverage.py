@@ -76,10 +76,10 @@ def test_cases_that_nothing_judges_are_counted() -> None:
     assert verdict.headline.endswith("; 6 of 10 cases are not in the baseline")
     assert "not in the baseline" not in judged([0.9] * 8, [0.9] * 10).headline
     verdict = judged([0.9, 0.9, None], [0.9, 0.9, None])
-    assert "1 of 3 cases are errors in the baseline, so nothing judges them, such as 0002" in verdict.notes
+    assert "1 of 3 cases is an error in the baseline, so nothing judges it, such as 0002" in verdict.notes
 
 
 def test_tags_that_are_gone_are_named() -> None:
     notes = judged(run_of([0.9] * 8, tags=2), run_of([0.9] * 8)).notes
-    assert "no case has the tags camera any more, so slices by them are not judged" in notes
+    assert "no case has the tag camera any more, so slices by it are not judged" in notes
     assert not judged(run_of([0.9] * 8), run_of([0.9] * 8, tags=2)).notes

@@ -178,7 +178,7 @@ def test_a_slice_of_few_groups_is_not_judged_and_that_is_said() -> None:
     verdict = judged(np.full(600, -0.02), video, *off, group_by="video", **floors)
     assert [finding.condition for finding in verdict.findings] == ["floor=floor1"]
     assert "over 390 cases in 26 groups" in verdict.findings[0].text
-    assert any(note.startswith("1 slices are not judged: fewer than 30 cases or 15 groups") for note in verdict.notes)
+    assert any(note.startswith("1 slice is not judged: fewer than 30 cases or 15 groups") for note in verdict.notes)
 
 
 def test_a_change_in_few_groups_of_a_slice_is_not_judged() -> None:
@@ -187,7 +187,7 @@ def test_a_change_in_few_groups_of_a_slice_is_not_judged() -> None:
     off = ("mean_iou:off", "slice(*).mean_iou:off", "slice(half).mean_iou:-0.002")
     verdict = judged(changes, video, *off, half=(video >= 20).astype(np.int64))
     assert verdict.passed
-    assert any(note.startswith("1 slices are not judged") for note in verdict.notes)
+    assert any(note.startswith("1 slice is not judged") for note in verdict.notes)
     assert any("5 groups with a case that changed" in note for note in verdict.notes)
 
 

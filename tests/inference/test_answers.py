@@ -322,7 +322,7 @@ def test_a_model_that_exits_at_one_image_fails_at_that_one(squares: Squares) -> 
 
     model = Model(exits)
     run = segqa.evaluate(model, squares(5), batch_size=1)
-    assert run.tally == "4 scored, 0 missing, 1 errors"
+    assert run.tally == "4 scored, 0 missing, 1 error"
     assert "sys.exit('enough')" in run.errors[0].reason
 
 

@@ -157,7 +157,7 @@ def test_a_case_on_which_the_model_fails_is_an_error_and_no_other(squares: Squar
     folder = squares(5)
     write_case(folder, "tall", *bright_square(0, (80, 60)))
     run = segqa.evaluate(FailsOnTall(), folder, batch_size=6)
-    assert run.tally == "5 scored, 0 missing, 1 errors"
+    assert run.tally == "5 scored, 0 missing, 1 error"
     assert run.errors[0].case_id == "tall"
     assert run.errors[0].reason == "RuntimeError: too tall for me"
     assert "in answer" in run.errors[0].error
@@ -205,7 +205,7 @@ def test_a_mask_that_vanishes_between_two_reads_is_an_error_of_its_case(squares:
     assert isinstance(first.source, Files)
     gone = replace(first, source=Vanishing(first.source.image_file, first.source.mask_file, first.source.reading))
     run = segqa.evaluate(Bright(), Dataset.of("two", (gone, second)))
-    assert run.tally == "1 scored, 0 missing, 1 errors"
+    assert run.tally == "1 scored, 0 missing, 1 error"
     assert run.errors[0].reason == "CaseError: the mask is gone"
 
 

@@ -58,9 +58,9 @@ def test_defects_fail_with_their_cases(repository: Repository, photos: Path, wor
     for line in (
         "E*1 of 12 cases cannot be read",
         "E*c00  image c00.png has no mask: expected a file of the same stem in masks/",
-        "E*1 of 12 cases repeat the image of another case",
+        "E*1 of 12 cases repeats the image of another case",
         "E*just these: pytest *suites/test_data.py -rs*--segqa-where 'id=c02 or id=c01'",
-        "E*1 of 12 cases have an empty target",
+        "E*1 of 12 cases has an empty target",
         "E*assert 0.08* <= 0.05",
         "E*c04  object is 8?% of the image, all corners, 100% of the border",
     ):
@@ -71,7 +71,7 @@ def test_the_command_of_a_finding_audits_just_these(repository: Repository, phot
     copy_image(photos, "c01", "c02")
     result = repository.runpytest("suites/test_data.py", "--segqa-where", "id=c02 or id=c01")
     result.assert_outcomes(passed=8, failed=1, skipped=1)
-    result.stdout.fnmatch_lines(["E*1 of 2 cases repeat the image of another case"])
+    result.stdout.fnmatch_lines(["E*1 of 2 cases repeats the image of another case"])
 
 
 def test_many_images_that_look_alike_are_a_warning_without_groups(repository: Repository, photos: Path) -> None:
@@ -108,7 +108,7 @@ def test_leaks_fail_unless_they_are_allowed(repository: Repository, photos: Path
     result = repository.runpytest(*DATA, *options)
     result.assert_outcomes(passed=9, failed=1)
     result.stdout.fnmatch_lines(
-        ["E*1 of 12 cases have an image that is in the training data", "E*c07  the same image as c21 of the training*"]
+        ["E*1 of 12 cases has an image that is in the training data", "E*c07  the same image as c21 of the training*"]
     )
     settings(repository, f"{table}\n[tool.segqa.thresholds]\nleaked = 0.1")
     repository.runpytest(*DATA, *options).assert_outcomes(passed=10)
@@ -222,6 +222,6 @@ def test_what_the_reader_noted_is_a_warning_of_the_session(repository: Repositor
     result.stdout.fnmatch_lines(
         [
             "warning: segqa: photos: masks are read as 0 and 255, other values only along the contour*1 of 12 masks*",
-            "warning: segqa: photos: 1 of 12 cases are noted, such as c03: mask c03.png is not binary: *",
+            "warning: segqa: photos: 1 of 12 cases has a note, such as c03: mask c03.png is not binary: *",
         ]
     )

@@ -36,7 +36,7 @@ def test_names_that_are_not_utf8_and_names_with_newlines_are_cases(repository: R
         done = subprocess.run(command, cwd=repository.path, capture_output=True, check=False)
         said = done.stdout.decode()
         assert done.returncode == 1, said + done.stderr.decode()
-        assert "16 scored, 0 missing, 1 errors" in said, (times, said)
+        assert "16 scored, 0 missing, 1 error" in said, (times, said)
         assert no_line_begins(said, "::"), said
         assert "\x1b[2J" not in said
         assert r"\n::warning::note.txt" in said

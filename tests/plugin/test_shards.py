@@ -122,7 +122,7 @@ def test_a_shard_is_evaluated_and_not_judged(photos: Repository, workers: tuple[
     result.assert_outcomes(skipped=10)
     result.stdout.fnmatch_lines(
         [
-            "uneven on squares, shard 2/4: 5 of 16 cases (4 scored, 0 missing, 1 errors), not judged",
+            "uneven on squares, shard 2/4: 5 of 16 cases (4 scored, 0 missing, 1 error), not judged",
             "  run .segqa/runs/*-uneven-squares-2of4",
             "SKIPPED * shard 2/4 is judged when it is merged with the others, see `segqa merge`",
         ]

@@ -61,7 +61,7 @@ def test_models_stand_side_by_side() -> None:
 
 def test_errors_show_in_the_number_of_cases() -> None:
     table = line_up([run_of(LOST, outcome_of(None, "broken"))])
-    assert "1 scored, 0 missing, 1 errors" in table.rows[0]
+    assert "1 scored, 0 missing, 1 error" in table.rows[0]
 
 
 def test_the_pick_lab_replays_every_picker() -> None:

@@ -192,10 +192,10 @@ def test_counts_of_an_earlier_version_have_to_add_up(
         ), of
     if in_parts:
         pytest.importorskip("pyarrow")
-        with pytest.raises(StoreError, match=r"counts of 1 cases do not add up to their targets, such as .*'case 05'"):
+        with pytest.raises(StoreError, match=r"counts of 1 case do not match the area .*'case 05'"):
             store.pack(kept.id)
         return
-    with pytest.raises(StoreError, match=r"run r is damaged: the counts of 1 cases do not add up .*'case 05'"):
+    with pytest.raises(StoreError, match=r"run r is damaged: the counts of 1 case do not match .*'case 05'"):
         store.load(kept.id)
 
 
@@ -221,7 +221,7 @@ def test_part_files_of_an_earlier_version_have_counts_that_add_up(store: Store, 
     parquet.write_table(
         table.set_column(table.column_names.index("size"), "size", [sizes]), folder / "cases" / "part-00000.parquet"
     )
-    with pytest.raises(StoreError, match="do not add up"):
+    with pytest.raises(StoreError, match="do not match the area of the target"):
         store.load(kept.id)
 
 

@@ -34,7 +34,7 @@ def test_the_pooled_iou_weighs_large_objects_more() -> None:
 def test_an_error_has_no_score_but_is_counted() -> None:
     run = run_of(case("a", 80), Outcome(case_id="b", error="Traceback\nValueError: no"))
     assert run.mean_iou == 0.8
-    assert run.tally == "1 scored, 0 missing, 1 errors"
+    assert run.tally == "1 scored, 0 missing, 1 error"
     assert run.error_share == 0.5
     assert run.worst(1)[0].case_id == "b"
 

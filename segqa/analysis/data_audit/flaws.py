@@ -7,9 +7,13 @@ from dataclasses import dataclass
 
 from segqa.runs.query import Predicate, Some
 from segqa.support.escaping import join_lines
+from segqa.support.plurals import format_count, select_form
 
 SHOWN = 5
 """So many cases are listed."""
+
+_SINGULAR = {"have": "has", "lack": "lacks", "repeat": "repeats"}
+"""The verbs that titles begin with, for one case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,7 @@ class Flaws:
 
     def __repr__(self) -> str:
         """Short: a failing assertion shows it, and the story beside it."""
-        return f"<{len(self.found)} of {self.cases} cases {self.title}>"
+        return f"<{self._headline}>"
 
     def __len__(self) -> int:
         return len(self.found)
@@ -67,13 +71,19 @@ class Flaws:
     @property
     def story(self) -> str:
         """How many cases, the first few with what is wrong, and the command that evaluates just these."""
-        lines = [f"{len(self.found)} of {self.cases} cases {self.title}"]
+        lines = [self._headline]
         lines += [f"  {flaw}" for flaw in self.found[:SHOWN]]
         if len(self.found) > SHOWN:
             lines.append(f"  … and {len(self.found) - SHOWN} more")
         if self.found and self.words:
             lines.append(f"  just these: {self._command()}")
         return join_lines(lines)
+
+    @property
+    def _headline(self) -> str:
+        verb, _, rest = self.title.partition(" ")
+        verb = select_form(len(self.found), _SINGULAR.get(verb, verb), verb)
+        return f"{len(self.found)} of {format_count(self.cases, 'case')} {verb} {rest}"
 
     def _command(self) -> str:
         """The command that evaluates the cases that are listed."""

@@ -15,6 +15,7 @@ from segqa.runs.outcomes import Outcomes
 from segqa.runs.query import Every, Predicate
 from segqa.runs.run import Run, describe
 from segqa.support.escaping import join_lines
+from segqa.support.plurals import format_count
 
 BELOW = "failed"
 """The kind of a cluster whose cases are below the threshold in more than one way."""
@@ -109,7 +110,7 @@ class Cluster:
         times = "no other case does" if math.isinf(self.ratio) else f"{self.ratio:.1f} times the rest"
         count = f"{len(self.failing)} of {self.support}"
         if self.groups is not None:
-            count += " in {} of {} groups".format(*self.groups)
+            count += f" in {self.groups[0]} of {format_count(self.groups[1], 'group')}"
         saved = f", {self.recoverable} of {len(self.failing)} recoverable by another pick" if self.recoverable else ""
         if self.regret >= NOTABLE_REGRET:
             saved += f", regret {self.regret:.3f}"
@@ -165,8 +166,9 @@ class Clusters:
                 f"searched in {self.sample:,} of {cases:,} cases, drawn at random; what is found is counted in all"
             )
         if not self.provable:
-            many = f"{self.groups} group{'s' * (self.groups != 1)}"
-            notes.append(f"with {many} nothing can be proven at alpha {self.alpha:g}")
+            notes.append(
+                f"with {format_count(self.groups or 0, 'group')} nothing can be proven at alpha {self.alpha:g}"
+            )
         if self.suggested and self.found:
             notes.append(self.suggested.advice)
         return "; ".join(notes)

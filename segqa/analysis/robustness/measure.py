@@ -46,6 +46,7 @@ from segqa.runs.run import CHANGED, Run
 from segqa.runs.store import Store
 from segqa.scoring.metrics import METRIC_VERSION, count, resolve
 from segqa.settings import EmptyPolicy
+from segqa.support.plurals import format_count
 
 NEEDED = "robustness needs albumentations: pip install 'segqa[robustness]'"
 """What to say where it is missing."""
@@ -107,7 +108,9 @@ class Measurement:
         is_usable = chosen.own_ids.among(scored)
         usable = chosen.take(np.flatnonzero(is_usable))
         if not len(usable):
-            raise DatasetError(f"none of {len(chosen)} cases of {dataset.name} could be evaluated unchanged")
+            raise DatasetError(
+                f"none of {format_count(len(chosen), 'case')} of {dataset.name} could be evaluated unchanged"
+            )
         options = {**how.options, CHANGED: dataset.name}
         changed = replace(how, options=options, edges=None, targets=None)
         sample = {case_id: scored[case_id] for case_id in usable.own_ids}

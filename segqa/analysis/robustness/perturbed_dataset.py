@@ -15,6 +15,7 @@ from segqa.data.case import Case, Source, Target
 from segqa.data.dataset import Dataset
 from segqa.data.mask import Image
 from segqa.models.corruptions import library_version
+from segqa.support.plurals import format_count
 
 _MADE_BY = f"{CHANGES_VERSION}, albumentations {library_version()}, OpenCV {cv2.__version__}"
 
@@ -130,7 +131,9 @@ def changed_dataset(dataset: Dataset, changes: Iterable[Change] = CHANGES) -> Da
     """
     originals, changes = Originals(), tuple(changes)
     cases = [changed for case in dataset for changed in _changed(case, changes, originals)]
-    return Dataset.of(f"{dataset.name}-changed", cases, [f"{len(dataset)} cases of {dataset.name}, changed"])
+    return Dataset.of(
+        f"{dataset.name}-changed", cases, [f"{format_count(len(dataset), 'case')} of {dataset.name}, changed"]
+    )
 
 
 def changed_id(case_id: str, change: Change, severity: int) -> str:

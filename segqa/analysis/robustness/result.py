@@ -20,6 +20,7 @@ from segqa.runs.run import Run, mean_of, repeatable
 from segqa.runs.store import Store, write_whole
 from segqa.stats.permutation_test import interval
 from segqa.support.disk_errors import explain_disk_errors
+from segqa.support.plurals import format_count
 
 ROBUSTNESS_VERSION = 3
 """Of the file; another one is measured again."""
@@ -54,7 +55,8 @@ class Robustness:
 
     def __repr__(self) -> str:
         """Short: failing assertions show it."""
-        return f"<robustness of {self.model} on {self.dataset}: {self.cases} cases, {len(self.trials)} trials>"
+        counts = f"{format_count(self.cases, 'case')}, {format_count(len(self.trials), 'trial')}"
+        return f"<robustness of {self.model} on {self.dataset}: {counts}>"
 
     @property
     def changes(self) -> tuple[Change, ...]:
@@ -100,7 +102,7 @@ class Robustness:
                 steps.setdefault(trial.case_id, []).append(trial)
         rising = {case_id: by for case_id, each in steps.items() if (by := _greatest_rise(each)) > slack}
         worst = sorted(rising, key=lambda case_id: -rising[case_id])
-        lines = [f"{trials.origin.title}, {change} ({len(steps)} cases), IoU by severity from 0:"]
+        lines = [f"{trials.origin.title}, {change} ({format_count(len(steps), 'case')}), IoU by severity from 0:"]
         for case_id in worst[:5]:
             course = " → ".join(f"{iou:.4f}" for iou in _course(steps[case_id]))
             lines.append(f"  +{rising[case_id]:.4f}  {course}  {case_id}")

@@ -11,6 +11,7 @@ import numpy as np
 
 from segqa.runs.query import Predicate, Some
 from segqa.runs.run import mean_of
+from segqa.support.plurals import format_count
 
 SHOWN = 5
 """So many trials are listed."""
@@ -161,9 +162,9 @@ class Trials:
 
     @property
     def tally(self) -> str:
-        """How many there are: `49 scored, 1 errors`."""
+        """How many there are: `49 scored, 1 error`."""
         errors = sum(trial.kind == "error" for trial in self.found)
-        return f"{len(self.found) - errors} scored, {errors} errors"
+        return f"{len(self.found) - errors} scored, {format_count(errors, 'error')}"
 
     def _mean(self, name: str, of: Callable[[Trial], float], *, lowest: bool) -> Reading:
         """The mean of a number over the trials that have it."""

@@ -49,14 +49,14 @@ def test_means_are_over_what_has_been_scored_and_errors_are_counted() -> None:
     assert mild.drop == pytest.approx(0.3)
     assert mild.iou == pytest.approx(0.55)
     assert mild.before == pytest.approx(0.85)
-    assert mild.tally == "2 scored, 1 errors"
+    assert mild.tally == "2 scored, 1 error"
     assert mild.errors == pytest.approx(1 / 3)
 
 
 def test_a_reading_tells_its_worst_trials_and_how_to_try_them_again() -> None:
     reading = measured(*BLURRED).at("blur").drop
     assert reading.name == "drop of IoU, blur 1 (blurred by 0.001 of the diagonal),"
-    assert reading.lines[0] == "m on d, blur 1 (blurred by 0.001 of the diagonal) (2 scored, 1 errors)"
+    assert reading.lines[0] == "m on d, blur 1 (blurred by 0.001 of the diagonal) (2 scored, 1 error)"
     assert reading.lines[2] == "  agreement 0.4000  IoU 0.8000 → 0.3000  partial  b~blur-1"
     assert reading.hints == (
         "just these: pytest suites --model=m --segqa-where 'id=b or id=a'",
