@@ -18,6 +18,7 @@ from segqa.inference.batch_size import BatchSize, is_out_of_memory
 from segqa.inference.timing import Stages
 from segqa.inference.validation import check_answers
 from segqa.models.protocol import Model, Proposals
+from segqa.runs.outcome import find_exception_line
 
 _NOTHING = object()
 _SEGQA = Path(__file__).parents[1]
@@ -104,7 +105,7 @@ class Asker:
                 self._batch.exhausted(len(part))
                 rest, size = part + rest, self._batch.current
             else:
-                why, error = _last_line(error), None
+                why, error = _describe_error(error), None
                 self._ask_alone(part, why)
             # its frames refer to this one: images would stay in memory until the garbage collector runs
             error = None
@@ -185,9 +186,8 @@ def _call(function: Callable[..., Any], *arguments: Any) -> Any:
         ) from error
 
 
-def _last_line(error: Exception) -> str:
-    lines = "".join(traceback.format_exception_only(error)).strip().splitlines()
-    return lines[-1].removeprefix("segqa.errors.")
+def _describe_error(error: Exception) -> str:
+    return find_exception_line("".join(traceback.format_exception_only(error)))
 
 
 def _place_of(error: Exception) -> str:

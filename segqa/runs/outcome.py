@@ -78,8 +78,8 @@ class Outcome:
 
     @property
     def reason(self) -> str:
-        """The last line of the traceback, without the module in front; empty where all went well."""
-        return self.error.strip().rpartition("\n")[2].removeprefix("segqa.errors.")
+        """The line of the traceback that names the exception; empty where all went well."""
+        return find_exception_line(self.error)
 
     @property
     def counts(self) -> Counts | None:
@@ -109,3 +109,21 @@ class Outcome:
     def oracle(self) -> Counts | None:
         """The best proposal against the target; None for an error."""
         return self.nothing if self.best is None else self.offers[self.best].counts
+
+
+def find_exception_line(text: str) -> str:
+    r"""Return the line of a traceback that names the exception, without segqa's own module in front.
+
+    A message may have several lines, of which the first says what went wrong; if it ends in a colon, the next follows.
+
+    >>> find_exception_line('Traceback (most recent call last):\n  File "m.py", line 1\nValueError: no mask\nsee above')
+    'ValueError: no mask'
+    """
+    lines = [line for line in text.splitlines() if line.strip()]
+    headers = [number for number, line in enumerate(lines) if line.startswith("Traceback")]
+    after = lines[headers[-1] + 1 if headers else 0 :]
+    begin = next((number for number, line in enumerate(after) if not line[0].isspace()), 0)
+    found = " ".join(line.strip() for line in after[begin : begin + 2])
+    if begin < len(after) and not after[begin].rstrip().endswith(":"):
+        found = after[begin].strip()
+    return found.removeprefix("segqa.errors.")
