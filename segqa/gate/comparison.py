@@ -16,13 +16,14 @@ from segqa.data.string_columns import Names, Texts
 from segqa.errors import IncomparableError, SettingsError
 from segqa.gate.baseline import scope_of
 from segqa.gate.coverage import NAME_IT, ChangedData, require_shared, split_changed
-from segqa.gate.pairs import Pairs, change_of
+from segqa.gate.pairs import Pairs, change_of, fill_undefined
 from segqa.models.protocol import Floats
 from segqa.runs.failure_kinds import KINDS, ZERO_IOU_CODES, paired_kind_codes
 from segqa.runs.groups import Groups, group_numbers
 from segqa.runs.run import Run
 from segqa.runs.slices import attributes_of, slices_by
 from segqa.scoring.metrics import METRIC_VERSION, resolve
+from segqa.support.plurals import format_count
 
 BROKEN_DROP = 0.5
 METRICS = ("iou", "dice", "precision", "recall")
@@ -92,6 +93,19 @@ class Comparison:
         differences = self.metric_differences(metric)
         known = differences[~np.isnan(differences)]
         return float(known.mean()) if len(known) else 0.0
+
+    @property
+    def paired_means(self) -> tuple[float, float]:
+        """The mean IoU before and after over the cases that have an IoU in both runs; NaN where there are none."""
+        values = fill_undefined(self.defined.pairs.ious)
+        before, after = values.mean(axis=0).tolist() if len(values) else (math.nan, math.nan)
+        return before, after
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether a case that was scored in one of the runs is in no pair."""
+        scored = max(len(run.scored) for run in (self.baseline, self.candidate))
+        return len(self.pairs) < scored
 
     @property
     def defined(self) -> Comparison:
@@ -281,7 +295,8 @@ def compare(baseline: Run, candidate: Run, *, same_picker: bool = True) -> Compa
     pairs, changed = split_changed(baseline, candidate, _paired(baseline, candidate))
     if changed and 2 * len(pairs) < len(baseline.columns):
         raise IncomparableError(
-            f"incomparable: only {len(pairs)} of the {len(baseline.columns)} cases of {baseline.id} can be judged; "
+            f"incomparable: only {len(pairs)} of the {format_count(len(baseline.columns), 'case')} of "
+            f"{baseline.id} can be judged; "
             f"others have other data ({changed.summary}, such as {changed.pairs.ids[0]}); if they were corrected: "
             f"--segqa-update-baseline --segqa-accept REASON; if it is another data set: {NAME_IT}"
         )

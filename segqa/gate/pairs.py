@@ -108,11 +108,8 @@ class Pairs(Sequence[Pair]):
 def change_of(values: Floats) -> Floats:
     """Return by how much a metric has changed.
 
-    Undefined means that nothing is there and nothing was predicted, which is right. So undefined on one side counts
-    as 1: a case that becomes a hallucination changes by -1, and does not drop out of the comparison.
-
     Args:
-        values: before and after, float64 `[n, 2]`; NaN where undefined.
+        values: before and after, float64 `[n, 2]`; NaN where undefined, see `fill_undefined`.
 
     Returns:
         After minus before, float64 `[n]`; NaN where both are undefined.
@@ -120,7 +117,22 @@ def change_of(values: Floats) -> Floats:
     >>> change_of(np.array([[0.5, 0.75], [math.nan, 0.0], [0.0, math.nan], [math.nan, math.nan]]))
     array([ 0.25, -1.  ,  1.  ,   nan])
     """
+    found: Floats = np.diff(fill_undefined(values), axis=1)[:, 0]
+    return found
+
+
+def fill_undefined(values: Floats) -> Floats:
+    """Return the values with 1 where one side alone is undefined.
+
+    Undefined means that nothing is there and nothing was predicted, which is right. So a case that becomes a
+    hallucination changes by -1, and does not drop out of the comparison.
+
+    Args:
+        values: before and after, float64 `[n, 2]`; NaN where undefined.
+
+    Returns:
+        Float64 `[n, 2]`; NaN where both are undefined.
+    """
     undefined = np.isnan(values)
     one_sided = undefined & ~undefined.all(axis=1, keepdims=True)
-    found: Floats = np.diff(np.where(one_sided, 1.0, values), axis=1)[:, 0]
-    return found
+    return np.where(one_sided, 1.0, values)

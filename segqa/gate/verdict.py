@@ -41,6 +41,7 @@ from segqa.runs.failure_kinds import KINDS
 from segqa.runs.groups import suggest_groups
 from segqa.stats.permutation_test import Drop, Interval, judge_drops, raise_p, smallest_p
 from segqa.support.escaping import join_lines
+from segqa.support.plurals import format_count, select_form
 
 DEFAULT_RULES = ("broken:0", "errors:+0", "missing:0", "changed_data:0", "mean_iou:-0.002", "slice(*).mean_iou:-0.002")
 ALPHA = 0.05
@@ -49,10 +50,9 @@ MIN_JUDGED = 30
 MIN_GROUPS = 15
 SHOWN = 5
 
-_NOT_JUDGED = f"{{}} slices are not judged: fewer than {MIN_JUDGED} cases, or fewer than {MIN_CHANGED} of them changed"
+_NOT_JUDGED = f"fewer than {MIN_JUDGED} cases, or fewer than {MIN_CHANGED} of them changed"
 _NOT_JUDGED_IN_GROUPS = (
-    f"{{}} slices are not judged: fewer than {MIN_JUDGED} cases or {MIN_GROUPS} groups, or fewer than {MIN_CHANGED} "
-    "groups with a case that changed"
+    f"fewer than {MIN_JUDGED} cases or {MIN_GROUPS} groups, or fewer than {MIN_CHANGED} groups with a case that changed"
 )
 _STILL_JUDGED = "broken cases, errors and missing cases are still judged"
 _RULE = re.compile(
@@ -182,15 +182,28 @@ class Verdict:
 
     @property
     def headline(self) -> str:
-        """The verdict in a line."""
-        runs = self.comparison.baseline, self.comparison.candidate
-        before, after = (float(run.mean_iou) for run in runs)
-        change = "" if self.mean is None else f" ({self.mean.mean:+.4f} over {self.change.support})"
+        """The verdict in a line; both means and the change are of the cases that have an IoU in both runs."""
         new, cases = len(self.comparison.new), len(self.comparison.candidate.expected)
-        unjudged = f"; {new} of {cases} cases are not in the baseline" if 2 * new > cases else ""
+        unjudged = (
+            f"; {new} of {format_count(cases, 'case')} {select_form(new, 'is', 'are')} not in the baseline"
+            if 2 * new > cases
+            else ""
+        )
         changed = self.comparison.changed
         unjudged += f"; {len(changed)} not judged: other data ({changed.summary})" if changed else ""
-        return f"{self.comparison.candidate.model}: {self.name}, mean IoU {before:.4f} → {after:.4f}{change}{unjudged}"
+        return f"{self.comparison.candidate.model}: {self.name}, {self._means}{unjudged}"
+
+    @property
+    def support(self) -> str:
+        """How many cases the change is measured on; says so where that is not all that were scored."""
+        return f"{self.change.support}{' scored in both runs' * self.comparison.is_partial}"
+
+    @property
+    def _means(self) -> str:
+        if self.mean is None:
+            return "no case has an IoU in both runs"
+        before, after = self.comparison.paired_means
+        return f"mean IoU {before:.4f} → {after:.4f} ({self.mean.mean:+.4f} over {self.support})"
 
     @property
     def story(self) -> str:
@@ -277,8 +290,9 @@ def _how_to_accept(comparison: Comparison) -> str:
     changed = comparison.changed
     by_files = f" (compared by files: {comparison.baseline.id} or the run has no digests of pixels)" * changed.by_files
     return (
-        f"{describe_support(len(changed))} with other data (image, mask or prompt) are not judged, such as "
-        f"{changed.pairs.ids[0]}{by_files}; if that is wanted, make them part of the baseline: "
+        f"{describe_support(len(changed))} with other data (image, mask or prompt) "
+        f"{select_form(len(changed), 'is', 'are')} not judged, such as {changed.pairs.ids[0]}{by_files}; if that "
+        "is wanted, make them part of the baseline: "
         '`pytest suites --segqa-update-baseline --segqa-accept "labels corrected"`'
     )
 
@@ -318,7 +332,9 @@ def _changed(rule: Rule, comparison: Comparison) -> Finding | None:
     # this way round, so that NaN is never a pass
     if lost <= (rule.bound or 0.0) + 1e-12:
         return None
-    return Finding(str(rule), f"{rule.subject} {before:.4f} → {after:.4f}")
+    cases = [len(run.scored) for run in (comparison.baseline, comparison.candidate)]
+    over = f" (over {cases[0]}, then {format_count(cases[1], 'case')})" if comparison.is_partial else ""
+    return Finding(str(rule), f"{rule.subject} {before:.4f} → {after:.4f}{over}")
 
 
 def _listed(rule: Rule, comparison: Comparison, pairs: Pairs, what: str) -> Finding | None:
@@ -409,7 +425,7 @@ def _tested(
             for rule in dict.fromkeys(rule for rule, *_ in proven)
         ]
     told = _NOT_JUDGED_IN_GROUPS if change.group_by else _NOT_JUDGED
-    return findings, [told.format(few)] if few else []
+    return findings, [f"{format_count(few, 'slice is', 'slices are')} not judged: {told}"] if few else []
 
 
 def _can_be_judged(each: Slice, alpha: float) -> bool:

@@ -19,6 +19,7 @@ from segqa.report.session_result import Ending
 from segqa.runs.failure_kinds import KINDS
 from segqa.runs.run import Run
 from segqa.support.escaping import to_line
+from segqa.support.plurals import format_count
 
 MAX_MARKDOWN = 60_000
 """Characters; GitHub takes 65,536 in a comment."""
@@ -84,7 +85,7 @@ def as_json(judged: Iterable[Judged], ending: Ending, exit_status: int) -> dict[
 def as_markdown(judged: Sequence[Judged], ending: Ending) -> str:
     """The session for a pull request: at most 60,000 characters, whatever comes from outside escaped."""
     failing = ending.failing
-    count = f" ({len(failing)} of the tests)" if failing else ""
+    count = f" ({format_count(len(failing), 'test')})" if failing else ""
     lines = [f"### segqa: {ending.name}{count}", "", *_reasons(ending)]
     if judged:
         lines += ["| model | data set | mean IoU | baseline | change | failing | verdict |"]
@@ -170,6 +171,8 @@ def _numbers(one: Judged) -> dict[str, float]:
     numbers |= {"errors": len(run.errors), "missing_cases": len(run.missing)}
     if verdict is not None:
         numbers |= {"baseline_mean_iou": float(verdict.comparison.baseline.mean_iou)}
+        before, after = verdict.comparison.paired_means
+        numbers |= {"paired_mean_iou": after, "paired_baseline_mean_iou": before, "paired_cases": verdict.change.cases}
         numbers |= {"mean_difference": verdict.mean.mean if verdict.mean else math.nan}
         numbers |= {"broken": len(verdict.comparison.broken), "findings": len(verdict.findings)}
     return numbers
@@ -179,6 +182,8 @@ def _table_row(one: Judged) -> str:
     run, verdict = one.run, one.verdict
     before = f"{verdict.comparison.baseline.mean_iou:.4f}" if verdict else "–"
     change = f"{verdict.mean.mean:+.4f}" if verdict and verdict.mean else "–"
+    if verdict and verdict.mean and verdict.comparison.is_partial:
+        change += f" ({verdict.support})"
     cells = [escape(run.model), escape(run.dataset), f"{run.mean_iou:.4f}", before, change]
     return f"| {' | '.join([*cells, f'{len(run.failures())} of {len(run.outcomes)}', f'**{one.name}**'])} |"
 

@@ -358,7 +358,23 @@ def test_the_headline_says_both_means_and_the_change() -> None:
     assert verdict_on([0.9] * 10, [0.8] * 10).headline == (
         "unet: regressed, mean IoU 0.9000 → 0.8000 (-0.1000 over 10 cases)"
     )
-    assert verdict_on([0.9], [None]).headline == "unet: regressed, mean IoU 0.9000 → nan"
+    assert verdict_on([0.9], [None]).headline == "unet: regressed, no case has an IoU in both runs"
+
+
+def test_the_headline_compares_the_means_of_the_same_cases() -> None:
+    verdict = verdict_on([*[0.9] * 9, 0.1], [*[0.8] * 9, None], "errors:off", "p05:-0.01")
+    assert verdict.headline == ("unet: regressed, mean IoU 0.9000 → 0.8000 (-0.1000 over 9 cases scored in both runs)")
+    assert verdict.comparison.paired_means == pytest.approx((0.9, 0.8))
+    assert verdict_on([0.9] * 4, [*[0.9] * 4, 0.1]).headline == (
+        "unet: similar, mean IoU 0.9000 → 0.9000 (+0.0000 over 4 cases scored in both runs)"
+    )
+
+
+def test_a_number_of_other_cases_than_before_says_of_how_many() -> None:
+    (found,) = verdict_on(
+        [0.9] * 10, [*[0.9] * 4, None, *[0.8] * 5], "errors:off", "p05:-0.01", "mean_iou:off"
+    ).findings
+    assert found.text == "p05 0.9000 → 0.8000 (over 10, then 9 cases)"
 
 
 def test_a_loss_of_just_the_tolerance_is_similar() -> None:

@@ -320,7 +320,7 @@ def test_no_baseline_is_made_of_too_many_errors(photos: Repository) -> None:
     result = photos.runpytest(*GATE, "--segqa-update-baseline")
     assert result.ret == 4
     # below everything else that a session writes
-    assert "ERROR: segqa: steady has 1 errors, more than the budget of 0%" in result.outlines[-1]
+    assert "ERROR: segqa: steady has 1 error, more than the budget of 0%" in result.outlines[-1]
 
 
 def git(repository: Repository, *arguments: str) -> None:
@@ -381,7 +381,7 @@ def test_ci_gets_what_it_asks_for(committed: Repository, monkeypatch: pytest.Mon
     result = committed.runpytest_subprocess(*GATE, worse("blind", 5), *options)
     result.stdout.fnmatch_lines(["::error title=segqa steady broken%3A0::1 case collapsed*"])
     markdown = (committed.path / "summary.md").read_text(encoding="utf-8")
-    assert markdown.startswith("before\n### segqa: failed (1 of the tests)")
+    assert markdown.startswith("before\n### segqa: failed (1 test)")
     assert "| steady | squares | 0.9375 | 1.0000 | \\-0.0625" in markdown or "-0.0625" in markdown
     metrics = (committed.path / "metrics.txt").read_text(encoding="utf-8")
     assert 'segqa_broken{model="steady",dataset="squares"} 1\n' in metrics

@@ -37,7 +37,7 @@ def test_the_json_says_what_a_script_needs() -> None:
     [
         (Ending(), "passed"),
         (Ending(warnings=("w",)), "passed"),
-        (Ending((("t", "why"),)), "failed (1 of the tests)"),
+        (Ending((("t", "why"),)), "failed (1 test)"),
         (Ending(findings=("f",)), "failed"),
         (Ending(problem="p"), "incomplete"),
         (Ending(complete=False), "incomplete"),
@@ -112,3 +112,11 @@ def test_annotations_carry_what_the_session_found() -> None:
         "::error title=segqa::no evaluation%0Aat all",
         "::warning title=segqa::no baseline",
     ]
+
+
+def test_a_change_over_a_part_of_the_cases_says_over_which() -> None:
+    one = judged(run_of([*[0.9] * 9, 0.1]), run_of([*[0.8] * 9, None]))
+    assert "| 0.8000 | 0.8200 | -0.1000 (9 cases scored in both runs) |" in as_markdown([one], Ending())
+    (model,) = as_json([one], Ending(), 1)["models"]
+    named = [model[name] for name in ("paired_baseline_mean_iou", "paired_mean_iou", "mean_difference", "paired_cases")]
+    assert named == pytest.approx([0.9, 0.8, -0.1, 9])
