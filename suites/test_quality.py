@@ -4,7 +4,7 @@ from segqa import Run, Thresholds
 
 
 def test_mean_iou(evaluation: Run, thresholds: Thresholds) -> None:
-    """The mean over cases."""
+    """The mean IoU over the cases is high enough."""
     assert evaluation.mean_iou >= thresholds.mean_iou
 
 
@@ -29,5 +29,5 @@ def test_few_hallucinated(evaluation: Run, thresholds: Thresholds) -> None:
 
 
 def test_error_budget(evaluation: Run, thresholds: Thresholds) -> None:
-    """Hardly any case could not be evaluated: what has no score is not in the mean."""
+    """Hardly any case ends in an error: errors have no score and are not in the mean."""
     assert evaluation.error_share <= thresholds.errors

@@ -14,6 +14,7 @@ from segqa.analysis.robustness.perturbations import Change
 from segqa.analysis.robustness.result import Robustness
 from segqa.models.protocol import Floats
 from segqa.report.tables import Cell, Table
+from segqa.support.plurals import format_count
 
 BINS = 20
 _LEFT, _TOP, _BAR, _GAP, _HEIGHT, _BOTTOM = 44, 38, 28, 3, 150, 46
@@ -67,7 +68,7 @@ def histogram(ious: Floats, threshold: float, title: str, *, before: Floats | No
         parts.append(_steps(steps, top))
     height = _TOP + _HEIGHT + _BOTTOM
     role = "group" if link else "img"
-    return _svg(_WIDTH, height, title, "".join(parts), role=role)
+    return _svg(_WIDTH, height, title, "".join(parts), role=role, name="histogram")
 
 
 def changes(differences: Floats, noise: float, title: str) -> str:
@@ -163,8 +164,9 @@ def severity_curves(ious: Sequence[float], agreements: Sequence[float], title: s
     return _svg(_SMALL_LEFT + _SMALL_SPAN + 10, bottom + 22, title, "".join(parts))
 
 
-def _svg(width: int, height: int, title: str, content: str, *, role: str = "img") -> str:
+def _svg(width: int, height: int, title: str, content: str, *, role: str = "img", name: str = "") -> str:
     size = f'width="{width}" height="{height}" viewBox="0 0 {width} {height}"'
+    size += f' class="{name}"' if name else ""
     label = f'role="{role}" aria-label="{escape(title)}"'
     head = f'<svg xmlns="http://www.w3.org/2000/svg" {size} {label} font-family="sans-serif" font-size="11">'
     return f"{head}{content}</svg>"
@@ -198,7 +200,7 @@ def _bar(bar: _Bar, top: int) -> str:
     height = _tall(bar.count, top)
     y = _TOP + _HEIGHT - height
     rect = f'<rect x="{bar.x}" y="{y}" width="{_BAR}" height="{height}" fill="{bar.colour}"/>'
-    label = _text(bar.x + _BAR / 2, y - 5, str(bar.count)) if bar.count else ""
+    label = _text(bar.x + _BAR / 2, y - 5, str(bar.count), "count") if bar.count else ""
     return f"<g><title>{_told(bar)}</title>{rect}{label}</g>"
 
 
@@ -210,7 +212,7 @@ def _linked(drawn: str, bar: _Bar, link: str) -> str:
 
 
 def _told(bar: _Bar) -> str:
-    return f"IoU {bar.range}: {bar.count} case{'' if bar.count == 1 else 's'}"
+    return f"IoU {bar.range}: {format_count(bar.count, 'case')}"
 
 
 def _steps(bars: list[_Bar], top: int) -> str:
@@ -228,9 +230,18 @@ def _axis() -> str:
     """The base line with its numbers."""
     y = _TOP + _HEIGHT
     line = f'<line x1="{_LEFT - 4}" y1="{y}" x2="{_WIDTH - 8}" y2="{y}" stroke="{_INK}"/>'
-    ticks = [_text(_x(index) - _GAP / 2, y + 15, f"{index / BINS:.1f}") for index in range(0, BINS + 1, 2)]
-    zero = _text(_LEFT + _BAR / 2, y + 15, "= 0")
-    return line + zero + "".join(ticks) + _text(_x(BINS // 2), y + 36, "IoU of a case (counts on a square-root scale)")
+    # a narrow page leaves every other number out, and the 0.0 that stands close to the bar of zeros
+    ticks = [
+        _text(_x(index) - _GAP / 2, y + 15, f"{index / BINS:.1f}", "tick" if index and index % 4 == 0 else "tick minor")
+        for index in range(0, BINS + 1, 2)
+    ]
+    zero = _text(_LEFT + _BAR / 2, y + 15, "= 0", "tick")
+    return (
+        line
+        + zero
+        + "".join(ticks)
+        + _text(_x(BINS // 2), y + 36, "IoU of a case (counts on a square-root scale)", "label")
+    )
 
 
 def _threshold(threshold: float) -> str:
@@ -241,8 +252,9 @@ def _threshold(threshold: float) -> str:
     return line + _text(x, _TOP - 26, f"threshold {threshold:g}")
 
 
-def _text(x: float, y: float, text: str) -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="middle" fill="{_INK}">{escape(text)}</text>'
+def _text(x: float, y: float, text: str, name: str = "") -> str:
+    kind = f' class="{name}"' if name else ""
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="middle" fill="{_INK}"{kind}>{escape(text)}</text>'
 
 
 def robustness_section(found: Robustness) -> dict[str, Any]:
@@ -250,12 +262,15 @@ def robustness_section(found: Robustness) -> dict[str, Any]:
     curves = [_curves(found, change) for change in found.changes if not change.empties]
     blanks = [found.of(change.name) for change in found.changes if change.empties]
     return {
-        "told": f"{len(found.trials)} changed images of {found.cases} cases",
+        "told": f"{format_count(len(found.trials), 'changed image')} of {format_count(found.cases, 'case')}",
         "left_out": len(found.left_out),
         "errors": sum(trial.kind == "error" for trial in found.trials),
         "command": f"segqa report {found.run} --open",
         "curves": curves,
-        "blanks": [f"{sum(t.kind == 'hallucinated' for t in each.found)} of {len(each)}" for each in blanks],
+        "blanks": [
+            f"{sum(t.kind == 'hallucinated' for t in each.found)} of {format_count(len(each), 'blank image')}"
+            for each in blanks
+        ],
         "table": _table(found).shown(),
     }
 
@@ -273,7 +288,7 @@ def _curves(found: Robustness, change: Change) -> dict[str, str]:
     return {
         "name": change.name,
         "capability": change.capability,
-        "most": f"at most: {most}" if len(change.amounts) > 1 else most,
+        "most": f"at severity {len(change.amounts)}: {most}" if len(change.amounts) > 1 else most,
         "drawn": severity_curves(ious, agreements, f"{change.name}, mean IoU and agreement by severity: {told}"),
     }
 

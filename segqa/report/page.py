@@ -24,7 +24,7 @@ from segqa.report.page_data import KIND_NAMES, Listing, case_key, columns, link
 from segqa.report.page_images import FILES, Collection, clear_files, collect, queues, write_files
 from segqa.report.sections import section_of, verdict_of
 from segqa.report.session_result import Ending, behaviour_table
-from segqa.report.tables import has_choice, show_line_up
+from segqa.report.tables import has_choice, name_runs, show_line_up
 from segqa.report.templates import part, render
 from segqa.runs.failure_kinds import KINDS
 from segqa.runs.run import Run
@@ -133,12 +133,14 @@ def _data(content: _Content, collection: Collection) -> Iterator[str]:
         "suffix": collection.suffix,
         "open": _newest([each.judged.run for each in content.listings]),
     }
+    names = name_runs([each.judged.run for each in content.listings])
     yield f'{as_data(known)[:-1]},"runs":['
     for number, (run, shown) in enumerate(zip(content.columns, exhibits, strict=True)):
         yield ",{" if number else "{"
         yield from run
         listed = content.listings[number].listed
-        yield f'"choice":{as_data(has_choice(listed))},"counts":{as_data(_counts_of(listed, list(shown)))},'
+        yield f'"name":{as_data(names[number])},"choice":{as_data(has_choice(listed))},'
+        yield f'"counts":{as_data(_counts_of(listed, list(shown)))},'
         yield f'"exhibit":{as_data(shown)}}}'
     yield "]}"
 
@@ -174,6 +176,7 @@ def _page(content: _Content, collection: Collection) -> Iterator[str]:
     return render(
         "review.html",
         sections=[section_of(one, place, shown[place], listed=in_files) for place, one in enumerate(judged)],
+        names=name_runs(runs),
         side_by_side=show_line_up(runs, judged[0].group_by),
         verdict=verdict_of(judged, content.ending),
         total=sum(content.ending.counts.values()) if content.ending else 0,

@@ -19,6 +19,7 @@ from segqa.data.string_columns import Names
 from segqa.report.case_selection import newly_failing, newly_passing, select
 from segqa.report.exports import Judged
 from segqa.runs.failure_kinds import KINDS, recoverable
+from segqa.runs.outcome import find_exception_line
 from segqa.runs.outcomes import Outcomes
 from segqa.runs.query import Predicate
 from segqa.runs.run import Run
@@ -62,7 +63,8 @@ def columns(listing: Listing) -> Iterator[tuple[str, Any]]:
     )
     yield "clusters", [_cluster(cluster, outcomes) for cluster in judged.clusters]
     yield "notes", {places[case_id]: note for case_id, note in outcomes.notes}
-    yield "errors", _named(_errors(outcomes))
+    errors = _named(_errors(outcomes))
+    yield "errors", {**errors, "reasons": [find_exception_line(error) for error in errors["values"]]}
     yield "cases", len(judged.run.outcomes)
     yield "whole", not run.narrowed_by and not judged.run.missing
     yield "wrong", {place: [round(share, 3) for share in each.shares.values()] for place, each in outcomes.breakdowns()}

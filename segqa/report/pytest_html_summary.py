@@ -10,6 +10,7 @@ from segqa.report.charts import histogram
 from segqa.report.session_result import Ending
 from segqa.report.tables import has_choice, show_line_up
 from segqa.report.templates import render
+from segqa.support.plurals import format_count
 
 
 def render_summary(found: Iterable[Clusters], ending: Ending, page: str, group_by: str = "") -> str:
@@ -35,7 +36,7 @@ def render_summary(found: Iterable[Clusters], ending: Ending, page: str, group_b
 def _section(found: Clusters) -> dict[str, Any]:
     """What the template needs to know of a run."""
     run = found.run
-    title = f"Histogram of the IoU of {len(run.ious)} cases of {run.title}"
+    title = f"Histogram of the IoU of {format_count(len(run.ious), 'case')} of {run.title}"
     return {
         "run": run,
         "found": found,

@@ -26,6 +26,7 @@ from segqa.runs.groups import suggest_groups
 from segqa.runs.outcomes import Outcomes
 from segqa.runs.run import Run, mean_of
 from segqa.stats.permutation_test import t_interval
+from segqa.support.plurals import format_count, select_form
 
 ACTIONS = {
     "error": "Read the traceback; mend the file or the model's code",
@@ -77,6 +78,7 @@ def section_of(judged: Judged, number: int, shown: Shown, *, listed: bool) -> di
         "badge": judged.name,
         "gate": judged.name if judged.verdict else "",
         "failing": len(run.failures()),
+        "of_cases": f"of {format_count(len(run.outcomes), 'case')} {select_form(len(run.failures()), 'fails', 'fail')}",
         "headline": headline(judged),
         "command": str(run.provenance.get("command", "")),
         "facts": _facts(run),
@@ -106,23 +108,26 @@ def headline(judged: Judged) -> list[str]:
     """What fails and why, in a few sentences."""
     run = judged.run
     failed = run.failures()
-    told = [f"{len(failed)} of {len(run.outcomes)} cases fail: IoU below {run.threshold:g}, or an error."]
-    if not len(failed):
-        told = [f"All {len(run.outcomes)} cases reach IoU {run.threshold:g}."]
+    told = [f"A case fails if its IoU is below {run.threshold:g}, or on an error."]
     clusters = [cluster for cluster in judged.clusters if cluster.kind != "failed"] or list(judged.clusters)
     if clusters:
         told.append(_cluster_told(clusters[0]))
     elif len(failed):
         kind, count = run.kinds().most_common(1)[0]
-        told.append(f"Most often {kind} ({count}): {KINDS[kind]}.")
+        told.append(f"The most frequent kind is {kind} ({format_count(count, 'case')}): {KINDS[kind]}.")
     saved = failed.recoverable
     if saved:
-        told.append(f"{saved} of the {len(failed)} are lost by picking: another proposal of the model is good enough.")
+        told.append(
+            f"{saved} of {format_count(len(failed), 'failure')} {select_form(saved, 'is', 'are')} lost by picking: "
+            "another proposal of the model is good enough."
+        )
     if judged.verdict:
         newly = len(newly_failing(judged.verdict.comparison))
-        told.append(f"Against the baseline: {judged.name}, {newly} newly failing.")
+        errors = len(judged.verdict.comparison.new_errors)
+        also = f" and {format_count(errors, 'new error')}" if errors else ""
+        told.append(f"Against the baseline: {judged.name}, {newly} newly failing{also}.")
     if run.missing:
-        told.append(f"{len(run.missing)} cases have no outcome.")
+        told.append(f"{format_count(len(run.missing), 'case has', 'cases have')} no outcome.")
     return told
 
 
@@ -166,9 +171,11 @@ def _chips(judged: Judged, number: int) -> list[dict[str, str]]:
         return {"label": label, "value": str(value), "note": note, "tone": tone, "href": href}
 
     failing, errors = len(run.failures()), len(run.errors)
+    new_errors = len(verdict.comparison.new_errors) if verdict else 0
     change = ""
     if verdict and verdict.mean:
         change = f"{verdict.mean.mean:+.4f} ({verdict.interval.low:+.4f} to {verdict.interval.high:+.4f})"
+        change += f" over {verdict.change.cases} in both runs" if verdict.comparison.is_partial else ""
     chips = [
         chip("mean IoU", four(run.mean_iou), change),
         chip("failing", failing, f"of {len(run.outcomes)}", "bad" if failing else "", outcome="failing"),
@@ -186,7 +193,13 @@ def _chips(judged: Judged, number: int) -> list[dict[str, str]]:
         ]
     chips += [
         chip("IoU exactly 0", bin_counts(run.ious)[0], iou="0"),
-        chip("errors", errors, "not in the mean", "bad" if errors else "", outcome="error"),
+        chip(
+            "error" if errors == 1 else "errors",
+            errors,
+            f"{f'{new_errors} new, ' * bool(new_errors)}not in the mean",
+            "bad" if errors else "",
+            outcome="error",
+        ),
         chip("5th percentile", four(run.p05)),
         chip("pooled IoU", four(run.pooled_iou)),
     ]
@@ -207,7 +220,7 @@ def _distribution(run: Run, comparison: Comparison | None, address: str) -> dict
     before = None
     if comparison:
         before = _known(comparison.pairs.ious[:, 0])
-    title = f"IoU of {len(run.ious)} cases of {run.title}"
+    title = f"IoU of {format_count(len(run.ious), 'case')} of {run.title}"
     drawn = histogram(run.ious, run.threshold, title, before=before, link=f"#{address}")
     return {"histogram": drawn, "bins": _bins(run.ious, before)}
 
@@ -231,6 +244,7 @@ def _kinds(run: Run, comparison: Comparison | None, shown: Shown) -> list[dict[s
     """The kinds of failure that there are, with examples."""
     codes = kind_codes(newly_failing(comparison).after, run.threshold) if comparison else np.zeros(0, np.int8)
     new = Counter(kind_name(code) for code in codes.tolist())
+    new["error"] = len(comparison.new_errors) if comparison else 0
     actions = ACTIONS if has_choice(run) else ACTIONS | ACTIONS_FOR_ONE_MASK
     rows = []
     for kind, count in run.kinds().most_common():
@@ -257,7 +271,8 @@ def _changes(comparison: Comparison) -> dict[str, str]:
     """The changes case by case, drawn and told."""
     differences = comparison.differences
     worse, better = int((differences < -NOISE).sum()), int((differences > NOISE).sum())
-    told = f"{worse} cases worse, {better} better, {len(differences) - worse - better} the same (within {NOISE:g})"
+    same = len(differences) - worse - better
+    told = f"{format_count(worse, 'case')} worse, {better} better, {same} the same (within {NOISE:g})"
     return {"drawn": changes(differences, NOISE, f"IoU now minus IoU before, sorted: {told}"), "told": told}
 
 
@@ -308,9 +323,11 @@ def _interval_note(run: Run, group_by: str) -> str:
     """What the intervals of a run's slices count as independent, where that is not simply its cases."""
     groups = groups_within(run.columns, group_by)
     if groups is not None:
-        return f"Intervals count the {int(groups.max()) + 1} groups by {group_by!r}, not the cases."
+        return f"Intervals count the {format_count(int(groups.max()) + 1, 'group')} by {group_by!r}, not the cases."
     suggested = suggest_groups(run.columns)
-    return "" if suggested is None else f"Intervals count each case as independent, but {suggested.advice}."
+    return (
+        "" if suggested is None else f"Intervals count each case as independent, but {suggested}: {suggested.remedy}."
+    )
 
 
 def _known(values: Floats) -> Floats:
@@ -382,23 +399,23 @@ def _details(run: Run) -> list[tuple[str, Any]]:
     known = run.provenance
     versions = ", ".join(f"{name} {version}" for name, version in known.get("versions", {}).items())
     options = ", ".join(f"{name} {value}" for name, value in known.get("options", {}).items())
-    seconds = run.columns.seconds
+    seconds, cached = run.columns.seconds, format_count(int(run.columns.cached.sum()), "case")
     details: dict[str, Any] = {
         "run": run.id,
         "command": known.get("command"),
         "started": known.get("started"),
         "commit": f"{known.get('commit', '')}{' with changes' if known.get('dirty') else ''}",
         "model": f"{run.model} {known.get('fingerprint') or '(without a fingerprint)'}",
-        "data set": f"{run.dataset}, {len(run.expected)} cases, {known.get('dataset_digest', '')}",
+        "data set": f"{run.dataset}, {format_count(len(run.expected), 'case')}, {known.get('dataset_digest', '')}",
         "cases": run.tally,
         "picked by": run.pick,
         "threshold": run.threshold,
-        "both masks empty": f"scored “{run.empty}”, {run.undefined} cases",
+        "both masks empty": f"scored “{run.empty}”, {format_count(run.undefined, 'case')}",
         "options": options,
         "python": known.get("python"),
         "machine": known.get("machine"),
         "versions": versions,
-        "inference": f"{math.fsum(seconds):.1f} s, {int(run.columns.cached.sum())} cases from stored proposals",
+        "inference": f"{math.fsum(seconds):.1f} s, {cached} from stored proposals",
         "milliseconds a case": _stages(run),
         "peak memory": ", ".join(f"{size:.0f} MB of {kind}" for kind, size in known.get("peak_mb", {}).items()),
         "resumed": known.get("resumed_at"),
@@ -413,7 +430,7 @@ def _details(run: Run) -> list[tuple[str, Any]]:
 def _part(part: Mapping[str, Any]) -> str:
     """Where a part of a merged run comes from."""
     where = f"{part['inference_seconds']:.1f} s on {part['hardware']}"
-    return f"shard {part['shard']}: {part['cases']} cases, {where} ({part['run']})"
+    return f"shard {part['shard']}: {format_count(part['cases'], 'case')}, {where} ({part['run']})"
 
 
 def _stages(run: Run) -> str:

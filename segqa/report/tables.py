@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -121,11 +122,22 @@ def line_up(runs: Sequence[Run], group_by: str = "") -> Table:
 
 
 def show_line_up(runs: Sequence[Run], group_by: str = "") -> list[tuple[str, ...]] | None:
-    """Return heading and rows for a page; None for one run. Where no model offers a choice, no picker is named."""
+    """Return heading and rows for a page; None for one run. Where no model offers a choice, no picker is named.
+
+    Runs of one model on one data set are named by their ids.
+    """
     if len(runs) < 2:
         return None
     table = line_up(runs, group_by)
-    return (table if any(map(has_choice, runs)) else table.without("picked by")).shown()
+    heading, *rows = (table if any(map(has_choice, runs)) else table.without("picked by")).shown()
+    names = [row[0] if name == run.title else name for name, run, row in zip(name_runs(runs), runs, rows, strict=True)]
+    return [heading, *((name, *row[1:]) for name, row in zip(names, rows, strict=True))]
+
+
+def name_runs(runs: Sequence[Run]) -> list[str]:
+    """Return a name for each run of a page: model and data set, or the id where several runs have these."""
+    titles = Counter(run.title for run in runs)
+    return [run.title if titles[run.title] == 1 else run.id for run in runs]
 
 
 def has_choice(run: Run) -> bool:
@@ -175,7 +187,7 @@ def _line(run: Run, group_by: str) -> tuple[str | int | float | None, ...]:
     return (
         run.model,
         run.dataset,
-        run.pick,
+        run.pick if has_choice(run) else None,
         run.tally if run.errors or run.missing else len(run.scored),
         float(run.mean_iou),
         None if math.isnan(mean.low) else f"{mean.low:.4f} to {mean.high:.4f}",

@@ -7,6 +7,7 @@ from importlib.resources import files
 from typing import Any
 
 from segqa.support.escaping import to_line
+from segqa.support.plurals import format_count
 
 
 def render(name: str, **values: Any) -> Iterator[str]:
@@ -21,6 +22,7 @@ def render(name: str, **values: Any) -> Iterator[str]:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals["count"] = format_count
     return environment.get_template(name).generate(**values)
 
 

@@ -470,6 +470,41 @@ def test_on_a_phone_a_case_opens_at_its_buttons(open_page: Opener, small_page: P
     assert 0 <= box["y"] < 844 - box["height"]
 
 
+@pytest.mark.parametrize("width", [390, 320])
+def test_on_a_phone_no_table_of_numbers_is_cut_off(open_page: Opener, small: Reviewed, width: int) -> None:
+    path = small.page(small.before, small.run, name="phone")
+    page = open_page(path, "#run=1&outcome=failing", width=width, height=844)
+    for name in ("runs side by side", "pickers", "kinds of failure", "slices", "clusters"):
+        region = page.locator(f"[aria-label='{name}, table']:visible")
+        assert region.first.evaluate("(e) => e.scrollWidth <= e.clientWidth"), name
+
+
+def test_runs_of_one_model_are_named_by_their_ids(open_page: Opener, small: Reviewed) -> None:
+    page = open_page(small.page(small.before, small.run, name="named"), "#run=1&outcome=failing")
+    assert page.locator("#runs th a").all_inner_texts() == [small.before.id, small.run.id]
+    assert page.locator("section.run h2:visible").inner_text() == small.run.id
+    weights = page.locator("#runs th a").evaluate_all("(all) => all.map((e) => getComputedStyle(e).fontWeight)")
+    assert weights == ["400", "700"]
+    page.locator("#cards .card").first.click()
+    assert page.locator("#others a").all_inner_texts() == [small.before.id]
+
+
+def test_of_a_model_of_one_mask_no_box_is_shown(open_page: Opener, small: Reviewed) -> None:
+    class One:
+        fingerprint = "one"
+
+        def predict(self, images: Sequence[Image], prompts: Sequence[str]) -> list[Proposals]:
+            return [Proposals.single(image[:, :, 0] > 100) for image in images]
+
+    run = Evaluation().run(One(), "one", small.dataset, small.store)
+    page = open_page(small.page(run, baseline=False, name="one"))
+    page.locator("#cards .card").first.click()
+    assert not page.locator("#legend-box").is_visible()
+    page = open_page(small.page(name="several"))
+    page.locator("#cards .card").first.click()
+    assert page.locator("#legend-box").is_visible()
+
+
 def test_the_last_line_of_an_error_is_in_view(open_page: Opener, small: Reviewed) -> None:
     class Failing:
         fingerprint = "failing"
@@ -480,7 +515,8 @@ def test_the_last_line_of_an_error_is_in_view(open_page: Opener, small: Reviewed
     run = Evaluation().run(Failing(), "failing", small.dataset.limit(2), small.store)
     page = open_page(small.page(run, baseline=False, name="failing"))
     page.locator("#cards .card").first.click()
-    assert page.locator("#case-reason").inner_text() == "the reason"
+    assert page.locator("#case-reason").inner_text() == "ValueError: a line"
+    assert page.locator("#unseen").inner_text() == "The case ended in an error, so there is no prediction to show."
     below = page.locator("#case-error").evaluate("(e) => e.scrollHeight - e.scrollTop - e.clientHeight")
     assert below < 2
 

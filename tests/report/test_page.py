@@ -76,7 +76,7 @@ def test_the_headings_answer_in_their_order(small: Reviewed) -> None:
     words = Tags(text).words
     assert "8 of 24 cases fail" in words
     assert "Where camera=B, 100% are wrong_object (8 of 8, no other case does)." in words
-    assert "8 of the 8 are lost by picking" in words
+    assert "8 of 8 failures are lost by picking" in words
 
 
 def test_the_same_run_gives_the_same_bytes_and_fetches_nothing(small: Reviewed) -> None:
@@ -143,14 +143,19 @@ def test_what_cannot_be_compared_is_said(small: Reviewed) -> None:
     other = replace(small.before, empty="zero")
     path = write_report(small.run, small.folder / "odd", directory=small.store.root, baselines=[other])
     words = Tags(path.read_text(encoding="utf-8")).words
-    assert "incomparable: the empty policy differs" in words
+    assert "Incomparable: the empty policy differs" in words
+
+
+def test_commands_in_a_sentence_are_set_as_code(small: Reviewed) -> None:
+    text = small.page(baseline=False, name="code").read_text(encoding="utf-8")
+    assert "<p>There is no baseline; <code>pytest suites --segqa-update-baseline</code> makes one.</p>" in text
 
 
 def test_a_run_that_is_kept_nowhere_has_a_page_without_pictures(tmp_path: Path) -> None:
     run = Run("r", "m", "d", ("x", "y"), (outcome_of(Counts(9, 0, 0, 9), "x"), outcome_of(None, "y")), "product")
     words = Tags(write_report(run, tmp_path, directory=tmp_path).read_text(encoding="utf-8")).words
     assert "masks, and no photo, of 0 of 2 cases" in words
-    assert "1 of 2 cases fail" in words
+    assert "1 of 2 cases fails" in words
 
 
 @pytest.mark.parametrize("outcomes", [(), (outcome_of(None, "x"),), (outcome_of(Counts(0, 0, 0, 9), "x"),)])
@@ -192,8 +197,14 @@ def test_new_errors_are_listed_and_newly_failing(tmp_path: Path) -> None:
         for name, outcomes in (("before", good), ("after", lost))
     ]
     text = write_report(runs, tmp_path, directory=tmp_path).read_text(encoding="utf-8")
-    assert "Errors that were none before: 1" in text
+    assert "New errors: 1" in text
+    words = Tags(text).words
+    assert "Against the baseline: regressed, 0 newly failing and 1 new error." in words
+    assert '<td class="n" data-label="newly failing">+1</td>' in text
+    assert "1 new, not in the mean" in words
+    assert "over 8 in both runs" in words
     after = block(text, "data")["runs"][1]
+    assert after["errors"]["reasons"] == ["ValueError: no"]
     assert (after["change"][0], after["before"][0]) == (1, 1.0)
 
 

@@ -41,7 +41,7 @@ def test_the_verdict_names_the_failing_tests() -> None:
     assert "Passed" in render(run_of()).words
     failing = (("suites/test_quality.py::test_mean_iou[unet]", "mean IoU 0.4 is below 0.5"),)
     failed = render(run_of(), Ending(failing)).words
-    assert "1 of the tests did not hold" in failed
+    assert "1 test failed" in failed
     assert "test_mean_iou[unet]: mean IoU 0.4 is below 0.5" in failed
 
 

@@ -47,8 +47,8 @@ def page(folder: Path, ending: Ending | None = None) -> Tags:
 
 def test_a_page_that_is_made_again_finds_what_was_measured(tmp_path: Path) -> None:
     words = page(tmp_path).words
-    assert "6 changed images of 1 cases (1 more could not even be evaluated unchanged), 1 of them errors" in words
-    assert "In 1 of 2 blank images something is predicted" in words
+    assert "6 changed images of 1 case (1 more could not be evaluated unchanged), 1 of them an error" in words
+    assert "Something is predicted in 1 of 2 blank images" in words
     assert "segqa report r-changed --open" in words
     assert "blurred by 0.002 of the diagonal0.50000.40000.50000" in words
 
@@ -67,7 +67,7 @@ def test_each_change_has_a_chart_that_can_be_heard() -> None:
 
 def test_the_least_steady_change_is_told() -> None:
     told = steadiness(measured())
-    assert told[0] == "  robustness: 1 cases, 6 changed images, run r-changed"
+    assert told[0] == "  robustness: 1 case, 6 changed images, run r-changed"
     least = "least steady under blur 1 (blurred by 0.001 of the diagonal)"
     assert told[1] == f"    {least}: agreement 0.8500, mean IoU 0.9000 → 0.8000"
     assert len(steadiness(measured(()))) == 1

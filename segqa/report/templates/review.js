@@ -315,7 +315,8 @@
   };
   const drawBox = (context, item) => {
     const box = item.boxes[looked()];
-    if (!box || box[2] <= box[0]) return;
+    // of a model of one mask the box is that of the mask, and says nothing
+    if (!run.choice || !box || box[2] <= box[0]) return;
     for (const [colour, dash] of [["#000", []], ["#fff", [6, 6]]]) {
       context.strokeStyle = colour;
       context.setLineDash(dash);
@@ -349,6 +350,10 @@
     showNumbers(current, item);
     $("#panes").hidden = $("#tools").hidden = !item;
     $("#unseen").hidden = Boolean(item);
+    $("#unseen").textContent = run.kind[current] === ERROR
+      ? "The case ended in an error, so there is no prediction to show."
+      : "This page has no picture of the case. The command below evaluates this case alone and writes a page with its picture.";
+    $("#legend-box").hidden = !run.choice;
     $(".legend").hidden = !item;
     if (!item) return;
     const panes = { four: ["image", "error", "target", "prediction"], slider: ["slider"], one: ["one"] }[view.mode];
@@ -375,7 +380,7 @@
   const showNumbers = (i, item) => {
     const shown = looked(), picked = shown === run.picked[i], error = run.errors.of[i] >= 0;
     $("#case-iou").replaceChildren(...(picked
-      ? [h("b", {}, error ? "no IoU" : `IoU ${score(i)}`), " ", change(i) ?? "", run.before[i] === null ? "" : ` from ${four(run.before[i])}`]
+      ? [h("b", {}, error ? "no IoU" : `IoU ${score(i)}`), change(i) ? " " : "", change(i) ?? "", run.before[i] === null ? "" : `${error ? ", in the baseline" : " from"} ${four(run.before[i])}`]
       : [h("b", {}, `IoU ${four(ofMask(shown))}`), ` of ${nameOf(shown)}; ${score(i)} of the prediction`]));
     $("#numbers-of").textContent = nameOf(shown);
     $("#metrics").replaceChildren(...(error ? [] : measures(i, item, shown).map(([name, value]) => row(name, value))));
@@ -422,11 +427,15 @@
     h("td", {}, [k === run.picked[i] ? "picked" : "", k === run.best[i] ? "★ best" : ""].filter(Boolean).join(", "))));
   const others = (i) => [...runs.slice(runs.indexOf(run) + 1), ...runs.slice(0, runs.indexOf(run))].filter((other) => other.place.has(run.key[i])).map((other) => {
     const at = other.place.get(run.key[i]), number = runs.indexOf(other);
-    return h("li", {}, h("a", { href: address({ run: number || "", cluster: "", case: run.key[i] }) }, other.title), ` IoU ${four(other.iou[at])}`);
+    return h("li", {}, h("a", { href: address({ run: number || "", cluster: "", case: run.key[i] }) }, other.name), ` IoU ${four(other.iou[at])}`);
   });
   const command = (i) => run.command.special[i] ?? run.command.before + run.id[i] + run.command.after;
   const condition = (i) => run.command.conditions[i] ?? "id=" + run.id[i];
   const WRONG = ["too much at the boundary", "reaching too far", "segments elsewhere", "too little at the boundary", "not reaching far enough", "segments not found"];
+
+  const sizeOf = ({ shape, whole }) => (shape[0] === whole[0] && shape[1] === whole[1]
+    ? `${whole[1]} × ${whole[0]} pixels.`
+    : `Shown at ${shape[1]} × ${shape[0]} of ${whole[1]} × ${whole[0]} pixels; all numbers are of the full size.`);
 
   const showCase = (i) => {
     const dialog = $("#case"), item = exhibit(i), at = list.indexOf(i), error = run.errors.values[run.errors.of[i]];
@@ -441,17 +450,17 @@
       ? [h("li", {}, h("a", { href: afresh({ cluster: String(number + 1) }) }, `${cluster.condition}: ${cluster.kind}`))] : [])));
     $("#case-error").textContent = error ?? "";
     $("#case-error").hidden = !error;
-    $("#case-reason").textContent = (error ?? "").trim().split("\n").at(-1);
+    $("#case-reason").textContent = run.errors.reasons[run.errors.of[i]] ?? "";
     $("#case-reason").hidden = !error;
     $("#case-note").textContent = run.notes[i] ?? "";
-    $("#case-wrong").textContent = (run.wrong[i] ?? []).map((part, k) => [part, WRONG[k]]).filter(([part]) => part >= 0.005).map(([part, name]) => `${name} ${Math.round(100 * part)} %`).join(", ");
+    $("#case-wrong").textContent = (run.wrong[i] ?? []).map((part, k) => [part, WRONG[k]]).filter(([part]) => part >= 0.005).map(([part, name]) => `${name} ${Math.round(100 * part)}\u00a0%`).join(", ");
     $("#proposals tbody").replaceChildren(...proposals(i, item));
     $("#proposals").hidden = !run.choice || !run.offers[i].length;
     $("#tags").replaceChildren(...Object.entries(run.attributes).filter(([, { of }]) => of[i] >= 0).map(([name, { values, of }]) => row(name, values[of[i]])));
     $("#others").replaceChildren(...others(i));
     $("#others").closest("section").hidden = !$("#others").children.length;
     $("#command").textContent = command(i);
-    $("#scale").textContent = item ? `Shown at ${item.shape[1]} × ${item.shape[0]} of ${item.whole[1]} × ${item.whole[0]} pixels; all numbers are of the full size.` : "";
+    $("#scale").textContent = item ? sizeOf(item) : "";
     $("[data-layer=before]").hidden = !item?.before;
     const decided = decisions()[run.id[i]] ?? {};
     for (const button of $$("#triage [data-decision]")) button.setAttribute("aria-pressed", String(button.dataset.decision === decided.decision));
@@ -464,7 +473,7 @@
       $("#stage").focus({ preventScroll: true });
       dialog.scrollTop = 0;
     }
-    // the last line of a traceback says what went wrong
+    // the end of a traceback says what went wrong
     $("#case-error").scrollTop = $("#case-error").scrollHeight;
     paint();
   };
