@@ -479,6 +479,14 @@ def test_on_a_phone_no_table_of_numbers_is_cut_off(open_page: Opener, small: Rev
         assert region.first.evaluate("(e) => e.scrollWidth <= e.clientWidth"), name
 
 
+def test_the_pickers_stand_beside_the_histogram(open_page: Opener, small: Reviewed) -> None:
+    page = open_page(small.page(baseline=False, name="beside"))
+    histogram, pickers = (
+        page.locator(f"section[aria-labelledby={name}-0]").bounding_box() for name in ("histogram", "pickers")
+    )
+    assert histogram["y"] == pickers["y"]
+
+
 def test_runs_of_one_model_are_named_by_their_ids(open_page: Opener, small: Reviewed) -> None:
     page = open_page(small.page(small.before, small.run, name="named"), "#run=1&outcome=failing")
     assert page.locator("#runs th a").all_inner_texts() == [small.before.id, small.run.id]
