@@ -102,13 +102,11 @@ def open_folder(
     image_bits: int | None = None,
     prompt: str = "",
 ) -> Dataset:
-    """The data set in a folder; no pixel is read.
+    """Open the data set in a folder; no pixel is read.
 
-    How masks and images are read is decided once for the whole data set, when the first of them is: by the arguments
-    below, else by a seeded sample of 64 cases (`docs/data.md`).
-
-    Every stem found in `images/` or `masks/` is a case. What does not pair (no mask, no image, two masks) is a case,
-    too: one that is an error when it is read.
+    Every stem in `images/` or `masks/` is a case. A stem without an image or without a mask, or with two, is an error
+    when it is read. The first read decides how masks and images are read: by the arguments below, else by a seeded
+    sample of 64 cases (`docs/data.md`).
 
     Args:
         folder: a path, or an address that fsspec can list, such as `s3://bucket/photos`. It holds `images/` and
@@ -125,8 +123,8 @@ def open_folder(
         prompt: for the cases that have none of their own.
 
     Raises:
-        DatasetError: the folder or one of its two parts is missing or holds no picture, `metadata.csv` is malformed, or
-            no image has a mask, or an address leads nowhere: a package is not installed, no credentials, no network.
+        DatasetError: the folder or one of its two parts is missing or empty, `metadata.csv` is malformed, no image has
+            a mask, or an address leads nowhere: a package is not installed, no credentials, no network.
         SettingsError: the pattern is no regular expression or has no named group, or two settings exclude each other.
     """
     settings = ReadingSettings(
@@ -139,6 +137,11 @@ def open_folder(
     pattern = None if name_pattern is None else compile_pattern(name_pattern)
     location = located(folder)
     place: _Place = RemoteFolder(location) if isinstance(location, str) else _LocalFolder(location)
+    return _list_cases(place, pattern, prompt, settings)
+
+
+def _list_cases(place: _Place, pattern: re.Pattern[str] | None, prompt: str, settings: ReadingSettings) -> Dataset:
+    """Make a data set of the files in a folder; the arguments are those of `open_folder`."""
     images, other_images = _pictures(place, "images")
     masks, other_masks = _pictures(place, "masks")
     others = sorted([*other_images, *other_masks])

@@ -96,14 +96,7 @@ def begin(
         take_finished(session, session.chosen if "model" in options else ())
     find_picker(settings.pick)
     _require_engine(config, session)
-    if "accept" in options and not (options["accept"].strip() and "update-baseline" in options):
-        raise UsageError("--segqa-accept must say why, and goes with --segqa-update-baseline")
-    if "rescore" in options and ("no-cache" in options or "refresh-cache" in options):
-        raise UsageError(
-            "--segqa-rescore asks no model, so it goes with neither --segqa-no-cache nor --segqa-refresh-cache"
-        )
-    if "rescore" in options and options.get("spot-check"):
-        raise UsageError("--segqa-rescore asks no model, so it goes without --segqa-spot-check")
+    _refuse_contradictions(options)
     rules_of([*settings.gate.fail_on, *options.get("fail-on", ())])
     for condition in [options.get("where"), *(known.where for known in settings.known)]:
         if condition:
@@ -117,6 +110,18 @@ def begin(
     if HOSTING not in config.stash:
         _list_typed(session)
     return session
+
+
+def _refuse_contradictions(options: Mapping[str, Any]) -> None:
+    """Refuse options that do not go together."""
+    if "accept" in options and not (options["accept"].strip() and "update-baseline" in options):
+        raise UsageError("--segqa-accept must say why, and goes with --segqa-update-baseline")
+    if "rescore" in options and ("no-cache" in options or "refresh-cache" in options):
+        raise UsageError(
+            "--segqa-rescore asks no model, so it goes with neither --segqa-no-cache nor --segqa-refresh-cache"
+        )
+    if "rescore" in options and options.get("spot-check"):
+        raise UsageError("--segqa-rescore asks no model, so it goes without --segqa-spot-check")
 
 
 def _settings(
