@@ -144,6 +144,7 @@ class Clusters:
         suggested: by what cases look grouped, where they were taken for independent.
         groups: how many groups the cases are in; None where they were taken for independent.
         provable: whether there are enough groups for anything to be found.
+        unprovable: tags with one value in each group, of which no value can be found with so few groups.
     """
 
     run: Run
@@ -156,6 +157,7 @@ class Clusters:
     suggested: Grouping | None = None
     groups: int | None = None
     provable: bool = True
+    unprovable: tuple[str, ...] = ()
 
     @property
     def note(self) -> str:
@@ -165,10 +167,12 @@ class Clusters:
             notes.append(
                 f"searched in {self.sample:,} of {cases:,} cases, drawn at random; what is found is counted in all"
             )
+        many = f"with {format_count(self.groups or 0, 'group')}"
         if not self.provable:
-            notes.append(
-                f"with {format_count(self.groups or 0, 'group')} nothing can be proven at alpha {self.alpha:g}"
-            )
+            notes.append(f"{many} nothing can be proven at alpha {self.alpha:g}")
+        elif self.unprovable:
+            tags = ", ".join(self.unprovable)
+            notes.append(f"{many} nothing can be proven of {tags} at alpha {self.alpha:g}: one value in each group")
         if self.suggested and self.found:
             notes.append(self.suggested.advice)
         return "; ".join(notes)

@@ -37,18 +37,17 @@ _COMBINATIONS = 100_000
 def clusters(
     run: Run, *, group_by: str = "", alpha: float = ALPHA, min_cases: int = MIN_CASES, depth: int = DEPTH
 ) -> Clusters:
-    """The rules whose cases fail far more than the rest, and the gap above a spike at zero.
+    """Find the rules whose cases fail far more than the rest, and the gap above a spike at zero.
 
     Every conjunction of up to `depth` predicates (`camera=C2`, `brightness=dark`) that `min_cases` cases meet is
     tried, for each kind of failure and for all below the threshold. A rule is a cluster if three of its cases or more
     failed in that way, at twice the rest's rate (or half as many of its cases passed), and if that is significant:
     where there is nothing to find, as in permuted outcomes, a search finds a rule as rare with a probability of at most
-    `alpha`. Of rules that share cases the rarest is kept; another one has to be significant without the cases of those
-    before it, and each also without the cases that failed in another way. The numbers of a cluster are those of the
-    cases that are left then.
+    `alpha`. Of rules that share cases the rarest is kept. Each has to be significant without the cases of those before
+    it and without cases that failed in another way, and its numbers are those of the cases that are left.
 
     With groups a rule has to be significant where groups are permuted, not cases, and its failures have to lie in three
-    groups or more. With so few groups that no rule can be significant, nothing is found, and the note says so.
+    groups or more. The note says what too few groups cannot prove.
 
     Args:
         run: at least two cases with a tag or property in which they differ, else nothing can be found.
@@ -60,15 +59,12 @@ def clusters(
     Raises:
         SettingsError: an argument is out of its range, or no case has the tag.
     """
-    if not 0 < alpha < 1 or min_cases < 2 or depth not in (1, 2, 3):
-        got = f"alpha={alpha}, min_cases={min_cases}, depth={depth}"
-        raise SettingsError(f"clusters needs 0 < alpha < 1, min_cases of 2 or more and a depth of 1 to 3, got {got}")
+    _check_arguments(alpha, min_cases, depth)
     groups = group_numbers(run.columns, group_by) if len(run.outcomes) else None
     suggested = None if group_by else suggest_groups(run.columns)
     searched = _sample(run.columns)
-    errors = searched.failed
-    # two searches have each half of what may go wrong
-    split = int(errors.sum()) >= MIN_FAILING
+    places, errors = searched.within(run.columns), searched.failed
+    split = int(errors.sum()) >= MIN_FAILING  # two searches have each half of what may go wrong
     level = alpha / 2 if split else alpha
     searches = [_Search.of(run, searched.take(~errors), _BELOW, groups, level, min_cases, depth)]
     if split:
@@ -86,7 +82,15 @@ def clusters(
         suggested=suggested,
         groups=None if groups is None else int(groups.max()) + 1,
         provable=groups is None or _can_prove(groups, level),
+        unprovable=() if groups is None else _find_unprovable(searched, groups[places], group_by, level),
     )
+
+
+def _check_arguments(alpha: float, min_cases: int, depth: int) -> None:
+    """Refuse arguments out of their range."""
+    if not 0 < alpha < 1 or min_cases < 2 or depth not in (1, 2, 3):
+        got = f"alpha={alpha}, min_cases={min_cases}, depth={depth}"
+        raise SettingsError(f"clusters needs 0 < alpha < 1, min_cases of 2 or more and a depth of 1 to 3, got {got}")
 
 
 def _sample(outcomes: Outcomes) -> Outcomes:
@@ -101,6 +105,30 @@ def _can_prove(groups: NDArray[np.int64], level: float) -> bool:
     """Whether enough groups are there: the sign of each is a coin, and all coins may show heads by chance."""
     count = int(groups.max(initial=-1)) + 1
     return count >= MIN_GROUPS and max(0.5**count, 1 / (1 + MOST_PERMUTATIONS)) <= level
+
+
+def _find_unprovable(cases: Outcomes, groups: NDArray[np.int64], group_by: str, level: float) -> tuple[str, ...]:
+    """Find the tags with one value in each group of which no value can be proven to fail more.
+
+    The test permutes the groups. Of n groups m can be chosen in C(n, m) ways, and no p-value is lower than one of them.
+
+    Args:
+        cases: that are searched.
+        groups: their groups, `[cases]`.
+        group_by: the tag that makes the groups; it is left out.
+        level: that p-values are compared with.
+    """
+    _, numbers = np.unique(groups, return_inverse=True)
+    count = int(numbers.max(initial=-1)) + 1
+    found = []
+    for tag, names in cases.tags.items():
+        pairs = np.unique(np.stack([numbers, names.codes]), axis=1)
+        if tag == group_by or pairs.shape[1] != count:
+            continue
+        sizes = np.bincount(pairs[1][pairs[1] >= 0]).tolist()
+        if all(math.comb(count, size) * level < 1 for size in sizes if 0 < size < count) and len(set(pairs[1])) > 1:
+            found.append(tag)
+    return tuple(sorted(found))
 
 
 @dataclass(slots=True, eq=False)

@@ -188,3 +188,17 @@ def test_a_second_cluster_is_told_without_the_cases_of_the_first(group_by: str) 
     assert (second.rest_failing, second.rest) == (0, 500)
     assert not set(first.failing.ids) & set(second.failing.ids)
     assert second.not_counted == 20
+
+
+def note_on(weathers: str, **tags: str) -> str:
+    rows = [{"video": f"{n % len(weathers)}", "weather": weathers[n % len(weathers)], **tags} for n in range(240)]
+    return clusters(run_with(rows, lambda own: own["weather"] == "r"), group_by="video").note
+
+
+def test_a_tag_of_which_so_few_groups_prove_nothing_is_named() -> None:
+    said = "nothing can be proven of weather at alpha 0.01: one value in each group"
+    assert note_on("rrrrssss") == f"with 8 groups {said}"
+    assert note_on("rrrrssss", place="here") == f"with 8 groups {said}"
+    assert note_on("r" + 19 * "s") == f"with 20 groups {said}"
+    assert not note_on("rrrrrsssss")
+    assert not note_on("rrrrrrrr")
