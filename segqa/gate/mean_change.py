@@ -34,6 +34,7 @@ class MeanChange:
         group_by: the tag that makes the groups; empty where each pair is independent.
         claim: `improved` if a gain is proven; `similar` if it is proven that the mean has dropped by no more than the
             tolerance, or no case has; else `inconclusive`.
+        changed: how many of the samples have a case with another IoU than before.
     """
 
     drop: Drop | None
@@ -43,6 +44,7 @@ class MeanChange:
     samples: int
     group_by: str
     claim: Claim
+    changed: int = 0
 
     @property
     def support(self) -> str:
@@ -75,17 +77,20 @@ def measure_mean_change(comparison: Comparison, tolerance: float, group_by: str)
     differences, groups = comparison.differences, comparison.groups(group_by)
     cases = len(differences)
     samples = cases if groups is None else int(groups.max(initial=-1)) + 1
+    moved = differences != 0
+    changed = int(moved.sum()) if groups is None else len(np.unique(groups[moved]))
     # for show: the rules are tested with all flips
     everything = [np.ones(cases, np.bool_)]
     drop = judge_drops(differences, everything, [0.0], groups=groups, flips=_FLIPS)[0] if cases else None
     return MeanChange(
         drop,
-        interval(differences, groups),
+        interval(differences, groups).clip(-1, 1),
         detectable_drop(differences, groups),
         cases,
         samples,
         group_by,
         claim_on_mean(differences, groups, tolerance),
+        changed,
     )
 
 

@@ -442,9 +442,13 @@ def _notes_on_means(rules: Sequence[Rule], change: MeanChange, alpha: float, com
         return [f"with {change.sample_name} nothing can be proven about means; {_STILL_JUDGED}"]
     notes = []
     tolerance = _tolerance_of(rules)
-    if tolerance is not None and change.detectable > tolerance:
-        what = "groups" if change.group_by else "cases"
-        least = f"only a drop of {change.detectable:.4f} or more would surely be seen"
+    what = "groups" if change.group_by else "cases"
+    if change.claim == "inconclusive" and raise_p(0.5**change.changed, change.samples) > alpha:
+        # a sign for each that changed: all of them may have come down by chance
+        few = f"only {change.changed} of {change.samples} {what} changed, too few to prove a drop of the mean"
+        notes.append(f"{few}, however large; {_STILL_JUDGED}")
+    elif tolerance is not None and change.detectable > tolerance:
+        least = f"only a drop of {change.detectable:.4f} or more would be seen, in 80 % of such comparisons"
         notes.append(f"with so few or so different {what} {least}")
     suggested = None if change.group_by else suggest_groups(comparison.pairs.after)
     return notes if suggested is None else [*notes, suggested.advice]

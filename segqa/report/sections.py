@@ -293,7 +293,7 @@ def _slices(run: Run, comparison: Comparison | None, group_by: str) -> tuple[lis
     rows: list[dict[str, Any]] = []
     for name, members in run.slice_members(min_cases=5):
         ious, failing, count = _known(scores[members]), int(failed[members].sum()), int(members.sum())
-        bounds = t_interval(ious, None if groups is None else groups[members & scored])
+        bounds = t_interval(ious, None if groups is None else groups[members & scored]).clip(0, 1)
         mean = mean_of(ious)
         shown = four(mean)
         moved = _known(change[members])

@@ -181,7 +181,7 @@ def groups_within(cases: Outcomes, tag: str) -> Groups | None:
 
 def _line(run: Run, group_by: str) -> tuple[str | int | float | None, ...]:
     ious, groups = run.ious, groups_within(run.scored, group_by)
-    mean = t_interval(ious, groups)
+    mean = t_interval(ious, groups).clip(0, 1)
     weights = run.provenance.get("weights_bytes")
     seconds = run.scored.seconds[run.scored.seconds > 0]
     return (

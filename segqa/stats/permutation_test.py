@@ -47,6 +47,14 @@ class Interval:
     low: float
     high: float
 
+    def clip(self, low: float, high: float) -> Interval:
+        """Return the part of the interval in which the mean can lie, for values with bounds.
+
+        >>> Interval(0.9, 1.04).clip(0, 1)
+        Interval(low=0.9, high=1)
+        """
+        return Interval(min(max(self.low, low), high), max(min(self.high, high), low))
+
 
 def interval(differences: Floats, groups: Groups | None = None, *, level: float = 0.9) -> Interval:
     """Compute a confidence interval of the mean, by a t statistic corrected for skewness (Johnson, JASA 1978).

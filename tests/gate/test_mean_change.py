@@ -242,3 +242,21 @@ def test_a_small_loss_in_every_video_is_similar_and_a_gain_within_the_noise_is_i
     assert steady.claim == "similar"
     assert measure_mean_change(frames(changes, video), 0.002, "video").claim == "inconclusive"
     assert (steady.cases, steady.samples) == (len(video), 20)
+
+
+@pytest.mark.parametrize(("changed", "few"), [(1, True), (4, True), (8, False)])
+def test_that_too_few_groups_changed_to_prove_a_drop_is_said(changed: int, *, few: bool) -> None:
+    video = np.repeat(np.arange(20), 10)
+    loss = np.where(video < changed, -0.3, 0.0) + np.where(video < changed, 0.01 * (video % 3), 0.0)
+    verdict = judged(loss, video, "broken:off", "slice(*).mean_iou:off")
+    notes = "; ".join(verdict.notes)
+    assert (f"only {changed} of 20 groups changed, too few to prove a drop of the mean" in notes) is few
+    assert verdict.passed is few
+    assert not (few and "would be seen" in notes)
+
+
+def test_the_interval_of_a_difference_lies_where_it_can_be() -> None:
+    change = judged(np.array([-0.9, 0.0, -0.9, 0.0]), np.array([0, 1, 0, 1])).change
+    assert (change.interval.low, change.interval.high) == (-1, 1)
+    (one,) = {judged(np.array([-0.1, -0.1]), np.array([0, 0])).change.interval}
+    assert (one.low, one.high) == (-1, 1)

@@ -41,10 +41,10 @@ def test_one_case_has_no_interval() -> None:
 
 
 def test_intervals_count_groups_in_the_runs_that_have_the_tag() -> None:
-    counts = [Counts(tp, 0, 10 - tp, 10) for tp in (9, 8, 5, 4)]
+    counts = [Counts(tp, 0, 1000 - tp, 10) for tp in (510, 500, 495, 485)]
     alone = run_of(*(outcome_of(each, f"{n}") for n, each in enumerate(counts)))
     grouped = run_of(*(outcome_of(each, f"{n}", tags={"video": f"v{n // 2}"}) for n, each in enumerate(counts)))
-    bounds = stats.t.interval(0.95, 1, loc=0.65, scale=0.2)
+    bounds = stats.t.interval(0.95, 1, loc=0.4975, scale=0.0075)
     shown = [row[5] for row in line_up([alone, grouped, alone], "video").rows]
     assert shown[1] == "{:.4f} to {:.4f}".format(*bounds)
     assert shown[0] == shown[2] == line_up([grouped]).rows[0][5]
@@ -92,3 +92,8 @@ def test_logits_leave_the_product_out() -> None:
     assert "agreement" in pickers
     with pytest.raises(ProposalsError, match="product needs scores of 0 or more, got -3"):
         flip_table(run_of(logits), "product")
+
+
+def test_the_interval_of_a_mean_stays_within_0_and_1() -> None:
+    table = line_up([run_of(outcome_of(RIGHT, "a"), outcome_of(RIGHT, "b"), LOST)])
+    assert str(table.rows[0][5]) == "0.0000 to 1.0000"
