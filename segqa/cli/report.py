@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
@@ -17,8 +17,11 @@ from segqa.gate.baseline import baseline_path, kept_baseline, read_baseline
 from segqa.report.write import write_report
 from segqa.runs.run import Run
 from segqa.runs.store import Store
-from segqa.settings import report_settings
+from segqa.settings import ReportFormat, ReportSettings, parse_report
+from segqa.settings.declaration import read_declarations
 from segqa.support.escaping import to_file_name
+
+_HELP = {key: f"{each.help}." for key, each in read_declarations(ReportSettings).items()}
 
 
 def report(
@@ -27,9 +30,9 @@ def report(
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="The folder to write to; reports/RUN.", parser=expand_home)
     ] = None,
-    form: Annotated[Literal["html", "dir", "json"] | None, typer.Option("--format", help="How to write it.")] = None,
-    images: Annotated[str | None, typer.Option(metavar="N|none", help="Pictures of so many cases.")] = None,
-    max_mb: Annotated[float | None, typer.Option(help="How large it may be.")] = None,
+    form: Annotated[ReportFormat | None, typer.Option("--format", help=_HELP["format"])] = None,
+    images: Annotated[str | None, typer.Option(metavar="N|none", help=_HELP["images"])] = None,
+    max_mb: Annotated[float | None, typer.Option(help=_HELP["max_mb"])] = None,
     dataset: Annotated[str, typer.Option(metavar="DIR", help="Draw more pictures from here; or studio.")] = "",
     baseline: Annotated[
         Path | None, typer.Option(metavar="DIR", help="The folder of the baselines.", parser=expand_home)
@@ -41,7 +44,7 @@ def report(
         settings, root = read_project()
         given = {"format": form, "images": images, "max_mb": max_mb}
         typed = {name: value for name, value in given.items() if value is not None}
-        chosen = report_settings(typed, "--{}", settings.report)
+        chosen = parse_report(typed, "--{}", settings.report)
         runs = [find_run(directory, name) for name in names if not name.endswith(".jsonl")]
         if not runs:
             raise refusal("give at least one RUN beside the baselines; `segqa runs` lists them")

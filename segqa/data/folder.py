@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
-from segqa.checks import compile_pattern
 from segqa.data import image_io as pictures
 from segqa.data.case import Case, Source, Unreadable
 from segqa.data.case_files import Files, LocalFile, PictureFile
@@ -26,6 +25,7 @@ from segqa.data.storage import located, name_of, nearest_folder
 from segqa.data.string_columns import Joining, Texts
 from segqa.errors import DatasetError
 from segqa.settings import MaskOrientation, ReadingSettings
+from segqa.settings.checks import compile_pattern
 from segqa.support.escaping import to_utf8
 
 _NOWHERE = Unreadable("no pixels yet")

@@ -9,8 +9,8 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
-from segqa.checks import nearest
 from segqa.errors import DatasetError
+from segqa.settings.checks import nearest
 from segqa.support.git import describe_pointer
 
 Tags: TypeAlias = dict[str, dict[str, str]]

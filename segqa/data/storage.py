@@ -13,8 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from segqa.checks import nearest
 from segqa.errors import DatasetError
+from segqa.settings.checks import nearest
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from segqa.checks import nearest
 from segqa.data.mask import Mask
 from segqa.data.string_columns import Names, Texts
 from segqa.errors import IncomparableError, SettingsError
@@ -23,6 +22,7 @@ from segqa.runs.groups import Groups, group_numbers
 from segqa.runs.run import Run
 from segqa.runs.slices import attributes_of, slices_by
 from segqa.scoring.metrics import METRIC_VERSION, resolve
+from segqa.settings.checks import nearest
 from segqa.support.plurals import format_count
 
 BROKEN_DROP = 0.5

@@ -14,6 +14,7 @@ from segqa.errors import SettingsError
 from segqa.gate.baseline import describe_unchecked, is_baseline
 from segqa.gate.comparison import Comparison
 from segqa.gate.verdict import DEFAULT_RULES, Rule, Verdict, judge, parse_rule, rules_of
+from segqa.runs.failure_kinds import read_expected_kinds
 from segqa.runs.run import Run
 from segqa.settings import GateSettings, Settings, Thresholds
 
@@ -70,7 +71,9 @@ def policy_of(
     )
     if not isinstance(settings, Settings):
         return policy
-    known = tuple((each.where, each.until.isoformat(), " ".join(sorted(each.kinds))) for each in settings.known)
+    known = tuple(
+        (each.where, each.until.isoformat(), " ".join(sorted(read_expected_kinds(each)))) for each in settings.known
+    )
     return replace(policy, thresholds=asdict(settings.thresholds_for(model)), known=known)
 
 

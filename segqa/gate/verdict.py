@@ -28,7 +28,6 @@ from typing import overload
 
 import numpy as np
 
-from segqa.checks import nearest
 from segqa.data.mask import Mask
 from segqa.errors import SettingsError
 from segqa.gate.baseline import is_baseline
@@ -39,6 +38,7 @@ from segqa.gate.mean_change import MeanChange, describe_support, measure_mean_ch
 from segqa.gate.pairs import Pairs
 from segqa.runs.failure_kinds import KINDS
 from segqa.runs.groups import suggest_groups
+from segqa.settings.checks import nearest
 from segqa.stats.permutation_test import Drop, Interval, judge_drops, raise_p, smallest_p
 from segqa.support.escaping import join_lines
 from segqa.support.plurals import format_count, select_form

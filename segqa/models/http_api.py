@@ -15,11 +15,11 @@ from typing import Any
 import cv2
 import numpy as np
 
-from segqa.checks import nearest
 from segqa.data.mask import Image, Mask
 from segqa.data.rle import decode_mask, mask_of_runs
 from segqa.errors import ModelError
 from segqa.models.protocol import Floats, Proposals, box_of
+from segqa.settings.checks import nearest
 
 _CUTOFF = 127
 _WHERE = "[tool.segqa.models.http]"

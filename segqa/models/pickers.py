@@ -9,9 +9,9 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from segqa.checks import nearest
 from segqa.errors import ProposalsError, SettingsError
 from segqa.models.protocol import Floats, Proposals
+from segqa.settings.checks import nearest
 
 Picker = Callable[[Proposals], int | None]
 """From proposals to the index of the one picked; None where there is none to pick."""

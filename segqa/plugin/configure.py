@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from segqa import plugin
-from segqa.checks import nearest
 from segqa.data.dataset import Dataset
 from segqa.data.folder import open_folder
 from segqa.data.storage import Location, is_same, located, nearest_folder
@@ -26,39 +25,10 @@ from segqa.plugin.option_parsing import parse_options, refuse_unknown_checkpoint
 from segqa.plugin.settings_file import choose_settings_file
 from segqa.plugin.shards import typed_shard
 from segqa.plugin.state import Session
+from segqa.runs.failure_kinds import read_expected_kinds
 from segqa.runs.query import parse_condition
-from segqa.settings import Settings, override, read_settings, report_settings, robustness_settings
-
-_REVIEW = ("report-images", "report-image-size", "report-max-mb", "report-format")
-_NO_SETTING = frozenset(
-    [
-        "model",
-        "list-models",
-        "model-option",
-        "device",
-        "checkpoint",
-        "held-out",
-        "where",
-        "shard",
-        "run",
-        "no-cache",
-        "refresh-cache",
-        "rescore",
-        "cache-dir",
-        "report",
-        "baseline",
-        "update-baseline",
-        "accept",
-        "allow-dirty",
-        "require-baseline",
-        "fail-on",
-        "group-by",
-        "markdown",
-        "openmetrics",
-        "robustness-cases",
-        *_REVIEW,
-    ]
-)
+from segqa.settings import Settings, override, read_settings
+from segqa.settings.checks import nearest
 
 
 def begin(
@@ -101,6 +71,8 @@ def begin(
     for condition in [options.get("where"), *(known.where for known in settings.known)]:
         if condition:
             parse_condition(condition)
+    for known in settings.known:
+        read_expected_kinds(known)
     _refuse_unknown_models(settings, models, parse_options(options.get("model-option", ())))
     refuse_unknown_checkpoints(options.get("checkpoint", ()), models, session.here)
     _refuse_reserved_names([*models, *datasets])
@@ -128,21 +100,13 @@ def _settings(
     config: pytest.Config, file: Path | None, options: Mapping[str, Any], declared: Collection[str]
 ) -> Settings:
     """Return what is written in the settings file, with what the user gave in its place."""
-    overrides = {name.replace("-", "_"): value for name, value in options.items() if name not in _NO_SETTING}
     written = read_settings(file)
-    settings = override(written, overrides)
+    settings = override(written, options)
     if "dataset" in options and "dataset-name" not in options:
         root = file.parent if file else config.rootpath
         is_written = _has_written_name(config, root, options["dataset"], written.dataset, declared)
         settings = replace(settings, dataset_name=written.dataset_name if is_written else "")
-    typed = {name.removeprefix("report-").replace("-", "_"): options[name] for name in _REVIEW if name in options}
-    settings = replace(settings, report=report_settings(typed, "--segqa-report-{}", settings.report))
-    if "robustness-cases" not in options:
-        return settings
-    # counts for every model, whatever is written for one
-    for_all = robustness_settings({"cases": options["robustness-cases"]}, "--segqa-robustness-{}")
-    by_model = {name: {**table, **for_all} for name, table in settings.robustness_by_model.items()}
-    return replace(settings, robustness=replace(settings.robustness, **for_all), robustness_by_model=by_model)
+    return settings
 
 
 def _has_written_name(config: pytest.Config, root: Path, typed: str, written: str, declared: Collection[str]) -> bool:

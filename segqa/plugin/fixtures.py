@@ -49,7 +49,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     chosen = list(session.chosen) if session else []
     metafunc.parametrize(PARAMETER, chosen, indirect=True, scope="session")
     if session is not None and not chosen:
-        from segqa.checks import nearest
+        from segqa.settings.checks import nearest
 
         known = nearest("", session.models)
         session.problem = f"no model chosen: --segqa-model=NAME, or model = … in [tool.segqa]; {known}"

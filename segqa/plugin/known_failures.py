@@ -14,7 +14,7 @@ from segqa.errors import SettingsError
 from segqa.plugin.assertions import NOTES, SHOWN
 from segqa.plugin.fixtures import evaluation_of
 from segqa.plugin.hooks import STATE
-from segqa.runs.failure_kinds import KINDS, kind_codes
+from segqa.runs.failure_kinds import KINDS, kind_codes, read_expected_kinds
 from segqa.runs.query import check_names, parse_condition
 from segqa.support.escaping import to_block
 from segqa.support.plurals import format_count, select_form
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from segqa.plugin.state import Session
     from segqa.runs.outcomes import Outcomes
     from segqa.runs.run import Run
-    from segqa.settings import Known
+    from segqa.settings import KnownFailure
 
 
 @pytest.hookimpl(wrapper=True)
@@ -65,7 +65,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
         raise
 
 
-def _refuse_most(known: Sequence[Known], run: Run) -> str:
+def _refuse_most(known: Sequence[KnownFailure], run: Run) -> str:
     """Say why known failures excuse nothing: together they mean more than half of the cases; empty if they do not.
 
     Args:
@@ -104,12 +104,12 @@ def _today() -> date:
     return datetime.now(UTC).astimezone().date()
 
 
-def _active(session: Session, run: Run) -> list[Known]:
+def _active(session: Session, run: Run) -> list[KnownFailure]:
     """Return the known failures that have not expired and that explain a failing case of a run."""
     return [known for known in session.settings.known if _today() <= known.until and _failing_of([known], run)]
 
 
-def _explain(error: BaseException, known: Known, run: Run, *, expired: bool) -> None:
+def _explain(error: BaseException, known: KnownFailure, run: Run, *, expired: bool) -> None:
     """Add to a failure why a known failure is none any more, or means nothing."""
     if expired and _failing_of([known], run):
         error.add_note(f"known until {known.until}, which has passed: {known.reason} ({known.where})")
@@ -120,7 +120,7 @@ def _explain(error: BaseException, known: Known, run: Run, *, expired: bool) -> 
             error.add_note(f"the known failure {known.where!r} means no case: {problem}")
 
 
-def _holds_without(item: pytest.Function, known: Sequence[Known], run: Run) -> bool:
+def _holds_without(item: pytest.Function, known: Sequence[KnownFailure], run: Run) -> bool:
     """Whether a test holds where the known cases are left out.
 
     Without any case left nothing holds; but a test of a slice may fail by known cases alone.
@@ -156,18 +156,18 @@ def _arguments_without(item: pytest.Function, left_out: set[str], rest: Run) -> 
     return arguments
 
 
-def _failing_of(known: Sequence[Known], run: Run) -> set[str]:
+def _failing_of(known: Sequence[KnownFailure], run: Run) -> set[str]:
     """The ids of the failing cases that known failures mean, each of one of its entry's kinds."""
     failing = run.failures().outcomes
     codes = kind_codes(failing, run.threshold)
     found: set[str] = set()
     for each in known:
-        of_kind = np.isin(codes, [list(KINDS).index(kind) for kind in each.kinds])
+        of_kind = np.isin(codes, [list(KINDS).index(kind) for kind in read_expected_kinds(each)])
         found.update(failing.take(_meant_by([each], failing, run) & of_kind).ids)
     return found
 
 
-def _meant_by(known: Sequence[Known], cases: Outcomes, run: Run) -> Mask:
+def _meant_by(known: Sequence[KnownFailure], cases: Outcomes, run: Run) -> Mask:
     """Which of some cases of a run any of the entries means, bool `[n]`."""
     meant = [parse_condition(each.where).holds(cases, run.edges) for each in known]
     found: Mask = np.logical_or.reduce([np.zeros(len(cases), np.bool_), *meant])

@@ -42,7 +42,7 @@ def _named(text: str, models: Collection[str]) -> tuple[str, str]:
 
 def refuse_unknown_checkpoints(texts: Collection[str], models: Collection[str], here: Path) -> None:
     """Refuse a folder that is not there, unless a model is named: that one will say so itself."""
-    from segqa.checks import nearest
+    from segqa.settings.checks import nearest
 
     for text in texts:
         name, folder = _named(text, models)

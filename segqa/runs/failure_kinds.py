@@ -12,6 +12,8 @@ from segqa.runs.outcome import Outcome
 from segqa.runs.outcome_columns import Whole
 from segqa.runs.outcomes import Outcomes
 from segqa.scoring.metrics import shares
+from segqa.settings import KnownFailure
+from segqa.settings.checks import one_of
 
 KINDS = MappingProxyType(
     {
@@ -114,3 +116,16 @@ def recoverable(outcomes: Outcomes, threshold: float) -> Mask:
     failed = kind_codes(outcomes, threshold) > _CODES["error"]
     # rightly nothing is no proposal that could be picked instead, but where nothing is there all that is needed
     return failed & (shares(outcomes.oracle, "iou") >= threshold)
+
+
+def read_expected_kinds(known: KnownFailure) -> tuple[str, ...]:
+    """Return the kinds of failure that an entry of `[[tool.segqa.known]]` expects.
+
+    By default that is every kind but `error`: a model that raises fails for another reason than the known one.
+
+    Raises:
+        SettingsError: the entry names an unknown kind.
+    """
+    check = one_of(KINDS)
+    kinds = tuple(check(name, "[[tool.segqa.known]] kinds") for name in known.kinds)
+    return kinds or tuple(kind for kind in KINDS if kind != "error")

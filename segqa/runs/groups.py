@@ -15,11 +15,11 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from segqa.checks import nearest
 from segqa.data.string_columns import Names, Naming
 from segqa.errors import SettingsError
 from segqa.runs.outcome import Outcome
 from segqa.runs.outcomes import Outcomes
+from segqa.settings.checks import nearest
 from segqa.support.plurals import format_count
 
 GROUP_NAMES = frozenset({

@@ -24,7 +24,6 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
-from segqa.checks import nearest
 from segqa.data.mask import Mask
 from segqa.data.string_columns import Names
 from segqa.errors import SettingsError
@@ -32,6 +31,7 @@ from segqa.runs.outcome import Outcome
 from segqa.runs.outcomes import Outcomes
 from segqa.runs.slices import Edges, number, numbers_of, slices_by
 from segqa.scoring.properties import PROPERTIES
+from segqa.settings.checks import nearest
 
 Compare: TypeAlias = Callable[[Any, Any], Any]
 

@@ -15,7 +15,6 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from segqa.checks import nearest
 from segqa.data.mask import Mask
 from segqa.data.string_columns import Texts
 from segqa.errors import SettingsError
@@ -27,6 +26,7 @@ from segqa.runs.query import Predicate, check_names, joined, parse_condition
 from segqa.runs.slices import Edges, attributes_of, slices_by
 from segqa.scoring.metrics import Counts, resolve, shares
 from segqa.settings import EmptyPolicy
+from segqa.settings.checks import nearest
 from segqa.support.plurals import format_count
 
 _AT_A_TIME = 1 << 16

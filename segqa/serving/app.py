@@ -13,7 +13,6 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from segqa.checks import nearest
 from segqa.models.pickers import PICKERS, Picker, find_picker
 from segqa.models.protocol import Proposals
 from segqa.serving.access import Guarded
@@ -25,6 +24,7 @@ from segqa.serving.limits import Limits
 from segqa.serving.queue import ModelThread
 from segqa.serving.refusal import Refusal, RefusedError
 from segqa.serving.uploads import read_uploads, unless_gone
+from segqa.settings.checks import nearest
 
 _JSON, _PNG = "application/json", "image/png"
 _BINARY = {"schema": {"type": "string", "format": "binary"}}

@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.errors import FlakyFailure
 from hypothesis.strategies import SearchStrategy
 
-from segqa.checks import nearest
 from segqa.data.mask import Mask
 from segqa.errors import SettingsError
+from segqa.settings.checks import nearest
 
 T = TypeVar("T")
 

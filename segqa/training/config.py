@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from segqa.checks import nearest
 from segqa.data.subsets import HELD_OUT, SEED
 from segqa.errors import SettingsError
+from segqa.settings.checks import nearest
 
 MODELS = ("unet", "resnet34")
 """What can be trained."""

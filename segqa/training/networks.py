@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from segqa.checks import nearest
 from segqa.errors import ModelError, SettingsError
 from segqa.models.log_levels import quiet
 from segqa.models.unet import UNet
+from segqa.settings.checks import nearest
 from segqa.training.config import Recipe
 
 

@@ -13,7 +13,7 @@ from segqa.gate.comparison import compare
 from segqa.gate.policy import find_idle_thresholds, find_relaxed, judge_by, policy_of
 from segqa.gate.verdict import Verdict, parse_rule
 from segqa.runs.run import Run
-from segqa.settings import GateSettings, Known, Settings, Thresholds, parse_settings
+from segqa.settings import GateSettings, KnownFailure, Settings, Thresholds, parse_settings
 from tests.gate.paired_runs import run_of
 
 KNOWN = {"where": "camera=C2", "reason": "x", "until": "2020-01-31"}
@@ -165,6 +165,6 @@ def test_a_rule_is_written_so_that_it_can_be_read_again(text: str) -> None:
 
 
 def test_known_failures_are_kept_with_their_day() -> None:
-    known = Known(where="camera=C2", reason="x", until=date(2020, 1, 31), kinds=("missed", "low"))
+    known = KnownFailure(where="camera=C2", reason="x", until=date(2020, 1, 31), kinds=("missed", "low"))
     header = policy_of(Settings(known=(known,)), "unet").to_header()
     assert header["known"] == [["camera=C2", "2020-01-31", "low missed"]]

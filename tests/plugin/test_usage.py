@@ -77,6 +77,11 @@ def test_with_workers_a_wrong_option_ends_before_they_start(repository: Reposito
             id="threshold's model",
         ),
         pytest.param("[tool.segqa.models.unet]\nx = 1", "*models.unet] names no model; *", id="options' model"),
+        pytest.param(
+            '[[tool.segqa.known]]\nwhere = "side=B"\nreason = "x"\nuntil = 2020-01-31\nkinds = ["eror"]',
+            "[[][[]tool.segqa.known]] kinds must be one of error, *, got 'eror'",
+            id="unknown kind of a known failure",
+        ),
         pytest.param("[tool.segqa", "cannot read pyproject.toml*", id="no TOML"),
     ],
 )

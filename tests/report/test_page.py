@@ -24,7 +24,7 @@ from segqa.runs.outcome import Offer, Outcome
 from segqa.runs.run import Run
 from segqa.runs.store import Store
 from segqa.scoring.metrics import Counts
-from segqa.settings import GateSettings, ReportSettings, parse_settings, report_settings
+from segqa.settings import GateSettings, ReportSettings, parse_report, parse_settings
 from tests.outcomes import outcome_of
 from tests.report.test_pytest_html_summary import Tags
 from tests.reviewed import Reviewed, reviewed
@@ -267,7 +267,7 @@ def test_settings_of_the_report_are_checked(table: dict[str, object], problem: s
 
 def test_images_none_leaves_the_photos_out() -> None:
     assert parse_settings({"report": {"images": "none"}}).report == ReportSettings(photos=False)
-    assert report_settings({"images": "20"}, "--{}", ReportSettings(photos=False)) == ReportSettings(images=20)
+    assert parse_report({"images": "20"}, "--{}", ReportSettings(photos=False)) == ReportSettings(images=20)
 
 
 def test_the_page_says_what_its_intervals_count_as_independent(tmp_path: Path) -> None:

@@ -3,11 +3,21 @@ import numpy as np
 import pytest
 
 from segqa.data.mask import Mask
-from segqa.runs.failure_kinds import kind_codes, kind_name, kind_of, paired_kind_codes, recoverable
+from segqa.errors import SettingsError
+from segqa.runs.failure_kinds import (
+    KINDS,
+    kind_codes,
+    kind_name,
+    kind_of,
+    paired_kind_codes,
+    read_expected_kinds,
+    recoverable,
+)
 from segqa.runs.outcome import Offer, Outcome
 from segqa.runs.outcomes import Outcomes
 from segqa.scoring.error_breakdown import Breakdown, break_down
 from segqa.scoring.metrics import Counts, count, count_inside
+from segqa.settings import parse_settings
 from tests.outcomes import NOTHING, outcome_of
 
 
@@ -100,3 +110,18 @@ def test_against_a_baseline_without_breakdowns_both_sides_are_decided_by_counts(
     names = [[kind_name(code[0]) for code in paired_kind_codes(*pair, 0.7)] for pair in ((old, new), (passed, new))]
     assert names == [["boundary", "boundary"], [None, "low"]]
     assert [kind_name(code[0]) for code in paired_kind_codes(new, new, 0.7)] == ["low", "low"]
+
+
+KNOWN = {"where": "camera=C2", "reason": "the mannequin", "until": "2020-01-31"}
+
+
+def test_a_known_failure_expects_errors_only_where_it_names_them() -> None:
+    plain, named = parse_settings({"known": [KNOWN, {**KNOWN, "kinds": ["error", "low"]}]}).known
+    assert read_expected_kinds(plain) == tuple(kind for kind in KINDS if kind != "error")
+    assert read_expected_kinds(named) == ("error", "low")
+
+
+def test_a_known_failure_of_an_unknown_kind_is_refused() -> None:
+    (known,) = parse_settings({"known": [{**KNOWN, "kinds": ["eror"]}]}).known
+    with pytest.raises(SettingsError, match=r"\[\[tool.segqa.known\]\] kinds must be one of error, .*'eror'"):
+        read_expected_kinds(known)

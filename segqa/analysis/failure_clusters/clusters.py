@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from segqa.analysis.iou_gap import Gap
-from segqa.checks import nearest
 from segqa.errors import SettingsError
 from segqa.runs.failure_kinds import KINDS, recoverable
 from segqa.runs.groups import Grouping
 from segqa.runs.outcomes import Outcomes
 from segqa.runs.query import Every, Predicate
 from segqa.runs.run import Run, describe
+from segqa.settings.checks import nearest
 from segqa.support.escaping import join_lines
 from segqa.support.plurals import format_count
 

@@ -14,10 +14,10 @@ from typing import Literal, TypeAlias, get_args
 import numpy as np
 
 from segqa.analysis.robustness.geometric import MOVES, move_image, move_mask
-from segqa.checks import nearest
 from segqa.data.mask import Image, Mask, around
 from segqa.errors import SettingsError
 from segqa.models.corruptions import distort, distortion
+from segqa.settings.checks import nearest
 
 CHANGES_VERSION = 1
 """Goes up whenever the same change of the same image would give other pixels."""

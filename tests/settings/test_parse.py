@@ -4,8 +4,18 @@ from pathlib import Path
 import pytest
 
 from segqa.errors import SettingsError
-from segqa.runs.failure_kinds import KINDS
-from segqa.settings import FAILURE_KINDS, Settings, override, parse_settings, read_settings
+from segqa.settings import (
+    GateSettings,
+    RaySettings,
+    ReportSettings,
+    RobustnessSettings,
+    Settings,
+    Thresholds,
+    override,
+    parse_settings,
+    read_settings,
+)
+from segqa.settings.declaration import check_settings, read_declarations
 
 KNOWN = {"where": "camera=C2", "reason": "the mannequin", "until": "2020-01-31"}
 
@@ -53,7 +63,6 @@ def test_a_models_thresholds_replace_those_of_all() -> None:
         pytest.param({"gate": {"alpha": 1e-9}}, "alpha must be a number from 0.0001", id="nothing can be proven"),
         pytest.param({"gate": {"alpha": 0}}, "alpha must be a number from 0.0001", id="no level"),
         pytest.param({"known": [{**KNOWN, "until": "2999-12-31"}]}, "at most a year away", id="for ever"),
-        pytest.param({"known": [{**KNOWN, "kinds": ["eror"]}]}, "kinds must be one of error, .*'eror'", id="no kind"),
         pytest.param({"known": [{**KNOWN, "kinds": []}]}, "kinds must be a text or a list", id="kinds of nothing"),
         pytest.param({"thresholds": 0.6}, "must be a table", id="no table"),
         pytest.param({"limit": 0}, "limit must be a whole number from 1", id="no case"),
@@ -79,19 +88,56 @@ def test_a_file_that_is_no_toml_is_refused(tmp_path: Path) -> None:
 def test_options_replace_settings_and_are_checked_alike() -> None:
     assert override(Settings(), {"limit": 5, "pick": "product"}).limit == 5
     with pytest.raises(SettingsError, match="--segqa-batch-size must be a whole number from 1, or auto, got 0"):
-        override(Settings(), {"batch_size": 0})
-    assert override(Settings(), {"batch_size": "4"}).batch_size == 4
-    assert override(Settings(), {"batch_size": "auto"}).batch_size == "auto"
+        override(Settings(), {"batch-size": 0})
+    assert override(Settings(), {"batch-size": "4"}).batch_size == 4
+    assert override(Settings(), {"batch-size": "auto"}).batch_size == "auto"
+
+
+def test_an_option_overrides_the_setting_that_declares_it() -> None:
+    options = {"max-cache-mb": 7, "report-images": "none", "report-max-mb": 3.0, "robustness-cases": 2, "device": "cpu"}
+    settings = override(parse_settings({"robustness": {"cases": 9, "unet": {"cases": 8, "minutes": 1}}}), options)
+    assert settings.max_cache_mb == 7
+    assert (settings.report.photos, settings.report.images, settings.report.max_mb) == (False, 200, 3.0)
+    assert settings.robustness_for("unet") == RobustnessSettings(cases=2, minutes=1)
+    assert settings.robustness.cases == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"report-format": "pdf"}, "--segqa-report-format must be one of html, dir, json, got 'pdf'"),
+        ({"robustness-cases": -1}, "--segqa-robustness-cases must be a whole number from 0, got -1"),
+        ({"dataset-name": "a/b"}, "--segqa-dataset-name must be the name of a folder"),
+        ({"mask-cutoff": 255}, "--segqa-mask-cutoff must be a whole number from 0 to 254, got 255"),
+    ],
+)
+def test_an_error_names_the_option_as_it_was_typed(options: dict[str, object], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        override(Settings(), options)
+
+
+def test_a_cutoff_and_values_of_masks_exclude_each_other_where_both_are_set() -> None:
+    with pytest.raises(SettingsError, match="mask_cutoff and mask_values exclude each other"):
+        override(parse_settings({"mask_values": [1]}), {"mask-cutoff": 3})
+
+
+def test_a_model_may_have_braces_in_its_name() -> None:
+    with pytest.raises(SettingsError, match=r"\[tool.segqa.thresholds.a\{b\}\] p05 must be a number"):
+        parse_settings({"thresholds": {"a{b}": {"p05": 2}}})
+
+
+def test_every_default_is_a_value_that_its_check_accepts() -> None:
+    tables = (Settings, Thresholds, GateSettings, ReportSettings, RobustnessSettings, RaySettings)
+    for table in tables:
+        given = {key: value for key, value in vars_of(table()).items() if value not in (None, "", ())}
+        assert check_settings(table, given, "{}") == given
+
+
+def vars_of(settings: object) -> dict[str, object]:
+    return {key: getattr(settings, key) for key in read_declarations(type(settings))}
 
 
 def test_a_known_failure_may_be_expected_for_a_year() -> None:
     latest = datetime.now(UTC).astimezone().date() + timedelta(days=365)
     (known,) = parse_settings({"known": [{**KNOWN, "until": latest}]}).known
     assert known.until == latest
-
-
-def test_errors_are_expected_where_they_are_named() -> None:
-    plain, named = parse_settings({"known": [KNOWN, {**KNOWN, "kinds": ["error", "low"]}]}).known
-    assert set(plain.kinds) == set(KINDS) - {"error"}
-    assert named.kinds == ("error", "low")
-    assert tuple(KINDS) == FAILURE_KINDS

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from segqa import checks
 from segqa.errors import SettingsError
+from segqa.settings import checks
 
 Check = Callable[[object, str], Any]
 
