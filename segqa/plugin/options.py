@@ -1,4 +1,8 @@
-"""The options and the markers. What the installed plugin adds starts with `--segqa-`; short forms are a conftest's."""
+"""The options and the markers. What the installed plugin adds starts with `--segqa-`; short forms are a conftest's.
+
+Every pytest run of an environment with segqa imports this module. It must not import `segqa.settings`, whose
+dataclasses take several milliseconds to make, so `tools/write_tables.py` writes the options of the settings here.
+"""
 
 from __future__ import annotations
 
@@ -15,76 +19,157 @@ MARKERS = (
 )
 """What `pytest --markers` says."""
 
-_OPTIONS: dict[str, dict[str, Any]] = {
-    "model": {"action": "append", "metavar": "NAME[,NAME]", "help": "model fixtures to evaluate; 'all' for every one"},
-    "dataset": {"metavar": "NAME|DIR", "help": "a declared data set, or a folder with images/ and masks/"},
-    "dataset-name": {"metavar": "NAME", "help": "what the data set is called in reports and baselines (its folder)"},
-    "train-dataset": {"metavar": "NAME|DIR", "help": "what the models were trained on; none of it must be evaluated"},
-    "prompt": {"metavar": "TEXT", "help": "what to segment, for cases without a prompt of their own (person.)"},
-    "pick": {"metavar": "NAME", "help": "the picker: agreement, product, mask_score, box_score, first, …"},
-    "limit": {"metavar": "N", "type": int, "help": "only the first N cases of a seeded shuffle"},
-    "list-models": {"action": "store_true", "help": "list the model fixtures and exit"},
-    "model-option": {
-        "action": "append",
-        "metavar": "NAME.KEY=VALUE",
-        "help": "what a model is built with, in place of [tool.segqa.models.NAME] KEY",
+# begin table options
+SETTING_OPTIONS: dict[str, dict[str, Any]] = {
+    "mask-cutoff": {
+        "metavar": "GREY",
+        "type": int,
+        "help": "Pixels of a mask file above this grey value are the object",
     },
-    "device": {"metavar": "NAME", "help": "what the learned models run on: auto, cpu, cuda, cuda:1, … (auto)"},
-    "checkpoint": {
+    "model": {
         "action": "append",
-        "metavar": "[NAME=]DIR",
-        "help": "the weights of the model NAME, or of every model that takes a checkpoint",
+        "metavar": "NAME[,NAME]",
+        "help": "Model fixtures to evaluate; `all` for every one",
     },
-    "held-out": {"action": "store_true", "help": "only the cases that `segqa train` keeps out of training"},
-    "where": {"metavar": "CONDITION", "help": "only the cases that it means: 'camera=C2 and brightness=dark'"},
-    "shard": {"metavar": "I/N", "help": "only the I-th of N parts of the cases; `segqa merge` makes the whole of them"},
-    "run": {"metavar": "RUN", "help": "judge a finished run, by its id or its folder; no model is built or asked"},
-    "batch-size": {"metavar": "N|auto", "help": "images a predict call (8); auto: as many as are worth it on a GPU"},
-    "engine": {"choices": ["local", "ray"], "help": "where the model is asked: here, or by actors of Ray (local)"},
-    "name-pattern": {"metavar": "REGEX", "help": "named groups in it become tags of the file names it is found in"},
-    "mask-cutoff": {"metavar": "GREY", "type": int, "help": "object is where a mask file is above it (127)"},
-    "robustness-cases": {"metavar": "N", "type": int, "help": "change so many cases to see how robust a model is (50)"},
-    "empty": {"choices": ["one", "zero", "nan"], "help": "what a score is where both masks are empty (one)"},
-    "baseline": {"metavar": "DIR", "help": "the folder of the baselines (baselines)"},
-    "update-baseline": {"action": "store_true", "help": "write the runs as baselines, if they lose nothing"},
-    "accept": {"metavar": "REASON", "help": "write them even if they do; the reason is kept"},
-    "allow-dirty": {"action": "store_true", "help": "write them even from a work tree with changes"},
-    "require-baseline": {"action": "store_true", "help": "a missing baseline fails (as it does where CI is set)"},
-    "fail-on": {"action": "append", "metavar": "RULE", "help": "what counts as a regression: mean_iou:-0.01, …"},
-    "group-by": {"metavar": "TAG", "help": "all cases that share its value count as one independent sample"},
-    "markdown": {"metavar": "FILE", "help": "append the verdict as Markdown, such as $GITHUB_STEP_SUMMARY"},
-    "openmetrics": {"metavar": "FILE", "help": "write the numbers as OpenMetrics, such as GitLab's metrics report"},
-    "no-cache": {"action": "store_true", "help": "neither use proposals kept earlier nor keep these for later runs"},
-    "refresh-cache": {"action": "store_true", "help": "do not use proposals kept earlier, but keep these"},
-    "rescore": {"action": "store_true", "help": "score stored proposals again; the model is neither built nor asked"},
+    "dataset": {
+        "metavar": "NAME|DIR",
+        "help": "A data set declared with `@segqa.dataset`, or a folder with images/ and masks/ (default: studio)",
+    },
+    "dataset-name": {
+        "metavar": "NAME",
+        "help": "Name of the data set in reports and in the path of its baseline",
+    },
+    "train-dataset": {
+        "metavar": "NAME|DIR",
+        "help": "Data set that the models were trained on; no case of it may be evaluated",
+    },
+    "prompt": {
+        "metavar": "TEXT",
+        "help": "What to segment, for cases without a prompt of their own (default: person.)",
+    },
+    "pick": {
+        "metavar": "NAME",
+        "help": "Picker: agreement, product, mask_score, box_score, first or sequential_agreement (default: agreement)",
+    },
+    "limit": {
+        "metavar": "N",
+        "type": int,
+        "help": "Evaluate only the first N cases of a seeded shuffle",
+    },
+    "empty": {
+        "choices": ["one", "zero", "nan"],
+        "help": "Score of a case whose target and prediction are both empty (default: one)",
+    },
+    "name-pattern": {
+        "metavar": "REGEX",
+        "help": "Regular expression that is searched in file names; its named groups become tags",
+    },
+    "batch-size": {
+        "metavar": "N|auto",
+        "help": "Images per `predict` call; `auto` doubles it on a GPU as long as that is faster (default: 8)",
+    },
+    "max-cache-mb": {
+        "metavar": "MB",
+        "type": int,
+        "help": "Megabytes of proposals to keep for later runs; the least recently used go first (default: 10000)",
+    },
     "spot-check": {
         "metavar": "N",
         "type": int,
-        "help": "ask the model anew for N of the stored cases (3 where CI is set and the fingerprint is hand-written)",
+        "help": "Number of stored cases for which the model is called again, to compare the predictions",
     },
     "spot-check-iou": {
         "metavar": "IOU",
         "type": float,
-        "help": "what stored and new prediction must have with each other (0.98)",
+        "help": "Minimum IoU between the stored and the new prediction in a spot check (default: 0.98)",
     },
-    "max-cache-mb": {"metavar": "MB", "type": int, "help": "proposals kept; the longest unused go first (10000)"},
-    "cache-dir": {"metavar": "DIR", "help": "where runs and proposals are kept (.segqa)"},
-    "report": {"metavar": "DIR", "help": "where the reports go (reports)"},
-    "report-images": {"metavar": "N|none", "help": "pictures of so many cases (200); none: no photos, masks on grey"},
-    "report-image-size": {"metavar": "PIXELS", "type": int, "help": "a picture's longer side in the page (512)"},
-    "report-max-mb": {"metavar": "MB", "type": float, "help": "how large the review page may be (25)"},
+    "engine": {
+        "choices": ["local", "ray"],
+        "help": "Where the model runs: `local`, in this process; `ray`, in actors of Ray (default: local)",
+    },
+    "baseline": {
+        "metavar": "DIR",
+        "help": "Folder of the baselines (default: baselines)",
+    },
+    "fail-on": {
+        "action": "append",
+        "metavar": "RULE",
+        "help": "Rules that define a regression, such as `mean_iou:-0.01`",
+    },
+    "group-by": {
+        "metavar": "TAG",
+        "help": "Tag, such as `video`, whose cases with the same value count as one independent sample",
+    },
+    "require-baseline": {
+        "action": "store_true",
+        "help": "Fail where a baseline is missing, as where `CI` is set",
+    },
+    "robustness-cases": {
+        "metavar": "N",
+        "type": int,
+        "help": "Maximum number of cases that the robustness suite perturbs; 0 skips the suite (default: 50)",
+    },
+    "report-images": {
+        "metavar": "N|none",
+        "help": "Maximum number of cases per run with images; `none`: masks on grey, no input images (default: 200)",
+    },
+    "report-image-size": {
+        "metavar": "PIXELS",
+        "type": int,
+        "help": "Maximum length of the longer side of an image on the page (default: 512)",
+    },
+    "report-max-mb": {
+        "metavar": "MB",
+        "type": float,
+        "help": "Maximum size of the review page in megabytes (10^6 bytes) (default: 25)",
+    },
     "report-format": {
         "choices": ["html", "dir", "json"],
-        "help": "html: one file; dir: for servers that forbid scripts; json: the numbers",
+        "help": "Write the page as one `html` file, a `dir` for servers that forbid scripts, or `json` (default: html)",
     },
 }
+# end table; written by tools/write_tables.py from the declarations in `segqa.settings`
+"""The options of settings, with their arguments for argparse."""
+
+OPTIONS = SETTING_OPTIONS | {
+    "list-models": {"action": "store_true", "help": "List the model fixtures and exit"},
+    "model-option": {
+        "action": "append",
+        "metavar": "NAME.KEY=VALUE",
+        "help": "Option of the model fixture NAME; overrides KEY of [tool.segqa.models.NAME]",
+    },
+    "device": {"metavar": "NAME", "help": "Device for the learned models: auto, cpu, cuda, cuda:1, … (default: auto)"},
+    "checkpoint": {
+        "action": "append",
+        "metavar": "[NAME=]DIR",
+        "help": "Weights of the model NAME, or of every model that takes a checkpoint",
+    },
+    "held-out": {"action": "store_true", "help": "Evaluate only the cases that `segqa train` keeps out of training"},
+    "where": {"metavar": "CONDITION", "help": "Evaluate only matching cases: 'camera=C2 and brightness=dark'"},
+    "shard": {"metavar": "I/N", "help": "Evaluate only the I-th of N parts of the cases; `segqa merge` joins the runs"},
+    "run": {"metavar": "RUN", "help": "Test a finished run, by its id or folder, without calling a model"},
+    "update-baseline": {"action": "store_true", "help": "Write the runs as baselines unless they regressed"},
+    "accept": {"metavar": "REASON", "help": "Write the baselines even if the runs regressed; the reason is kept"},
+    "allow-dirty": {"action": "store_true", "help": "Write the baselines even if the work tree has changes"},
+    "markdown": {"metavar": "FILE", "help": "Append the verdict as Markdown, for example to $GITHUB_STEP_SUMMARY"},
+    "openmetrics": {
+        "metavar": "FILE",
+        "help": "Write the numbers as OpenMetrics, such as GitLab's metrics report",
+    },
+    "no-cache": {"action": "store_true", "help": "Neither use stored proposals nor store new ones"},
+    "refresh-cache": {"action": "store_true", "help": "Store new proposals without using the stored ones"},
+    "rescore": {"action": "store_true", "help": "Score stored proposals again, without building or calling a model"},
+    "cache-dir": {"metavar": "DIR", "help": "Folder of runs and proposals (default: .segqa)"},
+    "report": {"metavar": "DIR", "help": "Folder of the reports (default: reports)"},
+}
+"""Every option, by its name without `--segqa-`."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the long options."""
     group = parser.getgroup("segqa", "segmentation models (segqa)")
-    for name, settings in _OPTIONS.items():
-        group.addoption(f"--segqa-{name}", dest=_dest(name), **settings)
+    for name, attributes in OPTIONS.items():
+        group.addoption(f"--segqa-{name}", dest=_dest(name), **attributes)
 
 
 def add_short_options(parser: pytest.Parser) -> None:
@@ -94,12 +179,12 @@ def add_short_options(parser: pytest.Parser) -> None:
     """
     group = parser.getgroup("segqa")
     for name in SHORT:
-        group.addoption(f"--{name}", dest=_dest(name), **_OPTIONS[name])
+        group.addoption(f"--{name}", dest=_dest(name), **OPTIONS[name])
 
 
 def given(config: pytest.Config) -> dict[str, Any]:
     """The options that the user gave, by name (`{"pick": "product"}`)."""
-    values = {name: config.getoption(_dest(name)) for name in _OPTIONS}
+    values = {name: config.getoption(_dest(name)) for name in OPTIONS}
     return {name: value for name, value in values.items() if value is not None and value is not False}
 
 

@@ -44,6 +44,7 @@ class Thresholds:
         1.5,
         checks.factor,
         "Maximum time of the median case, as a multiple of the time in the baseline on the same machine",
+        details="0.5 ms more is always allowed",
     )
     invariance: float = setting(
         0.9,
