@@ -1,4 +1,4 @@
-"""Write the tables that repeat a declaration: the settings and their pytest options.
+"""Write the tables that repeat a declaration: the settings, their pytest options and the kinds of failure.
 
     python tools/write_tables.py
 
@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from segqa.plugin.options import OPTIONS
+from segqa.runs.failure_kinds import KINDS
 from segqa.settings import (
     GateSettings,
     KnownFailure,
@@ -28,7 +29,7 @@ from segqa.settings.declaration import Option, Setting, read_declarations
 from segqa.settings.thresholds import DATA
 
 ROOT = Path(__file__).parents[1]
-FILES = ("docs/settings.md", "segqa/plugin/options.py")
+FILES = ("docs/settings.md", "docs/failures.md", "segqa/plugin/options.py")
 COMMAND = "python tools/write_tables.py"
 
 _DECLARED = (Settings, GateSettings, RobustnessSettings, ReportSettings)
@@ -75,6 +76,12 @@ def _show_default(declared: type, key: str, setting: Setting) -> str:
     if isinstance(value, (int, float)):
         return f"{value:.10g}"
     return f"`{value}`" if isinstance(value, str) and value else ""
+
+
+def _kinds_table() -> str:
+    """Return the table of the kinds of failure, in Markdown."""
+    rows = [(f"`{kind.name}`", kind.meaning, kind.action) for kind in KINDS.values()]
+    return _to_markdown([("kind", "meaning", "what to try"), *rows])
 
 
 def _options_table() -> str:
@@ -145,6 +152,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "report": lambda: _settings_table(ReportSettings),
     "other_options": _options_table,
     "options": _options_source,
+    "failure_kinds": _kinds_table,
 }
 
 

@@ -370,7 +370,7 @@ def _changed_data(rule: Rule, comparison: Comparison) -> Finding | None:
 
 def _kind(rule: Rule, comparison: Comparison) -> Finding | None:
     """The finding of a rule on a kind of failure."""
-    before, after = (codes == list(KINDS).index(rule.subject) for codes in comparison.kind_codes())
+    before, after = (codes == KINDS[rule.subject].code for codes in comparison.kind_codes())
     counts = int(before.sum()), int(after.sum())
     allowed = (rule.bound or 0.0) * (len(comparison.pairs) / 100 if rule.percent else 1)
     if counts[1] - counts[0] <= allowed + 1e-9:

@@ -162,7 +162,7 @@ def _failing_of(known: Sequence[KnownFailure], run: Run) -> set[str]:
     codes = kind_codes(failing, run.threshold)
     found: set[str] = set()
     for each in known:
-        of_kind = np.isin(codes, [list(KINDS).index(kind) for kind in read_expected_kinds(each)])
+        of_kind = np.isin(codes, [KINDS[kind].code for kind in read_expected_kinds(each)])
         found.update(failing.take(_meant_by([each], failing, run) & of_kind).ids)
     return found
 

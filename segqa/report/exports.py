@@ -134,7 +134,7 @@ def _failed_before(cluster: Cluster, case_ids: Texts, codes: NDArray[np.int8]) -
     """How many of a cluster's failures were failures of that kind in the baseline, which has these cases and kinds."""
     places = case_ids.places_of(cluster.failing.ids)
     before = codes[places[places >= 0]]
-    alike = before >= 0 if cluster.kind == BELOW else before == list(KINDS).index(cluster.kind)
+    alike = before >= 0 if cluster.kind == BELOW else before == KINDS[cluster.kind].code
     return int(alike.sum())
 
 

@@ -127,7 +127,7 @@ def _data(content: _Content, collection: Collection) -> Iterator[str]:
         "version": 1,
         "noise": NOISE,
         "kinds": KIND_NAMES,
-        "meanings": ["the threshold is met", *KINDS.values()],
+        "meanings": ["the threshold is met", *(kind.meaning for kind in KINDS.values())],
         "photos": collection.has_photos,
         "files": FILES if content.settings.format == "dir" else "",
         "suffix": collection.suffix,

@@ -28,27 +28,6 @@ from segqa.runs.run import Run, mean_of
 from segqa.stats.permutation_test import t_interval
 from segqa.support.plurals import format_count, select_form
 
-ACTIONS = {
-    "error": "Read the traceback; mend the file or the model's code",
-    "hallucinated": "Raise the cutoff of the detection score, or train on empty images, too",
-    "missed": "Lower the cutoff of the detection score, or try another prompt",
-    "wrong_object": "Look at the other proposals: if one is right, change the picker; if none is, the detector",
-    "merged": "Look at what is swallowed: a tighter box, a higher mask cutoff, or another proposal",
-    "partial": "Look at what is lost: a wider box, a lower mask cutoff, or a larger input",
-    "boundary": "Check how masks are scaled and cut off; a larger input, or a loss on the contour",
-    "low": "Look at the error map: it is of no kind above",
-}
-"""What to try against each kind of failure."""
-
-ACTIONS_FOR_ONE_MASK = {
-    "wrong_object": "Look at what it segments instead, and whether the training data have such images",
-    "merged": "Look at what is swallowed: a higher mask cutoff, or training data with such neighbours",
-    "hallucinated": "Train on empty images, too, or leave out masks below a size",
-    "missed": "Lower the mask cutoff, or look whether the training data have such images",
-    "partial": "Look at what is lost: a lower mask cutoff, or a larger input",
-}
-"""The same for a model that gives one mask an image: there is nothing to pick."""
-
 _MOST_SLICES = 40
 _MOST_REPLAYED = 20_000
 _SHOWN = 8
@@ -114,7 +93,7 @@ def headline(judged: Judged) -> list[str]:
         told.append(_cluster_told(clusters[0]))
     elif len(failed):
         kind, count = run.kinds().most_common(1)[0]
-        told.append(f"The most frequent kind is {kind} ({format_count(count, 'case')}): {KINDS[kind]}.")
+        told.append(f"The most frequent kind is {kind} ({format_count(count, 'case')}): {KINDS[kind].meaning}.")
     saved = failed.recoverable
     if saved:
         told.append(
@@ -245,14 +224,14 @@ def _kinds(run: Run, comparison: Comparison | None, shown: Shown) -> list[dict[s
     codes = kind_codes(newly_failing(comparison).after, run.threshold) if comparison else np.zeros(0, np.int8)
     new = Counter(kind_name(code) for code in codes.tolist())
     new["error"] = len(comparison.new_errors) if comparison else 0
-    actions = ACTIONS if has_choice(run) else ACTIONS | ACTIONS_FOR_ONE_MASK
-    rows = []
+    rows, choice = [], has_choice(run)
     for kind, count in run.kinds().most_common():
         failed = run.failures(kind)
         part = run.only(failed.outcomes, kind)
         row: dict[str, Any] = {"kind": kind, "count": count, "share": count / len(run.outcomes), "new": new[kind]}
         row |= {"mean": four(part.mean_iou), "recoverable": failed.recoverable, "regret": four(failed.regret)}
-        row |= {"meaning": KINDS[kind], "action": actions[kind], "examples": shown.examples(part.worst(count).ids)}
+        action = KINDS[kind].action if choice else KINDS[kind].action_for_one_mask
+        row |= {"meaning": KINDS[kind].meaning, "action": action, "examples": shown.examples(part.worst(count).ids)}
         rows.append(row)
     return rows
 

@@ -1,13 +1,19 @@
-"""Failures: which kind of wrong a case is. The first that matches, in the order of `KINDS`."""
+"""The kinds of failure: their names, meanings, what to try, and the tests that decide which kind a case is.
+
+`KINDS` is the one table. A new kind is a row of it; `tools/write_tables.py` writes the table in `docs/failures.md`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segqa.data.mask import Mask
+from segqa.models.protocol import Floats
 from segqa.runs.outcome import Outcome
 from segqa.runs.outcome_columns import Whole
 from segqa.runs.outcomes import Outcomes
@@ -15,24 +21,120 @@ from segqa.scoring.metrics import shares
 from segqa.settings import KnownFailure
 from segqa.settings.checks import one_of
 
-KINDS = MappingProxyType(
-    {
-        "error": "it could not be evaluated",
-        "hallucinated": "something is predicted where the target is empty",
-        "missed": "nothing is predicted",
-        "wrong_object": "IoU below 0.05: a zero-IoU false positive, another object was segmented",
-        "merged": "less than 60 % of the prediction is right: it swallows what is beside the object",
-        "partial": "less than 60 % of the target is found",
-        "boundary": "most wrong pixels lie along the contour, and without these the IoU would meet the threshold",
-        "low": "below the threshold in another way",
-    }
-)
-"""Every kind of failure and what it means."""
-
 _AT_A_TIME = 1 << 16
 
 WRONG_OBJECT_IOU = 0.05
 POOR_SHARE = 0.6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseScores:
+    """What the tests of the failure kinds look at; arrays `[n]`, a value for each case.
+
+    Attributes:
+        failed: whether the case could not be evaluated.
+        target: pixels of the target.
+        predicted: pixels of the prediction.
+        iou: NaN where both are empty, as are precision and recall where they are undefined.
+        precision: share of the prediction that is right.
+        recall: share of the target that was found.
+        only_contour: whether most wrong pixels lie along the contour and the IoU meets the threshold without them.
+    """
+
+    failed: Mask
+    target: Whole
+    predicted: Whole
+    iou: Floats
+    precision: Floats
+    recall: Floats
+    only_contour: Mask
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailureKind:
+    """A row of the table.
+
+    Attributes:
+        name: in code, on the page, in rules, and in `kinds` of `[[tool.segqa.known]]`.
+        meaning: in the middle of a sentence, without a period.
+        action: what to try, as a sentence without a period.
+        action_for_one_mask: the same for a model that returns one mask an image, so that there is nothing to pick.
+        test: which cases are of this kind, bool `[n]`, among those that failed and are of no kind above.
+    """
+
+    name: str
+    meaning: str
+    action: str
+    action_for_one_mask: str
+    test: Callable[[CaseScores], Mask]
+
+    @property
+    def code(self) -> int:
+        """The place in the table, from 0."""
+        return list(KINDS).index(self.name)
+
+
+_TABLE = (
+    FailureKind(
+        name="error",
+        meaning="the case could not be evaluated",
+        action="Read the traceback; fix the file or the model's code",
+        action_for_one_mask="Read the traceback; fix the file or the model's code",
+        test=lambda cases: cases.failed,
+    ),
+    FailureKind(
+        name="hallucinated",
+        meaning="something is predicted although the target is empty",
+        action="Raise the cutoff of the detection score, or add empty images to the training data",
+        action_for_one_mask="Add empty images to the training data, or drop masks below a minimum size",
+        test=lambda cases: (cases.target == 0) & (cases.predicted > 0),
+    ),
+    FailureKind(
+        name="missed",
+        meaning="nothing is predicted although the target is not empty",
+        action="Lower the cutoff of the detection score, or try another prompt",
+        action_for_one_mask="Lower the mask cutoff, or check that the training data contain such images",
+        test=lambda cases: (cases.target > 0) & (cases.predicted == 0),
+    ),
+    FailureKind(
+        name="wrong_object",
+        meaning=f"zero-IoU false positive: the IoU is below {WRONG_OBJECT_IOU:g}, so another object was segmented",
+        action="Look at the other proposals: if one is right, change the picker; if none is, change the detector",
+        action_for_one_mask="Look at what is segmented instead, and check that the training data contain such images",
+        test=lambda cases: cases.iou < WRONG_OBJECT_IOU,
+    ),
+    FailureKind(
+        name="merged",
+        meaning=f"the precision is below {POOR_SHARE:g}: the prediction includes what is beside the object",
+        action="Look at what is included: try a tighter box, a higher mask cutoff or another proposal",
+        action_for_one_mask="Look at what is included: try a higher mask cutoff, or training data with such neighbours",
+        test=lambda cases: cases.precision < POOR_SHARE,
+    ),
+    FailureKind(
+        name="partial",
+        meaning=f"the recall is below {POOR_SHARE:g}: part of the object is missing",
+        action="Look at what is missing: try a wider box, a lower mask cutoff or a larger input",
+        action_for_one_mask="Look at what is missing: try a lower mask cutoff or a larger input",
+        test=lambda cases: cases.recall < POOR_SHARE,
+    ),
+    FailureKind(
+        name="boundary",
+        meaning="at least half of the wrong pixels lie along the contour, and without them the IoU meets the threshold",
+        action="Check how masks are resized and thresholded; try a larger input or a boundary loss",
+        action_for_one_mask="Check how masks are resized and thresholded; try a larger input or a boundary loss",
+        test=lambda cases: cases.only_contour,
+    ),
+    FailureKind(
+        name="low",
+        meaning="the IoU is below the threshold for another reason",
+        action="Look at the error map",
+        action_for_one_mask="Look at the error map",
+        test=lambda cases: np.ones(len(cases.iou), np.bool_),
+    ),
+)
+
+KINDS = MappingProxyType({kind.name: kind for kind in _TABLE})
+"""Every kind of failure by its name; a case is of the first kind whose test it meets."""
 
 
 def kind_codes(outcomes: Outcomes, threshold: float, by_counts: Mask | None = None) -> NDArray[np.int8]:
@@ -67,21 +169,21 @@ def paired_kind_codes(before: Outcomes, after: Outcomes, threshold: float) -> tu
 
 
 def _codes_of(counts: Whole, inside: Whole, wrong: Whole, failed: Mask, threshold: float) -> NDArray[np.int8]:
-    """The same, from the columns that it depends on."""
-    target, predicted = counts[:, 0] + counts[:, 2], counts[:, 0] + counts[:, 1]
+    """Return the kind of each case as in `kind_codes`, from the columns that it depends on."""
     iou, interior = shares(counts, "iou"), shares(inside, "iou")
-    tests = {
-        "error": failed,
-        "hallucinated": (target == 0) & (predicted > 0),
-        "missed": (target > 0) & (predicted == 0),
-        "wrong_object": iou < WRONG_OBJECT_IOU,
-        "": (target == 0) | (iou >= threshold),
-        "merged": shares(counts, "precision") < POOR_SHARE,
-        "partial": shares(counts, "recall") < POOR_SHARE,
-        "boundary": _only_contour_wrong(counts, wrong, np.isnan(interior) | (interior >= threshold), threshold),
-    }
-    codes = [_CODES.get(kind, -1) for kind in tests]
-    return np.select(list(tests.values()), codes, _CODES["low"]).astype(np.int8)
+    cases = CaseScores(
+        failed=failed,
+        target=counts[:, 0] + counts[:, 2],
+        predicted=counts[:, 0] + counts[:, 1],
+        iou=iou,
+        precision=shares(counts, "precision"),
+        recall=shares(counts, "recall"),
+        only_contour=_only_contour_wrong(counts, wrong, np.isnan(interior) | (interior >= threshold), threshold),
+    )
+    # a zero-IoU false positive fails at any threshold
+    passed = ~failed & (((cases.target == 0) & (cases.predicted == 0)) | (iou >= max(threshold, WRONG_OBJECT_IOU)))
+    tests = [passed, *(kind.test(cases) for kind in _TABLE)]
+    return np.select(tests, range(-1, len(_TABLE))).astype(np.int8)
 
 
 def _only_contour_wrong(counts: Whole, wrong: Whole, right_inside: Mask, threshold: float) -> Mask:
@@ -92,9 +194,7 @@ def _only_contour_wrong(counts: Whole, wrong: Whole, right_inside: Mask, thresho
     return np.where(at_contour < 0, right_inside, told)
 
 
-_CODES = {kind: code for code, kind in enumerate(KINDS)}
-
-ZERO_IOU_CODES = tuple(_CODES[kind] for kind in ("hallucinated", "missed", "wrong_object"))
+ZERO_IOU_CODES = tuple(KINDS[kind].code for kind in ("hallucinated", "missed", "wrong_object"))
 """The codes of the kinds whose IoU is below `WRONG_OBJECT_IOU`: nothing of the answer is right."""
 
 
@@ -105,15 +205,12 @@ def kind_of(outcome: Outcome, threshold: float) -> str | None:
 
 def kind_name(code: int) -> str | None:
     """The kind with this code; None for -1."""
-    return None if code < 0 else _NAMES[code]
-
-
-_NAMES = tuple(KINDS)
+    return None if code < 0 else _TABLE[code].name
 
 
 def recoverable(outcomes: Outcomes, threshold: float) -> Mask:
     """Where picking lost a case, not the model: it failed, and its best proposal meets the threshold."""
-    failed = kind_codes(outcomes, threshold) > _CODES["error"]
+    failed = kind_codes(outcomes, threshold) > KINDS["error"].code
     # rightly nothing is no proposal that could be picked instead, but where nothing is there all that is needed
     return failed & (shares(outcomes.oracle, "iou") >= threshold)
 

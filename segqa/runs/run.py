@@ -225,7 +225,7 @@ class Run:
         if kind is not None and kind not in KINDS:
             raise SettingsError(f"unknown failure kind {kind!r}; {nearest(kind, KINDS)}")
         codes = self.kind_codes
-        of_kind = codes >= 0 if kind is None else codes == list(KINDS).index(kind)
+        of_kind = codes >= 0 if kind is None else codes == KINDS[kind].code
         return Failures(self, kind or "failed", self.columns.take(of_kind))
 
     def kinds(self) -> Counter[str]:

@@ -125,3 +125,19 @@ def test_a_known_failure_of_an_unknown_kind_is_refused() -> None:
     (known,) = parse_settings({"known": [{**KNOWN, "kinds": ["eror"]}]}).known
     with pytest.raises(SettingsError, match=r"\[\[tool.segqa.known\]\] kinds must be one of error, .*'eror'"):
         read_expected_kinds(known)
+
+
+def test_each_kind_says_what_it_is_and_what_to_try() -> None:
+    assert [kind.code for kind in KINDS.values()] == list(range(len(KINDS)))
+    for kind in KINDS.values():
+        assert kind.meaning[0].islower()
+        assert not kind.meaning.endswith(".")
+        assert kind.action[0].isupper()
+        assert kind.action_for_one_mask[0].isupper()
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.02, 0.05])
+def test_a_zero_iou_false_positive_fails_at_any_threshold(threshold: float) -> None:
+    assert kind_of(outcome_of(Counts(4, 50, 46, 5), inside=NOTHING), threshold) == "wrong_object"
+    assert kind_of(outcome_of(Counts(0, 5, 0, 5), inside=NOTHING), threshold) == "hallucinated"
+    assert kind_of(outcome_of(Counts(0, 0, 5, 5), inside=NOTHING), threshold) == "missed"

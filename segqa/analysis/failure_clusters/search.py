@@ -277,11 +277,11 @@ def _pool(outcomes: Outcomes, codes: NDArray[np.int8], kind: str) -> Mask:
 
 def _failed_so(codes: NDArray[np.int8], kind: str) -> Mask:
     """Which cases failed in this way, by their kinds."""
-    found: Mask = codes > _ERROR if kind == BELOW else codes == list(KINDS).index(kind)
+    found: Mask = codes > _ERROR if kind == BELOW else codes == KINDS[kind].code
     return found
 
 
-_ERROR = list(KINDS).index("error")
+_ERROR = KINDS["error"].code
 _BELOW = tuple(kind for kind in KINDS if kind != "error")
 
 
