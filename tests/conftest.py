@@ -10,14 +10,15 @@ import pytest
 from PIL import Image as Pillow
 
 from segqa.data.mask import Image, Mask
+from segqa.support.environment import CI_VARIABLES
 
 SHARED = Path(__file__).parents[2] / "shared"
 
 
 @pytest.fixture(autouse=True)
 def _outside_ci(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run each test as on a laptop: `CI` decides what a missing baseline is, and GitHub what is printed."""
-    for name in ("CI", "GITHUB_ACTIONS"):
+    """Run each test as on a laptop: CI decides what a missing baseline is, and GitHub what is printed."""
+    for name in ("CI", *CI_VARIABLES):
         monkeypatch.delenv(name, raising=False)
 
 

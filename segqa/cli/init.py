@@ -31,6 +31,9 @@ wrong_object = 0.16
 slice_drop = 0.38
 regret = 0.09
 
+[tool.segqa.gate]
+# required = true                   # for CI that sets no variable of a CI system, as in `docker run` and tox
+
 [tool.segqa.robustness.hog_grabcut]
 cases = 0                           # it takes a third of a second for an image, and there would be 1,800
 """

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 EVALUATION = "_segqa_run"
 """The fixture that evaluates: every test that asks for an evaluation, directly or not, has it among its fixtures."""
 
+_DESELECTED = frozenset({"deselected", "not run"})
 _STOPPED = (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR, pytest.ExitCode.USAGE_ERROR)
 _GREEN = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
 
@@ -115,6 +116,10 @@ def find_reasons(session: pytest.Session, state: Session) -> None:
     if strict:
         state.findings += [text for text in _missing_evaluations(session, state) if text not in state.findings]
         state.warnings += [*_find_uncollected(session, state), *_find_unjudged(state)]
+    elif session.exitstatus == pytest.ExitCode.OK:
+        # tests that were deselected are counted by pytest, and whoever has typed `-k` knows
+        missing = _missing_evaluations(session, state, with_deselected=False)
+        state.warn(*(f"{text}; where CI is set this is exit code 1" for text in missing))
     for judged in state.judged:
         _judge_silent(session, state, judged, strict=strict)
 
@@ -126,16 +131,23 @@ def decide(exit_status: int, state: Session) -> int:
     return pytest.ExitCode.TESTS_FAILED if state.findings and exit_status in _GREEN else exit_status
 
 
-def _missing_evaluations(session: pytest.Session, state: Session) -> Iterator[str]:
-    """Name the models that were asked for and not evaluated, and a session that ended itself."""
+def _missing_evaluations(session: pytest.Session, state: Session, *, with_deselected: bool = True) -> Iterator[str]:
+    """Name the models that were asked for and not evaluated, and a session that ended itself.
+
+    Args:
+        session: pytest's.
+        state: what was asked for, and what was evaluated.
+        with_deselected: whether to name models whose tests were left out by `-k`, `-m` or `--deselect`, too.
+    """
     if state.ended is not None and session.exitstatus == pytest.ExitCode.OK and (state.asked or not session.items):
         why = f": {state.ended}" if state.ended else ""
         yield f"pytest.exit ended the session with exit code 0 before all tests had run{why}"
     for model, test in state.asked.items():
-        if model in state.runs:
+        fate = _fate(test, session.config)
+        if model in state.runs or (fate in _DESELECTED and not with_deselected):
             continue
         yield (
-            f"{model or 'the model'} has no evaluation, but {test} asks for one ({_fate(test, session.config)}). "
+            f"{model or 'the model'} has no evaluation, but {test} asks for one ({fate}). "
             "Mend what keeps it from running, or leave its tests out by path (--ignore)"
         )
 

@@ -67,7 +67,31 @@ def limited_threads(count: int | None) -> Iterator[None]:
 
 _OFF = frozenset({"", "0", "false", "no", "off"})
 
+CI_VARIABLES = (
+    "APPVEYOR",
+    "BITBUCKET_BUILD_NUMBER",
+    "BUILDKITE",
+    "CIRCLECI",
+    "CIRRUS_CI",
+    "CODEBUILD_BUILD_ID",
+    "DRONE",
+    "GITHUB_ACTIONS",
+    "GITLAB_CI",
+    "JENKINS_URL",
+    "SEMAPHORE",
+    "TEAMCITY_VERSION",
+    "TF_BUILD",
+    "TRAVIS",
+    "WOODPECKER",
+)
+"""A variable of each of the usual CI systems. Jenkins, Azure Pipelines, TeamCity and CodeBuild do not set `CI`."""
+
 
 def is_ci() -> bool:
-    """Return whether the variable `CI` is set; `CI=false`, `CI=0` and an empty one mean that it is not."""
-    return os.environ.get("CI", "").strip().lower() not in _OFF
+    """Return whether the process runs in CI.
+
+    The variable `CI` decides where it is set: `CI=false`, `CI=0` and an empty one mean no. Where it is not, one of
+    `CI_VARIABLES` means yes.
+    """
+    names = ("CI",) if "CI" in os.environ else CI_VARIABLES
+    return any(os.environ.get(name, "").strip().lower() not in _OFF for name in names)

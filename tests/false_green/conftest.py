@@ -26,8 +26,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trial(template: Path, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Trial:
     """A copy of the repository, with `CI` set and nothing else of a CI around it."""
     shutil.copytree(template, pytester.path, dirs_exist_ok=True)
-    for name in ("GITHUB_ACTIONS", "PYTEST_ADDOPTS"):
-        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
     monkeypatch.setenv("CI", "true")
     # files that are edited twice in a second look the same to the cache of compiled modules
     monkeypatch.setattr(sys, "dont_write_bytecode", True)

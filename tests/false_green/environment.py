@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.false_green.changes import NO_CI, delete, tables, variable, worse
+from tests.false_green.changes import NO_CI, delete, in_fixture, tables, variable, worse
 from tests.false_green.way import Ways
 
 ENVIRONMENT = Ways("the environment")
@@ -27,7 +27,27 @@ for _value in ("false", "0", ""):
         worse(variable("CI", _value), delete(_BASELINE)),
         slow=_value != "false",
     )
+for _variable in ("JENKINS_URL", "TF_BUILD", "GITHUB_ACTIONS"):
+    ENVIRONMENT.add(
+        f"CI is not set where {_variable} is, and there is no baseline",
+        1,
+        f"no baseline {_BASELINE}",
+        worse(NO_CI, variable(_variable, "True"), delete(_BASELINE)),
+        slow=True,
+    )
 for _name, _code, _says, _attempt in (
+    (
+        "CI is set to false where JENKINS_URL is set",
+        0,
+        f"mine: not judged: no baseline at {_BASELINE}",
+        worse(variable("CI", "false"), variable("JENKINS_URL", "x"), delete(_BASELINE)),
+    ),
+    (
+        "CI is not set and the model skips",
+        0,
+        "mine has no evaluation…where CI is set this is exit code 1",
+        worse(NO_CI, in_fixture("pytest.skip('no gpu')")),
+    ),
     ("CI is set to false", 1, "mine: regressed", worse(variable("CI", "false"))),
     ("CI is not set", 1, "mine: regressed", worse(NO_CI)),
     (

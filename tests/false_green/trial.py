@@ -19,6 +19,7 @@ from segqa.cli import app
 from segqa.data.mask import Image, Mask
 from segqa.errors import UsageError
 from segqa.gate.verdict import Verdict
+from segqa.support.environment import CI_VARIABLES
 
 ROOT = Path(__file__).parents[2]
 SIDE = 40
@@ -143,7 +144,9 @@ def write_repository(folder: Path) -> None:
 def write_template(folder: Path) -> None:
     """Write the repository, and the baseline of its good model."""
     write_repository(folder)
-    environment = {name: value for name, value in os.environ.items() if name not in {"CI", "PYTEST_ADDOPTS"}}
+    environment = {
+        name: value for name, value in os.environ.items() if name not in {"CI", *CI_VARIABLES, "PYTEST_ADDOPTS"}
+    }
     environment |= {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "pytest", "suites", "-q", "-p", "no:cacheprovider", "--segqa-update-baseline"]
     subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True)

@@ -145,9 +145,25 @@ def test_the_reason_for_a_missing_evaluation_reaches_every_output(
     assert markdown.startswith("### segqa: failed\n\n- **steady has no evaluation")
 
 
-def test_without_ci_a_skipped_model_is_left_alone(photos: Repository) -> None:
+def test_without_ci_a_skipped_model_is_a_warning(photos: Repository) -> None:
     replace_in(photos, "conftest.py", _FIXTURE, "    __import__('pytest').skip('no weights')")
-    assert photos.runpytest("suites", "--model=steady").ret == 0
+    result = photos.runpytest("suites", "--model=steady")
+    assert result.ret == 0
+    why = "(skipped: no weights)*; where CI is set this is exit code 1"
+    result.stdout.fnmatch_lines([f"warning: segqa: steady has no evaluation, but suites/*{why}"])
+
+
+def test_without_ci_tests_that_were_deselected_are_left_alone(photos: Repository) -> None:
+    photos.makepyfile(test_plain="def test_plain(): pass")
+    result = photos.runpytest(".", "--model=steady", "-k", "plain")
+    assert result.ret == 0
+    result.stdout.no_fnmatch_line("*has no evaluation*")
+
+
+def test_a_ci_system_that_does_not_set_ci_is_ci(photos: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JENKINS_URL", "https://jenkins.example")
+    replace_in(photos, "conftest.py", _FIXTURE, "    __import__('pytest').skip('no weights')")
+    assert photos.runpytest("suites", "--model=steady").ret == 1
 
 
 @pytest.mark.parametrize("how", ["option", "setting"])
