@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import cv2
-
 
 def hardware(threads: int | None) -> str:
     """Processor, cores, how many threads are used of them, and the GPU that torch has used, if any.
@@ -52,6 +50,8 @@ def limited_threads(count: int | None) -> Iterator[None]:
     if count is None:
         yield
         return
+    import cv2
+
     torch = sys.modules.get("torch")
     before = cv2.getNumThreads(), torch.get_num_threads() if torch else None
     cv2.setNumThreads(count)
