@@ -16,7 +16,6 @@ from segqa.plugin.hooks import is_worker, stop
 from segqa.plugin.state import Session
 from segqa.settings import GateSettings
 from segqa.support.disk_errors import explain_disk_errors
-from segqa.support.environment import is_ci
 from segqa.support.escaping import to_block
 from segqa.support.git import find_commit, is_as_committed
 from segqa.support.plurals import format_count
@@ -236,7 +235,7 @@ def _keep_speed(session: Session, run: Run) -> list[str]:
 
 def is_required(session: Session) -> bool:
     """Return whether a missing baseline is a failure."""
-    return requires_explicitly(session) or (session.settings.gate.required is None and is_ci())
+    return requires_explicitly(session) or (session.settings.gate.required is None and session.ci)
 
 
 def requires_explicitly(session: Session) -> bool:
@@ -302,7 +301,7 @@ def describe_change(session: Session, path: Path) -> str:
 
     On a laptop that is the usual thing: the file has just been written. A file that is gone counts as well.
     """
-    if not is_ci():
+    if not session.ci:
         return ""
     if path not in session.uncommitted:
         session.uncommitted[path] = _describe_change(session, path)

@@ -20,7 +20,7 @@ from segqa.gate.verdict import rules_of
 from segqa.models.pickers import find_picker
 from segqa.plugin.baselines import refuse_early
 from segqa.plugin.existing_run import take_finished
-from segqa.plugin.hooks import HOSTING, is_worker, runs_no_tests
+from segqa.plugin.hooks import HOSTING, is_worker, read_ci, runs_no_tests
 from segqa.plugin.option_parsing import parse_options, refuse_unknown_checkpoints
 from segqa.plugin.settings_file import choose_settings_file
 from segqa.plugin.shards import typed_shard
@@ -60,6 +60,7 @@ def begin(
         here=config.invocation_params.dir,
         command=shlex.join(["pytest", *map(str, config.invocation_params.args)]),
         settings_file=settings_file,
+        ci=read_ci(config),
         shard=typed_shard(options),
     )
     if "run" in options:

@@ -23,6 +23,8 @@ Kind: TypeAlias = Literal["model", "dataset"]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 _MARK = "_segqa_declares"
+_LOADED = "_segqa_loaded"
+"""The attribute of a declared function with the `__spec__` that its module had then; a reload makes another."""
 _PACKAGE = "segqa_fixtures"
 _FIXTURE = type(pytest.fixture(lambda: None))
 """What pytest makes of a function. Of all that plugins hold nothing else is looked at: all pytest runs wait for it."""
@@ -68,9 +70,47 @@ def _declared_by(function: Any, kind: Kind, name: str) -> Any:
 def _declare(function: Callable[..., Any], kind: Kind, name: str) -> Any:
     if set(name) & set("/\\,="):
         raise SettingsError(f"a name must not have a comma, a slash or = in it, got {name!r}")
+    _refuse_second(function, kind, name or function.__name__)
     fixture: Any = pytest.fixture(scope="session", name=name or None)(function)
     setattr(fixture, _MARK, (kind, function, name))
+    setattr(function, _LOADED, function.__globals__.get("__spec__"))
     return fixture
+
+
+def _refuse_second(function: Callable[..., Any], kind: Kind, name: str) -> None:
+    """Refuse a second declaration of a name in one module: the first would be gone without a word.
+
+    Raises:
+        SettingsError: names both places.
+    """
+    module = function.__globals__
+    for bound, value in list(module.items()):
+        mark = vars(value).get(_MARK) if type(value) is _FIXTURE else None
+        # a module that is loaded anew still holds what it declared before
+        if mark is None or mark[0] != kind or mark[1].__globals__ is not module or _begins_again(mark[1], function):
+            continue
+        if (mark[2] or bound) == name:
+            raise SettingsError(_describe_second(kind, name, mark[1], function))
+
+
+def _begins_again(first: Callable[..., Any], second: Callable[..., Any]) -> bool:
+    """Return whether the module of a function was loaded anew, by `importlib.reload`, since another was made."""
+    return getattr(first, _LOADED, None) is not second.__globals__.get("__spec__")
+
+
+def _describe_second(kind: Kind, name: str, *functions: Callable[..., Any]) -> str:
+    """Say where a name is declared, and where again."""
+    places = [find_place(each) for each in functions]
+    what = {"model": "model", "dataset": "data set"}[kind]
+    return f"{what} {name!r} is declared twice, in {places[0]} and in {places[1]}; remove or rename one of them"
+
+
+def find_place(function: Callable[..., Any]) -> str:
+    """Return the file and the line of a function, the file relative to the working directory where it is below it."""
+    code = inspect.unwrap(function).__code__
+    path = Path(code.co_filename)
+    shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+    return f"{shown}:{code.co_firstlineno}"
 
 
 def load_fixtures(pluginmanager: pytest.PytestPluginManager, *files: Path) -> None:
@@ -111,14 +151,35 @@ def _name_package(folder: Path) -> str:
 
 
 def declared(config: pytest.Config, kind: Kind) -> dict[str, Callable[..., Any]]:
-    """The functions that are declared in the loaded plugins and conftests, by name; the last of a name wins."""
-    found = {}
+    """Return the functions that are declared in the loaded plugins and conftests, by name.
+
+    Raises:
+        pytest.UsageError: two functions are declared under one name.
+    """
+    found = dict[str, Callable[..., Any]]()
     for plugin in config.pluginmanager.get_plugins():
         for name, value in list(getattr(plugin, "__dict__", {}).items()):
             mark = vars(value).get(_MARK) if type(value) is _FIXTURE else None
             if mark is not None and mark[0] == kind:
-                found[mark[2] or name] = mark[1]
+                public = mark[2] or name
+                first = found.setdefault(public, mark[1])
+                # a file that is loaded under two names declares the same thing twice
+                if find_place(first) != find_place(mark[1]):
+                    raise pytest.UsageError(f"segqa: {_describe_second(kind, public, first, mark[1])}")
     return dict(sorted(found.items()))
+
+
+def require_one_declaration(config: pytest.Config) -> None:
+    """Refuse a name that a conftest which was loaded while collecting declares a second time.
+
+    Raises:
+        SettingsError: names both places.
+    """
+    try:
+        declared(config, "model")
+        declared(config, "dataset")
+    except pytest.UsageError as error:
+        raise SettingsError(str(error).removeprefix("segqa: ")) from error
 
 
 def fixture_functions(config: pytest.Config) -> dict[str, list[Callable[..., Any]]]:

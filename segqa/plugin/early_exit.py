@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 import pytest
 
 from segqa.plugin.decorators import declared
-from segqa.plugin.hooks import DECIDED, HOSTING, has_settings_above, is_worker, runs_no_tests
+from segqa.plugin.hooks import DECIDED, HOSTING, has_settings_above, is_worker, read_ci, runs_no_tests
 from segqa.plugin.options import given
 from segqa.support.environment import is_ci
 
@@ -23,7 +23,7 @@ from segqa.support.environment import is_ci
 @pytest.hookimpl(wrapper=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, object, object]:
     """Refuse, in CI, a conftest that leaves with exit code 0, or that unsets `CI`."""
-    if not is_ci() or not has_settings_above(early_config):
+    if not read_ci(early_config) or not has_settings_above(early_config):
         return (yield)
     try:
         with refused_exit(early_config, lambda: pytest.ExitCode.USAGE_ERROR):
@@ -114,7 +114,7 @@ def _without_exec(execute: Callable[..., NoReturn]) -> Any:
 
 def _is_guarded(config: pytest.Config) -> bool:
     """Return whether this process is to run tests with segqa in CI."""
-    if not is_ci() or is_worker(config) or HOSTING in config.stash or runs_no_tests(config):
+    if is_worker(config) or not read_ci(config) or HOSTING in config.stash or runs_no_tests(config):
         return False
     options = given(config)
     return "list-models" not in options and bool(options or declared(config, "model") or declared(config, "dataset"))

@@ -21,7 +21,6 @@ from segqa.plugin.hooks import STATE, is_worker, runs_no_tests
 from segqa.plugin.state import Session
 from segqa.plugin.suite_source import asks_for_evaluation, is_test_file
 from segqa.plugin.test_reports import get_stats
-from segqa.support.environment import is_ci
 
 if TYPE_CHECKING:
     from segqa.gate.verdict import Verdict
@@ -102,7 +101,7 @@ def is_strict(session: Session) -> bool:
     """Return whether every model that is asked for must be evaluated and judged."""
     from segqa.plugin.baselines import requires_explicitly
 
-    return is_ci() or requires_explicitly(session)
+    return session.ci or requires_explicitly(session)
 
 
 def find_reasons(session: pytest.Session, state: Session) -> None:

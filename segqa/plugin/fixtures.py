@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from segqa.errors import DatasetError, StoreError, UsageError
-from segqa.plugin.decorators import built, exits_refused
+from segqa.plugin.decorators import built, exits_refused, require_one_declaration
 from segqa.plugin.hooks import STATE, is_worker, refuse, stop
 
 if TYPE_CHECKING:  # numpy and OpenCV would load with them
@@ -71,6 +71,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
     try:
         asking = {item.path.parent: None for item in items if _uses_settings(item)}
+        require_one_declaration(config)
         refuse_other_settings(config, session, asking)
         for item in items:
             check_mark(item)

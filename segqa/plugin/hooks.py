@@ -13,6 +13,7 @@ import pytest
 
 from segqa.plugin.decorators import declared
 from segqa.plugin.options import MARKERS, given
+from segqa.support.environment import is_ci
 from segqa.support.escaping import to_block, to_utf8
 
 if TYPE_CHECKING:  # numpy and OpenCV would load with them
@@ -21,12 +22,15 @@ if TYPE_CHECKING:  # numpy and OpenCV would load with them
 STATE = pytest.StashKey["Session"]()
 HOSTING = pytest.StashKey[bool]()
 """There where nothing is evaluated, but a model handed to somebody else (`segqa.plugin.model_host`)."""
+IN_CI = pytest.StashKey[bool]()
+"""Whether `CI` was set when pytest was started: a fixture, a model or a library may change the variable later."""
 DECIDED = pytest.StashKey[int]()
 """The exit code, once the session has been judged; it outlives the state."""
 
 _PROBLEM, _STARTED, _REPORT, _FOLDER = "segqa_problem", "segqa_started", "segqa_report", "segqa_folder"
 _FINDINGS, _WARNINGS = "segqa_findings", "segqa_warnings"
 _ASKED, _ENDED = "segqa_asked", "segqa_ended"
+_CI = "segqa_ci"
 SETTINGS_FILE = "segqa_settings_file"
 """The key under which a controller tells its workers which settings file it has read; empty for none."""
 
@@ -97,6 +101,13 @@ def is_worker(config: pytest.Config) -> bool:
     return hasattr(config, "workerinput")
 
 
+def read_ci(config: pytest.Config) -> bool:
+    """Return whether `CI` was set when pytest was started; a worker takes the word of its controller."""
+    if is_worker(config):
+        return bool(config.workerinput[_CI])  # type: ignore[attr-defined] # xdist's
+    return config.stash.setdefault(IN_CI, is_ci())
+
+
 def runs_no_tests(config: pytest.Config) -> bool:
     """Return whether pytest was asked for something else than to run tests, such as `--collect-only`."""
     return any(getattr(config.option, name, False) for name in _NO_TESTS)
@@ -142,6 +153,7 @@ def pytest_configure_node(node: Any) -> None:
         node.workerinput[_STARTED] = session.started.isoformat()
         node.workerinput[_REPORT] = getattr(node.config.option, "htmlpath", None)
         node.workerinput[_FOLDER] = str(session.folder or "")
+        node.workerinput[_CI] = session.ci
         node.workerinput[SETTINGS_FILE] = str(session.settings_file or "")
 
 

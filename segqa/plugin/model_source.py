@@ -12,7 +12,6 @@ import pytest
 
 from segqa.plugin.decorators import fixture_functions
 from segqa.plugin.option_parsing import checkpoint_of
-from segqa.support.environment import is_ci
 
 if TYPE_CHECKING:
     from segqa.inference.spot_check import SpotCheck
@@ -61,7 +60,7 @@ def spot_check_of(session: Session) -> SpotCheck:
     settings = session.settings
     if settings.spot_check is not None:
         return SpotCheck.of_all(settings.spot_check, settings.spot_check_iou)
-    in_ci = _IN_CI if is_ci() else 0
+    in_ci = _IN_CI if session.ci else 0
     return SpotCheck(handwritten=in_ci, changed=max(1, in_ci), iou=settings.spot_check_iou)
 
 
@@ -69,7 +68,7 @@ def report_stored_answers(session: Session, run: Run) -> None:
     """Add what is wrong with the stored answers of a run to the findings and warnings of a session, once."""
     from segqa.inference.spot_check import StoredAnswers, judge_stored_answers
 
-    findings, notes = judge_stored_answers(run, is_strict=is_ci())
+    findings, notes = judge_stored_answers(run, is_strict=session.ci)
     known = StoredAnswers.of(run.provenance)
     if known.stored and not known.asked and session.settings.spot_check == 0 and not known.stale:
         notes.append(

@@ -43,6 +43,7 @@ class Session:
         here: where pytest was started; paths on the command line are relative to that.
         command: what the user typed.
         settings_file: the file with `[tool.segqa]` that was read; None for the defaults.
+        ci: whether `CI` was set when pytest was started, whatever becomes of the variable since.
         shard: the part of the cases that is evaluated, and not judged; None for all of them.
         finished: the folder of the run that is judged in place of an evaluation; None for an evaluation.
         runs: the runs of this session, by model.
@@ -76,6 +77,7 @@ class Session:
     here: Path
     command: str
     settings_file: Path | None = None
+    ci: bool = False
     shard: Shard | None = None
     finished: Path | None = None
     started: datetime = field(default_factory=lambda: datetime.now(UTC))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.false_green.changes import NO_CI, delete, in_fixture, tables, variable, worse
+from tests.false_green.changes import NO_CI, append, delete, in_fixture, in_predict, tables, variable, worse
 from tests.false_green.way import Ways
 
 ENVIRONMENT = Ways("the environment")
@@ -10,6 +10,12 @@ ENVIRONMENT = Ways("the environment")
 _BASELINE = "baselines/squares/mine.jsonl"
 _REGRESSED = "ERROR: segqa: …regressed"
 _REQUIRED = tables("[tool.segqa.gate]\nrequired = true")
+_CLEAN = """
+@pytest.fixture(scope="session", autouse=True)
+def clean_environment():
+    import os
+    os.environ["CI"] = "false"
+"""
 
 for _value in ("1", "TRUE", "yes", "woodpecker"):
     ENVIRONMENT.add(
@@ -61,6 +67,24 @@ for _name, _code, _says, _attempt in (
         1,
         f"no baseline {_BASELINE}",
         worse(_REQUIRED, variable("CI", "false"), delete(_BASELINE)),
+    ),
+    (
+        "the model's fixture unsets CI and there is no baseline",
+        1,
+        f"no baseline {_BASELINE}",
+        worse(in_fixture("import os", "del os.environ['CI']"), delete(_BASELINE)),
+    ),
+    (
+        "predict unsets CI and the gate is deselected",
+        1,
+        _REGRESSED,
+        worse(in_predict("import os", "os.environ.pop('CI', None)"), options=["-k", "not regression"]),
+    ),
+    (
+        "a fixture of the session sets CI to false",
+        1,
+        f"no baseline {_BASELINE}",
+        worse(append("conftest.py", _CLEAN), delete(_BASELINE)),
     ),
     ("PYTEST_ADDOPTS deselects the gate", 1, _REGRESSED, worse(variable("PYTEST_ADDOPTS", "-k 'not regression'"))),
     (

@@ -7,6 +7,7 @@ from itertools import chain
 from tests.false_green.baselines import BASELINE
 from tests.false_green.computed_fingerprints import COMPUTED
 from tests.false_green.data import DATA
+from tests.false_green.declarations import DECLARED
 from tests.false_green.environment import ENVIRONMENT
 from tests.false_green.groups import GROUPS
 from tests.false_green.hand_fingerprints import HAND
@@ -20,7 +21,7 @@ from tests.false_green.undefined import UNDEFINED
 from tests.false_green.updates import UPDATE
 from tests.false_green.way import Way
 
-_MODEL = (HAND, COMPUTED, SKIPPED, ERRORS)
+_MODEL = (HAND, COMPUTED, DECLARED, SKIPPED, ERRORS)
 _VERDICT = (SELECTION, ENVIRONMENT, UNDEFINED, GROUPS)
 _BASELINE = (BASELINE, UPDATE)
 _SETTINGS = (RULES, KNOWN, PART, SCORING, READING)

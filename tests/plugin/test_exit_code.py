@@ -454,3 +454,13 @@ def test_a_baseline_that_git_knows_is_to_be_restored(committed: Repository) -> N
     result = committed.runpytest(*GATE)
     assert result.ret == 1
     result.stdout.fnmatch_lines(["*no baseline: baselines/squares/steady.jsonl is gone, but git knows it (commit *"])
+
+
+@pytest.mark.parametrize("workers", [[], ["-n1"]], ids=["alone", "in a worker"])
+def test_a_fixture_that_unsets_ci_does_not_end_the_strict_mode(committed: Repository, workers: list[str]) -> None:
+    unset = "    import os\n    os.environ.pop('CI', None)\n"
+    replace_in(committed, "conftest.py", _FIXTURE, f"{unset}{_FIXTURE}")
+    baseline(committed).unlink()
+    result = committed.runpytest(*GATE, *workers)
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["*segqa: no baseline*"])
