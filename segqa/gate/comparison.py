@@ -41,6 +41,7 @@ class Slice:
         changed: how many samples have a pair with another IoU than before.
         names: of the slices by this attribute, of all pairs.
         code: of this one.
+        is_former: whether the pairs are those that had this tag in the baseline, and now have another one.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Slice:
     changed: int
     names: Names
     code: int
+    is_former: bool = False
 
     @property
     def members(self) -> Mask:
@@ -187,27 +189,30 @@ class Comparison:
     def slices(self, attribute: str = "*", *, min_cases: int = 8, groups: Groups | None = None) -> list[Slice]:
         """The slices of the pairs by one attribute, or by all, with so many cases but not all of them.
 
-        Both sides of a pair are in the slice of its case now: they are the same image.
+        Both sides of a pair are in the slice of its case now: they are the same image. Where cases have other tags than
+        in the baseline, the slices by the baseline's tags are there, too, so that new tags hide no loss.
 
         Raises:
             SettingsError: no case has this attribute.
         """
-        after = self.pairs.after
+        after, before = self.pairs.after, self.pairs.before
         known = attributes_of(after)
         if attribute != "*" and attribute not in known:
             raise SettingsError(f"no case has a tag or property {attribute!r}; {nearest(attribute, known)}")
-        found = []
+        found: list[Slice] = []
         moved = np.nan_to_num(self.differences) != 0
-        everything = np.ones(len(after), np.bool_)
-        for name in known if attribute == "*" else [attribute]:
+        gone = sorted(before.tags.keys() - set(known))
+        for name in [*known, *gone] if attribute == "*" else [attribute]:
             names = slices_by(after, name, self.candidate.edges)
-            sizes = _samples_by(names, everything, None)
-            samples = sizes if groups is None else _samples_by(names, everything, groups)
-            changed = _samples_by(names, moved, groups)
-            for code, value in names.used:
-                if value and min_cases <= sizes[code] < len(after):
-                    counts = sizes[code], samples[code], changed[code]
-                    found.append(Slice(f"{name}={value}", name, *counts, names, code))
+            found += _slices_of(name, names, moved, min_cases, groups)
+            if name in before.tags:
+                former = slices_by(before, name, self.candidate.edges)
+                kept = _find_kept(former, names)
+                found += [
+                    replace(each, name=f"{each.name} of the baseline", is_former=True)
+                    for each in _slices_of(name, former, moved, min_cases, groups)
+                    if each.code not in kept
+                ]
         return found
 
     def groups(self, tag: str) -> Groups | None:
@@ -301,6 +306,36 @@ def compare(baseline: Run, candidate: Run, *, same_picker: bool = True) -> Compa
             f"--segqa-update-baseline --segqa-accept REASON; if it is another data set: {NAME_IT}"
         )
     return Comparison(baseline, candidate, pairs, changed, len(whole.expected) - len(baseline.expected))
+
+
+def _slices_of(name: str, names: Names, moved: Mask, min_cases: int, groups: Groups | None) -> list[Slice]:
+    """The slices by one attribute with so many pairs but not all of them.
+
+    Args:
+        name: of the attribute.
+        names: of the slices, of all pairs.
+        moved: which pairs have another IoU than before.
+        min_cases: so many at least.
+        groups: of the pairs; None where each is independent.
+    """
+    sizes = _samples_by(names, np.ones(len(moved), np.bool_), None)
+    samples = sizes if groups is None else _samples_by(names, np.ones(len(moved), np.bool_), groups)
+    changed = _samples_by(names, moved, groups)
+    return [
+        Slice(f"{name}={value}", name, sizes[code], samples[code], changed[code], names, code)
+        for code, value in names.used
+        if value and min_cases <= sizes[code] < len(moved)
+    ]
+
+
+def _find_kept(former: Names, names: Names) -> set[int]:
+    """Find the codes of a former column whose pairs are one slice now, all of it, whatever its name."""
+    width = len(names.values) + 1
+    joint, counts = np.unique(former.codes.astype(np.int64) * width + names.codes + 1, return_counts=True)
+    was, now = joint // width, joint % width - 1
+    whole = np.bincount(names.codes[names.codes >= 0], minlength=width)[now] == counts
+    alone = np.bincount(was[was >= 0], minlength=len(former.values) + 1)[was] == 1
+    return set(was[(was >= 0) & (now >= 0) & whole & alone].tolist())
 
 
 def _samples_by(names: Names, chosen: Mask, groups: Groups | None) -> list[int]:

@@ -93,7 +93,7 @@ def describe_coverage(comparison: Comparison) -> list[str]:
     if gone := sorted(baseline.columns.tags.keys() - candidate.columns.tags.keys()):
         notes.append(
             f"no case has the {select_form(len(gone), 'tag', 'tags')} {', '.join(gone)} any more, "
-            f"so slices by {select_form(len(gone), 'it', 'them')} are not judged"
+            f"so slices by {select_form(len(gone), 'it', 'them')} are those of the baseline"
         )
     return notes
 

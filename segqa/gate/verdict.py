@@ -498,7 +498,7 @@ def _dropped(
     if others := [f"{_name(each)} ({drop.mean:+.4f})" for each, drop in proven[1:]]:
         more = f", and {len(others) - SHOWN} more" if len(others) > SHOWN else ""
         text += f"; also {', '.join(others[:SHOWN])}{more}"
-    return Finding(str(rule), text, lost.ids, _lines(comparison, lost), name)
+    return Finding(str(rule), text, lost.ids, _lines(comparison, lost), "" if surest and surest.is_former else name)
 
 
 def _lines(comparison: Comparison, pairs: Pairs) -> tuple[str, ...]:

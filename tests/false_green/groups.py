@@ -68,3 +68,23 @@ def one_lucky_group_of_six_outweighs_five_that_lose(_: Trial) -> Ending:
 def half_of_the_groups_lose_and_half_gain(_: Trial) -> Ending:
     after = np.array(ALL) + np.repeat([2, -1, 2, -1, 2, -1], 10)
     return judge_groups(ALL, after.tolist(), 6)(_)
+
+
+def judge_slices(*now: str) -> Callable[[Trial], Ending]:
+    """Judge a loss by day and a gain at night, where the first cases of the day have these tags now."""
+    light = ["day"] * 36 + ["night"] * 24
+    tags = light, [*now, *light[len(now) :]]
+    found = [18] * 60, [16] * 36 + [20] * 24
+    runs = [
+        run_of("run", [case(n, (pixels, 0), target=20, tags={"light": each[n]}) for n, pixels in enumerate(pixels_of)])
+        for pixels_of, each in zip(found, tags, strict=True)
+    ]
+    return lambda _: end(lambda: judge(compare(*runs)))
+
+
+for _name, _now in (
+    ("seven cases leave a slice that dropped", ["dusk"] * 7),
+    ("a slice that dropped is split into two", ["sunny", "cloudy"] * 18),
+    ("a slice that dropped becomes one with another", ["night"] * 36),
+):
+    GROUPS.add(_name, 1, "light=day of the baseline changed by", judge_slices(*_now), slow=False)

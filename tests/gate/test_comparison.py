@@ -194,6 +194,37 @@ def test_a_slice_has_eight_cases_or_more_and_not_all() -> None:
     assert compare(same, same).slices() == []
 
 
+def tagged(run: Run, *cameras: str) -> Run:
+    """The run with these cameras, one a case."""
+    return replace(run, outcomes=[replace(o, tags={"camera": c}) for o, c in zip(run.outcomes, cameras, strict=True)])
+
+
+def test_slices_by_the_tags_of_the_baseline_stay_where_a_case_has_another_tag_now() -> None:
+    run = run_of([0.9] * 20)
+    before, after = tagged(run, *"A" * 10, *"B" * 10), tagged(run, "C", *"A" * 9, *"B" * 10)
+    found = compare(before, after).slices()
+    assert [each.name for each in found] == ["camera=A", "camera=B", "camera=A of the baseline"]
+    assert [each.size for each in found] == [9, 10, 10]
+    assert [each.is_former for each in found] == [False, False, True]
+
+
+def test_a_slice_that_is_only_renamed_is_there_once() -> None:
+    run = run_of([0.9] * 20)
+    found = compare(tagged(run, *"A" * 10, *"B" * 10), tagged(run, *"B" * 10, *"X" * 10)).slices()
+    assert [each.name for each in found] == ["camera=B", "camera=X"]
+
+
+def test_slices_that_became_one_are_judged_apart_too() -> None:
+    run = run_of([0.9] * 30)
+    found = compare(tagged(run, *"A" * 10, *"B" * 20), tagged(run, *"A" * 29, "B")).slices()
+    assert [each.name for each in found] == ["camera=A", "camera=A of the baseline", "camera=B of the baseline"]
+
+
+def test_slices_by_a_tag_that_is_gone_are_those_of_the_baseline() -> None:
+    found = compare(run_of([0.9] * 20, tags=2), run_of([0.9] * 20)).slices()
+    assert [each.name for each in found] == ["camera=C0 of the baseline", "camera=C1 of the baseline"]
+
+
 def test_a_change_is_a_loss_or_a_gain() -> None:
     found = compare(run_of([0.9] * 20), run_of([0.8, 0.95, 0.95, *[0.9] * 17], tags=2))
     assert [each.changed for each in found.slices()] == [2, 1]

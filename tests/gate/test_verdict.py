@@ -312,6 +312,15 @@ def test_only_slices_with_enough_cases_and_changes_are_judged() -> None:
     assert any(note.startswith("3 slices are not judged") for note in verdict.notes)
 
 
+@pytest.mark.parametrize("sizes", [{"A": 29, "C": 1, "B": 148}, {"A": 15, "C": 15, "B": 148}])
+def test_new_tags_hide_no_slice_that_dropped(sizes: dict[str, int]) -> None:
+    before = in_slices(run_of([0.9] * 178), {"A": 30, "B": 148})
+    after = in_slices(run_of([0.7] * 30 + [0.95] * 148), sizes)
+    (found,) = judge(compare(before, after)).findings
+    assert found.text.startswith("mean IoU in camera=A of the baseline changed by -0.2000 over 30 cases")
+    assert not found.condition
+
+
 def test_slices_that_are_all_judged_leave_no_note() -> None:
     verdict = judge(compare(run_of(list(GOOD), tags=4), run_of(list(GOOD - 0.01), tags=4)))
     assert not any("not judged" in note for note in verdict.notes)
