@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import math
 import os
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +16,7 @@ import typer
 from segqa.analysis.failure_clusters.search import clusters
 from segqa.data.storage import expand_home
 from segqa.errors import SegqaError, StoreError
-from segqa.gate.baseline import read_baseline
+from segqa.gate.baseline import is_baseline, read_baseline
 from segqa.gate.comparison import compare as pair_up
 from segqa.gate.policy import judge_by
 from segqa.report.exports import Judged, as_json, as_markdown
@@ -83,17 +85,25 @@ def compare(
 ) -> None:
     """Set runs side by side; of two, judge the second against the first, and exit with 1 for a regression.
 
-    The format csv prints the table alone, without a verdict.
+    The format csv prints the table alone, without a verdict. A baseline is what others are judged against, so the
+    second of two may only be one if the first is one, too.
     """
     found = [_run_or_baseline(directory, name) for name in names]
+    _require_order(names, found)
     try:
         settings, _ = read_project()
         tag = settings.gate.group_by if group_by is None else group_by
         if len(found) != 2 or form == "csv":
             _echo_line_up(found, tag, form)
+            why = (
+                "the format csv has none" if len(found) == 2 else f"of two runs the second is judged, got {len(found)}"
+            )
+            typer.echo(f"segqa: no verdict: {why}", err=True)
             return
         comparison = pair_up(*found, same_picker=False)
         verdict = judge_by(settings, comparison, fail_on=fail_on or (), group_by=tag)
+        if order := _describe_order(*found):
+            verdict = replace(verdict, notes=(order, *verdict.notes))
         common = clusters(found[1], group_by=tag)
     except SegqaError as error:
         raise refusal(str(error)) from error
@@ -101,6 +111,26 @@ def compare(
     typer.echo({"text": _told, "md": _as_markdown, "json": _as_json}[form](judged))
     if not verdict.passed:
         raise typer.Exit(1)
+
+
+def _require_order(names: Sequence[str], runs: Sequence[Run]) -> None:
+    """Refuse one run or baseline twice, and a baseline that would be judged against a run."""
+    same = [Path(name).resolve() if is_baseline(run) else run.id for name, run in zip(names, runs, strict=True)]
+    if twice := [name for name, times in Counter(same).items() if times > 1]:
+        raise refusal(f"compare needs different runs, got {twice[0]} {same.count(twice[0])} times")
+    if len(runs) == 2 and is_baseline(runs[1]) and not is_baseline(runs[0]):
+        raise refusal(
+            f"compare judges the second against the first, and {names[1]} is a baseline: expected a run in second "
+            f"place; type `segqa compare {names[1]} {names[0]}`"
+        )
+
+
+def _describe_order(before: Run, after: Run) -> str:
+    """Say that the run that is judged is older than the other one; empty where it is not, or nobody knows."""
+    times = [str(run.provenance.get("started") or "") for run in (before, after)]
+    if not all(times) or times[0] <= times[1]:
+        return ""
+    return f"{after.id} is judged against {before.id}, which was made later; swap them if that is not wanted"
 
 
 def _echo_line_up(runs: Sequence[Run], group_by: str, form: Format) -> None:

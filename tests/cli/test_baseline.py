@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -100,7 +101,50 @@ def test_two_runs_or_baselines_compare(here: Path, before: str) -> None:
     assert result.exit_code == 1
     for line in ("1 broken, 0 fixed, 1 worse, 0 better", "passed → wrong_object: 1", "90% interval of the mean"):
         assert line in result.output
-    assert call("compare", before, "1-good").exit_code == 0
+
+
+def test_a_run_compares_with_its_baseline_and_two_files_with_each_other(here: Path) -> None:
+    baseline = here / "baselines/photos/unet.jsonl"
+    assert call("compare", baseline, "1-good").exit_code == 0
+    other = here / "older" / "unet.jsonl"
+    other.parent.mkdir()
+    shutil.copy(baseline, other)
+    assert call("compare", other, baseline).exit_code == 0
+
+
+def test_a_baseline_is_not_judged_against_a_run(here: Path) -> None:
+    result = call("compare", "2-bad", "baselines/photos/unet.jsonl")
+    assert result.exit_code == 4
+    assert "type `segqa compare baselines/photos/unet.jsonl 2-bad`" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("1-good", "1-good"),
+        ("1-good", "1-"),
+        ("1-good", "2-bad", "2-bad"),
+        ("baselines/photos/unet.jsonl", "baselines/../baselines/photos/unet.jsonl"),
+    ],
+)
+@pytest.mark.parametrize("form", ["text", "csv"])
+def test_a_run_is_not_compared_with_itself(here: Path, names: tuple[str, ...], form: str) -> None:
+    result = call("compare", *names, "--format", form)
+    assert result.exit_code == 4
+    assert "compare needs different runs, got " in result.stderr
+
+
+@pytest.mark.parametrize(("before", "after", "is_said"), [("3-new", "4-old", True), ("4-old", "3-new", False)])
+def test_a_run_that_is_older_than_what_it_is_judged_against_is_named(
+    here: Path, before: str, after: str, is_said: bool
+) -> None:
+    for run_id, year in (("3-new", "2026"), ("4-old", "2025")):
+        started = {"started": f"{year}-01-01T00:00:00Z"}
+        keep(Store(here / ".segqa"), run_of([0.9] * 40, id=run_id, tags=2, provenance=started))
+    said = call("compare", before, after).output
+    assert ("note: 4-old is judged against 3-new, which was made later" in said) == is_said
+    written = json.loads(call("compare", before, after, "--format", "json").stdout)
+    assert any("made later" in note for note in written["models"][0]["notes"]) == is_said
 
 
 @pytest.mark.parametrize("form", ["text", "md", "json", "csv"])

@@ -96,9 +96,12 @@ def test_an_ambiguous_run_lists_the_candidates_and_an_unknown_one_the_nearest(ke
 
 
 def test_runs_are_compared(kept: Path) -> None:
-    lines = call("compare", "20260101", "20260102", "--format", "csv", "--dir", kept).output.splitlines()
+    result = call("compare", "20260101", "20260102", "--format", "csv", "--dir", kept)
+    lines = result.stdout.splitlines()
     assert lines[0].startswith("model,data set,picked by,cases,mean IoU")
     assert len(lines) == 3
+    assert "segqa: no verdict: the format csv has none" in result.stderr
+    assert "no verdict: of two runs the second is judged, got 1" in call("compare", "20260101", "--dir", kept).stderr
 
 
 def test_every_picker_is_replayed(kept: Path) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from tests.false_green.baselines import FILE
 from tests.false_green.changes import NO_CI, delete, newest_run, tables, worse
 from tests.false_green.trial import ERRING, Edit, Ending, Trial
-from tests.false_green.way import Ways
+from tests.false_green.way import Attempt, Ways
 
 UPDATE = Ways("updates of the baseline")
 
@@ -109,3 +109,38 @@ def a_stored_run_is_accepted_after_its_changes_were_reverted(trial: Trial) -> En
     trial.run(alone=True)
     trial.write("network.py", kept)
     return trial.segqa("baseline", "accept", newest_run(trial).name, "--reason", "as good as before")
+
+
+def compare_wrongly(names: Callable[[str], list[str]]) -> Attempt:
+    """Compare the worse run; the names on the command line are made from its id."""
+
+    def attempt(trial: Trial) -> Ending:
+        trial.make_worse()
+        trial.run()
+        return trial.segqa("compare", *names(newest_run(trial).name))
+
+    return attempt
+
+
+for _name, _code, _says, _names in (
+    (
+        "the worse run and the baseline change places",
+        4,
+        "is a baseline: expected a run in second place",
+        lambda run: [run, FILE],
+    ),
+    ("the worse run is compared with itself", 4, "compare needs different runs", lambda run: [run, run]),
+    (
+        "the worse run is compared twice with the baseline",
+        4,
+        "compare needs different runs",
+        lambda run: [FILE, run, run],
+    ),
+    (
+        "the worse run is compared in a table",
+        0,
+        "no verdict: the format csv has none",
+        lambda run: [FILE, run, "--format=csv"],
+    ),
+):
+    UPDATE.add(_name, _code, _says, compare_wrongly(_names))
