@@ -11,7 +11,7 @@ from typing import Any
 
 from segqa.data.image_io import READER
 from segqa.errors import ModelError
-from segqa.models.fingerprint import Fingerprint
+from segqa.models.fingerprint import is_computed
 from segqa.models.source_digest import digest_source
 from segqa.runs.provenance import read_changes
 from segqa.runs.store import Store
@@ -28,9 +28,8 @@ class Identity:
         weights_bytes: how large it is, if it says so.
         said: what it has to say of itself.
         taken_from: the id of the run that says so, where the model itself is not there.
-        source: a digest of what builds it and one of its class, with a dot between; either may be empty. There is none
-            where the fingerprint is computed, since that counts the source itself.
-        is_computed: whether `segqa.fingerprint_of` has made the fingerprint.
+        source: a digest of what builds it and one of its class, with a dot between; either may be empty.
+        is_computed: whether `segqa.fingerprint_of` has made the fingerprint of this model.
         served: name and fingerprint of the model that answers behind it; empty where it answers itself.
         changes: the uncommitted changes of the run that it is taken from; None where git did not know its work tree.
     """
@@ -67,10 +66,10 @@ def identify(model: object, name: str, built_by: str = "") -> Identity:
     whole = json.dumps([name, kind.__module__, kind.__qualname__, fingerprint, READER])
     notes = getattr(model, "notes", ())
     said = [notes] if isinstance(notes, str) else [str(note) for note in notes]
-    is_computed = isinstance(known, Fingerprint)
-    source = "" if is_computed or not known else f"{built_by}.{_source_of(model)}"
+    # a computed fingerprint counts what it was given, and nothing else
+    source = f"{built_by}.{_source_of(model)}" if known else ""
     weights, served = getattr(model, "weights_bytes", None), getattr(model, "served", {})
-    return Identity(known, whole, weights, said, "", source, is_computed, served)
+    return Identity(known, whole, weights, said, "", source, is_computed(model), served)
 
 
 def _source_of(model: object) -> str:
@@ -99,7 +98,7 @@ def identity_kept(name: str, store: Store, built_by: str = "") -> Identity:
         )
     run_id, header = found
     who = identity_of(run_id, _provenance(header), store)
-    who = who if who.is_computed else replace(who, source=f"{built_by}.")
+    who = replace(who, source=f"{built_by}.")
     newer = takewhile(lambda each: each[0] != run_id, headers)
     # only an evaluation has a key that another one could go on with
     made_here = [each for each in headers if each[1]["finished"] and each[1]["key"]]
@@ -126,10 +125,10 @@ def identity_of(run_id: str, provenance: Mapping[str, Any], store: Store) -> Ide
         why = f"it has no fingerprint, so nothing is kept in {store.root}"
         raise ModelError(f"the model of run {run_id} cannot be scored again: {why}")
     weights, said = provenance.get("weights_bytes"), provenance.get("said", ())
-    source, is_computed = provenance.get("source", ""), provenance.get("fingerprint_computed", False)
+    source, computed = provenance.get("source", ""), provenance.get("fingerprint_computed", False)
     answers_of, served = provenance["answers_of"], provenance.get("served", {})
     changes = read_changes(provenance)
-    return Identity(known, answers_of, weights, said, run_id, source, is_computed, served, changes)
+    return Identity(known, answers_of, weights, said, run_id, source, computed, served, changes)
 
 
 def _provenance(header: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -43,8 +43,8 @@ class SpotCheck:
 
     Attributes:
         handwritten: cases of a model whose fingerprint is written by hand.
-        changed: the same, where its source has changed since some of its answers were stored.
         computed: cases of a model whose fingerprint `segqa.fingerprint_of` has computed.
+        changed: cases of either, where the source has changed since some of its answers were stored.
         iou: stored and new prediction agree if their IoU is at least this; processors and GPUs differ by pixels.
     """
 
@@ -64,9 +64,8 @@ class SpotCheck:
 
     def cases(self, *, is_computed: bool, is_changed: bool) -> int:
         """Return how many cases to ask for."""
-        if is_computed:
-            return self.computed
-        return max(self.handwritten, self.changed) if is_changed else self.handwritten
+        usual = self.computed if is_computed else self.handwritten
+        return max(usual, self.changed) if is_changed else usual
 
 
 DEFAULT_SPOT_CHECK = SpotCheck()
@@ -130,7 +129,7 @@ def check_stored(
         cache: has its answers.
         ask: asks the model.
     """
-    if not who.known or (who.is_computed and not how.computed):
+    if not who.known:
         return StoredAnswers()
     columns = run.columns
     served = columns.take((columns.cached | columns.ids.among(done_before)) & ~columns.failed)
@@ -157,12 +156,13 @@ def judge_stored_answers(run: Run, *, is_strict: bool) -> tuple[list[str], list[
         is_strict: whether answers of other source are wrong where no spot check has confirmed them; else a weakness.
     """
     known = StoredAnswers.of(run.provenance)
+    to_do = _TO_DO_COMPUTED if run.provenance.get("fingerprint_computed") else _TO_DO
     findings, notes = list[str](), list[str]()
     if known.differences:
         more = len(known.differences) - _SHOWN
         shown = "; ".join(known.differences[:_SHOWN]) + (f"; and {more} more" if more > 0 else "")
         findings.append(
-            f"{run.model} no longer gives its stored answers, though its fingerprint is the same ({shown}). {_TO_DO}; "
+            f"{run.model} no longer gives its stored answers, though its fingerprint is the same ({shown}). {to_do}; "
             "a model that answers differently each time needs fixed seeds, or a lower spot_check_iou"
         )
     if known.stale:
@@ -171,16 +171,30 @@ def judge_stored_answers(run: Run, *, is_strict: bool) -> tuple[list[str], list[
             f"{select_form(known.stale, 'is', 'are')} from other source or options than now"
         )
         if known.unconfirmed:
-            (findings if is_strict else notes).append(f"{what}, and its fingerprint is the same. {_TO_DO}")
+            (findings if is_strict else notes).append(f"{what}, and its fingerprint is the same. {to_do}")
         elif not known.differences:
             lowest = "" if known.lowest_iou is None else f", lowest IoU {known.lowest_iou:.4f}"
             notes.append(
-                f"{what}; {known.asked} asked anew {select_form(known.asked, 'agrees', 'agree')}{lowest}. {_TO_DO}"
+                f"{what}; {known.asked} asked anew {select_form(known.asked, 'agrees', 'agree')}{lowest}. {to_do}"
             )
     return findings, notes
 
 
 _TO_DO = "Compute the fingerprint by segqa.fingerprint_of, or ask for all cases anew by --segqa-refresh-cache"
+_TO_DO_COMPUTED = (
+    "Give segqa.fingerprint_of what it does not count (the model itself, files, options), or ask for all cases anew by "
+    "--segqa-refresh-cache"
+)
+
+
+def describe_stored(run: Run) -> list[str]:
+    """Say how many cases were answered from stored proposals, and that none was asked anew where that is so."""
+    cached = int(run.columns.cached.sum())
+    lines = [f"{cached} of {len(run.outcomes)} answered from stored proposals"]
+    known = run.provenance.get(STORED_ANSWERS)
+    if cached and known is not None and not known.get("asked"):
+        lines.append("none of them was asked anew: what the fingerprint does not count may have changed")
+    return lines
 
 
 def describe_spot_check(run: Run) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import functools
 import hashlib
+import inspect
 import json
 import mmap
 import re
@@ -82,6 +83,19 @@ def fingerprint_of(*things: object, options: Mapping[str, Any] | None = None, pa
         digest.update(f"{sort} {len(content)} ".encode() + content)
     counts_source = any(sort in _SOURCE for sort, _ in parts)
     return Fingerprint(digest.hexdigest()[:32]) if counts_source else digest.hexdigest()[:32]
+
+
+def is_computed(model: object) -> bool:
+    """Return whether the fingerprint of a model is computed, and its own.
+
+    One that `__getattr__` gives is that of a model within, and one that a base class holds was computed for the base
+    class: neither counts what the model itself adds.
+    """
+    if not isinstance(getattr(model, "fingerprint", None), Fingerprint):
+        return False
+    own = inspect.getattr_static(model, "fingerprint", None)
+    is_held = "fingerprint" in getattr(model, "__dict__", {}) or "fingerprint" in vars(type(model))
+    return is_held or (own is not None and not isinstance(own, str))
 
 
 def _parts_of(thing: object) -> Iterator[Part]:

@@ -19,10 +19,8 @@ from typing import Any
 from segqa.errors import ModelError
 
 _SEGQA = Path(__file__).resolve().parents[1]
-_OWN_MODELS = _SEGQA / "models"
-_MECHANISM = frozenset(
-    _OWN_MODELS / f"{name}.py" for name in ("fingerprint", "source", "tensors", "user_code", "weight_files")
-)
+_OWN_MODELS = frozenset({_SEGQA / "models", _SEGQA / "demo"})
+_MECHANISM = frozenset(_SEGQA / "models" / f"{name}.py" for name in ("fingerprint", "source_digest", "user_code"))
 """What computes digests decides no answer: a change of it must not make all kept proposals unusable."""
 
 
@@ -33,7 +31,7 @@ def is_user_file(path: Path) -> bool:
     if path.suffix != ".py" or not path.is_file() or path in _MECHANISM:
         return False
     if _SEGQA in path.parents:
-        return _OWN_MODELS in path.parents
+        return not _OWN_MODELS.isdisjoint(path.parents)
     # a virtual environment may lie inside a work tree, and a work tree inside the prefix of Python (/usr/src)
     installed = {"site-packages", "dist-packages"} & set(path.parts)
     return not installed and not any(folder in path.parents for folder in _library_folders())

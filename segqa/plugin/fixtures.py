@@ -264,8 +264,7 @@ def robustness(
 
     session = _session(pytestconfig)
     unasked = session.options.get("rescore", False) or session.finished is not None
-    is_computed = _segqa_run.provenance.get("fingerprint_computed", False)
-    how = _how(session, _segqa_run.model, silent, pytestconfig, is_computed=is_computed)
+    how = _how(session, _segqa_run.model, silent, pytestconfig)
 
     def ask() -> Model | None:
         return None if unasked else request.getfixturevalue("_segqa_model")
@@ -327,7 +326,6 @@ def _require_data_of(folder: Path, cases: Dataset) -> None:
 
 def _evaluate(session: Session, name: str, model: Model | None, dataset: Dataset, config: pytest.Config) -> Run:
     """Evaluate, and draw cases of each sort while the data set is at hand."""
-    from segqa.models.fingerprint import Fingerprint
     from segqa.plugin.baselines import keep_baseline
     from segqa.plugin.model_source import report_stored_answers
     from segqa.plugin.progress import Remembered, progress_for
@@ -335,8 +333,7 @@ def _evaluate(session: Session, name: str, model: Model | None, dataset: Dataset
 
     progress = Remembered(progress_for(config, name))
     try:
-        is_computed = isinstance(getattr(model, "fingerprint", None), Fingerprint)
-        how = _how(session, name, progress, config, is_computed=is_computed)
+        how = _how(session, name, progress, config)
         if model is None:
             run = how.rescore(name, dataset, session.store)
         else:
@@ -373,7 +370,7 @@ def _threads(session: Session, config: pytest.Config) -> int | None:
     return fair_share(max(1, side_by_side))
 
 
-def _how(session: Session, name: str, progress: Progress, config: pytest.Config, *, is_computed: bool) -> Evaluation:
+def _how(session: Session, name: str, progress: Progress, config: pytest.Config) -> Evaluation:
     """How to evaluate, by the settings and options of this session."""
     from segqa.inference.evaluator import Evaluation
     from segqa.inference.target_cache import PackedTargets
@@ -399,8 +396,7 @@ def _how(session: Session, name: str, progress: Progress, config: pytest.Config,
         targets=session.targets,
         started=session.started,
         progress=progress,
-        # a computed fingerprint counts the source itself, and to follow it takes a quarter of a second
-        built_by="" if is_computed else digest_builder(session, config, name),
+        built_by=digest_builder(session, config, name),
         spot_check=spot_check_of(session),
         work_tree=session.work_tree,
     )

@@ -70,7 +70,9 @@ def report_stored_answers(session: Session, run: Run) -> None:
 
     findings, notes = judge_stored_answers(run, is_strict=session.ci)
     known = StoredAnswers.of(run.provenance)
-    if known.stored and not known.asked and session.settings.spot_check == 0 and not known.stale:
+    is_computed = run.provenance.get("fingerprint_computed", False)
+    is_unchecked = known.stored and not known.asked and not known.stale
+    if is_unchecked and session.settings.spot_check == 0 and not is_computed:
         notes.append(
             f"{run.model} has a fingerprint that is written by hand, and none of its {known.stored} stored answers is "
             "checked: spot_check = 0"

@@ -15,6 +15,7 @@ from segqa.analysis.failure_clusters.clusters import BELOW, Cluster, Clusters
 from segqa.analysis.robustness.result import Robustness
 from segqa.data.string_columns import Texts
 from segqa.gate.verdict import Verdict
+from segqa.inference.spot_check import StoredAnswers, describe_spot_check, describe_stored
 from segqa.report.session_result import Ending
 from segqa.runs.failure_kinds import KINDS
 from segqa.runs.run import Run
@@ -147,6 +148,13 @@ def _model(one: Judged) -> dict[str, Any]:
     found["clusters"] = [{"condition": c.condition, "kind": c.kind, "failing": len(c.failing)} for c in one.clusters]
     found["cluster_note"] = one.clusters.note
     found["new_clusters"] = [cluster.condition for cluster in one.new_clusters]
+    known = StoredAnswers.of(run.provenance)
+    found["stored_answers"] = {
+        "cases": int(run.columns.cached.sum()),
+        "asked_anew": known.asked,
+        "from_other_source": known.stale,
+        "notes": _trust(run),
+    }
     if verdict is None:
         return found | {"why": one.why, "findings": [], "notes": [], "relaxed": []}
     comparison = verdict.comparison
@@ -195,6 +203,11 @@ def _reasons(ending: Ending) -> list[str]:
     return [*lines, ""] if lines else []
 
 
+def _trust(run: Run) -> list[str]:
+    """Say how far the answers of a run are stored ones, and how they were checked."""
+    return [*describe_stored(run), *describe_spot_check(run)]
+
+
 def _section(one: Judged) -> list[str]:
     """What there is to say of one model."""
     lines = []
@@ -210,6 +223,7 @@ def _section(one: Judged) -> list[str]:
     lines += [f"- new cluster: {escape(str(cluster))}" for cluster in one.new_clusters]
     lines += [f"- failure clusters: {escape(one.clusters.note)}"] if one.clusters.note else []
     lines += [f"- {escape(note)}" for note in (one.verdict.notes if one.verdict else ())]
+    lines += [f"- {escape('; '.join(_trust(one.run)))}"] if one.run.columns.cached.any() else []
     return [f"#### {escape(one.run.model)}", "", *lines, ""] if lines else []
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from segqa.analysis.failure_clusters.clusters import Clusters
 from segqa.analysis.label_errors import Suspicion
 from segqa.analysis.robustness.result import Robustness
+from segqa.inference.spot_check import describe_stored
 from segqa.runs.run import Run
 from segqa.support.plurals import format_count
 
@@ -15,14 +16,12 @@ from segqa.support.plurals import format_count
 def paragraph(run: Run) -> list[str]:
     """A run in a few lines: its numbers, who failed how, and what is odd about its data."""
     resumed, parts = run.provenance.get("resumed_at"), run.provenance.get("parts")
-    cached = int(run.columns.cached.sum())
     lines = [
         f"{run.title}: mean IoU {run.mean_iou:.4f} ({run.tally})",
         f"  5th percentile {run.p05:.4f}, pooled {run.pooled_iou:.4f}",
         f"  picked by {run.pick}: regret {run.regret:.4f} against the oracle's {run.oracle_iou:.4f}",
         f"  {len(run.failures())} failing (threshold {run.threshold:g})" + _kinds(run),
-        f"  {cached} of {len(run.outcomes)} answered from stored proposals",
-        *_trust(run, cached),
+        *(f"  {line}" for line in describe_stored(run)),
     ]
     if resumed is not None:
         lines.insert(1, f"  resumed: {format_count(resumed, 'case')} had been done before")
@@ -33,14 +32,6 @@ def paragraph(run: Run) -> list[str]:
             "inference",
         )
     return lines + [f"  note: {note}" for note in run.provenance.get("notes", [])]
-
-
-def _trust(run: Run, cached: int) -> list[str]:
-    """Say on what trust stored answers are taken: a computed fingerprint counts what it was given, and nothing else."""
-    known = run.provenance.get("stored_answers")
-    if not cached or known is None or known.get("asked"):
-        return []
-    return ["  none of them was asked anew: what the fingerprint does not count may have changed"]
 
 
 def findings(clusters: Clusters) -> list[str]:

@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from segqa.errors import ModelError
-from segqa.models.fingerprint import Fingerprint
+from segqa.models.fingerprint import is_computed
 from segqa.models.pickers import PICKERS
 from segqa.serving.limits import Limits
 
@@ -55,7 +55,7 @@ def card_of(name: str, model: Any, *, pick: str, prompt: str, batch_size: int, l
     return Card(
         name=name,
         fingerprint=fingerprint,
-        fingerprint_computed=isinstance(fingerprint, Fingerprint),
+        fingerprint_computed=is_computed(model),
         versions=_versions(),
         pickers=tuple(PICKERS),
         pick=pick,

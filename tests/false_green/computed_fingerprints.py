@@ -99,6 +99,86 @@ for _name, _before, _things, _change, _slow in (
 ):
     COMPUTED.add(_name, 1, _REGRESSED, keep_computed(_before, _things, _change), slow=_slow)
 
+_UNCOUNTED = "ERROR: segqa: mine no longer gives its stored answers"
+_POST = """
+import numpy as np
+
+
+class Post:
+    def __call__(self, mask):
+        return np.roll(mask, 0, axis=1)
+
+
+def post(mask):
+    return np.roll(mask, 0, axis=1)
+
+
+class Wrapped:
+    def __init__(self, inner):
+        self.inner = inner
+
+    def __getattr__(self, name):
+        return getattr(self.inner, name)
+
+    def predict(self, images, prompts):
+        import segqa
+
+        return [segqa.Proposals.single(post(self.inner.find(image))) for image in images]
+"""
+_TAKES_POST = """class Network:
+    def __init__(self, post):
+        self.post = post
+
+    def predict(self, images, prompts):
+        return [Proposals.single(self.post(segment(image))) for image in images]
+
+    def find(self, image):
+        return segment(image)
+"""
+
+
+def inject(argument: str, things: str = "model", result: str = "model", *, sets: str = "") -> Attempt:
+    """Store proposals of a model that is given something of a module that it does not import; make that worse."""
+    lines = [
+        sets,
+        f"model = network.Network({argument})",
+        f"model.fingerprint = segqa.fingerprint_of({things})",
+        f"return {result}",
+    ]
+    body = "\n    ".join(filter(None, lines))
+
+    def attempt(trial: Trial) -> Ending:
+        trial.write("post.py", _POST)
+        text = (trial.path / "network.py").read_text(encoding="utf-8")
+        trial.write("network.py", f"{text.partition('class Network')[0]}{_TAKES_POST}")
+        trial.edit("conftest.py", ("import segqa\n", "import segqa\nimport post\n"))
+        trial.edit("conftest.py", ("return network.Network()", body))
+        trial.prepare()
+        trial.edit("conftest.py" if sets else "post.py", ("LOSE = 0", "LOSE = 2") if sets else ("mask, 0", "mask, 2"))
+        return trial.run()
+
+    return attempt
+
+
+for _name, _says, _attempt in (
+    ("an object that is given to the model changes", _UNCOUNTED, inject("post.Post()")),
+    ("a function that is given to the model changes", _UNCOUNTED, inject("post.post")),
+    ("a given object changes and the class is counted", _UNCOUNTED, inject("post.Post()", "network.Network")),
+    ("a wrapper changes that hands the fingerprint on", _UNCOUNTED, inject("None", result="post.Wrapped(model)")),
+    (
+        "the fixture sets a constant of the module",
+        _UNCOUNTED,
+        inject("lambda mask: mask", "network.Network", sets="network.LOSE = 0"),
+    ),
+):
+    COMPUTED.add(_name, 1, _says, _attempt)
+COMPUTED.add(
+    "an option changes that was not given",
+    1,
+    _UNCOUNTED,
+    keep_computed(models.take_option, "network.Network", models.change_option),
+)
+
 COMPUTED.add(
     "a file that is not given changes and a spot check is asked for",
     1,

@@ -3,6 +3,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -70,9 +71,48 @@ def test_a_hand_written_fingerprint_is_checked_on_some_stored_cases(squares: Squ
 def test_a_computed_one_is_not(squares: Squares) -> None:
     folder, model = squares(5), Bright(fingerprint=Fingerprint("c0" * 16))
     evaluate(model, folder)
-    assert known_of(evaluate(model, folder)) == StoredAnswers()
+    assert known_of(evaluate(model, folder)) == StoredAnswers(stored=5)
     assert known_of(evaluate(model, folder, Evaluation(spot_check=SpotCheck.of_all(2)))).asked == 2
     assert model.asked == 7
+
+
+def test_a_computed_one_is_where_the_source_has_changed(squares: Squares) -> None:
+    folder, model = squares(5), Bright(fingerprint=Fingerprint("c0" * 16))
+    how = Evaluation(built_by="a")
+    evaluate(model, folder, how)
+    run = evaluate(Bright(fingerprint=model.fingerprint, bound=250), folder, replace(how, built_by="b"))
+    assert (known_of(run).stale, known_of(run).asked) == (5, 1)
+    (finding,), _ = judge_stored_answers(run, is_strict=True)
+    assert "Give segqa.fingerprint_of what it does not count" in finding
+
+
+class Wrapper:
+    def __init__(self, inner: Bright) -> None:
+        self.inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+
+class Counted:
+    fingerprint = Fingerprint("c0" * 16)
+
+
+class Derived(Counted):
+    pass
+
+
+class Delegates(Wrapper):
+    @property
+    def fingerprint(self) -> str:
+        return "f0" * 16
+
+
+def test_a_computed_fingerprint_of_a_model_within_or_of_a_base_class_is_not_that_of_the_model() -> None:
+    model = Bright(fingerprint=Fingerprint("c0" * 16))
+    trusted = [identify(each, "a").is_computed for each in (model, Counted())]
+    assert trusted == [True, True]
+    assert [identify(each, "a").is_computed for each in (Wrapper(model), Derived(), Delegates(model))] == [False] * 3
 
 
 def test_where_all_cases_are_asked_there_is_nothing_to_check(squares: Squares) -> None:
@@ -140,7 +180,7 @@ def test_other_source_is_a_finding_until_a_check_agrees(squares: Squares) -> Non
     assert judge_stored_answers(run, is_strict=False) == ([], [text])
     checked = evaluate(Bright(), folder, Evaluation(built_by="b"))
     assert known_of(checked) == StoredAnswers(stored=5, stale=5, asked=1, lowest_iou=1.0)
-    assert "1 asked anew agree, lowest IoU 1.0000" in judge_stored_answers(checked, is_strict=True)[1][0]
+    assert "1 asked anew agrees, lowest IoU 1.0000" in judge_stored_answers(checked, is_strict=True)[1][0]
 
 
 def test_other_source_is_found_when_a_run_goes_on(squares: Squares) -> None:

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from segqa.models import source_digest
 from segqa.models.source_digest import digest_source
+from segqa.models.user_code import is_user_file
 
 CONFTEST = """
     import numpy as np
@@ -163,3 +165,11 @@ def test_files_that_import_each_other_end(digest: Digest, tmp_path: Path) -> Non
 
 def test_what_is_not_the_users_has_no_digest() -> None:
     assert digest_source([print, dict, pytest.fixture, Path]) == ""
+
+
+def test_what_computes_digests_is_no_source_of_a_model_and_the_demo_is() -> None:
+    folder = Path(source_digest.__file__).parent
+    files = [folder / f"{name}.py" for name in ("fingerprint", "source_digest", "user_code")]
+    assert [is_user_file(path) for path in files] == [False] * 3
+    assert is_user_file(folder.parent / "demo" / "hog_grabcut.py")
+    assert is_user_file(folder / "unet.py")
