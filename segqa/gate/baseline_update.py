@@ -17,10 +17,10 @@ from segqa.gate.comparison import Comparison
 from segqa.gate.policy import Policy
 from segqa.gate.verdict import Verdict
 from segqa.inference.spot_check import judge_stored_answers
-from segqa.runs.provenance import read_changes
+from segqa.runs.provenance import describe_commits, read_changes
 from segqa.runs.run import Run, repeatable
 from segqa.support.escaping import join_lines
-from segqa.support.git import Changes, WorkTree, find_commit
+from segqa.support.git import Changes, WorkTree, explain_silence, find_commit
 from segqa.support.plurals import format_count
 
 _SHOWN = 5
@@ -75,6 +75,8 @@ def prepare_update(
     before = _read_before(path, root, run, reason)
     if before is None:
         notes: tuple[str, ...] = () if reason else (f"this is the first baseline of {run.model}, so nothing judged it",)
+        if not path.exists() and (silence := explain_silence(root)):
+            notes += (f"note: git does not answer here ({silence}), so nobody can tell whether a baseline is gone",)
         return Update(path, run, (reason,) if reason else (), None, None, policy, notes)
     accepted = tuple(before.provenance["accepted"])
     try:
@@ -186,8 +188,8 @@ def _describe_commit(run: Run, tree: WorkTree) -> tuple[str, ...]:
     """Say that a run was made at another commit than the one here, or that its commit is unknown."""
     if read_changes(run.provenance) is None:
         return (f"note: git did not know the work tree of run {run.id}, so nobody can check that it was committed",)
-    other = tree.describe_other(str(run.provenance.get("commit") or ""))
-    return (f"note: run {run.id} {other}",) if other else ()
+    found = describe_commits(run.id, run.provenance, tree, with_unknown=False)
+    return tuple(f"note: {text}" for text in found)
 
 
 def _read_before(path: Path, root: Path, run: Run, reason: str) -> Run | None:

@@ -15,9 +15,9 @@ from segqa.errors import BaselineError, UsageError
 from segqa.plugin.hooks import is_worker, stop
 from segqa.plugin.state import Session
 from segqa.settings import GateSettings
+from segqa.support import committed_file
 from segqa.support.disk_errors import explain_disk_errors
 from segqa.support.escaping import to_block
-from segqa.support.git import find_commit, is_as_committed
 from segqa.support.plurals import format_count
 
 if TYPE_CHECKING:
@@ -297,27 +297,19 @@ def _typed(path: Path, session: Session) -> str:
 
 
 def describe_change(session: Session, path: Path) -> str:
-    """Say that a file is not as it was committed; empty where it is, outside of git, and where `CI` is not set.
+    """Say that a file is not as it was committed, or that git cannot tell; empty where it is, and outside of CI.
 
     On a laptop that is the usual thing: the file has just been written. A file that is gone counts as well.
     """
     if not session.ci:
         return ""
     if path not in session.uncommitted:
-        session.uncommitted[path] = _describe_change(session, path)
+        session.uncommitted[path] = committed_file.describe_change(path, _typed(path, session))
     return session.uncommitted[path]
 
 
-def _describe_change(session: Session, path: Path) -> str:
-    real = path.resolve()
-    shown = os.path.relpath(path, session.here)
-    if not real.exists():
-        commit = find_commit(session.root, real)
-        return f"{shown} is gone, but git knows it (commit {commit})" if commit else ""
-    return "" if is_as_committed(real) else f"{shown} is not as it was committed"
-
-
 def warn_of_other_commit(session: Session, run: Run) -> None:
-    """Warn where a finished run is judged that other code has made: what is checked out now is not what it says."""
-    if other := session.work_tree.describe_other(str(run.provenance.get("commit") or "")):
-        session.warn(f"run {run.id} {other}: it says nothing of the code here")
+    """Warn where a finished run is judged that other code has made, in CI also where nobody can tell."""
+    from segqa.runs.provenance import describe_commits
+
+    session.warn(*describe_commits(run.id, run.provenance, session.work_tree, with_unknown=session.ci))

@@ -128,11 +128,6 @@ def find_commit(root: Path, path: Path) -> str:
     return (ask_git(root, "log", "-1", "--format=%h", "--", str(path.absolute())) or "").strip()
 
 
-def is_as_committed(path: Path) -> bool:
-    """Return whether a file is as it was committed; True outside of git."""
-    return not (ask_git(path.parent, "status", "--porcelain", "--", path.name) or "").strip()
-
-
 def ask_git(root: Path, *arguments: str) -> str | None:
     """Run git and return its output; None where there is no git, or no repository."""
     command = ["git", "--no-optional-locks", *arguments]
@@ -141,6 +136,28 @@ def ask_git(root: Path, *arguments: str) -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return os.fsdecode(done.stdout)
+
+
+def explain_silence(folder: Path) -> str:
+    """Say why git does not answer in a folder; empty where it does."""
+    command, environment = ["git", "rev-parse", "--show-toplevel"], {**os.environ, "LC_ALL": "C"}
+    try:
+        subprocess.run(command, cwd=folder, env=environment, capture_output=True, check=True, timeout=30)  # noqa: S603
+    except FileNotFoundError:
+        return "it is not installed"
+    except subprocess.CalledProcessError as error:
+        # its own words hold paths of the machine, which do not belong into a report
+        known = (text for words, text in _SILENCE.items() if words in error.stderr)
+        return next(known, f"it ends with {error.returncode}")
+    except (OSError, subprocess.SubprocessError) as error:
+        return type(error).__name__
+    return ""
+
+
+_SILENCE = {
+    b"dubious ownership": "the repository belongs to another user; git config --global --add safe.directory DIR",
+    b"not a git repository": "there is no repository",
+}
 
 
 class _Change(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
@@ -10,7 +11,7 @@ from segqa.gate.baseline import read_baseline, write_baseline
 from segqa.runs.outcome import Outcome
 from tests.false_green.changes import Change, Row, delete, put, rewrite, rewrite_text, tables, update, worse
 from tests.false_green.trial import COLLAPSED, SHRUNK, Ending, Trial, name_case
-from tests.false_green.way import Ways
+from tests.false_green.way import Attempt, Ways
 
 BASELINE = Ways("the baseline")
 
@@ -215,3 +216,46 @@ def the_baseline_lies_behind_a_link(trial: Trial) -> Ending:
     (trial.path / "baselines").symlink_to("kept")
     trial.make_worse()
     return trial.run()
+
+
+def write_lower(*changes: Change) -> Attempt:
+    """Make the model worse, change something, write the baseline anew where `CI` is not set, and judge by it."""
+
+    def attempt(trial: Trial) -> Ending:
+        trial.make_worse()
+        for change in changes:
+            change(trial)
+        update(trial, "--segqa-accept=so", "--segqa-allow-dirty")
+        return trial.run(alone=True)
+
+    return attempt
+
+
+def git(*arguments: str) -> Change:
+    """Run git in the repository."""
+    return lambda trial: subprocess.run(["git", *arguments], cwd=trial.path, check=True, capture_output=True)
+
+
+def ignore_baseline(trial: Trial) -> None:
+    """Commit a repository that ignores its baselines."""
+    trial.commit()
+    git("rm", "-rq", "--cached", "baselines")(trial)
+    trial.append(".gitignore", "baselines/\n")
+    git("-c", "user.name=a", "-c", "user.email=a@example.org", "commit", "-qam", "ignore")(trial)
+
+
+for _name, _says, _changes in (
+    ("a lower one is written in the job", f"{FILE} is not as it was committed", (Trial.commit,)),
+    (
+        "a lower one is written in the job and git told to skip it",
+        f"{FILE} is not as it was committed",
+        (Trial.commit, git("update-index", "--skip-worktree", FILE)),
+    ),
+    ("a lower one is written and git ignores it", f"git does not know {FILE}", (ignore_baseline,)),
+    (
+        "a lower one is written in the job and git does not answer",
+        f"git does not answer here (there is no repository), so nobody can tell whether {FILE} is as it was committed",
+        (),
+    ),
+):
+    BASELINE.add(_name, 0, _says, write_lower(*_changes))

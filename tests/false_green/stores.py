@@ -275,3 +275,33 @@ def a_shard_is_full_of_errors(trial: Trial) -> Ending:
     trial.make_worse({"FAIL": (5,)})
     merged = trial.segqa("merge", *evaluate_shards(trial))
     return trial.run(f"--segqa-run={merged.text.strip().splitlines()[0]}")
+
+
+@STORE.way(0, "does not say its commit, so nobody can tell whether it is of the code here")
+def a_good_run_that_was_made_without_git_is_judged(trial: Trial) -> Ending:
+    folder = keep_good(trial)
+    trial.commit()
+    return trial.run(f"--segqa-run={folder.name}", alone=True)
+
+
+@STORE.way(0, "was made at commit…it says nothing of the code here")
+def a_good_run_of_another_commit_is_judged(trial: Trial) -> Ending:
+    trial.commit()
+    folder = keep_good(trial)
+    trial.commit()
+    return trial.run(f"--segqa-run={folder.name}", alone=True)
+
+
+@SHARDS.way(0, "a part of run…(shard 1/2) was made at commit…it says nothing of the code here")
+def good_shards_of_two_other_commits_are_merged_and_judged(trial: Trial) -> Ending:
+    write_by_hand(trial)
+    shards = []
+    for number in (1, 2):
+        trial.write("step.txt", str(number))
+        trial.commit()
+        trial.prepare(f"--segqa-shard={number}/2", alone=True)
+        shards.append(str(newest_run(trial)))
+    trial.make_worse()
+    trial.commit()
+    assert trial.segqa("merge", *shards).code == 0
+    return trial.run(f"--segqa-run={newest_run(trial).name}", alone=True)

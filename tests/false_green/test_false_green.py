@@ -32,6 +32,7 @@ def test_of_a_worse_model_only_the_gate_sees_that_it_is_worse(trial: Trial, edit
 
 
 def test_the_good_model_is_green_and_nothing_that_is_off_is_named(trial: Trial) -> None:
+    trial.commit()
     ending = trial.run()
     assert ending.code == 0
     assert [way.name for way in WAYS if way.is_said(ending.text)] == []

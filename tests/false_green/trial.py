@@ -211,9 +211,9 @@ class Trial:
         result = run(*options) if named else run("suites", *options)
         return Ending(int(result.ret), "\n".join([*result.outlines, *result.errlines]))
 
-    def prepare(self, *options: str) -> Ending:
+    def prepare(self, *options: str, alone: bool = False) -> Ending:
         """Run pytest before the model is made worse; it has to pass."""
-        ending = self.run(*options)
+        ending = self.run(*options, alone=alone)
         assert ending.code == 0, ending.text
         return ending
 

@@ -35,7 +35,20 @@ for _name, _code, _says, _attempt, _slow in (
     ),
     ("a loss is accepted without an update", 4, "--segqa-accept", worse(options=[ACCEPT[1]]), True),
     ("the rules are switched off while it is written", 4, "--segqa-accept", worse(options=[WRITE, *OFF]), True),
-    ("the file is deleted and written anew", 1, "no baseline", worse(delete(FILE), options=[WRITE]), True),
+    (
+        "the file is deleted and written anew",
+        4,
+        "is gone, but git knows it",
+        worse(Trial.commit, delete(FILE), options=[WRITE], alone=True),
+        True,
+    ),
+    (
+        "the file is deleted and written anew where git does not answer",
+        0,
+        "so nobody can tell whether a baseline is gone",
+        worse(delete(FILE), options=[WRITE]),
+        True,
+    ),
     (
         "the file is deleted and written anew where CI is not set",
         0,

@@ -15,7 +15,7 @@ from segqa.data.subsets import Shard
 from segqa.inference.evaluator import Evaluation
 from segqa.inference.merge_shards import merge_parts, read_part
 from segqa.models.protocol import Proposals
-from segqa.runs.provenance import read_changes
+from segqa.runs.provenance import describe_commits, read_changes
 from segqa.runs.run import Run
 from segqa.runs.store import Store
 from segqa.support.git import WorkTree
@@ -131,3 +131,30 @@ def test_a_merged_run_keeps_the_changes_of_each_shard(project: Path, squares: Sq
     whole = merge_parts([read_part(folder) for folder in folders], Store(tmp_path / "whole"))
     assert changed(whole) == EDITED
     assert any("made with no changes" in note and "changes (model.py" in note for note in whole.provenance["notes"])
+
+
+@pytest.mark.parametrize("with_unknown", [False, True])
+def test_shards_of_other_commits_are_named(project: Path, with_unknown: bool) -> None:
+    head = WorkTree(project).find_head()
+    commits = {"1/4": "a" * 40, "2/4": head, "3/4": "a" * 40, "4/4": ""}
+    parts = [{"shard": shard, "commit": commit} for shard, commit in commits.items()]
+    said = describe_commits("r", {"commit": "", "parts": parts}, WorkTree(project), with_unknown=with_unknown)
+    other, *unknown = said
+    assert other.startswith("a part of run r (shard 1/4 and 3/4) was made at commit aaaaaaaaaa, which this repository")
+    expected = [
+        "a part of run r (shard 4/4) does not say its commit, so nobody can tell whether it is of the code here"
+    ]
+    assert unknown == (expected if with_unknown else [])
+
+
+def test_a_run_of_the_commit_here_is_nothing_to_mention(project: Path) -> None:
+    tree = WorkTree(project)
+    made = {"commit": tree.find_head(), "parts": [{"shard": "1/1", "commit": "a" * 40}]}
+    assert not list(describe_commits("r", made, tree, with_unknown=True))
+
+
+def test_a_run_is_of_nobody_knows_which_code_where_git_does_not_answer(tmp_path: Path) -> None:
+    tree = WorkTree(tmp_path)
+    (said,) = describe_commits("r", {"commit": "a" * 40}, tree, with_unknown=True)
+    assert said.startswith("git does not answer here (there is no repository), so nobody can tell whether run r is")
+    assert not list(describe_commits("r", {"commit": "a" * 40}, tree, with_unknown=False))
