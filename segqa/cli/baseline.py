@@ -112,6 +112,8 @@ def accept(
         update.write()
     except SegqaError as error:
         raise refusal(str(error)) from error
+    if update.verdict is not None:
+        typer.echo(update.verdict.story)
     typer.echo(f"wrote {path} ({format_count(len(run.outcomes), 'case')}); commit it")
     for note in (*update.notes, *notes):
         say(note)

@@ -40,6 +40,7 @@ class Update:
         drift: what updates have added up to since then; None for nothing.
         policy: what is in force now.
         notes: what one should know of it.
+        verdict: on the run against the baseline before; None where there was none, or nothing could be compared.
     """
 
     path: Path
@@ -49,6 +50,7 @@ class Update:
     drift: Mapping[str, float] | None
     policy: Policy
     notes: tuple[str, ...] = ()
+    verdict: Verdict | None = None
 
     def write(self) -> None:
         """Write the file."""
@@ -72,7 +74,11 @@ def prepare_update(
     Raises:
         BaselineError: a reason is needed and none was given; says what for.
     """
-    before = _read_before(path, root, run, reason)
+    try:
+        before = _read_before(path, root)
+    except BaselineError as error:
+        _require_reason(reason, run, str(error))
+        return Update(path, run, (reason,), None, None, policy, (_accept_unjudged(error),))
     if before is None:
         notes: tuple[str, ...] = () if reason else (f"this is the first baseline of {run.model}, so nothing judged it",)
         if not path.exists() and (silence := explain_silence(root)):
@@ -83,16 +89,21 @@ def prepare_update(
         verdict = judge()
     except UsageError as error:
         _require_reason(reason, run, str(error))
-        return Update(path, run, (*accepted, reason), None, None, policy)
+        return Update(path, run, (*accepted, reason), None, None, policy, (_accept_unjudged(error),))
     reference, drift = _add_drift(before, verdict.comparison)
     if losses := _find_losses(verdict, reference, drift):
         _require_reason(reason, run, join_lines(line for loss in losses for line in loss.split("\n")))
         notes = _list_changed_data(verdict.comparison)
-        return Update(path, run, (*accepted, reason), None, None, policy, notes)
+        return Update(path, run, (*accepted, reason), None, None, policy, notes, verdict)
     # a gain that leaves it below the reference must not hide what was lost before
     if verdict.name == "improved" and min(drift.values(), default=0) >= 0:
-        return Update(path, run, accepted, None, None, policy)
-    return Update(path, run, accepted, reference, drift, policy)
+        return Update(path, run, accepted, None, None, policy, verdict=verdict)
+    return Update(path, run, accepted, reference, drift, policy, verdict=verdict)
+
+
+def _accept_unjudged(problem: object) -> str:
+    """Say that a baseline is replaced that nothing could be compared with."""
+    return f"note: accepted without a verdict: {problem}"
 
 
 def refuse_unfit(run: Run, errors: float, *, tree: WorkTree, allow_dirty: bool) -> tuple[str, ...]:
@@ -192,17 +203,19 @@ def _describe_commit(run: Run, tree: WorkTree) -> tuple[str, ...]:
     return tuple(f"note: {text}" for text in found)
 
 
-def _read_before(path: Path, root: Path, run: Run, reason: str) -> Run | None:
-    """Read the baseline to be replaced; None where there is none, or it cannot be read and a reason was given."""
+def _read_before(path: Path, root: Path) -> Run | None:
+    """Read the baseline to be replaced; None where there is none.
+
+    Raises:
+        BaselineError: it cannot be read, or is gone though git knows it.
+    """
     if path.exists():
-        try:
-            return read_baseline(path)
-        except BaselineError as error:
-            _require_reason(reason, run, str(error))
-            return None
+        return read_baseline(path)
     if commit := find_commit(root, path):
-        what = f"{path} is gone, but git knows it (commit {commit}); expected it to be there: restore it"
-        _require_reason(reason, run, f"{what}, so that reasons and drift go on")
+        raise BaselineError(
+            f"{path} is gone, but git knows it (commit {commit}); expected it to be there: restore it, so that reasons "
+            "and drift go on"
+        )
     return None
 
 

@@ -21,6 +21,8 @@ from segqa.settings import GateSettings, Settings, Thresholds
 _AT_LEAST = frozenset({"mean_iou", "p05", "invariance"})
 """The thresholds that are stricter when they are higher."""
 
+_SHOWN_REASONS = 3
+
 _BOTH_WAYS = frozenset({"iou"})
 """The thresholds that decide which cases fail, so that any change can excuse some."""
 
@@ -103,12 +105,20 @@ def judge_by(
     if is_baseline(comparison.baseline):
         relaxed = find_relaxed(comparison.baseline.provenance.get("policy") or {}, policy)
         notes += [f"relaxed since the baseline: {each}" for each in relaxed]
-        notes += filter(None, [describe_unchecked(comparison.baseline)])
+        notes += filter(None, [_describe_accepted(comparison.baseline), describe_unchecked(comparison.baseline)])
     if looser := list(_relaxed_rules(DEFAULT_RULES, policy.rules)):
         notes.append(f"looser than the default rules: {', '.join(looser)}")
     if idle := [str(rule) for rule in policy.rules if not _can_fire(rule, comparison)]:
         notes.append(f"no run over these cases can break {', '.join(idle)}")
     return replace(verdict, relaxed=relaxed, notes=(*notes, *verdict.notes))
+
+
+def _describe_accepted(baseline: Run) -> str:
+    """Name the losses that a baseline contains, by the reasons that were given; empty without any."""
+    reasons = baseline.provenance.get("accepted") or ()
+    earlier = len(reasons) - _SHOWN_REASONS
+    more = f" and {earlier} earlier" if earlier > 0 else ""
+    return f"accepted in the baseline: {'; '.join(reasons[-_SHOWN_REASONS:])}{more}" if reasons else ""
 
 
 def find_relaxed(before: Mapping[str, Any], now: Policy) -> tuple[str, ...]:

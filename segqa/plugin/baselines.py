@@ -274,9 +274,24 @@ def _judge(session: Session, comparison: Comparison) -> Verdict:
     if folder.resolve() != session.root.resolve() / GateSettings().baseline:
         real = "" if folder.resolve() == folder.absolute() else f", a link to {_typed(folder.resolve(), session)}"
         notes.append(f"the baselines are those in {_typed(folder, session)}{real}")
-    if changed := describe_change(session, path_for(session, comparison.candidate)):
+    path = path_for(session, comparison.candidate)
+    if changed := describe_change(session, path):
         notes.append(changed)
+    _warn_of_lowered(session, path)
     return replace(verdict, notes=tuple(notes))
+
+
+def _warn_of_lowered(session: Session, path: Path) -> None:
+    """Warn, in CI, of a baseline that the commit or the pull request itself has lowered."""
+    from segqa.gate.baseline_history import describe_lowered
+    from segqa.gate.policy import judge_by
+
+    if not session.ci or path in session.compared:
+        return
+    session.compared.add(path)
+    rules = _typed_rules(session)
+    if lowered := describe_lowered(path, _typed(path, session), lambda both: judge_by(session.settings, both, **rules)):
+        session.warn(lowered)
 
 
 def _policy(session: Session, model: str) -> Policy:

@@ -62,6 +62,7 @@ class Session:
         verdicts: of the gate, by the same, or why there is none.
         suspicions: the labels that one should check, once all runs are there.
         uncommitted: what git says of a file that is judged by, by its path.
+        compared: the baselines that were compared with those before this change.
         judged: the runs against their baselines, at the end.
         said: lines for the end of the terminal's output.
         folder: where reports go; None where nothing is evaluated.
@@ -97,6 +98,7 @@ class Session:
     verdicts: dict[tuple[str, str, str], Verdict | UsageError] = field(default_factory=dict)
     suspicions: tuple[Suspicion, ...] | None = None
     uncommitted: dict[Path, str] = field(default_factory=dict)
+    compared: set[Path] = field(default_factory=set)
     judged: tuple[Judged, ...] = ()
     said: list[str] = field(default_factory=list)
     folder: Path | None = None

@@ -130,12 +130,18 @@ def find_commit(root: Path, path: Path) -> str:
 
 def ask_git(root: Path, *arguments: str) -> str | None:
     """Run git and return its output; None where there is no git, or no repository."""
+    output = run_git(root, *arguments)
+    return None if output is None else os.fsdecode(output)
+
+
+def run_git(root: Path, *arguments: str) -> bytes | None:
+    """Run git and return its output as bytes; None where there is no git, or no repository."""
     command = ["git", "--no-optional-locks", *arguments]
     try:
         done = subprocess.run(command, cwd=root, capture_output=True, check=True, timeout=30)  # noqa: S603
     except (OSError, subprocess.SubprocessError):
         return None
-    return os.fsdecode(done.stdout)
+    return done.stdout
 
 
 def explain_silence(folder: Path) -> str:

@@ -88,11 +88,21 @@ def test_the_rules_of_a_folder_above_count(here: Path, monkeypatch: pytest.Monke
 
 
 def test_reasons_add_up(here: Path) -> None:
-    assert call("baseline", "accept", "2-bad", "--reason", "so be it").exit_code == 0
+    accepted = call("baseline", "accept", "2-bad", "--reason", "so be it")
+    assert accepted.exit_code == 0
+    assert accepted.output.index("unet: regressed, mean IoU") < accepted.output.index("wrote ")
     assert call("baseline", "diff", "2-bad").exit_code == 0
     said = call("baseline", "show", "baselines/photos/unet.jsonl").output
     assert said.index("the first one") < said.index("so be it")
     assert call("baseline", "accept", "2-bad", "--reason", " ").exit_code == 4
+
+
+def test_a_baseline_that_cannot_be_read_is_replaced_with_a_note(here: Path) -> None:
+    path = here / "baselines" / "photos" / "unet.jsonl"
+    path.write_text("{}", encoding="utf-8")
+    accepted = call("baseline", "accept", "2-bad", "--reason", "it was damaged")
+    assert accepted.exit_code == 0
+    assert "note: accepted without a verdict: " in accepted.output
 
 
 @pytest.mark.parametrize("before", ["1-good", "baselines/photos/unet.jsonl"])

@@ -157,3 +157,53 @@ for _name, _code, _says, _names in (
     ),
 ):
     UPDATE.add(_name, _code, _says, compare_wrongly(_names))
+
+
+def accept_and_commit(trial: Trial) -> Ending:
+    """Accept the worse run as the baseline in a commit of its own."""
+    trial.commit()
+    trial.make_worse()
+    trial.commit()
+    trial.run(alone=True)
+    ending = trial.segqa("baseline", "accept", newest_run(trial).name, "--reason", REASON)
+    trial.commit()
+    return ending
+
+
+UPDATE.add("a worse run is accepted and what it loses is printed", 0, "mine: regressed, mean IoU", accept_and_commit)
+
+
+@UPDATE.way(0, "this change lowers baselines/squares/mine.jsonl…mine: regressed")
+def the_last_commit_accepts_the_worse_run(trial: Trial) -> Ending:
+    accept_and_commit(trial)
+    return trial.run(alone=True)
+
+
+@UPDATE.way(0, f"accepted in the baseline: {REASON}")
+def an_earlier_commit_has_accepted_the_worse_run(trial: Trial) -> Ending:
+    accept_and_commit(trial)
+    trial.write("later.txt", "later")
+    trial.commit()
+    return trial.run(alone=True)
+
+
+@UPDATE.way(0, "this change lowers baselines/squares/mine.jsonl")
+def a_merge_takes_the_lower_baseline_of_the_other_side(trial: Trial) -> Ending:
+    good = trial.baseline.read_text(encoding="utf-8")
+    accept_and_commit(trial)
+    lower = trial.baseline.read_text(encoding="utf-8")
+    for text in (good, lower):
+        trial.baseline.write_text(text, encoding="utf-8")
+        trial.commit()
+    return trial.run(alone=True)
+
+
+@UPDATE.way(0, "was made at commit…it says nothing of the code here")
+def a_run_of_a_commit_that_was_reverted_is_accepted(trial: Trial) -> Ending:
+    trial.commit()
+    trial.make_worse()
+    trial.commit()
+    trial.run(alone=True)
+    trial.make_worse({"LOSE": 0})
+    trial.commit()
+    return trial.segqa("baseline", "accept", newest_run(trial).name, "--reason", REASON)

@@ -168,3 +168,20 @@ def test_known_failures_are_kept_with_their_day() -> None:
     known = KnownFailure(where="camera=C2", reason="x", until=date(2020, 1, 31), kinds=("missed", "low"))
     header = policy_of(Settings(known=(known,)), "unet").to_header()
     assert header["known"] == [["camera=C2", "2020-01-31", "low missed"]]
+
+
+@pytest.mark.parametrize(
+    ("reasons", "said"),
+    [
+        ((), []),
+        (("new labels",), ["accepted in the baseline: new labels"]),
+        (("a", "b", "c", "d", "e"), ["accepted in the baseline: c; d; e and 2 earlier"]),
+    ],
+)
+def test_what_was_accepted_into_the_baseline_is_named(
+    tmp_path: Path, reasons: tuple[str, ...], said: list[str]
+) -> None:
+    path = tmp_path / "unet.jsonl"
+    write_baseline(path, run_of([0.9] * 4), reasons, policy={})
+    notes = judge_by(Settings(), compare(read_baseline(path), run_of([0.9] * 4))).notes
+    assert [note for note in notes if note.startswith("accepted")] == said
