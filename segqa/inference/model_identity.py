@@ -11,7 +11,8 @@ from typing import Any
 
 from segqa.data.image_io import READER
 from segqa.errors import ModelError
-from segqa.models.fingerprint import is_computed
+from segqa.models.fingerprint import PartialFingerprint, is_computed
+from segqa.models.object_state import find_code
 from segqa.models.source_digest import digest_source
 from segqa.runs.provenance import read_changes
 from segqa.runs.store import Store
@@ -66,6 +67,7 @@ def identify(model: object, name: str, built_by: str = "") -> Identity:
     whole = json.dumps([name, kind.__module__, kind.__qualname__, fingerprint, READER])
     notes = getattr(model, "notes", ())
     said = [notes] if isinstance(notes, str) else [str(note) for note in notes]
+    said += [known.note] if isinstance(known, PartialFingerprint) else []
     # a computed fingerprint counts what it was given, and nothing else
     source = f"{built_by}.{_source_of(model)}" if known else ""
     weights, served = getattr(model, "weights_bytes", None), getattr(model, "served", {})
@@ -74,8 +76,7 @@ def identify(model: object, name: str, built_by: str = "") -> Identity:
 
 def _source_of(model: object) -> str:
     """Return a digest of the source of a model's class, and of the classes of what it holds."""
-    held = [type(value) for value in getattr(model, "__dict__", {}).values()]
-    return digest_source(dict.fromkeys([type(model), *held]))
+    return digest_source([type(model), *find_code(model)])
 
 
 def identity_kept(name: str, store: Store, built_by: str = "") -> Identity:

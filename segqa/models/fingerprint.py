@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import enum
 import functools
 import hashlib
 import inspect
 import json
 import mmap
 import re
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
 from types import BuiltinFunctionType, FunctionType, MappingProxyType, MethodType, ModuleType
-from typing import Any, Self, TypeAlias
-
-import numpy as np
+from typing import Any, Self
 
 from segqa.errors import ModelError
+from segqa.models.object_state import Part, read_state, value_of
 from segqa.models.user_code import digest_syntax, file_of, imported_files, is_user_file, parse_file
 
-Part: TypeAlias = tuple[str, bytes]
-"""What is counted: of which sort it is, and its content or a digest of that."""
-
-_PLAIN = (bool, int, float, complex, type(None), np.generic)
+_UNCOUNTED = "uncounted"
+_SHOWN = 3
 _SOURCE = frozenset({"source", "fingerprint"})
 _DIGEST = re.compile("[0-9a-f]{32}")
 _NOT_CONTENT = frozenset({"__pycache__", ".DS_Store", ".git"})
@@ -48,6 +43,33 @@ class Fingerprint(str):
         return super().__new__(cls, digits)
 
 
+class PartialFingerprint(str):
+    """A fingerprint that does not count all of what it was given: it counts as written by hand.
+
+    Attributes:
+        uncounted: what of the things could not be counted, with its class.
+    """
+
+    __slots__ = ("uncounted",)
+    uncounted: tuple[str, ...]
+
+    def __new__(cls, digits: str, uncounted: Iterable[str] = ()) -> Self:
+        """Take the digits, and what they do not count."""
+        made = super().__new__(cls, digits)
+        made.uncounted = tuple(dict.fromkeys(uncounted))
+        return made
+
+    @property
+    def note(self) -> str:
+        """What a run says of it."""
+        more = len(self.uncounted) - _SHOWN
+        shown = ", ".join(self.uncounted[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+        return (
+            f"the fingerprint does not count {shown}, so it is treated as written by hand; "
+            "give segqa.fingerprint_of the files of that in addition to type(self)"
+        )
+
+
 def fingerprint_of(*things: object, options: Mapping[str, Any] | None = None, packages: Iterable[str] = ()) -> str:
     """Compute a fingerprint of all that decides a model's answers.
 
@@ -61,15 +83,16 @@ def fingerprint_of(*things: object, options: Mapping[str, Any] | None = None, pa
               names as its parts (ONNX's external data, the shards of an index);
             - a class, function or module counts by the source of its file and of all of your files that it imports,
               directly or not; comments, docstrings and line breaks do not count;
-            - an object counts by its class, and by those of its attributes that are numbers, texts, arrays or objects
-              of yours in turn; give `type(self)` where those differ from run to run;
+            - an object counts by its class and by its attributes in turn, those of other people's classes by what
+              pickle keeps of them; give `type(self)` where those differ from run to run;
             - numbers, bytes, arrays, tensors and torch's networks count by value, members of a list one by one.
         options: what the model is built with, in JSON's types. Names of models on a hub belong here.
         packages: installed packages whose version decides answers, by the names that pip knows: `["torch"]`.
 
     Returns:
-        A text of 32 hex digits; a `Fingerprint` if source is among the things. Without, code could change under it,
-        so it counts as written by hand: spot checks ask the model anew for some of its stored cases.
+        A text of 32 hex digits; a `Fingerprint` if source is among the things and all of an object could be counted.
+        Else something could change under it, so it counts as written by hand: spot checks ask the model anew for some
+        of its stored cases.
 
     Raises:
         ModelError: a file is not there, an object has no source of yours, an option is not of JSON's types, or a
@@ -81,8 +104,10 @@ def fingerprint_of(*things: object, options: Mapping[str, Any] | None = None, pa
     digest = hashlib.sha256()
     for sort, content in parts:
         digest.update(f"{sort} {len(content)} ".encode() + content)
-    counts_source = any(sort in _SOURCE for sort, _ in parts)
-    return Fingerprint(digest.hexdigest()[:32]) if counts_source else digest.hexdigest()[:32]
+    digits = digest.hexdigest()[:32]
+    if uncounted := [content.decode() for sort, content in parts if sort == _UNCOUNTED]:
+        return PartialFingerprint(digits, uncounted)
+    return Fingerprint(digits) if any(sort in _SOURCE for sort, _ in parts) else digits
 
 
 def is_computed(model: object) -> bool:
@@ -111,25 +136,8 @@ def _parts_of(thing: object) -> Iterator[Part]:
     elif isinstance(thing, Mapping | set | frozenset):
         raise ModelError(f"cannot count a {type(thing).__name__} by itself; give it as options={{...}}, or as a list")
     else:
-        value = _value_of(thing)
+        value = value_of(thing)
         yield from [value] if value is not None else _parts_of_object(thing)
-
-
-def _value_of(thing: object) -> Part | None:
-    """Return what is counted of a number, an array or bytes; None for all else."""
-    if isinstance(thing, _PLAIN) and not isinstance(thing, enum.Enum):
-        return "value", f"{type(thing).__name__} {thing!r}".encode()
-    if isinstance(thing, bytes | bytearray | memoryview):
-        return "bytes", hashlib.sha256(thing).digest()
-    if isinstance(thing, np.ndarray):
-        if thing.dtype.hasobject:
-            raise ModelError(
-                f"cannot count an array of {thing.dtype}; expected numbers, or give its content as options"
-            )
-        content = hashlib.sha256(np.ascontiguousarray(thing).tobytes()).hexdigest()
-        return "array", f"{thing.dtype.str} {thing.shape} {content}".encode()
-    weights = None if isinstance(thing, type) or _is_users(type(thing)) else content_of(thing)
-    return None if weights is None else ("weights", weights.encode())
 
 
 def _parts_of_path(path: Path) -> Iterator[Part]:
@@ -173,12 +181,14 @@ def _parts_of_object(thing: Any) -> Iterator[Part]:
         yield "source", _digest_code(thing if is_code else type(thing))
     yield "name", str(getattr(thing, "__qualname__", type(thing).__qualname__)).encode()
     if not isinstance(thing, type | ModuleType):
-        yield "state", json.dumps(_state_of(thing, frozenset()), sort_keys=True).encode()
+        state = read_state(thing)
+        yield "state", json.dumps(state.content, sort_keys=True).encode()
+        yield "reached", _digest_files(file for each in state.code for file in _files_of(each))
+        yield from ((_UNCOUNTED, text.encode()) for text in state.uncounted)
 
 
 def _digest_code(thing: Any) -> bytes:
     """Return a digest of the user's files that a class, function or module is defined in and imports."""
-    bases = [base for base in thing.__mro__ if base is not object] if isinstance(thing, type) else [thing]
     own = file_of(thing)
     if own is None or not is_user_file(own):
         known = f"defined in {own}" if own is not None else "which has no file of source"
@@ -186,9 +196,20 @@ def _digest_code(thing: Any) -> bytes:
             f"expected an object of your own code, got {getattr(thing, '__qualname__', thing)!s}, {known}; name its "
             'package in packages=["..."], and what it holds as a file, an array or options={...}'
         )
-    files = {file for file in map(file_of, bases) if file is not None and is_user_file(file)}
-    reached = {path: digest_syntax([parse_file(path)]) for path in _reach(files)}
-    return b"".join(sorted(reached.values()))
+    return _digest_files(_files_of(thing))
+
+
+def _files_of(thing: Any) -> Iterator[Path]:
+    """Yield the user's files that a function or a module, or a class and its bases, are defined in."""
+    for each in thing.__mro__ if isinstance(thing, type) else [thing]:
+        file = file_of(each) if each is not object else None
+        if file is not None and is_user_file(file):
+            yield file
+
+
+def _digest_files(files: Iterable[Path]) -> bytes:
+    """Return a digest of the syntax of some files and of all of the user's that they import."""
+    return b"".join(sorted(digest_syntax([parse_file(path)]) for path in _reach(files)))
 
 
 def _reach(files: Iterable[Path]) -> set[Path]:
@@ -200,60 +221,6 @@ def _reach(files: Iterable[Path]) -> set[Path]:
             found.add(path)
             waiting += imported_files(path)
     return found
-
-
-def _state_of(thing: Any, seen: frozenset[int]) -> Any:
-    """Return what can be counted of a value, in JSON's types; None for what cannot."""
-    if isinstance(thing, str | Path | enum.Enum):
-        return str(thing)
-    if id(thing) in seen or (isinstance(thing, np.ndarray) and thing.dtype.hasobject):
-        return None
-    value = _value_of(thing)
-    return _state_within(thing, seen | {id(thing)}) if value is None else [value[0], value[1].hex()]
-
-
-def _state_within(thing: Any, seen: frozenset[int]) -> Any:
-    """Return the state of the members of a collection, or of the attributes of an object."""
-    if isinstance(thing, Mapping):
-        return {str(key): _state_of(each, seen) for key, each in thing.items()}
-    if isinstance(thing, list | tuple):
-        return [_state_of(each, seen) for each in thing]
-    if isinstance(thing, set | frozenset):
-        return sorted(json.dumps(_state_of(each, seen), sort_keys=True) for each in thing)
-    attributes = {name: _state_of(each, seen) for name, each in _attributes_of(thing) if name != "fingerprint"}
-    return [str(getattr(thing, "__qualname__", type(thing).__qualname__)), attributes]
-
-
-def _attributes_of(thing: Any) -> Iterator[tuple[str, Any]]:
-    """Yield what an object of the user's, a function or a partial holds."""
-    if isinstance(thing, functools.partial):
-        yield from {"args": thing.args, "keywords": thing.keywords, "func": thing.func}.items()
-    elif isinstance(thing, MethodType):
-        yield "self", thing.__self__
-    elif isinstance(thing, FunctionType):
-        names = thing.__code__.co_freevars
-        yield from zip(names, (_content_of(cell) for cell in thing.__closure__ or ()), strict=True)
-    elif not isinstance(thing, type | ModuleType) and _is_users(type(thing)):
-        yield from getattr(thing, "__dict__", {}).items()
-        slots = [name for base in type(thing).__mro__ for name in _slots_of(base)]
-        yield from ((name, getattr(thing, name)) for name in slots if hasattr(thing, name))
-
-
-def _slots_of(kind: type) -> tuple[str, ...]:
-    slots = vars(kind).get("__slots__", ())
-    return (slots,) if isinstance(slots, str) else tuple(slots)
-
-
-def _content_of(cell: Any) -> object:
-    try:
-        return cell.cell_contents
-    except ValueError:  # not assigned yet
-        return None
-
-
-def _is_users(kind: type) -> bool:
-    file = file_of(kind)
-    return file is not None and is_user_file(file)
 
 
 def _encode_options(options: Mapping[str, Any]) -> bytes:
@@ -310,33 +277,3 @@ def _openvino(path: Path) -> set[str]:
 _FINDERS: Mapping[str, Callable[[Path], set[str]]] = MappingProxyType(
     {".onnx": _external_data, ".index.json": _shards, ".xml": _openvino}
 )
-
-
-def weights_digest(network: Any) -> str:
-    """A hex digest of a torch module's parameters and buffers: names, types, shapes and bytes, sorted by name."""
-    return _digest(network.state_dict())
-
-
-def content_of(value: object) -> str | None:
-    """Return a digest of a tensor, or of all parameters and buffers of a network; None for what is neither."""
-    torch: Any = sys.modules.get("torch")
-    if torch is None or not hasattr(torch, "nn"):
-        return None
-    if isinstance(value, torch.Tensor):
-        return _digest({"": value})
-    if isinstance(value, torch.nn.Module):
-        # also the buffers that a checkpoint leaves out; and what it consists of
-        held = {**dict(value.named_parameters()), **dict(value.named_buffers())}
-        return f"{_digest(held)} {hashlib.sha256(repr(value).encode()).hexdigest()}"
-    return None
-
-
-def _digest(tensors: Mapping[str, Any]) -> str:
-    import torch
-
-    digest = hashlib.sha256()
-    for name, tensor in sorted(tensors.items()):
-        values = tensor.detach().cpu().contiguous()
-        digest.update(f"{name} {values.dtype} {tuple(values.shape)}\n".encode())
-        digest.update(values.reshape(-1).view(torch.uint8).numpy())
-    return digest.hexdigest()

@@ -17,8 +17,9 @@ from PIL import Image as Pillow
 
 from segqa.data.mask import Image, Mask
 from segqa.errors import CaseError, ModelError
-from segqa.models.fingerprint import fingerprint_of, weights_digest
+from segqa.models.fingerprint import fingerprint_of
 from segqa.models.log_levels import quiet
+from segqa.models.object_state import weights_digest
 from segqa.models.protocol import Floats, Proposals
 from segqa.models.torch_runtime import find_device
 from segqa.support.git import refuse_pointers

@@ -17,8 +17,9 @@ from PIL import Image as Pillow
 
 from segqa.data.mask import Image
 from segqa.errors import ModelError, ProposalsError
-from segqa.models.fingerprint import fingerprint_of, weights_digest
+from segqa.models.fingerprint import fingerprint_of
 from segqa.models.grounded_sam import batches, check_cutoffs, first_line, full_prompt
+from segqa.models.object_state import weights_digest
 from segqa.models.protocol import Floats, Proposals
 from segqa.models.torch_runtime import find_device
 from segqa.support.git import refuse_pointers

@@ -20,7 +20,9 @@ from segqa.errors import ModelError
 
 _SEGQA = Path(__file__).resolve().parents[1]
 _OWN_MODELS = frozenset({_SEGQA / "models", _SEGQA / "demo"})
-_MECHANISM = frozenset(_SEGQA / "models" / f"{name}.py" for name in ("fingerprint", "source_digest", "user_code"))
+_MECHANISM = frozenset(
+    _SEGQA / "models" / f"{name}.py" for name in ("fingerprint", "object_state", "source_digest", "user_code")
+)
 """What computes digests decides no answer: a change of it must not make all kept proposals unusable."""
 
 

@@ -161,8 +161,8 @@ def inject(argument: str, things: str = "model", result: str = "model", *, sets:
 
 
 for _name, _says, _attempt in (
-    ("an object that is given to the model changes", _UNCOUNTED, inject("post.Post()")),
-    ("a function that is given to the model changes", _UNCOUNTED, inject("post.post")),
+    ("an object that is given to the model changes", _REGRESSED, inject("post.Post()")),
+    ("a function that is given to the model changes", _REGRESSED, inject("post.post")),
     ("a given object changes and the class is counted", _UNCOUNTED, inject("post.Post()", "network.Network")),
     ("a wrapper changes that hands the fingerprint on", _UNCOUNTED, inject("None", result="post.Wrapped(model)")),
     (
@@ -172,6 +172,34 @@ for _name, _says, _attempt in (
     ),
 ):
     COMPUTED.add(_name, 1, _says, _attempt)
+_READS_CONFIG = """import json
+import types
+
+
+class Network:
+    def __init__(self):
+        with open("cfg.json", encoding="utf-8") as file:
+            self.cfg = types.SimpleNamespace(**json.load(file))
+
+    def predict(self, images, prompts):
+        return [Proposals.single(np.roll(segment(image), self.cfg.shift, axis=1)) for image in images]
+"""
+
+
+def read_config(trial: Trial) -> None:
+    """Have the model hold what a file of configuration says in a namespace."""
+    trial.write("cfg.json", '{"shift": 0}')
+    text = (trial.path / "network.py").read_text(encoding="utf-8")
+    trial.write("network.py", f"{text.partition('class Network')[0]}{_READS_CONFIG}")
+
+
+COMPUTED.add(
+    "a value in a namespace that the model holds changes",
+    1,
+    _REGRESSED,
+    keep_computed(read_config, "model", replace("cfg.json", ("0", "2"))),
+    slow=False,
+)
 COMPUTED.add(
     "an option changes that was not given",
     1,

@@ -169,7 +169,7 @@ def test_what_is_not_the_users_has_no_digest() -> None:
 
 def test_what_computes_digests_is_no_source_of_a_model_and_the_demo_is() -> None:
     folder = Path(source_digest.__file__).parent
-    files = [folder / f"{name}.py" for name in ("fingerprint", "source_digest", "user_code")]
-    assert [is_user_file(path) for path in files] == [False] * 3
+    files = [folder / f"{name}.py" for name in ("fingerprint", "object_state", "source_digest", "user_code")]
+    assert [is_user_file(path) for path in files] == [False] * 4
     assert is_user_file(folder.parent / "demo" / "hog_grabcut.py")
     assert is_user_file(folder / "unet.py")

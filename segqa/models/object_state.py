@@ -1,0 +1,259 @@
+"""Read the state of an object: the values that it holds, the code that it reaches, and what cannot be counted."""
+
+from __future__ import annotations
+
+import enum
+import functools
+import hashlib
+import io
+import json
+import sys
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from segqa.errors import ModelError
+from segqa.models.user_code import file_of, is_user_file
+
+Part: TypeAlias = tuple[str, bytes]
+"""What is counted: of which sort it is, and its content or a digest of that."""
+
+_PLAIN = (bool, int, float, complex, type(None), np.generic)
+_HOLDERS = (Mapping, list, tuple, set, frozenset, functools.partial, MethodType)
+_CODE = (type, FunctionType, BuiltinFunctionType, ModuleType)
+_DECIDES_NOTHING = frozenset(
+    {"_thread", "threading", "logging", "weakref", "_weakref", "concurrent", "queue", "_queue", "multiprocessing"}
+)
+"""Modules of locks, loggers and pools: an object of theirs counts by its class."""
+_RANDOM = frozenset({"random", "_random", "numpy.random"})
+"""Modules whose objects differ from process to process."""
+_NOT_IN_SCRIPT = (".debug_pkl", "serialization_id", "version", "byteorder")
+
+
+@dataclass(slots=True)
+class ObjectState:
+    """What an object holds.
+
+    Attributes:
+        content: in JSON's types.
+        code: the user's classes, functions and modules that it reaches.
+        uncounted: the attributes that cannot be counted, with their classes.
+    """
+
+    content: Any = None
+    code: list[Any] = field(default_factory=list)
+    uncounted: list[str] = field(default_factory=list)
+
+
+def read_state(thing: object) -> ObjectState:
+    """Read what an object holds, however deep."""
+    state = ObjectState()
+    try:
+        state.content = _Reader(state).read_members(thing, "")
+    except RecursionError:
+        state.uncounted.append(f"{_name_of(type(thing))} (nested too deeply)")
+    return state
+
+
+def find_code(thing: object) -> list[Any]:
+    """Find the user's classes, functions and modules that an object reaches; no value is read."""
+    state = ObjectState()
+    with suppress(RecursionError):
+        _Reader(state, reads_values=False).read_members(thing, "")
+    return state.code
+
+
+def value_of(thing: object) -> Part | None:
+    """Return what is counted of a number, an array, a tensor, a foreign network or bytes; None for all else.
+
+    Raises:
+        ModelError: it is an array of objects.
+    """
+    if isinstance(thing, _PLAIN) and not isinstance(thing, enum.Enum):
+        return "value", f"{type(thing).__name__} {thing!r}".encode()
+    if isinstance(thing, bytes | bytearray | memoryview):
+        return "bytes", hashlib.sha256(thing).digest()
+    if isinstance(thing, np.ndarray):
+        if thing.dtype.hasobject:
+            raise ModelError(
+                f"cannot count an array of {thing.dtype}; expected numbers, or give its content as options"
+            )
+        content = hashlib.sha256(np.ascontiguousarray(thing).tobytes()).hexdigest()
+        return "array", f"{thing.dtype.str} {thing.shape} {content}".encode()
+    weights = None if isinstance(thing, type) or is_users(thing) else _digest_weights(thing)
+    return None if weights is None else ("weights", weights.encode())
+
+
+def is_users(thing: Any) -> bool:
+    """Return whether a class, function or module, or the class of an object, is defined in a file of the user's."""
+    file = file_of(thing if isinstance(thing, _CODE) else type(thing))
+    return file is not None and is_user_file(file)
+
+
+class _Reader:
+    """Reads objects, each once."""
+
+    def __init__(self, state: ObjectState, *, reads_values: bool = True) -> None:
+        self._state, self._reads_values = state, reads_values
+        # with the objects, so that no other one gets the id of one that is gone
+        self._read: dict[int, tuple[object, str | None]] = {}
+
+    def read(self, thing: Any, place: str) -> Any:
+        """Return what is counted of a value; an object within itself counts as nothing.
+
+        Args:
+            thing: the value.
+            place: names it to the user.
+        """
+        if isinstance(thing, str | Path | enum.Enum):
+            return str(thing)
+        if not self._reads_values and not _may_hold_code(thing):
+            return None
+        if isinstance(thing, np.ndarray) and thing.dtype.hasobject:
+            return self.read(thing.tolist(), place)
+        value = value_of(thing)
+        if value is not None:
+            return [value[0], value[1].hex()]
+        if id(thing) not in self._read:
+            self._read[id(thing)] = (thing, None)
+            content = json.dumps(self.read_members(thing, place), sort_keys=True)
+            self._read[id(thing)] = (thing, hashlib.sha256(content.encode()).hexdigest())
+        return self._read[id(thing)][1]
+
+    def read_members(self, thing: Any, place: str) -> Any:
+        """Return what is counted of what a collection, a function or an object holds."""
+        if is_users(thing):
+            self._state.code.append(thing if isinstance(thing, _CODE) else type(thing))
+        if isinstance(thing, Mapping):
+            members: Any = {str(key): self.read(each, f"{place}[{key!r}]") for key, each in thing.items()}
+        elif isinstance(thing, list | tuple):
+            members = [self.read(each, f"{place}[{index}]") for index, each in enumerate(thing)]
+        elif isinstance(thing, set | frozenset):
+            members = sorted(json.dumps(self.read(each, place)) for each in thing)
+        elif isinstance(thing, functools.partial | MethodType | BuiltinFunctionType | FunctionType) or is_users(thing):
+            members = None
+        else:
+            return self._read_foreign(thing, place)
+        held = {name: self.read(each, f"{place}.{name}".lstrip(".")) for name, each in _attributes_of(thing)}
+        return [str(getattr(thing, "__qualname__", type(thing).__qualname__)), members, held]
+
+    def _read_foreign(self, thing: Any, place: str) -> Any:
+        """Return what pickle would keep of an object of somebody else's class; note one that it cannot keep."""
+        kind = _name_of(thing if isinstance(thing, type) else type(thing))
+        if isinstance(thing, type | ModuleType) or kind.partition(".")[0] in _DECIDES_NOTHING:
+            return [kind, getattr(thing, "__name__", "")]
+        try:
+            parts = () if _is_random(thing) else thing.__reduce_ex__(4)
+        except Exception:  # noqa: BLE001 - whatever foreign code raises
+            parts = ()
+        if not parts:
+            self._state.uncounted.append(f"{place or 'the object'} ({kind})")
+            return kind
+        held = (
+            parts
+            if isinstance(parts, str)
+            else [each if index < 3 else [*(each or ())] for index, each in enumerate(parts)]
+        )
+        return [kind, self.read(held, place)]
+
+
+def _may_hold_code(thing: object) -> bool:
+    return not isinstance(thing, _PLAIN) and (isinstance(thing, _HOLDERS) or is_users(thing))
+
+
+def _name_of(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _is_random(thing: object) -> bool:
+    module = type(thing).__module__
+    return module in _RANDOM or module.startswith("numpy.random.") or type(thing).__name__ == "Generator"
+
+
+def _attributes_of(thing: Any) -> Iterator[tuple[str, Any]]:
+    """Yield what an object of the user's, a function or a partial holds; not the fingerprint itself."""
+    if isinstance(thing, functools.partial):
+        yield from {"args": thing.args, "keywords": thing.keywords, "func": thing.func}.items()
+    elif isinstance(thing, MethodType):
+        yield from {"self": thing.__self__, "func": thing.__func__}.items()
+    elif isinstance(thing, BuiltinFunctionType):
+        yield "self", thing.__self__
+    elif isinstance(thing, FunctionType) and is_users(thing):
+        names = thing.__code__.co_freevars
+        yield from zip(names, (_content_of(cell) for cell in thing.__closure__ or ()), strict=True)
+    elif not isinstance(thing, _CODE) and is_users(thing):
+        held = dict(getattr(thing, "__dict__", {}))
+        slots = [name for base in type(thing).__mro__ for name in _slots_of(base)]
+        held |= {name: getattr(thing, name) for name in slots if hasattr(thing, name)}
+        held.pop("fingerprint", None)
+        yield from held.items()
+
+
+def _slots_of(kind: type) -> tuple[str, ...]:
+    slots = vars(kind).get("__slots__", ())
+    return (slots,) if isinstance(slots, str) else tuple(slots)
+
+
+def _content_of(cell: Any) -> object:
+    try:
+        return cell.cell_contents
+    except ValueError:  # not assigned yet
+        return None
+
+
+def weights_digest(network: Any) -> str:
+    """Return a hex digest of a torch module's parameters and buffers: names, types, shapes and bytes."""
+    return _digest(network.state_dict())
+
+
+def _digest_weights(value: object) -> str | None:
+    """Return a digest of a tensor or of all that a network holds; None for what is neither."""
+    torch: Any = sys.modules.get("torch")
+    if torch is None or not hasattr(torch, "nn"):
+        return None
+    if isinstance(value, torch.Tensor):
+        return _digest({"": value})
+    if isinstance(value, torch.jit.ScriptModule):
+        return _digest_script(value)
+    if isinstance(value, torch.nn.Module):
+        # also the buffers that a checkpoint leaves out; and what it consists of
+        held = {**dict(value.named_parameters()), **dict(value.named_buffers())}
+        plain = [f"{name} {key} {each!r}" for name, key, each in _plain_attributes(value)]
+        layout = "\n".join([repr(value), *plain])
+        return f"{_digest(held)} {hashlib.sha256(layout.encode()).hexdigest()}"
+    return None
+
+
+def _plain_attributes(network: Any) -> Iterator[tuple[str, str, object]]:
+    """Yield the numbers and texts that the modules of a network hold beside their parameters, with their names."""
+    for name, module in network.named_modules():
+        for key, value in vars(module).items():
+            if not key.startswith("_") and isinstance(value, (*_PLAIN, str)):
+                yield name, key, value
+
+
+def _digest_script(network: Any) -> str:
+    """Return a digest of a TorchScript module: its code, constants and weights."""
+    digest = hashlib.sha256()
+    with zipfile.ZipFile(io.BytesIO(network.save_to_buffer())) as archive:
+        for name in sorted(archive.namelist()):
+            if not name.endswith(_NOT_IN_SCRIPT):
+                digest.update(f"{name.partition('/')[2]}\n".encode() + archive.read(name))
+    return digest.hexdigest()
+
+
+def _digest(tensors: Mapping[str, Any]) -> str:
+    import torch
+
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        values = tensor.detach().cpu().contiguous()
+        digest.update(f"{name} {values.dtype} {tuple(values.shape)}\n".encode())
+        digest.update(values.reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
