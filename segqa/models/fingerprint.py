@@ -16,7 +16,7 @@ from typing import Any, Self
 
 from segqa.errors import ModelError
 from segqa.models.object_state import Part, read_state, value_of
-from segqa.models.user_code import digest_syntax, file_of, imported_files, is_user_file, parse_file
+from segqa.models.user_code import digest_graph, digest_syntax, file_of, imported_files, is_user_file, parse_file
 
 _UNCOUNTED = "uncounted"
 _SHOWN = 3
@@ -209,18 +209,14 @@ def _files_of(thing: Any) -> Iterator[Path]:
 
 def _digest_files(files: Iterable[Path]) -> bytes:
     """Return a digest of the syntax of some files and of all of the user's that they import."""
-    return b"".join(sorted(digest_syntax([parse_file(path)]) for path in _reach(files)))
-
-
-def _reach(files: Iterable[Path]) -> set[Path]:
-    """Return some files and all of the user's that they import, directly or not."""
-    waiting, found = list(files), set[Path]()
+    edges = dict[Path, list[Path]]()
+    waiting = list(files)
     while waiting:
         path = waiting.pop()
-        if path not in found:
-            found.add(path)
-            waiting += imported_files(path)
-    return found
+        if path not in edges:
+            edges[path] = imported_files(path)
+            waiting += edges[path]
+    return digest_graph({path: digest_syntax([parse_file(path)]) for path in edges}, edges)
 
 
 def _encode_options(options: Mapping[str, Any]) -> bytes:

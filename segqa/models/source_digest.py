@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import ast
 import builtins
-import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from segqa.models.user_code import digest_syntax, file_of, is_user_file, module_exists, module_file, parse_file
+from segqa.models.user_code import (
+    digest_graph,
+    digest_syntax,
+    file_of,
+    is_user_file,
+    module_exists,
+    module_file,
+    parse_file,
+)
 
 WHOLE = ""
 """In the place of a name: all of a file."""
@@ -46,18 +53,18 @@ def digest_source(things: Iterable[object]) -> str:
     if not reached:
         return ""
     # where the files lie is not counted: a checkout may be anywhere
-    contents = sorted(f"{name} {digest_syntax(_statements(file, name)).hex()}" for file, name in reached)
-    return hashlib.sha256("\n".join(contents).encode()).hexdigest()[:16]
+    labels = {(file, name): name.encode() + digest_syntax(_statements(file, name)) for file, name in reached}
+    return digest_graph(labels, reached).hex()[:16]
 
 
-def reach(start: Iterable[Place]) -> set[Place]:
-    """Return all definitions that some reach, with these."""
-    waiting, found = list(start), set[Place]()
+def reach(start: Iterable[Place]) -> dict[Place, list[Place]]:
+    """Return all definitions that some reach, with these, and what each of them names."""
+    waiting, found = list(start), dict[Place, list[Place]]()
     while waiting:
         place = waiting.pop()
         if place not in found:
-            found.add(place)
-            waiting += _uses(*place)
+            found[place] = list(dict.fromkeys(_uses(*place)))
+            waiting += found[place]
     return found
 
 

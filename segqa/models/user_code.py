@@ -9,14 +9,16 @@ import inspect
 import site
 import sys
 import sysconfig
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import CodeType, ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 from segqa.errors import ModelError
+
+Node = TypeVar("Node", bound=Hashable)
 
 _SEGQA = Path(__file__).resolve().parents[1]
 _OWN_MODELS = frozenset({_SEGQA / "models", _SEGQA / "demo"})
@@ -134,9 +136,25 @@ def _without_docstring(node: ast.AST, body: Any) -> Any:
     return body[1:] if is_text else body
 
 
-def imported_files(path: Path) -> set[Path]:
-    """Return the user's files that a file imports, anywhere in it, and the packages that these are in."""
-    return {file for node in ast.walk(parse_file(path)) for file in _files_of_import(node, path)}
+def digest_graph(labels: Mapping[Node, bytes], edges: Mapping[Node, Sequence[Node]]) -> bytes:
+    """Return a digest of what nodes are and of which names which, in order; two that change places change it.
+
+    Where a node lies and what it is called is not counted. Nodes are told apart by their labels, then by those of the
+    nodes that they name, and so on until that tells no more of them apart (color refinement).
+    """
+    colors, told_apart = dict(labels), 0
+    while told_apart < len(set(colors.values())):
+        told_apart = len(set(colors.values()))
+        colors = {
+            node: hashlib.sha256(color + b"".join(colors[other] for other in edges[node])).digest()
+            for node, color in colors.items()
+        }
+    return hashlib.sha256(b"".join(sorted(colors.values()))).digest()
+
+
+def imported_files(path: Path) -> list[Path]:
+    """Return the user's files that a file imports, anywhere in it, and the packages that these are in, in order."""
+    return list(dict.fromkeys(file for node in ast.walk(parse_file(path)) for file in _files_of_import(node, path)))
 
 
 def _files_of_import(node: ast.AST, importer: Path) -> Iterator[Path]:

@@ -15,6 +15,7 @@ import segqa
 from segqa.demo.hog_grabcut import HogGrabCut
 from segqa.errors import ModelError
 from segqa.models.fingerprint import Fingerprint, fingerprint_of
+from segqa.models.source_digest import digest_source
 
 FILES = {
     "pack/__init__.py": "from .unrelated import nothing\n",
@@ -264,3 +265,27 @@ def test_without_source_a_fingerprint_counts_as_written_by_hand() -> None:
 def test_a_text_of_ones_own_is_no_computed_fingerprint() -> None:
     with pytest.raises(ModelError, match="expected the 32 hex digits of a computed fingerprint, got 'v1'"):
         Fingerprint("v1")
+
+
+def test_two_modules_whose_contents_change_places_change_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = {
+        "swap/first/net.py": "from .cut import CUT\ndef run(): return CUT\n",
+        "swap/second/net.py": "from .cut import CUT\ndef run(): return CUT\n",
+        "swap/first/cut.py": "CUT = 1\n",
+        "swap/second/cut.py": "CUT = 2\n",
+        "swap/model.py": "from swap.first import net as a\nfrom swap.second import net as b\nclass Model:\n"
+        "    def predict(self): return a.run() - b.run()\n",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        edit(tmp_path, name, text)
+    monkeypatch.syspath_prepend(tmp_path)
+    model = importlib.import_module("swap.model").Model
+    before = fingerprint_of(model), digest_source([model])
+    assert (fingerprint_of(model), digest_source([model])) == before
+    edit(tmp_path, "swap/first/cut.py", files["swap/second/cut.py"] + "\n")
+    edit(tmp_path, "swap/second/cut.py", files["swap/first/cut.py"] + "\n")
+    assert fingerprint_of(model) != before[0]
+    assert digest_source([model]) != before[1]
+    for name in [name for name in sys.modules if name.split(".")[0] == "swap"]:
+        del sys.modules[name]
