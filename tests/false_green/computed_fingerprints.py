@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 from tests.false_green import models
 from tests.false_green.changes import Change, replace
 from tests.false_green.models import nothing
@@ -199,6 +202,72 @@ COMPUTED.add(
     _REGRESSED,
     keep_computed(read_config, "model", replace("cfg.json", ("0", "2"))),
     slow=False,
+)
+_TRAIN = """
+import sys
+
+import cv2
+import numpy as np
+
+values = np.arange(256, dtype=np.float32)[:, None]
+forest = cv2.ml.KNearest.create()
+forest.train(values, cv2.ml.ROW_SAMPLE, (values > float(sys.argv[1])).astype(np.float32))
+forest.save("net.xml")
+"""
+_CLASSIFIES = """import cv2
+
+
+class Network:
+    def __init__(self):
+        self.net = cv2.ml.KNearest.load("net.xml")
+
+    def predict(self, images, prompts):
+        found = [self.net.findNearest(image[:, :, 0].reshape(-1, 1).astype(np.float32), 1)[1] for image in images]
+        return [Proposals.single(each.reshape(image.shape[:2]) > 0) for each, image in zip(found, images)]
+"""
+
+
+def hold_classifier(trial: Trial) -> None:
+    """Have the model hold a classifier of OpenCV, which nothing can be read of."""
+    text = (trial.path / "network.py").read_text(encoding="utf-8")
+    trial.write("network.py", f"{text.partition('class Network')[0]}{_CLASSIFIES}")
+    train_classifier("100")(trial)
+
+
+def train_classifier(cutoff: str) -> Change:
+    """Train the classifier with another cutoff."""
+
+    def change(trial: Trial) -> None:
+        command = [sys.executable, "-c", _TRAIN, cutoff]
+        subprocess.run(command, cwd=trial.path, check=True, capture_output=True)
+
+    return change
+
+
+def call_two(trial: Trial) -> None:
+    """Have the model use two modules, of which one finds nothing."""
+    for name, factor in (("day", "1"), ("night", "0")):
+        trial.write(f"{name}.py", f"def keep(mask):\n    return mask & bool({factor})\n")
+    trial.edit("network.py", ("import numpy as np", "import day\nimport night\nimport numpy as np"))
+    trial.edit("network.py", ("    return bright\n", "    return day.keep(bright) | night.keep(~bright)\n"))
+
+
+def exchange_files(trial: Trial) -> None:
+    """Let the two modules change places."""
+    day, night = (trial.path / f"{name}.py" for name in ("day", "night"))
+    texts = day.read_bytes(), night.read_bytes()
+    day.write_bytes(texts[1])
+    night.write_bytes(texts[0])
+
+
+COMPUTED.add(
+    "a classifier that cannot be counted changes",
+    1,
+    _UNCOUNTED,
+    keep_computed(hold_classifier, "model", train_classifier("250")),
+)
+COMPUTED.add(
+    "two modules of the model change places", 1, _REGRESSED, keep_computed(call_two, "network.Network", exchange_files)
 )
 COMPUTED.add(
     "an option changes that was not given",
