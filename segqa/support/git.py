@@ -138,15 +138,25 @@ def run_git(root: Path, *arguments: str) -> bytes | None:
     """Run git and return its output as bytes; None where there is no git, or no repository."""
     command = ["git", "--no-optional-locks", *arguments]
     try:
-        done = subprocess.run(command, cwd=root, capture_output=True, check=True, timeout=30)  # noqa: S603
+        done = subprocess.run(  # noqa: S603
+            command, cwd=root, env=_environment(), capture_output=True, check=True, timeout=30
+        )
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout
 
 
+def _environment() -> dict[str, str]:
+    """Return the environment without what git tells its hooks: a relative GIT_DIR is wrong in any other folder."""
+    return {name: value for name, value in os.environ.items() if name not in _OF_HOOKS}
+
+
+_OF_HOOKS = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR"})
+
+
 def explain_silence(folder: Path) -> str:
     """Say why git does not answer in a folder; empty where it does."""
-    command, environment = ["git", "rev-parse", "--show-toplevel"], {**os.environ, "LC_ALL": "C"}
+    command, environment = ["git", "rev-parse", "--show-toplevel"], {**_environment(), "LC_ALL": "C"}
     try:
         subprocess.run(command, cwd=folder, env=environment, capture_output=True, check=True, timeout=30)  # noqa: S603
     except FileNotFoundError:

@@ -109,6 +109,14 @@ def test_without_git_nobody_can_tell(committed: Path, monkeypatch: pytest.Monkey
     )
 
 
+def test_in_a_hook_of_git_the_file_is_compared_too(committed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_DIR", ".git")
+    monkeypatch.setenv("GIT_INDEX_FILE", ".git/index")
+    assert not described(committed)
+    committed.write_text("two", encoding="utf-8")
+    assert described(committed) == "baselines/mine.jsonl is not as it was committed"
+
+
 def test_a_repository_of_another_user_is_named(committed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
     assert explain_silence(committed.parent).startswith("the repository belongs to another user")
