@@ -6,7 +6,7 @@ import json
 import math
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -102,8 +102,7 @@ def compare(
             return
         comparison = pair_up(*found, same_picker=False)
         verdict = judge_by(settings, comparison, fail_on=fail_on or (), group_by=tag)
-        if order := _describe_order(*found):
-            verdict = replace(verdict, notes=(order, *verdict.notes))
+        verdict = replace(verdict, notes=(*_describe_sides(*found), *verdict.notes))
         common = clusters(found[1], group_by=tag)
     except SegqaError as error:
         raise refusal(str(error)) from error
@@ -125,12 +124,18 @@ def _require_order(names: Sequence[str], runs: Sequence[Run]) -> None:
         )
 
 
-def _describe_order(before: Run, after: Run) -> str:
-    """Say that the run that is judged is older than the other one; empty where it is not, or nobody knows."""
+def _describe_sides(before: Run, after: Run) -> Iterator[str]:
+    """Say what makes a comparison doubtful: an older run that is judged, other thresholds, or no settings."""
     times = [str(run.provenance.get("started") or "") for run in (before, after)]
-    if not all(times) or times[0] <= times[1]:
-        return ""
-    return f"{after.id} is judged against {before.id}, which was made later; swap them if that is not wanted"
+    if all(times) and times[0] > times[1]:
+        yield f"{after.id} is judged against {before.id}, which was made later; swap them if that is not wanted"
+    if not is_baseline(before) and before.threshold != after.threshold:
+        yield (
+            f"{before.id} was made with the threshold iou = {before.threshold:g}, {after.id} with {after.threshold:g}: "
+            "failing cases of both are counted with the latter"
+        )
+    if find_settings_file(Path()) is None:
+        yield "no file with [tool.segqa] is in this folder or above it: the default rules judge"
 
 
 def _echo_line_up(runs: Sequence[Run], group_by: str, form: Format) -> None:

@@ -157,6 +157,20 @@ def test_a_run_that_is_older_than_what_it_is_judged_against_is_named(
     assert any("made later" in note for note in written["models"][0]["notes"]) == is_said
 
 
+def test_runs_of_other_thresholds_are_named(here: Path) -> None:
+    keep(Store(here / ".segqa"), run_of([0.9] * 40, id="3-lenient", tags=2, threshold=0.06))
+    said = "1-good was made with the threshold iou = 0.7, 3-lenient with 0.06"
+    assert said in call("compare", "1-good", "3-lenient").output
+    assert "made with the threshold" not in call("compare", "1-good", "2-bad").output
+
+
+def test_a_comparison_without_settings_says_so(here: Path) -> None:
+    said = "note: no file with [tool.segqa] is in this folder or above it: the default rules judge"
+    assert said in call("compare", "1-good", "2-bad").output
+    (here / "pyproject.toml").write_text("[tool.segqa]\n", encoding="utf-8")
+    assert said not in call("compare", "1-good", "2-bad").output
+
+
 @pytest.mark.parametrize("form", ["text", "md", "json", "csv"])
 def test_a_comparison_in_each_format(here: Path, form: str) -> None:
     said = call("compare", "1-good", "2-bad", "--format", form).output
