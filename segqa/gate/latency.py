@@ -7,7 +7,7 @@ the same bytes wherever it is written, and seconds never do.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from segqa.errors import BaselineError, StoreError
@@ -41,12 +41,29 @@ class Speed:
         cases: how many were timed.
         p50: the median.
         p95: 95 % of the cases took no longer.
+        reference: the median that slowdowns are counted from; None for `p50`.
     """
 
     machine: str
     cases: int
     p50: float
     p95: float
+    reference: float | None = None
+
+    def slowed_from(self, before: Speed, slowdown: float) -> str:
+        """Say that this is slower than the reference of the speed before allows; empty where it is not."""
+        reference = replace(before, p50=before.reference or before.p50)
+        if self.p50 <= reference.limit(slowdown):
+            return ""
+        return (
+            f"the median case takes {self.p50:.3g} s on {self.machine}, {self.ratio_to(reference):.2g} times as long "
+            f"as the reference ({reference.p50:.3g} s); expected at most slowdown = {slowdown:g} times"
+        )
+
+    def follow(self, before: Speed) -> Speed:
+        """Return it with the reference of the speed before, unless it is faster than that."""
+        reference = before.reference or before.p50
+        return self if self.p50 <= reference else replace(self, reference=reference)
 
     def ratio_to(self, other: Speed) -> float:
         """How many times as long as the other this one takes, by the medians."""
@@ -101,29 +118,34 @@ def read_speeds(path: Path) -> dict[str, Speed]:
         raise BaselineError(f"{path} is damaged ({type(error).__name__}: {error}); {_AGAIN}") from error
 
 
-def keep_speed(path: Path, speed: Speed) -> bool:
+def keep_speed(path: Path, speed: Speed, *, accepted: bool = False) -> bool:
     """Keep a speed in place of the one that is kept for its machine; whether that was worth it.
 
-    Where it is near to what is kept, the file stays as it is: else it would change every time.
+    Where it is near to what is kept, the file stays as it is: else it would change every time. The reference stays,
+    unless the new speed is faster or was accepted with a reason, so that small slowdowns add up.
     """
     kept = read_speeds(path)
     before = kept.get(speed.machine)
     if before is not None and speed.is_near(before):
         return False
+    if before is not None and not accepted:
+        speed = speed.follow(before)
     taken = {machine: asdict(each) for machine, each in sorted({**kept, speed.machine: speed}.items())}
     for each in taken.values():
         del each["machine"]
+        if each["reference"] is None:
+            del each["reference"]
     path.parent.mkdir(parents=True, exist_ok=True)
     document = add_checksum({"segqa_speed": SPEED_VERSION, "machines": taken})
     write_whole(path, json.dumps(document, indent=1) + "\n")
     return True
 
 
-def _speed(machine: str, *, cases: object, p50: object, p95: object) -> Speed:
+def _speed(machine: str, *, cases: object, p50: object, p95: object, reference: object = None) -> Speed:
     """What a file says, checked."""
     if not isinstance(cases, int):
         raise TypeError(f"{cases!r} is no number of cases")
-    return Speed(machine, cases, _seconds(p50), _seconds(p95))
+    return Speed(machine, cases, _seconds(p50), _seconds(p95), None if reference is None else _seconds(reference))
 
 
 def _seconds(value: object) -> float:

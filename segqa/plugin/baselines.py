@@ -170,6 +170,8 @@ def update_baselines(session: Session) -> list[str]:
     renamed = [_explain_rename(session, update.run) for update in updates if not update.path.exists()]
     said = [f"note: {text}" for text in renamed if text]
     for update in updates:
+        _refuse_slower(session, update.run)
+    for update in updates:
         update.write()
         cases = format_count(len(update.run.outcomes), "case")
         said += [f"wrote {_typed(update.path, session)} ({cases})", *update.notes]
@@ -225,12 +227,48 @@ def kept_speed(config: pytest.Config, session: Session, run: Run, speed: Speed) 
 
 def _keep_speed(session: Session, run: Run) -> list[str]:
     """Keep the speed of a run, if it has one; a line where it was written."""
-    from segqa.gate.latency import keep_speed, speed_of, speed_path
+    from segqa.gate.latency import keep_speed, read_speeds, speed_of, speed_path
 
     speed, path = speed_of(run), speed_path(session.baselines, run)
-    if speed is None or not keep_speed(path, speed):
+    if speed is None or not keep_speed(path, speed, accepted=bool(session.options.get("accept", "").strip())):
         return []
-    return [f"wrote {_typed(path, session)} ({speed.p50:.3g} s a case on {speed.machine})"]
+    said = [f"wrote {_typed(path, session)} ({speed.p50:.3g} s a case on {speed.machine})"]
+    reference = read_speeds(path)[speed.machine].reference
+    if reference is not None:
+        said.append(f"note: that is {speed.p50 / reference:.2g} times as long as the reference ({reference:.3g} s)")
+    return said
+
+
+def _refuse_slower(session: Session, run: Run) -> None:
+    """Refuse to keep a speed that is slower than its reference allows, unless a reason was given.
+
+    Raises:
+        BaselineError: it is.
+    """
+    slower = describe_slowdown(session, run)
+    if slower and not session.options.get("accept", "").strip():
+        raise BaselineError(f"baseline of {run.model} not written: {slower}\nif that is wanted: --segqa-accept REASON")
+
+
+def describe_slowdown(session: Session, run: Run) -> str:
+    """Say that a run is slower than the kept reference allows; empty where it is not, or nothing can be compared.
+
+    Raises:
+        BaselineError: what is kept is damaged.
+    """
+    from segqa.gate.latency import read_speeds, speed_of, speed_path
+
+    speed, kept = speed_of(run), read_speeds(speed_path(session.baselines, run))
+    if speed is None or "parts" in run.provenance or speed.machine not in kept:
+        return ""
+    return speed.slowed_from(kept[speed.machine], session.settings.thresholds_for(run.model).slowdown)
+
+
+def has_speed(session: Session, run: Run) -> bool:
+    """Return whether a speed of a model is kept, for whatever machine."""
+    from segqa.gate.latency import speed_path
+
+    return speed_path(session.baselines, run).exists()
 
 
 def is_required(session: Session) -> bool:

@@ -52,6 +52,24 @@ def test_what_is_nearly_the_same_changes_no_byte(tmp_path: Path, p50: float, wri
     assert (path.read_bytes() != before) == written
 
 
+def test_small_slowdowns_are_counted_from_the_reference(tmp_path: Path) -> None:
+    path, speeds = tmp_path / "unet.speed.json", [Speed(HERE, 20, p50, 0.2) for p50 in (0.05, 0.07, 0.09)]
+    for speed in speeds[:2]:
+        assert keep_speed(path, speed)
+    kept = read_speeds(path)[HERE]
+    assert kept.reference == 0.05
+    assert "1.8 times as long as the reference (0.05 s)" in speeds[2].slowed_from(kept, 1.5)
+    assert not speeds[2].slowed_from(speeds[1], 1.5)
+
+
+@pytest.mark.parametrize(("p50", "accepted"), [(0.02, False), (0.5, True)], ids=["faster", "accepted"])
+def test_a_faster_or_accepted_speed_is_the_new_reference(tmp_path: Path, p50: float, accepted: bool) -> None:
+    path = tmp_path / "unet.speed.json"
+    keep_speed(path, Speed(HERE, 20, 0.05, 0.07))
+    assert keep_speed(path, Speed(HERE, 20, p50, 0.7), accepted=accepted)
+    assert read_speeds(path)[HERE].reference is None
+
+
 GOOD = {"cases": 20, "p50": 0.05, "p95": 0.07}
 
 
