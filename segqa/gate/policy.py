@@ -37,6 +37,7 @@ class Policy:
         group_by: the tag of its groups; empty for none.
         thresholds: the bounds that the suites assert; None where they are not known.
         known: where a known failure is expected, the last day and the kinds; None where they are not known.
+        suites: how much the suites beside the gate look at, by name; less is weaker. None where it is not known.
     """
 
     rules: tuple[Rule, ...]
@@ -44,6 +45,7 @@ class Policy:
     group_by: str
     thresholds: Mapping[str, float | None] | None = None
     known: tuple[tuple[str, str, str], ...] | None = None
+    suites: Mapping[str, float] | None = None
 
     def to_header(self) -> dict[str, Any]:
         """Return it in JSON's types, in an order that does not depend on that of the settings."""
@@ -76,7 +78,13 @@ def policy_of(
     known = tuple(
         (each.where, each.until.isoformat(), " ".join(sorted(read_expected_kinds(each)))) for each in settings.known
     )
-    return replace(policy, thresholds=asdict(settings.thresholds_for(model)), known=known)
+    robustness = settings.robustness_for(model)
+    suites = {
+        "robustness cases": robustness.cases,
+        "robustness minutes": robustness.minutes,
+        "training data sets": int(bool(settings.train_dataset)),
+    }
+    return replace(policy, thresholds=asdict(settings.thresholds_for(model)), known=known, suites=suites)
 
 
 def judge_by(
@@ -142,6 +150,10 @@ def find_relaxed(before: Mapping[str, Any], now: Policy) -> tuple[str, ...]:
         found += _relaxed_thresholds(before.get("thresholds") or {}, now.thresholds)
     if now.known is not None and before.get("known") is not None:
         found += _added_known(before["known"], now.known)
+    for name, was in (before.get("suites") or {}).items():
+        value = (now.suites or {}).get(name, was)
+        if value < was:
+            found.append(f"{name} {was:g} → {value:g}")
     return tuple(found)
 
 

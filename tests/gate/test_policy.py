@@ -13,7 +13,7 @@ from segqa.gate.comparison import compare
 from segqa.gate.policy import find_idle_thresholds, find_relaxed, judge_by, policy_of
 from segqa.gate.verdict import Verdict, parse_rule
 from segqa.runs.run import Run
-from segqa.settings import GateSettings, KnownFailure, Settings, Thresholds, parse_settings
+from segqa.settings import GateSettings, KnownFailure, RobustnessSettings, Settings, Thresholds, parse_settings
 from tests.gate.paired_runs import run_of
 
 KNOWN = {"where": "camera=C2", "reason": "x", "until": "2020-01-31"}
@@ -185,3 +185,17 @@ def test_what_was_accepted_into_the_baseline_is_named(
     write_baseline(path, run_of([0.9] * 4), reasons, policy={})
     notes = judge_by(Settings(), compare(read_baseline(path), run_of([0.9] * 4))).notes
     assert [note for note in notes if note.startswith("accepted")] == said
+
+
+@pytest.mark.parametrize(
+    ("now", "change"),
+    [
+        ({"robustness": RobustnessSettings(cases=0), "train_dataset": "train"}, "robustness cases 50 → 0"),
+        ({"robustness": RobustnessSettings(minutes=1), "train_dataset": "train"}, "robustness minutes 30 → 1"),
+        ({}, "training data sets 1 → 0"),
+    ],
+)
+def test_less_for_the_other_suites_is_relaxed(now: dict[str, Any], change: str) -> None:
+    before = Settings(train_dataset="train")
+    assert relaxed(before, Settings(**now)) == (change,)
+    assert relaxed(Settings(**now), before) == ()
