@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from segqa.plugin.bounds import MAY_SKIP, find_unmeasured, report_missed
 from segqa.plugin.early_exit import refused_exit, without_zero
 from segqa.plugin.fixtures import PARAMETER
 from segqa.plugin.hooks import STATE, is_worker, runs_no_tests
 from segqa.plugin.state import Session
 from segqa.plugin.suite_source import asks_for_evaluation, is_test_file
-from segqa.plugin.test_reports import get_stats
+from segqa.plugin.test_reports import find_fate, get_stats
 
 if TYPE_CHECKING:
     from segqa.gate.verdict import Verdict
@@ -40,7 +41,10 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     # a user's own `evaluation` in place of segqa's must not hide that a model was to be evaluated
     if EVALUATION in names or {PARAMETER, "evaluation"} <= {*names}:
         parameters = getattr(getattr(item, "callspec", None), "params", {})
-        item.config.stash[STATE].asked.setdefault(parameters.get(PARAMETER, ""), item.nodeid)
+        state, model = item.config.stash[STATE], parameters.get(PARAMETER, "")
+        state.asked.setdefault(model, item.nodeid)
+        for fixture in MAY_SKIP & {*names}:
+            state.wanted.setdefault(fixture, {}).setdefault(model, item.nodeid)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -121,6 +125,10 @@ def find_reasons(session: pytest.Session, state: Session) -> None:
         state.warn(*(f"{text}; where CI is set this is exit code 1" for text in missing))
     for judged in state.judged:
         _judge_silent(session, state, judged, strict=strict)
+    for run in state.runs.values():
+        report_missed(session, state, run, strict=strict)
+        if strict:
+            state.warn(*find_unmeasured(session.config, state, run))
 
 
 def decide(exit_status: int, state: Session) -> int:
@@ -142,7 +150,7 @@ def _missing_evaluations(session: pytest.Session, state: Session, *, with_desele
         why = f": {state.ended}" if state.ended else ""
         yield f"pytest.exit ended the session with exit code 0 before all tests had run{why}"
     for model, test in state.asked.items():
-        fate = _fate(test, session.config)
+        fate = find_fate(test, session.config)
         if model in state.runs or (fate in _DESELECTED and not with_deselected):
             continue
         yield (
@@ -187,17 +195,6 @@ def _find_unjudged(state: Session) -> Iterator[str]:
     for run in state.runs.values():
         for text in find_namesakes(state, run).values():
             yield f"{text}, but another baseline judges them: {os.path.relpath(path_for(state, run), state.here)}"
-
-
-def _fate(test: str, config: pytest.Config) -> str:
-    """Return what became of a test that led to no evaluation."""
-    for outcome, reports in get_stats(config).items():
-        for report in reports:
-            if outcome and getattr(report, "nodeid", None) == test:
-                longrepr = getattr(report, "longrepr", None)
-                reason = getattr(report, "wasxfail", "") or (longrepr[2] if isinstance(longrepr, tuple) else "")
-                return f"{outcome}: {reason.removeprefix('Skipped: ')}" if reason else outcome
-    return "not run"
 
 
 def _judge_silent(session: pytest.Session, state: Session, judged: Judged, *, strict: bool) -> None:

@@ -30,6 +30,7 @@ DECIDED = pytest.StashKey[int]()
 _PROBLEM, _STARTED, _REPORT, _FOLDER = "segqa_problem", "segqa_started", "segqa_report", "segqa_folder"
 _FINDINGS, _WARNINGS = "segqa_findings", "segqa_warnings"
 _ASKED, _ENDED = "segqa_asked", "segqa_ended"
+_WANTED = "segqa_wanted"
 _CI = "segqa_ci"
 SETTINGS_FILE = "segqa_settings_file"
 """The key under which a controller tells its workers which settings file it has read; empty for none."""
@@ -162,6 +163,7 @@ def hand_over(config: pytest.Config, session: Session) -> None:
     config.workeroutput[_FINDINGS] = [*map(to_utf8, session.findings)]  # type: ignore[attr-defined] # xdist's
     config.workeroutput[_WARNINGS] = [*map(to_utf8, session.warnings)]  # type: ignore[attr-defined] # xdist's
     config.workeroutput[_ASKED] = session.asked  # type: ignore[attr-defined] # xdist's
+    config.workeroutput[_WANTED] = session.wanted  # type: ignore[attr-defined] # xdist's
     config.workeroutput[_ENDED] = session.ended  # type: ignore[attr-defined] # xdist's
 
 
@@ -178,6 +180,8 @@ def pytest_testnodedown(node: Any) -> None:
         session.findings += [text for text in met.get(_FINDINGS, ()) if text not in session.findings]
         session.warn(*met.get(_WARNINGS, ()))
         session.ended = met.get(_ENDED) if session.ended is None else session.ended
+        for fixture, tests in met.get(_WANTED, {}).items():
+            session.wanted[fixture] = {**tests, **session.wanted.get(fixture, {})}
         session.asked = {**met.get(_ASKED, {}), **session.asked}
 
 

@@ -100,6 +100,15 @@ def excuse_of(session: Session, verdict: Verdict) -> str:
     return "; ".join(f"known until {known.until}: {known.reason} ({known.where})" for known in active)
 
 
+def without_known(session: Session, run: Run) -> Run:
+    """Return a run without the failing cases that known failures excuse; the run itself where they excuse none."""
+    active = _active(session, run)
+    if not active or _refuse_most(active, run):
+        return run
+    rest = run.only(run.columns.take(~run.columns.ids.among(_failing_of(active, run))), run.part)
+    return rest if rest.outcomes else run
+
+
 def _today() -> date:
     return datetime.now(UTC).astimezone().date()
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pytest
 
 from segqa.errors import SettingsError, UsageError
+from segqa.plugin.hooks import STATE
 from segqa.support.plurals import format_count
 
 if TYPE_CHECKING:
@@ -56,10 +57,11 @@ def marked_slice(node: pytest.Item, run: Run) -> Run:
     if problem:
         pytest.fail(problem, pytrace=False)
     if len(part.outcomes) < mark.min_cases:
-        pytest.skip(
-            f"slice {mark.name!r} ({mark.where}) has {format_count(len(part.outcomes), 'case')}, fewer than "
-            f"{mark.min_cases}"
-        )
+        cases = format_count(len(part.outcomes), "case")
+        text = f"slice {mark.name!r} ({mark.where}) has {cases}, fewer than {mark.min_cases}"
+        if not run.is_partial:
+            node.config.stash[STATE].warn(f"{text}: its tests judge nothing")
+        pytest.skip(text)
     return part
 
 

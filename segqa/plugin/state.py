@@ -52,6 +52,7 @@ class Session:
         findings: reasons to end with exit code 1 although no test has failed, one line each.
         warnings: what weakens a passing session without failing it, one line each.
         asked: the models that a collected test asks for, before deselection, each with the first such test.
+        wanted: the tests that ask for a fixture that may judge nothing, by its name and by model, the first of each.
         ended: the message of a `pytest.exit` that ended the session; None where none did.
         exit_status: the exit code that was decided; None before the end.
         interrupted: how far an evaluation was when the user stopped it.
@@ -88,6 +89,7 @@ class Session:
     findings: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     asked: dict[str, str] = field(default_factory=dict)
+    wanted: dict[str, dict[str, str]] = field(default_factory=dict)
     ended: str | None = None
     exit_status: int | None = None
     interrupted: str = ""

@@ -23,6 +23,17 @@ def get_stats(config: pytest.Config) -> dict[str, list[Any]]:
     return {} if reporter is None else reporter.stats
 
 
+def find_fate(test: str, config: pytest.Config) -> str:
+    """Return what became of a test: its outcome, with the reason where there is one."""
+    for outcome, reports in get_stats(config).items():
+        for report in reports:
+            if outcome and getattr(report, "nodeid", None) == test:
+                longrepr = getattr(report, "longrepr", None)
+                reason = getattr(report, "wasxfail", "") or (longrepr[2] if isinstance(longrepr, tuple) else "")
+                return f"{outcome}: {reason.removeprefix('Skipped: ')}" if reason else outcome
+    return "not run"
+
+
 def replace_terminal(config: pytest.Config) -> None:
     """Collect the reports, and write why a session fails, where pytest's terminal is switched off."""
     # a worker of xdist has no terminal, and its controller says all

@@ -17,12 +17,13 @@ from tests.false_green.selection import SELECTION
 from tests.false_green.settings_files import READING
 from tests.false_green.skipped_models import ERRORS, SKIPPED
 from tests.false_green.stores import SHARDS, STORE
+from tests.false_green.unasserted import UNASSERTED
 from tests.false_green.undefined import UNDEFINED
 from tests.false_green.updates import UPDATE
 from tests.false_green.way import Way
 
 _MODEL = (HAND, COMPUTED, DECLARED, SKIPPED, ERRORS)
-_VERDICT = (SELECTION, ENVIRONMENT, UNDEFINED, GROUPS)
+_VERDICT = (SELECTION, UNASSERTED, ENVIRONMENT, UNDEFINED, GROUPS)
 _BASELINE = (BASELINE, UPDATE)
 _SETTINGS = (RULES, KNOWN, PART, SCORING, READING)
 _DATA = (DATA, STORE, SHARDS)

@@ -169,6 +169,16 @@ def test_what_would_take_too_long_is_a_skip_that_says_how_long(lit: Repository) 
     result.stdout.fnmatch_lines(["SKIPPED*114 predictions would take about 0 minutes, more than 0.05: fewer cases*"])
 
 
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "n 2"])
+def test_in_ci_a_suite_that_measured_nothing_is_a_warning(
+    lit: Repository, monkeypatch: pytest.MonkeyPatch, workers: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("CI", "true")
+    write(lit, "[tool.segqa.robustness]\nminutes = 0.05\n[tool.segqa.gate]\nrequired = false")
+    result = lit.runpytest_subprocess(*SUITE, "--model=slow", "--limit=3", *workers)
+    result.stdout.fnmatch_lines(["warning: segqa: robustness of slow is not judged (skipped: 114 predictions would*"])
+
+
 def test_without_stored_answers_there_is_nothing_to_score_again(lit: Repository) -> None:
     lit.runpytest("suites/test_quality.py")
     result = lit.runpytest(*SUITE, "--segqa-rescore")

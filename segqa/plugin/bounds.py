@@ -1,0 +1,99 @@
+"""Name what the settings and the baseline want judged and no test has judged.
+
+See `docs/decisions/what-no-test-judged.md`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from segqa.errors import BaselineError
+from segqa.plugin.test_reports import find_fate, get_stats
+
+if TYPE_CHECKING:  # numpy and OpenCV would load with them
+    from segqa.plugin.state import Session
+    from segqa.runs.run import Run
+
+MAY_SKIP = frozenset({"speed", "robustness"})
+"""The fixtures that skip every test that asks for them where they cannot or must not measure."""
+
+
+def report_missed(session: pytest.Session, state: Session, run: Run, *, strict: bool) -> None:
+    """Add the bounds that a run misses and that no test failed for: a finding where strict, else a warning.
+
+    A slower speed is a finding only where the bound is the user's own: seconds are kept for every model.
+    """
+    from segqa.gate.bounds import find_missed
+    from segqa.plugin.known_failures import without_known
+
+    thresholds = state.settings.thresholds_for(run.model)
+    missed = find_missed(thresholds, run)
+    if missed:
+        still = find_missed(thresholds, without_known(state, run))
+        missed = {name: text for name, text in missed.items() if name in still}
+    _add(session, state, run, missed, strict=strict)
+    if "update-baseline" in state.options:  # it refuses a slower speed, or there is a reason
+        return
+    slower = _describe_slowdown(state, run)
+    is_own = thresholds.slowdown != type(thresholds)().slowdown
+    _add(session, state, run, {"slowdown": slower} if slower else {}, strict=strict and is_own)
+
+
+def find_unmeasured(config: pytest.Config, state: Session, run: Run) -> Iterator[str]:
+    """Name what a collected test wants to judge and what was not measured in this session."""
+    from segqa.gate.latency import speed_of
+    from segqa.plugin.baselines import has_speed
+
+    test = state.wanted.get("robustness", {}).get(run.model)
+    on = state.settings.robustness_for(run.model).cases > 0
+    if test and on and run.model not in state.robustness:
+        yield f"robustness of {run.model} is not judged ({find_fate(test, config)})"
+    test = state.wanted.get("speed", {}).get(run.model)
+    if test and has_speed(state, run) and not _is_timed_here(state, run):
+        if "parts" in run.provenance:
+            why = "the run is merged of shards"
+        elif speed_of(run) is None:
+            why = "its answers are stored; --segqa-refresh-cache asks again"
+        else:
+            why = "none is kept for this machine"
+        yield f"speed of {run.model} is not judged, though the baseline has one: {why}"
+
+
+def _is_timed_here(state: Session, run: Run) -> bool:
+    """Return whether the speed of a run can be compared with a kept one."""
+    from segqa.gate.latency import read_speeds, speed_of, speed_path
+
+    speed = speed_of(run)
+    try:
+        kept = read_speeds(speed_path(state.baselines, run))
+    except BaselineError:  # its test fails
+        return True
+    return speed is not None and "parts" not in run.provenance and speed.machine in kept
+
+
+def _describe_slowdown(state: Session, run: Run) -> str:
+    from segqa.plugin.baselines import describe_slowdown
+
+    try:
+        return describe_slowdown(state, run)
+    except BaselineError as error:
+        return str(error)
+
+
+def _add(session: pytest.Session, state: Session, run: Run, missed: dict[str, str], *, strict: bool) -> None:
+    """Add one line for the missed bounds that no failing test of a failing session has named."""
+    if session.exitstatus != pytest.ExitCode.OK:
+        stats = get_stats(session.config)
+        said = "\n".join(report.longreprtext for key in ("failed", "error") for report in stats.get(key, ()))
+        missed = {name: text for name, text in missed.items() if not re.search(rf"\b{name}\b", said)}
+    if not missed:
+        return
+    line = f"{run.model}: {'; '.join(missed.values())}; no test failed for it"
+    if strict:
+        state.findings.append(f"{line}: run the suite that asserts the threshold, and do not skip it")
+    else:
+        state.warn(line)
