@@ -22,7 +22,7 @@ from served import PHOTOS, ROOT, metric, served
 from segqa.data.image_io import decode_image
 from segqa.models.detect_segment import DetectSegment
 from segqa.models.pickers import find_picker
-from segqa.serving.answers import Answer, predictions_of
+from segqa.serving.responses import Answer, predictions_of
 
 CLIENTS = (1, 4, 16)
 Seconds = list[float]

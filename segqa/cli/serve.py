@@ -71,7 +71,7 @@ def serve(
 
 def _serve(hosted: Hosted, sock: socket.socket, limits: Limits, access: dict[str, Any], batch_size: int) -> None:
     """Answer until stopped."""
-    from segqa.serving.card import card_of
+    from segqa.serving.model_info import card_of
     from segqa.serving.queue import ModelThread, batch_size_for
     from segqa.serving.server import make_server, serve_on
 

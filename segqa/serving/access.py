@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from starlette.responses import JSONResponse
 
 from segqa.errors import SettingsError
-from segqa.serving.refusal import RefusedError
+from segqa.serving.errors import RefusedError
 
 _OPEN = ("/health",)
 

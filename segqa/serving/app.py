@@ -16,13 +16,13 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from segqa.models.pickers import PICKERS, Picker, find_picker
 from segqa.models.protocol import Proposals
 from segqa.serving.access import Guarded
-from segqa.serving.answers import Answer, picked_png, predictions_of
-from segqa.serving.card import Card
-from segqa.serving.desk import Desk
-from segqa.serving.exposition import Counted, Exposition
+from segqa.serving.admission import Desk
+from segqa.serving.errors import Refusal, RefusedError
 from segqa.serving.limits import Limits
+from segqa.serving.model_info import Card
+from segqa.serving.prometheus import Counted, Exposition
 from segqa.serving.queue import ModelThread
-from segqa.serving.refusal import Refusal, RefusedError
+from segqa.serving.responses import Answer, picked_png, predictions_of
 from segqa.serving.uploads import read_uploads, unless_gone
 from segqa.settings.checks import nearest
 

@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
+from segqa.serving.errors import RefusedError
 from segqa.serving.limits import Limits, busy
-from segqa.serving.refusal import RefusedError
 from segqa.support.plurals import format_count
 
 

@@ -7,7 +7,7 @@ from http import HTTPStatus
 
 from segqa.data.image_io import MAX_PIXELS, claimed_pixels
 from segqa.errors import CaseError, OversizeError, SettingsError
-from segqa.serving.refusal import RefusedError
+from segqa.serving.errors import RefusedError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

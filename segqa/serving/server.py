@@ -14,8 +14,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from segqa.errors import SettingsError
 from segqa.serving.app import make_app
-from segqa.serving.card import Card
 from segqa.serving.limits import Limits
+from segqa.serving.model_info import Card
 from segqa.serving.queue import ModelThread
 
 

@@ -13,8 +13,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from segqa.serving.body_slots import BodySlot
+from segqa.serving.errors import RefusedError
 from segqa.serving.limits import Limits
-from segqa.serving.refusal import RefusedError
 
 Done = TypeVar("Done")
 

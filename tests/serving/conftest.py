@@ -82,8 +82,8 @@ def serving(
     model: Any, *, token: str = "", hosts: Collection[str] = (), batch_size: int = 1, **limits: Any
 ) -> Iterator[str]:
     """A server for a model."""
-    from segqa.serving.card import card_of
     from segqa.serving.limits import Limits
+    from segqa.serving.model_info import card_of
     from segqa.serving.queue import ModelThread
     from segqa.serving.server import bind, make_server, serve_on
 

@@ -13,9 +13,9 @@ from segqa.data.mask import Image
 from segqa.errors import CaseError, ProposalsError
 from segqa.models.protocol import Proposals
 from segqa.serving.body_slots import BodySlot, BodySlots
+from segqa.serving.errors import RefusedError
 from segqa.serving.limits import Limits, busy, name_of, no_picture, require_pictures
 from segqa.serving.queue import ModelThread
-from segqa.serving.refusal import RefusedError
 
 Drawn = TypeVar("Drawn")
 
