@@ -1,1 +1,0 @@
-"""Whether a data set is sound, before a model is blamed."""

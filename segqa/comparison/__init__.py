@@ -1,1 +1,0 @@
-"""Comparing two runs case by case: what broke, what is proven, and how small a loss could have been seen."""

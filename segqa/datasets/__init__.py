@@ -1,1 +1,0 @@
-"""Data sets: where cases come from."""

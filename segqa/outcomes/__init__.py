@@ -1,1 +1,0 @@
-"""Outcomes of many cases, as columns."""

@@ -1,1 +1,0 @@
-"""Robustness: whether a model stays with its answer when an image changes a little."""
