@@ -20,11 +20,11 @@ import pandas as pd
 from sklearn.preprocessing import OneHotEncoder
 from sklearn.tree import DecisionTreeClassifier
 
-from segqa import Counts, Offer, Outcome, Run, clusters
+from segqa import Counts, Outcome, ProposalScore, Run, clusters
 
 TAGS = 20
 NOTHING = Counts(0, 0, 10, 90)
-WRONG, RIGHT = (Offer(counts, counts) for counts in (Counts(0, 10, 10, 80), Counts(10, 0, 0, 90)))
+WRONG, RIGHT = (ProposalScore(counts, counts) for counts in (Counts(0, 10, 10, 80), Counts(10, 0, 0, 90)))
 
 
 def make(cases: int) -> tuple[Run, pd.DataFrame]:
@@ -41,7 +41,7 @@ def make(cases: int) -> tuple[Run, pd.DataFrame]:
         Outcome(
             case_id=f"{number:06}",
             tags={key: row[key] for key in tags},
-            offers=(WRONG if row["failed"] else RIGHT,),
+            proposal_scores=(WRONG if row["failed"] else RIGHT,),
             picked=0,
             nothing=NOTHING,
         )

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from segqa import Counts, Offer, Outcome, Run, compare, judge
+from segqa import Counts, Outcome, ProposalScore, Run, compare, judge
 from segqa.gate.mean_change import claim_on_mean
 from segqa.stats.permutation_test import interval, judge_drops, raise_p
 
@@ -60,7 +60,7 @@ def run_of(ious: Floats, tags: NDArray[np.int64], videos: NDArray[np.int64] | No
             Outcome(
                 case_id=f"{case:05}",
                 tags=own,
-                offers=(Offer(counts, counts),),
+                proposal_scores=(ProposalScore(counts, counts),),
                 picked=0,
                 nothing=Counts(0, 0, PIXELS, PIXELS),
             )

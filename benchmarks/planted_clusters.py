@@ -20,7 +20,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from segqa import Counts, Offer, Outcome, Run, clusters
+from segqa import Counts, Outcome, ProposalScore, Run, clusters
 from segqa.analysis.failure_clusters.search import ALPHA
 from segqa.data.mask import Mask
 from segqa.models.protocol import Floats
@@ -28,7 +28,7 @@ from segqa.stats.hypergeometric import Whole
 
 CASES, TAGS = 1192, 12
 NOTHING = Counts(0, 0, 10, 90)
-WRONG, RIGHT = (Offer(counts, counts) for counts in (Counts(0, 10, 10, 80), Counts(10, 0, 0, 90)))
+WRONG, RIGHT = (ProposalScore(counts, counts) for counts in (Counts(0, 10, 10, 80), Counts(10, 0, 0, 90)))
 
 NULLS = {"a fifth of the videos fails": 0.2, "rates spread": 0.0, "one tag, 95 % one value": -1.0}
 PLANTED = {
@@ -60,7 +60,7 @@ def synthetic_run(scenario: Scenario) -> Run:
         Outcome(
             case_id=f"{case:04}",
             tags={f"t{tag:02}": f"v{column[case]}" for tag, column in enumerate(columns)},
-            offers=(WRONG if failed[case] else RIGHT,),
+            proposal_scores=(WRONG if failed[case] else RIGHT,),
             picked=0,
             nothing=NOTHING,
         )
@@ -105,7 +105,7 @@ def frames(videos: int, seed: int, null: float = 0.2, planted: tuple[str, ...] =
         Outcome(
             case_id=f"{case:05}",
             tags={"video": f"v{video[case]:02}", **{name: f"v{column[case]}" for name, column in tags.items()}},
-            offers=(WRONG if failed[case] else RIGHT,),
+            proposal_scores=(WRONG if failed[case] else RIGHT,),
             picked=0,
             nothing=NOTHING,
         )

@@ -39,11 +39,11 @@ from segqa.data.mask import Image, Mask
 from segqa.data.rle import encode_mask
 from segqa.gate.baseline import read_baseline, write_baseline
 from segqa.gate.comparison import compare
-from segqa.report.case_images import THUMBNAIL, Exhibit, Exhibits
+from segqa.report.case_images import THUMBNAIL, CaseImage, CaseImages
 from segqa.report.case_selection import select
 from segqa.report.drawing import encode_picture, error_map, fit
 from segqa.report.write import write_report
-from segqa.runs.outcome import Offer, Outcome
+from segqa.runs.outcome import Outcome, ProposalScore
 from segqa.runs.run import Run, describe
 from segqa.runs.slices import find_edges
 from segqa.runs.store import Store
@@ -149,14 +149,14 @@ def _outcome(number: int, tags: dict[str, str], sort: str, version: int) -> Outc
         **plain,
         properties=properties,
         proposals_key=digest[:32],
-        offers=() if sort == "missed" else _offers(random, sort, target),
+        proposal_scores=() if sort == "missed" else _offers(random, sort, target),
         picked=None if sort == "missed" else 0,
         nothing=Counts(0, 0, target, PIXELS - target),
         seconds=float(random.uniform(0.1, 0.4)),
     )
 
 
-def _offers(random: np.random.Generator, sort: str, target: int) -> tuple[Offer, ...]:
+def _offers(random: np.random.Generator, sort: str, target: int) -> tuple[ProposalScore, ...]:
     """The picked one and two others; of a failure now and then a better one."""
     picked = "wrong_object" if sort == "hallucinated" else sort
     better = "passed" if random.random() < 0.3 else "partial"
@@ -172,12 +172,12 @@ def _thirds(number: int) -> tuple[int, int, int]:
     return number // 3, number // 3, number - 2 * (number // 3)
 
 
-def _offer(random: np.random.Generator, sort: str, target: int) -> Offer:
+def _offer(random: np.random.Generator, sort: str, target: int) -> ProposalScore:
     recalls, excesses, share = SORTS[sort]
     tp, fp = int(random.uniform(*recalls) * target), int(random.uniform(*excesses) * (target or PIXELS // 10))
     counts = Counts(tp, fp, target - tp, PIXELS - target - fp)
     inside = Counts(int(0.9 * tp), int(share * fp), int(share * (target - tp)), int(0.9 * counts.tn))
-    return Offer(counts, inside, float(random.uniform(0.3, 0.99)), float(random.uniform(0.3, 0.99)))
+    return ProposalScore(counts, inside, float(random.uniform(0.3, 0.99)), float(random.uniform(0.3, 0.99)))
 
 
 def _run(outcomes: list[Outcome]) -> Run:
@@ -227,12 +227,12 @@ def _cloud(random: np.random.Generator, size: int, channels: int) -> NDArray[np.
     return np.asarray(cv2.resize(noise, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC), np.float32)
 
 
-def _exhibit(outcome: Outcome, photo: Image, target: Mask, random: np.random.Generator) -> Exhibit:
+def _exhibit(outcome: Outcome, photo: Image, target: Mask, random: np.random.Generator) -> CaseImage:
     """The exhibit of a case: a mask with another contour, half of it, and a thing beside it."""
     half = target & (np.indices(target.shape)[0] < HEIGHT // 2)
     masks = [_wobble(mask, random) for mask in (target, half, np.roll(target, WIDTH // 3, axis=1))]
     boxes = [cv2.boundingRect(mask.view(np.uint8)) for mask in masks]
-    return Exhibit(
+    return CaseImage(
         case_id=outcome.case_id,
         shape=(HEIGHT, WIDTH),
         whole=(HEIGHT, WIDTH),
@@ -253,7 +253,7 @@ def _wobble(mask: Mask, random: np.random.Generator) -> Mask:
     return cv2.remap(mask.astype(np.uint8), columns + moves[0], rows + moves[1], cv2.INTER_NEAREST) > 0
 
 
-def keep(folder: Path, cases: int, images: int) -> tuple[Run, Run, list[Exhibit]]:
+def keep(folder: Path, cases: int, images: int) -> tuple[Run, Run, list[CaseImage]]:
     """Make a run and keep it with its exhibits; the run, its baseline as read from a file, and the exhibits."""
     made, before = make_runs(cases)
     store = Store(folder / ".segqa")
@@ -265,7 +265,7 @@ def keep(folder: Path, cases: int, images: int) -> tuple[Run, Run, list[Exhibit]
     chosen = select(clusters(run), compare(baseline, run), images)
     random = np.random.default_rng(0)
     exhibits = [_exhibit(outcome, *each, random) for outcome, each in zip(chosen, pictures(), strict=False)]
-    with Exhibits(store, run.id) as kept:
+    with CaseImages(store, run.id) as kept:
         kept.put(exhibits)
     return run, baseline, exhibits
 
@@ -310,7 +310,7 @@ def test_case(failure):
 """
 
 
-def html_page(folder: Path, run: Run, exhibits: Sequence[Exhibit], rows: int) -> Path | None:
+def html_page(folder: Path, run: Run, exhibits: Sequence[CaseImage], rows: int) -> Path | None:
     """The page of pytest-html: so many of the run's cases, evenly chosen, and the photos on those that fail first."""
     project = folder / f"html-{rows}"
     (project / "pictures").mkdir(parents=True)

@@ -31,14 +31,14 @@ import pytest
 from numpy.typing import NDArray
 
 import segqa
-from segqa.data.case_table import Roster
+from segqa.data.case_table import CaseTable
 from segqa.data.mask import Image, Mask
-from segqa.data.string_columns import Names, Texts
+from segqa.data.string_columns import CategoricalColumn, StringColumn
 from segqa.data.subsets import Shard
 from segqa.inference.evaluator import Evaluation
 from segqa.inference.merge_shards import merge_parts, read_part
 from segqa.inference.timing import peak_memory
-from segqa.runs.outcome_columns import Held
+from segqa.runs.outcome_columns import MemoryColumns
 from segqa.runs.parquet_blocks import held_of, table_of
 from segqa.runs.store import blocks
 
@@ -136,14 +136,14 @@ def dataset(cases: int) -> segqa.Dataset:
     """So many cases."""
     numbers = np.arange(cases)
     tags = {
-        "camera": Names(tuple(f"C{n}" for n in range(1, 9)), (mixed(numbers, 1) % 8).astype(np.int8)),
-        "light": Names(LIGHTS, (mixed(numbers, 2) % 3).astype(np.int8)),
-        "place": Names(PLACES, (mixed(numbers, 3) % 5).astype(np.int8)),
-        "take": Names(tuple(f"T{n:02}" for n in range(20)), (mixed(numbers, 4) % 20).astype(np.int8)),
+        "camera": CategoricalColumn(tuple(f"C{n}" for n in range(1, 9)), (mixed(numbers, 1) % 8).astype(np.int8)),
+        "light": CategoricalColumn(LIGHTS, (mixed(numbers, 2) % 3).astype(np.int8)),
+        "place": CategoricalColumn(PLACES, (mixed(numbers, 3) % 5).astype(np.int8)),
+        "take": CategoricalColumn(tuple(f"T{n:02}" for n in range(20)), (mixed(numbers, 4) % 20).astype(np.int8)),
     }
-    ids = Texts.of(f"{number:08}" for number in range(cases))
-    prompts = Names(("person.",), np.zeros(cases, np.int8))
-    return segqa.Dataset.of("drawn", Roster(ids, Drawn, prompts, tags))
+    ids = StringColumn.of(f"{number:08}" for number in range(cases))
+    prompts = CategoricalColumn(("person.",), np.zeros(cases, np.int8))
+    return segqa.Dataset.of("drawn", CaseTable(ids, Drawn, prompts, tags))
 
 
 def evaluate(folder: Path, cases: int, shard: str) -> dict[str, float]:
@@ -291,7 +291,7 @@ def main(sizes: Sequence[int], folder: Path) -> None:
         print(f"| {cases:,} | {' | '.join(f'{size:,.1f}' for size in [*kept, found['page']['MB of page']])} |")
 
 
-def _by_box_score(held: Held) -> NDArray[np.int32]:
+def _by_box_score(held: MemoryColumns) -> NDArray[np.int32]:
     """Which of the two proposals of each case has the higher box score."""
     return held.scores[:, 1].reshape(-1, 2).argmax(axis=1).astype(np.int32)
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from segqa.analysis.label_errors import suspicious_labels
     from segqa.analysis.replay import replay
     from segqa.analysis.robustness.measure import measure_robustness
-    from segqa.analysis.robustness.perturbations import Change
+    from segqa.analysis.robustness.perturbations import Perturbation
     from segqa.analysis.robustness.result import Robustness
     from segqa.data.case import Case, Source, Target
     from segqa.data.dataset import Dataset
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from segqa.models.protocol import Model, Proposals
     from segqa.plugin.decorators import dataset, model
     from segqa.report.write import write_report
-    from segqa.runs.outcome import Offer, Outcome
+    from segqa.runs.outcome import Outcome, ProposalScore
     from segqa.runs.run import Run
     from segqa.runs.store import Store
     from segqa.scoring.error_breakdown import Breakdown, break_down
@@ -91,12 +91,12 @@ _HOMES = {
         "recall",
     ),
     "segqa.models.fingerprint": ("fingerprint_of",),
-    "segqa.runs.outcome": ("Offer", "Outcome"),
+    "segqa.runs.outcome": ("ProposalScore", "Outcome"),
     "segqa.plugin.decorators": ("dataset", "model"),
     "segqa.models.protocol": ("Model", "Proposals"),
     "segqa.analysis.replay": ("replay",),
     "segqa.report.write": ("write_report",),
-    "segqa.analysis.robustness.perturbations": ("Change",),
+    "segqa.analysis.robustness.perturbations": ("Perturbation",),
     "segqa.analysis.robustness.measure": ("measure_robustness",),
     "segqa.analysis.robustness.result": ("Robustness",),
     "segqa.runs.run": ("Run",),
@@ -110,7 +110,6 @@ __all__ = [
     "Audit",
     "Breakdown",
     "Case",
-    "Change",
     "Cluster",
     "Clusters",
     "Comparison",
@@ -119,8 +118,9 @@ __all__ = [
     "Flaw",
     "Flaws",
     "Model",
-    "Offer",
     "Outcome",
+    "Perturbation",
+    "ProposalScore",
     "Proposals",
     "Robustness",
     "Run",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from segqa.runs.outcome import Offer, Outcome
+from segqa.runs.outcome import Outcome, ProposalScore
 from segqa.scoring.metrics import Counts
 
 NOTHING = Counts(0, 0, 0, 0)
@@ -20,7 +20,7 @@ def outcome_of(
     if counts is None:
         return Outcome(case_id=case_id, **{"error": "Traceback\nValueError: no", **rest})
     nothing = Counts(0, 0, counts.target, counts.fp + counts.tn)
-    offers = [Offer(counts, inside)] if counts.predicted else []
-    offers += [Offer(oracle, oracle)] if oracle is not None else []
+    offers = [ProposalScore(counts, inside)] if counts.predicted else []
+    offers += [ProposalScore(oracle, oracle)] if oracle is not None else []
     picked = 0 if counts.predicted else None
-    return Outcome(case_id=case_id, offers=tuple(offers), picked=picked, nothing=nothing, **rest)
+    return Outcome(case_id=case_id, proposal_scores=tuple(offers), picked=picked, nothing=nothing, **rest)

@@ -10,7 +10,7 @@ from segqa.runs.run import Run
 
 
 @dataclass(frozen=True, slots=True)
-class Suspicion:
+class LabelError:
     """A case whose label one should check.
 
     Attributes:
@@ -31,7 +31,7 @@ class Suspicion:
         return f"check the label of {self.case_id}: {self.kind} under {many} of {', '.join(self.models)}"
 
 
-def suspicious_labels(runs: Sequence[Run]) -> tuple[Suspicion, ...]:
+def suspicious_labels(runs: Sequence[Run]) -> tuple[LabelError, ...]:
     """The cases that fail in the same way under every model evaluated on them, two models at least; sorted by id.
 
     Two runs evaluated the same case if it has the same id, image and target in both. An error says nothing of a label
@@ -64,10 +64,10 @@ def _by_model(runs: Sequence[Run]) -> dict[str, Run]:
     return distinct
 
 
-def _suspicion(case_id: str, answers: Sequence[tuple[str, int, float]]) -> Suspicion | None:
+def _suspicion(case_id: str, answers: Sequence[tuple[str, int, float]]) -> LabelError | None:
     """Whether one case failed in the same way in several runs, of each of which model, kind and IoU are given."""
     models, kinds, ious = zip(*answers, strict=True)
     kind = kind_name(kinds[0])
     if kind is None or len(set(kinds)) > 1:
         return None
-    return Suspicion(case_id, kind, tuple(sorted(models)), max(ious))
+    return LabelError(case_id, kind, tuple(sorted(models)), max(ious))

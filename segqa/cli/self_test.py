@@ -9,7 +9,7 @@ import typer
 
 from segqa.cli.runs import Directory, find_run, read_project, refusal, say
 from segqa.errors import SegqaError
-from segqa.gate.self_test import Trial
+from segqa.gate.self_test import DamageTrial
 from segqa.gate.self_test import selftest as trials_of
 from segqa.gate.verdict import rules_of
 from segqa.report.tables import Table
@@ -46,7 +46,7 @@ def selftest(
         raise typer.Exit(1)
 
 
-def _promise(trial: Trial) -> str:
+def _promise(trial: DamageTrial) -> str:
     """Whether what was seen is what has to be."""
     if trial.promised is None:
         return "not promised"

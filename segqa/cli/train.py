@@ -11,7 +11,7 @@ from segqa.cli.open_data import open_dataset
 from segqa.data.dataset import Dataset
 from segqa.data.storage import expand_home
 from segqa.errors import ModelError, UsageError
-from segqa.training.config import Recipe, recipe_for
+from segqa.training.config import TrainingConfig, recipe_for
 
 _SMP = "resnet34 only: "
 
@@ -64,7 +64,9 @@ def train(
     typer.echo(f"\nNow: pytest suites {options}")
 
 
-def _train(recipe: Recipe, dataset: Dataset, out: Path, device: str, threads: int | None, *, resume: bool) -> None:
+def _train(
+    recipe: TrainingConfig, dataset: Dataset, out: Path, device: str, threads: int | None, *, resume: bool
+) -> None:
     """Train, and say where the best checkpoint is."""
     try:
         from segqa.training.history import best

@@ -13,15 +13,15 @@ from PIL import Image as Pillow
 from segqa.data import image_io as pictures
 from segqa.data.bit_depth import read_rgb
 from segqa.data.case import Target
-from segqa.data.exif_orientation import Header, read_header
+from segqa.data.exif_orientation import ExifHeader, read_header
 from segqa.data.mask import Image
 from segqa.data.mask_io import read_raster
 from segqa.data.mask_rule import apply_mask_rule
-from segqa.data.reading_rules import Reading, fit_to_image
+from segqa.data.reading_rules import ReadingRules, fit_to_image
 from segqa.errors import CaseError
 
 
-class PictureFile(Protocol):
+class ImageFile(Protocol):
     """A file that holds a picture."""
 
     @property
@@ -100,7 +100,7 @@ class LocalFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Files:
+class CaseFiles:
     """A case's pixels in two files.
 
     Attributes:
@@ -109,9 +109,9 @@ class Files:
         reading: the rules of the data set.
     """
 
-    image_file: PictureFile
-    mask_file: PictureFile
-    reading: Reading
+    image_file: ImageFile
+    mask_file: ImageFile
+    reading: ReadingRules
 
     def digest(self) -> bytes:
         """16 bytes of the image file's SHA-256, and of how it is read where that is not its 8 bits."""
@@ -147,7 +147,7 @@ class Files:
         """Names and sizes of both files: what a copy of them keeps; and the settings of the data set."""
         return f"{self.image_file.sizes()} {self.mask_file.sizes()} {self.reading.settings_text}"
 
-    def _image_header(self) -> Header | None:
+    def _image_header(self) -> ExifHeader | None:
         """Shape and orientation of the image; None where it cannot be read, which reading the image itself says."""
         try:
             with self.image_file.open_header() as picture:

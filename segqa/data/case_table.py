@@ -10,14 +10,14 @@ from typing import overload
 import numpy as np
 
 from segqa.data.case import Case, Source, Unreadable, case_errors
-from segqa.data.string_columns import Names, Naming, Places, Rows, Texts
+from segqa.data.string_columns import CategoricalBuilder, CategoricalColumn, Places, RowSequence, StringColumn
 from segqa.errors import CaseError
 from segqa.support.escaping import to_utf8
 from segqa.support.plurals import format_count
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Roster(Rows[Case]):
+class CaseTable(RowSequence[Case]):
     """Cases by their places.
 
     Attributes:
@@ -28,51 +28,51 @@ class Roster(Rows[Case]):
         places: which of them these are, in this order; None for all.
     """
 
-    ids: Texts
+    ids: StringColumn
     source: Callable[[int], Source]
-    prompts: Names
-    tags: Mapping[str, Names] = field(default_factory=lambda: MappingProxyType({}))
+    prompts: CategoricalColumn
+    tags: Mapping[str, CategoricalColumn] = field(default_factory=lambda: MappingProxyType({}))
     places: Places | None = None
 
     @classmethod
-    def of(cls, cases: Iterable[Case]) -> Roster:
+    def of(cls, cases: Iterable[Case]) -> CaseTable:
         """Any cases, sorted by their ids; of each only what no other one has is kept.
 
         Texts that UTF-8 cannot encode are escaped, since nothing could store them. A case whose id or prompt is such a
         text is an error when it is read.
         """
-        if isinstance(cases, Roster):
+        if isinstance(cases, CaseTable):
             return cases
         ids: list[str] = []
         sources: list[Source] = []
-        prompts = Naming()
-        tags: dict[str, Naming] = {}
+        prompts = CategoricalBuilder()
+        tags: dict[str, CategoricalBuilder] = {}
         for place, case in enumerate(cases):
             ids.append(to_utf8(case.id))
             sources.append(_source_of(case))
             if case.prompt:
                 prompts.put(place, to_utf8(case.prompt))
             for name, value in case.tags.items():
-                tags.setdefault(to_utf8(name), Naming()).put(place, to_utf8(str(value)))
+                tags.setdefault(to_utf8(name), CategoricalBuilder()).put(place, to_utf8(str(value)))
         order = np.array(sorted(range(len(ids)), key=ids.__getitem__), np.int64)
         return cls(
-            ids=Texts.of(ids[place] for place in order),
+            ids=StringColumn.of(ids[place] for place in order),
             source=[sources[place] for place in order].__getitem__,
             prompts=prompts.names(len(ids)).take(order),
             tags={name: column.names(len(ids)).take(order) for name, column in sorted(tags.items())},
         )
 
-    def take(self, chosen: Places) -> Roster:
+    def take(self, chosen: Places) -> CaseTable:
         """Some of them, by their places."""
         return replace(self, places=chosen if self.places is None else self.places[chosen])
 
-    def with_prompt(self, prompt: str) -> Roster:
+    def with_prompt(self, prompt: str) -> CaseTable:
         """The same, with this prompt for those that have none of their own."""
-        everywhere = Names((prompt,), np.zeros(len(self.ids), np.int8))
+        everywhere = CategoricalColumn((prompt,), np.zeros(len(self.ids), np.int8))
         return replace(self, prompts=self.prompts.or_else(everywhere))
 
     @property
-    def own_ids(self) -> Texts:
+    def own_ids(self) -> StringColumn:
         """The ids of these cases."""
         return self.ids if self.places is None else self.ids.take(self.places)
 
@@ -96,9 +96,9 @@ class Roster(Rows[Case]):
     @overload
     def __getitem__(self, place: int) -> Case: ...
     @overload
-    def __getitem__(self, place: slice) -> Roster: ...
+    def __getitem__(self, place: slice) -> CaseTable: ...
 
-    def __getitem__(self, place: int | slice) -> Case | Roster:
+    def __getitem__(self, place: int | slice) -> Case | CaseTable:
         if isinstance(place, slice):
             return self.take(np.arange(len(self))[place])
         return next(iter(self.take(np.array([range(len(self))[place]]))))
@@ -115,7 +115,7 @@ class Roster(Rows[Case]):
         except CaseError as error:
             return Unreadable(str(error))
 
-    def _own(self, column: Names) -> Names:
+    def _own(self, column: CategoricalColumn) -> CategoricalColumn:
         """A column of these cases."""
         return column if self.places is None else column.take(self.places)
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from segqa.data.case import Case, case_errors
-from segqa.data.case_table import Roster
-from segqa.data.reading_rules import Reading
-from segqa.data.string_columns import Texts
+from segqa.data.case_table import CaseTable
+from segqa.data.reading_rules import ReadingRules
+from segqa.data.string_columns import StringColumn
 from segqa.errors import CaseError, DatasetError
 from segqa.support.escaping import to_utf8
 from segqa.support.plurals import format_count
@@ -25,7 +25,7 @@ class Dataset:
 
     Attributes:
         name: as it stands in reports and file names.
-        cases: at least one, ids unique; any iterable of them is kept as a `Roster`, sorted by id.
+        cases: at least one, ids unique; any iterable of them is kept as a `CaseTable`, sorted by id.
         notes: what the listing left out or found odd, a sentence each.
         reading: how the files are read; None where there are none.
 
@@ -34,17 +34,17 @@ class Dataset:
     """
 
     name: str
-    cases: Roster
+    cases: CaseTable
     notes: tuple[str, ...] = ()
-    reading: Reading | None = None
+    reading: ReadingRules | None = None
 
     @classmethod
     def of(cls, name: str, cases: Iterable[Case], notes: Iterable[str] = ()) -> Dataset:
         """A data set of any iterable of cases."""
-        return cls(name, Roster.of(cases), tuple(notes))
+        return cls(name, CaseTable.of(cases), tuple(notes))
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "cases", Roster.of(self.cases))
+        object.__setattr__(self, "cases", CaseTable.of(self.cases))
         object.__setattr__(self, "name", to_utf8(self.name))
         object.__setattr__(self, "notes", tuple(map(to_utf8, self.notes)))
         if not len(self):
@@ -58,7 +58,7 @@ class Dataset:
                 if twice
                 else "has ids that are not sorted"
             )
-            raise DatasetError(f"data set {self.name!r} {came}; ids must be unique, and those of a roster sorted")
+            raise DatasetError(f"data set {self.name!r} {came}; ids must be unique, and those of a CaseTable sorted")
 
     def __len__(self) -> int:
         return len(self.cases)
@@ -67,7 +67,7 @@ class Dataset:
         return iter(self.cases)
 
     @property
-    def ids(self) -> Texts:
+    def ids(self) -> StringColumn:
         """Of all cases."""
         return self.cases.own_ids
 

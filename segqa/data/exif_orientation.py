@@ -16,7 +16,7 @@ _SIGNATURE = 8  # bytes that a PNG starts with
 
 
 @dataclass(frozen=True, slots=True)
-class Header:
+class ExifHeader:
     """What a header says of the shape of a picture.
 
     Attributes:
@@ -38,13 +38,13 @@ class Header:
         return self.size[::-1] if self.orientation >= _SWAPS_SIZES else self.size
 
 
-def read_header(picture: Pillow.Image) -> Header:
+def read_header(picture: Pillow.Image) -> ExifHeader:
     """Return size and orientation of a picture that has been opened and not been decoded yet."""
     orientation = (_png_exif(picture) if picture.format == "PNG" else picture.getexif()).get(_TAG, 1)
     orientation = orientation if orientation in range(1, 9) else 1
     # Pillow turns a TIFF when it decodes it, and swaps the sizes before
     is_swapped = orientation >= _SWAPS_SIZES and picture.format != "TIFF"
-    return Header(picture.size[::-1] if is_swapped else picture.size, orientation)
+    return ExifHeader(picture.size[::-1] if is_swapped else picture.size, orientation)
 
 
 def _png_exif(picture: Pillow.Image) -> Pillow.Exif:

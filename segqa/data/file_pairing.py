@@ -50,7 +50,7 @@ class NearestNames:
 
 
 @dataclass(frozen=True, slots=True)
-class Unpaired:
+class UnpairedFiles:
     """The files of a data set that are no pair, by the folder that they are in.
 
     Attributes:
@@ -64,7 +64,7 @@ class Unpaired:
     @classmethod
     def of(
         cls, images: Mapping[str, Sequence[str]], masks: Mapping[str, Sequence[str]], others: Sequence[str]
-    ) -> Unpaired:
+    ) -> UnpairedFiles:
         """Make one of the pictures by stem, and of the other files, each with its folder (`masks/a.gif`)."""
         found: dict[str, list[str]] = {"images": [], "masks": []}
         for part, here, there in (("images", images, masks), ("masks", masks, images)):
@@ -95,7 +95,7 @@ class Unpaired:
         return f"{text}; the nearest is {missing}s/{nearest}: {renamed}"
 
 
-def describe_no_pair(place: str, unpaired: Unpaired) -> str:
+def describe_no_pair(place: str, unpaired: UnpairedFiles) -> str:
     """Say that no image of a folder has a mask of the same stem, with the files that were probably meant."""
     image = next((name for name in unpaired.images.names if unpaired.masks.find(_stem(name))), unpaired.images.names[0])
     return f"no image in {place}/images has a mask in {place}/masks; {unpaired.explain(image, 'mask')}"

@@ -14,15 +14,15 @@ from typing import Protocol
 
 from segqa.data import image_io as pictures
 from segqa.data.case import Case, Source, Unreadable
-from segqa.data.case_files import Files, LocalFile, PictureFile
-from segqa.data.case_table import Roster
+from segqa.data.case_files import CaseFiles, ImageFile, LocalFile
+from segqa.data.case_table import CaseTable
 from segqa.data.dataset import Dataset
-from segqa.data.file_pairing import Unpaired, describe_no_pair, describe_no_picture
+from segqa.data.file_pairing import UnpairedFiles, describe_no_pair, describe_no_picture
 from segqa.data.metadata_csv import Tags, read_metadata
-from segqa.data.reading_rules import Pair, Reading
+from segqa.data.reading_rules import Pair, ReadingRules
 from segqa.data.remote_folder import RemoteFolder
 from segqa.data.storage import located, name_of, nearest_folder
-from segqa.data.string_columns import Joining, Texts
+from segqa.data.string_columns import StringBuilder, StringColumn
 from segqa.errors import DatasetError
 from segqa.settings import MaskOrientation, ReadingSettings
 from segqa.settings.checks import compile_pattern
@@ -48,7 +48,7 @@ class _Place(Protocol):
         """What stands in a file; None where there is none, `DatasetError` where it cannot be read."""
         ...
 
-    def file(self, part: str, name: str) -> PictureFile:
+    def file(self, part: str, name: str) -> ImageFile:
         """A file in `images/` or `masks/`."""
         ...
 
@@ -159,18 +159,18 @@ def _list_cases(place: _Place, pattern: re.Pattern[str] | None, prompt: str, set
     found = ((images.get(stem, []), masks.get(stem, [])) for stem in stems)
     pairs = _Pairs.of(place, found, unpaired, settings)
     notes = _notes(others, stems, named if pattern else None, listed)
-    cases = replace(Roster.of(map(case, stems)), source=pairs)
+    cases = replace(CaseTable.of(map(case, stems)), source=pairs)
     return replace(Dataset.of(place.name, cases, [*notes, *left_out]), reading=pairs.reading)
 
 
 def _require_pairs(
     place: _Place, images: Mapping[str, list[str]], masks: Mapping[str, list[str]], others: list[str]
-) -> Unpaired:
+) -> UnpairedFiles:
     """Refuse a folder without any pair of an image and a mask; return the files that are no pair."""
     for part, found in (("images", images), ("masks", masks)):
         if not found:
             raise DatasetError(describe_no_picture(str(place), part, others))
-    unpaired = Unpaired.of(images, masks, others)
+    unpaired = UnpairedFiles.of(images, masks, others)
     if images.keys().isdisjoint(masks):
         raise DatasetError(describe_no_pair(str(place), unpaired))
     return unpaired
@@ -207,17 +207,21 @@ class _Pairs:
     """
 
     place: _Place
-    images: Texts
-    masks: Texts
+    images: StringColumn
+    masks: StringColumn
     problems: Mapping[int, str]
-    reading: Reading
+    reading: ReadingRules
 
     @classmethod
     def of(
-        cls, place: _Place, found: Iterable[tuple[list[str], list[str]]], unpaired: Unpaired, settings: ReadingSettings
+        cls,
+        place: _Place,
+        found: Iterable[tuple[list[str], list[str]]],
+        unpaired: UnpairedFiles,
+        settings: ReadingSettings,
     ) -> _Pairs:
         """For the images and masks that were found of each case."""
-        names: tuple[Joining, Joining] = Joining(), Joining()
+        names: tuple[StringBuilder, StringBuilder] = StringBuilder(), StringBuilder()
         problems: dict[int, str] = {}
         for at, pair in enumerate(found):
             problem = _problem(*pair, unpaired)
@@ -232,17 +236,17 @@ class _Pairs:
             for at in random.Random(0).sample(whole, len(whole)):  # noqa: S311 - no secret
                 yield place.file("images", images[at]), place.file("masks", masks[at])
 
-        return cls(place, images, masks, problems, Reading(settings, shuffled))
+        return cls(place, images, masks, problems, ReadingRules(settings, shuffled))
 
     def __call__(self, at: int) -> Source:
         """Of the case at a place."""
         if at in self.problems:
             return Unreadable(self.problems[at])
         image, mask = self.place.file("images", self.images[at]), self.place.file("masks", self.masks[at])
-        return Files(image, mask, self.reading)
+        return CaseFiles(image, mask, self.reading)
 
 
-def _problem(images: list[str], masks: list[str], unpaired: Unpaired) -> str:
+def _problem(images: list[str], masks: list[str], unpaired: UnpairedFiles) -> str:
     """Why the files of a stem are no case: it has one image and one mask."""
     for name in (*images, *masks):
         if to_utf8(name) != name:

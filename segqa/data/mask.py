@@ -108,7 +108,7 @@ def _how_to_cut(array: NDArray[Any]) -> str:
     return f"apply a cutoff first, such as mask > {0 if looks_like_logits else 0.5}"
 
 
-def around(mask: Mask, margin: int = 0) -> tuple[slice, slice]:
+def bounding_box(mask: Mask, margin: int = 0) -> tuple[slice, slice]:
     """Rows and columns of the box around a mask, with a margin, inside the array; `0:0` where the mask is empty.
 
     >>> around(np.eye(3, 5, k=2, dtype=bool))

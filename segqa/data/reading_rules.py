@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from segqa.data.bit_depth import DeepValues, ImageRule, find_image_rule, is_deep, read_deep_values
 from segqa.data.case import Target
-from segqa.data.exif_orientation import Header, read_header, turn_upright
+from segqa.data.exif_orientation import ExifHeader, read_header, turn_upright
 from segqa.data.image_io import content_digest
 from segqa.data.mask import resize_nearest
 from segqa.data.mask_io import MaskValues, look_at, read_raster
@@ -20,7 +20,7 @@ from segqa.errors import CaseError
 from segqa.settings import MaskOrientation, ReadingSettings
 
 if TYPE_CHECKING:
-    from segqa.data.case_files import PictureFile
+    from segqa.data.case_files import ImageFile
 
 SAMPLE = 64
 """So many images and masks of a data set are looked at to find its rules."""
@@ -30,7 +30,7 @@ _THREADS = 8
 
 T = TypeVar("T")
 
-Pair: TypeAlias = "tuple[PictureFile, PictureFile]"
+Pair: TypeAlias = "tuple[ImageFile, ImageFile]"
 """The image and the mask of a case."""
 
 
@@ -75,7 +75,7 @@ class Rules:
         return content_digest(mask_digest + rule.text.encode())
 
 
-class Reading:
+class ReadingRules:
     """The rules of a data set, found when they are first asked for; equal in every process, part and shard.
 
     Args:
@@ -87,19 +87,19 @@ class Reading:
         self._settings = settings
         self._pairs = pairs
         self._lock = threading.RLock()
-        self._images: tuple[ImageRule, Sequence[Header | None]] | None = None
+        self._images: tuple[ImageRule, Sequence[ExifHeader | None]] | None = None
         self._rules: Rules | None = None
 
     @classmethod
-    def known(cls, settings: ReadingSettings, rules: Rules) -> Reading:
+    def known(cls, settings: ReadingSettings, rules: Rules) -> ReadingRules:
         """With rules that have been found."""
         reading = cls(settings, lambda: iter(()))
         reading._images, reading._rules = (rules.image, ()), rules
         return reading
 
-    def __reduce__(self) -> tuple[Callable[..., Reading], tuple[ReadingSettings, Rules]]:
+    def __reduce__(self) -> tuple[Callable[..., ReadingRules], tuple[ReadingSettings, Rules]]:
         """Other processes get the rules, not the files to find them from."""
-        return Reading.known, (self._settings, self.rules)
+        return ReadingRules.known, (self._settings, self.rules)
 
     @property
     def settings_text(self) -> str:
@@ -119,7 +119,7 @@ class Reading:
                 self._rules = self._find()
             return self._rules
 
-    def _look_at_images(self) -> tuple[ImageRule, Sequence[Header | None]]:
+    def _look_at_images(self) -> tuple[ImageRule, Sequence[ExifHeader | None]]:
         """The rule for images, and the header of each image of the sample."""
         with self._lock:
             if self._images is None:
@@ -143,7 +143,7 @@ class Reading:
         )
 
 
-def fit_to_image(name: str, target: Target, own: Header, image: Header, rules: Rules) -> Target:
+def fit_to_image(name: str, target: Target, own: ExifHeader, image: ExifHeader, rules: Rules) -> Target:
     """Turn and scale a mask to its image as far as the rules say.
 
     Args:
@@ -189,13 +189,13 @@ def explain_sizes(image: tuple[int, int], mask: tuple[int, int]) -> str:
     return ": width and height are exchanged; turn the mask by 90°" if mask == image[::-1] else ""
 
 
-def _map(look: Callable[[PictureFile], T], files: Iterable[PictureFile]) -> list[T]:
+def _map(look: Callable[[ImageFile], T], files: Iterable[ImageFile]) -> list[T]:
     """What several threads see of files, in their order."""
     with ThreadPoolExecutor(_THREADS, "segqa-look") as pool:
         return list(pool.map(look, files))
 
 
-def _look_at_image(file: PictureFile) -> tuple[Header | None, DeepValues | None]:
+def _look_at_image(file: ImageFile) -> tuple[ExifHeader | None, DeepValues | None]:
     """The header of an image, and the values of one that has more than 8 bits; None of one that cannot be read."""
     try:
         with file.open_header() as picture:
@@ -208,7 +208,7 @@ def _look_at_image(file: PictureFile) -> tuple[Header | None, DeepValues | None]
         return None, None
 
 
-def _look_at_mask(file: PictureFile) -> tuple[Header | None, MaskValues | None]:
+def _look_at_mask(file: ImageFile) -> tuple[ExifHeader | None, MaskValues | None]:
     """Header and values of a mask; None of one that cannot be read."""
     try:
         with file.open() as picture:
@@ -217,14 +217,14 @@ def _look_at_mask(file: PictureFile) -> tuple[Header | None, MaskValues | None]:
         return None, None
 
 
-def _search(masks: Iterable[PictureFile]) -> Iterator[MaskValues]:
+def _search(masks: Iterable[ImageFile]) -> Iterator[MaskValues]:
     """The first mask that is not blank, if there is one."""
     found = (_look_at_mask(mask)[1] for mask in masks)
     return islice((values for values in found if values is not None and not values.is_blank), 1)
 
 
 def _orientation(
-    pairs: Iterable[tuple[Header | None, tuple[Header | None, MaskValues | None]]],
+    pairs: Iterable[tuple[ExifHeader | None, tuple[ExifHeader | None, MaskValues | None]]],
 ) -> MaskOrientation | None:
     """What masks were drawn on, where sizes tell it: those that an upright image alone has, and no other."""
     seen = [(image, mask) for image, (mask, _) in pairs if image and mask and not mask.is_turned]
@@ -232,7 +232,7 @@ def _orientation(
     return "upright" if "upright" in fits and "raw" not in fits else None
 
 
-def _fits(mask: tuple[int, int], image: Header) -> MaskOrientation | None:
+def _fits(mask: tuple[int, int], image: ExifHeader) -> MaskOrientation | None:
     """What a mask of this size must have been drawn on; None where its size tells nothing."""
     upright, raw = has_same_proportions(mask, image.size), has_same_proportions(mask, image.stored_size)
     if upright == raw:
@@ -240,7 +240,7 @@ def _fits(mask: tuple[int, int], image: Header) -> MaskOrientation | None:
     return "upright" if upright else "raw"
 
 
-def _require_orientation(name: str, own: Header, image: Header, rules: Rules) -> None:
+def _require_orientation(name: str, own: ExifHeader, image: ExifHeader, rules: Rules) -> None:
     """Refuse a mask that may have been drawn on the stored pixels or on the upright image."""
     fits = _fits(own.size, image)
     if fits == "upright" or rules.orientation == "raw" or (rules.orientation == "upright" and fits is None):

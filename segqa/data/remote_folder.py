@@ -12,7 +12,7 @@ from typing import Any
 from PIL import Image as Pillow
 
 from segqa.data.case import Case
-from segqa.data.case_files import Files
+from segqa.data.case_files import CaseFiles
 from segqa.data.image_io import open_picture
 from segqa.data.storage import name_of, open_storage, reason, storage_of
 from segqa.errors import CaseError, DatasetError
@@ -175,7 +175,7 @@ def foreseen(cases: Iterable[Case], *, targets: bool = True) -> Iterator[None]:
     by_address: dict[str, list[tuple[RemoteFile, RemoteFile]]] = {}
     for case in cases:
         source = case.source
-        if not isinstance(source, Files):
+        if not isinstance(source, CaseFiles):
             continue
         image, mask = source.image_file, source.mask_file
         if not (isinstance(image, RemoteFile) and isinstance(mask, RemoteFile)):

@@ -19,7 +19,7 @@ from segqa.support.plurals import format_count
 T_co = TypeVar("T_co", covariant=True)
 
 
-class Rows(Sequence[T_co]):
+class RowSequence(Sequence[T_co]):
     """A sequence that is equal to any other one with the same members in the same order, a list or tuple, say."""
 
     __slots__ = ()
@@ -36,7 +36,7 @@ _NAMES_CHUNK_SIZE = 1 << 16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Names:
+class CategoricalColumn:
     """A column of names of which many are the same.
 
     Attributes:
@@ -59,26 +59,28 @@ class Names:
         )
         return (values[code] for part in parts for code in part.tolist())
 
-    def take(self, places: Places) -> Names:
+    def take(self, places: Places) -> CategoricalColumn:
         """Those of some cases."""
-        return Names(self.values, self.codes[places])
+        return CategoricalColumn(self.values, self.codes[places])
 
     def mask(self, name: str) -> Mask:
         """Which cases have this name."""
         found: Mask = self.codes == (self.values.index(name) if name in self.values else -2)
         return found
 
-    def renamed(self, new: Callable[[str], str]) -> Names:
+    def renamed(self, new: Callable[[str], str]) -> CategoricalColumn:
         """The column with other names, of which several may become one."""
         names = [new(value) for value in self.values]
         places = {name: place for place, name in enumerate(dict.fromkeys(names))}
         codes = np.array([*(places[name] for name in names), -1], np.int32)
-        return Names(tuple(places), codes[self.codes])
+        return CategoricalColumn(tuple(places), codes[self.codes])
 
-    def or_else(self, other: Names) -> Names:
+    def or_else(self, other: CategoricalColumn) -> CategoricalColumn:
         """The column, with the names of another one where it has none."""
         behind = np.where(other.codes < 0, -1, other.codes.astype(np.int32) + len(self.values))
-        return Names((*self.values, *other.values), np.where(self.codes < 0, behind, self.codes)).renamed(str)
+        return CategoricalColumn((*self.values, *other.values), np.where(self.codes < 0, behind, self.codes)).renamed(
+            str
+        )
 
     @property
     def used(self) -> list[tuple[int, str]]:
@@ -87,7 +89,7 @@ class Names:
         return sorted(((code, self.values[code]) for code in there.tolist()), key=lambda pair: pair[1])
 
 
-class Naming:
+class CategoricalBuilder:
     """Names as they come, one by one, of cases in their order."""
 
     def __init__(self) -> None:
@@ -99,10 +101,10 @@ class Naming:
         self._codes.extend([-1] * (place - len(self._codes)))
         self._codes.append(self._known.setdefault(name, len(self._known)))
 
-    def names(self, cases: int) -> Names:
+    def names(self, cases: int) -> CategoricalColumn:
         """The column for so many cases."""
         self._codes.extend([-1] * (cases - len(self._codes)))
-        return Names(tuple(self._known), np.array(self._codes))
+        return CategoricalColumn(tuple(self._known), np.array(self._codes))
 
 
 Places: TypeAlias = NDArray[np.int64]
@@ -113,7 +115,7 @@ _FEW = 32
 
 
 @dataclass(frozen=True, eq=False)
-class Joined:
+class JoinedStrings:
     """Strings in one, one behind the other.
 
     Attributes:
@@ -127,11 +129,11 @@ class Joined:
     @cached_property
     def is_rising(self) -> bool:
         """Whether each is greater than the one before it, as the ids of a run are."""
-        return all(before < after for before, after in pairwise(Texts(self)))
+        return all(before < after for before, after in pairwise(StringColumn(self)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Texts(Rows[str]):
+class StringColumn(RowSequence[str]):
     """Strings by their places.
 
     Attributes:
@@ -139,25 +141,25 @@ class Texts(Rows[str]):
         places: which of them these are, in this order; None for all.
     """
 
-    joined: Joined
+    joined: JoinedStrings
     places: Places | None = None
 
     @classmethod
-    def of(cls, texts: Iterable[str]) -> Texts:
+    def of(cls, texts: Iterable[str]) -> StringColumn:
         """Any strings.
 
         >>> list(Texts.of(["C1", "", "C22"]))
         ['C1', '', 'C22']
         """
-        if isinstance(texts, Texts):
+        if isinstance(texts, StringColumn):
             return texts
-        joining = Joining()
+        joining = StringBuilder()
         joining.extend(texts)
         return joining.texts()
 
-    def take(self, places: Places) -> Texts:
+    def take(self, places: Places) -> StringColumn:
         """Some of them."""
-        return Texts(self.joined, places if self.places is None else self.places[places])
+        return StringColumn(self.joined, places if self.places is None else self.places[places])
 
     def order(self) -> Places:
         """The places of all of them, sorted by what they are."""
@@ -171,20 +173,20 @@ class Texts(Rows[str]):
         if not self.joined.is_rising or _FEW * len(others) > len(self):
             known = others if isinstance(others, (set, frozenset, dict)) else set(others)
             return np.array([text in known for text in self], np.bool_)
-        everything = Texts(self.joined)
+        everything = StringColumn(self.joined)
         found = np.zeros(len(everything), np.bool_)
         for text in others:
             place = bisect_left(everything, text)
             found[place : place + 1] = everything[place : place + 1] == [text]
         return found if self.places is None else found[self.places]
 
-    def places_of(self, others: Texts) -> Places:
+    def places_of(self, others: StringColumn) -> Places:
         """Where in these each of some others is; -1 where it is not.
 
         >>> Texts.of(["a", "b", "c"]).places_of(Texts.of(["c", "d", "a"])).tolist()
         [2, -1, 0]
         """
-        if self.places is None and Texts(others.joined).is_same(self):
+        if self.places is None and StringColumn(others.joined).is_same(self):
             return np.arange(len(others)) if others.places is None else others.places
         if self._rises and others.joined.is_rising:
             found, order = np.empty(len(others), np.int64), others.order()
@@ -193,7 +195,7 @@ class Texts(Rows[str]):
         known = {text: place for place, text in enumerate(self)}
         return np.fromiter((known.get(text, -1) for text in others), np.int64, len(others))
 
-    def without(self, others: Texts) -> Texts:
+    def without(self, others: StringColumn) -> StringColumn:
         """Those that are not among others.
 
         >>> list(Texts.of(["a", "b", "c"]).without(Texts.of(["b"])))
@@ -201,7 +203,7 @@ class Texts(Rows[str]):
         """
         return self.take(np.flatnonzero(others.places_of(self) < 0))
 
-    def is_same(self, other: Texts) -> bool:
+    def is_same(self, other: StringColumn) -> bool:
         """Whether these are the same, as far as that can be seen without going through them one by one."""
         if self.joined is other.joined and self.places is other.places:
             return True
@@ -236,16 +238,16 @@ class Texts(Rows[str]):
     @overload
     def __getitem__(self, place: int) -> str: ...
     @overload
-    def __getitem__(self, place: slice) -> Texts: ...
+    def __getitem__(self, place: slice) -> StringColumn: ...
 
-    def __getitem__(self, place: int | slice) -> str | Texts:
+    def __getitem__(self, place: int | slice) -> str | StringColumn:
         if isinstance(place, slice):
             return self.take(np.arange(len(self))[place])
         at = range(len(self))[place] if self.places is None else int(self.places[place])
         return self.joined.text[self.joined.starts[at] : self.joined.starts[at + 1]]
 
     def __eq__(self, other: object) -> bool:
-        return (isinstance(other, Texts) and self.is_same(other)) or Rows.__eq__(self, other)
+        return (isinstance(other, StringColumn) and self.is_same(other)) or RowSequence.__eq__(self, other)
 
     __hash__ = None  # as there
 
@@ -254,7 +256,7 @@ class Texts(Rows[str]):
         return f"<{format_count(len(self), 'text')}: {shown}{', …' if len(self) > 3 else ''}>"
 
 
-class Joining:
+class StringBuilder:
     """Texts as they come, joined some at a time: so many strings of their own would take ten times the memory."""
 
     def __init__(self) -> None:
@@ -276,12 +278,12 @@ class Joining:
             self._last = some
             self._join()
 
-    def texts(self) -> Texts:
+    def texts(self) -> StringColumn:
         """All of them."""
         self._join()
         starts = np.zeros(sum(map(len, self._lengths)) + 1, np.int64)
         np.cumsum(np.concatenate([starts[:0], *self._lengths]), out=starts[1:])
-        return Texts(Joined("".join(self._parts), starts))
+        return StringColumn(JoinedStrings("".join(self._parts), starts))
 
     def _join(self) -> None:
         if not self._last:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from segqa.data.case_table import Roster
+from segqa.data.case_table import CaseTable
 from segqa.data.dataset import Dataset
 from segqa.errors import DatasetError, SettingsError
 from segqa.support.plurals import format_count
@@ -40,7 +40,7 @@ class Shard:
         digest = hashlib.sha256(case_id.encode("utf-8", "surrogateescape")).digest()
         return int.from_bytes(digest, "big") % self.of == self.number - 1
 
-    def of_cases(self, cases: Roster) -> Roster:
+    def of_cases(self, cases: CaseTable) -> CaseTable:
         """Those of some cases that fall into it; perhaps none."""
         return cases.take(np.array([place for place, each in enumerate(cases.own_ids) if self.has(each)], np.int64))
 

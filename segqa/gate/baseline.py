@@ -27,11 +27,11 @@ from pathlib import Path
 from typing import Any, get_args
 
 from segqa.errors import BaselineError
-from segqa.runs.outcome import Offer, Outcome
+from segqa.runs.outcome import Outcome, ProposalScore
 from segqa.runs.outcome_columns import gather
 from segqa.runs.outcomes import Outcomes
 from segqa.runs.parquet_blocks import BLOCK, PartWriter, has_parquet, table_of
-from segqa.runs.parquet_columns import Filed
+from segqa.runs.parquet_columns import ParquetColumns
 from segqa.runs.run import Run
 from segqa.runs.store import LARGE, Store, write_whole
 from segqa.scoring.error_breakdown import Breakdown
@@ -241,7 +241,7 @@ def _gathered(outcomes: Iterator[Outcome], *, large: bool) -> Outcomes:
     while (held := gather(islice(outcomes, BLOCK))).ids:
         writer.add(table_of(held))
     writer.close()
-    columns = Filed(Path(folder.name))
+    columns = ParquetColumns(Path(folder.name))
     weakref.finalize(columns, folder.cleanup)
     return Outcomes(columns)
 
@@ -310,13 +310,13 @@ def _row(outcome: Outcome) -> dict[str, Any]:
     if outcome.nothing is None:
         return row
     row |= {"target": [outcome.nothing.target, outcome.nothing.target + outcome.nothing.tn]}
-    row |= {"of": len(outcome.offers), "picked": outcome.picked, "best": outcome.best}
+    row |= {"of": len(outcome.proposal_scores), "picked": outcome.picked, "best": outcome.best}
     if outcome.picked is not None:
-        row["counts"] = outcome.offers[outcome.picked].numbers
-        if wrong := outcome.offers[outcome.picked].breakdown:
+        row["counts"] = outcome.proposal_scores[outcome.picked].numbers
+        if wrong := outcome.proposal_scores[outcome.picked].breakdown:
             row["wrong"] = wrong.numbers[:-1]
     if outcome.best is not None and outcome.best != outcome.picked:
-        row["oracle"] = outcome.offers[outcome.best].numbers
+        row["oracle"] = outcome.proposal_scores[outcome.best].numbers
     return row
 
 
@@ -348,19 +348,19 @@ def _outcome(row: Mapping[str, Any]) -> Outcome:
         tags=tags,
         digest=digest,
         pixels=pixels,
-        offers=offers,
+        proposal_scores=offers,
         picked=picked,
         nothing=nothing,
     )
 
 
-def _offer(numbers: Sequence[Any], nothing: Counts) -> Offer:
+def _offer(numbers: Sequence[Any], nothing: Counts) -> ProposalScore:
     """An offer, whose counts have to be of the target's size."""
     checked = [_whole(number) for number in numbers]
     counts, inside = Counts(*checked[:4]), Counts(*checked[4:])
     if counts.target != nothing.target or counts.fp + counts.tn != nothing.tn:
         raise ValueError("counts do not add up to the target's")
-    return Offer(counts, inside)
+    return ProposalScore(counts, inside)
 
 
 def _breakdown(numbers: Sequence[Any], counts: Counts) -> Breakdown:

@@ -29,7 +29,7 @@ _ACCEPT = "if that is wanted: --segqa-accept REASON"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Update:
+class BaselineUpdate:
     """A baseline that may be written.
 
     Attributes:
@@ -60,7 +60,7 @@ class Update:
 
 def prepare_update(
     path: Path, run: Run, judge: Callable[[], Verdict], policy: Policy, *, reason: str = "", root: Path = Path()
-) -> Update:
+) -> BaselineUpdate:
     """Decide whether a run may take the place of its baseline.
 
     Args:
@@ -78,27 +78,27 @@ def prepare_update(
         before = _read_before(path, root)
     except BaselineError as error:
         _require_reason(reason, run, str(error))
-        return Update(path, run, (reason,), None, None, policy, (_accept_unjudged(error),))
+        return BaselineUpdate(path, run, (reason,), None, None, policy, (_accept_unjudged(error),))
     if before is None:
         notes: tuple[str, ...] = () if reason else (f"this is the first baseline of {run.model}, so nothing judged it",)
         if not path.exists() and (silence := explain_silence(root)):
             notes += (f"note: git does not answer here ({silence}), so nobody can tell whether a baseline is gone",)
-        return Update(path, run, (reason,) if reason else (), None, None, policy, notes)
+        return BaselineUpdate(path, run, (reason,) if reason else (), None, None, policy, notes)
     accepted = tuple(before.provenance["accepted"])
     try:
         verdict = judge()
     except UsageError as error:
         _require_reason(reason, run, str(error))
-        return Update(path, run, (*accepted, reason), None, None, policy, (_accept_unjudged(error),))
+        return BaselineUpdate(path, run, (*accepted, reason), None, None, policy, (_accept_unjudged(error),))
     reference, drift = _add_drift(before, verdict.comparison)
     if losses := _find_losses(verdict, reference, drift):
         _require_reason(reason, run, join_lines(line for loss in losses for line in loss.split("\n")))
         notes = _list_changed_data(verdict.comparison)
-        return Update(path, run, (*accepted, reason), None, None, policy, notes, verdict)
+        return BaselineUpdate(path, run, (*accepted, reason), None, None, policy, notes, verdict)
     # a gain that leaves it below the reference must not hide what was lost before
     if verdict.name == "improved" and min(drift.values(), default=0) >= 0:
-        return Update(path, run, accepted, None, None, policy, verdict=verdict)
-    return Update(path, run, accepted, reference, drift, policy, verdict=verdict)
+        return BaselineUpdate(path, run, accepted, None, None, policy, verdict=verdict)
+    return BaselineUpdate(path, run, accepted, reference, drift, policy, verdict=verdict)
 
 
 def _accept_unjudged(problem: object) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segqa.data.mask import Mask
-from segqa.data.string_columns import Names, Texts
+from segqa.data.string_columns import CategoricalColumn, StringColumn
 from segqa.errors import IncomparableError, SettingsError
 from segqa.gate.baseline import scope_of
 from segqa.gate.coverage import NAME_IT, ChangedData, require_shared, split_changed
@@ -30,7 +30,7 @@ METRICS = ("iou", "dice", "precision", "recall")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Slice:
+class SliceChange:
     """A slice of the pairs.
 
     Attributes:
@@ -49,7 +49,7 @@ class Slice:
     size: int
     samples: int
     changed: int
-    names: Names
+    names: CategoricalColumn
     code: int
     is_former: bool = False
 
@@ -127,12 +127,12 @@ class Comparison:
     @property
     def new(self) -> tuple[str, ...]:
         """The cases that the baseline does not have."""
-        return tuple(Texts.of(self.candidate.expected).without(Texts.of(self.baseline.expected)))
+        return tuple(StringColumn.of(self.candidate.expected).without(StringColumn.of(self.baseline.expected)))
 
     @property
     def missing(self) -> tuple[str, ...]:
         """The cases of the baseline that have no outcome now."""
-        return tuple(Texts.of(self.baseline.expected).without(self.candidate.columns.ids))
+        return tuple(StringColumn.of(self.baseline.expected).without(self.candidate.columns.ids))
 
     @property
     def new_errors(self) -> tuple[str, ...]:
@@ -186,7 +186,7 @@ class Comparison:
         """The pairs that lost most."""
         return self.pairs.by_change()[:count]
 
-    def slices(self, attribute: str = "*", *, min_cases: int = 8, groups: Groups | None = None) -> list[Slice]:
+    def slices(self, attribute: str = "*", *, min_cases: int = 8, groups: Groups | None = None) -> list[SliceChange]:
         """The slices of the pairs by one attribute, or by all, with so many cases but not all of them.
 
         Both sides of a pair are in the slice of its case now: they are the same image. Where cases have other tags than
@@ -199,7 +199,7 @@ class Comparison:
         known = attributes_of(after)
         if attribute != "*" and attribute not in known:
             raise SettingsError(f"no case has a tag or property {attribute!r}; {nearest(attribute, known)}")
-        found: list[Slice] = []
+        found: list[SliceChange] = []
         moved = np.nan_to_num(self.differences) != 0
         gone = sorted(before.tags.keys() - set(known))
         for name in [*known, *gone] if attribute == "*" else [attribute]:
@@ -241,7 +241,9 @@ class Comparison:
             replace(
                 run,
                 outcomes=run.columns.take(~run.columns.ids.among(case_ids)),
-                expected=Texts.of(run.expected).take(np.flatnonzero(~Texts.of(run.expected).among(case_ids))),
+                expected=StringColumn.of(run.expected).take(
+                    np.flatnonzero(~StringColumn.of(run.expected).among(case_ids))
+                ),
             )
             for run in (self.baseline, self.candidate)
         ]
@@ -308,7 +310,9 @@ def compare(baseline: Run, candidate: Run, *, same_picker: bool = True) -> Compa
     return Comparison(baseline, candidate, pairs, changed, len(whole.expected) - len(baseline.expected))
 
 
-def _slices_of(name: str, names: Names, moved: Mask, min_cases: int, groups: Groups | None) -> list[Slice]:
+def _slices_of(
+    name: str, names: CategoricalColumn, moved: Mask, min_cases: int, groups: Groups | None
+) -> list[SliceChange]:
     """The slices by one attribute with so many pairs but not all of them.
 
     Args:
@@ -322,13 +326,13 @@ def _slices_of(name: str, names: Names, moved: Mask, min_cases: int, groups: Gro
     samples = sizes if groups is None else _samples_by(names, np.ones(len(moved), np.bool_), groups)
     changed = _samples_by(names, moved, groups)
     return [
-        Slice(f"{name}={value}", name, sizes[code], samples[code], changed[code], names, code)
+        SliceChange(f"{name}={value}", name, sizes[code], samples[code], changed[code], names, code)
         for code, value in names.used
         if value and min_cases <= sizes[code] < len(moved)
     ]
 
 
-def _find_kept(former: Names, names: Names) -> set[int]:
+def _find_kept(former: CategoricalColumn, names: CategoricalColumn) -> set[int]:
     """Find the codes of a former column whose pairs are one slice now, all of it, whatever its name."""
     width = len(names.values) + 1
     joint, counts = np.unique(former.codes.astype(np.int64) * width + names.codes + 1, return_counts=True)
@@ -338,7 +342,7 @@ def _find_kept(former: Names, names: Names) -> set[int]:
     return set(was[(was >= 0) & (now >= 0) & whole & alone].tolist())
 
 
-def _samples_by(names: Names, chosen: Mask, groups: Groups | None) -> list[int]:
+def _samples_by(names: CategoricalColumn, chosen: Mask, groups: Groups | None) -> list[int]:
     """Count, for each code of a column, the groups that some of the pairs with this code are in; or these pairs."""
     named = (names.codes >= 0) & chosen
     codes = names.codes[named].astype(np.int64)
@@ -363,5 +367,5 @@ def _as_far_as(baseline: Run, candidate: Run) -> Run:
     """The baseline's part that a part of the data set can be judged by: nothing but the part can be missing in it."""
     if not candidate.part and not candidate.narrowed_by:
         return baseline
-    kept = Texts.of(candidate.expected).places_of(baseline.columns.ids) >= 0
+    kept = StringColumn.of(candidate.expected).places_of(baseline.columns.ids) >= 0
     return replace(baseline.only(baseline.columns.take(kept), candidate.part), part="")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from segqa.data.string_columns import Places, Texts
+from segqa.data.string_columns import Places, StringColumn
 from segqa.errors import IncomparableError
 from segqa.gate.baseline import content_of, is_baseline
 from segqa.gate.pairs import Pairs
@@ -46,7 +46,7 @@ def require_shared(baseline: Run, candidate: Run) -> None:
             "evaluated there, "
             "expected at least half"
         )
-    shared = int((Texts.of(candidate.expected).places_of(scored) >= 0).sum())
+    shared = int((StringColumn.of(candidate.expected).places_of(scored) >= 0).sum())
     if 2 * shared < asked:
         raise IncomparableError(
             f"incomparable: only {shared} of the {format_count(asked, 'case')} of {baseline.id} "

@@ -10,7 +10,7 @@ from typing import overload
 import numpy as np
 
 from segqa.data.mask import Mask
-from segqa.data.string_columns import Places, Texts
+from segqa.data.string_columns import Places, StringColumn
 from segqa.models.protocol import Floats
 from segqa.runs.outcome import Outcome
 from segqa.runs.outcomes import Outcomes
@@ -90,7 +90,7 @@ class Pairs(Sequence[Pair]):
         return Pair(self.before[place], self.after[place], *self.ious[place].tolist())
 
     @property
-    def ids(self) -> Texts:
+    def ids(self) -> StringColumn:
         """Of the cases."""
         return self.after.ids
 

@@ -15,7 +15,7 @@ from segqa.errors import SettingsError
 from segqa.gate.comparison import compare
 from segqa.gate.verdict import ALPHA, Rule, judge, rules_of
 from segqa.runs.groups import Groups, group_numbers
-from segqa.runs.outcome import Offer, Outcome
+from segqa.runs.outcome import Outcome, ProposalScore
 from segqa.runs.run import Run
 from segqa.scoring.metrics import Counts
 from segqa.stats.permutation_test import smallest_p
@@ -28,7 +28,7 @@ Damage = Callable[[Run, np.random.Generator], Run]
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class DamageTrial:
     """One way of damaging a run, and whether the gate saw it.
 
     Attributes:
@@ -54,7 +54,9 @@ class Trial:
         return self.fired == self.trials if self.promised else self.fired <= self.trials // 5
 
 
-def selftest(run: Run, rules: Sequence[Rule] | None = None, *, alpha: float = ALPHA, group_by: str = "") -> list[Trial]:
+def selftest(
+    run: Run, rules: Sequence[Rule] | None = None, *, alpha: float = ALPHA, group_by: str = ""
+) -> list[DamageTrial]:
     """Damage copies of a run, and judge each against it.
 
     Args:
@@ -106,14 +108,14 @@ def _tried(
     damage: Damage,
     trials: int,
     promised: bool | None,
-) -> Trial:
+) -> DamageTrial:
     random = np.random.default_rng(_SEED)
     fired, text = 0, ""
     for _ in range(trials):
         verdict = judge(compare(run, damage(run, random)), rules, alpha=alpha, group_by=group_by)
         fired += not verdict.passed
         text = text or next((f"{finding.rule}  {finding.text}" for finding in verdict.findings), "")
-    return Trial(name, fired, trials, promised, text)
+    return DamageTrial(name, fired, trials, promised, text)
 
 
 def _zeroed(count: int) -> Damage:
@@ -202,4 +204,4 @@ def _predict(outcome: Outcome, tp: int) -> Outcome:
     # of a zero something has to be predicted, or it would be a missed case
     fp = 0 if tp else min(1, nothing.tn)
     counts = Counts(tp, fp, nothing.target - tp, nothing.tn - fp)
-    return replace(outcome, offers=(Offer(counts, counts),), picked=0)
+    return replace(outcome, proposal_scores=(ProposalScore(counts, counts),), picked=0)

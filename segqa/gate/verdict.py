@@ -31,7 +31,7 @@ import numpy as np
 from segqa.data.mask import Mask
 from segqa.errors import SettingsError
 from segqa.gate.baseline import is_baseline
-from segqa.gate.comparison import METRICS, Comparison, Slice
+from segqa.gate.comparison import METRICS, Comparison, SliceChange
 from segqa.gate.coverage import describe_coverage, require_judged
 from segqa.gate.latency import NOISE
 from segqa.gate.mean_change import MeanChange, describe_support, measure_mean_change
@@ -398,7 +398,7 @@ def _tested(
     groups = comparison.groups(change.group_by)
     few = 0
     for metric in METRICS:
-        claims: list[tuple[Rule, Slice | None]] = []
+        claims: list[tuple[Rule, SliceChange | None]] = []
         for rule in (rule for rule in rules if rule.subject == f"mean_{metric}"):
             if not rule.attribute:
                 claims.append((rule, None))
@@ -428,7 +428,7 @@ def _tested(
     return findings, [f"{format_count(few, 'slice is', 'slices are')} not judged: {told}"] if few else []
 
 
-def _can_be_judged(each: Slice, alpha: float) -> bool:
+def _can_be_judged(each: SliceChange, alpha: float) -> bool:
     """Whether a slice has enough cases, and enough independent samples, for a drop of its mean to be proven."""
     enough = each.size >= MIN_JUDGED and each.samples >= MIN_GROUPS and each.changed >= MIN_CHANGED
     return enough and smallest_p(each.samples) <= alpha
@@ -457,7 +457,7 @@ def _notes_on_means(rules: Sequence[Rule], change: MeanChange, alpha: float, com
 class _Members(Sequence[Mask]):
     """Which pairs are in some slices, each made when it is asked for; None stands for all pairs."""
 
-    def __init__(self, slices: Sequence[Slice | None], pairs: int) -> None:
+    def __init__(self, slices: Sequence[SliceChange | None], pairs: int) -> None:
         self._slices, self._all = slices, np.ones(pairs, np.bool_)
 
     def __len__(self) -> int:
@@ -475,13 +475,17 @@ class _Members(Sequence[Mask]):
         return self._all if each is None else each.members
 
 
-def _name(each: Slice | None) -> str:
+def _name(each: SliceChange | None) -> str:
     """Of a slice; nothing for all pairs."""
     return "" if each is None else each.name
 
 
 def _dropped(
-    rule: Rule, proven: Sequence[tuple[Slice | None, Drop]], comparison: Comparison, metric: str, change: MeanChange
+    rule: Rule,
+    proven: Sequence[tuple[SliceChange | None, Drop]],
+    comparison: Comparison,
+    metric: str,
+    change: MeanChange,
 ) -> Finding:
     """A mean, or those of some slices, that are proven to have dropped; the surest one with its cases."""
     surest, drop = proven[0]

@@ -16,7 +16,7 @@ from segqa.data.image_io import READER
 from segqa.data.mask import Mask, resize_nearest
 from segqa.errors import ProposalsError
 from segqa.models.protocol import Proposals
-from segqa.runs.outcome import Offer
+from segqa.runs.outcome import ProposalScore
 from segqa.runs.outcome_columns import offer_numbers
 from segqa.scoring.error_breakdown import Breakdown, break_down
 from segqa.scoring.metrics import METRIC_VERSION, Counts, TargetCounter
@@ -24,7 +24,7 @@ from segqa.support.escaping import to_utf8
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class CaseScores:
     """All of an outcome that pixels are needed for.
 
     Attributes:
@@ -34,13 +34,13 @@ class Tally:
         note: something odd about the target.
     """
 
-    offers: tuple[Offer, ...]
+    proposal_scores: tuple[ProposalScore, ...]
     nothing: Counts
     seconds: float
     note: str = ""
 
     @classmethod
-    def of(cls, proposals: Proposals, target: Target, seconds: float) -> Tally:
+    def of(cls, proposals: Proposals, target: Target, seconds: float) -> CaseScores:
         """Count an answer against a target, at the target's size.
 
         Raises:
@@ -49,7 +49,7 @@ class Tally:
         counter = TargetCounter.of(target.mask)
         scored = zip(proposals.masks, proposals.mask_scores, proposals.box_scores, strict=True)
         offers = tuple(
-            Offer(*counter.count(fitted(mask, target.mask)), _number(mask_score), _number(box_score))
+            ProposalScore(*counter.count(fitted(mask, target.mask)), _number(mask_score), _number(box_score))
             for mask, mask_score, box_score in scored
         )
         wanted = counter.areas[0]
@@ -58,8 +58,8 @@ class Tally:
     @property
     def scores(self) -> Proposals:
         """The proposals as far as a picker looks at them that goes by scores alone: their masks have no pixels."""
-        count = len(self.offers)
-        found = [[each.mask_score, each.box_score] for each in self.offers]
+        count = len(self.proposal_scores)
+        found = [[each.mask_score, each.box_score] for each in self.proposal_scores]
         table = np.array(found, np.float64).reshape(count, 2)
         return Proposals(np.empty((count, 0, 0), np.bool_), table[:, 0], table[:, 1], np.full((count, 4), np.nan))
 
@@ -67,33 +67,35 @@ class Tally:
         """Whether the picked proposal still has to be broken down: it is below the threshold."""
         if picked is None:
             return False
-        offer = self.offers[picked]
+        offer = self.proposal_scores[picked]
         return offer.breakdown is None and offer.counts.iou < threshold
 
-    def broken_down(self, picked: int, mask: Mask, target: Mask) -> Tally:
+    def broken_down(self, picked: int, mask: Mask, target: Mask) -> CaseScores:
         """The same with the breakdown of a proposal, whose mask this is."""
         # many times as slow as counting: for those that nobody picks nobody asks
         wrong = break_down(fitted(mask, target), target)
-        offers = [replace(each, breakdown=wrong) if at == picked else each for at, each in enumerate(self.offers)]
-        return replace(self, offers=tuple(offers))
+        offers = [
+            replace(each, breakdown=wrong) if at == picked else each for at, each in enumerate(self.proposal_scores)
+        ]
+        return replace(self, proposal_scores=tuple(offers))
 
-    def offered(self, picked: int | None, threshold: float) -> tuple[Offer, ...]:
+    def offered(self, picked: int | None, threshold: float) -> tuple[ProposalScore, ...]:
         """The offers as an outcome has them: broken down is none but the picked one, if it is below the threshold."""
         return tuple(
             each
             if each.breakdown is None or (at == picked and each.counts.iou < threshold)
             else replace(each, breakdown=None)
-            for at, each in enumerate(self.offers)
+            for at, each in enumerate(self.proposal_scores)
         )
 
     def packed(self) -> bytes:
         """As files have it. Compressed less for the room than for the checksum, which tells what is damaged."""
-        offers = [offer_numbers(offer) for offer in self.offers]
+        offers = [offer_numbers(offer) for offer in self.proposal_scores]
         content = [self.nothing.fn, self.nothing.tn, self.note, offers]
         return zlib.compress(to_utf8(json.dumps(content, ensure_ascii=False)).encode(), level=1)
 
     @classmethod
-    def unpacked(cls, packed: bytes, seconds: float) -> Tally:
+    def unpacked(cls, packed: bytes, seconds: float) -> CaseScores:
         """What `packed` packed.
 
         Raises:
@@ -142,10 +144,10 @@ def require_scalable(shape: tuple[int, ...], wanted: tuple[int, int]) -> None:
         raise ProposalsError(f"masks must have the image's size {wanted}, or be it scaled; got {shape}: {slip}")
 
 
-def _offer(numbers: Sequence[Any]) -> Offer:
+def _offer(numbers: Sequence[Any]) -> ProposalScore:
     """An offer from what `offer_numbers` makes of it."""
     wrong = Breakdown(*numbers[10:]) if len(numbers) > 10 else None
-    return Offer(Counts(*numbers[2:6]), Counts(*numbers[6:10]), numbers[0], numbers[1], wrong)
+    return ProposalScore(Counts(*numbers[2:6]), Counts(*numbers[6:10]), numbers[0], numbers[1], wrong)
 
 
 def _number(score: float) -> float | None:

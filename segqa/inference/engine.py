@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 from segqa.data.case import Case
 from segqa.errors import CaseError, EngineError, ModelError
 from segqa.inference.batch_size import FIRST, LARGEST, BatchSetting
-from segqa.inference.pipeline import Loop
+from segqa.inference.pipeline import Pipeline
 from segqa.inference.property_cache import PropertyCache
 from segqa.inference.proposal_cache import ProposalCache, proposals_key
 from segqa.inference.ray_cluster import connected
-from segqa.inference.worker import Report, Supply, Task, Worker, pack_case, unpack_case, versions
+from segqa.inference.worker import ModelSupplier, Report, Task, Worker, pack_case, unpack_case, versions
 from segqa.models.protocol import Model
 from segqa.runs.outcome import Outcome
 from segqa.settings import RaySettings
@@ -84,7 +84,7 @@ class RayEngine:
     """
 
     settings: RaySettings
-    supply: Supply
+    supply: ModelSupplier
 
     def require(self, known: str | None, cases: Sequence[Case]) -> None:
         """Refuse what would fail only after Ray has been started.
@@ -134,7 +134,7 @@ class Distributed:
     """
 
     engine: RayEngine
-    loop: Loop
+    loop: Pipeline
     cache: ProposalCache
     measured: PropertyCache
     pick: str

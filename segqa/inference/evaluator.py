@@ -19,7 +19,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from segqa.data.case import Case
-from segqa.data.case_table import Roster
+from segqa.data.case_table import CaseTable
 from segqa.data.dataset import Dataset
 from segqa.data.folder import open_folder
 from segqa.data.mask import Image
@@ -29,10 +29,10 @@ from segqa.data.subsets import Shard
 from segqa.errors import CaseError, ModelError, SettingsError, StoreError
 from segqa.inference.batch_size import BatchSetting, BatchSize
 from segqa.inference.engine import Distributed, Pickled, RayEngine, require_ray
-from segqa.inference.finalize import conclude
-from segqa.inference.model_identity import Identity, identify, identity_kept
-from segqa.inference.pipeline import Loop
-from segqa.inference.predictor import Asker
+from segqa.inference.finalize import finalize_run
+from segqa.inference.model_identity import ModelIdentity, identify, identity_kept
+from segqa.inference.pipeline import Pipeline
+from segqa.inference.predictor import Predictor
 from segqa.inference.property_cache import PropertyCache, open_properties
 from segqa.inference.proposal_cache import ProposalCache, proposals_key
 from segqa.inference.spot_check import (
@@ -45,7 +45,7 @@ from segqa.inference.spot_check import (
     judge_stored_answers,
 )
 from segqa.inference.target_cache import PackedTargets
-from segqa.inference.timing import Stages, peak_memory
+from segqa.inference.timing import StageTimer, peak_memory
 from segqa.inference.validation import note_on_sizes, require_model
 from segqa.models.pickers import find_picker
 from segqa.models.protocol import Model, Proposals
@@ -138,7 +138,7 @@ class Evaluation:
         require_model(model, name)
         return self._run(model, identify(model, name, self.built_by), name, dataset, store, self.engine)
 
-    def rescore(self, name: str, dataset: Dataset, store: Store, who: Identity | None = None) -> Run:
+    def rescore(self, name: str, dataset: Dataset, store: Store, who: ModelIdentity | None = None) -> Run:
         """The run that evaluating the model again would make, from its stored proposals; no model is needed.
 
         Args:
@@ -163,7 +163,7 @@ class Evaluation:
             )
         return self._run(_Nobody(), who, name, dataset, store, None)
 
-    def finished(self, model: Model | Identity | None, name: str, dataset: Dataset, store: Store) -> str | None:
+    def finished(self, model: Model | ModelIdentity | None, name: str, dataset: Dataset, store: Store) -> str | None:
         """The id of a finished run that evaluating would only repeat; None where there is none.
 
         There is none where proposals kept earlier shall not be used, for a model without a `fingerprint`, and where
@@ -178,7 +178,7 @@ class Evaluation:
         Raises:
             ModelError: there is no model, and no finished run that says which one it was.
         """
-        if isinstance(model, Identity):
+        if isinstance(model, ModelIdentity):
             who = model
         else:
             built_by = self.built_by
@@ -193,7 +193,7 @@ class Evaluation:
         return None if is_stale else found
 
     def _run(
-        self, model: Model, who: Identity, name: str, dataset: Dataset, store: Store, engine: RayEngine | None
+        self, model: Model, who: ModelIdentity, name: str, dataset: Dataset, store: Store, engine: RayEngine | None
     ) -> Run:
         find_picker(self.pick)
         if engine is not None:
@@ -211,14 +211,14 @@ class Evaluation:
             cache = stack.enter_context(ProposalCache(path))
             measured = stack.enter_context(open_properties(store))
             stack.enter_context(limited_threads(self.threads))
-            batch, stages = BatchSize(self.batch_size), Stages()
+            batch, stages = BatchSize(self.batch_size), StageTimer()
             loop = self._loop(model, who, name, dataset, cache, measured, batch, stages)
             work = self._work(loop, cache, measured, engine)
             done_before = self._evaluate(work, self._own(dataset), run, store)
 
             def ask(chosen: Sequence[str], kept: ProposalCache) -> list[Outcome]:
                 cases = self._own(dataset)
-                anew = self._loop(model, who, name, dataset, kept, measured, batch, Stages())
+                anew = self._loop(model, who, name, dataset, kept, measured, batch, StageTimer())
                 again = self._work(replace(anew, targets=None, refresh=True), kept, measured, engine)
                 return list(
                     chain.from_iterable(again.outcomes(cases.take(np.flatnonzero(cases.own_ids.among(chosen)))))
@@ -234,9 +234,9 @@ class Evaluation:
             spent: dict[str, Any] = {"stages": stages.summary(), "peak_mb": peak_memory()}
             spent |= {"batch_size": batch.current, "hardware": hardware(self.threads)}
             spent |= {STORED_ANSWERS: found.as_json()}
-            return conclude(store, run, key, self.edges, spent | work.spent())
+            return finalize_run(store, run, key, self.edges, spent | work.spent())
 
-    def _describe(self, model: Model, who: Identity, dataset: Dataset, store: Store) -> dict[str, Any]:
+    def _describe(self, model: Model, who: ModelIdentity, dataset: Dataset, store: Store) -> dict[str, Any]:
         """Return what a new run says of its model, its data and its work tree, in JSON's types."""
         about: dict[str, Any] = {"fingerprint": who.known, "weights_bytes": who.weights_bytes}
         said = [*who.said, *_notes_on(model, dataset)]
@@ -261,16 +261,16 @@ class Evaluation:
     def _loop(
         self,
         model: Model,
-        who: Identity,
+        who: ModelIdentity,
         name: str,
         dataset: Dataset,
         cache: ProposalCache,
         measured: PropertyCache,
         batch: BatchSize,
-        stages: Stages,
-    ) -> Loop:
-        return Loop(
-            Asker(model, batch, stages),
+        stages: StageTimer,
+    ) -> Pipeline:
+        return Pipeline(
+            Predictor(model, batch, stages),
             name,
             who.whole,
             find_picker(self.pick),
@@ -286,16 +286,16 @@ class Evaluation:
         )
 
     def _work(
-        self, loop: Loop, cache: ProposalCache, measured: PropertyCache, engine: RayEngine | None
-    ) -> Loop | Distributed:
+        self, loop: Pipeline, cache: ProposalCache, measured: PropertyCache, engine: RayEngine | None
+    ) -> Pipeline | Distributed:
         """Where the loop's questions are asked."""
         return loop if engine is None else Distributed(engine, loop, cache, measured, self.pick, self.batch_size)
 
-    def _own(self, dataset: Dataset) -> Roster:
+    def _own(self, dataset: Dataset) -> CaseTable:
         """The cases that are evaluated here. All else that is said of the data set is said of the whole."""
         return dataset.cases if self.shard is None else self.shard.of_cases(dataset.cases)
 
-    def _evaluate(self, loop: Loop | Distributed, cases: Roster, run: Run, store: Store) -> frozenset[str]:
+    def _evaluate(self, loop: Pipeline | Distributed, cases: CaseTable, run: Run, store: Store) -> frozenset[str]:
         """Go through the cases that the run does not have yet; return the ids of those that it has."""
         # an error may have been a moment's: a run that goes on tries it again
         done_well = frozenset(store.done(run.id))
@@ -393,7 +393,12 @@ def evaluate(
     cases = (dataset if isinstance(dataset, Dataset) else open_folder(dataset)).with_prompt(prompt)
     asked = _built(model)
     how = Evaluation(
-        pick=pick, empty=empty, threshold=threshold, batch_size=batch_size, command="segqa.evaluate", progress=Bar()
+        pick=pick,
+        empty=empty,
+        threshold=threshold,
+        batch_size=batch_size,
+        command="segqa.evaluate",
+        progress=ProgressBar(),
     )
     if engine != "local":
         how = replace(how, engine=_engine(model, engine))
@@ -421,7 +426,7 @@ def _engine(model: object, wanted: EngineName | RaySettings) -> RayEngine:
     return RayEngine(wanted if isinstance(wanted, RaySettings) else RaySettings(), Pickled.of(model))
 
 
-class Bar:
+class ProgressBar:
     """Progress as a bar with cases a second and the time left; where it is written to is tqdm's choice, or given."""
 
     def __init__(self, description: str = "", **options: Any) -> None:
@@ -458,7 +463,7 @@ def _missing(whole: str, cases: Collection[Case], store: Store) -> list[str]:
         return [keys[key] for key in cache.missing(keys)]
 
 
-def _about_shard(shard: Shard, dataset: Dataset, who: Identity) -> dict[str, Any]:
+def _about_shard(shard: Shard, dataset: Dataset, who: ModelIdentity) -> dict[str, Any]:
     """Which part of which whole a shard is, in JSON's types, so that others can be told from those that fit it.
 
     Raises:

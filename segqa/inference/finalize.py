@@ -16,7 +16,7 @@ from segqa.runs.slices import Edges, find_edges
 from segqa.runs.store import Store
 
 
-def conclude(store: Store, run: Run, key: str, edges: Edges | None, spent: Mapping[str, Any]) -> Run:
+def finalize_run(store: Store, run: Run, key: str, edges: Edges | None, spent: Mapping[str, Any]) -> Run:
     """The run with all that it has, and what it took, marked as complete.
 
     Args:

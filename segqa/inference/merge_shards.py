@@ -17,7 +17,7 @@ from typing import Any
 from segqa.data.storage import expand_home
 from segqa.data.subsets import Shard
 from segqa.errors import PartsError, StoreError
-from segqa.inference.finalize import conclude
+from segqa.inference.finalize import finalize_run
 from segqa.inference.proposal_cache import ProposalCache
 from segqa.inference.spot_check import STORED_ANSWERS, StoredAnswers
 from segqa.runs.parquet_blocks import has_parquet, merge_blocks
@@ -36,7 +36,7 @@ _SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ShardRun:
     """The run of one shard.
 
     Attributes:
@@ -63,7 +63,7 @@ class Part:
         return f"shard {self.shard} ({self.run.id})"
 
 
-def read_part(folder: Path) -> Part:
+def read_part(folder: Path) -> ShardRun:
     """The part in a folder.
 
     Raises:
@@ -73,7 +73,7 @@ def read_part(folder: Path) -> Part:
     header, finished = read_header(folder)
     if "shard" not in header.provenance:
         raise PartsError(f"run {header.id} is no shard: expected one made with --segqa-shard i/n")
-    part = Part(read_run(folder), folder)
+    part = ShardRun(read_run(folder), folder)
     missing = part.run.missing
     if missing or not finished:
         raise PartsError(
@@ -84,7 +84,7 @@ def read_part(folder: Path) -> Part:
     return part
 
 
-def merge_parts(parts: Sequence[Part], store: Store) -> Run:
+def merge_parts(parts: Sequence[ShardRun], store: Store) -> Run:
     """The run of the whole that some parts make, kept in a store with what is known of their proposals.
 
     Args:
@@ -107,17 +107,17 @@ def merge_parts(parts: Sequence[Part], store: Store) -> Run:
         for part in parts:
             if not is_large:
                 store.append(run.id, part.run.outcomes)
-            bring_proposals(part.folder, part.run, target)
+            import_proposals(part.folder, part.run, target)
         if is_large:
             store.file(run.id, merge_blocks([blocks(part.folder) for part in parts]))
         spent = {"hardware": " and ".join(dict.fromkeys(str(part.run.provenance["hardware"]) for part in parts))}
-        return conclude(store, run, _KEY, _edges_of(first), spent)
+        return finalize_run(store, run, _KEY, _edges_of(first), spent)
     except BaseException:
         shutil.rmtree(store.run_folder(run.id))
         raise
 
 
-def _require_agreement(parts: Sequence[Part]) -> None:
+def _require_agreement(parts: Sequence[ShardRun]) -> None:
     """Refuse parts that were made in another way, or of another whole, than the first."""
     first = parts[0]
     for name, read in _AGREED.items():
@@ -127,7 +127,7 @@ def _require_agreement(parts: Sequence[Part]) -> None:
                 raise PartsError(f"parts must have the same {name}, got {came}; evaluate one of them again")
 
 
-def _require_each_once(parts: Sequence[Part]) -> None:
+def _require_each_once(parts: Sequence[ShardRun]) -> None:
     """Refuse parts that have a case twice, or not at all."""
     for number, times in Counter(part.shard.number for part in parts).items():
         if times > 1:
@@ -142,7 +142,7 @@ def _require_each_once(parts: Sequence[Part]) -> None:
         raise PartsError(f"{whole - there} of {whole} cases are missing: {_gaps(parts)}")
 
 
-def _gaps(parts: Sequence[Part]) -> str:
+def _gaps(parts: Sequence[ShardRun]) -> str:
     """Which shards are missing, and how to get them."""
     of, there = parts[0].shard.of, {part.shard.number for part in parts}
     missing = [str(Shard(number, of)) for number in range(1, of + 1) if number not in there]
@@ -152,7 +152,7 @@ def _gaps(parts: Sequence[Part]) -> str:
     return f"shard {shown} is not there; evaluate with --segqa-shard {missing[0]}"
 
 
-def _whole(parts: Sequence[Part], expected: Sequence[str]) -> Run:
+def _whole(parts: Sequence[ShardRun], expected: Sequence[str]) -> Run:
     """The run of all cases, without outcomes so far."""
     first = parts[0].run
     return Run(
@@ -168,7 +168,7 @@ def _whole(parts: Sequence[Part], expected: Sequence[str]) -> Run:
     )
 
 
-def _provenance(parts: Sequence[Part]) -> dict[str, Any]:
+def _provenance(parts: Sequence[ShardRun]) -> dict[str, Any]:
     """Where the whole comes from: what all parts have in common, and what each was."""
     known = [part.run.provenance for part in parts]
     first = known[0]
@@ -190,20 +190,20 @@ def _provenance(parts: Sequence[Part]) -> dict[str, Any]:
     }
 
 
-def _told(part: Part) -> dict[str, Any]:
+def _told(part: ShardRun) -> dict[str, Any]:
     """What there is to say of a part, in JSON's types."""
     known = part.run.provenance
     about = {"run": part.run.id, "shard": str(part.shard), "cases": len(part.run.expected)}
     return about | {name: known[name] for name in ("command", *_OF_ONE) if name in known}
 
 
-def _odd(parts: Sequence[Part]) -> Iterator[str]:
+def _odd(parts: Sequence[ShardRun]) -> Iterator[str]:
     """What the parts differ in, and what cannot be checked of them; a sentence each."""
     yield from _unlike(parts)
     yield from filter(None, (find_unchecked(part.folder) for part in parts))
 
 
-def _unlike(parts: Sequence[Part]) -> Iterator[str]:
+def _unlike(parts: Sequence[ShardRun]) -> Iterator[str]:
     """What the parts may differ in, though it may decide a pixel here and there; a sentence each."""
     first = parts[0].run.provenance
     for other in parts[1:]:
@@ -239,17 +239,17 @@ def _such(case_ids: Sequence[str]) -> str:
     return f" ({', '.join(case_ids[:_SHOWN])}{more})" if case_ids else ""
 
 
-def _chosen(name: str) -> Callable[[Part], object]:
+def _chosen(name: str) -> Callable[[ShardRun], object]:
     """Reads what was chosen by an option or a setting."""
 
-    def read(part: Part) -> object:
+    def read(part: ShardRun) -> object:
         known = part.run.provenance
         return {**known["options"], **known["settings"]}.get(name)
 
     return read
 
 
-_AGREED: Mapping[str, Callable[[Part], object]] = MappingProxyType(
+_AGREED: Mapping[str, Callable[[ShardRun], object]] = MappingProxyType(
     {
         "model": lambda part: part.run.model,
         "data set": lambda part: part.run.dataset,
@@ -282,7 +282,7 @@ _AGREED: Mapping[str, Callable[[Part], object]] = MappingProxyType(
 _FILE = "proposals.sqlite"
 
 
-def bring_run(folder: Path, store: Store) -> Run:
+def import_run(folder: Path, store: Store) -> Run:
     """The finished run in a folder, in this store from now on; one that is there already is taken as it is.
 
     Args:
@@ -306,12 +306,12 @@ def bring_run(folder: Path, store: Store) -> Run:
     else:
         kept = store.begin(run, "")
         store.append(kept.id, run.outcomes)
-    bring_proposals(folder, run, store.proposals_path(kept.id, shared=not keeps_own(folder)))
+    import_proposals(folder, run, store.proposals_path(kept.id, shared=not keeps_own(folder)))
     store.finish(kept, "")
     return store.load(kept.id)
 
 
-def bring_proposals(folder: Path, run: Run, target: Path) -> None:
+def import_proposals(folder: Path, run: Run, target: Path) -> None:
     """Copy the proposals of a run, as far as they are kept beside it, so that its masks can be shown.
 
     Args:

@@ -20,7 +20,7 @@ from segqa.support.git import Changes
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class ModelIdentity:
     """Who answers.
 
     Attributes:
@@ -51,7 +51,7 @@ class Identity:
         return any(here and there and here != there for here, there in pairs)
 
 
-def identify(model: object, name: str, built_by: str = "") -> Identity:
+def identify(model: object, name: str, built_by: str = "") -> ModelIdentity:
     """Who a model is.
 
     That two models say the same of themselves is no reason to share: the name and the class count, too, and so does how
@@ -71,7 +71,7 @@ def identify(model: object, name: str, built_by: str = "") -> Identity:
     # a computed fingerprint counts what it was given, and nothing else
     source = f"{built_by}.{_source_of(model)}" if known else ""
     weights, served = getattr(model, "weights_bytes", None), getattr(model, "served", {})
-    return Identity(known, whole, weights, said, "", source, is_computed(model), served)
+    return ModelIdentity(known, whole, weights, said, "", source, is_computed(model), served)
 
 
 def _source_of(model: object) -> str:
@@ -79,7 +79,7 @@ def _source_of(model: object) -> str:
     return digest_source([type(model), *find_code(model)])
 
 
-def identity_kept(name: str, store: Store, built_by: str = "") -> Identity:
+def identity_kept(name: str, store: Store, built_by: str = "") -> ModelIdentity:
     """Return who the model of the last finished run under a name was.
 
     Args:
@@ -115,7 +115,7 @@ def identity_kept(name: str, store: Store, built_by: str = "") -> Identity:
     return who
 
 
-def identity_of(run_id: str, provenance: Mapping[str, Any], store: Store) -> Identity:
+def identity_of(run_id: str, provenance: Mapping[str, Any], store: Store) -> ModelIdentity:
     """Return who the model of a run was, by the run's provenance.
 
     Raises:
@@ -129,7 +129,7 @@ def identity_of(run_id: str, provenance: Mapping[str, Any], store: Store) -> Ide
     source, computed = provenance.get("source", ""), provenance.get("fingerprint_computed", False)
     answers_of, served = provenance["answers_of"], provenance.get("served", {})
     changes = read_changes(provenance)
-    return Identity(known, answers_of, weights, said, run_id, source, computed, served, changes)
+    return ModelIdentity(known, answers_of, weights, said, run_id, source, computed, served, changes)
 
 
 def _provenance(header: Mapping[str, Any]) -> Mapping[str, Any]:

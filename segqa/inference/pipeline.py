@@ -18,16 +18,16 @@ from segqa.data.mask import Mask, resize_nearest
 from segqa.data.reading_rules import explain_sizes
 from segqa.errors import CaseError, ProposalsError
 from segqa.inference.batch_size import BatchSize
-from segqa.inference.case_scores import Tally, tally_target
-from segqa.inference.predictor import Asker, Question
+from segqa.inference.case_scores import CaseScores, tally_target
+from segqa.inference.predictor import Predictor, PredictRequest
 from segqa.inference.prefetch import read_ahead
-from segqa.inference.proposal_cache import DAMAGE, Answer, proposals_key
+from segqa.inference.proposal_cache import DAMAGE, CachedAnswer, proposals_key
 from segqa.inference.target_cache import PackedTargets
-from segqa.inference.timing import Stages
+from segqa.inference.timing import StageTimer
 from segqa.models.pickers import Picker, looks_at_scores_alone
 from segqa.models.protocol import Proposals
 from segqa.runs.outcome import Outcome
-from segqa.scoring.properties import Measurement
+from segqa.scoring.properties import CaseProperties
 
 T = TypeVar("T")
 
@@ -35,22 +35,22 @@ _SLOW = 1.0
 """Where a batch takes more seconds than this, scoring it later gains nothing, and whoever waits sees it at once."""
 
 
-class Answers(Protocol):
+class ProposalStore(Protocol):
     """Keeps what a model answered and what counting gave: the proposals on disk, or what takes them there."""
 
-    def get(self, key: bytes) -> Answer | None:
+    def get(self, key: bytes) -> CachedAnswer | None:
         """The answer under a key; None where there is none."""
         ...
 
-    def tally(self, key: bytes, target: bytes) -> Tally | None:
+    def tally(self, key: bytes, target: bytes) -> CaseScores | None:
         """What counting the answer under a key gave, for what `tally_target` gives; None where nothing is kept."""
         ...
 
     def put(
         self,
-        answers: Iterable[tuple[bytes, Answer]],
+        answers: Iterable[tuple[bytes, CachedAnswer]],
         model: str = "",
-        tallies: Iterable[tuple[bytes, bytes, Tally]] = (),
+        tallies: Iterable[tuple[bytes, bytes, CaseScores]] = (),
         source: str = "",
     ) -> None:
         """Keep answers of a model, and what counting some gave."""
@@ -61,20 +61,20 @@ class Answers(Protocol):
         ...
 
 
-class Measured(Protocol):
-    """Keeps what was measured on the pixels, as `Answers` does what a model said of them."""
+class PropertyStore(Protocol):
+    """Keeps what was measured on the pixels, as `ProposalStore` does what a model said of them."""
 
-    def get(self, digests: bytes) -> Measurement | None:
+    def get(self, digests: bytes) -> CaseProperties | None:
         """What was measured on the image and target with these digests; None where nothing was."""
         ...
 
-    def put(self, measured: Iterable[tuple[bytes, Measurement]]) -> None:
+    def put(self, measured: Iterable[tuple[bytes, CaseProperties]]) -> None:
         """Keep what was measured."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Loop:
+class Pipeline:
     """What an evaluation works with.
 
     Attributes:
@@ -93,13 +93,13 @@ class Loop:
         source: a digest of the model's source, kept with its answers.
     """
 
-    asker: Asker
+    asker: Predictor
     name: str
     fingerprint: str
     picker: Picker
-    cache: Answers
-    measured: Measured
-    stages: Stages
+    cache: ProposalStore
+    measured: PropertyStore
+    stages: StageTimer
     targets: PackedTargets | None
     batch: BatchSize
     threshold: float
@@ -115,7 +115,7 @@ class Loop:
 
         Args:
             cases: the cases.
-            stop_after: see `Asker`; None for what the asker has, which is never by default.
+            stop_after: see `Predictor`; None for what the asker has, which is never by default.
 
         Raises:
             ModelError: none of the model's first answers can be used.
@@ -189,7 +189,7 @@ class Loop:
         loaded.is_new = known is None
         if known is None:
             with self.stages.timed("measure"):
-                loaded.measured = Measurement.of(image, target.mask)
+                loaded.measured = CaseProperties.of(image, target.mask)
 
     def _recall(self, loaded: _Loaded) -> None:
         """What is kept of counting; with it the case is settled, unless its masks are needed to pick or break down."""
@@ -256,11 +256,11 @@ class Loop:
             case_id=case.id,
             prompt=case.prompt,
             tags=dict(case.tags),
-            properties=self._shown(loaded, proposals=float(len(tally.offers))),
+            properties=self._shown(loaded, proposals=float(len(tally.proposal_scores))),
             digest=loaded.digests.hex(),
             pixels=loaded.measured.pixels,
             proposals_key=loaded.key.hex(),
-            offers=tally.offered(loaded.picked, self.threshold),
+            proposal_scores=tally.offered(loaded.picked, self.threshold),
             picked=loaded.picked,
             nothing=tally.nothing,
             seconds=tally.seconds,
@@ -274,7 +274,7 @@ class Loop:
         picked = loaded.picked = self._pick(answer.proposals)
         with self.stages.timed("score"):
             if loaded.tally is None or loaded.tally.seconds != answer.seconds:
-                loaded.tally, loaded.is_counted = Tally.of(answer.proposals, target, answer.seconds), True
+                loaded.tally, loaded.is_counted = CaseScores.of(answer.proposals, target, answer.seconds), True
             if picked is not None and loaded.tally.lacks(picked, self.threshold):
                 mask = answer.proposals.masks[picked]
                 loaded.tally, loaded.is_counted = loaded.tally.broken_down(picked, mask, target.mask), True
@@ -295,15 +295,15 @@ class _Loaded:
 
     case: Case
     shape: tuple[int, int] = (0, 0)
-    question: Question | None = None
+    question: PredictRequest | None = None
     target: Target | None = None
     key: bytes = b""
     digests: bytes = b""
     target_key: bytes = b""
-    answer: Answer | None = None
-    tally: Tally | None = None
+    answer: CachedAnswer | None = None
+    tally: CaseScores | None = None
     picked: int | None = None
-    measured: Measurement = field(default_factory=Measurement)
+    measured: CaseProperties = field(default_factory=CaseProperties)
     is_new: bool = False
     is_counted: bool = False
     is_settled: bool = False
@@ -315,7 +315,7 @@ class _Loaded:
         if question is None or question.proposals is None:
             self.error = question.error if question else self.error
             return
-        self.answer = Answer(question.proposals, question.seconds, self.shape)
+        self.answer = CachedAnswer(question.proposals, question.seconds, self.shape)
 
     @property
     def is_answered(self) -> bool:
@@ -328,12 +328,12 @@ class _Loaded:
         return self.target
 
     @property
-    def known_answer(self) -> Answer:
+    def known_answer(self) -> CachedAnswer:
         assert self.answer is not None  # noqa: S101 - as above
         return self.answer
 
     @property
-    def known_tally(self) -> Tally:
+    def known_tally(self) -> CaseScores:
         assert self.tally is not None  # noqa: S101 - as above
         return self.tally
 

@@ -15,7 +15,7 @@ import numpy as np
 from segqa.data.mask import Image
 from segqa.errors import ModelError, ProposalsError
 from segqa.inference.batch_size import BatchSize, is_out_of_memory
-from segqa.inference.timing import Stages
+from segqa.inference.timing import StageTimer
 from segqa.inference.validation import check_answers
 from segqa.models.protocol import Model, Proposals
 from segqa.runs.outcome import find_exception_line
@@ -24,7 +24,7 @@ _NOTHING = object()
 _SEGQA = Path(__file__).parents[1]
 
 
-class Question:
+class PredictRequest:
     """An image for the model, with what comes of it.
 
     Attributes:
@@ -47,7 +47,7 @@ class Question:
         self.error = ""
 
 
-class Asker:
+class Predictor:
     """Asks a model.
 
     Args:
@@ -58,7 +58,7 @@ class Asker:
             is asked; None for never, where a model has given answers before.
     """
 
-    def __init__(self, model: Model, batch: BatchSize, stages: Stages, stop_after: int | None = None) -> None:
+    def __init__(self, model: Model, batch: BatchSize, stages: StageTimer, stop_after: int | None = None) -> None:
         whole: Any = model
         # only both together split the work
         self._prepare = getattr(whole, "prepare", None) if hasattr(whole, "predict_prepared") else None
@@ -74,15 +74,15 @@ class Asker:
         """What is odd about how the model answers, each said once."""
         return list(self._notes.values())
 
-    def question(self, image: Image, prompt: str) -> Question:
+    def question(self, image: Image, prompt: str) -> PredictRequest:
         """An image as the model wants it; may be called from another thread than the rest."""
-        question = Question(image, prompt)
+        question = PredictRequest(image, prompt)
         if self._prepare is not None:
             with self._stages.timed("prepare"):
                 question.prepared = self._prepared(question)
         return question
 
-    def ask(self, questions: Sequence[Question]) -> None:
+    def ask(self, questions: Sequence[PredictRequest]) -> None:
         """Have some questions answered.
 
         If a call fails for want of memory, it is made again with half of them; if it fails in another way, for each
@@ -110,7 +110,7 @@ class Asker:
             # its frames refer to this one: images would stay in memory until the garbage collector runs
             error = None
 
-    def _ask_alone(self, questions: Sequence[Question], why: str) -> None:
+    def _ask_alone(self, questions: Sequence[PredictRequest], why: str) -> None:
         """Ask for each image alone, since a call for all of them has failed."""
         for question in questions:
             self.ask([question])
@@ -121,7 +121,7 @@ class Asker:
                 "takes longer: mend predict, or set batch_size = 1",
             )
 
-    def _fail(self, question: Question, error: Exception) -> None:
+    def _fail(self, question: PredictRequest, error: Exception) -> None:
         """Note why there is no answer; end the evaluation where there never will be one."""
         question.error = "".join(traceback.format_exception(error))
         if not isinstance(error, ProposalsError):
@@ -130,7 +130,7 @@ class Asker:
         if self._refused == self.stop_after:
             raise ModelError(f"{error}{_place_of(error)}; no answer to the first {self._refused} images can be used")
 
-    def _attempt(self, questions: Sequence[Question]) -> Exception | None:
+    def _attempt(self, questions: Sequence[PredictRequest]) -> Exception | None:
         """One call; what it raised, if it failed."""
         prompts = [each.prompt for each in questions]
         try:
@@ -149,14 +149,14 @@ class Asker:
         self.stop_after = None
         return None
 
-    def _give(self, question: Question) -> Any:
+    def _give(self, question: PredictRequest) -> Any:
         """Return what a call hands to the model: no other call has had it, so nothing in it has been changed."""
         if self._prepare is None:
             return question.image.copy()
         prepared, question.prepared = question.prepared, _NOTHING
         return self._prepared(question) if prepared is _NOTHING else prepared
 
-    def _prepared(self, question: Question) -> Any:
+    def _prepared(self, question: PredictRequest) -> Any:
         """Return what the model makes of a copy of an image."""
         assert self._prepare is not None  # noqa: S101 - only a model that prepares gets here
         given = question.image.copy()
@@ -164,7 +164,7 @@ class Asker:
         self._compare([question], [given])
         return prepared
 
-    def _compare(self, questions: Sequence[Question], given: Sequence[Image]) -> None:
+    def _compare(self, questions: Sequence[PredictRequest], given: Sequence[Image]) -> None:
         """Note that the model has changed an image that it was given."""
         if "changes" in self._notes:
             return

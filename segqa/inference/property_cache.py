@@ -21,7 +21,7 @@ from segqa.runs.outcomes import Outcomes
 from segqa.runs.query import Condition, check_attributes, check_names, needs_pixels
 from segqa.runs.slices import Edges, find_edges
 from segqa.runs.store import Store
-from segqa.scoring.properties import PROPERTIES, PROPERTY_VERSION, Measurement
+from segqa.scoring.properties import PROPERTIES, PROPERTY_VERSION, CaseProperties
 from segqa.support.plurals import format_count
 from segqa.support.sqlite import Database
 
@@ -41,7 +41,7 @@ class PropertyCache(Database):
         super().__init__(path, "properties", _TABLE)
         self._add_columns("properties", _ADDED)
 
-    def get(self, digests: bytes) -> Measurement | None:
+    def get(self, digests: bytes) -> CaseProperties | None:
         """What was measured on the image and target with these digests; None where nothing was, or it is damaged.
 
         A file of an earlier version has no digests of pixels, or no checksums: its entries are measured again.
@@ -50,9 +50,9 @@ class PropertyCache(Database):
         row = self._find("SELECT numbers, pixels, checksum FROM properties WHERE key = ?", key)
         if row is None or row[2] != compute_checksum(row[:2], key):
             return None
-        return Measurement(json.loads(row[0]), row[1])
+        return CaseProperties(json.loads(row[0]), row[1])
 
-    def put(self, measured: Iterable[tuple[bytes, Measurement]]) -> None:
+    def put(self, measured: Iterable[tuple[bytes, CaseProperties]]) -> None:
         """Keep what was measured."""
         found = [(_key(digests), json.dumps(dict(each.properties)), each.pixels) for digests, each in measured]
         rows = [(key, *texts, compute_checksum(texts, key)) for key, *texts in found]
@@ -112,7 +112,7 @@ def require_attributes(dataset: Dataset, condition: Condition) -> None:
 
 def _measured(dataset: Dataset, cache: PropertyCache, hidden: Collection[str]) -> Iterator[Outcome]:
     """All cases with the properties that no tag hides; what is new is kept, some at a time."""
-    new: dict[bytes, Measurement] = {}
+    new: dict[bytes, CaseProperties] = {}
     with foreseen(dataset):
         for case in dataset:
             found = _look(case, cache, new)
@@ -124,7 +124,7 @@ def _measured(dataset: Dataset, cache: PropertyCache, hidden: Collection[str]) -
     cache.put(new.items())
 
 
-def _look(case: Case, cache: PropertyCache, new: dict[bytes, Measurement]) -> Mapping[str, float]:
+def _look(case: Case, cache: PropertyCache, new: dict[bytes, CaseProperties]) -> Mapping[str, float]:
     """The properties of a case, kept or measured; none where it cannot be read."""
     try:
         digests = case.digest() + case.target_digest()
@@ -133,7 +133,7 @@ def _look(case: Case, cache: PropertyCache, new: dict[bytes, Measurement]) -> Ma
             image, target = case.image(), case.target()
             if image.shape[:2] != target.shape:
                 return {}
-            found = new[digests] = Measurement.of(image, target)
+            found = new[digests] = CaseProperties.of(image, target)
     except CaseError:
         return {}
     return found.properties

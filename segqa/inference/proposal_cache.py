@@ -16,7 +16,7 @@ import numpy as np
 
 from segqa.data.mask import pack_masks, unpack_masks
 from segqa.errors import MaskError, ProposalsError, StoreError
-from segqa.inference.case_scores import Tally
+from segqa.inference.case_scores import CaseScores
 from segqa.models.protocol import Proposals
 from segqa.runs.checksums import compute_checksum
 from segqa.support.disk_errors import explain_disk_errors
@@ -65,7 +65,7 @@ DAMAGE = (MaskError, ProposalsError, ValueError, TypeError)
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class CachedAnswer:
     """What a model answered to an image.
 
     Attributes:
@@ -94,7 +94,7 @@ def proposals_key(fingerprint: str, image_digest: bytes, prompt: str) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class Holding:
+class CacheUsage:
     """What is kept of one model.
 
     Attributes:
@@ -124,7 +124,7 @@ class ProposalCache(Database):
         self._add_columns("proposals", _ADDED)
         self._add_columns("tallies", {"checksum": "INTEGER"})
 
-    def get(self, key: bytes) -> Answer | None:
+    def get(self, key: bytes) -> CachedAnswer | None:
         """The answer under a key; None where there is none.
 
         Raises:
@@ -139,16 +139,16 @@ class ProposalCache(Database):
         table = np.frombuffer(numbers, dtype="<f8").reshape(count, 6)
         unpacked = unpack_masks(masks, (count, height, width))
         proposals = Proposals(unpacked, table[:, 0].copy(), table[:, 1].copy(), table[:, 2:].copy())
-        return Answer(proposals, seconds, (image_height, image_width))
+        return CachedAnswer(proposals, seconds, (image_height, image_width))
 
-    def find(self, key: bytes) -> Answer | None:
+    def find(self, key: bytes) -> CachedAnswer | None:
         """The answer under a key; None where there is none, or a damaged one."""
         try:
             return self.get(key)
         except DAMAGE:
             return None
 
-    def tally(self, key: bytes, target: bytes) -> Tally | None:
+    def tally(self, key: bytes, target: bytes) -> CaseScores | None:
         """What counting the answer under a key against a target gave; None where that is not kept.
 
         It is not, either, where the answer has been damaged or replaced since.
@@ -185,9 +185,9 @@ class ProposalCache(Database):
 
     def put(
         self,
-        answers: Iterable[tuple[bytes, Answer]],
+        answers: Iterable[tuple[bytes, CachedAnswer]],
         model: str = "",
-        tallies: Iterable[tuple[bytes, bytes, Tally]] = (),
+        tallies: Iterable[tuple[bytes, bytes, CaseScores]] = (),
         source: str = "",
     ) -> None:
         """Keep answers of a model, and what counting some gave: all of them or, if that fails, none.
@@ -266,12 +266,14 @@ class ProposalCache(Database):
         """Whether anything of a model is kept, whatever its fingerprint."""
         return self._find("SELECT 1 FROM proposals WHERE model = ? LIMIT 1", model) is not None
 
-    def holdings(self) -> list[Holding]:
+    def holdings(self) -> list[CacheUsage]:
         """What is kept of each model, the largest first."""
         rows = self._find_all(
             f"SELECT model, count(*), sum(count), sum({_SIZE}), max(used) FROM proposals GROUP BY model"  # noqa: S608 - ours
         )
-        found = [Holding(model, entries, proposals, size, _day(used)) for model, entries, proposals, size, used in rows]
+        found = [
+            CacheUsage(model, entries, proposals, size, _day(used)) for model, entries, proposals, size, used in rows
+        ]
         return sorted(found, key=lambda holding: (-holding.size, holding.model))
 
     def damaged(self) -> Iterator[bytes]:
@@ -372,7 +374,7 @@ def _is_whole(*row: object) -> bool:
         return False
 
 
-def _unpacked(key: bytes, target: bytes, tally: bytes, of: bytes, seconds: float, checksum: int | None) -> Tally:
+def _unpacked(key: bytes, target: bytes, tally: bytes, of: bytes, seconds: float, checksum: int | None) -> CaseScores:
     """A tally from its row, with the seconds of its answer.
 
     Raises:
@@ -380,7 +382,7 @@ def _unpacked(key: bytes, target: bytes, tally: bytes, of: bytes, seconds: float
     """
     if checksum is not None and checksum != compute_checksum((seconds,), key, target, tally, of):
         raise ProposalsError("a tally is damaged: it does not match its checksum")
-    return Tally.unpacked(tally, seconds)
+    return CaseScores.unpacked(tally, seconds)
 
 
 def _day(used: object) -> date:
@@ -393,13 +395,13 @@ def _today() -> int:
     return date.today().toordinal()  # noqa: DTZ011 - as said
 
 
-def pack(key: bytes, answer: Answer) -> Packed:
+def pack(key: bytes, answer: CachedAnswer) -> Packed:
     """An answer as a row of the file, but for whose it is."""
     p = answer.proposals
     numbers = np.column_stack([p.mask_scores, p.box_scores, p.boxes]).astype("<f8")
     return (key, answer.seconds, *answer.image_shape, *p.masks.shape, numbers.tobytes(), pack_masks(p.masks))
 
 
-def pack_tally(key: bytes, target: bytes, tally: Tally) -> PackedTally:
+def pack_tally(key: bytes, target: bytes, tally: CaseScores) -> PackedTally:
     """A tally as it is put into the file."""
     return target, tally.packed(), key, tally.seconds

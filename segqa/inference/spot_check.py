@@ -16,16 +16,16 @@ from typing import Any
 import numpy as np
 
 from segqa.errors import SettingsError
-from segqa.inference.model_identity import Identity
+from segqa.inference.model_identity import ModelIdentity
 from segqa.inference.pipeline import prediction_of
-from segqa.inference.proposal_cache import DAMAGE, Answer, ProposalCache
+from segqa.inference.proposal_cache import DAMAGE, CachedAnswer, ProposalCache
 from segqa.runs.failure_kinds import kind_of
 from segqa.runs.outcome import Outcome
 from segqa.runs.run import Run
 from segqa.scoring.metrics import count, resolve
 from segqa.support.plurals import format_count, select_form
 
-ReadAnswer = Callable[[bytes], Answer | None]
+ReadAnswer = Callable[[bytes], CachedAnswer | None]
 """Reads an answer by its key; None where there is none."""
 
 Ask = Callable[[Sequence[str], ProposalCache], list[Outcome]]
@@ -117,7 +117,7 @@ class StoredAnswers:
 
 
 def check_stored(
-    how: SpotCheck, who: Identity, run: Run, done_before: Collection[str], cache: ProposalCache, ask: Ask
+    how: SpotCheck, who: ModelIdentity, run: Run, done_before: Collection[str], cache: ProposalCache, ask: Ask
 ) -> StoredAnswers:
     """Check the answers of a run that came from the store.
 
@@ -278,7 +278,7 @@ def _agreement(old: Outcome, new: Outcome, stored_answer: ReadAnswer, new_answer
     return float(resolve(count(np.asarray(masks[0]), np.asarray(masks[1])).iou, "one"))
 
 
-def _read(read: ReadAnswer, key: str) -> Answer | None:
+def _read(read: ReadAnswer, key: str) -> CachedAnswer | None:
     """Return an answer; None where there is none or it is damaged."""
     try:
         return read(bytes.fromhex(key)) if key else None

@@ -15,7 +15,7 @@ STAGES = ("read", "measure", "prepare", "infer", "pick", "score")
 other models prepare it as a part of inference."""
 
 
-class Stages:
+class StageTimer:
     """Takes the time of stages; in any thread."""
 
     def __init__(self) -> None:

@@ -18,24 +18,24 @@ from segqa.data.image_io import READER
 from segqa.data.remote_folder import foreseen
 from segqa.errors import CaseError, DatasetError, EngineError, ModelError, UsageError
 from segqa.inference.batch_size import BatchSetting, BatchSize
-from segqa.inference.case_scores import Tally
+from segqa.inference.case_scores import CaseScores
 from segqa.inference.model_identity import identify
-from segqa.inference.pipeline import Loop
-from segqa.inference.predictor import Asker
-from segqa.inference.proposal_cache import Answer, Packed, PackedTally, pack, pack_tally
-from segqa.inference.timing import Stages
+from segqa.inference.pipeline import Pipeline
+from segqa.inference.predictor import Predictor
+from segqa.inference.proposal_cache import CachedAnswer, Packed, PackedTally, pack, pack_tally
+from segqa.inference.timing import StageTimer
 from segqa.models.pickers import find_picker
 from segqa.models.protocol import Model
 from segqa.runs.outcome import Outcome
 from segqa.scoring.metrics import METRIC_VERSION
-from segqa.scoring.properties import PROPERTY_VERSION, Measurement
+from segqa.scoring.properties import PROPERTY_VERSION, CaseProperties
 from segqa.support.environment import hardware, limited_threads
 
 _LOOKED_AFTER = 1.0
 """After so many seconds without a report it is seen whether the thread that owes it is still there."""
 
 
-class Supply(Protocol):
+class ModelSupplier(Protocol):
     """Where a worker gets its model from. It goes to other processes, so it can be pickled."""
 
     def hand_over(self, use: Callable[[Model], None]) -> None:
@@ -62,12 +62,12 @@ class Task:
         threads: of OpenCV and torch.
         probe: a packed case that can be read where the task was made, and its image's digest; None where none can.
         versions: of all that has to be the same.
-        stop_after: see `Asker`.
+        stop_after: see `Predictor`.
     """
 
     name: str
     whole: str
-    supply: Supply
+    supply: ModelSupplier
     pick: str
     batch_size: BatchSetting
     threshold: float
@@ -97,7 +97,7 @@ class Report:
     outcomes: list[Outcome] = field(default_factory=list)
     answers: list[Packed] = field(default_factory=list)
     tallies: list[PackedTally] = field(default_factory=list)
-    measured: list[tuple[bytes, Measurement]] = field(default_factory=list)
+    measured: list[tuple[bytes, CaseProperties]] = field(default_factory=list)
     seconds: Mapping[str, array[float]] = field(default_factory=dict)
     batch_size: int = 0
     machine: str = ""
@@ -206,7 +206,7 @@ class Worker:
 class _Bench:
     """The ordinary loop, with boxes in the place of a store."""
 
-    loop: Loop
+    loop: Pipeline
     answers: _Answers
     measured: _Measured
     threads: int
@@ -214,9 +214,9 @@ class _Bench:
     @classmethod
     def of(cls, model: Model, task: Task) -> _Bench:
         answers, measured = _Answers(), _Measured()
-        batch, stages = BatchSize(task.batch_size), Stages()
-        loop = Loop(
-            Asker(model, batch, stages, task.stop_after),
+        batch, stages = BatchSize(task.batch_size), StageTimer()
+        loop = Pipeline(
+            Predictor(model, batch, stages, task.stop_after),
             task.name,
             task.whole,
             find_picker(task.pick),
@@ -253,17 +253,17 @@ class _Answers:
         self._packed: list[Packed] = []
         self._tallies: list[PackedTally] = []
 
-    def get(self, key: bytes) -> Answer | None:
+    def get(self, key: bytes) -> CachedAnswer | None:
         """Nothing is kept here."""
 
-    def tally(self, key: bytes, target: bytes) -> Tally | None:
+    def tally(self, key: bytes, target: bytes) -> CaseScores | None:
         """Nothing is kept here."""
 
     def put(
         self,
-        answers: Iterable[tuple[bytes, Answer]],
+        answers: Iterable[tuple[bytes, CachedAnswer]],
         model: str = "",  # noqa: ARG002 - as `Answers` has it
-        tallies: Iterable[tuple[bytes, bytes, Tally]] = (),
+        tallies: Iterable[tuple[bytes, bytes, CaseScores]] = (),
         source: str = "",  # noqa: ARG002 - likewise; whoever keeps them knows it
     ) -> None:
         self._packed += [pack(key, answer) for key, answer in answers]
@@ -285,15 +285,15 @@ class _Measured:
     """Takes properties for somebody else to keep."""
 
     def __init__(self) -> None:
-        self._numbers: list[tuple[bytes, Measurement]] = []
+        self._numbers: list[tuple[bytes, CaseProperties]] = []
 
-    def get(self, digests: bytes) -> Measurement | None:
+    def get(self, digests: bytes) -> CaseProperties | None:
         """Nothing is kept here."""
 
-    def put(self, measured: Iterable[tuple[bytes, Measurement]]) -> None:
+    def put(self, measured: Iterable[tuple[bytes, CaseProperties]]) -> None:
         self._numbers += measured
 
-    def take(self) -> list[tuple[bytes, Measurement]]:
+    def take(self) -> list[tuple[bytes, CaseProperties]]:
         taken, self._numbers = self._numbers, []
         return taken
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from segqa.data.mask import Image, Mask, around, to_array, to_bool
+from segqa.data.mask import Image, Mask, bounding_box, to_array, to_bool
 from segqa.errors import MaskError, ProposalsError
 
 Floats = NDArray[np.float64]
@@ -145,7 +145,7 @@ def _to_bool(array: NDArray[Any]) -> Mask:
 
 def box_of(mask: Mask) -> tuple[float, float, float, float]:
     """The box x0, y0, x1, y1 around a mask `[H, W]`, right and bottom edge exclusive; zeros where it is empty."""
-    rows, columns = around(mask)
+    rows, columns = bounding_box(mask)
     return float(columns.start), float(rows.start), float(columns.stop), float(rows.stop)
 
 

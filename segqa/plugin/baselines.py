@@ -21,7 +21,7 @@ from segqa.support.escaping import to_block
 from segqa.support.plurals import format_count
 
 if TYPE_CHECKING:
-    from segqa.gate.baseline_update import Update
+    from segqa.gate.baseline_update import BaselineUpdate
     from segqa.gate.comparison import Comparison
     from segqa.gate.latency import Speed
     from segqa.gate.policy import Policy
@@ -179,7 +179,7 @@ def update_baselines(session: Session) -> list[str]:
     return said
 
 
-def _prepare(session: Session, run: Run) -> Update:
+def _prepare(session: Session, run: Run) -> BaselineUpdate:
     """Decide whether a run of the session may become a baseline."""
     from segqa.gate.baseline_update import prepare_update, refuse_unfit
 

@@ -15,8 +15,8 @@ from segqa.plugin.hooks import DECIDED, STATE, hand_over, is_worker
 from segqa.plugin.state import Session
 
 if TYPE_CHECKING:
-    from segqa.report.exports import Judged
-    from segqa.report.session_result import Ending
+    from segqa.report.exports import JudgedRun
+    from segqa.report.session_result import SessionResult
 
 
 @pytest.hookimpl(trylast=True)
@@ -57,14 +57,14 @@ def _judge(session: pytest.Session, state: Session) -> None:
         _refuse_file(session, state, error)
 
 
-def judge_all(session: Session) -> list[Judged]:
+def judge_all(session: Session) -> list[JudgedRun]:
     """The runs of the session with their verdicts."""
     from segqa.plugin.baselines import verdicts, warn_of_idle_thresholds
-    from segqa.report.exports import Judged
+    from segqa.report.exports import JudgedRun
 
     warn_of_idle_thresholds(session)
     return [
-        Judged(run, verdict, why, session.clusters_of(run), session.robustness.get(run.model), session.group_by)
+        JudgedRun(run, verdict, why, session.clusters_of(run), session.robustness.get(run.model), session.group_by)
         for run, verdict, why in verdicts(session)
     ]
 
@@ -93,7 +93,7 @@ def _write(session: pytest.Session, state: Session) -> None:
         state.said += as_annotations(state.judged, ending_of(session))
 
 
-def _write_reports(state: Session, ending: Ending) -> None:
+def _write_reports(state: Session, ending: SessionResult) -> None:
     """Write how the session ended beside its runs, the Markdown, the numbers and the review page."""
     from segqa.report.exports import as_markdown, as_openmetrics
     from segqa.report.page import write_review

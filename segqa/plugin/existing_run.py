@@ -57,14 +57,14 @@ def take_finished(session: Session, named: Sequence[str]) -> None:
 
 def load_finished(session: Session, folder: Path) -> Run:
     """The run of a session that judges one, in the session's own store."""
-    from segqa.inference.merge_shards import bring_run
+    from segqa.inference.merge_shards import import_run
     from segqa.runs.store import find_unchecked
 
     store = session.store
     if unchecked := find_unchecked(folder):
         session.warnings.append(unchecked)
     in_store = folder.resolve() == store.run_folder(folder.name).resolve()
-    run = store.load(folder.name) if in_store else bring_run(folder, store)
+    run = store.load(folder.name) if in_store else import_run(folder, store)
     warn_of_other_commit(session, run)
     return run
 

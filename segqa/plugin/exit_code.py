@@ -25,7 +25,7 @@ from segqa.plugin.test_reports import find_fate, get_stats
 
 if TYPE_CHECKING:
     from segqa.gate.verdict import Verdict
-    from segqa.report.exports import Judged
+    from segqa.report.exports import JudgedRun
 
 EVALUATION = "_segqa_run"
 """The fixture that evaluates: every test that asks for an evaluation, directly or not, has it among its fixtures."""
@@ -197,7 +197,7 @@ def _find_unjudged(state: Session) -> Iterator[str]:
             yield f"{text}, but another baseline judges them: {os.path.relpath(path_for(state, run), state.here)}"
 
 
-def _judge_silent(session: pytest.Session, state: Session, judged: Judged, *, strict: bool) -> None:
+def _judge_silent(session: pytest.Session, state: Session, judged: JudgedRun, *, strict: bool) -> None:
     """Add what the gate says of a run, where no failing test has said it."""
     from segqa.plugin.baselines import has_baseline, is_required
 

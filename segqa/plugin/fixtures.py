@@ -328,10 +328,10 @@ def _evaluate(session: Session, name: str, model: Model | None, dataset: Dataset
     """Evaluate, and draw cases of each sort while the data set is at hand."""
     from segqa.plugin.baselines import keep_baseline
     from segqa.plugin.model_source import report_stored_answers
-    from segqa.plugin.progress import Remembered, progress_for
+    from segqa.plugin.progress import RecordedProgress, progress_for
     from segqa.plugin.ray_actors import engine_of
 
-    progress = Remembered(progress_for(config, name))
+    progress = RecordedProgress(progress_for(config, name))
     try:
         how = _how(session, name, progress, config)
         if model is None:

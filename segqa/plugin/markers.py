@@ -14,7 +14,7 @@ from segqa.plugin.hooks import STATE
 from segqa.support.plurals import format_count
 
 if TYPE_CHECKING:
-    from segqa.report.session_result import Behaved
+    from segqa.report.session_result import BehaviourResult
     from segqa.runs.run import Run
 
 Read = TypeVar("Read")
@@ -23,7 +23,7 @@ SLICE_MARKER = "segqa_slice"
 
 
 @dataclass(frozen=True, slots=True)
-class SliceMark:
+class SliceMarker:
     """What the marker says.
 
     Attributes:
@@ -82,13 +82,13 @@ def check_mark(node: pytest.Item) -> None:
         raise UsageError(f"{node.nodeid}: {error}") from error
 
 
-def slice_mark(node: pytest.Item) -> SliceMark | None:
+def slice_mark(node: pytest.Item) -> SliceMarker | None:
     """The nearest marker of a test; None where there is none.
 
     Raises:
         UsageError: it does not say what it has to say.
     """
-    return read_mark(node, SLICE_MARKER, SliceMark, "(name, where=…, min_cases=8)")
+    return read_mark(node, SLICE_MARKER, SliceMarker, "(name, where=…, min_cases=8)")
 
 
 def read_mark(node: pytest.Item, name: str, make: Callable[..., Read], expected: str) -> Read | None:
@@ -121,7 +121,7 @@ _KIND, _CAPABILITY = "segqa.behaviour", "segqa.capability"
 
 
 @dataclass(frozen=True, slots=True)
-class BehaviourMark:
+class BehaviourMarker:
     """What the marker says.
 
     Attributes:
@@ -143,25 +143,25 @@ class BehaviourMark:
         return [(_KIND, self.kind), (_CAPABILITY, self.capability)]
 
 
-def behaviour_mark(node: pytest.Item) -> BehaviourMark | None:
+def behaviour_mark(node: pytest.Item) -> BehaviourMarker | None:
     """The nearest marker of a test; None where there is none.
 
     Raises:
         UsageError: it does not say what it has to say.
     """
-    return read_mark(node, BEHAVIOUR_MARKER, BehaviourMark, "(kind, capability=…)")
+    return read_mark(node, BEHAVIOUR_MARKER, BehaviourMarker, "(kind, capability=…)")
 
 
-def behaved(stats: Mapping[str, Iterable[Any]]) -> tuple[Behaved, ...]:
+def behaved(stats: Mapping[str, Iterable[Any]]) -> tuple[BehaviourResult, ...]:
     """How many marked tests have passed and failed, by capability and kind.
 
     Args:
         stats: the reports of the terminal, by category.
     """
-    from segqa.report.session_result import Behaved
+    from segqa.report.session_result import BehaviourResult
 
     passed, failed = _count(stats, "passed"), _count(stats, "failed", "error")
-    return tuple(Behaved(*each, passed[each], failed[each]) for each in sorted(passed.keys() | failed.keys()))
+    return tuple(BehaviourResult(*each, passed[each], failed[each]) for each in sorted(passed.keys() | failed.keys()))
 
 
 def _count(stats: Mapping[str, Iterable[Any]], *categories: str) -> Counter[tuple[str, str]]:

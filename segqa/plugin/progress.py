@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import pytest
 
-from segqa.inference.evaluator import Bar, Progress
+from segqa.inference.evaluator import Progress, ProgressBar
 from segqa.plugin.hooks import is_worker
 from segqa.support.plurals import format_count
 
@@ -20,11 +20,11 @@ def progress_for(config: pytest.Config, model: str) -> Progress:
     """How to show an evaluation's progress here: not at all with `-q`, `-p no:terminal`, or in a worker."""
     if is_worker(config) or config.get_verbosity() < 0 or not config.pluginmanager.has_plugin("terminalreporter"):
         return lambda _done, _total: None
-    terminal = Terminal(config)
-    return Bar(model, file=terminal, leave=False) if terminal.isatty() else Lines(terminal.write, model)
+    terminal = TerminalProgress(config)
+    return ProgressBar(model, file=terminal, leave=False) if terminal.isatty() else LogProgress(terminal.write, model)
 
 
-class Remembered:
+class RecordedProgress:
     """Progress that can be asked afterwards how far it was."""
 
     def __init__(self, shown: Progress) -> None:
@@ -37,7 +37,7 @@ class Remembered:
         self._shown(done, total)
 
 
-class Lines:
+class LogProgress:
     """Progress as a line every 10 seconds, for a log."""
 
     def __init__(self, write: Callable[[str], None], model: str, every: float = 10.0) -> None:
@@ -59,7 +59,7 @@ class Lines:
             )
 
 
-class Terminal:
+class TerminalProgress:
     """What the user sees, as the file that tqdm wants: while it writes, pytest does not capture."""
 
     encoding = "utf-8"

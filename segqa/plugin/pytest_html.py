@@ -23,7 +23,7 @@ from segqa.plugin.test_reports import get_stats
 
 if TYPE_CHECKING:
     from segqa.plugin.state import Session
-    from segqa.report.session_result import Ending
+    from segqa.report.session_result import SessionResult
     from segqa.runs.run import Run
 
 
@@ -77,9 +77,9 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     return report
 
 
-def ending_of(session: pytest.Session) -> Ending:
+def ending_of(session: pytest.Session) -> SessionResult:
     """How the tests of this session went."""
-    from segqa.report.session_result import Ending
+    from segqa.report.session_result import SessionResult
 
     state = session.config.stash[STATE]
     ended = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
@@ -87,7 +87,7 @@ def ending_of(session: pytest.Session) -> Ending:
     stats = get_stats(session.config)
     named = ("passed", "failed", "error", "skipped", "xfailed", "xpassed")
     counts = {name: len(stats[name]) for name in named if stats.get(name)}
-    return Ending(
+    return SessionResult(
         failing=tuple(failing_tests(session.config)),
         counts=counts,
         complete=bool(complete),
@@ -134,14 +134,14 @@ def _extras(config: pytest.Config, session: Session, run: Run) -> list[dict[str,
     """The strip of the worst case that has one, and the way to it; in JSON's types, since they cross processes."""
     from pytest_html import extras
 
-    from segqa.report.case_images import Exhibits
+    from segqa.report.case_images import CaseImages
     from segqa.report.drawing import encode_picture, media_type
     from segqa.report.page_data import permalink
 
     worst = run.only(run.failures().outcomes, "failing").worst(len(run.outcomes))
     shown = None
     # what is wrong with the store is said where the session ends; a hook must not end it
-    with suppress(StoreError), Exhibits(session.store, run.id) as exhibits:
+    with suppress(StoreError), CaseImages(session.store, run.id) as exhibits:
         shown = next(exhibits.get_all(worst.ids, 1), None)
     if shown is None:
         return []

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from segqa.analysis.failure_clusters.search import clusters
-from segqa.analysis.robustness.measure import NEEDED, Measurement
+from segqa.analysis.robustness.measure import NEEDED, RobustnessMeasurement
 from segqa.analysis.robustness.result import Robustness
 from segqa.data.dataset import Dataset
 from segqa.errors import ModelError
@@ -16,7 +16,7 @@ from segqa.inference.evaluator import Evaluation
 from segqa.models.corruptions import library_version
 from segqa.models.protocol import Model
 from segqa.plugin.model_source import report_stored_answers
-from segqa.plugin.progress import Remembered, progress_for
+from segqa.plugin.progress import RecordedProgress, progress_for
 from segqa.plugin.state import Session
 from segqa.plugin.xdist import shared_robustness
 from segqa.report.case_images import draw_choice
@@ -39,8 +39,8 @@ def measured(
     wanted = session.settings.robustness_for(run.model)
     if wanted.cases == 0:
         pytest.skip("no case is to be changed: cases = 0 in [tool.segqa.robustness], or --segqa-robustness-cases=0")
-    progress = Remembered(progress_for(config, f"{run.model}, changed"))
-    measurement = Measurement.of(replace(how, progress=progress), run, dataset, session.store, wanted.cases)
+    progress = RecordedProgress(progress_for(config, f"{run.model}, changed"))
+    measurement = RobustnessMeasurement.of(replace(how, progress=progress), run, dataset, session.store, wanted.cases)
     try:
         found = shared_robustness(config, session, run.model, lambda: _measure(session, measurement, ask()))
         return replace(found, groups=measurement.groups(session.group_by))
@@ -49,7 +49,7 @@ def measured(
         raise
 
 
-def _measure(session: Session, measurement: Measurement, model: Model | None) -> Robustness:
+def _measure(session: Session, measurement: RobustnessMeasurement, model: Model | None) -> Robustness:
     """What is kept, or what measuring gives, with pictures of some changed cases."""
     kept, problem = None, ""
     try:

@@ -15,14 +15,14 @@ from segqa.support.git import WorkTree
 
 if TYPE_CHECKING:  # numpy and OpenCV would load with them
     from segqa.analysis.failure_clusters.clusters import Clusters
-    from segqa.analysis.label_errors import Suspicion
+    from segqa.analysis.label_errors import LabelError
     from segqa.analysis.robustness.result import Robustness
     from segqa.data.dataset import Dataset
     from segqa.data.subsets import Shard
     from segqa.errors import UsageError
     from segqa.gate.verdict import Verdict
     from segqa.inference.target_cache import PackedTargets
-    from segqa.report.exports import Judged
+    from segqa.report.exports import JudgedRun
     from segqa.runs.run import Run
     from segqa.runs.slices import Edges
     from segqa.runs.store import Store
@@ -98,10 +98,10 @@ class Session:
     targets: PackedTargets | None = None
     found: dict[tuple[str, str, str], Clusters] = field(default_factory=dict)
     verdicts: dict[tuple[str, str, str], Verdict | UsageError] = field(default_factory=dict)
-    suspicions: tuple[Suspicion, ...] | None = None
+    suspicions: tuple[LabelError, ...] | None = None
     uncommitted: dict[Path, str] = field(default_factory=dict)
     compared: set[Path] = field(default_factory=set)
-    judged: tuple[Judged, ...] = ()
+    judged: tuple[JudgedRun, ...] = ()
     said: list[str] = field(default_factory=list)
     folder: Path | None = None
     html: bool = False
@@ -168,7 +168,7 @@ class Session:
         self.folder = claim_folder(self.reports / name)
         return self.folder
 
-    def suspects(self) -> tuple[Suspicion, ...]:
+    def suspects(self) -> tuple[LabelError, ...]:
         """The labels that one should check, judged by the runs of this session and the last ones of other models."""
         from segqa.analysis.label_errors import suspicious_labels
         from segqa.errors import StoreError

@@ -31,7 +31,7 @@ from segqa.errors import CaseError
 from segqa.gate.baseline import content_of, is_baseline
 from segqa.gate.comparison import Comparison
 from segqa.inference.pipeline import prediction_of
-from segqa.inference.proposal_cache import Answer, ProposalCache
+from segqa.inference.proposal_cache import CachedAnswer, ProposalCache
 from segqa.report.case_selection import select
 from segqa.report.drawing import decode_picture, draw_strip, encode_picture, error_map, fit
 from segqa.runs.checksums import compute_checksum
@@ -67,7 +67,7 @@ _VERSION = 1  # of how exhibits are drawn
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Exhibit:
+class CaseImage:
     """A case as it is shown.
 
     Attributes:
@@ -116,7 +116,7 @@ class Exhibit:
         """About so many characters in a page."""
         return (len(self.photo) + len(self.thumbnail)) * 4 // 3 + len(json.dumps(self.layers)) + 200
 
-    def without_photo(self, picked: int | None) -> Exhibit:
+    def without_photo(self, picked: int | None) -> CaseImage:
         """The same with nothing left of the photo, in the thumbnail neither."""
         if not self.photo:
             return self
@@ -133,7 +133,7 @@ class Exhibit:
         return np.zeros(self.shape, np.bool_) if picked is None else decode_mask(self.masks[picked], self.shape)
 
 
-class Exhibits(Database):
+class CaseImages(Database):
     """The exhibits of a run, in an SQLite file beside its cases; one that was damaged is none, and is drawn again."""
 
     def __init__(self, store: Store, run_id: str) -> None:
@@ -149,7 +149,7 @@ class Exhibits(Database):
         found = self.get(case_id)
         return found is not None and found.key.startswith(key)
 
-    def get(self, case_id: str) -> Exhibit | None:
+    def get(self, case_id: str) -> CaseImage | None:
         """The exhibit of a case; None where there is none."""
         row = self._find(f"SELECT {_COLUMNS} FROM exhibits WHERE case_id = ?", case_id)  # noqa: S608 - ours
         if row is None or not _is_whole(*row):
@@ -158,9 +158,9 @@ class Exhibits(Database):
         about: dict[str, Any] = json.loads(text)
         about |= {name: tuple(about[name]) for name in ("shape", "whole", "masks")}
         about["boxes"] = tuple(tuple(box) for box in about["boxes"])
-        return Exhibit(case_id, **about, photo=photo, thumbnail=thumbnail, key=key)
+        return CaseImage(case_id, **about, photo=photo, thumbnail=thumbnail, key=key)
 
-    def get_all(self, case_ids: Iterable[str], limit: int) -> Iterator[Exhibit]:
+    def get_all(self, case_ids: Iterable[str], limit: int) -> Iterator[CaseImage]:
         """The exhibits of these cases, in this order, as far as there are any; so many at most."""
         there = self.case_ids()
         for case_id in islice((case_id for case_id in case_ids if case_id in there), limit):
@@ -168,7 +168,7 @@ class Exhibits(Database):
             if exhibit is not None:
                 yield exhibit
 
-    def put(self, exhibits: Iterable[Exhibit]) -> None:
+    def put(self, exhibits: Iterable[CaseImage]) -> None:
         """Keep exhibits, in the place of those of the same cases."""
         found = [(e.case_id, json.dumps(e.layers), e.photo, e.thumbnail, e.key) for e in exhibits]
         rows = [(*values, _checksum_of(*values)) for values in found]
@@ -217,7 +217,7 @@ def draw_exhibits(
     outcomes = [outcome for outcome in outcomes if outcome.proposals_key]
     cases = dataset.by_id({outcome.case_id for outcome in outcomes})
     outcomes = [outcome for outcome in outcomes if outcome.case_id in cases]
-    with ExitStack() as stack, Exhibits(store, run.id) as exhibits:
+    with ExitStack() as stack, CaseImages(store, run.id) as exhibits:
         cache = stack.enter_context(ProposalCache(store.proposals_path(run.id)))
         others = [stack.enter_context(each) for each in _drawn_before(run, store)]
         wanted = [(each, _key(each, before.get(each.case_id), size=size, photos=photos)) for each in outcomes]
@@ -227,7 +227,7 @@ def draw_exhibits(
         # what takes long is OpenCV's and Pillow's, and leaves Python to others; files are read by this thread alone
         drawers = stack.enter_context(ThreadPoolExecutor(fair_share(1), "segqa-draw"))
 
-        def begin(outcome: Outcome, key: str) -> Callable[[], Exhibit | None]:
+        def begin(outcome: Outcome, key: str) -> Callable[[], CaseImage | None]:
             pixels = _read(cases[outcome.case_id], outcome, cache)
             if pixels is None:
                 return lambda: None
@@ -260,7 +260,7 @@ def draw_choice(
     wanted = {case_id for outcomes in chosen for case_id in outcomes.ids}
     for clusters, comparison in found:
         run = clusters.run
-        with Exhibits(store, run.id) as exhibits:
+        with CaseImages(store, run.id) as exhibits:
             missing = wanted - exhibits.case_ids()
         draw_exhibits(
             run,
@@ -308,13 +308,13 @@ def _hash(values: Sequence[object]) -> str:
     return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:32]
 
 
-def _drawn_before(run: Run, store: Store) -> Iterator[Exhibits]:
+def _drawn_before(run: Run, store: Store) -> Iterator[CaseImages]:
     """The exhibits of the last runs of the same model, as far as they have some."""
     recent = store.recent(run.model, run.dataset, _LOOKED_BACK + 1)
-    return (Exhibits(store, each) for each in recent if each != run.id and _path(store, each).is_file())
+    return (CaseImages(store, each) for each in recent if each != run.id and _path(store, each).is_file())
 
 
-def _taken_over(wanted: Iterable[tuple[Outcome, str]], drawn: Iterable[Exhibits | None]) -> Iterator[Exhibit]:
+def _taken_over(wanted: Iterable[tuple[Outcome, str]], drawn: Iterable[CaseImages | None]) -> Iterator[CaseImage]:
     """What has been drawn of the same things, without a baseline's prediction if none is wanted."""
     for (outcome, key), other in zip(wanted, drawn, strict=True):
         found = None if other is None else other.get(outcome.case_id)
@@ -328,7 +328,7 @@ class _Pixels:
 
     image: Image
     target: Mask
-    answer: Answer
+    answer: CachedAnswer
 
 
 def _read(case: Case, outcome: Outcome, cache: ProposalCache) -> _Pixels | None:
@@ -346,7 +346,7 @@ def _read(case: Case, outcome: Outcome, cache: ProposalCache) -> _Pixels | None:
 
 def _draw_or_warn(
     outcome: Outcome, pixels: _Pixels, before: Mask | None, *, key: str, size: int, photos: bool
-) -> Exhibit | None:
+) -> CaseImage | None:
     """The exhibit of a case; a warning and none where drawing it fails, since its numbers are there all the same."""
     try:
         return _draw(outcome, pixels, before, key=key, size=size, photos=photos)
@@ -356,7 +356,7 @@ def _draw_or_warn(
         return None
 
 
-def _draw(outcome: Outcome, pixels: _Pixels, before: Mask | None, *, key: str, size: int, photos: bool) -> Exhibit:
+def _draw(outcome: Outcome, pixels: _Pixels, before: Mask | None, *, key: str, size: int, photos: bool) -> CaseImage:
     """The exhibit of a case."""
     whole = pixels.target.shape[0], pixels.target.shape[1]
     photo = fit(pixels.image, size, size)
@@ -367,7 +367,7 @@ def _draw(outcome: Outcome, pixels: _Pixels, before: Mask | None, *, key: str, s
     background = photo if photos else _blank(shape)
     drawn = error_map(background, resize_nearest(prediction, shape), target)
     scale = shape[1] / proposals.masks.shape[2]
-    return Exhibit(
+    return CaseImage(
         case_id=outcome.case_id,
         shape=shape,
         whole=whole,
@@ -428,8 +428,8 @@ def _picked_as(kept: Outcome, outcome: Outcome) -> Outcome | None:
         return None
     if outcome.picked is None:
         return replace(kept, picked=None)
-    wanted = outcome.offers[outcome.picked].numbers
-    found = [index for index, offer in enumerate(kept.offers) if offer.numbers == wanted]
+    wanted = outcome.proposal_scores[outcome.picked].numbers
+    found = [index for index, offer in enumerate(kept.proposal_scores) if offer.numbers == wanted]
     return replace(kept, picked=found[0]) if found else None
 
 

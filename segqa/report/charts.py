@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from segqa.analysis.robustness.perturbations import Change
+from segqa.analysis.robustness.perturbations import Perturbation
 from segqa.analysis.robustness.result import Robustness
 from segqa.models.protocol import Floats
 from segqa.report.tables import Cell, Table
@@ -275,7 +275,7 @@ def robustness_section(found: Robustness) -> dict[str, Any]:
     }
 
 
-def _curves(found: Robustness, change: Change) -> dict[str, str]:
+def _curves(found: Robustness, change: Perturbation) -> dict[str, str]:
     """The chart of a change, with its name and what is done at its most severe."""
     most = change.describe(len(change.amounts))
     steps = [found.at(change.name, severity) for severity in change.severities]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 from PIL import features
 
-from segqa.data.mask import Image, Mask, around, resize_nearest
+from segqa.data.mask import Image, Mask, bounding_box, resize_nearest
 
 STRIP_HEIGHT = 300
 STRIP_WIDTH = 400
@@ -34,7 +34,7 @@ def error_map(image: Image, prediction: Mask, target: Mask) -> Image:
     """
     painted = image.copy()
     # around both masks nothing is drawn
-    box = around(prediction | target)
+    box = bounding_box(prediction | target)
     rows, columns = np.ogrid[box]
     found, wanted = prediction[box], target[box]
     rising = (rows + columns) % _HATCH_EVERY < _HATCH_WIDTH

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from segqa.models.protocol import Floats
-from segqa.report.case_images import Exhibit
+from segqa.report.case_images import CaseImage
 from segqa.report.drawing import decode_picture
 from segqa.report.page_data import case_key
 
@@ -33,7 +33,7 @@ class Example:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Shown:
+class PageCases:
     """The exhibits of a run in a page.
 
     Attributes:
@@ -41,7 +41,7 @@ class Shown:
         numbers: of the exhibits in the page, by case id.
     """
 
-    exhibits: Mapping[str, Exhibit]
+    exhibits: Mapping[str, CaseImage]
     numbers: Mapping[str, int]
 
     def examples(self, case_ids: Iterable[str]) -> list[Example]:
@@ -53,7 +53,7 @@ class Shown:
         ]
 
 
-def varied(exhibits: Sequence[Exhibit], count: int) -> list[Exhibit]:
+def varied(exhibits: Sequence[CaseImage], count: int) -> list[CaseImage]:
     """Some exhibits that look different: the first, then always the one that is least like those chosen before."""
     if len(exhibits) <= count:
         return list(exhibits)
@@ -66,7 +66,7 @@ def varied(exhibits: Sequence[Exhibit], count: int) -> list[Exhibit]:
     return [exhibits[place] for place in sorted(chosen)]
 
 
-def _look(exhibit: Exhibit) -> Floats:
+def _look(exhibit: CaseImage) -> Floats:
     """What an exhibit looks like, in 192 numbers."""
     small = cv2.resize(decode_picture(exhibit.thumbnail), (8, 8), interpolation=cv2.INTER_AREA)
     return small.astype(np.float64).ravel()

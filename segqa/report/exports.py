@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from segqa.analysis.failure_clusters.clusters import BELOW, Cluster, Clusters
 from segqa.analysis.robustness.result import Robustness
-from segqa.data.string_columns import Texts
+from segqa.data.string_columns import StringColumn
 from segqa.gate.verdict import Verdict
 from segqa.inference.spot_check import StoredAnswers, describe_spot_check, describe_stored
-from segqa.report.session_result import Ending
+from segqa.report.session_result import SessionResult
 from segqa.runs.failure_kinds import KINDS
 from segqa.runs.run import Run
 from segqa.support.escaping import to_line
@@ -30,7 +30,7 @@ _CASES = 20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Judged:
+class JudgedRun:
     """A run, and what the gate says of it.
 
     Attributes:
@@ -70,7 +70,7 @@ class Judged:
         ]
 
 
-def as_json(judged: Iterable[Judged], ending: Ending, exit_status: int) -> dict[str, Any]:
+def as_json(judged: Iterable[JudgedRun], ending: SessionResult, exit_status: int) -> dict[str, Any]:
     """The session for a script: what `verdict.json` holds."""
     return {
         "version": VERDICT_VERSION,
@@ -83,7 +83,7 @@ def as_json(judged: Iterable[Judged], ending: Ending, exit_status: int) -> dict[
     }
 
 
-def as_markdown(judged: Sequence[Judged], ending: Ending) -> str:
+def as_markdown(judged: Sequence[JudgedRun], ending: SessionResult) -> str:
     """The session for a pull request: at most 60,000 characters, whatever comes from outside escaped."""
     failing = ending.failing
     count = f" ({format_count(len(failing), 'test')})" if failing else ""
@@ -98,7 +98,7 @@ def as_markdown(judged: Sequence[Judged], ending: Ending) -> str:
     return _cut(lines)
 
 
-def as_openmetrics(judged: Iterable[Judged]) -> str:
+def as_openmetrics(judged: Iterable[JudgedRun]) -> str:
     """The numbers as OpenMetrics text, one family a number."""
     families: dict[str, list[str]] = {}
     for one in judged:
@@ -112,7 +112,7 @@ def as_openmetrics(judged: Iterable[Judged]) -> str:
     return "\n".join([*lines, "# EOF", ""])
 
 
-def as_annotations(judged: Iterable[Judged], ending: Ending) -> list[str]:
+def as_annotations(judged: Iterable[JudgedRun], ending: SessionResult) -> list[str]:
     """GitHub's workflow commands: one for each broken rule, and for each finding and warning of the session."""
     broken = [
         f"::error title={_command(f'segqa {one.run.model} {finding.rule}', more=True)}::{_command(finding.text)}"
@@ -131,7 +131,7 @@ def escape(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]()#|~!-])", r"\\\1", plain)
 
 
-def _failed_before(cluster: Cluster, case_ids: Texts, codes: NDArray[np.int8]) -> int:
+def _failed_before(cluster: Cluster, case_ids: StringColumn, codes: NDArray[np.int8]) -> int:
     """How many of a cluster's failures were failures of that kind in the baseline, which has these cases and kinds."""
     places = case_ids.places_of(cluster.failing.ids)
     before = codes[places[places >= 0]]
@@ -139,7 +139,7 @@ def _failed_before(cluster: Cluster, case_ids: Texts, codes: NDArray[np.int8]) -
     return int(alike.sum())
 
 
-def _model(one: Judged) -> dict[str, Any]:
+def _model(one: JudgedRun) -> dict[str, Any]:
     """A run and its verdict in JSON's types; what is not known is null."""
     run, verdict = one.run, one.verdict
     found: dict[str, Any] = {"model": run.model, "dataset": run.dataset, "run": run.id, "verdict": one.name}
@@ -171,7 +171,7 @@ def _model(one: Judged) -> dict[str, Any]:
     }
 
 
-def _numbers(one: Judged) -> dict[str, float]:
+def _numbers(one: JudgedRun) -> dict[str, float]:
     """What is counted and measured of a run."""
     run, verdict = one.run, one.verdict
     numbers = {name: float(getattr(run, name)) for name in ("mean_iou", "p05", "pooled_iou", "oracle_iou", "regret")}
@@ -186,7 +186,7 @@ def _numbers(one: Judged) -> dict[str, float]:
     return numbers
 
 
-def _table_row(one: Judged) -> str:
+def _table_row(one: JudgedRun) -> str:
     run, verdict = one.run, one.verdict
     before = f"{verdict.comparison.baseline.mean_iou:.4f}" if verdict else "–"
     change = f"{verdict.mean.mean:+.4f}" if verdict and verdict.mean else "–"
@@ -196,7 +196,7 @@ def _table_row(one: Judged) -> str:
     return f"| {' | '.join([*cells, f'{len(run.failures())} of {len(run.outcomes)}', f'**{one.name}**'])} |"
 
 
-def _reasons(ending: Ending) -> list[str]:
+def _reasons(ending: SessionResult) -> list[str]:
     """Render what the session found beside its tests, as a list."""
     lines = [f"- **{escape(text)}**" for text in (ending.problem, *ending.findings) if text]
     lines += [f"- warning: {escape(text)}" for text in ending.warnings]
@@ -208,7 +208,7 @@ def _trust(run: Run) -> list[str]:
     return [*describe_stored(run), *describe_spot_check(run)]
 
 
-def _section(one: Judged) -> list[str]:
+def _section(one: JudgedRun) -> list[str]:
     """What there is to say of one model."""
     lines = []
     if one.verdict is None:

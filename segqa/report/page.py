@@ -16,14 +16,14 @@ from typing import Any
 
 import numpy as np
 
-from segqa.analysis.label_errors import Suspicion
+from segqa.analysis.label_errors import LabelError
 from segqa.report.case_selection import NOISE
-from segqa.report.examples import Shown
-from segqa.report.exports import Judged
-from segqa.report.page_data import KIND_NAMES, Listing, case_key, columns, link
-from segqa.report.page_images import FILES, Collection, clear_files, collect, queues, write_files
+from segqa.report.examples import PageCases
+from segqa.report.exports import JudgedRun
+from segqa.report.page_data import KIND_NAMES, CaseListing, case_key, columns, link
+from segqa.report.page_images import FILES, PageImages, clear_files, collect, queues, write_files
 from segqa.report.sections import section_of, verdict_of
-from segqa.report.session_result import Ending, behaviour_table
+from segqa.report.session_result import SessionResult, behaviour_table
 from segqa.report.tables import has_choice, name_runs, show_line_up
 from segqa.report.templates import part, render
 from segqa.runs.failure_kinds import KINDS
@@ -54,12 +54,12 @@ KEYS = (
 
 
 def write_review(
-    judged: Sequence[Judged],
+    judged: Sequence[JudgedRun],
     store: Store,
     folder: Path,
     *,
-    ending: Ending | None = None,
-    suspicions: Sequence[Suspicion] = (),
+    ending: SessionResult | None = None,
+    suspicions: Sequence[LabelError] = (),
     settings: ReportSettings | None = None,
 ) -> Path:
     """Write the review page of some runs.
@@ -76,7 +76,7 @@ def write_review(
         The file to open: `index.html`, or `report.json`.
     """
     settings = settings or ReportSettings()
-    listings = [Listing.of(one) for one in judged]
+    listings = [CaseListing.of(one) for one in judged]
     content = _Content(judged, ending, suspicions, settings, listings, [_members(columns(each)) for each in listings])
     clear_files(folder)
     queued = queues(judged, store, settings)
@@ -108,15 +108,15 @@ class _Content:
         columns: of the listed cases of each, as the members of an object in JSON, each with a comma behind it.
     """
 
-    judged: Sequence[Judged]
-    ending: Ending | None
-    suspicions: Sequence[Suspicion]
+    judged: Sequence[JudgedRun]
+    ending: SessionResult | None
+    suspicions: Sequence[LabelError]
     settings: ReportSettings
-    listings: Sequence[Listing]
+    listings: Sequence[CaseListing]
     columns: Sequence[Sequence[str]]
 
 
-def _data(content: _Content, collection: Collection) -> Iterator[str]:
+def _data(content: _Content, collection: PageImages) -> Iterator[str]:
     """What the script knows, as JSON; in pieces, since all of it together would be there several times."""
     ids = (each.listed.columns.ids for each in content.listings)
     exhibits = (
@@ -148,7 +148,7 @@ def _data(content: _Content, collection: Collection) -> Iterator[str]:
 def _counts_of(run: Run, places: Sequence[int]) -> dict[int, list[tuple[int, int, int]]]:
     """Return true positives, false positives and false negatives of each proposal of some cases, by their places."""
     cases = run.columns.take(np.array(places, np.int64))
-    counts = ([(each.counts.tp, each.counts.fp, each.counts.fn) for each in case.offers] for case in cases)
+    counts = ([(each.counts.tp, each.counts.fp, each.counts.fn) for each in case.proposal_scores] for case in cases)
     return dict(zip(places, counts, strict=True))
 
 
@@ -158,19 +158,19 @@ def _newest(runs: Sequence[Run]) -> int:
     return max(same, key=lambda number: (str(runs[number].provenance.get("started", "")), number))
 
 
-def _json(content: _Content, collection: Collection) -> Iterator[str]:
+def _json(content: _Content, collection: PageImages) -> Iterator[str]:
     """The numbers alone."""
     known = json.loads("".join(_data(content, collection)))
     yield json.dumps(known, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _page(content: _Content, collection: Collection) -> Iterator[str]:
+def _page(content: _Content, collection: PageImages) -> Iterator[str]:
     """The page; whatever comes from outside is escaped by the template, or is JSON that no tag can end."""
     judged, in_files = content.judged, content.settings.format == "dir"
     script = part("review.js")
     runs = [one.run for one in judged]
     shown = [
-        Shown({exhibit.case_id: exhibit for exhibit, _ in exhibits}, numbers)
+        PageCases({exhibit.case_id: exhibit for exhibit, _ in exhibits}, numbers)
         for exhibits, numbers in zip(collection.by_run, collection.numbers, strict=True)
     ]
     return render(
@@ -237,7 +237,7 @@ def _policy(script: str) -> str:
     return f"{fixed}; script-src 'sha256-{digest}'"
 
 
-def _kept(judged: Sequence[Judged], collection: Collection, settings: ReportSettings) -> str:
+def _kept(judged: Sequence[JudgedRun], collection: PageImages, settings: ReportSettings) -> str:
     """Which pictures the page has, and how there would be more."""
     total = sum(len(one.run.outcomes) for one in judged)
     what = "photos and masks" if collection.has_photos else "masks, and no photo,"

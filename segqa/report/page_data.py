@@ -15,16 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segqa.analysis.failure_clusters.clusters import Cluster
-from segqa.data.string_columns import Names
+from segqa.data.string_columns import CategoricalColumn
 from segqa.report.case_selection import newly_failing, newly_passing, select
-from segqa.report.exports import Judged
+from segqa.report.exports import JudgedRun
 from segqa.runs.failure_kinds import KINDS, recoverable
 from segqa.runs.outcome import find_exception_line
 from segqa.runs.outcomes import Outcomes
 from segqa.runs.query import Predicate
 from segqa.runs.run import Run
 from segqa.runs.slices import attributes_of, slices_by
-from segqa.scoring.metrics import shares
+from segqa.scoring.metrics import compute_metric
 
 KIND_NAMES = ("", *KINDS)
 """Kinds of failure by their number in the columns; 0 is a case that passed."""
@@ -34,7 +34,7 @@ _FILE = re.compile(r'File "[^"\n]*[/\\]([^"/\\\n]+)"')
 _PATH = re.compile(r"(?<![\w./:\\])(?:[A-Za-z]:)?(?:[/\\][^\s/\\'\":<>|]+)+[/\\]([^\s/\\'\":<>|]+)")
 
 
-def columns(listing: Listing) -> Iterator[tuple[str, Any]]:
+def columns(listing: CaseListing) -> Iterator[tuple[str, Any]]:
     """The columns of the listed cases by name, with what the gate says, in JSON's types or as an iterator of these.
 
     One after the other: of a large run one is as large as the page.
@@ -51,7 +51,7 @@ def columns(listing: Listing) -> Iterator[tuple[str, Any]]:
     yield "kind", (run.kind_codes + 1).tolist()
     yield "recoverable", recoverable(outcomes, run.threshold).astype(int).tolist()
     yield "iou", map(_exactly, run.all_ious.tolist())
-    yield "oracle", map(_exactly, shares(outcomes.oracle, "iou").tolist())
+    yield "oracle", map(_exactly, compute_metric(outcomes.oracle, "iou").tolist())
     yield from zip(("tp", "fp", "fn"), outcomes.counts[:, :3].T.tolist(), strict=True)
     yield "picked", _or_none(outcomes.picked)
     yield "best", _or_none(outcomes.best)
@@ -82,7 +82,7 @@ def _or_none(choices: NDArray[Any]) -> Iterator[int | None]:
     return (None if choice < 0 else choice for choice in choices.tolist())
 
 
-def _compared(judged: Judged, listed: Outcomes, places: Mapping[str, int]) -> dict[str, list[float | int | None]]:
+def _compared(judged: JudgedRun, listed: Outcomes, places: Mapping[str, int]) -> dict[str, list[float | int | None]]:
     """IoU in the baseline, and whether a case fails newly (1, errors too) or passes newly (2)."""
     before: list[float | int | None] = [None] * len(places)
     change: list[float | int | None] = [0] * len(places)
@@ -124,7 +124,7 @@ def _named(column: Iterable[str | None]) -> dict[str, Any]:
     return {"values": names, "of": [-1 if value is None else numbers[value] for value in values]}
 
 
-def _attribute(name: str, values: Names) -> dict[str, Any]:
+def _attribute(name: str, values: CategoricalColumn) -> dict[str, Any]:
     """A column of an attribute, with its slices as they are written in a condition."""
     named = _named(values)
     return {**named, "slices": [str(Predicate(name, "=", value)) for value in named["values"]]}
@@ -167,7 +167,7 @@ MOST_LISTED = 50_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Listing:
+class CaseListing:
     """A run as far as the page lists it.
 
     Attributes:
@@ -175,11 +175,11 @@ class Listing:
         listed: the run with the listed cases alone.
     """
 
-    judged: Judged
+    judged: JudgedRun
     listed: Run
 
     @classmethod
-    def of(cls, judged: Judged, most: int = MOST_LISTED) -> Listing:
+    def of(cls, judged: JudgedRun, most: int = MOST_LISTED) -> CaseListing:
         """The listing of a run: at most so many cases, chosen as those are that get a picture."""
         run = judged.run
         if len(run.outcomes) <= most:

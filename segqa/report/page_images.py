@@ -10,15 +10,15 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TypeAlias
 
-from segqa.report.case_images import Exhibit, Exhibits
+from segqa.report.case_images import CaseImage, CaseImages
 from segqa.report.case_selection import select
 from segqa.report.drawing import encode_picture, media_type
-from segqa.report.exports import Judged
+from segqa.report.exports import JudgedRun
 from segqa.report.templates import part
 from segqa.runs.store import Store, write_whole
 from segqa.settings import ReportSettings
 
-Queue: TypeAlias = Sequence[tuple[Exhibit, int | None]]
+Queue: TypeAlias = Sequence[tuple[CaseImage, int | None]]
 """The exhibits of a run, the most important first, each with the proposal that was picked."""
 
 FILES = "index_files"
@@ -26,7 +26,7 @@ FILES = "index_files"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Collection:
+class PageImages:
     """The exhibits of a page.
 
     Attributes:
@@ -34,11 +34,11 @@ class Collection:
         left_out: how many there would be beside them.
     """
 
-    by_run: list[list[tuple[Exhibit, int | None]]]
+    by_run: list[list[tuple[CaseImage, int | None]]]
     left_out: int
 
     @property
-    def all(self) -> list[Exhibit]:
+    def all(self) -> list[CaseImage]:
         """Those of all runs; their places here are their numbers in the page."""
         return [exhibit for exhibits in self.by_run for exhibit, _ in exhibits]
 
@@ -76,19 +76,19 @@ class Collection:
                     yield kind, number, media_type(encoded), base64.b64encode(encoded).decode()
 
 
-def queues(judged: Sequence[Judged], store: Store, settings: ReportSettings) -> list[Queue]:
+def queues(judged: Sequence[JudgedRun], store: Store, settings: ReportSettings) -> list[Queue]:
     """The exhibits that the runs have, as many as are wanted."""
     return [_queue(one, store, settings.images * len(judged), photos=settings.photos) for one in judged]
 
 
-def collect(queued: Sequence[Queue], room: float) -> Collection:
+def collect(queued: Sequence[Queue], room: float) -> PageImages:
     """The exhibits that there is room for, in turn from each run.
 
     Args:
         queued: the exhibits of each run.
         room: characters.
     """
-    by_run: list[list[tuple[Exhibit, int | None]]] = [[] for _ in queued]
+    by_run: list[list[tuple[CaseImage, int | None]]] = [[] for _ in queued]
     seen: set[bytes] = set()
     for row in zip_longest(*queued):
         for number, entry in enumerate(row):
@@ -99,7 +99,7 @@ def collect(queued: Sequence[Queue], room: float) -> Collection:
             if room >= 0:
                 by_run[number].append(entry)
                 seen.add(exhibit.photo)
-    return Collection(by_run, sum(map(len, queued)) - sum(map(len, by_run)))
+    return PageImages(by_run, sum(map(len, queued)) - sum(map(len, by_run)))
 
 
 def clear_files(folder: Path) -> None:
@@ -107,7 +107,7 @@ def clear_files(folder: Path) -> None:
     shutil.rmtree(folder / FILES, ignore_errors=True)
 
 
-def write_files(collection: Collection, folder: Path) -> None:
+def write_files(collection: PageImages, folder: Path) -> None:
     """Pictures, strips, style and script of a page as files of their own."""
     for name in ("review.js", "review.css"):
         write_whole(folder / FILES / name, part(name))
@@ -121,7 +121,7 @@ def write_files(collection: Collection, folder: Path) -> None:
                 (folder / FILES / kind / f"{number}.{collection.suffix}").write_bytes(encoded)
 
 
-def _queue(judged: Judged, store: Store, limit: int, *, photos: bool) -> Queue:
+def _queue(judged: JudgedRun, store: Store, limit: int, *, photos: bool) -> Queue:
     """The exhibits of a run, the most important first."""
     comparison = judged.verdict.comparison if judged.verdict else None
     chosen = select(judged.clusters, comparison, len(judged.run.outcomes))
@@ -129,6 +129,6 @@ def _queue(judged: Judged, store: Store, limit: int, *, photos: bool) -> Queue:
     order = dict(zip(chosen.ids, picked, strict=True))
     if not store.run_folder(judged.run.id).is_dir():
         return []
-    with Exhibits(store, judged.run.id) as exhibits:
+    with CaseImages(store, judged.run.id) as exhibits:
         found = [(exhibit, order[exhibit.case_id]) for exhibit in exhibits.get_all(order, limit)]
     return found if photos else [(exhibit.without_photo(picked), picked) for exhibit, picked in found]

@@ -7,13 +7,13 @@ from typing import Any
 
 from segqa.analysis.failure_clusters.clusters import Clusters
 from segqa.report.charts import histogram
-from segqa.report.session_result import Ending
+from segqa.report.session_result import SessionResult
 from segqa.report.tables import has_choice, show_line_up
 from segqa.report.templates import render
 from segqa.support.plurals import format_count
 
 
-def render_summary(found: Iterable[Clusters], ending: Ending, page: str, group_by: str = "") -> str:
+def render_summary(found: Iterable[Clusters], ending: SessionResult, page: str, group_by: str = "") -> str:
     """The summary as a piece of HTML; everything that comes from outside is escaped by the template.
 
     Args:

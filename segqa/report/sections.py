@@ -16,10 +16,10 @@ from segqa.gate.verdict import Verdict
 from segqa.models.protocol import Floats
 from segqa.report.case_selection import NOISE, newly_failing, newly_passing
 from segqa.report.charts import BINS, bin_counts, changes, histogram, interval_axis, interval_bar, robustness_section
-from segqa.report.examples import Shown
-from segqa.report.exports import Judged
+from segqa.report.examples import PageCases
+from segqa.report.exports import JudgedRun
 from segqa.report.page_data import case_key, link, shortened
-from segqa.report.session_result import Ending
+from segqa.report.session_result import SessionResult
 from segqa.report.tables import groups_within, has_choice, pick_lab
 from segqa.runs.failure_kinds import KINDS, kind_codes, kind_name, recoverable
 from segqa.runs.groups import suggest_groups
@@ -33,7 +33,7 @@ _MOST_REPLAYED = 20_000
 _SHOWN = 8
 
 
-def verdict_of(judged: Sequence[Judged], ending: Ending | None) -> str:
+def verdict_of(judged: Sequence[JudgedRun], ending: SessionResult | None) -> str:
     """The page's verdict in a word: how the tests ended; without tests, what the gate says."""
     if ending is not None:
         return ending.name
@@ -41,7 +41,7 @@ def verdict_of(judged: Sequence[Judged], ending: Ending | None) -> str:
     return "regressed" if "regressed" in names else names[0] if len(names) == 1 else "evaluated"
 
 
-def section_of(judged: Judged, number: int, shown: Shown, *, listed: bool) -> dict[str, Any]:
+def section_of(judged: JudgedRun, number: int, shown: PageCases, *, listed: bool) -> dict[str, Any]:
     """What the template needs to know of a run.
 
     Args:
@@ -83,7 +83,7 @@ def section_of(judged: Judged, number: int, shown: Shown, *, listed: bool) -> di
     }
 
 
-def headline(judged: Judged) -> list[str]:
+def headline(judged: JudgedRun) -> list[str]:
     """What fails and why, in a few sentences."""
     run = judged.run
     failed = run.failures()
@@ -141,7 +141,7 @@ def _facts(run: Run) -> list[tuple[str, str]]:
     return [(name, str(value)) for name, value in facts.items() if value]
 
 
-def _chips(judged: Judged, number: int) -> list[dict[str, str]]:
+def _chips(judged: JudgedRun, number: int) -> list[dict[str, str]]:
     """The headline numbers; those of cases link to these."""
     run, verdict = judged.run, judged.verdict
 
@@ -204,7 +204,7 @@ def _distribution(run: Run, comparison: Comparison | None, address: str) -> dict
     return {"histogram": drawn, "bins": _bins(run.ious, before)}
 
 
-def _clusters(judged: Judged, shown: Shown) -> list[dict[str, Any]]:
+def _clusters(judged: JudgedRun, shown: PageCases) -> list[dict[str, Any]]:
     """The clusters, with examples."""
     new = judged.new_clusters
     return [
@@ -219,7 +219,7 @@ def _clusters(judged: Judged, shown: Shown) -> list[dict[str, Any]]:
     ]
 
 
-def _kinds(run: Run, comparison: Comparison | None, shown: Shown) -> list[dict[str, Any]]:
+def _kinds(run: Run, comparison: Comparison | None, shown: PageCases) -> list[dict[str, Any]]:
     """The kinds of failure that there are, with examples."""
     codes = kind_codes(newly_failing(comparison).after, run.threshold) if comparison else np.zeros(0, np.int8)
     new = Counter(kind_name(code) for code in codes.tolist())
@@ -314,7 +314,7 @@ def _known(values: Floats) -> Floats:
     return values[~np.isnan(values)]
 
 
-def _compared(verdict: Verdict, shown: Shown) -> dict[str, Any]:
+def _compared(verdict: Verdict, shown: PageCases) -> dict[str, Any]:
     """What there is to say against the baseline."""
     comparison = verdict.comparison
     newly, fixed = newly_failing(comparison), newly_passing(comparison)
@@ -354,7 +354,7 @@ def _unlike(comparison: Comparison) -> list[str]:
     return notes
 
 
-def _groups(run: Run, shown: Shown) -> list[dict[str, Any]]:
+def _groups(run: Run, shown: PageCases) -> list[dict[str, Any]]:
     """The cases that a page without a script shows, by kind: all that have a picture, and the errors."""
     groups: dict[str, list[dict[str, Any]]] = {kind: [] for kind in [*KINDS, ""]}
     worst = run.worst(len(run.outcomes))

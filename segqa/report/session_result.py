@@ -20,7 +20,7 @@ _KINDS = ("MFT", "INV", "DIR")
 
 
 @dataclass(frozen=True, slots=True)
-class Behaved:
+class BehaviourResult:
     """How the tests of one capability and kind of behaviour went.
 
     Attributes:
@@ -42,7 +42,7 @@ class Behaved:
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class SessionResult:
     """How the tests of a session went.
 
     Attributes:
@@ -59,7 +59,7 @@ class Ending:
     failing: tuple[tuple[str, str], ...] = ()
     counts: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     complete: bool = True
-    behaviour: tuple[Behaved, ...] = ()
+    behaviour: tuple[BehaviourResult, ...] = ()
     findings: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     problem: str = ""
@@ -78,14 +78,14 @@ class Ending:
         return "passed" if self.complete and not self.problem else "incomplete"
 
 
-def behaviour_table(found: Sequence[Behaved]) -> Table:
+def behaviour_table(found: Sequence[BehaviourResult]) -> Table:
     """Capabilities down, kinds of behaviour across."""
     cells = {(each.capability, each.kind): str(each) for each in found}
     rows = [(name, *(cells.get((name, kind)) for kind in _KINDS)) for name in sorted({name for name, _ in cells})]
     return Table(("capability", *_KINDS), tuple(rows))
 
 
-def write_ending(ending: Ending, store: Store, run_id: str) -> None:
+def write_ending(ending: SessionResult, store: Store, run_id: str) -> None:
     """Keep it with a run.
 
     Raises:
@@ -97,7 +97,7 @@ def write_ending(ending: Ending, store: Store, run_id: str) -> None:
         write_whole(path, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
 
 
-def read_ending(store: Store, run_id: str) -> Ending | None:
+def read_ending(store: Store, run_id: str) -> SessionResult | None:
     """How the tests of the run's session went; None for a run that no test asked for.
 
     Raises:
@@ -115,13 +115,13 @@ def read_ending(store: Store, run_id: str) -> Ending | None:
         raise StoreError(f"{path} is damaged: {error}; {_ADVICE}") from error
 
 
-def _ending_from(kept: Mapping[str, Any]) -> Ending:
+def _ending_from(kept: Mapping[str, Any]) -> SessionResult:
     """How tests went, from JSON."""
-    return Ending(
+    return SessionResult(
         failing=tuple((name, why) for name, why in kept["failing"]),
         counts=kept["counts"],
         complete=kept["complete"],
-        behaviour=tuple(Behaved(**each) for each in kept.get("behaviour", ())),
+        behaviour=tuple(BehaviourResult(**each) for each in kept.get("behaviour", ())),
         findings=tuple(kept.get("findings", ())),
         warnings=tuple(kept.get("warnings", ())),
         problem=kept.get("problem", ""),

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from segqa.analysis.failure_clusters.clusters import Clusters
-from segqa.analysis.label_errors import Suspicion
+from segqa.analysis.label_errors import LabelError
 from segqa.analysis.robustness.result import Robustness
 from segqa.inference.spot_check import describe_stored
 from segqa.runs.run import Run
@@ -54,7 +54,7 @@ def steadiness(found: Robustness) -> list[str]:
     return lines
 
 
-def suspicions(found: Sequence[Suspicion], limit: int = 10) -> list[str]:
+def suspicions(found: Sequence[LabelError], limit: int = 10) -> list[str]:
     """The cases whose label one should check, a line each."""
     lines = [str(each) for each in found[:limit]]
     if len(found) > limit:

@@ -19,9 +19,9 @@ from segqa.gate.baseline import kept_baseline, read_baseline, scope_of
 from segqa.gate.comparison import compare
 from segqa.gate.policy import judge_by
 from segqa.report.case_images import draw_choice
-from segqa.report.exports import Judged
+from segqa.report.exports import JudgedRun
 from segqa.report.page import write_review
-from segqa.report.session_result import Ending, read_ending
+from segqa.report.session_result import SessionResult, read_ending
 from segqa.runs.run import Run
 from segqa.runs.store import Store
 from segqa.settings import GateSettings, ReportSettings, Settings
@@ -88,11 +88,11 @@ def _baseline_of(run: Run, runs: Sequence[Run], baselines: Sequence[Run], store:
     return read_baseline(kept) if kept.is_file() else None
 
 
-def _judged(run: Run, baseline: Run | None, rules: Settings | GateSettings, store: Store) -> Judged:
+def _judged(run: Run, baseline: Run | None, rules: Settings | GateSettings, store: Store) -> JudgedRun:
     """A run, what the gate says of it, if anything, and what was measured of its robustness."""
     tag = (rules.gate if isinstance(rules, Settings) else rules).group_by
     found = clusters(run, group_by=tag)
-    judged = Judged(run, None, "", found, robustness=robustness_of(store, run), group_by=tag)
+    judged = JudgedRun(run, None, "", found, robustness=robustness_of(store, run), group_by=tag)
     if baseline is None:
         return judged
     try:
@@ -101,7 +101,7 @@ def _judged(run: Run, baseline: Run | None, rules: Settings | GateSettings, stor
         return replace(judged, why=str(error))
 
 
-def _ending(runs: Sequence[Run], store: Store) -> Ending | None:
+def _ending(runs: Sequence[Run], store: Store) -> SessionResult | None:
     """How the tests went, if the runs are of one session."""
     endings = [read_ending(store, run.id) for run in runs]
     return endings[0] if all(ending == endings[0] for ending in endings) else None

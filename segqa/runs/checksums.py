@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from segqa.errors import StoreError
-from segqa.runs.outcome_columns import Held
+from segqa.runs.outcome_columns import MemoryColumns
 from segqa.support.escaping import to_utf8
 from segqa.support.plurals import format_count
 
@@ -73,7 +73,7 @@ def require_checksum(document: Mapping[str, Any], path: Path, advice: str = AGAI
         raise StoreError(f"{path} is damaged: its content does not match its checksum; {advice}")
 
 
-def require_counts(held: Held, where: str) -> None:
+def require_counts(held: MemoryColumns, where: str) -> None:
     """Refuse outcomes whose counts cannot be those of a mask and its target.
 
     For each proposal tp + fn must be the target's area, tp + fp + fn + tn the size, and no count away from the contour

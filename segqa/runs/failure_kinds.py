@@ -17,7 +17,7 @@ from segqa.models.protocol import Floats
 from segqa.runs.outcome import Outcome
 from segqa.runs.outcome_columns import Whole
 from segqa.runs.outcomes import Outcomes
-from segqa.scoring.metrics import shares
+from segqa.scoring.metrics import compute_metric
 from segqa.settings import KnownFailure
 from segqa.settings.checks import one_of
 
@@ -170,14 +170,14 @@ def paired_kind_codes(before: Outcomes, after: Outcomes, threshold: float) -> tu
 
 def _codes_of(counts: Whole, inside: Whole, wrong: Whole, failed: Mask, threshold: float) -> NDArray[np.int8]:
     """Return the kind of each case as in `kind_codes`, from the columns that it depends on."""
-    iou, interior = shares(counts, "iou"), shares(inside, "iou")
+    iou, interior = compute_metric(counts, "iou"), compute_metric(inside, "iou")
     cases = CaseScores(
         failed=failed,
         target=counts[:, 0] + counts[:, 2],
         predicted=counts[:, 0] + counts[:, 1],
         iou=iou,
-        precision=shares(counts, "precision"),
-        recall=shares(counts, "recall"),
+        precision=compute_metric(counts, "precision"),
+        recall=compute_metric(counts, "recall"),
         only_contour=_only_contour_wrong(counts, wrong, np.isnan(interior) | (interior >= threshold), threshold),
     )
     # a zero-IoU false positive fails at any threshold
@@ -212,7 +212,7 @@ def recoverable(outcomes: Outcomes, threshold: float) -> Mask:
     """Where picking lost a case, not the model: it failed, and its best proposal meets the threshold."""
     failed = kind_codes(outcomes, threshold) > KINDS["error"].code
     # rightly nothing is no proposal that could be picked instead, but where nothing is there all that is needed
-    return failed & (shares(outcomes.oracle, "iou") >= threshold)
+    return failed & (compute_metric(outcomes.oracle, "iou") >= threshold)
 
 
 def read_expected_kinds(known: KnownFailure) -> tuple[str, ...]:

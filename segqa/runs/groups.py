@@ -15,7 +15,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from segqa.data.string_columns import Names, Naming
+from segqa.data.string_columns import CategoricalBuilder, CategoricalColumn
 from segqa.errors import SettingsError
 from segqa.runs.outcome import Outcome
 from segqa.runs.outcomes import Outcomes
@@ -122,7 +122,7 @@ def suggest_groups(cases: Iterable[Outcome]) -> Grouping | None:
     return by_id if _is_many(by_id) else None
 
 
-def _grouping(tag: str, names: Names) -> Grouping:
+def _grouping(tag: str, names: CategoricalColumn) -> Grouping:
     return Grouping(tag, len(names.used), int((names.codes >= 0).sum()))
 
 
@@ -136,13 +136,13 @@ def _is_group_name(tag: str) -> bool:
     return bool(words) and words <= _SINGULAR
 
 
-def _is_numeric(names: Names) -> bool:
+def _is_numeric(names: CategoricalColumn) -> bool:
     return all(text.replace(".", "", 1).isdigit() for _, text in names.used)
 
 
 def _by_id(cases: Outcomes) -> Grouping:
     """The groups of the first 20,000 cases by what stands before the number at the end of their ids."""
-    found = Naming()
+    found = CategoricalBuilder()
     for place, case_id in enumerate(islice(cases.ids, _READ)):
         if match := _NUMBERED.fullmatch(case_id):
             found.put(place, match[1])

@@ -12,7 +12,7 @@ from segqa.scoring.metrics import Counts
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class ProposalScore:
     """What a run keeps of a proposal: all that a picker looks at and a metric needs, but for the pixels.
 
     Attributes:
@@ -63,7 +63,7 @@ class Outcome:
     digest: str = ""
     pixels: str = ""
     proposals_key: str = ""
-    offers: tuple[Offer, ...] = ()
+    proposal_scores: tuple[ProposalScore, ...] = ()
     picked: int | None = None
     nothing: Counts | None = None
     seconds: float = 0.0
@@ -84,31 +84,31 @@ class Outcome:
     @property
     def counts(self) -> Counts | None:
         """The prediction against the target; None for an error."""
-        return self.nothing if self.picked is None else self.offers[self.picked].counts
+        return self.nothing if self.picked is None else self.proposal_scores[self.picked].counts
 
     @property
     def inside(self) -> Counts | None:
         """The same away from the target's contour; None where nothing was picked."""
-        return None if self.picked is None else self.offers[self.picked].inside
+        return None if self.picked is None else self.proposal_scores[self.picked].inside
 
     @property
     def breakdown(self) -> Breakdown | None:
         """Where the prediction's wrong pixels are; None for an error, or where the run's threshold was met."""
         if self.picked is not None:
-            return self.offers[self.picked].breakdown
+            return self.proposal_scores[self.picked].breakdown
         return None if self.nothing is None else nothing_found(self.nothing.fn)
 
     @property
     def best(self) -> int | None:
         """Which proposal has the highest IoU, the first of equals; rightly nothing is above all. None without any."""
-        ious = [offer.counts.iou for offer in self.offers]
+        ious = [offer.counts.iou for offer in self.proposal_scores]
         ranked = [2.0 if math.isnan(iou) else iou for iou in ious]
         return ranked.index(max(ranked)) if ranked else None
 
     @property
     def oracle(self) -> Counts | None:
         """The best proposal against the target; None for an error."""
-        return self.nothing if self.best is None else self.offers[self.best].counts
+        return self.nothing if self.best is None else self.proposal_scores[self.best].counts
 
 
 def find_exception_line(text: str) -> str:

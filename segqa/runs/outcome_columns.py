@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segqa.data.mask import Mask
-from segqa.data.string_columns import Joining, Names, Naming, Places, Texts
+from segqa.data.string_columns import CategoricalBuilder, CategoricalColumn, Places, StringBuilder, StringColumn
 from segqa.models.protocol import Floats
-from segqa.runs.outcome import Offer, Outcome
+from segqa.runs.outcome import Outcome, ProposalScore
 from segqa.scoring.error_breakdown import Breakdown, nothing_found
-from segqa.scoring.metrics import Counts, shares
+from segqa.scoring.metrics import Counts, compute_metric
 
 Whole: TypeAlias = NDArray[np.signedinteger[Any]]
 """Whole numbers."""
@@ -28,17 +28,17 @@ class Columns(Protocol):
     """The columns of many outcomes; see `Outcome` for what they mean. They are in memory, or in files."""
 
     @property
-    def ids(self) -> Texts:
+    def ids(self) -> StringColumn:
         """Of the cases."""
         ...
 
     @property
-    def prompts(self) -> Names:
+    def prompts(self) -> CategoricalColumn:
         """What the model was asked for."""
         ...
 
     @property
-    def tags(self) -> Mapping[str, Names]:
+    def tags(self) -> Mapping[str, CategoricalColumn]:
         """By name."""
         ...
 
@@ -48,12 +48,12 @@ class Columns(Protocol):
         ...
 
     @property
-    def digests(self) -> Texts:
+    def digests(self) -> StringColumn:
         """Of the files of image and target."""
         ...
 
     @property
-    def pixels(self) -> Texts:
+    def pixels(self) -> StringColumn:
         """Digests of their pixels; empty where they are not known."""
         ...
 
@@ -63,7 +63,7 @@ class Columns(Protocol):
         ...
 
     @property
-    def keys(self) -> Texts:
+    def keys(self) -> StringColumn:
         """Of the proposals."""
         ...
 
@@ -140,7 +140,7 @@ class Columns(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Held:
+class MemoryColumns:
     """Columns in memory; what is not told here is told in `Columns`.
 
     Attributes:
@@ -153,13 +153,13 @@ class Held:
         errors: the tracebacks, by the place of the case.
     """
 
-    ids: Texts
-    prompts: Names
-    tags: Mapping[str, Names]
+    ids: StringColumn
+    prompts: CategoricalColumn
+    tags: Mapping[str, CategoricalColumn]
     properties: Mapping[str, Floats]
-    digests: Texts
-    pixels: Texts
-    keys: Texts
+    digests: StringColumn
+    pixels: StringColumn
+    keys: StringColumn
     starts: Places
     numbers: Whole
     scores: Floats
@@ -188,7 +188,7 @@ class Held:
             digest=self.digests[place],
             pixels=self.pixels[place],
             proposals_key=self.keys[place],
-            offers=tuple(map(self._offer, range(*self.starts[place : place + 2].tolist()))),
+            proposal_scores=tuple(map(self._offer, range(*self.starts[place : place + 2].tolist()))),
             picked=None if picked < 0 else picked,
             nothing=None if wanted < 0 else Counts(0, 0, wanted, size - wanted),
             seconds=float(self.seconds[place]),
@@ -197,10 +197,10 @@ class Held:
             error=self.errors.get(place, ""),
         )
 
-    def _offer(self, at: int) -> Offer:
+    def _offer(self, at: int) -> ProposalScore:
         numbers = self.numbers[at].tolist()
         mask_score, box_score = (None if math.isnan(score) else score for score in self.scores[at].tolist())
-        return Offer(Counts(*numbers[:4]), Counts(*numbers[4:]), mask_score, box_score, self.broken.get(at))
+        return ProposalScore(Counts(*numbers[:4]), Counts(*numbers[4:]), mask_score, box_score, self.broken.get(at))
 
     @property
     def contents(self) -> bytes:
@@ -258,7 +258,7 @@ class Held:
     @cached_property
     def best(self) -> Whole:
         """Which offer of each case has the highest IoU, the first of equals; -1 where there is none."""
-        ious = shares(self.numbers, "iou")
+        ious = compute_metric(self.numbers, "iou")
         ious[np.isnan(ious)] = 2.0  # rightly nothing is above all
         found = np.full(len(self.ids), -1, np.int32)
         have = np.flatnonzero(np.diff(self.starts))
@@ -284,11 +284,11 @@ class Held:
 
     def offer_scores(self, places: Places) -> Iterator[list[list[float]]]:
         """Mask score, box score and IoU of each offer of these cases."""
-        told = np.column_stack([self.scores, shares(self.numbers, "iou")])
+        told = np.column_stack([self.scores, compute_metric(self.numbers, "iou")])
         starts, ends = self.starts[places].tolist(), self.starts[places + 1].tolist()
         return (told[start:end].tolist() for start, end in zip(starts, ends, strict=True))
 
-    def picked_again(self, picked: Whole) -> Held:
+    def picked_again(self, picked: Whole) -> MemoryColumns:
         """The same with another pick."""
         return replace(self, picked=picked)
 
@@ -324,13 +324,13 @@ def hash_of(parts: Iterable[Sequence[str]]) -> bytes:
     return texts.digest() + lengths.digest()
 
 
-class Gathered:
+class ColumnBuilder:
     """Outcomes as they come, put into columns one by one."""
 
     def __init__(self) -> None:
-        self._texts = {name: Joining() for name in ("ids", "digests", "pixels", "keys")}
-        self._prompts = Naming()
-        self._tags: dict[str, Naming] = {}
+        self._texts = {name: StringBuilder() for name in ("ids", "digests", "pixels", "keys")}
+        self._prompts = CategoricalBuilder()
+        self._tags: dict[str, CategoricalBuilder] = {}
         self._properties: dict[str, array[float]] = {}
         self._starts, self._numbers, self._scores = array("q", [0]), array("q"), array("d")
         self._breakdowns: dict[int, Breakdown] = {}
@@ -353,7 +353,7 @@ class Gathered:
             digest=outcome.digest,
             pixels=outcome.pixels,
             key=outcome.proposals_key,
-            offers=[offer_numbers(offer) for offer in outcome.offers],
+            proposal_scores=[offer_numbers(offer) for offer in outcome.proposal_scores],
             picked=outcome.picked,
             wanted=None if nothing is None else nothing.target,
             size=None if nothing is None else nothing.target + nothing.tn,
@@ -373,7 +373,7 @@ class Gathered:
         digest: str,
         pixels: str,
         key: str,
-        offers: Sequence[Sequence[Any]],
+        proposal_scores: Sequence[Sequence[Any]],
         picked: int | None,
         wanted: int | None,
         size: int | None,
@@ -388,12 +388,12 @@ class Gathered:
             self._texts[name].append(text)
         self._prompts.put(place, prompt)
         for name, value in tags.items():
-            self._tags.setdefault(name, Naming()).put(place, value)
+            self._tags.setdefault(name, CategoricalBuilder()).put(place, value)
         for name, number in properties.items():
             column = self._properties.setdefault(name, array("d"))
             column.extend([np.nan] * (place - len(column)))
             column.append(number)
-        for offer in offers:
+        for offer in proposal_scores:
             self._add_offer(offer)
         self._starts.append(len(self._scores) // 2)
         self._wanted.append(-1 if wanted is None else wanted)
@@ -413,7 +413,7 @@ class Gathered:
         self._scores.extend(np.nan if score is None else score for score in offer[:2])
         self._numbers.extend(offer[2:10])
 
-    def columns(self) -> Held:
+    def columns(self) -> MemoryColumns:
         """All of them; nothing can be added any more."""
         cases = len(self)
         texts = {name: found.texts() for name, found in self._texts.items()}
@@ -422,7 +422,7 @@ class Gathered:
             column.extend([np.nan] * (cases - len(column)))
         numbers = _small(self._numbers)
         self._numbers = array("q")
-        return Held(
+        return MemoryColumns(
             **texts,
             prompts=self._prompts.names(cases),
             tags={name: coded.names(cases) for name, coded in self._tags.items()},
@@ -447,15 +447,15 @@ def _small(numbers: array[int]) -> Whole:
     return found.astype(np.int32) if found.max(initial=0) < 1 << 31 else found
 
 
-def gather(outcomes: Iterable[Outcome]) -> Held:
+def gather(outcomes: Iterable[Outcome]) -> MemoryColumns:
     """Outcomes as columns, in their order."""
-    gathered = Gathered()
+    gathered = ColumnBuilder()
     for outcome in outcomes:
         gathered.add(outcome)
     return gathered.columns()
 
 
-def offer_numbers(offer: Offer) -> list[Any]:
+def offer_numbers(offer: ProposalScore) -> list[Any]:
     """An offer as plain values: the two scores, the counts, those inside, and the breakdown if there is one."""
     wrong = offer.breakdown.numbers if offer.breakdown else ()
     return [offer.mask_score, offer.box_score, *offer.numbers, *wrong]

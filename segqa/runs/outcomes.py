@@ -13,19 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segqa.data.mask import Mask
-from segqa.data.string_columns import Names, Places, Rows, Texts
+from segqa.data.string_columns import CategoricalColumn, Places, RowSequence, StringColumn
 from segqa.models.protocol import Floats
 from segqa.runs.outcome import Outcome
 from segqa.runs.outcome_columns import Columns, Whole, gather
 from segqa.scoring.error_breakdown import Breakdown
-from segqa.scoring.metrics import shares
+from segqa.scoring.metrics import compute_metric
 from segqa.support.plurals import format_count
 
 Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Outcomes(Rows[Outcome]):
+class Outcomes(RowSequence[Outcome]):
     """Outcomes of many cases, or of some of them.
 
     Attributes:
@@ -86,32 +86,32 @@ class Outcomes(Rows[Outcome]):
         return f"<{format_count(len(self), 'outcome')}{f': {shown}' if shown else ''}>"
 
     @property
-    def ids(self) -> Texts:
+    def ids(self) -> StringColumn:
         """Of the cases."""
         return self._texts(self.columns.ids)
 
     @property
-    def digests(self) -> Texts:
+    def digests(self) -> StringColumn:
         """Of the files of image and target."""
         return self._texts(self.columns.digests)
 
     @property
-    def pixels(self) -> Texts:
+    def pixels(self) -> StringColumn:
         """Digests of their pixels; empty where they are not known."""
         return self._texts(self.columns.pixels)
 
     @property
-    def keys(self) -> Texts:
+    def keys(self) -> StringColumn:
         """Of the proposals; empty for an error."""
         return self._texts(self.columns.keys)
 
     @property
-    def prompts(self) -> Names:
+    def prompts(self) -> CategoricalColumn:
         """What the model was asked for."""
         return self._names(self.columns.prompts)
 
     @property
-    def tags(self) -> dict[str, Names]:
+    def tags(self) -> dict[str, CategoricalColumn]:
         """By name, those that one of the cases has."""
         names = {name: self._names(each) for name, each in self.columns.tags.items()}
         return {name: each for name, each in names.items() if (each.codes >= 0).any()}
@@ -197,7 +197,7 @@ class Outcomes(Rows[Outcome]):
 
     def metric(self, name: str) -> Floats:
         """`"iou"`, `"dice"`, `"precision"` or `"recall"` of the predictions; NaN where undefined and for errors."""
-        values = shares(self.counts, name)
+        values = compute_metric(self.counts, name)
         values[self.failed] = np.nan
         return values
 
@@ -208,10 +208,10 @@ class Outcomes(Rows[Outcome]):
     def _of(self, column: NDArray[Scalar]) -> NDArray[Scalar]:
         return column if self.places is None else column[self.places]
 
-    def _texts(self, column: Texts) -> Texts:
+    def _texts(self, column: StringColumn) -> StringColumn:
         return column if self.places is None else column.take(self.places)
 
-    def _names(self, column: Names) -> Names:
+    def _names(self, column: CategoricalColumn) -> CategoricalColumn:
         return column if self.places is None else column.take(self.places)
 
 

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segqa.data.string_columns import Names, Places, Texts
+from segqa.data.string_columns import CategoricalColumn, Places, StringColumn
 from segqa.errors import StoreError
 from segqa.runs.checksums import AGAIN, add_checksum, compute_file_checksum, require_checksum, require_counts
-from segqa.runs.outcome_columns import Held, Whole
+from segqa.runs.outcome_columns import MemoryColumns, Whole
 from segqa.scoring.error_breakdown import Breakdown
 
 BLOCK = 1 << 16
@@ -114,7 +114,7 @@ def tables(folder: Path) -> Iterator[Any]:
     return map(read_part, parts_of(folder))
 
 
-def table_of(held: Held) -> Any:
+def table_of(held: MemoryColumns) -> Any:
     """Columns in memory as a table of pyarrow's, as part files have it."""
     import pyarrow as pa
 
@@ -171,7 +171,7 @@ def breakdowns_in(column: Any, starts: Places) -> tuple[Places, Whole]:
     return np.repeat(starts, lengths // 8) + numbers[:, 0], numbers[:, 1:]
 
 
-def held_of(table: Any) -> Held:
+def held_of(table: Any) -> MemoryColumns:
     """The columns of a table, in memory."""
     numbers, scores, broken = (table.column(name).combine_chunks() for name in ("numbers", "scores", "broken"))
     starts = np.concatenate([[0], np.cumsum(_array(table, "offered"), dtype=np.int64)])
@@ -183,16 +183,16 @@ def held_of(table: Any) -> Held:
         {place: text for place, text in enumerate(column.to_pylist()) if text}
         for column in (table.column("note"), table.column("error"))
     )
-    return Held(
-        ids=Texts.of(table.column("id").to_pylist()),
+    return MemoryColumns(
+        ids=StringColumn.of(table.column("id").to_pylist()),
         prompts=_undone(table.column("prompt")),
         tags={name.removeprefix(TAG): _undone(table.column(name)) for name in table.column_names if TAG in name[:4]},
         properties={
             name.removeprefix(PROPERTY): _array(table, name) for name in table.column_names if name.startswith(PROPERTY)
         },
-        digests=Texts.of(table.column("digest").to_pylist()),
+        digests=StringColumn.of(table.column("digest").to_pylist()),
         pixels=_pixels_of(table),
-        keys=Texts.of(table.column("key").to_pylist()),
+        keys=StringColumn.of(table.column("key").to_pylist()),
         starts=starts,
         numbers=small(numbers.flatten().to_numpy(zero_copy_only=False)).reshape(-1, 8),
         scores=scores.flatten().to_numpy(zero_copy_only=False).reshape(-1, 2),
@@ -249,13 +249,13 @@ def read_part(path: Path, names: Sequence[str] | None = None) -> Any:
         raise StoreError(f"{path} is damaged: {error}") from error
 
 
-def _pixels_of(table: Any) -> Texts:
+def _pixels_of(table: Any) -> StringColumn:
     """The digests of the pixels; empty where a part was written before there were any."""
     known = table.column("pixels").to_pylist() if "pixels" in table.column_names else [None] * len(table)
-    return Texts.of(digest or "" for digest in known)
+    return StringColumn.of(digest or "" for digest in known)
 
 
-def _dictionary(names: Names) -> Any:
+def _dictionary(names: CategoricalColumn) -> Any:
     import pyarrow as pa
 
     return pa.DictionaryArray.from_arrays(
@@ -263,11 +263,11 @@ def _dictionary(names: Names) -> Any:
     )
 
 
-def _undone(column: Any) -> Names:
+def _undone(column: Any) -> CategoricalColumn:
     """The names in a column."""
     whole = column.combine_chunks()
     codes = whole.indices.fill_null(-1).to_numpy(zero_copy_only=False)
-    return Names(tuple(whole.dictionary.to_pylist()), codes)
+    return CategoricalColumn(tuple(whole.dictionary.to_pylist()), codes)
 
 
 def _array(table: Any, name: str) -> NDArray[Any]:

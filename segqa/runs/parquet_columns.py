@@ -13,15 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segqa.data.mask import Mask
-from segqa.data.string_columns import Joining, Names, Places, Texts
+from segqa.data.string_columns import CategoricalColumn, Places, StringBuilder, StringColumn
 from segqa.models.protocol import Floats
 from segqa.runs.outcome import Outcome
-from segqa.runs.outcome_columns import Columns, Held, Whole, hash_of, wrong_pixels
+from segqa.runs.outcome_columns import Columns, MemoryColumns, Whole, hash_of, wrong_pixels
 from segqa.runs.parquet_blocks import COUNTS, PROPERTY, TAG, breakdowns_in, held_of, parts_of, read_part, small
 from segqa.scoring.error_breakdown import Breakdown
 
 
-class Filed:
+class ParquetColumns:
     """Columns in part files, see `Columns`; the short ones that are asked for often stay in memory.
 
     Args:
@@ -39,17 +39,17 @@ class Filed:
         self._held = lru_cache(maxsize=2)(lambda number: held_of(read_part(self._parts[number])))
 
     @cached_property
-    def ids(self) -> Texts:
+    def ids(self) -> StringColumn:
         """Of the cases."""
         return self._texts("id")
 
     @cached_property
-    def prompts(self) -> Names:
+    def prompts(self) -> CategoricalColumn:
         """What the model was asked for."""
         return self._names("prompt")
 
     @cached_property
-    def tags(self) -> Mapping[str, Names]:
+    def tags(self) -> Mapping[str, CategoricalColumn]:
         """By name."""
         return {name.removeprefix(TAG): self._names(name) for name in self._beginning(TAG)}
 
@@ -60,12 +60,12 @@ class Filed:
         return _Read(names, lambda name: self._numbers(PROPERTY + name))
 
     @property
-    def digests(self) -> Texts:
+    def digests(self) -> StringColumn:
         """Of the files of image and target."""
         return self._texts("digest")
 
     @property
-    def pixels(self) -> Texts:
+    def pixels(self) -> StringColumn:
         """Digests of their pixels; empty where they are not known."""
         return self._texts("pixels")
 
@@ -75,7 +75,7 @@ class Filed:
         return hash_of(column.to_pylist() for column in self._columns("digest"))
 
     @property
-    def keys(self) -> Texts:
+    def keys(self) -> StringColumn:
         """Of the proposals."""
         return self._texts("key")
 
@@ -167,7 +167,7 @@ class Filed:
     def _part_of(self, place: int) -> int:
         return int(np.searchsorted(self._edges, place, side="right")) - 1
 
-    def _blocks(self, places: Places) -> Iterator[tuple[Held, Places]]:
+    def _blocks(self, places: Places) -> Iterator[tuple[MemoryColumns, Places]]:
         """The blocks that some cases are in, each with their places in it; in the order of the cases."""
         numbers = np.searchsorted(self._edges, places, side="right") - 1
         changes = np.flatnonzero(np.diff(numbers)) + 1
@@ -206,15 +206,15 @@ class Filed:
         columns = [small(self._numbers(begin + name)) for name in COUNTS]
         return np.stack(columns, axis=1)
 
-    def _texts(self, name: str) -> Texts:
+    def _texts(self, name: str) -> StringColumn:
         import pyarrow as pa
 
-        joining = Joining()
+        joining = StringBuilder()
         for column in self._columns(name):
             joining.extend(column.fill_null("").to_pylist() if column.type != pa.null() else [""] * len(column))
         return joining.texts()
 
-    def _names(self, name: str) -> Names:
+    def _names(self, name: str) -> CategoricalColumn:
         known: dict[str, int] = {}
         codes = []
         for column in self._columns(name):
@@ -223,10 +223,10 @@ class Filed:
             to = np.array([*(known.setdefault(value, len(known)) for value in own), -1], np.int32)
             places = None if values is None else column.indices.fill_null(len(own)).to_numpy(zero_copy_only=False)
             codes.append(np.full(len(column), -1, np.int32) if places is None else to[places])
-        return Names(tuple(known), np.concatenate([np.zeros(0, np.int32), *codes]))
+        return CategoricalColumn(tuple(known), np.concatenate([np.zeros(0, np.int32), *codes]))
 
 
-class _Repicked(Filed):
+class _Repicked(ParquetColumns):
     """Filed columns with another pick than the files have."""
 
     def __init__(self, folder: Path, picked: Whole) -> None:

@@ -25,7 +25,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 
 from segqa.data.mask import Mask
-from segqa.data.string_columns import Names
+from segqa.data.string_columns import CategoricalColumn
 from segqa.errors import SettingsError
 from segqa.runs.outcome import Outcome
 from segqa.runs.outcomes import Outcomes
@@ -82,7 +82,7 @@ class Predicate:
 
     def holds(self, cases: Outcomes, edges: Edges) -> Mask:
         """Which cases meet it; one that does not have the attribute does not, whatever the sign."""
-        tag = cases.tags.get(self.name) or Names((), np.full(len(cases), -1, np.int32))
+        tag = cases.tags.get(self.name) or CategoricalColumn((), np.full(len(cases), -1, np.int32))
         if self.sign == "has":
             return tag.renamed(lambda text: "no" if text.lower() in _NO else "yes").mask("yes")
         if self.sign in _ORDERS:
@@ -100,14 +100,14 @@ class Predicate:
 
 
 @dataclass(frozen=True, slots=True)
-class Every:
+class And:
     """All of several conditions."""
 
     parts: tuple[Condition, ...]
 
     def __str__(self) -> str:
         """As it is written."""
-        return " and ".join(f"({part})" if isinstance(part, Some) else str(part) for part in self.parts)
+        return " and ".join(f"({part})" if isinstance(part, Or) else str(part) for part in self.parts)
 
     def holds(self, cases: Outcomes, edges: Edges) -> Mask:
         """Which cases meet all of them."""
@@ -121,7 +121,7 @@ class Every:
 
 
 @dataclass(frozen=True, slots=True)
-class Some:
+class Or:
     """At least one of several conditions."""
 
     parts: tuple[Condition, ...]
@@ -179,7 +179,7 @@ def joined(first: str, second: str) -> str:
     '(a=1 or b=2) and c=3'
     """
     parts = [parse_condition(text) for text in (first, second) if text]
-    return str(Every(tuple(parts))) if len(parts) > 1 else "".join(map(str, parts))
+    return str(And(tuple(parts))) if len(parts) > 1 else "".join(map(str, parts))
 
 
 def check_names(condition: Condition, cases: Iterable[Outcome], edges: Edges, *, values: bool = True) -> None:
@@ -234,10 +234,10 @@ def _check_value(predicate: Predicate, cases: Outcomes, edges: Edges) -> None:
         raise SettingsError(f"no case has {predicate.name}={predicate.value}; {nearest(predicate.value, values)}")
 
 
-def _columns_of(predicate: Predicate, cases: Outcomes, edges: Edges) -> list[Names]:
+def _columns_of(predicate: Predicate, cases: Outcomes, edges: Edges) -> list[CategoricalColumn]:
     """What cases have under a predicate's name: the slice that they are in and the tag as it is written, or the id."""
     if predicate.name == _ID:
-        return [Names(tuple(cases.ids), np.arange(len(cases), dtype=np.int32))]
+        return [CategoricalColumn(tuple(cases.ids), np.arange(len(cases), dtype=np.int32))]
     tag = cases.tags.get(predicate.name)
     return [slices_by(cases, predicate.name, edges), *([] if tag is None else [tag])]
 
@@ -260,13 +260,13 @@ class _Parser:
         parts = [self._every()]
         while self._take("or"):
             parts.append(self._every())
-        return Some(tuple(parts)) if len(parts) > 1 else parts[0]
+        return Or(tuple(parts)) if len(parts) > 1 else parts[0]
 
     def _every(self) -> Condition:
         parts = [self._one()]
         while self._take("and"):
             parts.append(self._one())
-        return Every(tuple(parts)) if len(parts) > 1 else parts[0]
+        return And(tuple(parts)) if len(parts) > 1 else parts[0]
 
     def _one(self) -> Condition:
         if self._take("not"):

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segqa.data.mask import Mask
-from segqa.data.string_columns import Texts
+from segqa.data.string_columns import StringColumn
 from segqa.errors import SettingsError
 from segqa.models.protocol import Floats
 from segqa.runs.failure_kinds import KINDS, kind_codes, kind_of, recoverable
@@ -24,7 +24,7 @@ from segqa.runs.outcome import Outcome
 from segqa.runs.outcomes import Outcomes
 from segqa.runs.query import Predicate, check_names, joined, parse_condition
 from segqa.runs.slices import Edges, attributes_of, slices_by
-from segqa.scoring.metrics import Counts, resolve, shares
+from segqa.scoring.metrics import Counts, compute_metric, resolve
 from segqa.settings import EmptyPolicy
 from segqa.settings.checks import nearest
 from segqa.support.plurals import format_count
@@ -90,7 +90,7 @@ class Run:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "outcomes", Outcomes.of(self.outcomes))
-        object.__setattr__(self, "expected", Texts.of(self.expected))
+        object.__setattr__(self, "expected", StringColumn.of(self.expected))
 
     def __repr__(self) -> str:
         return f"<{self.title}: mean IoU {self.mean_iou:.4f}, {self.tally}>"
@@ -118,7 +118,7 @@ class Run:
     @property
     def missing(self) -> tuple[str, ...]:
         """The ids of the cases that have no outcome (yet)."""
-        return tuple(Texts.of(self.expected).without(self.columns.ids))
+        return tuple(StringColumn.of(self.expected).without(self.columns.ids))
 
     @property
     def undefined(self) -> int:
@@ -195,7 +195,7 @@ class Run:
     def best_ious(self) -> Floats:
         """The IoU of each outcome's best proposal, float64 `[n]`; it means nothing for errors and undefined cases."""
         # in a scored case an undefined oracle is rightly nothing, whatever the policy for those who picked it
-        best = shares(self.columns.oracle, "iou")
+        best = compute_metric(self.columns.oracle, "iou")
         best[np.isnan(best)] = resolve(math.nan, self.empty if self.empty != "nan" else "one")
         return best
 

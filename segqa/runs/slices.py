@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from segqa.data.string_columns import Names
+from segqa.data.string_columns import CategoricalColumn
 from segqa.models.protocol import Floats
 from segqa.runs.outcome import Outcome
 from segqa.runs.outcomes import Outcomes
@@ -56,7 +56,7 @@ def attributes_of(cases: Iterable[Outcome]) -> list[str]:
     return [*sorted(tags), *sorted(set(cases.properties) - tags)]
 
 
-def slices_by(cases: Iterable[Outcome], attribute: str, edges: Edges) -> Names:
+def slices_by(cases: Iterable[Outcome], attribute: str, edges: Edges) -> CategoricalColumn:
     """For each case the value of an attribute, by which slices are named; none where it does not have it.
 
     >>> dim, none = Outcome(case_id="x", properties={"brightness": 0.2}), Outcome(case_id="y")
@@ -67,7 +67,7 @@ def slices_by(cases: Iterable[Outcome], attribute: str, edges: Edges) -> Names:
     tag, values = cases.tags.get(attribute), cases.properties.get(attribute)
     by_tag = None if tag is None else tag.renamed(lambda text: _of_tag(text, edges.get(attribute)))
     if values is None:
-        return by_tag or Names((), np.full(len(cases), -1, np.int32))
+        return by_tag or CategoricalColumn((), np.full(len(cases), -1, np.int32))
     by_number = _of_property(attribute, values, edges)
     return by_number if by_tag is None else by_tag.or_else(by_number)
 
@@ -91,7 +91,7 @@ def number(text: str) -> float:
     return value if math.isfinite(value) else math.nan
 
 
-def _numbers(column: Names) -> Floats:
+def _numbers(column: CategoricalColumn) -> Floats:
     """The numbers that the texts of a column are, NaN where there is none."""
     found: Floats = np.array([*map(number, column.values), math.nan])[column.codes]  # -1 is the last
     return found
@@ -111,16 +111,16 @@ def _of_tag(text: str, cuts: tuple[float, ...] | None) -> str:
     return text if cuts is None or math.isnan(value) else _name_of(sum(value > cut for cut in cuts), cuts, _TAG_LEVELS)
 
 
-def _of_property(attribute: str, values: Floats, edges: Edges) -> Names:
+def _of_property(attribute: str, values: Floats, edges: Edges) -> CategoricalColumn:
     """The slices of a property."""
     if attribute == "border":
         names = tuple(BORDER[each] for each in (0.0, 1.0))
-        return Names(names, np.nan_to_num(values, nan=-1).astype(np.int8))
+        return CategoricalColumn(names, np.nan_to_num(values, nan=-1).astype(np.int8))
     if attribute not in edges:
-        return Names((), np.full(len(values), -1, np.int32))
+        return CategoricalColumn((), np.full(len(values), -1, np.int32))
     cuts, levels = edges[attribute], LEVELS.get(attribute)
     places = np.where(np.isnan(values), -1, np.searchsorted(cuts, values)).astype(np.int32)
-    return Names(tuple(_name_of(place, cuts, levels) for place in range(len(cuts) + 1)), places)
+    return CategoricalColumn(tuple(_name_of(place, cuts, levels) for place in range(len(cuts) + 1)), places)
 
 
 def _name_of(place: int, cuts: tuple[float, ...], levels: tuple[str, str, str] | None) -> str:

@@ -14,11 +14,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from segqa.data.string_columns import Texts
+from segqa.data.string_columns import StringColumn
 from segqa.errors import StoreError
 from segqa.runs.checksums import AGAIN, compute_checksum, hash_texts, require_counts
 from segqa.runs.outcome import Outcome
-from segqa.runs.outcome_columns import Gathered, Held, offer_numbers
+from segqa.runs.outcome_columns import ColumnBuilder, MemoryColumns, offer_numbers
 from segqa.support.disk_errors import explain_disk_errors
 from segqa.support.escaping import to_utf8
 
@@ -96,7 +96,7 @@ def read_done(folder: Path) -> list[str]:
         return [row["case_id"] for row in _verified(database, folder, _SORTED) if not row["error"]]
 
 
-def read_expected(folder: Path) -> Texts:
+def read_expected(folder: Path) -> StringColumn:
     """The ids of all cases that were to be evaluated, sorted.
 
     Raises:
@@ -106,7 +106,7 @@ def read_expected(folder: Path) -> Texts:
         return _expected(database)
 
 
-def read(folder: Path) -> tuple[Texts, Held, str]:
+def read(folder: Path) -> tuple[StringColumn, MemoryColumns, str]:
     """Read all rows of a run.
 
     Returns:
@@ -133,13 +133,13 @@ def read_digest(folder: Path) -> str:
     return _digest(expected, checksums)
 
 
-def read_some(folder: Path, case_ids: Iterable[str]) -> Held:
+def read_some(folder: Path, case_ids: Iterable[str]) -> MemoryColumns:
     """Read the rows of some cases; as `read`."""
     with _reading(folder) as database:
         return _held(_verified(database, folder, _AMONG, (json.dumps([*case_ids]),)))
 
 
-def read_blocks(folder: Path, size: int) -> Iterator[Held]:
+def read_blocks(folder: Path, size: int) -> Iterator[MemoryColumns]:
     """Read all rows in the order of their ids, some at a time; as `read`."""
     with _reading(folder) as database:
         rows = _verified(database, folder, _SORTED)
@@ -168,9 +168,9 @@ def _reading(folder: Path) -> Iterator[sqlite3.Connection]:
         raise StoreError(f"cases of run {folder.name} are damaged: {error}; {AGAIN}") from error
 
 
-def _expected(database: sqlite3.Connection) -> Texts:
+def _expected(database: sqlite3.Connection) -> StringColumn:
     found = database.execute(f"SELECT case_id FROM expected {_SORTED}")  # noqa: S608 - a constant
-    return Texts.of(row["case_id"] for row in found)
+    return StringColumn.of(row["case_id"] for row in found)
 
 
 def _missing_columns(database: sqlite3.Connection) -> list[str]:
@@ -229,9 +229,9 @@ def _no_garbage() -> Iterator[None]:
             gc.enable()
 
 
-def _held(rows: Iterable[sqlite3.Row]) -> Held:
+def _held(rows: Iterable[sqlite3.Row]) -> MemoryColumns:
     """Some rows as columns."""
-    gathered = Gathered()
+    gathered = ColumnBuilder()
     for row in rows:
         _gather(row, gathered)
     return gathered.columns()
@@ -247,7 +247,7 @@ def _row(outcome: Outcome) -> tuple[Any, ...]:
     values |= {
         "tags": json.dumps(dict(outcome.tags), ensure_ascii=False),
         "properties": json.dumps(dict(outcome.properties)),
-        "offers": json.dumps([offer_numbers(offer) for offer in outcome.offers]),
+        "offers": json.dumps([offer_numbers(offer) for offer in outcome.proposal_scores]),
         "wanted": None if nothing is None else nothing.target,
         "size": None if nothing is None else nothing.target + nothing.tn,
         # what is read back is compared as text, where 1 and 1.0 differ
@@ -258,7 +258,7 @@ def _row(outcome: Outcome) -> tuple[Any, ...]:
     return tuple(to_utf8(value) if isinstance(value, str) else value for value in found)
 
 
-def _gather(row: sqlite3.Row, gathered: Gathered) -> None:
+def _gather(row: sqlite3.Row, gathered: ColumnBuilder) -> None:
     """Put a row into the columns."""
     gathered.add_row(
         **{name: row[name] for name in ("case_id", "prompt", "digest", "picked", "wanted", "size", "seconds")},
@@ -267,7 +267,7 @@ def _gather(row: sqlite3.Row, gathered: Gathered) -> None:
         properties=json.loads(row["properties"]),
         key=row["proposals_key"],
         pixels=row["pixels"] or "",
-        offers=json.loads(row["offers"]),
+        proposal_scores=json.loads(row["offers"]),
         cached=bool(row["cached"]),
     )
 

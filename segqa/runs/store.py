@@ -26,7 +26,7 @@ from segqa.runs.checksums import AGAIN, UNCHECKED, add_checksum, hash_texts, req
 from segqa.runs.outcome import Outcome
 from segqa.runs.outcomes import Outcomes
 from segqa.runs.parquet_blocks import BLOCK, PartWriter, is_filed, table_of, tables, verify_parts
-from segqa.runs.parquet_columns import Filed
+from segqa.runs.parquet_columns import ParquetColumns
 from segqa.runs.run import Run, narrowing
 from segqa.support.disk_errors import explain_disk_errors
 from segqa.support.plurals import format_count
@@ -157,7 +157,7 @@ class Store:
         header, folder = self._header(run_id), self.run_folder(run_id)
         if is_in_parts(folder):
             verify_parts(folder / _PARTS)
-            return list(Filed(folder / _PARTS).ids)
+            return list(ParquetColumns(folder / _PARTS).ids)
         _require_expected(header, folder, sqlite_rows.read_expected(folder))
         return sqlite_rows.read_done(folder)
 
@@ -241,7 +241,7 @@ class Store:
         self._header(run_id)
         folder = self.run_folder(run_id)
         if is_in_parts(folder):
-            outcomes = Outcomes(Filed(folder / _PARTS))
+            outcomes = Outcomes(ParquetColumns(folder / _PARTS))
             return outcomes.take(outcomes.ids.among(case_ids))
         return Outcomes(sqlite_rows.read_some(folder, case_ids))
 
@@ -397,7 +397,7 @@ def read_run(folder: Path) -> Run:
     header = _header(folder)
     if is_in_parts(folder):
         _require_digest(header, folder, "parts", verify_parts(folder / _PARTS))
-        outcomes = Outcomes(Filed(folder / _PARTS))
+        outcomes = Outcomes(ParquetColumns(folder / _PARTS))
         return replace(run, expected=outcomes.ids, outcomes=outcomes)
     expected, held, digest = sqlite_rows.read(folder)
     _require_expected(header, folder, expected)

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from segqa.data.mask import Mask, around
+from segqa.data.mask import Mask, bounding_box
 
 BOUNDARY_RATIO = 0.01
 """The width of a boundary as a share of the image's diagonal; the paper's."""
@@ -72,7 +72,7 @@ def break_down(prediction: Mask, target: Mask) -> Breakdown:
     positive and of a true negative, or within d of such a pixel; and if its patch of such pixels touches both kinds.
     """
     width = max(1, round(BOUNDARY_RATIO * math.hypot(*target.shape)))
-    box = around(prediction | target, width + 1)
+    box = bounding_box(prediction | target, width + 1)
     prediction, target = prediction[box], target[box]
     right = prediction & target
     if not right.any():

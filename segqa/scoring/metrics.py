@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from segqa.data.mask import Mask, around, as_mask
+from segqa.data.mask import Mask, as_mask, bounding_box
 from segqa.errors import MaskError, SettingsError
 from segqa.settings import EmptyPolicy
 
@@ -94,7 +94,7 @@ _OVER: Mapping[str, Callable[[Any, Any, Any], Any]] = MappingProxyType(
 """What TP is a share of."""
 
 
-def shares(counts: NDArray[Any], metric: str) -> NDArray[np.float64]:
+def compute_metric(counts: NDArray[Any], metric: str) -> NDArray[np.float64]:
     """A metric of many counts at once: what the property of `Counts` is for each, NaN where undefined.
 
     Args:
@@ -300,7 +300,7 @@ class TargetCounter:
     def of(cls, target: Mask, ratio: float = 0.02) -> TargetCounter:
         """For a target `[H, W]`; the bands are so wide as a share of the image's diagonal."""
         width = band_width(target.shape, ratio)
-        box = around(target, margin=width)
+        box = bounding_box(target, margin=width)
         whole = core = reach = np.ascontiguousarray(target[box]).view(_BYTES)
         if whole.size:  # OpenCV takes no array without pixels
             core, reach = _eroded_and_dilated(whole, 2 * width + 1)
@@ -365,7 +365,7 @@ def _unlike(prediction: tuple[int, ...], target: tuple[int, ...]) -> str:
 
 def _crop(prediction: Mask, target: Mask) -> tuple[Mask, Mask]:
     """Both masks cut to the box around their union, with one background pixel around it on every side."""
-    box = around(prediction | target)
+    box = bounding_box(prediction | target)
     return np.pad(prediction[box], 1), np.pad(target[box], 1)
 
 

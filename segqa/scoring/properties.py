@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from segqa.data.mask import Image, Mask, around
+from segqa.data.mask import Image, Mask, bounding_box
 
 PROPERTY_VERSION = 3
 """Goes up whenever the same pixels would measure otherwise than before."""
@@ -48,7 +48,7 @@ _SAMPLED, _ROWS = 1 << 15, 64
 
 
 @dataclass(frozen=True, slots=True)
-class Measurement:
+class CaseProperties:
     """What is known of the pixels of a case, whatever a model makes of them.
 
     Attributes:
@@ -60,7 +60,7 @@ class Measurement:
     pixels: str = ""
 
     @classmethod
-    def of(cls, image: Image, target: Mask) -> Measurement:
+    def of(cls, image: Image, target: Mask) -> CaseProperties:
         """Measure an image and a target of the same size."""
         return cls(measure(image, target), digest_pixels(image, target))
 
@@ -125,7 +125,7 @@ def _of_shape(target: Mask, box: Box) -> dict[str, float]:
 
 def _box(target: Mask) -> Box | None:
     """Rows and columns of the box around the object; None where there is none."""
-    box = around(target)
+    box = bounding_box(target)
     return box if box[0].stop else None
 
 

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from starlette.responses import JSONResponse
 
 from segqa.errors import SettingsError
-from segqa.serving.errors import RefusedError
+from segqa.serving.errors import RequestError
 
 _OPEN = ("/health",)
 
@@ -47,7 +47,7 @@ class Guarded:
             return
         await self._app(scope, receive, send)
 
-    def _check(self, path: str, headers: Headers) -> RefusedError | None:
+    def _check(self, path: str, headers: Headers) -> RequestError | None:
         """Return why a request is refused; None where it is not."""
         if not self._expected:
             return self._check_names(dict(headers))
@@ -55,7 +55,7 @@ class Guarded:
         # in the same time whatever is given: how far a guess is right must not show
         return None if path in _OPEN or hmac.compare_digest(given, self._expected) else _unknown()
 
-    def _check_names(self, headers: dict[bytes, bytes]) -> RefusedError | None:
+    def _check_names(self, headers: dict[bytes, bytes]) -> RequestError | None:
         """Refuse a request to a name that is not ours, and one that a page from elsewhere makes."""
         host, origin = (headers.get(name, b"").decode("latin-1") for name in (b"host", b"origin"))
         to, page = _host_in(f"//{host}"), _host_in(origin)
@@ -103,8 +103,8 @@ def find_token(variable: str, file: Path | None) -> str:
     return token.strip()
 
 
-def _unknown() -> RefusedError:
-    return RefusedError(
+def _unknown() -> RequestError:
+    return RequestError(
         HTTPStatus.UNAUTHORIZED,
         expected="the head Authorization: Bearer TOKEN with the token of this server",
         got="none, or another one",
@@ -113,8 +113,8 @@ def _unknown() -> RefusedError:
     )
 
 
-def _foreign(got: str) -> RefusedError:
-    return RefusedError(
+def _foreign(got: str) -> RequestError:
+    return RequestError(
         HTTPStatus.MISDIRECTED_REQUEST,
         expected="localhost, an IP address or a name of --allow-host, since there is no token",
         got=got,

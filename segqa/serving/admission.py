@@ -13,14 +13,14 @@ from segqa.data.mask import Image
 from segqa.errors import CaseError, ProposalsError
 from segqa.models.protocol import Proposals
 from segqa.serving.body_slots import BodySlot, BodySlots
-from segqa.serving.errors import RefusedError
+from segqa.serving.errors import RequestError
 from segqa.serving.limits import Limits, busy, name_of, no_picture, require_pictures
 from segqa.serving.queue import ModelThread
 
 Drawn = TypeVar("Drawn")
 
 
-class Desk:
+class Admission:
     """The way of a request: its body is read, its images wait, are decoded, asked about, and the answer is drawn.
 
     Images wait as they came. Those of so many requests alone are decoded that the model always has the next at hand.
@@ -70,7 +70,7 @@ class Desk:
                     proposals = await asyncio.wrap_future(self._thread.submit(images, prompt))
                     return await asyncio.to_thread(draw, proposals)
         except TimeoutError as error:
-            raise RefusedError(
+            raise RequestError(
                 HTTPStatus.GATEWAY_TIMEOUT,
                 expected=f"an answer within {self._limits.predict_seconds:g} s",
                 got="none yet",
@@ -109,8 +109,8 @@ def _decode(files: list[bytes]) -> list[Image]:
         raise no_picture(error) from error
 
 
-def _failed() -> RefusedError:
-    return RefusedError(
+def _failed() -> RequestError:
+    return RequestError(
         HTTPStatus.INTERNAL_SERVER_ERROR,
         expected="an answer of the model",
         got="an error in the model",

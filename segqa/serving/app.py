@@ -16,13 +16,13 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from segqa.models.pickers import PICKERS, Picker, find_picker
 from segqa.models.protocol import Proposals
 from segqa.serving.access import Guarded
-from segqa.serving.admission import Desk
-from segqa.serving.errors import Refusal, RefusedError
+from segqa.serving.admission import Admission
+from segqa.serving.errors import ErrorDetail, RequestError
 from segqa.serving.limits import Limits
-from segqa.serving.model_info import Card
-from segqa.serving.prometheus import Counted, Exposition
+from segqa.serving.model_info import ModelInfo
+from segqa.serving.prometheus import CountedApp, PrometheusMetrics
 from segqa.serving.queue import ModelThread
-from segqa.serving.responses import Answer, picked_png, predictions_of
+from segqa.serving.responses import PredictResponse, picked_png, predictions_of
 from segqa.serving.uploads import read_uploads, unless_gone
 from segqa.settings.checks import nearest
 
@@ -47,7 +47,7 @@ class Service:
         exposition: what is counted.
     """
 
-    def __init__(self, card: Card, desk: Desk, exposition: Exposition) -> None:
+    def __init__(self, card: ModelInfo, desk: Admission, exposition: PrometheusMetrics) -> None:
         self._card = card
         self._desk = desk
         self._exposition = exposition
@@ -87,10 +87,10 @@ class Service:
 
     def _json(self, found: list[Proposals], picker: Picker, *, everything: bool) -> Response:
         said = predictions_of(found, picker, everything=everything)
-        return Response(Answer(self._card.name, self._card.fingerprint, said).as_json(), media_type=_JSON)
+        return Response(PredictResponse(self._card.name, self._card.fingerprint, said).as_json(), media_type=_JSON)
 
 
-def make_app(card: Card, thread: ModelThread, token: str = "", hosts: Collection[str] = ()) -> FastAPI:
+def make_app(card: ModelInfo, thread: ModelThread, token: str = "", hosts: Collection[str] = ()) -> FastAPI:
     """The application for a model that is being asked by a thread; to be made where it will run.
 
     Args:
@@ -99,21 +99,24 @@ def make_app(card: Card, thread: ModelThread, token: str = "", hosts: Collection
         token: what a request has to know; empty where anybody may ask.
         hosts: names beside `localhost` by which a server without a token may be asked.
     """
-    desk = Desk(thread, card.limits)
-    exposition = Exposition(lambda: desk.waiting, lambda: desk.in_flight)
+    desk = Admission(thread, card.limits)
+    exposition = PrometheusMetrics(lambda: desk.waiting, lambda: desk.in_flight)
     service = Service(card, desk, exposition)
     app = FastAPI(title=f"segqa: {card.name}", redoc_url=None)
-    refused: dict[int | str, dict[str, Any]] = {status: {"model": Refusal} for status in _REFUSED}
+    refused: dict[int | str, dict[str, Any]] = {status: {"model": ErrorDetail} for status in _REFUSED}
     app.add_api_route(
         "/predict",
         service.predict,
         methods=["POST"],
-        responses={**refused, 200: {"model": Answer, "content": {_PNG: _BINARY}}},
+        responses={**refused, 200: {"model": PredictResponse, "content": {_PNG: _BINARY}}},
         openapi_extra={"requestBody": _BODY},
     )
     app.add_api_route("/health", service.health, methods=["GET"], responses={503: {}})
     app.add_api_route(
-        "/model", service.model, methods=["GET"], responses={200: {"model": Card}, 401: refused[401], 421: refused[421]}
+        "/model",
+        service.model,
+        methods=["GET"],
+        responses={200: {"model": ModelInfo}, 401: refused[401], 421: refused[421]},
     )
     app.add_api_route(
         "/metrics",
@@ -122,12 +125,12 @@ def make_app(card: Card, thread: ModelThread, token: str = "", hosts: Collection
         response_class=PlainTextResponse,
         responses={401: {"content": {_JSON: {"schema": {"$ref": "#/components/schemas/Refusal"}}}}},
     )
-    app.add_exception_handler(RefusedError, _refused)
+    app.add_exception_handler(RequestError, _refused)
     app.add_exception_handler(RequestValidationError, _not_valid)
     app.add_exception_handler(HTTPException, _of_http)
     app.add_exception_handler(Exception, _unexpected)
     app.add_middleware(Guarded, token=token, hosts=hosts)
-    app.add_middleware(Counted, exposition=exposition)
+    app.add_middleware(CountedApp, exposition=exposition)
     return app
 
 
@@ -170,12 +173,12 @@ def _png(found: Proposals, picker: Picker) -> Response:
     return Response(picked_png(found, picker), media_type=_PNG)
 
 
-def _not_acceptable(expected: str, got: str) -> RefusedError:
-    return RefusedError(HTTPStatus.NOT_ACCEPTABLE, expected=expected, got=got, do=f"accept {_JSON}")
+def _not_acceptable(expected: str, got: str) -> RequestError:
+    return RequestError(HTTPStatus.NOT_ACCEPTABLE, expected=expected, got=got, do=f"accept {_JSON}")
 
 
-def _unprocessable(expected: str, got: str, do: str) -> RefusedError:
-    return RefusedError(HTTPStatus.UNPROCESSABLE_ENTITY, expected=expected, got=got, do=do)
+def _unprocessable(expected: str, got: str, do: str) -> RequestError:
+    return RequestError(HTTPStatus.UNPROCESSABLE_ENTITY, expected=expected, got=got, do=do)
 
 
 async def _refused(_: Request, error: Any) -> Response:
@@ -194,7 +197,7 @@ async def _of_http(request: Request, error: Any) -> Response:
     """No such path, or not by this method."""
     status = HTTPStatus(error.status_code)
     got = f"{request.method} {request.url.path[:100]}"
-    refused = RefusedError(
+    refused = RequestError(
         status, expected="POST /predict, or GET /health, /model, /metrics or /docs", got=got, do="see /docs"
     )
     return JSONResponse(refused.as_json(), status, error.headers)
@@ -202,7 +205,7 @@ async def _of_http(request: Request, error: Any) -> Response:
 
 async def _unexpected(request: Request, _: Exception) -> Response:
     """A mistake of the server's own; uvicorn writes it to the log."""
-    refused = RefusedError(
+    refused = RequestError(
         HTTPStatus.INTERNAL_SERVER_ERROR, expected="an answer", got="a mistake of the server", do="look into its log"
     )
     return await _refused(request, refused)

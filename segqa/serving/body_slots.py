@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
-from segqa.serving.errors import RefusedError
+from segqa.serving.errors import RequestError
 from segqa.serving.limits import Limits, busy
 from segqa.support.plurals import format_count
 
@@ -82,11 +82,11 @@ class BodySlots:
         """Return how many bytes a body is behind the lowest rate."""
         return (time.monotonic() - slot.started) * self._limits.body_rate - slot.received
 
-    def _refuse(self, slot: BodySlot) -> RefusedError:
+    def _refuse(self, slot: BodySlot) -> RequestError:
         expected = f"the whole body within {self._limits.body_seconds:g} s"
         if slot.evicted:
             expected = f"at least {self._limits.body_rate} bytes of the body a second while other requests wait"
-        return RefusedError(
+        return RequestError(
             HTTPStatus.REQUEST_TIMEOUT,
             expected=expected,
             got=f"{slot.received} bytes in {time.monotonic() - slot.started:.1f} s",

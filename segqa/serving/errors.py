@@ -11,7 +11,7 @@ from segqa.errors import SegqaError
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class ErrorDetail:
     """What the JSON of every answer of 4xx and 5xx says.
 
     Attributes:
@@ -27,7 +27,7 @@ class Refusal:
     do: str
 
 
-class RefusedError(SegqaError):
+class RequestError(SegqaError):
     """A request is not answered.
 
     Args:
@@ -50,7 +50,7 @@ class RefusedError(SegqaError):
         super().__init__(f"{status.phrase}: expected {expected}, got {got}; {do}")
         self.status = status
         self.headers = dict(headers)
-        self.refusal = Refusal(status.phrase.lower(), expected, got, do)
+        self.refusal = ErrorDetail(status.phrase.lower(), expected, got, do)
 
     def as_json(self) -> dict[str, str]:
         """The body of the answer."""

@@ -7,7 +7,7 @@ from http import HTTPStatus
 
 from segqa.data.image_io import MAX_PIXELS, claimed_pixels
 from segqa.errors import CaseError, OversizeError, SettingsError
-from segqa.serving.errors import RefusedError
+from segqa.serving.errors import RequestError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,9 +72,9 @@ def name_of(index: int) -> str:
     return f"image {index + 1}"
 
 
-def no_picture(error: CaseError) -> RefusedError:
+def no_picture(error: CaseError) -> RequestError:
     """The refusal of what cannot be read."""
-    return RefusedError(
+    return RequestError(
         HTTPStatus.UNPROCESSABLE_ENTITY,
         expected="a whole PNG, JPEG, BMP, TIFF or WebP picture",
         got=str(error),
@@ -82,10 +82,10 @@ def no_picture(error: CaseError) -> RefusedError:
     )
 
 
-def busy(seconds: float, got: str) -> RefusedError:
+def busy(seconds: float, got: str) -> RequestError:
     """The refusal of a server that has enough to do, and when to ask again."""
     wait = str(min(60, max(1, round(seconds))))
-    return RefusedError(
+    return RequestError(
         HTTPStatus.SERVICE_UNAVAILABLE,
         expected="room for one more request",
         got=got,
@@ -94,8 +94,8 @@ def busy(seconds: float, got: str) -> RefusedError:
     )
 
 
-def _too_many_pixels(limits: Limits, got: str) -> RefusedError:
-    return RefusedError(
+def _too_many_pixels(limits: Limits, got: str) -> RequestError:
+    return RequestError(
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
         expected=f"at most {limits.pixels} pixels in all",
         got=got,

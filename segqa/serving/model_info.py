@@ -17,7 +17,7 @@ _LIBRARIES = {"numpy": "numpy", "cv2": "opencv-python-headless", "PIL": "pillow"
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
+class ModelInfo:
     """What `/model` answers.
 
     Attributes:
@@ -43,7 +43,7 @@ class Card:
     limits: Limits
 
 
-def card_of(name: str, model: Any, *, pick: str, prompt: str, batch_size: int, limits: Limits) -> Card:
+def card_of(name: str, model: Any, *, pick: str, prompt: str, batch_size: int, limits: Limits) -> ModelInfo:
     """The card of a model that has been set up.
 
     Raises:
@@ -52,7 +52,7 @@ def card_of(name: str, model: Any, *, pick: str, prompt: str, batch_size: int, l
     if not callable(getattr(model, "predict", None)):
         raise ModelError(f"a model must have predict(images, prompts), got {type(model).__name__}")
     fingerprint = getattr(model, "fingerprint", None)
-    return Card(
+    return ModelInfo(
         name=name,
         fingerprint=fingerprint,
         fingerprint_computed=is_computed(model),

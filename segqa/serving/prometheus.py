@@ -14,7 +14,7 @@ PATHS = ("/predict", "/health", "/model", "/metrics", "/openapi.json", "/docs")
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
-class Exposition:
+class PrometheusMetrics:
     """Counts requests and takes their time.
 
     Args:
@@ -46,7 +46,7 @@ class Exposition:
         return bytes(generate_latest(self._registry))
 
 
-class Counted:
+class CountedApp:
     """An ASGI application whose requests are counted.
 
     Args:
@@ -54,7 +54,7 @@ class Counted:
         exposition: counts.
     """
 
-    def __init__(self, app: Any, exposition: Exposition) -> None:
+    def __init__(self, app: Any, exposition: PrometheusMetrics) -> None:
         self._app = app
         self._exposition = exposition
 

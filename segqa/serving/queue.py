@@ -15,8 +15,8 @@ from threading import Condition, Thread
 from segqa.data.mask import Image
 from segqa.errors import ProposalsError
 from segqa.inference.batch_size import BatchSize, gpu_memory
-from segqa.inference.predictor import Asker, Question
-from segqa.inference.timing import Stages
+from segqa.inference.predictor import Predictor, PredictRequest
+from segqa.inference.timing import StageTimer
 from segqa.models.protocol import Model, Proposals
 from segqa.support.escaping import to_line
 
@@ -130,9 +130,9 @@ class ModelThread:
         for job, asked in zip(jobs, questions, strict=True):
             _deliver(job, asked)
 
-    def _ask(self, jobs: Sequence[_Job]) -> list[list[Question]]:
+    def _ask(self, jobs: Sequence[_Job]) -> list[list[PredictRequest]]:
         """What the model answers, image by image of each request."""
-        asker = Asker(self._model, BatchSize(self.batch_size), Stages())
+        asker = Predictor(self._model, BatchSize(self.batch_size), StageTimer())
         questions = [[asker.question(image, job.prompt) for image in job.images] for job in jobs]
         waiting = [question for each in questions for question in each]
         for start in range(0, len(waiting), self.batch_size):
@@ -157,7 +157,7 @@ def _indent(text: str) -> str:
     return "\n".join(f"    {to_line(line)}" for line in text.strip().splitlines())
 
 
-def _deliver(job: _Job, questions: Sequence[Question]) -> None:
+def _deliver(job: _Job, questions: Sequence[PredictRequest]) -> None:
     """Every image's proposals, or that there are none."""
     found = [question.proposals for question in questions if question.proposals is not None]
     if len(found) == len(job.images):

@@ -34,7 +34,7 @@ class Rle:
 
 
 @dataclass(frozen=True, slots=True)
-class Proposed:
+class ProposalResponse:
     """One proposal.
 
     Attributes:
@@ -51,7 +51,7 @@ class Proposed:
 
 
 @dataclass(frozen=True, slots=True)
-class Prediction:
+class PredictionResponse:
     """What the model says of one image.
 
     Attributes:
@@ -66,11 +66,11 @@ class Prediction:
     picked: int | None
     mask_score: float | None
     box_score: float | None
-    proposals: tuple[Proposed, ...] | None = None
+    proposals: tuple[ProposalResponse, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class PredictResponse:
     """The JSON of an answer.
 
     Attributes:
@@ -81,7 +81,7 @@ class Answer:
 
     model: str
     fingerprint: str | None
-    predictions: tuple[Prediction, ...]
+    predictions: tuple[PredictionResponse, ...]
 
     def as_json(self) -> bytes:
         """As text; proposals that were not asked for are left out."""
@@ -92,7 +92,7 @@ class Answer:
         return json.dumps(table, allow_nan=False, separators=(",", ":")).encode()
 
 
-def predictions_of(answers: Sequence[Proposals], pick: Picker, *, everything: bool) -> tuple[Prediction, ...]:
+def predictions_of(answers: Sequence[Proposals], pick: Picker, *, everything: bool) -> tuple[PredictionResponse, ...]:
     """What is said of each image, with all its proposals if so asked."""
     return tuple(_prediction(proposals, pick(proposals), everything=everything) for proposals in answers)
 
@@ -104,8 +104,8 @@ def picked_png(proposals: Proposals, pick: Picker) -> bytes:
     return written.getvalue()
 
 
-def _prediction(proposals: Proposals, picked: int | None, *, everything: bool) -> Prediction:
-    return Prediction(
+def _prediction(proposals: Proposals, picked: int | None, *, everything: bool) -> PredictionResponse:
+    return PredictionResponse(
         mask=_rle(_picked(proposals, picked)),
         picked=picked,
         mask_score=None if picked is None else _number(proposals.mask_scores[picked]),
@@ -114,12 +114,12 @@ def _prediction(proposals: Proposals, picked: int | None, *, everything: bool) -
     )
 
 
-def _all_of(proposals: Proposals) -> tuple[Proposed, ...]:
+def _all_of(proposals: Proposals) -> tuple[ProposalResponse, ...]:
     found = []
     for index, mask in enumerate(proposals.masks):
         x0, y0, x1, y1 = map(_number, proposals.boxes[index])
         scores = _number(proposals.mask_scores[index]), _number(proposals.box_scores[index])
-        found.append(Proposed(_rle(mask), *scores, (x0, y0, x1, y1)))
+        found.append(ProposalResponse(_rle(mask), *scores, (x0, y0, x1, y1)))
     return tuple(found)
 
 

@@ -15,7 +15,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from segqa.errors import SettingsError
 from segqa.serving.app import make_app
 from segqa.serving.limits import Limits
-from segqa.serving.model_info import Card
+from segqa.serving.model_info import ModelInfo
 from segqa.serving.queue import ModelThread
 
 
@@ -38,7 +38,7 @@ class Server(uvicorn.Server):
 
 
 def make_server(
-    card: Card,
+    card: ModelInfo,
     thread: ModelThread,
     *,
     token: str = "",

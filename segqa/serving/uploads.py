@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from segqa.serving.body_slots import BodySlot
-from segqa.serving.errors import RefusedError
+from segqa.serving.errors import RequestError
 from segqa.serving.limits import Limits
 
 Done = TypeVar("Done")
@@ -36,7 +36,7 @@ async def read_uploads(request: Request, limits: Limits, slot: BodySlot) -> list
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in (_FORM, *_RAW) and not kind.startswith("image/"):
-        raise RefusedError(
+        raise RequestError(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
             expected=f"image/*, application/octet-stream or {_FORM}",
             got=f"content type {kind[:100]!r}",
@@ -91,7 +91,7 @@ async def _read_body(request: Request, most: int, slot: BodySlot) -> bytes:
     except ClientDisconnect as error:
         raise _malformed("the whole body", "a part of it", "keep the connection until the answer is there") from error
     if size > most:
-        raise RefusedError(
+        raise RequestError(
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
             expected=f"a body of at most {most} bytes",
             got=f"more: {size} and counting" if size > 2 * most else f"{size}",
@@ -131,5 +131,5 @@ async def _file_of(name: str, value: UploadFile | str) -> bytes:
     raise _malformed(f"files in the field {_FIELD!r} alone", got, do)
 
 
-def _malformed(expected: str, got: str, do: str) -> RefusedError:
-    return RefusedError(HTTPStatus.BAD_REQUEST, expected=expected, got=got, do=do)
+def _malformed(expected: str, got: str, do: str) -> RequestError:
+    return RequestError(HTTPStatus.BAD_REQUEST, expected=expected, got=got, do=do)

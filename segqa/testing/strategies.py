@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
 from segqa.data.case import Case, Target
-from segqa.data.mask import Image, Mask, around
+from segqa.data.mask import Image, Mask, bounding_box
 from segqa.models.protocol import Proposals
 
 Shape: TypeAlias = tuple[int, int]
@@ -128,11 +128,11 @@ def cases(draw: DrawFn, shape: Shape | None = None) -> Case:
     target = draw(masks(shape, max_side=12))
     dark, bright = draw(st.integers(0, 100)), draw(st.integers(150, 255))
     image = np.where(target, bright, dark).astype(np.uint8)[:, :, None].repeat(3, axis=2)
-    return Case(id="drawn", prompt="person.", source=Held(image, target))
+    return Case(id="drawn", prompt="person.", source=MemorySource(image, target))
 
 
 @dataclass(frozen=True, eq=False)
-class Held:
+class MemorySource:
     """A case's pixels in memory.
 
     Attributes:
@@ -206,7 +206,7 @@ def _stretch(draw: DrawFn, side: int) -> slice:
 def _frame(draw: DrawFn, size: Shape) -> Mask:
     """A rectangle with a hole, if it is large enough for one."""
     mask = _box(draw, size)
-    rows, columns = around(mask)
+    rows, columns = bounding_box(mask)
     mask[rows.start + 1 : rows.stop - 1, columns.start + 1 : columns.stop - 1] = False
     return mask
 

@@ -18,7 +18,7 @@ _STRIDE, _SMALLEST = 32, 64
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class TrainingConfig:
     """How a network is trained.
 
     Attributes:
@@ -73,7 +73,7 @@ class Recipe:
             raise SettingsError(f"--seed must be 0 or more, got {self.seed}")
 
 
-def recipe_for(model: str, **options: Any) -> Recipe:
+def recipe_for(model: str, **options: Any) -> TrainingConfig:
     """The recipe for a model, with what the options say instead of the defaults; `None` is not said.
 
     Raises:
@@ -88,7 +88,7 @@ def recipe_for(model: str, **options: Any) -> Recipe:
             raise SettingsError(f"{_option(name)} belongs to {_OWN[name]}, not to {model}")
     if given.get("encoder_weights") == "none":
         given["encoder_weights"] = None
-    return Recipe(model, **{"epochs": _EPOCHS.get(model, 1), **given})
+    return TrainingConfig(model, **{"epochs": _EPOCHS.get(model, 1), **given})
 
 
 def _option(name: str) -> str:

@@ -27,7 +27,7 @@ Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Pictures:
+class TrainingImages:
     """Images and masks at the training size.
 
     Attributes:
@@ -63,7 +63,7 @@ class Pictures:
         return torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(masks).astype(np.float32))
 
 
-def read_pictures(dataset: Dataset, size: int, *, title: str) -> Pictures:
+def read_pictures(dataset: Dataset, size: int, *, title: str) -> TrainingImages:
     """Decode and scale all cases, with a bar.
 
     Raises:
@@ -78,7 +78,7 @@ def read_pictures(dataset: Dataset, size: int, *, title: str) -> Pictures:
             images[index], masks[index] = _read(case, resize)
             for part in (case.id.encode(), images[index], masks[index]):
                 digest.update(part)
-    return Pictures(tuple(dataset.ids), images, masks, digest.hexdigest()[:32])
+    return TrainingImages(tuple(dataset.ids), images, masks, digest.hexdigest()[:32])
 
 
 def training_batches(count: int, batch_size: int, seed: int, epoch: int) -> Iterator[tuple[Indices, Indices]]:

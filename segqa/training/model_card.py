@@ -12,7 +12,7 @@ from typing import Any
 
 from segqa.support.git import WorkTree
 from segqa.support.plurals import format_count
-from segqa.training.config import Recipe
+from segqa.training.config import TrainingConfig
 from segqa.training.history import Epoch
 
 _PACKAGES = ("segqa", "torch", "segmentation-models-pytorch", "albumentations", "opencv-python-headless", "numpy")
@@ -37,7 +37,7 @@ class Provenance:
     device: str
 
 
-def model_card(recipe: Recipe, provenance: Provenance, epoch: Epoch) -> str:
+def model_card(recipe: TrainingConfig, provenance: Provenance, epoch: Epoch) -> str:
     """The card in Markdown, with the hub's header."""
     trained, validated = (format_count(len(ids), "case") for ids in (provenance.trained_on, provenance.validated_on))
     data = {
@@ -59,7 +59,7 @@ def model_card(recipe: Recipe, provenance: Provenance, epoch: Epoch) -> str:
     return "\n\n".join([*parts, *(_table(title, rows) for title, rows in tables.items())]) + "\n"
 
 
-def _header(recipe: Recipe) -> str:
+def _header(recipe: TrainingConfig) -> str:
     library = "segqa" if recipe.model == "unet" else "segmentation-models-pytorch"
     tags = ["semantic-segmentation", "pytorch", "segqa"]
     lines = [f"library_name: {library}", "pipeline_tag: image-segmentation", "tags:", *(f"- {tag}" for tag in tags)]
@@ -72,7 +72,7 @@ def _usage(model: str) -> str:
     return f"Evaluate it with `{command}`; load the network with `{load}`."
 
 
-def _used(recipe: Recipe) -> dict[str, Any]:
+def _used(recipe: TrainingConfig) -> dict[str, Any]:
     """What of the recipe matters to its model, and what is the same for all."""
     other = {"arch", "encoder", "encoder_weights"} if recipe.model == "unet" else {"width"}
     fixed = {"optimizer": "Adam", "loss": "binary cross-entropy with logits", "normalisation": "ImageNet's"}

@@ -12,10 +12,10 @@ from segqa.errors import ModelError, SettingsError
 from segqa.models.log_levels import quiet
 from segqa.models.unet import UNet
 from segqa.settings.checks import nearest
-from segqa.training.config import Recipe
+from segqa.training.config import TrainingConfig
 
 
-def build_net(recipe: Recipe, *, pretrained: bool = True) -> nn.Module:
+def build_net(recipe: TrainingConfig, *, pretrained: bool = True) -> nn.Module:
     """The network of a recipe; its random weights depend on the recipe's seed alone.
 
     Args:
@@ -32,7 +32,7 @@ def build_net(recipe: Recipe, *, pretrained: bool = True) -> nn.Module:
     return _smp_net(recipe, recipe.encoder_weights if pretrained else None)
 
 
-def _smp_net(recipe: Recipe, weights: str | None) -> nn.Module:
+def _smp_net(recipe: TrainingConfig, weights: str | None) -> nn.Module:
     smp = _library()
     architectures = {kind.__name__: kind for kind in smp.MODEL_ARCHITECTURES_MAPPING.values()}
     if recipe.arch not in architectures:

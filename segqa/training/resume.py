@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from segqa.errors import ModelError, SettingsError
 from segqa.models.checkpoint import sync
-from segqa.training.config import Recipe
+from segqa.training.config import TrainingConfig
 from segqa.training.history import Epoch
 
 FILE = "training_state.safetensors"
@@ -30,7 +30,7 @@ _CHANGEABLE = frozenset({"epochs", "patience"})
 
 
 @dataclass(slots=True, eq=False)
-class State:
+class TrainingState:
     """A network in training.
 
     Attributes:
@@ -42,7 +42,7 @@ class State:
         history: the epochs that are done.
     """
 
-    recipe: Recipe
+    recipe: TrainingConfig
     data: str
     net: nn.Module
     optimizer: torch.optim.Adam
@@ -50,7 +50,7 @@ class State:
     history: list[Epoch] = field(default_factory=list)
 
 
-def write_state(path: Path, state: State) -> None:
+def write_state(path: Path, state: TrainingState) -> None:
     """Write the state; a reader sees the old or the new one, whatever happens in between."""
     header = {
         "recipe": asdict(state.recipe),
@@ -73,7 +73,7 @@ def remove_leftovers(folder: Path) -> None:
             shutil.rmtree(path)
 
 
-def restore(path: Path, state: State) -> None:
+def restore(path: Path, state: TrainingState) -> None:
     """Bring a training that has just been set up to where the state in a file stands.
 
     Raises:
@@ -93,7 +93,7 @@ def restore(path: Path, state: State) -> None:
         raise ModelError(f"{path} does not hold the state of this training: {error}") from error
 
 
-def _tensors(state: State) -> dict[str, Tensor]:
+def _tensors(state: TrainingState) -> dict[str, Tensor]:
     """The weights of the network and the moments of the optimizer under one roof."""
     tensors = {f"net.{name}": value for name, value in state.net.state_dict().items()}
     for index, values in state.optimizer.state_dict()["state"].items():
@@ -122,7 +122,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         raise ModelError(f"{path} is damaged: {error}; train anew into another folder") from error
 
 
-def _require_same(path: Path, header: Mapping[str, Any], state: State) -> None:
+def _require_same(path: Path, header: Mapping[str, Any], state: TrainingState) -> None:
     """Refuse to go on with another recipe or other data than begun with; more epochs are welcome."""
     for name, value in asdict(state.recipe).items():
         begun = header["recipe"].get(name)

@@ -27,12 +27,12 @@ from segqa.models.torch_runtime import find_device
 from segqa.runs.store import write_whole
 from segqa.scoring.metrics import iou
 from segqa.training import resume as states
-from segqa.training.config import Recipe
-from segqa.training.data import Indices, Pictures, read_pictures, training_batches
+from segqa.training.config import TrainingConfig
+from segqa.training.data import Indices, TrainingImages, read_pictures, training_batches
 from segqa.training.history import Epoch, best, to_csv, to_svg
 from segqa.training.model_card import Provenance, model_card
 from segqa.training.networks import build_net
-from segqa.training.resume import State, restore, write_state
+from segqa.training.resume import TrainingState, restore, write_state
 
 _AHEAD = 4
 
@@ -41,16 +41,16 @@ _AHEAD = 4
 class _Setting:
     """What stays the same from epoch to epoch."""
 
-    recipe: Recipe
-    training: Pictures
-    validation: Pictures
+    recipe: TrainingConfig
+    training: TrainingImages
+    validation: TrainingImages
     device: torch.device
     provenance: Provenance
     out: Path
 
 
 def train(
-    recipe: Recipe,
+    recipe: TrainingConfig,
     dataset: Dataset,
     out: Path,
     *,
@@ -84,14 +84,14 @@ def train(
         return _train(recipe, dataset, out, where)
 
 
-def _train(recipe: Recipe, dataset: Dataset, out: Path, device: torch.device) -> list[Epoch]:
+def _train(recipe: TrainingConfig, dataset: Dataset, out: Path, device: torch.device) -> list[Epoch]:
     resumed = (out / states.FILE).exists()
     # before the pictures: what cannot be built should not take long to say so
     net = build_net(recipe, pretrained=not resumed).to(device)
     setting = _setting(recipe, dataset, out, device)
     optimizer = torch.optim.Adam(net.parameters(), lr=recipe.learning_rate)
     scaler = torch.amp.GradScaler(device.type, enabled=device.type == "cuda")
-    state = State(recipe, setting.provenance.digest, net, optimizer, scaler)
+    state = TrainingState(recipe, setting.provenance.digest, net, optimizer, scaler)
     if resumed:
         restore(out / states.FILE, state)
         _publish(setting, state)
@@ -99,7 +99,7 @@ def _train(recipe: Recipe, dataset: Dataset, out: Path, device: torch.device) ->
     return state.history
 
 
-def _run(setting: _Setting, state: State) -> None:
+def _run(setting: _Setting, state: TrainingState) -> None:
     """All epochs that are left."""
     recipe = setting.recipe
     with tqdm(total=recipe.epochs, initial=len(state.history), desc="epochs", unit="epoch", disable=None) as bar:
@@ -111,7 +111,7 @@ def _run(setting: _Setting, state: State) -> None:
             tqdm.write(_line(state.history, recipe.epochs))
 
 
-def _setting(recipe: Recipe, dataset: Dataset, out: Path, device: torch.device) -> _Setting:
+def _setting(recipe: TrainingConfig, dataset: Dataset, out: Path, device: torch.device) -> _Setting:
     """The pictures of both parts of the split, read."""
     parts = split(dataset, held_out=recipe.held_out, seed=recipe.split_seed)
     if recipe.limit is not None:
@@ -125,7 +125,7 @@ def _setting(recipe: Recipe, dataset: Dataset, out: Path, device: torch.device) 
     return _Setting(recipe, training, validation, device, provenance, out)
 
 
-def _epoch(setting: _Setting, state: State, number: int) -> Epoch:
+def _epoch(setting: _Setting, state: TrainingState, number: int) -> Epoch:
     """Learn from every training case once, then look at those held out."""
     torch.manual_seed(_seed(setting.recipe.seed, number))
     loss = _learn(setting, state, number)
@@ -134,7 +134,7 @@ def _epoch(setting: _Setting, state: State, number: int) -> Epoch:
     return Epoch(number, loss, *_validate(setting, state.net))
 
 
-def _learn(setting: _Setting, state: State, number: int) -> float:
+def _learn(setting: _Setting, state: TrainingState, number: int) -> float:
     """The mean loss over the training cases, after a step of the optimizer for each batch."""
     recipe, pictures = setting.recipe, setting.training
     augment = transforms.augmenting(recipe.flip)
@@ -151,7 +151,7 @@ def _learn(setting: _Setting, state: State, number: int) -> float:
     return float(total) / len(pictures)
 
 
-def _step(state: State, images: Tensor, masks: Tensor) -> Tensor:
+def _step(state: TrainingState, images: Tensor, masks: Tensor) -> Tensor:
     """One step of the optimizer; the mean loss of the batch."""
     with torch.autocast(images.device.type, enabled=state.scaler.is_enabled()):
         loss = functional.binary_cross_entropy_with_logits(state.net(images), masks)
@@ -184,7 +184,7 @@ def _logits(net: nn.Module, images: Tensor) -> Tensor:
     return answer.float()
 
 
-def _publish(setting: _Setting, state: State) -> None:
+def _publish(setting: _Setting, state: TrainingState) -> None:
     """Write the history, and the checkpoint if the last epoch was the best; the same again after a resumption."""
     recipe, top = setting.recipe, best(state.history)
     if top is not None and top is state.history[-1]:

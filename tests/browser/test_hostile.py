@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from segqa.analysis.failure_clusters.search import clusters
-from segqa.analysis.label_errors import Suspicion
-from segqa.report.exports import Judged
+from segqa.analysis.label_errors import LabelError
+from segqa.report.exports import JudgedRun
 from segqa.report.page import write_review
 from segqa.report.page_data import case_key
-from segqa.report.session_result import Ending
+from segqa.report.session_result import SessionResult
 from segqa.runs.outcome import Outcome
 from segqa.runs.run import Run
 from segqa.runs.store import Store
@@ -40,7 +40,7 @@ TEXTS = {
 }
 
 
-def hostile(text: str) -> tuple[Judged, Ending]:
+def hostile(text: str) -> tuple[JudgedRun, SessionResult]:
     """A run in which everything is called so."""
     lost = [
         Outcome(
@@ -66,13 +66,13 @@ def hostile(text: str) -> tuple[Judged, Ending]:
     }
     ids = tuple(outcome.case_id for outcome in lost)
     run = Run("r", text, text, ids, tuple(lost), text, provenance=provenance)
-    return Judged(run, None, text, clusters(run)), Ending(((text, text),), {"failed": 1})
+    return JudgedRun(run, None, text, clusters(run)), SessionResult(((text, text),), {"failed": 1})
 
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
 def test_text_from_outside_stays_text(open_page: Opener, tmp_path: Path, text: str) -> None:
     judged, ending = hostile(text)
-    suspicions = [Suspicion(text, text, (text, text), 0.5)]
+    suspicions = [LabelError(text, text, (text, text), 0.5)]
     path = write_review([judged, judged], Store(tmp_path), tmp_path, ending=ending, suspicions=suspicions)
     page = open_page(path)
     assert page.title().startswith("FAILED · ")
@@ -145,7 +145,7 @@ def test_slices_whose_names_need_quotes_can_be_chosen(open_page: Opener, tmp_pat
         for number in range(20)
     ]
     run = Run("r", "m", "d", tuple(o.case_id for o in cases), tuple(cases), "product")
-    page = open_page(write_review([Judged(run, None, "", clusters(run))], Store(tmp_path), tmp_path))
+    page = open_page(write_review([JudgedRun(run, None, "", clusters(run))], Store(tmp_path), tmp_path))
     for link in page.get_by_role("region", name="slices, table").get_by_role("link").all():
         link.click()
         assert page.locator("#count").inner_text() == "10 of 20 cases"

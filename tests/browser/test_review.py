@@ -22,12 +22,12 @@ from segqa.gate.comparison import compare
 from segqa.gate.verdict import judge
 from segqa.inference.evaluator import Evaluation
 from segqa.models.protocol import Proposals
-from segqa.report.case_images import Exhibits
+from segqa.report.case_images import CaseImages
 from segqa.report.drawing import FALSE_NEGATIVE, FALSE_POSITIVE
-from segqa.report.exports import Judged
+from segqa.report.exports import JudgedRun
 from segqa.report.page import write_review
 from segqa.report.page_data import case_key, permalink
-from segqa.report.session_result import Ending
+from segqa.report.session_result import SessionResult
 from segqa.settings import parse_settings
 from tests.reviewed import Reviewed
 
@@ -54,7 +54,7 @@ def canvas(page: Any, pane: str) -> NDArray[np.uint8]:
 
 def masks(small: Reviewed, case_id: str) -> tuple[Mask, list[Mask]]:
     """Target and proposals as they are shown."""
-    with Exhibits(small.store, small.run.id) as exhibits:
+    with CaseImages(small.store, small.run.id) as exhibits:
         exhibit = exhibits.get(case_id)
     assert exhibit is not None
     return decode_mask(exhibit.target, exhibit.shape), [decode_mask(text, exhibit.shape) for text in exhibit.masks]
@@ -531,9 +531,9 @@ def test_the_last_line_of_an_error_is_in_view(open_page: Opener, small: Reviewed
 
 def test_an_error_map_is_above_the_fold(open_page: Opener, small: Reviewed) -> None:
     failing = tuple((f"suites/test_x.py::test_{n}", "0.1 is below 0.5") for n in range(12))
-    ending = Ending(failing, {"failed": 12}, titles={name: "The mean over cases." for name, _ in failing})
+    ending = SessionResult(failing, {"failed": 12}, titles={name: "The mean over cases." for name, _ in failing})
     path = write_review(
-        [Judged(small.run, None, "", clusters(small.run))], small.store, small.folder / "lead", ending=ending
+        [JudgedRun(small.run, None, "", clusters(small.run))], small.store, small.folder / "lead", ending=ending
     )
     page = open_page(path)
     box = page.locator(".lead img").first.bounding_box()
@@ -544,7 +544,10 @@ def test_an_error_map_is_above_the_fold(open_page: Opener, small: Reviewed) -> N
 def test_tests_cases_and_gate_do_not_look_alike(open_page: Opener, small: Reviewed) -> None:
     verdict = judge(compare(small.before, small.run, same_picker=False))
     path = write_review(
-        [Judged(small.run, verdict, "", clusters(small.run))], small.store, small.folder / "three", ending=Ending()
+        [JudgedRun(small.run, verdict, "", clusters(small.run))],
+        small.store,
+        small.folder / "three",
+        ending=SessionResult(),
     )
     page = open_page(path)
     assert page.locator(".verdict").inner_text() == "TESTS PASSED"

@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 
 from segqa.data.case import Case, Unreadable
-from segqa.data.case_table import Roster
+from segqa.data.case_table import CaseTable
 from segqa.data.dataset import Dataset
 from segqa.data.folder import open_folder
-from segqa.data.string_columns import Names, Texts
+from segqa.data.string_columns import CategoricalColumn, StringColumn
 from segqa.data.subsets import Shard
 from segqa.errors import DatasetError
 from segqa.inference.evaluator import evaluate
 from tests.inference.test_merge_shards import Bright, Squares, timeless
 
 
-def roster_of(cases: Sequence[Case]) -> Roster:
+def roster_of(cases: Sequence[Case]) -> CaseTable:
     """The same cases, made when they are asked for."""
     prompts = sorted({case.prompt for case in cases if case.prompt})
     codes = [prompts.index(case.prompt) if case.prompt else -1 for case in cases]
@@ -27,10 +27,13 @@ def roster_of(cases: Sequence[Case]) -> Roster:
     for name in sorted(tags):
         values = sorted({case.tags[name] for case in cases if name in case.tags})
         places = [values.index(case.tags[name]) if name in case.tags else -1 for case in cases]
-        columns[name] = Names(tuple(values), np.array(places))
+        columns[name] = CategoricalColumn(tuple(values), np.array(places))
     sources = [case.source for case in cases]
-    return Roster(
-        Texts.of(case.id for case in cases), sources.__getitem__, Names(tuple(prompts), np.array(codes)), columns
+    return CaseTable(
+        StringColumn.of(case.id for case in cases),
+        sources.__getitem__,
+        CategoricalColumn(tuple(prompts), np.array(codes)),
+        columns,
     )
 
 
@@ -85,10 +88,10 @@ def test_what_is_made_of_it_is_what_is_made_of_a_plain_one() -> None:
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ({"ids": Texts.of(["b", "a"])}, "ids that are not sorted"),
-        ({"ids": Texts.of(["a", "a"])}, "1 ids twice, such as 'a'"),
-        ({"ids": Texts.of([])}, "no cases"),
-        ({"tags": {"id": Names(("x",), np.zeros(20, np.int8))}}, "a tag called id"),
+        ({"ids": StringColumn.of(["b", "a"])}, "ids that are not sorted"),
+        ({"ids": StringColumn.of(["a", "a"])}, "1 id twice, such as 'a'"),
+        ({"ids": StringColumn.of([])}, "no cases"),
+        ({"tags": {"id": CategoricalColumn(("x",), np.zeros(20, np.int8))}}, "a tag called id"),
     ],
     ids=["not sorted", "twice", "none", "a tag called id"],
 )

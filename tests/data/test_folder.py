@@ -188,7 +188,7 @@ def test_the_stamp_changes_with_any_file(squares: Squares) -> None:
 
 def test_ids_must_be_unique(squares: Squares) -> None:
     (case,) = open_folder(squares(1))
-    with pytest.raises(DatasetError, match="1 ids twice, such as 'A_000'"):
+    with pytest.raises(DatasetError, match="1 id twice, such as 'A_000'"):
         Dataset.of("x", [case, case])
 
 

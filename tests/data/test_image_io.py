@@ -7,20 +7,20 @@ import pytest
 from PIL import Image as Pillow
 
 from segqa.data.case import Target
-from segqa.data.case_files import Files, LocalFile
+from segqa.data.case_files import CaseFiles, LocalFile
 from segqa.data.image_io import claimed_pixels, decode_image, read_file
 from segqa.data.mask import Image
-from segqa.data.reading_rules import Reading
+from segqa.data.reading_rules import ReadingRules
 from segqa.errors import CaseError, OversizeError
 from segqa.settings import ReadingSettings
 
 GREY = np.array([[0, 60], [190, 255]], np.uint8)
 
 
-def files(path: Path, cutoff: int | None = None) -> Files:
+def files(path: Path, cutoff: int | None = None) -> CaseFiles:
     """A data set of one case, whose image is its mask."""
     file = LocalFile(path)
-    return Files(file, file, Reading(ReadingSettings(mask_cutoff=cutoff), lambda: iter([(file, file)])))
+    return CaseFiles(file, file, ReadingRules(ReadingSettings(mask_cutoff=cutoff), lambda: iter([(file, file)])))
 
 
 def read_image(path: Path) -> Image:

@@ -14,7 +14,7 @@ import pytest
 
 from segqa import Run, audit_dataset, evaluate, open_folder
 from segqa.data.dataset import Dataset
-from segqa.data.reading_rules import Reading, Rules
+from segqa.data.reading_rules import ReadingRules, Rules
 from segqa.errors import SettingsError
 from tests.data.odd_files import (
     GOOD,
@@ -387,7 +387,7 @@ def test_the_rules_are_those_of_the_whole_data_set_in_every_part_and_process(tmp
         assert part.reading.rules == rules
     (case,) = data.limit(1)
     sent = pickle.loads(pickle.dumps(case.source))  # noqa: S301 - our own
-    assert isinstance(sent.reading, Reading)
+    assert isinstance(sent.reading, ReadingRules)
     assert sent.reading.rules == rules
     assert sent.target_digest() == case.source.target_digest()
 

@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 
-from segqa.data.string_columns import Texts
+from segqa.data.string_columns import StringColumn
 
 WORDS = ["C1", "", "Zoë", "C1", "\u2028x"]
 
 
 def test_texts_are_what_they_were_made_of() -> None:
-    texts = Texts.of(iter(WORDS))
+    texts = StringColumn.of(iter(WORDS))
     assert list(texts) == WORDS
     assert [texts[place] for place in range(-5, 5)] == WORDS * 2
     assert texts == WORDS
@@ -17,7 +17,7 @@ def test_texts_are_what_they_were_made_of() -> None:
 
 
 def test_some_of_some() -> None:
-    texts = Texts.of(WORDS).take(np.array([4, 2, 0]))
+    texts = StringColumn.of(WORDS).take(np.array([4, 2, 0]))
     assert list(texts[1:]) == ["Zoë", "C1"]
     assert texts[::-1] == ["C1", "Zoë", "\u2028x"]
     assert texts.take(np.array([1])) == ["Zoë"]
@@ -26,11 +26,11 @@ def test_some_of_some() -> None:
 
 def test_a_place_that_is_not_there() -> None:
     with pytest.raises(IndexError):
-        Texts.of(WORDS)[5]
+        StringColumn.of(WORDS)[5]
     with pytest.raises(IndexError):
-        Texts.of(WORDS).take(np.array([1]))[1]
+        StringColumn.of(WORDS).take(np.array([1]))[1]
 
 
 def test_none_at_all() -> None:
-    assert list(Texts.of([])) == []
-    assert not Texts.of([])
+    assert list(StringColumn.of([])) == []
+    assert not StringColumn.of([])

@@ -8,7 +8,7 @@ import numpy as np
 
 from segqa.gate.comparison import compare
 from segqa.gate.verdict import judge, rules_of
-from segqa.runs.outcome import Offer, Outcome
+from segqa.runs.outcome import Outcome, ProposalScore
 from segqa.runs.run import Run
 from segqa.scoring.metrics import Counts
 from segqa.settings import EmptyPolicy
@@ -34,7 +34,12 @@ def case(
     nothing = Counts(0, 0, target, 100 - target)
     digest = f"d{number}"
     return Outcome(
-        case_id=case_id, digest=digest, tags=tags, offers=(Offer(counts, counts),), picked=0, nothing=nothing
+        case_id=case_id,
+        digest=digest,
+        tags=tags,
+        proposal_scores=(ProposalScore(counts, counts),),
+        picked=0,
+        nothing=nothing,
     )
 
 

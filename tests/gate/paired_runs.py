@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from segqa.runs.outcome import Offer, Outcome
+from segqa.runs.outcome import Outcome, ProposalScore
 from segqa.runs.run import Run
 from segqa.scoring.metrics import Counts
 
@@ -20,7 +20,11 @@ def case_of(case_id: str, iou: float | None, tags: Mapping[str, str] | None = No
     tp = round(iou * AREA)
     counts = Counts(tp, 0 if tp else 1, AREA - tp, AREA if tp else AREA - 1)
     return Outcome(
-        case_id=case_id, offers=(Offer(counts, counts),), picked=0, nothing=Counts(0, 0, AREA, AREA), **values
+        case_id=case_id,
+        proposal_scores=(ProposalScore(counts, counts),),
+        picked=0,
+        nothing=Counts(0, 0, AREA, AREA),
+        **values,
     )
 
 

@@ -9,7 +9,7 @@ import pytest
 from segqa.errors import BaselineError
 from segqa.gate.baseline import baseline_path, describe_unchecked, read_baseline, write_baseline
 from segqa.gate.comparison import compare
-from segqa.runs.outcome import Offer, Outcome
+from segqa.runs.outcome import Outcome, ProposalScore
 from segqa.runs.run import Run
 from segqa.scoring.error_breakdown import Breakdown
 from segqa.scoring.metrics import Counts
@@ -21,11 +21,19 @@ def mixed() -> Run:
     right, wrong, nothing = Counts(8, 1, 2, 9), Counts(0, 9, 10, 1), Counts(0, 0, 10, 10)
     outcomes = (
         Outcome(case_id="a", tags={"z": "1", "b": "é"}, digest="1", nothing=nothing),
-        Outcome(case_id="b", digest="2", nothing=nothing, offers=(Offer(wrong, wrong), Offer(right, right)), picked=0),
-        Outcome(case_id="c", digest="3", nothing=nothing, offers=(Offer(right, right),), picked=0),
+        Outcome(
+            case_id="b",
+            digest="2",
+            nothing=nothing,
+            proposal_scores=(ProposalScore(wrong, wrong), ProposalScore(right, right)),
+            picked=0,
+        ),
+        Outcome(case_id="c", digest="3", nothing=nothing, proposal_scores=(ProposalScore(right, right),), picked=0),
         Outcome(case_id="d", digest="4", error="Traceback\nValueError: no"),
         Outcome(case_id="e", digest="5", nothing=Counts(0, 0, 0, 20)),
-        Outcome(case_id="x\u2028y", digest="6", nothing=nothing, offers=(Offer(wrong, wrong),), picked=0),
+        Outcome(
+            case_id="x\u2028y", digest="6", nothing=nothing, proposal_scores=(ProposalScore(wrong, wrong),), picked=0
+        ),
     )
     return Run("r", "unet", "photos", tuple(o.case_id for o in outcomes), outcomes, "product")
 
@@ -60,8 +68,8 @@ def test_it_is_kept_by_data_set_and_model() -> None:
 
 def broken_down(numbers: tuple[int, ...]) -> Run:
     counts = Counts(65, 0, 35, 100)
-    offer = Offer(counts, Counts(30, 0, 0, 0), breakdown=Breakdown(*(*numbers, 100)))
-    outcome = Outcome(case_id="a", digest="1", nothing=Counts(0, 0, 100, 100), offers=(offer,), picked=0)
+    offer = ProposalScore(counts, Counts(30, 0, 0, 0), breakdown=Breakdown(*(*numbers, 100)))
+    outcome = Outcome(case_id="a", digest="1", nothing=Counts(0, 0, 100, 100), proposal_scores=(offer,), picked=0)
     return Run("r", "unet", "photos", ("a",), (outcome,), "product")
 
 

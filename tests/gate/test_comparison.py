@@ -6,7 +6,7 @@ import pytest
 
 from segqa.errors import IncomparableError, SettingsError
 from segqa.gate.comparison import compare
-from segqa.runs.outcome import Offer
+from segqa.runs.outcome import ProposalScore
 from segqa.runs.run import Run
 from segqa.scoring.metrics import Counts
 from tests.gate.paired_runs import case_of, run_of
@@ -171,7 +171,7 @@ def test_identical_is_nothing_new_missing_broken_or_recovered(
 
 def test_other_metrics_have_their_differences() -> None:
     nothing = Counts(0, 0, 0, 100)
-    empty = replace(case_of("0001", 0.9), offers=(Offer(nothing, nothing),), nothing=nothing)
+    empty = replace(case_of("0001", 0.9), proposal_scores=(ProposalScore(nothing, nothing),), nothing=nothing)
     runs = [run_of([iou, 0.9], empty="zero") for iou in (0.9, 0.6)]
     found = compare(*(replace(run, outcomes=(run.outcomes[0], empty)) for run in runs))
     assert found.metric_differences("recall").tolist() == pytest.approx([-0.3, 0])

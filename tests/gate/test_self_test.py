@@ -3,7 +3,7 @@ import pytest
 
 from segqa.errors import SettingsError
 from segqa.gate.comparison import compare
-from segqa.gate.self_test import Trial, _noisy, selftest
+from segqa.gate.self_test import DamageTrial, _noisy, selftest
 from segqa.gate.verdict import judge, rules_of
 from segqa.runs.groups import group_numbers
 from tests.gate.paired_runs import run_of
@@ -31,10 +31,10 @@ def test_a_gate_that_promises_less_is_told_what_it_does_not_see() -> None:
 
 
 def test_missing_a_promise_or_crying_wolf_fails() -> None:
-    assert not Trial("x", 0, 1, True, "").passed
-    assert not Trial("x", 1, 1, False, "").passed
-    assert not Trial("x", 5, 20, False, "").passed
-    assert Trial("x", 4, 20, False, "").passed
+    assert not DamageTrial("x", 0, 1, True, "").passed
+    assert not DamageTrial("x", 1, 1, False, "").passed
+    assert not DamageTrial("x", 5, 20, False, "").passed
+    assert DamageTrial("x", 4, 20, False, "").passed
 
 
 def test_a_run_that_is_too_small_is_refused() -> None:

@@ -10,7 +10,7 @@ from segqa.gate.comparison import METRICS, compare
 from segqa.gate.pairs import change_of
 from segqa.gate.self_test import selftest
 from segqa.gate.verdict import Verdict, judge, rules_of
-from segqa.runs.outcome import Offer, Outcome
+from segqa.runs.outcome import Outcome, ProposalScore
 from segqa.runs.run import Run
 from segqa.scoring.metrics import Counts
 from segqa.settings import EmptyPolicy
@@ -22,8 +22,8 @@ POLICIES: tuple[EmptyPolicy, ...] = ("one", "zero", "nan")
 def empty_target(case_id: str, predicted: int) -> Outcome:
     """A case where nothing is to be found, with so many pixels predicted."""
     nothing, counts = Counts(0, 0, 0, 100), Counts(0, predicted, 0, 100 - predicted)
-    offers = (Offer(counts, counts),)
-    return Outcome(case_id=case_id, digest="d", offers=offers, picked=0, nothing=nothing)
+    offers = (ProposalScore(counts, counts),)
+    return Outcome(case_id=case_id, digest="d", proposal_scores=offers, picked=0, nothing=nothing)
 
 
 def run_with(*predicted: int | None, good: int = 0, empty: EmptyPolicy = "nan") -> Run:

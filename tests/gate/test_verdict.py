@@ -38,7 +38,9 @@ def in_slices(run: Run, sizes: dict[str, int]) -> Run:
 def offered(iou: float, best: float) -> Run:
     """A run of one case, in which a better proposal was not picked."""
     taken, other = case_of("0000", iou), case_of("0000", best)
-    return replace(run_of([iou]), outcomes=(replace(taken, offers=(*taken.offers, *other.offers)),))
+    return replace(
+        run_of([iou]), outcomes=(replace(taken, proposal_scores=(*taken.proposal_scores, *other.proposal_scores)),)
+    )
 
 
 def noise(seed: int, spread: float = 0.01) -> np.ndarray[tuple[int], np.dtype[np.float64]]:

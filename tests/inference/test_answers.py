@@ -17,8 +17,8 @@ from segqa.data.mask import Image, Mask
 from segqa.errors import ModelError, ProposalsError, UsageError
 from segqa.inference.batch_size import BatchSize
 from segqa.inference.evaluator import Evaluation
-from segqa.inference.predictor import Asker
-from segqa.inference.timing import Stages
+from segqa.inference.predictor import Predictor
+from segqa.inference.timing import StageTimer
 from segqa.inference.validation import check_answers
 from segqa.models.protocol import Proposals
 from segqa.runs.run import Run
@@ -337,7 +337,7 @@ def test_a_model_that_exits_as_it_prepares_fails_at_that_image(squares: Squares)
 
 
 def test_an_asker_alone_never_gives_up() -> None:
-    asker = Asker(Model(lambda images: None), BatchSize(8), Stages())
+    asker = Predictor(Model(lambda images: None), BatchSize(8), StageTimer())
     questions = [asker.question(np.zeros((4, 4, 3), np.uint8), "person.") for _ in range(20)]
     asker.ask(questions)
     assert all("got None" in question.error for question in questions)

@@ -12,13 +12,13 @@ import pytest
 from PIL import Image as Pillow
 
 import segqa
-from segqa.data.case_files import Files
+from segqa.data.case_files import CaseFiles
 from segqa.data.dataset import Dataset
 from segqa.data.folder import open_folder
 from segqa.data.mask import Image
 from segqa.errors import CaseError, ModelError, SettingsError, UsageError
 from segqa.inference.evaluator import Evaluation
-from segqa.inference.merge_shards import bring_run
+from segqa.inference.merge_shards import import_run
 from segqa.inference.proposal_cache import ProposalCache
 from segqa.models.protocol import Proposals
 from segqa.runs.run import Run
@@ -197,12 +197,12 @@ def test_nonsense_is_refused(squares: Squares, model: object, options: dict[str,
 
 def test_a_mask_that_vanishes_between_two_reads_is_an_error_of_its_case(squares: Squares) -> None:
     @dataclass(frozen=True, slots=True)
-    class Vanishing(Files):
+    class Vanishing(CaseFiles):
         def target_digest(self) -> bytes:
             raise CaseError("the mask is gone")
 
     first, second = open_folder(squares(2)).cases
-    assert isinstance(first.source, Files)
+    assert isinstance(first.source, CaseFiles)
     gone = replace(first, source=Vanishing(first.source.image_file, first.source.mask_file, first.source.reading))
     run = segqa.evaluate(Bright(), Dataset.of("two", (gone, second)))
     assert run.tally == "1 scored, 0 missing, 1 error"
@@ -263,8 +263,8 @@ def test_a_second_run_knows_the_pixels_without_decoding_an_image(
 ) -> None:
     data = open_folder(squares(6))
     first = Evaluation().run(Bright(), "bright", data, store)
-    monkeypatch.setattr(Files, "image", lambda _: pytest.fail("decoded an image"))
-    monkeypatch.setattr(Files, "target", lambda _: pytest.fail("decoded a mask"))
+    monkeypatch.setattr(CaseFiles, "image", lambda _: pytest.fail("decoded an image"))
+    monkeypatch.setattr(CaseFiles, "target", lambda _: pytest.fail("decoded a mask"))
     second = Evaluation(pick="product").run(Bright(), "bright", data, store)
     assert list(second.columns.pixels) == list(first.columns.pixels)
     assert {len(digest) for digest in first.columns.pixels} == {32}
@@ -430,7 +430,9 @@ def test_stored_proposals_are_scored_again_without_the_model(squares: Squares, s
     data, model = open_folder(squares(5)), Bright()
     first = Evaluation(pick="product").run(model, "bright", data, store)
     again = Evaluation(pick="mask_score", threshold=0.9).rescore("bright", data, store)
-    assert [outcome.offers for outcome in again.outcomes] == [outcome.offers for outcome in first.outcomes]
+    assert [outcome.proposal_scores for outcome in again.outcomes] == [
+        outcome.proposal_scores for outcome in first.outcomes
+    ]
     assert all(outcome.cached for outcome in again.outcomes)
     assert again.provenance["fingerprint"] == "bright"
     assert len(model.batches) == 1
@@ -491,12 +493,12 @@ def test_a_run_that_was_copied_here_does_not_hide_the_model_that_was_evaluated_h
 ) -> None:
     data, other = open_folder(squares(3)), Store(tmp_path / "other")
     good = Evaluation().run(Bright("good"), "net", data, other)
-    bring_run(other.run_folder(good.id), store)
+    import_run(other.run_folder(good.id), store)
     assert Evaluation().rescore("net", data, store).provenance["fingerprint"] == "good"
     Evaluation().run(Bright("bad"), "net", data, store)
     assert Evaluation().rescore("net", data, store).provenance["fingerprint"] == "bad"
     copied = at(2031).run(Bright("good again"), "net", data, other)
-    bring_run(other.run_folder(copied.id), store)
+    import_run(other.run_folder(copied.id), store)
     with pytest.raises(ModelError, match=r"was copied here after run .* of another model was made here"):
         Evaluation().rescore("net", data, store)
 
@@ -505,12 +507,12 @@ def test_a_whole_copy_is_judged_in_place_of_a_damaged_run(squares: Squares, stor
     run = Evaluation().run(Bright(), "net", open_folder(squares(3)), store)
     shutil.copytree(store.root, tmp_path / "copy")
     copy = Store(tmp_path / "copy").run_folder(run.id)
-    assert bring_run(copy, store).id == run.id
+    assert import_run(copy, store).id == run.id
     flip_bit(store.run_folder(run.id) / "cases.sqlite", b'"proposals": 1.0', 2)
-    found = bring_run(copy, store)
+    found = import_run(copy, store)
     assert found.id == f"{run.id}-2"
     assert found.outcomes == run.outcomes
-    assert bring_run(copy, store).id == found.id
+    assert import_run(copy, store).id == found.id
 
 
 def test_a_damaged_unfinished_run_is_begun_anew(squares: Squares, store: Store) -> None:

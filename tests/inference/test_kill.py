@@ -17,7 +17,7 @@ WRITER = """
 import sys
 from pathlib import Path
 import numpy as np
-from segqa.inference.proposal_cache import Answer, ProposalCache
+from segqa.inference.proposal_cache import CachedAnswer, ProposalCache
 from segqa.models.protocol import Proposals
 
 start, path = int(sys.argv[1]), Path(sys.argv[2])
@@ -29,7 +29,7 @@ with ProposalCache(path) as cache:
         for key in range(number, number + 4):
             masks = draw.random((3, 96, 128)) > 0.5
             proposals = Proposals(masks, *draw.random((2, 3)), draw.random((3, 4)))
-            batch.append((key.to_bytes(16, "big"), Answer(proposals, 0.1, (96, 128))))
+            batch.append((key.to_bytes(16, "big"), CachedAnswer(proposals, 0.1, (96, 128))))
         cache.put(batch, "writer")
         print(number + 4, flush=True)
 """

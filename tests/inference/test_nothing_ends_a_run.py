@@ -16,11 +16,11 @@ import pytest
 import segqa
 from segqa.analysis.data_audit.audit import audit_dataset
 from segqa.data.case import Case, Source, Target
-from segqa.data.case_table import Roster
+from segqa.data.case_table import CaseTable
 from segqa.data.dataset import Dataset
 from segqa.data.folder import open_folder
 from segqa.data.mask import Image
-from segqa.data.string_columns import Naming, Texts
+from segqa.data.string_columns import CategoricalBuilder, StringColumn
 from segqa.errors import DatasetError, UsageError
 from segqa.inference.property_cache import narrow
 from segqa.inference.worker import Task, Worker
@@ -143,8 +143,8 @@ def test_a_source_that_interrupts_interrupts(tmp_path: Path) -> None:
 
 
 def roster(source: Callable[[int], Source]) -> Dataset:
-    prompts = Naming().names(6)
-    return Dataset("own", Roster(Texts.of(f"c{n}" for n in range(6)), source, prompts))
+    prompts = CategoricalBuilder().names(6)
+    return Dataset("own", CaseTable(StringColumn.of(f"c{n}" for n in range(6)), source, prompts))
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)

@@ -11,7 +11,7 @@ from segqa.errors import DatasetError, SettingsError, StoreError
 from segqa.inference.property_cache import PropertyCache, narrow, open_properties
 from segqa.runs.query import parse_condition
 from segqa.runs.store import Store
-from segqa.scoring.properties import Measurement
+from segqa.scoring.properties import CaseProperties
 from tests.conftest import bright_square, write_case
 
 Maker = Callable[[int], Path]
@@ -100,7 +100,7 @@ def test_a_file_of_before_pixels_had_digests_is_measured_again(tmp_path: Path) -
     path = tmp_path / "properties.sqlite"
     with closing(sqlite3.connect(path)) as database, database:
         database.execute("CREATE TABLE properties (key BLOB PRIMARY KEY, numbers TEXT) WITHOUT ROWID")
-    measurement = Measurement({"brightness": 0.5}, "ab" * 16)
+    measurement = CaseProperties({"brightness": 0.5}, "ab" * 16)
     with PropertyCache(path) as cache:
         cache.put([(b"digests", measurement)])
         assert cache.get(b"digests") == measurement

@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 
 from segqa.errors import MaskError, StoreError
-from segqa.inference.proposal_cache import Answer, ProposalCache, proposals_key
+from segqa.inference.proposal_cache import CachedAnswer, ProposalCache, proposals_key
 from segqa.models.protocol import Proposals
 
 KEY = proposals_key("model", b"image", "person.")
 
 
-def answer(count: int = 3, seed: int = 0) -> Answer:
+def answer(count: int = 3, seed: int = 0) -> CachedAnswer:
     draw = np.random.default_rng(seed)
     masks = draw.random((count, 31, 17)) > 0.5
     scores = draw.random((2, count))
-    return Answer(Proposals(masks, scores[0], scores[1], draw.random((count, 4))), 0.25, (62, 34))
+    return CachedAnswer(Proposals(masks, scores[0], scores[1], draw.random((count, 4))), 0.25, (62, 34))
 
 
 @pytest.mark.parametrize("count", [0, 1, 3])
@@ -35,7 +35,7 @@ def test_an_answer_comes_back_as_it_was(tmp_path: Path, count: int) -> None:
 
 def test_an_unknown_score_stays_unknown(tmp_path: Path) -> None:
     masks = np.zeros((1, 2, 2), np.bool_)
-    given = Answer(Proposals(masks, np.array([np.nan]), np.ones(1), np.zeros((1, 4))), 0, (2, 2))
+    given = CachedAnswer(Proposals(masks, np.array([np.nan]), np.ones(1), np.zeros((1, 4))), 0, (2, 2))
     with ProposalCache(tmp_path / "proposals.sqlite") as cache:
         cache.put([(KEY, given)])
         found = cache.get(KEY)

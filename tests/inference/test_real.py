@@ -50,7 +50,7 @@ def test_scores_agree_with_plain_numpy_on_the_stored_proposals(model: DetectSegm
         assert outcome.oracle is not None
         grey = cv2.imread(str(ccp / "masks" / f"{outcome.case_id}.png"), cv2.IMREAD_GRAYSCALE)
         target = np.asarray(grey) > 127
-        ious = [plain_iou(masks, outcome.proposals_key, i, target) for i in range(len(outcome.offers))]
+        ious = [plain_iou(masks, outcome.proposals_key, i, target) for i in range(len(outcome.proposal_scores))]
         picked = plain_iou(masks, outcome.proposals_key, outcome.picked, target)
         assert outcome.counts.iou == pytest.approx(picked, abs=1e-12)
         assert outcome.oracle.iou == pytest.approx(max(ious, default=picked), abs=1e-12)

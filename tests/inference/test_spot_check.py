@@ -15,8 +15,8 @@ from segqa.data.subsets import Shard
 from segqa.errors import PartsError, SettingsError
 from segqa.inference.evaluator import Evaluation
 from segqa.inference.merge_shards import merge_parts, read_part
-from segqa.inference.model_identity import Identity, identify
-from segqa.inference.proposal_cache import Answer, ProposalCache
+from segqa.inference.model_identity import ModelIdentity, identify
+from segqa.inference.proposal_cache import CachedAnswer, ProposalCache
 from segqa.inference.spot_check import SpotCheck, StoredAnswers, choose_cases, describe_spot_check, judge_stored_answers
 from segqa.models.fingerprint import Fingerprint
 from segqa.models.protocol import Proposals
@@ -220,7 +220,7 @@ def test_answers_of_before_source_was_kept_are_neither_right_nor_wrong(squares: 
 
 
 def test_source_is_compared_part_by_part() -> None:
-    who = Identity("a", "a", None, (), source="built.class")
+    who = ModelIdentity("a", "a", None, (), source="built.class")
     assert [who.is_of_other_source(each) for each in ("", "built.class", "built.", ".class")] == [False] * 4
     assert [who.is_of_other_source(each) for each in ("other.class", "built.other", ".other")] == [True] * 3
 
@@ -275,7 +275,7 @@ def test_what_the_shards_found_is_found_in_the_whole(squares: Squares, tmp_path:
 
 
 def test_answers_that_are_taken_over_keep_their_source(tmp_path: Path) -> None:
-    answer = Answer(Proposals.single(np.ones((2, 2), np.bool_)), 1.0, (2, 2))
+    answer = CachedAnswer(Proposals.single(np.ones((2, 2), np.bool_)), 1.0, (2, 2))
     with ProposalCache(tmp_path / "a.sqlite") as first, ProposalCache(tmp_path / "b.sqlite") as second:
         first.put([(b"1", answer)], "m", source="s.t")
         second.take_over(tmp_path / "a.sqlite", [b"1"], "m")

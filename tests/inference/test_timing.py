@@ -2,11 +2,11 @@ import time
 
 import pytest
 
-from segqa.inference.timing import Stages, peak_memory
+from segqa.inference.timing import StageTimer, peak_memory
 
 
 def test_time_is_shared_by_the_cases_of_a_block() -> None:
-    stages = Stages()
+    stages = StageTimer()
     with stages.timed("infer", 4):
         time.sleep(0.04)
     took = stages.summary()["infer"]
@@ -17,7 +17,7 @@ def test_time_is_shared_by_the_cases_of_a_block() -> None:
 
 
 def test_a_block_that_fails_takes_no_time() -> None:
-    stages = Stages()
+    stages = StageTimer()
     with pytest.raises(ValueError, match="no"), stages.timed("read"):
         raise ValueError("no")
     assert stages.summary() == {}

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import segqa
-from segqa.data.case_files import Files
+from segqa.data.case_files import CaseFiles
 from segqa.data.dataset import Dataset
 from segqa.data.folder import open_folder
 from segqa.data.mask import Image
@@ -178,8 +178,8 @@ def test_a_case_arrives_as_it_was(squares: Squares) -> None:
     case = Dataset.of("squares", [replace(open_folder(squares(1)).cases[0], tags={"camera": "C2"})]).cases[0]
     found = unpack_case(pack_case(case))
     source, sent = case.source, found.source
-    assert isinstance(source, Files)
-    assert isinstance(sent, Files)
+    assert isinstance(source, CaseFiles)
+    assert isinstance(sent, CaseFiles)
     assert (found, sent.image_file, sent.mask_file) == (case, source.image_file, source.mask_file)
     assert sent.reading.rules == source.reading.rules
     assert dict(found.tags) == {"camera": "C2"}

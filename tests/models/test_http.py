@@ -100,7 +100,7 @@ def served_and_local(model: Model, cases: Dataset, tmp_path: Path) -> tuple[Run,
 
 def told(run: Run) -> list[tuple[object, ...]]:
     """All that an outcome says but for the time that it took."""
-    return [(each.case_id, each.status, each.picked, each.counts, each.offers) for each in run.outcomes]
+    return [(each.case_id, each.status, each.picked, each.counts, each.proposal_scores) for each in run.outcomes]
 
 
 @pytest.mark.slow
@@ -125,7 +125,7 @@ def test_a_served_detector_and_segmenter_score_as_they_do_themselves_on_photos(
     )
     served, local = served_and_local(model, open_folder(ccp).limit(12), tmp_path)
     assert told(served) == told(local)
-    assert max(len(each.offers) for each in served.outcomes) > 1
+    assert max(len(each.proposal_scores) for each in served.outcomes) > 1
 
 
 def test_no_proposal_and_an_unknown_score_come_back_as_such() -> None:

@@ -33,8 +33,8 @@ def test_the_suites_see_a_served_model_as_they_see_it_here(started: pytest.Pytes
     store = Store(started.path / ".segqa")
     [served] = [store.load(run_id) for run_id in store.run_ids()]
     local = evaluate(Bright(), started.path / "squares", pick="mask_score")
-    assert [(each.case_id, each.picked, each.counts, each.offers) for each in served.outcomes] == [
-        (each.case_id, each.picked, each.counts, each.offers) for each in local.outcomes
+    assert [(each.case_id, each.picked, each.counts, each.proposal_scores) for each in served.outcomes] == [
+        (each.case_id, each.picked, each.counts, each.proposal_scores) for each in local.outcomes
     ]
 
 

@@ -86,7 +86,7 @@ def test_langsam_evaluates_with_folders_in_place_of_names(
     store = Store(started.path / ".segqa")
     outcomes = store.load(store.run_ids()[0]).outcomes
     assert len(outcomes) == 3
-    assert sum(len(outcome.offers) for outcome in outcomes) > 0
+    assert sum(len(outcome.proposal_scores) for outcome in outcomes) > 0
 
 
 def test_an_unknown_backend_of_langsam_is_refused(started: Repository) -> None:

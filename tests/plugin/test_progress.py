@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from segqa.plugin.progress import Lines
+from segqa.plugin.progress import LogProgress
 
 SLOW = """
 import time
@@ -63,7 +63,7 @@ def test_a_log_gets_no_bar(repository: pytest.Pytester) -> None:
 
 def test_a_log_gets_a_line_now_and_then() -> None:
     said: list[str] = []
-    lines = Lines(said.append, "unet", every=0)
+    lines = LogProgress(said.append, "unet", every=0)
     for done in (10, 20, 30):
         lines(done, 30)
     assert len(said) == 1
@@ -74,7 +74,7 @@ def test_a_log_gets_a_line_now_and_then() -> None:
 
 def test_a_log_is_left_alone_in_between() -> None:
     said: list[str] = []
-    lines = Lines(said.append, "unet", every=1000)
+    lines = LogProgress(said.append, "unet", every=1000)
     lines(0, 30)
     lines(10, 30)
     assert said == []

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from segqa.report.case_images import Exhibits
+from segqa.report.case_images import CaseImages
 from segqa.report.page_data import case_key
 from segqa.runs.store import Store
 from tests.plugin.workers import MOSTLY_ONE
@@ -111,7 +111,7 @@ def test_photos_can_be_left_out(repository: Repository) -> None:
     assert 'id="im-' not in text
     assert 'id="th-0"' in text
     (run_id,) = Store(repository.path / ".segqa").run_ids()
-    with Exhibits(Store(repository.path / ".segqa"), run_id) as exhibits:
+    with CaseImages(Store(repository.path / ".segqa"), run_id) as exhibits:
         kept = exhibits.get("A_000")
     assert kept is not None
     assert kept.photo == b""

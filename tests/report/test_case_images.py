@@ -11,7 +11,7 @@ from segqa.data.mask import resize_nearest
 from segqa.data.rle import decode_mask
 from segqa.gate.baseline import read_baseline, write_baseline
 from segqa.inference.evaluator import Evaluation
-from segqa.report.case_images import Exhibit, Exhibits, draw_exhibits, earlier_outcomes
+from segqa.report.case_images import CaseImage, CaseImages, draw_exhibits, earlier_outcomes
 from segqa.report.drawing import decode_picture
 from tests.reviewed import NAMES, Reviewed, Two, reviewed
 
@@ -21,10 +21,10 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Reviewed:
     return reviewed(tmp_path_factory.mktemp("exhibits"), 6)
 
 
-def exhibit(small: Reviewed, case_id: str, **how: object) -> Exhibit:
+def exhibit(small: Reviewed, case_id: str, **how: object) -> CaseImage:
     outcomes = [outcome for outcome in small.run.outcomes if outcome.case_id == case_id]
     draw_exhibits(small.run, outcomes, small.dataset, small.store, **how)  # type: ignore[arg-type]
-    with Exhibits(small.store, small.run.id) as exhibits:
+    with CaseImages(small.store, small.run.id) as exhibits:
         found = exhibits.get(case_id)
     assert found is not None
     return found
@@ -72,7 +72,7 @@ def test_a_case_whose_file_has_changed_has_no_exhibit(tmp_path: Path) -> None:
     (tmp_path / "photos" / "masks" / "A_001.png").unlink()
     fresh = open_folder(tmp_path / "photos", name_pattern=NAMES)
     draw_exhibits(small.run, small.run.outcomes, fresh, small.store)
-    with Exhibits(small.store, small.run.id) as exhibits:
+    with CaseImages(small.store, small.run.id) as exhibits:
         assert exhibits.case_ids() == {"A_002", "B_003", "A_004", "A_005"}
 
 
@@ -97,7 +97,7 @@ def test_an_error_has_no_exhibit(tmp_path: Path) -> None:
     dataset = open_folder(tmp_path / "photos", name_pattern=NAMES)
     run = Evaluation().run(Two(), "two", dataset, small.store)
     draw_exhibits(run, run.outcomes, dataset, small.store)
-    with Exhibits(small.store, run.id) as exhibits:
+    with CaseImages(small.store, run.id) as exhibits:
         assert len(exhibits.case_ids()) == 5
         assert [each.case_id for each in exhibits.get_all(["A_001", "B_003", "A_002"], 1)] == ["B_003"]
 
@@ -112,9 +112,9 @@ def test_what_has_been_drawn_is_not_drawn_again(tmp_path: Path) -> None:
         draw_exhibits(run, run.outcomes, small.dataset, small.store)
     draw_exhibits(again, again.outcomes, small.dataset, small.store, size=32)
     with (
-        Exhibits(small.store, small.run.id) as first,
-        Exhibits(small.store, again.id) as second,
-        Exhibits(small.store, otherwise.id) as third,
+        CaseImages(small.store, small.run.id) as first,
+        CaseImages(small.store, again.id) as second,
+        CaseImages(small.store, otherwise.id) as third,
     ):
         assert second.case_ids() == first.case_ids()
         for case_id in first.case_ids():
@@ -133,7 +133,7 @@ def test_without_a_baseline_what_was_drawn_beside_one_is_not_drawn_again(tmp_pat
     draw_exhibits(first, first.outcomes, small.dataset, small.store, before=before)
     shutil.rmtree(tmp_path / "photos")
     draw_exhibits(second, second.outcomes, small.dataset, small.store)
-    with Exhibits(small.store, first.id) as beside, Exhibits(small.store, second.id) as alone:
+    with CaseImages(small.store, first.id) as beside, CaseImages(small.store, second.id) as alone:
         one, other = beside.get("B_000"), alone.get("B_000")
         assert one is not None
         assert other is not None

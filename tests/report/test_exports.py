@@ -5,8 +5,8 @@ import pytest
 from segqa.analysis.failure_clusters.search import clusters
 from segqa.gate.comparison import compare
 from segqa.gate.verdict import judge
-from segqa.report.exports import MAX_MARKDOWN, Judged, as_annotations, as_json, as_markdown, as_openmetrics, escape
-from segqa.report.session_result import Ending
+from segqa.report.exports import MAX_MARKDOWN, JudgedRun, as_annotations, as_json, as_markdown, as_openmetrics, escape
+from segqa.report.session_result import SessionResult
 from segqa.runs.run import Run
 from tests.analysis.failure_clusters.synthetic import frames
 from tests.gate.paired_runs import run_of
@@ -14,16 +14,16 @@ from tests.gate.paired_runs import run_of
 HOSTILE = "</td><script>alert(1)</script> | `@team` [x](y) \n# big"
 
 
-def judged(before: Run, after: Run) -> Judged:
-    return Judged(after, judge(compare(before, after)), "", clusters(after))
+def judged(before: Run, after: Run) -> JudgedRun:
+    return JudgedRun(after, judge(compare(before, after)), "", clusters(after))
 
 
-def broken(**rest: object) -> Judged:
+def broken(**rest: object) -> JudgedRun:
     return judged(run_of([0.9] * 20, **rest), run_of([0.0, *[0.9] * 19], **rest))  # type: ignore[arg-type]
 
 
 def test_the_json_says_what_a_script_needs() -> None:
-    found = json.loads(json.dumps(as_json([broken()], Ending((("t", "why"),), findings=("no evaluation",)), 1)))
+    found = json.loads(json.dumps(as_json([broken()], SessionResult((("t", "why"),), findings=("no evaluation",)), 1)))
     (model,) = found["models"]
     assert (found["exit_status"], model["verdict"], model["broken"]) == (1, "regressed", ["0000"])
     assert model["findings"][0]["rule"] == "broken:0"
@@ -35,15 +35,15 @@ def test_the_json_says_what_a_script_needs() -> None:
 @pytest.mark.parametrize(
     ("ending", "head"),
     [
-        (Ending(), "passed"),
-        (Ending(warnings=("w",)), "passed"),
-        (Ending((("t", "why"),)), "failed (1 test)"),
-        (Ending(findings=("f",)), "failed"),
-        (Ending(problem="p"), "incomplete"),
-        (Ending(complete=False), "incomplete"),
+        (SessionResult(), "passed"),
+        (SessionResult(warnings=("w",)), "passed"),
+        (SessionResult((("t", "why"),)), "failed (1 test)"),
+        (SessionResult(findings=("f",)), "failed"),
+        (SessionResult(problem="p"), "incomplete"),
+        (SessionResult(complete=False), "incomplete"),
     ],
 )
-def test_markdown_says_passed_only_where_nothing_was_found(ending: Ending, head: str) -> None:
+def test_markdown_says_passed_only_where_nothing_was_found(ending: SessionResult, head: str) -> None:
     lines = as_markdown([], ending).splitlines()
     assert lines[0] == f"### segqa: {head}"
     told = [
@@ -53,21 +53,23 @@ def test_markdown_says_passed_only_where_nothing_was_found(ending: Ending, head:
 
 
 def test_what_is_not_known_is_null() -> None:
-    nothing = Judged(run_of([None]), None, "no baseline", clusters(run_of([None])))
-    (model,) = json.loads(json.dumps(as_json([nothing], Ending(), 0), allow_nan=False))["models"]
+    nothing = JudgedRun(run_of([None]), None, "no baseline", clusters(run_of([None])))
+    (model,) = json.loads(json.dumps(as_json([nothing], SessionResult(), 0), allow_nan=False))["models"]
     assert (model["mean_iou"], model["verdict"], model["why"]) == (None, "no baseline", "no baseline")
 
 
 def test_json_and_markdown_say_what_limits_the_search_for_clusters() -> None:
     run = frames(4, 5, lambda own, _: own["f0"] == "v1")
-    one = Judged(run, None, "no baseline", clusters(run, group_by="video"))
+    one = JudgedRun(run, None, "no baseline", clusters(run, group_by="video"))
     note = "with 4 groups nothing can be proven at alpha 0.01"
-    assert f"- failure clusters: {note}" in as_markdown([one], Ending())
-    assert as_json([one], Ending(), 0)["models"][0]["cluster_note"] == note
+    assert f"- failure clusters: {note}" in as_markdown([one], SessionResult())
+    assert as_json([one], SessionResult(), 0)["models"][0]["cluster_note"] == note
 
 
 def test_markdown_shows_hostile_names_as_they_are() -> None:
-    text = as_markdown([broken(model=HOSTILE)], Ending(((HOSTILE, HOSTILE),), findings=(HOSTILE,), warnings=(HOSTILE,)))
+    text = as_markdown(
+        [broken(model=HOSTILE)], SessionResult(((HOSTILE, HOSTILE),), findings=(HOSTILE,), warnings=(HOSTILE,))
+    )
     assert "<script>" not in text
     assert "\n# big" not in text
     assert "@team" not in text
@@ -80,7 +82,7 @@ def test_every_sign_of_markdown_is_escaped(sign: str) -> None:
 
 
 def test_a_long_text_is_cut_and_says_so() -> None:
-    text = as_markdown([broken()], Ending(tuple((f"test_{n}", "x" * 200) for n in range(1000))))
+    text = as_markdown([broken()], SessionResult(tuple((f"test_{n}", "x" * 200) for n in range(1000))))
     assert len(text) <= MAX_MARKDOWN
     assert text.endswith("… cut here: verdict.json has all of it\n")
 
@@ -90,7 +92,7 @@ def test_clusters_that_the_baseline_did_not_have_are_new() -> None:
     after = run_of([0.0 if case % 4 == 1 else 0.9 for case in range(80)], tags=4)
     assert [cluster.condition for cluster in judged(before, after).new_clusters] == ["camera=C1"]
     assert not judged(after, after).new_clusters
-    assert "new cluster: camera=C1" in as_markdown([judged(before, after)], Ending())
+    assert "new cluster: camera=C1" in as_markdown([judged(before, after)], SessionResult())
 
 
 def test_openmetrics_has_a_type_for_each_family_and_an_end() -> None:
@@ -101,13 +103,13 @@ def test_openmetrics_has_a_type_for_each_family_and_an_end() -> None:
 
 
 def test_annotations_are_one_line_each() -> None:
-    (line,) = as_annotations([broken(model="a,b:c\nd%")], Ending())
+    (line,) = as_annotations([broken(model="a,b:c\nd%")], SessionResult())
     assert line.startswith("::error title=segqa a%2Cb%3Ac%0Ad%25 broken%3A0::1 case collapsed")
     assert "\n" not in line
 
 
 def test_annotations_carry_what_the_session_found() -> None:
-    ending = Ending(findings=("no evaluation\nat all",), warnings=("no baseline",))
+    ending = SessionResult(findings=("no evaluation\nat all",), warnings=("no baseline",))
     assert as_annotations([], ending) == [
         "::error title=segqa::no evaluation%0Aat all",
         "::warning title=segqa::no baseline",
@@ -116,7 +118,7 @@ def test_annotations_carry_what_the_session_found() -> None:
 
 def test_a_change_over_a_part_of_the_cases_says_over_which() -> None:
     one = judged(run_of([*[0.9] * 9, 0.1]), run_of([*[0.8] * 9, None]))
-    assert "| 0.8000 | 0.8200 | -0.1000 (9 cases scored in both runs) |" in as_markdown([one], Ending())
-    (model,) = as_json([one], Ending(), 1)["models"]
+    assert "| 0.8000 | 0.8200 | -0.1000 (9 cases scored in both runs) |" in as_markdown([one], SessionResult())
+    (model,) = as_json([one], SessionResult(), 1)["models"]
     named = [model[name] for name in ("paired_baseline_mean_iou", "paired_mean_iou", "mean_difference", "paired_cases")]
     assert named == pytest.approx([0.9, 0.8, -0.1, 9])

@@ -6,7 +6,7 @@ from scipy import stats
 
 from segqa.errors import ProposalsError
 from segqa.report.tables import flip_table, line_up, pick_lab
-from segqa.runs.outcome import Offer, Outcome
+from segqa.runs.outcome import Outcome, ProposalScore
 from segqa.runs.run import Run
 from segqa.scoring.metrics import Counts
 from segqa.stats.permutation_test import t_interval
@@ -15,7 +15,7 @@ from tests.outcomes import outcome_of
 WRONG, RIGHT = Counts(0, 9, 9, 9), Counts(9, 0, 0, 18)
 LOST = Outcome(
     case_id="lost",
-    offers=(Offer(WRONG, WRONG, 0.9, 0.1), Offer(RIGHT, RIGHT, 0.8, 0.8)),
+    proposal_scores=(ProposalScore(WRONG, WRONG, 0.9, 0.1), ProposalScore(RIGHT, RIGHT, 0.8, 0.8)),
     picked=0,
     nothing=Counts(0, 0, 9, 18),
     seconds=0.5,
@@ -82,7 +82,7 @@ def test_flips_are_listed() -> None:
 def test_logits_leave_the_product_out() -> None:
     logits = Outcome(
         case_id="logits",
-        offers=(Offer(WRONG, WRONG, -3.0, -2.0), Offer(RIGHT, RIGHT, -1.0, 0.5)),
+        proposal_scores=(ProposalScore(WRONG, WRONG, -3.0, -2.0), ProposalScore(RIGHT, RIGHT, -1.0, 0.5)),
         picked=1,
         nothing=Counts(0, 0, 9, 18),
         seconds=0.5,

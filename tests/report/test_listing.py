@@ -7,8 +7,8 @@ import pytest
 from segqa.analysis.failure_clusters.search import clusters
 from segqa.gate.comparison import compare
 from segqa.gate.verdict import judge
-from segqa.report.exports import Judged
-from segqa.report.page_data import Listing, columns
+from segqa.report.exports import JudgedRun
+from segqa.report.page_data import CaseListing, columns
 from tests.reviewed import Reviewed, reviewed
 
 
@@ -17,19 +17,19 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Reviewed:
     return reviewed(tmp_path_factory.mktemp("listing"))
 
 
-def judged(small: Reviewed) -> Judged:
-    return Judged(small.run, judge(compare(small.before, small.run, same_picker=False)), "", clusters(small.run))
+def judged(small: Reviewed) -> JudgedRun:
+    return JudgedRun(small.run, judge(compare(small.before, small.run, same_picker=False)), "", clusters(small.run))
 
 
 def test_a_small_run_is_listed_whole(small: Reviewed) -> None:
-    listing = Listing.of(judged(small))
+    listing = CaseListing.of(judged(small))
     assert listing.left_out == 0
     assert listing.listed is small.run
 
 
 def test_what_newly_fails_is_listed_first(small: Reviewed) -> None:
     one = judged(small)
-    listing = Listing.of(one, most=12)
+    listing = CaseListing.of(one, most=12)
     told = dict(columns(listing))
     newly = [case_id for case_id, change in zip(told["id"], told["change"], strict=True) if change == 1]
     assert len(listing.listed.outcomes) == 12
@@ -41,7 +41,7 @@ def test_what_newly_fails_is_listed_first(small: Reviewed) -> None:
 
 def test_every_column_is_that_of_the_whole_run(small: Reviewed) -> None:
     one = judged(small)
-    whole, some = dict(columns(Listing.of(one))), dict(columns(Listing.of(one, most=10)))
+    whole, some = dict(columns(CaseListing.of(one))), dict(columns(CaseListing.of(one, most=10)))
     places = [whole["id"].index(case_id) for case_id in some["id"]]
     for name in ("key", "kind", "iou", "oracle", "picked", "tp", "offers", "before", "change"):
         everything, listed = list(whole[name]), list(some[name])
@@ -53,8 +53,10 @@ def test_every_column_is_that_of_the_whole_run(small: Reviewed) -> None:
 
 
 def test_errors_are_listed_too(small: Reviewed) -> None:
-    lost = replace(small.run.outcomes[3], offers=(), picked=None, nothing=None, error="Traceback\nValueError: no")
+    lost = replace(
+        small.run.outcomes[3], proposal_scores=(), picked=None, nothing=None, error="Traceback\nValueError: no"
+    )
     outcomes = [*small.run.outcomes[:3], lost, *small.run.outcomes[4:]]
     run = replace(small.run, outcomes=outcomes)
-    listing = Listing.of(Judged(run, None, "", clusters(run)), most=10)
+    listing = CaseListing.of(JudgedRun(run, None, "", clusters(run)), most=10)
     assert lost.case_id in listing.listed.columns.ids

@@ -15,12 +15,12 @@ from segqa.analysis.failure_clusters.search import clusters
 from segqa.data.rle import decode_mask
 from segqa.errors import SettingsError
 from segqa.report.examples import varied
-from segqa.report.exports import Judged
+from segqa.report.exports import JudgedRun
 from segqa.report.page import write_review
 from segqa.report.page_data import case_key, shortened
-from segqa.report.session_result import Ending, read_ending, write_ending
+from segqa.report.session_result import SessionResult, read_ending, write_ending
 from segqa.report.write import write_report
-from segqa.runs.outcome import Offer, Outcome
+from segqa.runs.outcome import Outcome, ProposalScore
 from segqa.runs.run import Run
 from segqa.runs.store import Store
 from segqa.scoring.metrics import Counts
@@ -54,7 +54,7 @@ def test_the_columns_are_those_of_the_run(small: Reviewed) -> None:
     assert [camera["values"][at] for at in camera["of"]] == [o.tags["camera"] for o in small.run.outcomes]
     assert [change for change, name in zip(run["change"], run["id"], strict=True) if name[0] == "B"] == [1] * 8
     layers = block(text, f"ex-{run['exhibit'][str(run['id'].index('B_000'))]}")
-    counts = small.run.outcomes[run["id"].index("B_000")].offers[1].counts
+    counts = small.run.outcomes[run["id"].index("B_000")].proposal_scores[1].counts
     target, decoy = (decode_mask(each, tuple(layers["shape"])) for each in (layers["target"], layers["masks"][1]))
     assert Counts(int((decoy & target).sum()), int((decoy & ~target).sum()), 0, 0).fp == counts.fp
 
@@ -161,14 +161,17 @@ def test_a_run_that_is_kept_nowhere_has_a_page_without_pictures(tmp_path: Path) 
 @pytest.mark.parametrize("outcomes", [(), (outcome_of(None, "x"),), (outcome_of(Counts(0, 0, 0, 9), "x"),)])
 def test_runs_without_scores_have_a_page(tmp_path: Path, outcomes: Any) -> None:
     run = Run("r", "m", "d", tuple(o.case_id for o in outcomes), outcomes, "product", empty="nan")
-    path = write_review([Judged(run, None, "", clusters(run))], Store(tmp_path), tmp_path)
+    path = write_review([JudgedRun(run, None, "", clusters(run))], Store(tmp_path), tmp_path)
     assert "nan" not in Tags(path.read_text(encoding="utf-8")).words.replace("scored “nan”", "").split()
 
 
 def test_scores_without_bounds_do_not_stop_the_page(tmp_path: Path) -> None:
     counts = Counts(9, 0, 0, 9)
     odd = Outcome(
-        case_id="x", offers=(Offer(counts, counts, math.inf, math.nan),), picked=0, nothing=Counts(0, 0, 9, 9)
+        case_id="x",
+        proposal_scores=(ProposalScore(counts, counts, math.inf, math.nan),),
+        picked=0,
+        nothing=Counts(0, 0, 9, 9),
     )
     run = Run("r", "m", "d", ("x",), (odd,), "product")
     text = write_report(run, tmp_path, directory=tmp_path).read_text(encoding="utf-8")
@@ -211,20 +214,22 @@ def test_new_errors_are_listed_and_newly_failing(tmp_path: Path) -> None:
 def test_how_the_tests_ended_is_kept(tmp_path: Path) -> None:
     failing = (("test_x", "0.1 is below 0.5"),)
     titles = {"test_x": "The mean over cases."}
-    ending = Ending(failing, {"failed": 1, "passed": 3}, findings=("f",), warnings=("w",), problem="p", titles=titles)
+    ending = SessionResult(
+        failing, {"failed": 1, "passed": 3}, findings=("f",), warnings=("w",), problem="p", titles=titles
+    )
     store = Store(tmp_path)
     write_ending(ending, store, "r")
     assert read_ending(store, "r") == ending
     assert read_ending(store, "s") is None
-    assert (ending.name, Ending().name, Ending(complete=False).name) == ("failed", "passed", "incomplete")
-    assert (Ending(findings=("f",)).name, Ending(problem="p").name) == ("failed", "incomplete")
-    assert not Ending(complete=False).passed
+    assert (ending.name, SessionResult().name, SessionResult(complete=False).name) == ("failed", "passed", "incomplete")
+    assert (SessionResult(findings=("f",)).name, SessionResult(problem="p").name) == ("failed", "incomplete")
+    assert not SessionResult(complete=False).passed
 
 
 def test_what_the_session_found_stands_at_the_top(small: Reviewed, tmp_path: Path) -> None:
-    ending = Ending(findings=("<b>no evaluation</b>",), warnings=("no baseline",))
+    ending = SessionResult(findings=("<b>no evaluation</b>",), warnings=("no baseline",))
     page = write_review(
-        [Judged(small.run, None, "", clusters(small.run))], small.store, tmp_path, ending=ending
+        [JudgedRun(small.run, None, "", clusters(small.run))], small.store, tmp_path, ending=ending
     ).read_text(encoding="utf-8")
     assert '<span class="verdict failed"><small>tests</small> FAILED</span>' in page
     assert page.index("no baseline") < page.index('class="run"')
@@ -232,12 +237,12 @@ def test_what_the_session_found_stands_at_the_top(small: Reviewed, tmp_path: Pat
 
 
 def test_examples_are_chosen_to_differ(small: Reviewed) -> None:
-    from segqa.report.case_images import Exhibit
+    from segqa.report.case_images import CaseImage
     from segqa.report.drawing import encode_picture
 
-    def looks(name: str, grey: int) -> Exhibit:
+    def looks(name: str, grey: int) -> CaseImage:
         picture = encode_picture(np.full((20, 20, 3), grey, np.uint8))
-        return Exhibit(name, (20, 20), (20, 20), "", (), thumbnail=picture)
+        return CaseImage(name, (20, 20), (20, 20), "", (), thumbnail=picture)
 
     alike = [looks(f"dark{i}", 10 + i) for i in range(9)] + [looks("bright", 240), looks("grey", 120)]
     assert {each.case_id for each in varied(alike, 3)} == {"dark0", "bright", "grey"}

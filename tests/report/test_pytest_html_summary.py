@@ -2,7 +2,7 @@ from html.parser import HTMLParser
 
 from segqa.analysis.failure_clusters.search import clusters
 from segqa.report.pytest_html_summary import render_summary
-from segqa.report.session_result import Ending
+from segqa.report.session_result import SessionResult
 from segqa.runs.outcome import Outcome
 from segqa.runs.run import Run
 from segqa.support.escaping import to_line
@@ -27,8 +27,8 @@ class Tags(HTMLParser):
         self.words += data
 
 
-def render(run: Run, ending: Ending | None = None, page: str = "index.html") -> Tags:
-    return Tags(render_summary([clusters(run)], ending or Ending(), page))
+def render(run: Run, ending: SessionResult | None = None, page: str = "index.html") -> Tags:
+    return Tags(render_summary([clusters(run)], ending or SessionResult(), page))
 
 
 def run_of(*outcomes: Outcome, **rest: object) -> Run:
@@ -40,7 +40,7 @@ def run_of(*outcomes: Outcome, **rest: object) -> Run:
 def test_the_verdict_names_the_failing_tests() -> None:
     assert "Passed" in render(run_of()).words
     failing = (("suites/test_quality.py::test_mean_iou[unet]", "mean IoU 0.4 is below 0.5"),)
-    failed = render(run_of(), Ending(failing)).words
+    failed = render(run_of(), SessionResult(failing)).words
     assert "1 test failed" in failed
     assert "test_mean_iou[unet]: mean IoU 0.4 is below 0.5" in failed
 
@@ -49,7 +49,7 @@ def test_whatever_comes_from_outside_is_text() -> None:
     lost = Outcome(case_id=HOSTILE, tags={HOSTILE: HOSTILE}, error=f"Traceback\nValueError: {HOSTILE}", digest="00")
     provenance = {**PROVENANCE, "command": HOSTILE, "notes": [HOSTILE], "commit": HOSTILE}
     run = run_of(lost, model=HOSTILE, dataset=HOSTILE, provenance=provenance)
-    page = render(run, Ending(((HOSTILE, HOSTILE),)))
+    page = render(run, SessionResult(((HOSTILE, HOSTILE),)))
     names = {name for name, _ in page.elements}
     assert not names & {"script", "img"}
     assert not [attributes for _, attributes in page.elements if any(key.startswith("on") for key in attributes)]
@@ -58,7 +58,7 @@ def test_whatever_comes_from_outside_is_text() -> None:
 
 
 def test_a_session_that_was_stopped_has_not_passed() -> None:
-    words = render(run_of(), Ending(complete=False)).words
+    words = render(run_of(), SessionResult(complete=False)).words
     assert "Incomplete" in words
     assert "Passed" not in words
 
@@ -72,6 +72,6 @@ def test_it_leads_to_the_review_page() -> None:
 
 
 def test_nothing_is_fetched_from_anywhere() -> None:
-    text = render_summary([clusters(run_of())], Ending(), "index.html")
+    text = render_summary([clusters(run_of())], SessionResult(), "index.html")
     assert "http://" not in text.replace("http://www.w3.org/2000/svg", "")
     assert "https://" not in text

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from segqa.analysis.robustness.result import Robustness, link_robustness, write_robustness
-from segqa.analysis.robustness.stability import Trial
+from segqa.analysis.robustness.stability import PerturbationOutcome
 from segqa.report.charts import robustness_section
-from segqa.report.session_result import Behaved, Ending, behaviour_table, read_ending, write_ending
+from segqa.report.session_result import BehaviourResult, SessionResult, behaviour_table, read_ending, write_ending
 from segqa.report.terminal import steadiness
 from segqa.report.write import write_report
 from segqa.runs.run import Run
@@ -20,23 +20,24 @@ from tests.report.test_pytest_html_summary import Tags
 
 NAN = float("nan")
 BLUR = [
-    Trial("x", "blur", severity, 0.9, iou, agreement) for severity, iou, agreement in ((1, 0.8, 0.85), (2, 0.5, 0.5))
+    PerturbationOutcome("x", "blur", severity, 0.9, iou, agreement)
+    for severity, iou, agreement in ((1, 0.8, 0.85), (2, 0.5, 0.5))
 ]
 TRIALS = (
     *BLUR,
-    Trial("x", "blur", 3, 0.9, NAN, NAN, "error"),
-    Trial("x", "jpeg", 1, 0.9, 0.9, 0.95),
-    Trial("x", "blank", 1, 0.9, 0.0, NAN, "hallucinated"),
-    Trial("x", "blank", 2, 0.9, 1.0, NAN),
+    PerturbationOutcome("x", "blur", 3, 0.9, NAN, NAN, "error"),
+    PerturbationOutcome("x", "jpeg", 1, 0.9, 0.9, 0.95),
+    PerturbationOutcome("x", "blank", 1, 0.9, 0.0, NAN, "hallucinated"),
+    PerturbationOutcome("x", "blank", 2, 0.9, 1.0, NAN),
 )
 RUN = Run("r", "m", "d", ("x",), (outcome_of(Counts(9, 0, 0, 9), "x"),), "product")
 
 
-def measured(trials: tuple[Trial, ...] = TRIALS) -> Robustness:
+def measured(trials: tuple[PerturbationOutcome, ...] = TRIALS) -> Robustness:
     return Robustness(model="m", dataset="d", run="r-changed", cases=1, left_out=("y",), trials=trials)
 
 
-def page(folder: Path, ending: Ending | None = None) -> Tags:
+def page(folder: Path, ending: SessionResult | None = None) -> Tags:
     store = Store(folder)
     write_robustness(measured(), store, "abc")
     link_robustness(store, "r", "r-changed")
@@ -74,16 +75,16 @@ def test_the_least_steady_change_is_told() -> None:
 
 
 def test_behaviour_is_a_table_of_capabilities(tmp_path: Path) -> None:
-    found = (Behaved("lighting", "INV", 5, 1), Behaved("emptiness", "MFT", 0, 2))
+    found = (BehaviourResult("lighting", "INV", 5, 1), BehaviourResult("emptiness", "MFT", 0, 2))
     assert behaviour_table(found).rows == (
         ("emptiness", "2 failed", None, None),
         ("lighting", None, "5 passed, 1 failed", None),
     )
-    ending = Ending((("t", "why"),), {"failed": 3}, complete=True, behaviour=found)
+    ending = SessionResult((("t", "why"),), {"failed": 3}, complete=True, behaviour=found)
     assert "Behaviour" in page(tmp_path, ending).words
     assert read_ending(Store(tmp_path), "r") == ending
 
 
-@pytest.mark.parametrize("ending", [None, Ending((), {"passed": 1})])
-def test_without_marked_tests_there_is_no_table(tmp_path: Path, ending: Ending | None) -> None:
+@pytest.mark.parametrize("ending", [None, SessionResult((), {"passed": 1})])
+def test_without_marked_tests_there_is_no_table(tmp_path: Path, ending: SessionResult | None) -> None:
     assert "Behaviour" not in page(tmp_path, ending).words

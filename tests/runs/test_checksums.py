@@ -14,24 +14,24 @@ from typing import Any
 import numpy as np
 import pytest
 
-from segqa.analysis.data_audit.case_stats import GlanceCache
+from segqa.analysis.data_audit.case_stats import CaseStatsCache
 from segqa.analysis.robustness.result import Robustness, _read, link_robustness, read_robustness, write_robustness
-from segqa.analysis.robustness.stability import Trial
+from segqa.analysis.robustness.stability import PerturbationOutcome
 from segqa.errors import BaselineError, MaskError, ProposalsError, StoreError
 from segqa.gate.latency import Speed, keep_speed, read_speeds
-from segqa.inference.case_scores import Tally
+from segqa.inference.case_scores import CaseScores
 from segqa.inference.property_cache import PropertyCache
-from segqa.inference.proposal_cache import Answer, ProposalCache, proposals_key
+from segqa.inference.proposal_cache import CachedAnswer, ProposalCache, proposals_key
 from segqa.models.protocol import Proposals
-from segqa.report.case_images import Exhibit, Exhibits
-from segqa.report.session_result import Ending, read_ending, write_ending
+from segqa.report.case_images import CaseImage, CaseImages
+from segqa.report.session_result import SessionResult, read_ending, write_ending
 from segqa.runs.checksums import add_checksum, require_checksum
-from segqa.runs.outcome import Offer, Outcome
+from segqa.runs.outcome import Outcome, ProposalScore
 from segqa.runs.run import Run
 from segqa.runs.store import Store, find_unchecked
 from segqa.scoring.error_breakdown import Breakdown
 from segqa.scoring.metrics import Counts
-from segqa.scoring.properties import Measurement
+from segqa.scoring.properties import CaseProperties
 from tests.damage import flip_bit, flip_bits, remove_checksums
 
 SOME, MANY = 120, 1500
@@ -45,7 +45,7 @@ def outcome(number: int) -> Outcome:
         return Outcome(case_id=f"case {number:02}", prompt="person.", error="Traceback\nValueError: no")
     right = 40 + number
     offers = tuple(
-        Offer(Counts(tp, 5, 90 - tp, 305), Counts(tp // 2, 1, 40 - tp // 2, 200), 0.5 + tp / 1000, None)
+        ProposalScore(Counts(tp, 5, 90 - tp, 305), Counts(tp // 2, 1, 40 - tp // 2, 200), 0.5 + tp / 1000, None)
         for tp in (right, right // 2)
     )
     wrong = Breakdown(*([1] * len(Breakdown(*[0] * 7).numbers))) if number % 5 == 0 else None
@@ -57,7 +57,7 @@ def outcome(number: int) -> Outcome:
         digest=f"{number:064x}",
         pixels=f"{number:032x}",
         proposals_key=f"{number:032x}",
-        offers=(replace(offers[0], breakdown=wrong), offers[1]),
+        proposal_scores=(replace(offers[0], breakdown=wrong), offers[1]),
         picked=0,
         nothing=Counts(0, 0, 90, 310),
         seconds=0.25 + number,
@@ -233,7 +233,9 @@ def test_a_document_that_was_changed_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_file_of_robustness_is_whole_or_refused(store: Store, kept: Run) -> None:
-    trials = tuple(Trial(f"case {n:02}", "blur", 1, 0.5, 0.25 + n / 100, float("nan"), "") for n in range(6))
+    trials = tuple(
+        PerturbationOutcome(f"case {n:02}", "blur", 1, 0.5, 0.25 + n / 100, float("nan"), "") for n in range(6)
+    )
     found = Robustness(model="unet", dataset="photos", run=kept.id, cases=6, left_out=(), trials=trials)
     write_robustness(found, store, "these")
     for where in flip_bits(store.run_folder(kept.id) / "robustness.json", SOME):
@@ -244,17 +246,17 @@ def test_the_file_of_robustness_is_whole_or_refused(store: Store, kept: Run) -> 
         assert again is None or repr(again.trials) == repr(trials), where
 
 
-def answers() -> list[tuple[bytes, Answer]]:
+def answers() -> list[tuple[bytes, CachedAnswer]]:
     draw = np.random.default_rng(0)
     found = []
     for number in range(8):
         masks, scores = draw.random((2, 12, 9)) > 0.5, draw.random((2, 2))
         proposals = Proposals(masks, scores[0], scores[1], draw.random((2, 4)))
-        found.append((proposals_key("model", bytes([number]), "person."), Answer(proposals, 0.25, (12, 9))))
+        found.append((proposals_key("model", bytes([number]), "person."), CachedAnswer(proposals, 0.25, (12, 9))))
     return found
 
 
-def shown(answer: Answer) -> list[Any]:
+def shown(answer: CachedAnswer) -> list[Any]:
     p = answer.proposals
     return [
         answer.seconds,
@@ -273,14 +275,16 @@ def read_all(path: Path, keys: Sequence[bytes], target: bytes) -> list[Any]:
                     value = read()
                 except (MaskError, ProposalsError, StoreError):
                     value = None
-                found.append(shown(value) if isinstance(value, Answer) else value)
+                found.append(shown(value) if isinstance(value, CachedAnswer) else value)
     return found
 
 
 @pytest.mark.parametrize("count", HOW_MANY)
 def test_a_flipped_bit_in_the_proposals_makes_an_entry_absent_or_changes_nothing(tmp_path: Path, count: int) -> None:
     path, target, given = tmp_path / "proposals.sqlite", b"t" * 16, answers()
-    tally = Tally((Offer(Counts(1, 2, 3, 4), Counts(0, 1, 2, 3), 0.5, None),), Counts(0, 0, 4, 6), 0.25, "ü")
+    tally = CaseScores(
+        (ProposalScore(Counts(1, 2, 3, 4), Counts(0, 1, 2, 3), 0.5, None),), Counts(0, 0, 4, 6), 0.25, "ü"
+    )
     with ProposalCache(path) as cache:
         cache.put(given, "m", [(key, target, tally) for key, _ in given])
     keys = [key for key, _ in given]
@@ -341,12 +345,12 @@ def test_a_checksum_goes_along_with_an_entry(tmp_path: Path, dropped: bool) -> N
 def test_properties_that_were_damaged_are_measured_again(tmp_path: Path) -> None:
     path = tmp_path / "properties.sqlite"
     with PropertyCache(path) as cache:
-        cache.put([(bytes([number]) * 32, Measurement({"brightness": number + 0.5}, "ab")) for number in range(4)])
+        cache.put([(bytes([number]) * 32, CaseProperties({"brightness": number + 0.5}, "ab")) for number in range(4)])
     flip_bit(path, b'{"brightness": 2.5', 1)
     flip_bit(path, b"2.5}", 0)
     with PropertyCache(path) as cache:
         assert cache.get(bytes([2]) * 32) is None
-        assert cache.get(bytes([1]) * 32) == Measurement({"brightness": 1.5}, "ab")
+        assert cache.get(bytes([1]) * 32) == CaseProperties({"brightness": 1.5}, "ab")
 
 
 def read_properties(path: Path) -> list[Any]:
@@ -355,7 +359,7 @@ def read_properties(path: Path) -> list[Any]:
 
 
 def read_glances(path: Path) -> list[Any]:
-    with GlanceCache(path) as cache:
+    with CaseStatsCache(path) as cache:
         found = [cache.remember(bytes([number]) * 16, list) or None for number in range(24)]
         cache._new.clear()
         return found
@@ -363,33 +367,35 @@ def read_glances(path: Path) -> list[Any]:
 
 def read_exhibits(path: Path) -> list[Any]:
     store = Store(path.parents[2])
-    with Exhibits(store, path.parent.name) as exhibits:
+    with CaseImages(store, path.parent.name) as exhibits:
         found = {each.case_id: each for each in exhibits.get_all([f"case {n}" for n in range(12)], 12)}
         return [_fields(found.get(f"case {n}")) for n in range(12)]
 
 
-def _fields(exhibit: Exhibit | None) -> Any:
-    return None if exhibit is None else [getattr(exhibit, name) for name in Exhibit.__slots__]
+def _fields(exhibit: CaseImage | None) -> Any:
+    return None if exhibit is None else [getattr(exhibit, name) for name in CaseImage.__slots__]
 
 
 def make_properties(folder: Path) -> Path:
     path = folder / "properties.sqlite"
     with PropertyCache(path) as cache:
-        cache.put((bytes([n]) * 32, Measurement({"brightness": n + 0.5, "ü": n / 7}, f"{n:032x}")) for n in range(24))
+        cache.put(
+            (bytes([n]) * 32, CaseProperties({"brightness": n + 0.5, "ü": n / 7}, f"{n:032x}")) for n in range(24)
+        )
     return path
 
 
 def make_glances(folder: Path) -> Path:
     path = folder / "glances.sqlite"
-    with GlanceCache(path) as cache:
+    with CaseStatsCache(path) as cache:
         for number in range(24):
             cache.remember(bytes([number]) * 16, partial(list, [60, 40, number, 0.5, 4, "ü"]))
         cache.flush()
     return path
 
 
-def exhibit(number: int) -> Exhibit:
-    return Exhibit(
+def exhibit(number: int) -> CaseImage:
+    return CaseImage(
         case_id=f"case {number}",
         shape=(4, 5),
         whole=(8, 10),
@@ -405,13 +411,13 @@ def exhibit(number: int) -> Exhibit:
 
 def make_exhibits(folder: Path) -> Path:
     store = Store(folder)
-    with Exhibits(store, "r") as exhibits:
+    with CaseImages(store, "r") as exhibits:
         exhibits.put(map(exhibit, range(12)))
     return store.run_folder("r") / "exhibits.sqlite"
 
 
 def make_ending(folder: Path) -> Path:
-    ending = Ending((("test_a", "ü < 1"),), {"passed": 3, "failed": 1}, findings=("one",), warnings=("two",))
+    ending = SessionResult((("test_a", "ü < 1"),), {"passed": 3, "failed": 1}, findings=("one",), warnings=("two",))
     write_ending(ending, Store(folder), "r")
     return Store(folder).run_folder("r") / "ending.json"
 
@@ -468,7 +474,7 @@ def test_a_flipped_bit_in_what_is_kept_makes_it_absent_or_refused(tmp_path: Path
 
 
 def test_what_was_damaged_in_a_cache_is_kept_anew(tmp_path: Path) -> None:
-    path, measurement = make_properties(tmp_path), Measurement({"brightness": 2.5}, "ab")
+    path, measurement = make_properties(tmp_path), CaseProperties({"brightness": 2.5}, "ab")
     flip_bit(path, b'{"brightness": 2.5', 1)
     with PropertyCache(path) as cache:
         assert cache.get(bytes([2]) * 32) is None

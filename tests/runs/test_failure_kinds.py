@@ -13,7 +13,7 @@ from segqa.runs.failure_kinds import (
     read_expected_kinds,
     recoverable,
 )
-from segqa.runs.outcome import Offer, Outcome
+from segqa.runs.outcome import Outcome, ProposalScore
 from segqa.runs.outcomes import Outcomes
 from segqa.scoring.error_breakdown import Breakdown, break_down
 from segqa.scoring.metrics import Counts, count, count_inside
@@ -51,8 +51,10 @@ def test_recoverable_is_a_failure_whose_oracle_meets_the_threshold() -> None:
 
 def judged(prediction: Mask, target: Mask) -> Outcome:
     """The outcome of one prediction, broken down as an evaluation does it."""
-    offer = Offer(count(prediction, target), count_inside(prediction, target), breakdown=break_down(prediction, target))
-    return Outcome(case_id="x", offers=(offer,), picked=0, nothing=count(np.zeros_like(target), target))
+    offer = ProposalScore(
+        count(prediction, target), count_inside(prediction, target), breakdown=break_down(prediction, target)
+    )
+    return Outcome(case_id="x", proposal_scores=(offer,), picked=0, nothing=count(np.zeros_like(target), target))
 
 
 def dancer() -> Mask:
@@ -89,23 +91,29 @@ def test_a_mask_that_is_too_small_all_around_is_an_error_of_the_contour() -> Non
 def test_the_breakdown_decides_whether_it_is_the_contour(at_contour: int, elsewhere: int, kind: str) -> None:
     counts = Counts(60, 0, 40, 100)
     wrong = Breakdown(0, 0, 0, at_contour, elsewhere, 0, 100)
-    case = Outcome(case_id="x", offers=(Offer(counts, counts, breakdown=wrong),), picked=0, nothing=counts)
+    case = Outcome(
+        case_id="x", proposal_scores=(ProposalScore(counts, counts, breakdown=wrong),), picked=0, nothing=counts
+    )
     assert kind_of(case, 0.7) == kind
 
 
 def test_a_kind_needs_its_other_errors_to_leave_the_threshold() -> None:
     counts = Counts(62, 19, 19, 100)
     wrong = Breakdown(19, 0, 0, 2, 0, 17, 100)
-    case = Outcome(case_id="x", offers=(Offer(counts, counts, breakdown=wrong),), picked=0, nothing=counts)
+    case = Outcome(
+        case_id="x", proposal_scores=(ProposalScore(counts, counts, breakdown=wrong),), picked=0, nothing=counts
+    )
     assert [kind_of(case, threshold) for threshold in (0.8, 0.9)] == ["boundary", "low"]
 
 
 def test_against_a_baseline_without_breakdowns_both_sides_are_decided_by_counts() -> None:
     counts, inside = Counts(65, 0, 35, 100), Counts(30, 0, 0, 0)
     missing_arm = Breakdown(0, 0, 0, 5, 30, 0, 100)
-    old = Outcomes.of([Outcome(case_id="x", offers=(Offer(counts, inside),), picked=0, nothing=counts)])
-    offer = Offer(counts, inside, breakdown=missing_arm)
-    new = Outcomes.of([Outcome(case_id="x", offers=(offer,), picked=0, nothing=counts)])
+    old = Outcomes.of(
+        [Outcome(case_id="x", proposal_scores=(ProposalScore(counts, inside),), picked=0, nothing=counts)]
+    )
+    offer = ProposalScore(counts, inside, breakdown=missing_arm)
+    new = Outcomes.of([Outcome(case_id="x", proposal_scores=(offer,), picked=0, nothing=counts)])
     passed = Outcomes.of([outcome_of(Counts(90, 0, 10, 100))])
     names = [[kind_name(code[0]) for code in paired_kind_codes(*pair, 0.7)] for pair in ((old, new), (passed, new))]
     assert names == [["boundary", "boundary"], [None, "low"]]

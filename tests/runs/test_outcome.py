@@ -3,14 +3,14 @@ import traceback
 import pytest
 
 from segqa.errors import ModelError
-from segqa.runs.outcome import Offer, Outcome, find_exception_line
+from segqa.runs.outcome import Outcome, ProposalScore, find_exception_line
 from segqa.scoring.metrics import Counts
 from tests.outcomes import outcome_of
 
 
 def offering(*counts: Counts, picked: int | None = 0) -> Outcome:
-    offers = tuple(Offer(each, each) for each in counts)
-    return Outcome(case_id="x", offers=offers, picked=picked, nothing=Counts(0, 0, 5, 5))
+    offers = tuple(ProposalScore(each, each) for each in counts)
+    return Outcome(case_id="x", proposal_scores=offers, picked=picked, nothing=Counts(0, 0, 5, 5))
 
 
 def test_the_best_is_the_first_of_equals() -> None:

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from segqa.data.string_columns import Names
-from segqa.runs.outcome import Offer, Outcome
+from segqa.data.string_columns import CategoricalColumn
+from segqa.runs.outcome import Outcome, ProposalScore
 from segqa.runs.outcomes import Outcomes
 from segqa.runs.parquet_blocks import PartWriter, table_of
-from segqa.runs.parquet_columns import Filed
+from segqa.runs.parquet_columns import ParquetColumns
 from segqa.scoring.error_breakdown import Breakdown
 from segqa.scoring.metrics import Counts
 
@@ -30,9 +30,11 @@ def _drawn(random: np.random.Generator, case_id: str) -> Outcome:
         return Outcome(case_id=case_id, tags={"camera": "C1"}, error="Traceback\nValueError: no")
     empty = random.random() < 0.2
     offers = [
-        Offer(Counts(0, fp := int(random.integers(3)), 0, 20 - fp), Counts(0, fp, 0, 9 - fp), float(random.random()))
+        ProposalScore(
+            Counts(0, fp := int(random.integers(3)), 0, 20 - fp), Counts(0, fp, 0, 9 - fp), float(random.random())
+        )
         if empty
-        else Offer(COUNTS[random.integers(4)], COUNTS[random.integers(4)], None, 0.5)
+        else ProposalScore(COUNTS[random.integers(4)], COUNTS[random.integers(4)], None, 0.5)
         for _ in range(random.integers(4))
     ]
     picked = int(random.integers(len(offers))) if offers and random.random() < 0.8 else None
@@ -46,7 +48,7 @@ def _drawn(random: np.random.Generator, case_id: str) -> Outcome:
         digest=f"{random.integers(1000):x}",
         pixels=f"{random.integers(1000):x}" if random.random() < 0.8 else "",
         proposals_key="ab" * int(random.integers(2)),
-        offers=tuple(offers),
+        proposal_scores=tuple(offers),
         picked=picked,
         nothing=Counts(0, 0, 0, 20) if empty else Counts(0, 0, 7, 13),
         seconds=float(random.random()),
@@ -68,7 +70,7 @@ def keep(request: pytest.FixtureRequest, tmp_path: Path) -> Keep:
         for start in range(0, len(cases), 15):
             writer.add(table_of(Outcomes.of(cases[start : start + 15]).columns))  # type: ignore[arg-type] # in memory
         writer.close()
-        return Outcomes(Filed(tmp_path / "cases"))
+        return Outcomes(ParquetColumns(tmp_path / "cases"))
 
     return Outcomes.of if request.param == "in memory" else in_files
 
@@ -94,7 +96,7 @@ def test_all_at_once_counts_as_one_by_one(seed: int, part: slice, keep: Keep) ->
     assert columns.inside.tolist() == [list(each.inside or zeros) for each in cases]
     assert columns.oracle.tolist() == [list(each.oracle or zeros) for each in cases]
     assert [None if best < 0 else best for best in columns.best.tolist()] == [each.best for each in cases]
-    assert columns.offered.tolist() == [len(each.offers) for each in cases]
+    assert columns.offered.tolist() == [len(each.proposal_scores) for each in cases]
     assert columns.wrong.tolist() == [_wrong(each) for each in cases]
     assert dict(columns.breakdowns()) == {
         place: each.breakdown for place, each in enumerate(cases) if each.breakdown is not None
@@ -126,7 +128,7 @@ def _wrong(case: Outcome) -> list[int]:
 @pytest.mark.parametrize("seed", range(5))
 def test_another_pick(seed: int, keep: Keep) -> None:
     cases = drawn(seed)
-    chosen = [len(each.offers) - 1 for each in cases]
+    chosen = [len(each.proposal_scores) - 1 for each in cases]
     wanted = [replace(each, picked=None if pick < 0 else pick) for each, pick in zip(cases, chosen, strict=True)]
     kept = keep(cases).picked_again(np.array(chosen))
     assert list(kept) == wanted
@@ -139,7 +141,7 @@ def _scores(outcome: Outcome) -> list[list[float]]:
     nan = math.nan
     return [
         [nan if score is None else score for score in (offer.mask_score, offer.box_score)] + [offer.counts.iou]
-        for offer in outcome.offers
+        for offer in outcome.proposal_scores
     ]
 
 
@@ -171,22 +173,26 @@ def test_no_outcome_at_all() -> None:
 def test_outcomes_are_told_by_the_first_of_them() -> None:
     outcomes = Outcomes.of([Outcome(case_id=name) for name in "abcdef"])
     assert repr(outcomes) == "<6 outcomes: a, b, c, d, e, …>"
-    assert repr(outcomes[:1]) == "<1 outcomes: a>"
+    assert repr(outcomes[:1]) == "<1 outcome: a>"
     assert repr(outcomes[:0]) == "<0 outcomes>"
 
 
 def test_pixels_beyond_32_bits() -> None:
     huge = Counts(0, 0, 1 << 33, 5)
-    case = Outcome(case_id="a", offers=(Offer(huge, huge),), picked=0, nothing=huge)
+    case = Outcome(case_id="a", proposal_scores=(ProposalScore(huge, huge),), picked=0, nothing=huge)
     assert Outcomes.of([case])[0] == case
 
 
 def test_names_that_become_one() -> None:
-    column = Names(("a", "A", "b"), np.array([0, 1, 2, -1], np.int32))
+    column = CategoricalColumn(("a", "A", "b"), np.array([0, 1, 2, -1], np.int32))
     assert list(column.renamed(str.lower)) == ["a", "a", "b", None]
     assert column.renamed(str.lower).mask("a").tolist() == [True, True, False, False]
-    assert list(column.or_else(Names(("A", "c"), np.array([1, 1, 1, 0], np.int32)))) == ["a", "A", "b", "A"]
-    assert column.or_else(Names(("A",), np.array([0, 0, 0, 0], np.int32))).used == [(1, "A"), (0, "a"), (2, "b")]
+    assert list(column.or_else(CategoricalColumn(("A", "c"), np.array([1, 1, 1, 0], np.int32)))) == ["a", "A", "b", "A"]
+    assert column.or_else(CategoricalColumn(("A",), np.array([0, 0, 0, 0], np.int32))).used == [
+        (1, "A"),
+        (0, "a"),
+        (2, "b"),
+    ]
     assert not column.mask("z").any()
 
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from segqa.errors import SettingsError
 from segqa.runs.outcome import Outcome
 from segqa.runs.outcomes import Outcomes
-from segqa.runs.query import Condition, Every, Not, Predicate, Some, check_names, joined, needs_pixels, parse_condition
+from segqa.runs.query import And, Condition, Not, Or, Predicate, check_names, joined, needs_pixels, parse_condition
 
 EDGES = {"brightness": (0.3, 0.6), "frame": (100.0, 200.0)}
 CASE = Outcome(
@@ -77,8 +77,8 @@ conditions: st.SearchStrategy[Condition] = st.recursive(
     predicates | st.builds(Predicate, words, st.just("has")),
     lambda inner: st.one_of(
         st.builds(Not, inner),
-        st.builds(Every, st.lists(inner, min_size=2, max_size=3).map(tuple)),
-        st.builds(Some, st.lists(inner, min_size=2, max_size=3).map(tuple)),
+        st.builds(And, st.lists(inner, min_size=2, max_size=3).map(tuple)),
+        st.builds(Or, st.lists(inner, min_size=2, max_size=3).map(tuple)),
     ),
     max_leaves=6,
 )

@@ -12,7 +12,7 @@ import pytest
 
 from segqa.errors import StoreError
 from segqa.runs.checksums import add_checksum
-from segqa.runs.outcome import Offer, Outcome
+from segqa.runs.outcome import Outcome, ProposalScore
 from segqa.runs.run import CHANGED, Run
 from segqa.runs.store import Store, blocks, write_whole
 from segqa.scoring.metrics import Counts
@@ -25,7 +25,10 @@ FULL = Outcome(
     digest="ab" * 32,
     pixels="ef" * 16,
     proposals_key="cd" * 16,
-    offers=(Offer(Counts(1, 2, 3, 4), Counts(0, 1, 2, 3), 0.1, None), Offer(Counts(0, 0, 4, 6), Counts(0, 0, 1, 2))),
+    proposal_scores=(
+        ProposalScore(Counts(1, 2, 3, 4), Counts(0, 1, 2, 3), 0.1, None),
+        ProposalScore(Counts(0, 0, 4, 6), Counts(0, 0, 1, 2)),
+    ),
     picked=1,
     nothing=Counts(0, 0, 4, 6),
     seconds=1.5,

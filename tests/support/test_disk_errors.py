@@ -15,15 +15,15 @@ from pathlib import Path
 
 import pytest
 
-from segqa.analysis.data_audit.case_stats import GlanceCache
+from segqa.analysis.data_audit.case_stats import CaseStatsCache
 from segqa.errors import StoreError
 from segqa.inference.property_cache import PropertyCache
 from segqa.inference.proposal_cache import ProposalCache
-from segqa.report.session_result import Ending, write_ending
+from segqa.report.session_result import SessionResult, write_ending
 from segqa.runs.outcome import Outcome
 from segqa.runs.run import Run
 from segqa.runs.store import Store
-from segqa.scoring.properties import Measurement
+from segqa.scoring.properties import CaseProperties
 from segqa.support.disk_errors import explain_disk_errors
 from segqa.support.sqlite import Database
 
@@ -65,7 +65,7 @@ def test_damage_is(tmp_path: Path) -> None:
 
 def put_properties(store: Store) -> None:
     with PropertyCache(store.root / "properties.sqlite") as cache:
-        cache.put((number.to_bytes(64, "big"), Measurement({"brightness": 0.5}, "a" * 900)) for number in range(900))
+        cache.put((number.to_bytes(64, "big"), CaseProperties({"brightness": 0.5}, "a" * 900)) for number in range(900))
 
 
 def append_cases(store: Store) -> None:
@@ -77,7 +77,7 @@ FULL: dict[str, Callable[[Store], object]] = {
     "properties": put_properties,
     "a run": lambda store: store.begin(Run("r", "m", "d", [f"{n:0500}" for n in range(900)], (), "first"), "k"),
     "cases": append_cases,
-    "the result": lambda store: write_ending(Ending(findings=("x" * 300_000,)), store, "r"),
+    "the result": lambda store: write_ending(SessionResult(findings=("x" * 300_000,)), store, "r"),
 }
 
 
@@ -102,7 +102,7 @@ def fill(root: str, what: str) -> None:
         sys.stdout.write(str(error))
 
 
-@pytest.mark.parametrize("kind", [ProposalCache, PropertyCache, GlanceCache])
+@pytest.mark.parametrize("kind", [ProposalCache, PropertyCache, CaseStatsCache])
 def test_a_folder_that_cannot_be_made_is_a_sentence(tmp_path: Path, kind: Callable[[Path], Database]) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match=ELSEWHERE) as raised:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from segqa.data.mask import around
+from segqa.data.mask import bounding_box
 from tools.render_studio.relief import NOWHERE, Floats, Relief
 
 Colour = tuple[float, float, float]
@@ -56,7 +56,7 @@ def shade(relief: Relief, light: Light) -> Cutout:
     present = relief.height > NOWHERE / 2
     colour = np.zeros((*present.shape, 3), np.uint8)
     if present.any():
-        window = around(present)  # most of the image is empty
+        window = bounding_box(present)  # most of the image is empty
         colour[window] = _light_surface(relief, light, present[window], window)
     return Cutout(_halve(colour), _halve(present.astype(np.uint8) * np.uint8(255)))
 

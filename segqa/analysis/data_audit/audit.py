@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from segqa.analysis.data_audit.case_stats import Glance, Outline, glance_at
+from segqa.analysis.data_audit.case_stats import CaseStats, TargetOutline, glance_at
 from segqa.analysis.data_audit.flaws import Flaw, Flaws
-from segqa.analysis.data_audit.image_hash import BITS, Imprint, twins
+from segqa.analysis.data_audit.image_hash import BITS, ImageHash, twins
 from segqa.data.dataset import Dataset
 from segqa.data.reading_rules import explain_sizes
 from segqa.inference.evaluator import Progress, silent
@@ -110,7 +110,7 @@ def audit_dataset(
     )
 
 
-def _watched(glances: Iterable[Glance], before: int, total: int, progress: Progress) -> tuple[Glance, ...]:
+def _watched(glances: Iterable[CaseStats], before: int, total: int, progress: Progress) -> tuple[CaseStats, ...]:
     """All glances; how many there are is told meanwhile."""
     seen = []
     progress(before, total)
@@ -120,7 +120,7 @@ def _watched(glances: Iterable[Glance], before: int, total: int, progress: Progr
     return tuple(seen)
 
 
-def _unequal(glances: Sequence[Glance]) -> Iterable[Flaw]:
+def _unequal(glances: Sequence[CaseStats]) -> Iterable[Flaw]:
     for glance in glances:
         if glance.imprint and glance.outline and glance.imprint.size != glance.outline.size:
             sizes = glance.imprint.size, glance.outline.size
@@ -128,15 +128,15 @@ def _unequal(glances: Sequence[Glance]) -> Iterable[Flaw]:
             yield Flaw(glance.case_id, f"image {image} pixels, mask {mask}{explain_sizes(*sizes)}")
 
 
-def _noted(glances: Sequence[Glance]) -> Iterable[Flaw]:
+def _noted(glances: Sequence[CaseStats]) -> Iterable[Flaw]:
     return (Flaw(glance.case_id, glance.outline.note) for glance in glances if glance.outline and glance.outline.note)
 
 
-def _of_share(glances: Sequence[Glance], share: float) -> Iterable[Flaw]:
+def _of_share(glances: Sequence[CaseStats], share: float) -> Iterable[Flaw]:
     return (Flaw(glance.case_id) for glance in glances if glance.outline and glance.outline.share == share)
 
 
-def _inverted(glances: Sequence[Glance]) -> Iterable[Flaw]:
+def _inverted(glances: Sequence[CaseStats]) -> Iterable[Flaw]:
     """Masks that cover the frame; where most do, the objects may be of that sort, and a bound can allow it."""
     readable = [(glance.case_id, glance.outline) for glance in glances if glance.outline]
     odd = [(case_id, outline) for case_id, outline in readable if _covers_frame(outline)]
@@ -146,12 +146,12 @@ def _inverted(glances: Sequence[Glance]) -> Iterable[Flaw]:
         yield Flaw(case_id, f"object is {outline.share:.0%} of the image, {where}{allow}")
 
 
-def _covers_frame(outline: Outline) -> bool:
+def _covers_frame(outline: TargetOutline) -> bool:
     covers = outline.corners == 4 and outline.border >= INVERTED_BORDER and outline.share >= INVERTED_AREA
     return covers and outline.share < 1
 
 
-def _repeated(glances: Sequence[Glance]) -> Iterable[Flaw]:
+def _repeated(glances: Sequence[CaseStats]) -> Iterable[Flaw]:
     first: dict[bytes, str] = {}
     for glance in glances:
         if glance.imprint:
@@ -160,23 +160,23 @@ def _repeated(glances: Sequence[Glance]) -> Iterable[Flaw]:
                 yield Flaw(glance.case_id, f"the same image as {other}", other)
 
 
-def _near_duplicates(glances: Sequence[Glance]) -> Iterable[Flaw]:
+def _near_duplicates(glances: Sequence[CaseStats]) -> Iterable[Flaw]:
     case_ids, imprints = _different(glances)
     for twin in twins(imprints):
         other = case_ids[twin.other]
         yield Flaw(case_ids[twin.index], f"like {other}: {twin.distance} of {BITS} bits differ", other)
 
 
-def _different(glances: Sequence[Glance]) -> tuple[list[str], list[Imprint]]:
+def _different(glances: Sequence[CaseStats]) -> tuple[list[str], list[ImageHash]]:
     """The cases with different images, the first of equals, and their imprints."""
-    first: dict[bytes, tuple[str, Imprint]] = {}
+    first: dict[bytes, tuple[str, ImageHash]] = {}
     for glance in glances:
         if glance.imprint:
             first.setdefault(glance.imprint.digest, (glance.case_id, glance.imprint))
     return [case_id for case_id, _ in first.values()], [imprint for _, imprint in first.values()]
 
 
-def _leaked(glances: Sequence[Glance], learnt: Sequence[Glance]) -> Iterable[Flaw]:
+def _leaked(glances: Sequence[CaseStats], learnt: Sequence[CaseStats]) -> Iterable[Flaw]:
     """Cases whose image, or one nearly the same, was learnt from."""
     train_ids, train = _different(learnt)
     known = {imprint.digest: case_id for case_id, imprint in zip(train_ids, train, strict=True)}
@@ -191,7 +191,7 @@ def _leaked(glances: Sequence[Glance], learnt: Sequence[Glance]) -> Iterable[Fla
             yield Flaw(case_id, f"like {train_ids[twin.other]} of the training data: {differ}")
 
 
-def _unread(learnt: Sequence[Glance]) -> Flaws:
+def _unread(learnt: Sequence[CaseStats]) -> Flaws:
     found = tuple(Flaw(glance.case_id, glance.error) for glance in learnt if glance.error)
     return Flaws("of the training data cannot be read", found, len(learnt), ())
 

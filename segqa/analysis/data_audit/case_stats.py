@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import cv2
 import numpy as np
 
-from segqa.analysis.data_audit.image_hash import Imprint, take_imprint
+from segqa.analysis.data_audit.image_hash import ImageHash, take_imprint
 from segqa.data.case import Case, Target, case_errors
 from segqa.data.image_io import READER
 from segqa.data.remote_folder import foreseen
@@ -32,7 +32,7 @@ _Remember: TypeAlias = Callable[[bytes, Callable[[], list[Any]]], list[Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Outline:
+class TargetOutline:
     """What a target is like.
 
     Attributes:
@@ -56,7 +56,7 @@ class Outline:
 
 
 @dataclass(frozen=True, slots=True)
-class Glance:
+class CaseStats:
     """What one look at a case leaves.
 
     Attributes:
@@ -67,12 +67,12 @@ class Glance:
     """
 
     case_id: str
-    imprint: Imprint | None
-    outline: Outline | None
+    imprint: ImageHash | None
+    outline: TargetOutline | None
     error: str = ""
 
 
-class GlanceCache(Database):
+class CaseStatsCache(Database):
     """What looks have left, in an SQLite file; it is written in batches."""
 
     def __init__(self, path: Path) -> None:
@@ -102,7 +102,7 @@ class GlanceCache(Database):
         self._new.clear()
 
 
-def glance_at(cases: Iterable[Case], store: Store | None, *, images_only: bool = False) -> Iterator[Glance]:
+def glance_at(cases: Iterable[Case], store: Store | None, *, images_only: bool = False) -> Iterator[CaseStats]:
     """Look at cases, one after the other; pixels are read only of what no look has been kept of.
 
     Args:
@@ -118,23 +118,23 @@ def glance_at(cases: Iterable[Case], store: Store | None, *, images_only: bool =
         if store is None:
             yield from (_glance(case, lambda _key, look: look(), images_only) for case in cases)
             return
-        with GlanceCache(store.root / "glances.sqlite") as cache:
+        with CaseStatsCache(store.root / "glances.sqlite") as cache:
             for case in cases:
                 yield _glance(case, cache.remember, images_only)
             cache.flush()
 
 
-def outline_of(target: Target) -> Outline:
+def outline_of(target: Target) -> TargetOutline:
     """The outline of a target whose mask is `[H, W]`, at least one pixel."""
     mask = target.mask
     height, width = mask.shape
     sides = np.concatenate([mask[0], mask[-1], mask[1:-1, 0], mask[1:-1, -1]])
     corners = int(mask[0, 0]) + int(mask[0, -1]) + int(mask[-1, 0]) + int(mask[-1, -1])
     area = cv2.countNonZero(np.ascontiguousarray(mask).view(np.uint8))
-    return Outline((width, height), area, float(sides.mean()), corners, target.note)
+    return TargetOutline((width, height), area, float(sides.mean()), corners, target.note)
 
 
-def _glance(case: Case, remember: _Remember, images_only: bool) -> Glance:
+def _glance(case: Case, remember: _Remember, images_only: bool) -> CaseStats:
     imprint = outline = None
     errors: dict[str, None] = {}  # a case without a mask says the same of both
     try:
@@ -145,10 +145,10 @@ def _glance(case: Case, remember: _Remember, images_only: bool) -> Glance:
         outline = None if images_only else _outline(case, b"" if imprint is None else imprint.digest, remember)
     except CaseError as error:
         errors[str(error)] = None
-    return Glance(case.id, imprint, outline, "; ".join(errors))
+    return CaseStats(case.id, imprint, outline, "; ".join(errors))
 
 
-def _imprint(case: Case, remember: _Remember) -> Imprint:
+def _imprint(case: Case, remember: _Remember) -> ImageHash:
     digest = case.digest()
 
     def look() -> list[Any]:
@@ -157,10 +157,10 @@ def _imprint(case: Case, remember: _Remember) -> Imprint:
         return [*taken.size, taken.thumbnail.hex()]
 
     width, height, thumbnail = remember(_key("image", digest), look)
-    return Imprint(digest, (width, height), bytes.fromhex(thumbnail))
+    return ImageHash(digest, (width, height), bytes.fromhex(thumbnail))
 
 
-def _outline(case: Case, image_digest: bytes, remember: _Remember) -> Outline:
+def _outline(case: Case, image_digest: bytes, remember: _Remember) -> TargetOutline:
     def look() -> list[Any]:
         with case_errors(case.id):
             found = outline_of(case.source.target())
@@ -168,7 +168,7 @@ def _outline(case: Case, image_digest: bytes, remember: _Remember) -> Outline:
 
     # notes name the file, so equal masks of two cases are looked at twice; how a mask is turned its image says
     width, height, *rest = remember(_key(f"target {case.id}", case.target_digest() + image_digest), look)
-    return Outline((width, height), *rest)
+    return TargetOutline((width, height), *rest)
 
 
 def _key(what: str, digest: bytes) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 
-from segqa.runs.query import Predicate, Some
+from segqa.runs.query import Or, Predicate
 from segqa.support.escaping import join_lines
 from segqa.support.plurals import format_count, select_form
 
@@ -89,5 +89,5 @@ class Flaws:
         """The command that evaluates the cases that are listed."""
         shown = self.found[:SHOWN]
         ids = dict.fromkeys(each for flaw in shown for each in (flaw.case_id, flaw.other) if each)
-        condition = Some(tuple(Predicate("id", "=", each) for each in ids))
+        condition = Or(tuple(Predicate("id", "=", each) for each in ids))
         return shlex.join([*self.words, "--segqa-where", str(condition)])

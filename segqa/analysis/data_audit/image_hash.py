@@ -29,7 +29,7 @@ _WIDTH, _HEIGHT = 9, 8
 
 
 @dataclass(frozen=True, slots=True)
-class Imprint:
+class ImageHash:
     """What is left of an image.
 
     Attributes:
@@ -44,7 +44,7 @@ class Imprint:
 
 
 @dataclass(frozen=True, slots=True)
-class Twin:
+class DuplicatePair:
     """An image that is nearly the same as another one.
 
     Attributes:
@@ -58,16 +58,16 @@ class Twin:
     distance: int
 
 
-def take_imprint(digest: bytes, image: Image) -> Imprint:
+def take_imprint(digest: bytes, image: Image) -> ImageHash:
     """The imprint of an image, RGB uint8 `[H, W, 3]`."""
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     small = cv2.resize(grey, (_WIDTH, _HEIGHT), interpolation=cv2.INTER_AREA)
-    return Imprint(digest, (image.shape[1], image.shape[0]), small.tobytes())
+    return ImageHash(digest, (image.shape[1], image.shape[0]), small.tobytes())
 
 
 def twins(
-    imprints: Sequence[Imprint], others: Sequence[Imprint] | None = None, *, cells: int = 1 << 22
-) -> Iterator[Twin]:
+    imprints: Sequence[ImageHash], others: Sequence[ImageHash] | None = None, *, cells: int = 1 << 22
+) -> Iterator[DuplicatePair]:
     """The images that are nearly the same as another one, each with the nearest.
 
     All pairs are compared, as products of matrices: exact, and linear in memory.
@@ -95,23 +95,23 @@ def twins(
         nearest = np.where(near, agreeing, -np.inf).argmax(axis=1)
         for row in np.flatnonzero(near.any(axis=1)).tolist():
             other = int(nearest[row])
-            yield Twin(start + row, other, int(BITS - agreeing[row, other]) // 2)
+            yield DuplicatePair(start + row, other, int(BITS - agreeing[row, other]) // 2)
 
 
-def _thumbnails(imprints: Sequence[Imprint]) -> NDArray[np.uint8]:
+def _thumbnails(imprints: Sequence[ImageHash]) -> NDArray[np.uint8]:
     """The thumbnails, `[N, 8, 9]`."""
     values = np.frombuffer(b"".join(each.thumbnail for each in imprints), np.uint8)
     return values.reshape(len(imprints), _HEIGHT, _WIDTH)
 
 
-def _signs(imprints: Sequence[Imprint]) -> NDArray[np.float32]:
+def _signs(imprints: Sequence[ImageHash]) -> NDArray[np.float32]:
     """The hashes, `[N, 64]`, 1 for a bit that is set and -1 for one that is not."""
     small = _thumbnails(imprints)
     brighter = small[:, :, 1:] > small[:, :, :-1]
     return np.where(brighter, 1, -1).astype(np.float32).reshape(len(imprints), BITS)
 
 
-def _shapes(imprints: Sequence[Imprint]) -> NDArray[np.float32]:
+def _shapes(imprints: Sequence[ImageHash]) -> NDArray[np.float32]:
     """The thumbnails as vectors `[N, 72]` of mean 0 and length 1; of a single grey zeros, which are like none."""
     values: NDArray[np.float32] = _thumbnails(imprints).reshape(len(imprints), -1).astype(np.float32)
     values -= values.mean(axis=1, keepdims=True)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segqa.data.mask import Mask
-from segqa.data.string_columns import Names
+from segqa.data.string_columns import CategoricalColumn
 from segqa.runs.outcome import Outcome
 from segqa.runs.outcomes import Outcomes
 from segqa.runs.query import Predicate
@@ -17,7 +17,7 @@ from segqa.runs.slices import Edges, attributes_of, slices_by
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Table:
+class AttributeTable:
     """Which slice of each attribute each case is in.
 
     Attributes:
@@ -31,7 +31,7 @@ class Table:
     twins: Mapping[Predicate, tuple[Predicate, ...]]
 
     @classmethod
-    def of(cls, cases: Iterable[Outcome], edges: Edges, *, min_cases: int) -> Table:
+    def of(cls, cases: Iterable[Outcome], edges: Edges, *, min_cases: int) -> AttributeTable:
         """The table of some cases; only slices of `min_cases` and more, but not of all cases, can be part of a rule."""
         cases = Outcomes.of(cases)
         seen: dict[bytes, Predicate] = {}
@@ -61,7 +61,7 @@ class Table:
         return inside
 
 
-def _code(names: Names, min_cases: int) -> tuple[list[str], NDArray[np.int16]]:
+def _code(names: CategoricalColumn, min_cases: int) -> tuple[list[str], NDArray[np.int16]]:
     """The values that are slices, and each case's place among them."""
     known = names.codes[names.codes >= 0]
     counts = dict(zip(names.values, np.bincount(known, minlength=len(names.values)).tolist(), strict=True))

@@ -11,7 +11,7 @@ from segqa.errors import SettingsError
 from segqa.runs.failure_kinds import KINDS, recoverable
 from segqa.runs.groups import Grouping
 from segqa.runs.outcomes import Outcomes
-from segqa.runs.query import Every, Predicate
+from segqa.runs.query import And, Predicate
 from segqa.runs.run import Run, describe
 from segqa.settings.checks import nearest
 from segqa.support.escaping import join_lines
@@ -62,7 +62,7 @@ class Cluster:
     @property
     def condition(self) -> str:
         """The rule as a condition that parses: `camera=C2 and action=Jazz`."""
-        return str(Every(self.rule))
+        return str(And(self.rule))
 
     @property
     def rate(self) -> float:

@@ -25,8 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_ndtr
 
-from segqa.analysis.failure_clusters.rule_lattice import Combination, Hit, Lattice, Level
-from segqa.analysis.failure_clusters.significance import SEED, Judge
+from segqa.analysis.failure_clusters.rule_lattice import Combination, Level, RuleLattice, RuleMatch
+from segqa.analysis.failure_clusters.significance import SEED, SearchCorrection
 from segqa.data.mask import Mask
 from segqa.models.protocol import Floats
 from segqa.stats.hypergeometric import Whole, log_tail
@@ -115,11 +115,11 @@ class Moments:
         return found
 
 
-class GroupedTest:
+class GroupTest:
     """A test whose permutations keep groups together."""
 
     def __init__(
-        self, lattice: Lattice, failed: Sequence[NDArray[np.int64]], groups: NDArray[np.int64], level: float
+        self, lattice: RuleLattice, failed: Sequence[NDArray[np.int64]], groups: NDArray[np.int64], level: float
     ) -> None:
         """Prepare the test.
 
@@ -138,7 +138,7 @@ class GroupedTest:
         fewest = max(_FEWEST_PERMUTATIONS, math.ceil(2 / level))
         self.permutations = min(MOST_PERMUTATIONS, max(fewest, _WORK // work))
 
-    def search(self) -> tuple[list[Hit], Judge]:
+    def search(self) -> tuple[list[RuleMatch], SearchCorrection]:
         """Search the outcomes and their permutations; of what is proven the rule that Fisher's test ranks first."""
         random = np.random.default_rng(SEED)
         orders = random.permuted(np.tile(np.arange(self._count), (self.permutations, 1)), axis=1)
@@ -146,7 +146,7 @@ class GroupedTest:
         best = np.full((self.permutations, self._lattice.depth), -np.inf)
         sizes = self._by_group(np.arange(len(self._merged)))
         failing = [self._by_group(places) for places in self._failed]
-        hits: list[Hit] = []
+        hits: list[RuleMatch] = []
         for combination, level in self._lattice.levels.items():
             support, inside = self._counted(combination, level)
             kept = np.flatnonzero(level.own & ((support > 0).sum(axis=1) >= MIN_GROUPS))
@@ -160,7 +160,7 @@ class GroupedTest:
                 hits += self._hits(kind, rules, counts, log_ndtr(-moments.scores))
         log_q = (log_ndtr(-best) + self._weights).min(axis=1)
         ordered = sorted(hits, key=lambda hit: (hit.rank, len(hit.rule), hit.rule, hit.kind))
-        return ordered, Judge(log_q, math.inf, 0.5**self._whole)
+        return ordered, SearchCorrection(log_q, math.inf, 0.5**self._whole)
 
     def log_p(self, inside: Mask, failed: Mask, among: Mask) -> float:
         """Test one rule among some of the cases; infinite where its failures lie in too few groups."""
@@ -191,7 +191,9 @@ class GroupedTest:
         )
         return support, inside
 
-    def _hits(self, kind: int, rules: Sequence[tuple[tuple[int, int], ...]], counts: Whole, log_p: Floats) -> list[Hit]:
+    def _hits(
+        self, kind: int, rules: Sequence[tuple[tuple[int, int], ...]], counts: Whole, log_p: Floats
+    ) -> list[RuleMatch]:
         """Return the rules, of one length, whose p-value times the number of rules as short is at most 1.
 
         Failing in every group alike proves a rule, but does not say which of several fits best: a half of its cases
@@ -209,5 +211,6 @@ class GroupedTest:
         ranks = (log_tail(failing, support, len(self._failed[kind]), len(self._groups)) + weight).tolist()
         columns = zip(chosen.tolist(), failing.tolist(), support.tolist(), log_p[chosen].tolist(), ranks, strict=True)
         return [
-            Hit(0, kind, rules[at], failures, cases, p, p + weight, rank) for at, failures, cases, p, rank in columns
+            RuleMatch(0, kind, rules[at], failures, cases, p, p + weight, rank)
+            for at, failures, cases, p, rank in columns
         ]

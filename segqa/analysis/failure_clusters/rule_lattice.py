@@ -16,7 +16,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from segqa.analysis.failure_clusters.attribute_table import Table
+from segqa.analysis.failure_clusters.attribute_table import AttributeTable
 from segqa.data.mask import Mask
 from segqa.models.protocol import Floats
 from segqa.stats.hypergeometric import Whole, fewest, log_tail
@@ -32,7 +32,7 @@ _TABLE = 4_096
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Failing:
+class FailureSamples:
     """Which cases failed in which way, and the same at random.
 
     Attributes:
@@ -48,7 +48,7 @@ class Failing:
     population: int
 
     @classmethod
-    def of(cls, kinds: Sequence[NDArray[np.int64]], population: int, permutations: int, seed: int) -> Failing:
+    def of(cls, kinds: Sequence[NDArray[np.int64]], population: int, permutations: int, seed: int) -> FailureSamples:
         """From the cases of each kind; the permutations are the same each time."""
         random = np.random.default_rng(seed)
         as_it_was = np.concatenate(kinds)
@@ -60,7 +60,7 @@ class Failing:
 
 
 @dataclass(frozen=True, slots=True)
-class Hit:
+class RuleMatch:
     """A rule that fails more often than one would expect of the best of its length.
 
     Attributes:
@@ -119,7 +119,7 @@ class Level:
 
 
 @dataclass(slots=True, eq=False)
-class Lattice:
+class RuleLattice:
     """All rules of a table that enough cases meet.
 
     Attributes:
@@ -129,7 +129,7 @@ class Lattice:
         levels: the combinations of attributes that have a rule, the short ones first.
     """
 
-    table: Table
+    table: AttributeTable
     min_cases: int
     depth: int
     levels: dict[Combination, Level] = field(init=False, default_factory=dict)
@@ -159,11 +159,11 @@ class Lattice:
         weights: Floats = np.log(np.maximum(1, np.cumsum(self.sizes)))
         return weights
 
-    def hits(self, failing: Failing) -> list[Hit]:
+    def hits(self, failing: FailureSamples) -> list[RuleMatch]:
         """The rules, for each row of `failing`, whose p-value times the number of rules as short is at most 1."""
         need = self._need(failing)
         rows = max(1, _CELLS // max(1, len(failing.kind)))
-        found: list[Hit] = []
+        found: list[RuleMatch] = []
         for start in range(0, len(failing.cases), rows):
             counter = _Counter(self.table, failing, start, start + rows)
             found += self._hits(counter, need)
@@ -197,7 +197,7 @@ class Lattice:
         keys = np.flatnonzero(counts)
         return keys, counts[keys]
 
-    def _need(self, failing: Failing) -> list[list[Whole]]:
+    def _need(self, failing: FailureSamples) -> list[list[Whole]]:
         """By length and kind, for each support: the failures from which a rule is a hit."""
         most = self.table.codes.shape[1]
         needed = []
@@ -212,7 +212,7 @@ class Lattice:
             needed.append(by_kind)
         return needed
 
-    def _hits(self, counter: _Counter, need: list[list[Whole]]) -> list[Hit]:
+    def _hits(self, counter: _Counter, need: list[list[Whole]]) -> list[RuleMatch]:
         """The hits among some rows, not yet scored."""
         found = []
         most: dict[Combination, Whole] = {}
@@ -232,12 +232,12 @@ class Lattice:
             for row, kind, place in np.argwhere((counts >= wanted) & level.own).tolist():
                 rule = level.rule(combination, place)
                 failures, support = int(counts[row, kind, place]), int(level.supports[place])
-                found.append(Hit(counter.start + row, kind, rule, failures, support))
+                found.append(RuleMatch(counter.start + row, kind, rule, failures, support))
         return found
 
-    def _scored(self, hits: list[Hit], failing: Failing) -> list[Hit]:
+    def _scored(self, hits: list[RuleMatch], failing: FailureSamples) -> list[RuleMatch]:
         """The hits with their p-values, the rarest first; of equal ones the shortest."""
-        scored: list[Hit] = []
+        scored: list[RuleMatch] = []
         logs = self.log_weights
         for kind, total in enumerate(failing.totals):
             of_kind = [hit for hit in hits if hit.kind == kind]
@@ -251,7 +251,7 @@ class Lattice:
 class _Counter:
     """Counts the failures in every rule of a combination, for some rows at once."""
 
-    def __init__(self, table: Table, failing: Failing, start: int, stop: int) -> None:
+    def __init__(self, table: AttributeTable, failing: FailureSamples, start: int, stop: int) -> None:
         cases = failing.cases[start:stop]
         self.start = start
         self._codes = [column[cases].astype(np.int64) for column in table.codes]

@@ -9,18 +9,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from segqa.analysis.failure_clusters.attribute_table import Table
+from segqa.analysis.failure_clusters.attribute_table import AttributeTable
 from segqa.analysis.failure_clusters.clusters import BELOW, Cluster, Clusters
-from segqa.analysis.failure_clusters.group_significance import MIN_GROUPS, MOST_PERMUTATIONS, GroupedTest
-from segqa.analysis.failure_clusters.rule_lattice import Hit, Lattice
-from segqa.analysis.failure_clusters.significance import SEED, IndependentTest, Judge, Test
+from segqa.analysis.failure_clusters.group_significance import MIN_GROUPS, MOST_PERMUTATIONS, GroupTest
+from segqa.analysis.failure_clusters.rule_lattice import RuleLattice, RuleMatch
+from segqa.analysis.failure_clusters.significance import SEED, IndependentTest, SearchCorrection, SignificanceTest
 from segqa.analysis.iou_gap import find_gap
 from segqa.data.mask import Mask
 from segqa.errors import SettingsError
 from segqa.runs.failure_kinds import KINDS
 from segqa.runs.groups import group_numbers, suggest_groups
 from segqa.runs.outcomes import Outcomes
-from segqa.runs.query import Every
+from segqa.runs.query import And
 from segqa.runs.run import Run
 
 ALPHA = 0.01
@@ -155,9 +155,9 @@ class _Search:
     kinds: tuple[str, ...]
     alpha: float
     min_cases: int
-    table: Table
-    lattice: Lattice
-    test: Test | None
+    table: AttributeTable
+    lattice: RuleLattice
+    test: SignificanceTest | None
 
     @classmethod
     def of(
@@ -170,11 +170,11 @@ class _Search:
         min_cases: int,
         depth: int,
     ) -> _Search:
-        table = Table.of(outcomes, run.edges, min_cases=min_cases)
+        table = AttributeTable.of(outcomes, run.edges, min_cases=min_cases)
         width = len(table.predicates)
         while depth > 1 and math.comb(width, depth) > _COMBINATIONS:
             depth -= 1
-        lattice = Lattice(table, min_cases, depth)
+        lattice = RuleLattice(table, min_cases, depth)
         places, codes = outcomes.within(run.columns), run.kind_codes
         failed = {kind: np.flatnonzero(_failed_so(codes[places], kind)) for kind in kinds}
         failed = {kind: cases for kind, cases in failed.items() if len(cases)}
@@ -196,12 +196,14 @@ class _Search:
                 taken[cluster.part.columns.within(self.run.columns)] = True
                 yield hit.rank, cluster
 
-    def _is_said(self, kind: str, hit: Hit) -> bool:
+    def _is_said(self, kind: str, hit: RuleMatch) -> bool:
         """Whether a rule says no more than the kind does: what is missed has no proposals."""
         names = {self.table.predicates[attribute][code].name for attribute, code in hit.rule}
         return "proposals" in names and kind in {"missed", "hallucinated", "error"}
 
-    def _cover(self, hits: Sequence[Hit], kind: str, left: Mask, judge: Judge) -> Iterator[tuple[Hit, Cluster]]:
+    def _cover(
+        self, hits: Sequence[RuleMatch], kind: str, left: Mask, judge: SearchCorrection
+    ) -> Iterator[tuple[RuleMatch, Cluster]]:
         """The hits that are significant, each without the cases of those before it; `left` are all cases that count."""
         failed = _failed_so(self.codes, kind)
         for hit in hits:
@@ -222,9 +224,9 @@ class _Search:
         assert self.test is not None  # noqa: S101 - there is no hit without
         return self.test.log_p(inside, failed, among)
 
-    def _cluster(self, hit: Hit, kind: str, left: Mask, p: float, corrected: float) -> Cluster:
+    def _cluster(self, hit: RuleMatch, kind: str, left: Mask, p: float, corrected: float) -> Cluster:
         rule = tuple(self.table.predicates[attribute][code] for attribute, code in hit.rule)
-        part = self.run.where(str(Every(rule)))
+        part = self.run.where(str(And(rule)))
         inside = np.zeros(len(self.codes), dtype=np.bool_)
         inside[part.columns.within(self.run.columns)] = True
         failed = _failed_so(self.codes, kind) & left
@@ -245,15 +247,19 @@ class _Search:
 
 
 def _test_of(
-    lattice: Lattice, failed: Sequence[NDArray[np.int64]], groups: NDArray[np.int64] | None, cases: int, alpha: float
-) -> Test | None:
+    lattice: RuleLattice,
+    failed: Sequence[NDArray[np.int64]],
+    groups: NDArray[np.int64] | None,
+    cases: int,
+    alpha: float,
+) -> SignificanceTest | None:
     """The test of the rules of some cases; None where too few of them failed, or too few groups are there."""
     if sum(map(len, failed)) < MIN_FAILING:
         return None
     if groups is None:
         return IndependentTest(lattice, failed, cases)
     _, numbers = np.unique(groups, return_inverse=True)
-    return GroupedTest(lattice, failed, numbers, alpha) if _can_prove(numbers, alpha) else None
+    return GroupTest(lattice, failed, numbers, alpha) if _can_prove(numbers, alpha) else None
 
 
 def _count_groups(groups: NDArray[np.int64], *chosen: Mask) -> tuple[int, ...]:

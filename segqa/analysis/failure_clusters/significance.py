@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from segqa.analysis.failure_clusters.rule_lattice import Failing, Hit, Lattice
+from segqa.analysis.failure_clusters.rule_lattice import FailureSamples, RuleLattice, RuleMatch
 from segqa.data.mask import Mask
 from segqa.models.protocol import Floats
 from segqa.stats.hypergeometric import log_tail
@@ -23,7 +23,7 @@ _WORK = 6_000_000_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Judge:
+class SearchCorrection:
     """Corrects the p-value of a rule for the search that found it.
 
     Attributes:
@@ -38,7 +38,7 @@ class Judge:
     least: float = 0.0
 
     @classmethod
-    def of(cls, hits: Sequence[Hit], permutations: int, sizes: Sequence[int], kinds: int) -> Judge:
+    def of(cls, hits: Sequence[RuleMatch], permutations: int, sizes: Sequence[int], kinds: int) -> SearchCorrection:
         """Take the best of each permutation from the hits of all rows."""
         best = np.full(permutations + 1, np.inf)
         for hit in hits:
@@ -55,7 +55,7 @@ class Judge:
         return max(self.least, min(by_permutation, math.exp(min(0.0, log_q + self.bound))))
 
 
-class Test(Protocol):
+class SignificanceTest(Protocol):
     """A test of all rules of a lattice.
 
     Attributes:
@@ -64,7 +64,7 @@ class Test(Protocol):
 
     permutations: int
 
-    def search(self) -> tuple[list[Hit], Judge]:
+    def search(self) -> tuple[list[RuleMatch], SearchCorrection]:
         """Return the hits among the outcomes as they were, the first to be told first, and what corrects them."""
 
     def log_p(self, inside: Mask, failed: Mask, among: Mask) -> float:
@@ -80,16 +80,16 @@ class Test(Protocol):
 class IndependentTest:
     """Fisher's exact test, and permutations of the failing cases."""
 
-    def __init__(self, lattice: Lattice, failed: Sequence[NDArray[np.int64]], cases: int) -> None:
+    def __init__(self, lattice: RuleLattice, failed: Sequence[NDArray[np.int64]], cases: int) -> None:
         """Take the lattice, the places of the failing cases of each kind, and the number of cases."""
         self.permutations = _permutations(len(lattice.levels), sum(map(len, failed)))
         self._lattice, self._failed, self._cases = lattice, failed, cases
 
-    def search(self) -> tuple[list[Hit], Judge]:
+    def search(self) -> tuple[list[RuleMatch], SearchCorrection]:
         """Search the outcomes and their permutations."""
-        failing = Failing.of(self._failed, self._cases, self.permutations, SEED)
+        failing = FailureSamples.of(self._failed, self._cases, self.permutations, SEED)
         hits = self._lattice.hits(failing)
-        judge = Judge.of(hits, self.permutations, self._lattice.sizes, len(failing.totals))
+        judge = SearchCorrection.of(hits, self.permutations, self._lattice.sizes, len(failing.totals))
         return [hit for hit in hits if hit.row == 0], judge
 
     def log_p(self, inside: Mask, failed: Mask, among: Mask) -> float:

@@ -16,7 +16,7 @@ from os import PathLike
 
 import numpy as np
 
-from segqa.analysis.robustness.perturbations import CHANGES, Change
+from segqa.analysis.robustness.perturbations import CHANGES, Perturbation
 from segqa.analysis.robustness.perturbed_dataset import changed_dataset, changed_id
 from segqa.analysis.robustness.result import (
     Robustness,
@@ -25,15 +25,15 @@ from segqa.analysis.robustness.result import (
     read_robustness,
     write_robustness,
 )
-from segqa.analysis.robustness.stability import Trial
+from segqa.analysis.robustness.stability import PerturbationOutcome
 from segqa.data.dataset import Dataset
 from segqa.data.folder import open_folder
 from segqa.data.mask import Mask
 from segqa.data.storage import expand_home
 from segqa.errors import DatasetError, SettingsError
 from segqa.inference.batch_size import BatchSetting
-from segqa.inference.evaluator import Bar, Evaluation
-from segqa.inference.model_identity import Identity, identity_of
+from segqa.inference.evaluator import Evaluation, ProgressBar
+from segqa.inference.model_identity import ModelIdentity, identity_of
 from segqa.inference.pipeline import prediction_of
 from segqa.inference.proposal_cache import ProposalCache
 from segqa.models.corruptions import library_version
@@ -53,7 +53,7 @@ NEEDED = "robustness needs albumentations: pip install 'segqa[robustness]'"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Measurement:
+class RobustnessMeasurement:
     """What is measured, and how.
 
     Attributes:
@@ -74,7 +74,7 @@ class Measurement:
     left_out: tuple[str, ...]
     store: Store
     source: str
-    changes: tuple[Change, ...]
+    changes: tuple[Perturbation, ...]
 
     @classmethod
     def of(
@@ -84,8 +84,8 @@ class Measurement:
         dataset: Dataset,
         store: Store,
         cases: int,
-        changes: Sequence[Change] = CHANGES,
-    ) -> Measurement:
+        changes: Sequence[Perturbation] = CHANGES,
+    ) -> RobustnessMeasurement:
         """The measurement of a seeded sample of the cases that a run has evaluated.
 
         Args:
@@ -173,7 +173,7 @@ class Measurement:
         return found, changed
 
     @property
-    def _who(self) -> Identity:
+    def _who(self) -> ModelIdentity:
         """The model of the run, which need not be that of the last one under its name."""
         return identity_of(self.run.id, self.run.provenance, self.store)
 
@@ -183,7 +183,7 @@ class Measurement:
         known = [(case_id, each.digest, each.proposals_key, each.picked) for case_id, each in self.sample.items()]
         return hashlib.sha256(json.dumps(known).encode()).hexdigest()[:32]
 
-    def _trials(self, changed: Run) -> Iterator[Trial]:
+    def _trials(self, changed: Run) -> Iterator[PerturbationOutcome]:
         """The trials, case by case."""
         kinds = map(kind_name, changed.kind_codes.tolist())
         outcomes = {after.case_id: (after, kind or "") for after, kind in zip(changed.outcomes, kinds, strict=True)}
@@ -197,7 +197,7 @@ class Measurement:
                 for change, severity in _steps(self.changes):
                     after, kind = outcomes[changed_id(case_id, change, severity)]
                     ious = self.run.iou(before), changed.iou(after)
-                    trial = Trial(case_id, change.name, severity, *ious, math.nan, kind)
+                    trial = PerturbationOutcome(case_id, change.name, severity, *ious, math.nan, kind)
                     pair = unchanged, _Prediction(after, there)
                     comparable = not (change.empties or after.error)
                     yield _compared(trial, change, *pair, known, changed.empty) if comparable else trial
@@ -218,13 +218,13 @@ class _Prediction:
 
 
 def _compared(
-    trial: Trial,
-    change: Change,
+    trial: PerturbationOutcome,
+    change: Perturbation,
     before: _Prediction,
     after: _Prediction,
     known: Mapping[str, float],
     empty: EmptyPolicy,
-) -> Trial:
+) -> PerturbationOutcome:
     """A trial with the agreement of its two predictions: as it is known, or from their masks."""
     told = f"{before.told} {after.told} {empty} {METRIC_VERSION}"
     compared = hashlib.sha256(told.encode()).hexdigest()[:32]
@@ -236,7 +236,9 @@ def _compared(
     return replace(trial, agreement=agreement, compared=compared)
 
 
-def agreement_of(change: Change, severity: int, before: Mask, after: Mask, *, empty: EmptyPolicy = "one") -> float:
+def agreement_of(
+    change: Perturbation, severity: int, before: Mask, after: Mask, *, empty: EmptyPolicy = "one"
+) -> float:
     """The IoU of two predictions with each other: the first moved along, over the pixels that both images have.
 
     Args:
@@ -255,7 +257,7 @@ def measure_robustness(
     dataset: Dataset | str | PathLike[str],
     *,
     cases: int = 50,
-    changes: Sequence[Change] = CHANGES,
+    changes: Sequence[Perturbation] = CHANGES,
     name: str = "",
     prompt: str = "person.",
     pick: str = "agreement",
@@ -289,16 +291,16 @@ def measure_robustness(
         threshold=threshold,
         batch_size=batch_size,
         command="segqa.measure_robustness",
-        progress=Bar(),
+        progress=ProgressBar(),
     )
     with tempfile.TemporaryDirectory(prefix="segqa-") as nowhere:
         store, sample = Store(expand_home(directory or nowhere)), opened.limit(cases)
         options = {"limit": cases} if len(sample) < len(opened) else {}
         run = replace(how, options=options).run(model, name or type(model).__name__, sample, store)
-        measurement = Measurement.of(replace(how, progress=Bar()), run, sample, store, cases, changes)
+        measurement = RobustnessMeasurement.of(replace(how, progress=ProgressBar()), run, sample, store, cases, changes)
         return measurement.kept(model) or measurement.make(model)[0]
 
 
-def _steps(changes: Sequence[Change]) -> Iterator[tuple[Change, int]]:
+def _steps(changes: Sequence[Perturbation]) -> Iterator[tuple[Perturbation, int]]:
     """Every change at every severity."""
     return ((change, severity) for change in changes for severity in change.severities)

@@ -14,7 +14,7 @@ from typing import Literal, TypeAlias, get_args
 import numpy as np
 
 from segqa.analysis.robustness.geometric import MOVES, move_image, move_mask
-from segqa.data.mask import Image, Mask, around
+from segqa.data.mask import Image, Mask, bounding_box
 from segqa.errors import SettingsError
 from segqa.models.corruptions import distort, distortion
 from segqa.settings.checks import nearest
@@ -29,7 +29,7 @@ BEHAVIOURS: tuple[Behaviour, ...] = get_args(Behaviour)
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class Perturbation:
     """Something that is done to an image.
 
     Attributes:
@@ -106,7 +106,7 @@ class Change:
         return move_mask(self.name, self.amount(severity), mask)
 
 
-def find_change(name: str) -> Change:
+def find_change(name: str) -> Perturbation:
     """The change of a name.
 
     Raises:
@@ -125,7 +125,7 @@ def _swap(image: Image, _target: Mask, _amount: float) -> Image:
 
 def _occlude(image: Image, target: Mask, amount: float) -> Image:
     """A grey bar over the lower part of the target's box; where there is no object there is no bar."""
-    rows, columns = around(target)
+    rows, columns = bounding_box(target)
     covered = image.copy()
     covered[rows.stop - round(amount * (rows.stop - rows.start)) : rows.stop, columns] = 127
     return covered
@@ -141,19 +141,21 @@ _OWN: Mapping[str, Callable[[Image, Mask, float], Image]] = MappingProxyType(
 )
 
 CHANGES = (
-    Change("flip", "INV", "geometry", (1,), "mirrored"),
-    Change("shift", "INV", "geometry", (0.02, 0.05, 0.1), "shifted by {} of each side"),
-    Change("scale", "INV", "geometry", (1.05, 1.15, 1.3), "enlarged {} times"),
-    Change("padding", "INV", "geometry", (0.05, 0.1, 0.2), "black bars of {} of each side"),
-    Change("brightness", "INV", "lighting", (0.1, 0.2, 0.35), "brighter by {} of white"),
-    Change("contrast", "INV", "lighting", (0.75, 0.5, 0.3), "{} of the contrast"),
-    Change("gamma", "INV", "lighting", (1.3, 1.8, 2.5), "darker, gamma {}"),
-    Change("grayscale", "INV", "colour", (0.5, 0.25, 0.0), "{} of the saturation"),
-    Change("jpeg", "INV", "compression", (50, 25, 10), "JPEG of quality {}"),
-    Change("blur", "INV", "sharpness", (0.001, 0.002, 0.004), "blurred by {} of the diagonal"),
-    Change("noise", "INV", "noise", (0.03, 0.06, 0.12), "noise of {} of white"),
-    Change("occlusion", "DIR", "occlusion", (0.15, 0.3, 0.45), "{} of the object's box covered", needs_target=True),
-    Change("channel_swap", "DIR", "colour", (1,), "red and blue exchanged"),
-    Change("blank", "MFT", "emptiness", (0.0, 0.5, 1.0), "nothing but a grey of {}", empties=True),
+    Perturbation("flip", "INV", "geometry", (1,), "mirrored"),
+    Perturbation("shift", "INV", "geometry", (0.02, 0.05, 0.1), "shifted by {} of each side"),
+    Perturbation("scale", "INV", "geometry", (1.05, 1.15, 1.3), "enlarged {} times"),
+    Perturbation("padding", "INV", "geometry", (0.05, 0.1, 0.2), "black bars of {} of each side"),
+    Perturbation("brightness", "INV", "lighting", (0.1, 0.2, 0.35), "brighter by {} of white"),
+    Perturbation("contrast", "INV", "lighting", (0.75, 0.5, 0.3), "{} of the contrast"),
+    Perturbation("gamma", "INV", "lighting", (1.3, 1.8, 2.5), "darker, gamma {}"),
+    Perturbation("grayscale", "INV", "colour", (0.5, 0.25, 0.0), "{} of the saturation"),
+    Perturbation("jpeg", "INV", "compression", (50, 25, 10), "JPEG of quality {}"),
+    Perturbation("blur", "INV", "sharpness", (0.001, 0.002, 0.004), "blurred by {} of the diagonal"),
+    Perturbation("noise", "INV", "noise", (0.03, 0.06, 0.12), "noise of {} of white"),
+    Perturbation(
+        "occlusion", "DIR", "occlusion", (0.15, 0.3, 0.45), "{} of the object's box covered", needs_target=True
+    ),
+    Perturbation("channel_swap", "DIR", "colour", (1,), "red and blue exchanged"),
+    Perturbation("blank", "MFT", "emptiness", (0.0, 0.5, 1.0), "nothing but a grey of {}", empties=True),
 )
 """All that is tried."""

@@ -10,7 +10,7 @@ from functools import cached_property
 import cv2
 import numpy as np
 
-from segqa.analysis.robustness.perturbations import CHANGES, CHANGES_VERSION, Change
+from segqa.analysis.robustness.perturbations import CHANGES, CHANGES_VERSION, Perturbation
 from segqa.data.case import Case, Source, Target
 from segqa.data.dataset import Dataset
 from segqa.data.mask import Image
@@ -20,7 +20,7 @@ from segqa.support.plurals import format_count
 _MADE_BY = f"{CHANGES_VERSION}, albumentations {library_version()}, OpenCV {cv2.__version__}"
 
 
-class Original:
+class UnperturbedSource:
     """A source as it was read: each part once, and not to be changed; `CaseError` where one cannot be read."""
 
     def __init__(self, source: Source) -> None:
@@ -52,23 +52,23 @@ class Original:
         return self.source.stamp()
 
 
-class Originals:
+class UnperturbedSources:
     """The original that was asked for last: the changes of one image come one after the other."""
 
     def __init__(self) -> None:
-        self._last: Original | None = None
+        self._last: UnperturbedSource | None = None
 
-    def of(self, source: Source) -> Original:
+    def of(self, source: Source) -> UnperturbedSource:
         """What has been read of a source, if it is the last that was asked for; nothing yet of another one."""
         # held here, for another thread may go on to the next source
         last = self._last
         if last is None or last.source is not source:
-            last = self._last = Original(source)
+            last = self._last = UnperturbedSource(source)
         return last
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Changed:
+class PerturbedSource:
     """Where the pixels of a changed case come from.
 
     Attributes:
@@ -79,9 +79,9 @@ class Changed:
     """
 
     original: Source
-    change: Change
+    change: Perturbation
     severity: int
-    originals: Originals
+    originals: UnperturbedSources
 
     def digest(self) -> bytes:
         """16 bytes that change with the original, the change and what makes it; a blank image has those of its size."""
@@ -113,7 +113,7 @@ class Changed:
         return f"{self._read.stamp} {self._what}"
 
     @property
-    def _read(self) -> Original:
+    def _read(self) -> UnperturbedSource:
         """The original, as far as it has been read."""
         return self.originals.of(self.original)
 
@@ -123,25 +123,25 @@ class Changed:
         return f"{self.change.name} {self.change.amount(self.severity)} {_MADE_BY}"
 
 
-def changed_dataset(dataset: Dataset, changes: Iterable[Change] = CHANGES) -> Dataset:
+def changed_dataset(dataset: Dataset, changes: Iterable[Perturbation] = CHANGES) -> Dataset:
     """Every case of a data set under every change and severity, as a data set of its own; no pixel is read.
 
     Its ids are those of the cases with what is done behind them (`0012~blur-2`), and it has the tags `change`,
     `severity`, `capability` and `of`, the case's own id.
     """
-    originals, changes = Originals(), tuple(changes)
+    originals, changes = UnperturbedSources(), tuple(changes)
     cases = [changed for case in dataset for changed in _changed(case, changes, originals)]
     return Dataset.of(
         f"{dataset.name}-changed", cases, [f"{format_count(len(dataset), 'case')} of {dataset.name}, changed"]
     )
 
 
-def changed_id(case_id: str, change: Change, severity: int) -> str:
+def changed_id(case_id: str, change: Perturbation, severity: int) -> str:
     """The id of a case when it has been changed."""
     return f"{case_id}~{change.name}-{severity}"
 
 
-def _changed(case: Case, changes: Iterable[Change], originals: Originals) -> Iterator[Case]:
+def _changed(case: Case, changes: Iterable[Perturbation], originals: UnperturbedSources) -> Iterator[Case]:
     """A case under every change and severity."""
     for change in changes:
         for severity in change.severities:
@@ -149,7 +149,7 @@ def _changed(case: Case, changes: Iterable[Change], originals: Originals) -> Ite
             yield Case(
                 id=changed_id(case.id, change, severity),
                 prompt=case.prompt,
-                source=Changed(case.source, change, severity, originals),
+                source=PerturbedSource(case.source, change, severity, originals),
                 tags={**case.tags, **about},
             )
 

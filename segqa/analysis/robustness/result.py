@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from segqa.analysis.robustness.perturbations import CHANGES, Change, find_change
-from segqa.analysis.robustness.stability import Origin, Reading, Trial, Trials
+from segqa.analysis.robustness.perturbations import CHANGES, Perturbation, find_change
+from segqa.analysis.robustness.stability import Origin, PerturbationOutcome, PerturbationOutcomes, Reading
 from segqa.errors import StoreError
 from segqa.runs.checksums import add_checksum, require_checksum
 from segqa.runs.run import Run, mean_of, repeatable
@@ -49,7 +49,7 @@ class Robustness:
     run: str
     cases: int
     left_out: tuple[str, ...]
-    trials: tuple[Trial, ...]
+    trials: tuple[PerturbationOutcome, ...]
     command: str = ""
     groups: Mapping[str, int] = field(default_factory=dict)
 
@@ -59,12 +59,12 @@ class Robustness:
         return f"<robustness of {self.model} on {self.dataset}: {counts}>"
 
     @property
-    def changes(self) -> tuple[Change, ...]:
+    def changes(self) -> tuple[Perturbation, ...]:
         """Those that have been tried."""
         tried = {trial.change for trial in self.trials}
         return tuple(change for change in CHANGES if change.name in tried)
 
-    def at(self, change: str, severity: int = 1) -> Trials:
+    def at(self, change: str, severity: int = 1) -> PerturbationOutcomes:
         """The trials of one change at one severity, 1 the mildest.
 
         Raises:
@@ -72,21 +72,21 @@ class Robustness:
         """
         done = find_change(change).describe(severity)
         found = (trial for trial in self.trials if trial.severity == severity and trial.change == change)
-        return Trials(f"{change} {severity} ({done})", tuple(found), self._origin)
+        return PerturbationOutcomes(f"{change} {severity} ({done})", tuple(found), self._origin)
 
-    def of(self, change: str) -> Trials:
+    def of(self, change: str) -> PerturbationOutcomes:
         """The trials of one change at every severity.
 
         Raises:
             SettingsError: there is no such change.
         """
         name = find_change(change).name
-        return Trials(name, tuple(trial for trial in self.trials if trial.change == name), self._origin)
+        return PerturbationOutcomes(name, tuple(trial for trial in self.trials if trial.change == name), self._origin)
 
     @property
     def errors(self) -> Reading:
         """The share of all trials that could not be evaluated."""
-        return Trials("", self.trials, self._origin).errors
+        return PerturbationOutcomes("", self.trials, self._origin).errors
 
     def rises(self, change: str, slack: float = 0.02) -> Reading:
         """The share of the cases whose IoU rises with the severity, at any step by more than a slack.
@@ -96,7 +96,7 @@ class Robustness:
             slack: as much is noise.
         """
         trials = self.of(change)
-        steps: dict[str, list[Trial]] = {}
+        steps: dict[str, list[PerturbationOutcome]] = {}
         for trial in sorted(trials.found, key=lambda trial: trial.severity):
             if not math.isnan(trial.iou):
                 steps.setdefault(trial.case_id, []).append(trial)
@@ -141,7 +141,7 @@ def write_robustness(found: Robustness, store: Store, of: str) -> None:
         of: says which unchanged predictions it was measured against.
     """
     described = {name: getattr(found, name) for name in ("model", "dataset", "run", "cases", "left_out")}
-    rows = [[_known(getattr(trial, name)) for name in Trial.__slots__] for trial in found.trials]
+    rows = [[_known(getattr(trial, name)) for name in PerturbationOutcome.__slots__] for trial in found.trials]
     document = add_checksum({"version": ROBUSTNESS_VERSION, "of": of, **described, "trials": rows})
     text = json.dumps(document, ensure_ascii=False)
     _write(store, found.run, _FILE, f"{text}\n")
@@ -222,17 +222,17 @@ def _known(value: object) -> object:
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
-def _trial(row: list[Any]) -> Trial:
+def _trial(row: list[Any]) -> PerturbationOutcome:
     """A trial from its row."""
     values: list[Any] = [math.nan if value is None else value for value in row]
-    return Trial(*values)
+    return PerturbationOutcome(*values)
 
 
-def _course(trials: list[Trial]) -> list[float]:
+def _course(trials: list[PerturbationOutcome]) -> list[float]:
     """The IoU of one case, unchanged and then by severity."""
     return [trials[0].before, *(trial.iou for trial in trials)]
 
 
-def _greatest_rise(trials: list[Trial]) -> float:
+def _greatest_rise(trials: list[PerturbationOutcome]) -> float:
     """By how much the IoU of one case rises at most from one severity to the next."""
     return max(after - before for before, after in pairwise(_course(trials)))

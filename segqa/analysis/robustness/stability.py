@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from segqa.runs.query import Predicate, Some
+from segqa.runs.query import Or, Predicate
 from segqa.runs.run import mean_of
 from segqa.support.plurals import format_count
 
@@ -18,7 +18,7 @@ SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class PerturbationOutcome:
     """What became of one case under one change.
 
     Attributes:
@@ -92,13 +92,13 @@ class Origin:
 
     def hints(self, case_ids: Sequence[str]) -> tuple[str, ...]:
         """The commands that try these cases again, and that show all of them."""
-        condition = str(Some(tuple(Predicate("id", "=", each) for each in dict.fromkeys(case_ids))))
+        condition = str(Or(tuple(Predicate("id", "=", each) for each in dict.fromkeys(case_ids))))
         again = [f"just these: {shlex.join([*self.words, '--segqa-where', condition])}"] if case_ids else []
         return (*again, f"the changed cases: segqa report {self.run} --open")
 
 
 @dataclass(frozen=True, slots=True)
-class Trials:
+class PerturbationOutcomes:
     """Some trials of one sort: those of one change at one severity, say.
 
     Attributes:
@@ -108,7 +108,7 @@ class Trials:
     """
 
     title: str
-    found: tuple[Trial, ...]
+    found: tuple[PerturbationOutcome, ...]
     origin: Origin
 
     def __len__(self) -> int:
@@ -151,7 +151,7 @@ class Trials:
         value = len(failed) / len(counted) if counted else math.nan
         return self.reading(value, f"share of {kind}", failed)
 
-    def reading(self, value: float, name: str, worst: Sequence[Trial]) -> Reading:
+    def reading(self, value: float, name: str, worst: Sequence[PerturbationOutcome]) -> Reading:
         """A number with the trials that made it what it is, the worst first."""
         shown = worst[:SHOWN]
         lines = [f"{self.origin.title}, {self.title} ({self.tally})"]
@@ -166,7 +166,7 @@ class Trials:
         errors = sum(trial.kind == "error" for trial in self.found)
         return f"{len(self.found) - errors} scored, {format_count(errors, 'error')}"
 
-    def _mean(self, name: str, of: Callable[[Trial], float], *, lowest: bool) -> Reading:
+    def _mean(self, name: str, of: Callable[[PerturbationOutcome], float], *, lowest: bool) -> Reading:
         """The mean of a number over the trials that have it."""
         known = [trial for trial in self.found if not math.isnan(of(trial))]
         ordered = sorted(known, key=lambda trial: (of(trial) if lowest else -of(trial), trial.case_id, trial.severity))

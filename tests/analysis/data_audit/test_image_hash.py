@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segqa.analysis.data_audit.image_hash import MAX_DISTANCE, MIN_CORRELATION, Imprint, take_imprint, twins
+from segqa.analysis.data_audit.image_hash import MAX_DISTANCE, MIN_CORRELATION, ImageHash, take_imprint, twins
 from segqa.data.mask import Image
 from tests.analysis.data_audit.sound import picture
 
 
-def of(image: Image) -> Imprint:
+def of(image: Image) -> ImageHash:
     return take_imprint(b"", image)
 
 
@@ -24,7 +24,7 @@ def brighter(image: Image) -> Image:
 def test_an_imprint_is_the_thumbnail_row_by_row() -> None:
     grey = np.arange(72, dtype=np.uint8).reshape(8, 9) * 3
     image = np.kron(grey, np.ones((4, 5), np.uint8))[:, :, None].repeat(3, axis=2)
-    assert take_imprint(b"x", image) == Imprint(b"x", (45, 32), grey.tobytes())
+    assert take_imprint(b"x", image) == ImageHash(b"x", (45, 32), grey.tobytes())
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_without_images_there_are_no_twins() -> None:
     assert not list(twins([of(picture(0))], []))
 
 
-def slow_distance(first: Imprint, second: Imprint) -> int:
+def slow_distance(first: ImageHash, second: ImageHash) -> int:
     """Bit by bit."""
     distance = 0
     for place in range(72):
@@ -74,7 +74,7 @@ def slow_distance(first: Imprint, second: Imprint) -> int:
     return distance
 
 
-def slow_correlation(first: Imprint, second: Imprint) -> float:
+def slow_correlation(first: ImageHash, second: ImageHash) -> float:
     return float(np.corrcoef([list(first.thumbnail), list(second.thumbnail)])[0, 1])
 
 
@@ -83,7 +83,7 @@ def test_the_search_finds_what_comparing_each_pair_finds(seed: int, within: bool
     generator = np.random.default_rng(seed)
     seeds = generator.integers(0, 256, (3, 72))
     changed = seeds[generator.integers(0, 3, 14)] + generator.normal(0, 14, (14, 72))
-    images = [Imprint(b"", (9, 8), np.clip(each, 0, 255).astype(np.uint8).tobytes()) for each in changed]
+    images = [ImageHash(b"", (9, 8), np.clip(each, 0, 255).astype(np.uint8).tobytes()) for each in changed]
     first, second = (images, None) if within else (images[:9], images[9:])
     expected = []
     for index, imprint in enumerate(first):

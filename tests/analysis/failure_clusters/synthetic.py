@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from segqa.runs.outcome import Offer, Outcome
+from segqa.runs.outcome import Outcome, ProposalScore
 from segqa.runs.run import Run
 from segqa.scoring.metrics import Counts
 
 NOTHING = Counts(0, 0, 10, 90)
 WRONG, RIGHT, MERGED = (
-    Offer(counts, counts) for counts in (Counts(0, 10, 10, 80), Counts(10, 0, 0, 90), Counts(10, 30, 0, 60))
+    ProposalScore(counts, counts) for counts in (Counts(0, 10, 10, 80), Counts(10, 0, 0, 90), Counts(10, 30, 0, 60))
 )
 
 
@@ -22,10 +22,10 @@ def random_tags(cases: int, tags: int, values: int, seed: int) -> list[dict[str,
     return [{f"t{tag}": f"v{value}" for tag, value in enumerate(row)} for row in drawn.tolist()]
 
 
-def outcome(case: int, tags: dict[str, str], offer: Offer, better: Offer | None = None) -> Outcome:
+def outcome(case: int, tags: dict[str, str], offer: ProposalScore, better: ProposalScore | None = None) -> Outcome:
     """An outcome whose prediction is this offer."""
     offers = (offer,) if better is None else (offer, better)
-    return Outcome(case_id=f"{case:05}", tags=tags, offers=offers, picked=0, nothing=NOTHING)
+    return Outcome(case_id=f"{case:05}", tags=tags, proposal_scores=offers, picked=0, nothing=NOTHING)
 
 
 def run_of(tags: Sequence[dict[str, str]], fails: Callable[[dict[str, str], float], bool], seed: int = 0) -> Run:

@@ -154,7 +154,9 @@ def test_p_values_say_what_they_assume_where_cases_look_grouped() -> None:
 def test_ids_suggest_groups_as_tags_do() -> None:
     dark, bright = outcome(0, {"light": "dark"}, WRONG), outcome(0, {"light": "bright"}, RIGHT)
     outcomes = [
-        Outcome(case_id=f"{clip}_{n:03}", tags=own.tags, offers=own.offers, picked=0, nothing=own.nothing)
+        Outcome(
+            case_id=f"{clip}_{n:03}", tags=own.tags, proposal_scores=own.proposal_scores, picked=0, nothing=own.nothing
+        )
         for clip in "abcdefghijklmnopqrstuvwx"
         for n, own in enumerate([dark] * 3 + [bright] * 6)
     ]

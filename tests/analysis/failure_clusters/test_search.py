@@ -3,13 +3,13 @@ from dataclasses import FrozenInstanceError, replace
 import numpy as np
 import pytest
 
-from segqa.analysis.failure_clusters.rule_lattice import Hit
+from segqa.analysis.failure_clusters.rule_lattice import RuleMatch
 from segqa.analysis.failure_clusters.search import MOST_SEARCHED, _is_far_more, clusters
-from segqa.analysis.failure_clusters.significance import Judge, _permutations
-from segqa.data.string_columns import Names, Texts
+from segqa.analysis.failure_clusters.significance import SearchCorrection, _permutations
+from segqa.data.string_columns import CategoricalColumn, StringColumn
 from segqa.errors import SettingsError
-from segqa.runs.outcome import Offer, Outcome
-from segqa.runs.outcome_columns import Held
+from segqa.runs.outcome import Outcome, ProposalScore
+from segqa.runs.outcome_columns import MemoryColumns
 from segqa.runs.outcomes import Outcomes
 from segqa.runs.run import Run
 from segqa.scoring.metrics import Counts
@@ -172,7 +172,7 @@ def test_a_hundred_tags_are_searched_less_deep(tags: int, depth: int) -> None:
     assert found[0].condition == "t7=v1"
 
 
-def in_cameras(*groups: tuple[str, Offer, int]) -> Run:
+def in_cameras(*groups: tuple[str, ProposalScore, int]) -> Run:
     """A run in which so many cases of a camera have this prediction."""
     each = [(camera, offer) for camera, offer, count in groups for _ in range(count)]
     outcomes = tuple(outcome(case, {"camera": camera}, offer) for case, (camera, offer) in enumerate(each))
@@ -241,12 +241,12 @@ def test_far_more_is_twice_the_failures_or_half_the_passes(
 
 
 def test_a_p_value_counts_the_searches_with_a_better_rule() -> None:
-    hits = [Hit(row, 0, (), 1, 1, log_q=log_q) for row, log_q in [(0, -90), (1, -2), (1, -5), (2, -3), (4, -1)]]
-    judge = Judge.of(hits, 4, (10, 5, 0), kinds=1000)
+    hits = [RuleMatch(row, 0, (), 1, 1, log_q=log_q) for row, log_q in [(0, -90), (1, -2), (1, -5), (2, -3), (4, -1)]]
+    judge = SearchCorrection.of(hits, 4, (10, 5, 0), kinds=1000)
     assert judge.best.tolist() == [-5, -3, np.inf, -1]
     assert [judge.corrected(log_q) for log_q in (-6, -5, -4, -2, 0)] == [0.2, 0.4, 0.4, 0.6, 0.8]
     assert judge.corrected(-20) == pytest.approx(np.exp(-20) * 2000)
-    assert Judge.of([], 999, (1,), kinds=1).corrected(-3) == 1 / 1000
+    assert SearchCorrection.of([], 999, (1,), kinds=1).corrected(-3) == 1 / 1000
     with pytest.raises(FrozenInstanceError):
         judge.bound = 0.0  # type: ignore[misc]
     assert not hasattr(judge, "__dict__")
@@ -273,7 +273,7 @@ def test_what_is_hallucinated_is_rare_among_the_empty_targets() -> None:
         Outcome(
             case_id=f"{n:05}",
             tags={**own, "scene": "empty"},
-            offers=(Offer(something, something),),
+            proposal_scores=(ProposalScore(something, something),),
             picked=0,
             nothing=nothing,
         )
@@ -289,9 +289,9 @@ FINE = Counts(5, 0, 0, 80)
 OF_KIND = {
     "wrong_object": WRONG,
     "merged": MERGED,
-    "partial": Offer(Counts(4, 0, 6, 90), Counts(4, 0, 6, 90)),
-    "boundary": Offer(Counts(7, 3, 3, 87), FINE),
-    "low": Offer(Counts(7, 3, 3, 87), Counts(3, 3, 0, 80)),
+    "partial": ProposalScore(Counts(4, 0, 6, 90), Counts(4, 0, 6, 90)),
+    "boundary": ProposalScore(Counts(7, 3, 3, 87), FINE),
+    "low": ProposalScore(Counts(7, 3, 3, 87), Counts(3, 3, 0, 80)),
 }
 
 
@@ -316,13 +316,15 @@ def test_every_kind_has_its_clusters(kind: str) -> None:
 def test_a_large_run_is_searched_in_a_sample_and_counted_in_full() -> None:
     cases = MOST_SEARCHED + 1_000
     random = np.random.default_rng(0)
-    tags = {name: Names(("a", "b", "c", "d"), random.integers(4, size=cases)) for name in ("camera", "light")}
+    tags = {
+        name: CategoricalColumn(("a", "b", "c", "d"), random.integers(4, size=cases)) for name in ("camera", "light")
+    }
     inside = (tags["camera"].codes == 1) & (tags["light"].codes == 2)
     fails = random.random(cases) < np.where(inside, 0.5, 0.02)
-    ids = Texts.of(f"{number:06}" for number in range(cases))
-    none, numbers = Texts.of([""] * cases), np.array([RIGHT.numbers, WRONG.numbers])[fails.astype(int)]
-    held = Held(
-        ids=ids, prompts=Names(("",), np.zeros(cases, np.int8)), tags=tags, properties={}, digests=none,
+    ids = StringColumn.of(f"{number:06}" for number in range(cases))
+    none, numbers = StringColumn.of([""] * cases), np.array([RIGHT.numbers, WRONG.numbers])[fails.astype(int)]
+    held = MemoryColumns(
+        ids=ids, prompts=CategoricalColumn(("",), np.zeros(cases, np.int8)), tags=tags, properties={}, digests=none,
         pixels=none, keys=none,
         starts=np.arange(cases + 1), numbers=numbers, scores=np.full((cases, 2), np.nan), broken={},
         picked=np.zeros(cases, np.int32), wanted=np.full(cases, 10), sizes=np.full(cases, 100),

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import segqa
-from segqa.analysis.robustness.measure import Measurement, agreement_of
+from segqa.analysis.robustness.measure import RobustnessMeasurement, agreement_of
 from segqa.analysis.robustness.perturbations import CHANGES, find_change
 from segqa.analysis.robustness.result import known_agreements, robustness_of
 from segqa.data.folder import open_folder
@@ -45,9 +45,9 @@ class Fragile(Bright):
         return super().predict(images, prompts)
 
 
-def measurement(folder: Path, store: Store, model: Bright, cases: int = 2) -> Measurement:
+def measurement(folder: Path, store: Store, model: Bright, cases: int = 2) -> RobustnessMeasurement:
     how, dataset = Evaluation(command="pytest suites"), open_folder(folder)
-    return Measurement.of(how, how.run(model, "bright", dataset, store), dataset, store, cases)
+    return RobustnessMeasurement.of(how, how.run(model, "bright", dataset, store), dataset, store, cases)
 
 
 def test_what_a_change_does_to_a_simple_model_is_known(squares: Squares, tmp_path: Path) -> None:
@@ -204,7 +204,7 @@ def test_another_pick_agrees_as_if_nothing_had_been_measured_before(squares: Squ
     def trials(store: Store, pick: str) -> list[str]:
         how = Evaluation(pick=pick)
         run = how.run(model, "two", dataset, store)
-        return list(map(str, Measurement.of(how, run, dataset, store, 2).make(model)[0].trials))
+        return list(map(str, RobustnessMeasurement.of(how, run, dataset, store, 2).make(model)[0].trials))
 
     both, alone = Store(tmp_path / "both"), Store(tmp_path / "alone")
     first = trials(both, "mask_score")

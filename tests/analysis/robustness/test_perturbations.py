@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from segqa.analysis.robustness.perturbations import BEHAVIOURS, CHANGES, Change, find_change
+from segqa.analysis.robustness.perturbations import BEHAVIOURS, CHANGES, Perturbation, find_change
 from segqa.data.mask import Image, Mask
 from segqa.errors import SettingsError
 from tests.conftest import bright_square
@@ -25,7 +25,7 @@ def coloured() -> tuple[Image, Mask]:
 
 
 @pytest.mark.parametrize(("change", "severity"), EACH)
-def test_a_change_does_something_and_the_same_each_time(change: Change, severity: int) -> None:
+def test_a_change_does_something_and_the_same_each_time(change: Perturbation, severity: int) -> None:
     image, target = coloured()
     kept = image.copy(), target.copy()
     changed = change.image(severity, image, target, seed=3)
@@ -40,7 +40,7 @@ def test_a_change_does_something_and_the_same_each_time(change: Change, severity
 @pytest.mark.parametrize(
     "change", [change for change in CHANGES if len(change.amounts) > 1 and not change.moves], ids=lambda c: c.name
 )
-def test_more_severe_is_further_from_the_image(change: Change) -> None:
+def test_more_severe_is_further_from_the_image(change: Perturbation) -> None:
     image, target = coloured()
     if change.empties:
         assert [int(change.image(s, image, target).mean()) for s in change.severities] == [0, 128, 255]
@@ -51,7 +51,7 @@ def test_more_severe_is_further_from_the_image(change: Change) -> None:
 
 
 @pytest.mark.parametrize(("change", "severity"), MOVING)
-def test_what_lies_under_the_mask_moves_with_it(change: Change, severity: int) -> None:
+def test_what_lies_under_the_mask_moves_with_it(change: Perturbation, severity: int) -> None:
     grey = np.full((120, 160), 20, np.uint8)
     target = np.zeros((120, 160), np.bool_)
     target[40:80, 30:100] = True

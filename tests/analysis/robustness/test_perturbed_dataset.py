@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from segqa.analysis.robustness.perturbations import CHANGES, find_change
-from segqa.analysis.robustness.perturbed_dataset import Changed, Originals, changed_dataset, changed_id
+from segqa.analysis.robustness.perturbed_dataset import PerturbedSource, UnperturbedSources, changed_dataset, changed_id
 from segqa.data.case import Case, Target
 from segqa.data.dataset import Dataset
 from segqa.data.folder import open_folder
@@ -38,8 +38,8 @@ class Counted:
         return f"{self.index} {self.version!r}"
 
 
-def changed(name: str, severity: int = 1, source: Counted | None = None) -> Changed:
-    return Changed(source or Counted(), find_change(name), severity, Originals())
+def changed(name: str, severity: int = 1, source: Counted | None = None) -> PerturbedSource:
+    return PerturbedSource(source or Counted(), find_change(name), severity, UnperturbedSources())
 
 
 def test_a_data_set_holds_every_case_under_every_change(squares: Callable[[int], Path]) -> None:

@@ -11,7 +11,7 @@ from segqa.analysis.robustness.result import (
     robustness_of,
     write_robustness,
 )
-from segqa.analysis.robustness.stability import Trial
+from segqa.analysis.robustness.stability import PerturbationOutcome
 from segqa.errors import StoreError
 from segqa.runs.run import Run
 from segqa.runs.store import Store
@@ -19,7 +19,7 @@ from segqa.runs.store import Store
 NAN = math.nan
 
 
-def measured(*trials: Trial) -> Robustness:
+def measured(*trials: PerturbationOutcome) -> Robustness:
     return Robustness(
         model="m",
         dataset="d",
@@ -31,15 +31,17 @@ def measured(*trials: Trial) -> Robustness:
     )
 
 
-def occluded(case_id: str, *ious: float) -> list[Trial]:
+def occluded(case_id: str, *ious: float) -> list[PerturbationOutcome]:
     """A case under more and more of a bar; it has IoU 0.8 without."""
-    return [Trial(case_id, "occlusion", severity, 0.8, iou, 0.5) for severity, iou in enumerate(ious, start=1)]
+    return [
+        PerturbationOutcome(case_id, "occlusion", severity, 0.8, iou, 0.5) for severity, iou in enumerate(ious, start=1)
+    ]
 
 
 BLURRED = (
-    Trial("a", "blur", 1, 0.9, 0.8, 0.9),
-    Trial("b", "blur", 1, 0.8, 0.3, 0.4, "partial"),
-    Trial("c", "blur", 1, 0.7, NAN, NAN, "error"),
+    PerturbationOutcome("a", "blur", 1, 0.9, 0.8, 0.9),
+    PerturbationOutcome("b", "blur", 1, 0.8, 0.3, 0.4, "partial"),
+    PerturbationOutcome("c", "blur", 1, 0.7, NAN, NAN, "error"),
 )
 
 
@@ -76,7 +78,8 @@ def test_nothing_scored_is_no_number() -> None:
 def test_a_share_leaves_out_what_was_not_answered() -> None:
     kinds = ("hallucinated", "", "", "error")
     trials = [
-        Trial(f"c{i}", "blank", 1, 0.9, NAN if kind == "error" else 1.0, NAN, kind) for i, kind in enumerate(kinds)
+        PerturbationOutcome(f"c{i}", "blank", 1, 0.9, NAN if kind == "error" else 1.0, NAN, kind)
+        for i, kind in enumerate(kinds)
     ]
     assert measured(*trials).of("blank").hallucinated == pytest.approx(1 / 3)
 
@@ -94,7 +97,9 @@ def test_a_case_rises_where_any_step_does_by_more_than_the_slack() -> None:
 
 def test_a_gain_counts_as_far_as_it_is_proven() -> None:
     def swapped(gains: list[float]) -> Robustness:
-        return measured(*(Trial(f"c{i}", "channel_swap", 1, 0.8, 0.8 + gain, 0.9) for i, gain in enumerate(gains)))
+        return measured(
+            *(PerturbationOutcome(f"c{i}", "channel_swap", 1, 0.8, 0.8 + gain, 0.9) for i, gain in enumerate(gains))
+        )
 
     clear, chance = swapped([0.01, 0.02, 0.03] * 5), swapped([0.1, -0.08, 0.02, -0.01])
     assert 0.015 < clear.proven_gain("channel_swap") < 0.02
@@ -103,7 +108,9 @@ def test_a_gain_counts_as_far_as_it_is_proven() -> None:
 
 
 def test_a_gain_of_cases_that_depend_on_each_other_is_proven_by_groups() -> None:
-    trials = [Trial(f"c{i}", "channel_swap", 1, 0.8, 0.8 + (0.03, -0.01)[i // 10], 0.9) for i in range(20)]
+    trials = [
+        PerturbationOutcome(f"c{i}", "channel_swap", 1, 0.8, 0.8 + (0.03, -0.01)[i // 10], 0.9) for i in range(20)
+    ]
     alone, grouped = measured(*trials), replace(measured(*trials), groups={f"c{i}": i // 10 for i in range(20)})
     assert alone.proven_gain("channel_swap") > 0
     assert grouped.proven_gain("channel_swap") < 0
