@@ -13,6 +13,7 @@ import pytest
 
 from segqa.errors import BaselineError
 from segqa.plugin.test_reports import find_fate, get_stats
+from segqa.support.plurals import format_count
 
 if TYPE_CHECKING:  # numpy and OpenCV would load with them
     from segqa.plugin.state import Session
@@ -61,6 +62,13 @@ def find_unmeasured(config: pytest.Config, state: Session, run: Run) -> Iterator
         else:
             why = "none is kept for this machine"
         yield f"speed of {run.model} is not judged, though the baseline has one: {why}"
+
+
+def find_left_out(state: Session, run: Run) -> Iterator[str]:
+    """Find the cases that the setting `limit` keeps out of a run; the option is named by each verdict."""
+    limit = state.settings.limit
+    if "limit" not in state.options and len(run.outcomes) == limit:
+        yield f"only {format_count(limit, 'case')} of {run.dataset}: the settings say limit = {limit}"
 
 
 def _is_timed_here(state: Session, run: Run) -> bool:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from segqa.plugin.bounds import MAY_SKIP, find_unmeasured, report_missed
+from segqa.plugin.bounds import MAY_SKIP, find_left_out, find_unmeasured, report_missed
 from segqa.plugin.early_exit import refused_exit, without_zero
 from segqa.plugin.fixtures import PARAMETER
 from segqa.plugin.hooks import STATE, is_worker, runs_no_tests
@@ -127,6 +127,7 @@ def find_reasons(session: pytest.Session, state: Session) -> None:
         _judge_silent(session, state, judged, strict=strict)
     for run in state.runs.values():
         report_missed(session, state, run, strict=strict)
+        state.warn(*find_left_out(state, run))
         if strict:
             state.warn(*find_unmeasured(session.config, state, run))
 

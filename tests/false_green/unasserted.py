@@ -93,3 +93,10 @@ def a_slower_model_has_no_test_of_speed(trial: Trial) -> Ending:
 def a_slower_speed_is_written_without_a_reason(trial: Trial) -> Ending:
     keep_fast(trial)
     return trial.run("--segqa-update-baseline", "--segqa-refresh-cache")
+
+
+@UNASSERTED.way(0, "only 6 cases of squares: the settings say limit = 6")
+def the_settings_limit_the_cases(trial: Trial) -> Ending:
+    setting("limit = 6")(trial)
+    update(trial, "--segqa-accept=a first try")
+    return trial.run()
