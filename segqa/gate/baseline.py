@@ -8,7 +8,8 @@ by line is no baseline any more, and is refused, and so is an edited one: the he
 |---|---|
 | `reference` | the means at the first baseline, or at the last one that was accepted with a reason or proven better |
 | `drift` | by how much the updates since then have changed them, added up |
-| `policy` | the rules, known failures and thresholds at the time, see `segqa.policy` |
+| `fallen` | the IoU that cases had before updates took 0.1 or more from them, by id |
+| `policy` | the rules, known failures and thresholds at the time, see `segqa.gate.policy` |
 | `digest` | of all rows and of the header's other values |
 """
 
@@ -46,7 +47,7 @@ BASELINE_VERSION = 1
 METRICS = ("iou", "dice", "precision", "recall")
 """Those of which the header keeps means."""
 
-_OPTIONAL = ("reference", "drift", "policy", "digest")
+_OPTIONAL = ("reference", "drift", "fallen", "policy", "digest")
 _HEADER = ("segqa_baseline", "model", "dataset", "cases", "metric_version", "empty", "pick", "fingerprint", "accepted")
 
 
@@ -74,6 +75,7 @@ def write_baseline(
     reference: Mapping[str, float] | None = None,
     drift: Mapping[str, float] | None = None,
     policy: Mapping[str, Any] | None = None,
+    fallen: Mapping[str, float] | None = None,
 ) -> None:
     """Write a run as a baseline; the same outcomes give the same bytes.
 
@@ -83,7 +85,8 @@ def write_baseline(
         accepted: the reasons for which regressions have been accepted so far.
         reference: the means that drift is counted from; those of the run by default.
         drift: what updates have added up to since then; nothing by default.
-        policy: what was in force, see `segqa.policy`; left out by default.
+        policy: what was in force, see `segqa.gate.policy`; left out by default.
+        fallen: by case id, the IoU before updates took 0.1 or more from it; left out without any.
     """
     means = round_means({f"mean_{metric}": float(run.mean(metric)) for metric in METRICS})
     header: dict[str, Any] = {
@@ -101,6 +104,8 @@ def write_baseline(
     }
     if policy is not None:
         header["policy"] = dict(policy)
+    if fallen:
+        header["fallen"] = dict(fallen)
     outcomes = run.columns.take(run.columns.ids.order())
     digest = _begin_digest(header)
     for outcome in outcomes:
@@ -210,6 +215,7 @@ def _are_numbers(value: Any) -> bool:
 _FITS_OPTIONAL: Mapping[str, Callable[[Any], bool]] = {
     "reference": _are_numbers,
     "drift": _are_numbers,
+    "fallen": _are_numbers,
     "policy": lambda value: isinstance(value, dict),
     "digest": lambda value: isinstance(value, str),
 }

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from segqa.errors import BaselineError, UsageError
 from segqa.gate.baseline import METRICS, read_baseline, round_means, write_baseline
-from segqa.gate.comparison import Comparison
+from segqa.gate.comparison import BROKEN_DROP, Comparison
+from segqa.gate.pairs import fill_undefined
 from segqa.gate.policy import Policy
 from segqa.gate.verdict import Verdict
 from segqa.inference.spot_check import judge_stored_answers
@@ -24,6 +25,8 @@ from segqa.support.git import Changes, WorkTree, explain_silence, find_commit
 from segqa.support.plurals import format_count
 
 _SHOWN = 5
+_FALL = 0.1
+"""From this loss of IoU on, the header of a baseline keeps what a case had before."""
 _ALLOW = "or --segqa-allow-dirty (segqa baseline accept: --allow-dirty)"
 _ACCEPT = "if that is wanted: --segqa-accept REASON"
 
@@ -41,6 +44,7 @@ class BaselineUpdate:
         policy: what is in force now.
         notes: what one should know of it.
         verdict: on the run against the baseline before; None where there was none, or nothing could be compared.
+        fallen: by case id, the IoU before updates took 0.1 or more from it; None for no case.
     """
 
     path: Path
@@ -51,10 +55,16 @@ class BaselineUpdate:
     policy: Policy
     notes: tuple[str, ...] = ()
     verdict: Verdict | None = None
+    fallen: Mapping[str, float] | None = None
 
     def write(self) -> None:
         """Write the file."""
-        history = {"reference": self.reference, "drift": self.drift, "policy": self.policy.to_header()}
+        history = {
+            "reference": self.reference,
+            "drift": self.drift,
+            "policy": self.policy.to_header(),
+            "fallen": self.fallen,
+        }
         write_baseline(self.path, self.run, self.accepted, **history)
 
 
@@ -91,14 +101,15 @@ def prepare_update(
         _require_reason(reason, run, str(error))
         return BaselineUpdate(path, run, (*accepted, reason), None, None, policy, (_accept_unjudged(error),))
     reference, drift = _add_drift(before, verdict.comparison)
-    if losses := _find_losses(verdict, reference, drift):
+    fallen = _find_fallen(before, verdict.comparison)
+    if losses := [*_find_losses(verdict, reference, drift), *_find_collapsed(fallen, verdict)]:
         _require_reason(reason, run, join_lines(line for loss in losses for line in loss.split("\n")))
         notes = _list_changed_data(verdict.comparison)
         return BaselineUpdate(path, run, (*accepted, reason), None, None, policy, notes, verdict)
     # a gain that leaves it below the reference must not hide what was lost before
     if verdict.name == "improved" and min(drift.values(), default=0) >= 0:
-        return BaselineUpdate(path, run, accepted, None, None, policy, verdict=verdict)
-    return BaselineUpdate(path, run, accepted, reference, drift, policy, verdict=verdict)
+        return BaselineUpdate(path, run, accepted, None, None, policy, verdict=verdict, fallen=fallen)
+    return BaselineUpdate(path, run, accepted, reference, drift, policy, verdict=verdict, fallen=fallen)
 
 
 def _accept_unjudged(problem: object) -> str:
@@ -250,6 +261,33 @@ def _list_changed_data(comparison: Comparison) -> tuple[str, ...]:
     told = [f"{case_id} ({part})" for case_id, part in comparison.changed.by_id.items()]
     more = f" and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
     return (f"other data than before: {', '.join(told[:_SHOWN])}{more}",) if told else ()
+
+
+def _find_fallen(before: Run, comparison: Comparison) -> dict[str, float]:
+    """Find the cases that updates have taken `_FALL` or more from, and the IoU that each had before, by case id."""
+    kept = before.provenance.get("fallen") or {}
+    ious = fill_undefined(comparison.pairs.ious).tolist()
+    earlier = {case_id: kept.get(case_id, iou) for case_id, (iou, _) in zip(comparison.pairs.ids, ious, strict=True)}
+    rows = zip(earlier.items(), ious, strict=True)
+    return {case_id: round(iou, 6) for (case_id, iou), (_, now) in rows if iou - now >= _FALL}
+
+
+def _find_collapsed(fallen: Mapping[str, float], verdict: Verdict) -> list[str]:
+    """Find the cases that collapse over several updates, as the rule `broken` finds those that collapse in one."""
+    comparison = verdict.comparison
+    bound = next((rule.bound for rule in verdict.rules if rule.subject == "broken" and not rule.attribute), None)
+    at_once, threshold = set(comparison.broken.ids), comparison.candidate.threshold
+    pairs = zip(comparison.pairs.ids, comparison.pairs.ious[:, 1].tolist(), strict=True)
+    lost = [
+        f"{case_id} {fallen[case_id]:.4f} → {iou:.4f}"
+        for case_id, iou in pairs
+        if case_id in fallen and case_id not in at_once and iou < threshold and fallen[case_id] - iou >= BROKEN_DROP
+    ]
+    if bound is None or len(lost) <= bound:
+        return []
+    more = f" and {len(lost) - _SHOWN} more" if len(lost) > _SHOWN else ""
+    cases = format_count(len(lost), "case has", "cases have")
+    return [f"{cases} collapsed over several updates: {', '.join(lost[:_SHOWN])}{more}"]
 
 
 def _add_drift(before: Run, comparison: Comparison) -> tuple[dict[str, float], dict[str, float]]:

@@ -261,3 +261,23 @@ def test_drift_is_the_sum_of_paired_changes_not_of_means(path: Path) -> None:
     write_baseline(path, lost(0, noise=False), policy=policy_of(SETTINGS, "unet").to_header())
     easy = run_of([0.8] * 200 + [1.0] * 100)
     assert drift_of(path, [easy]) == 0
+
+
+@pytest.mark.parametrize("gain", [0.001, 0.03])
+def test_cases_that_collapse_over_several_updates_need_a_reason(path: Path, gain: float) -> None:
+    def sink(step: int) -> Run:
+        others = 0.7 + gain * step + NOISE / 10
+        return run_of([0.93 - 0.16 * step, *others.tolist()])
+
+    for step in range(4):
+        update(path, sink(step))
+    with pytest.raises(BaselineError, match=r"1 case has collapsed over several updates: 0000 0\.9300 → 0\.2900"):
+        update(path, sink(4))
+    assert "fallen" not in update(path, sink(4), "a blurred photo")
+    assert update(path, sink(5))["fallen"] == {"0000": pytest.approx(0.29)}
+
+
+def test_a_case_that_recovers_has_not_fallen(path: Path) -> None:
+    for iou in (0.93, 0.77, 0.9):
+        header = update(path, run_of([iou, *(0.7 + NOISE / 10).tolist()]))
+    assert "fallen" not in header
