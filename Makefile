@@ -16,7 +16,7 @@ check: $(VENV)/.test  ## style, types, layers, spelling
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/codespell segqa fixtures suites tests tools docs conftest.py README.md CHANGELOG.md
+	$(BIN)/codespell segqa fixtures suites tests tools docs conftest.py README.md CONTRIBUTING.md CHANGELOG.md
 	$(BIN)/validate-pyproject pyproject.toml
 
 slow: $(VENV)/.test  ## whole data sets; minutes
