@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -38,7 +39,10 @@ regret = 0.09
 cases = 0                           # it takes a third of a second for an image, and there would be 1,800
 """
 
-_ATTRIBUTES = "baselines/**/*.jsonl -merge"
+# git merges no baseline line by line: the result would be no run that ever was
+_ATTRIBUTES = ("baselines/**/*.jsonl -merge",)
+# what every run writes; baselines/ is to be committed
+_IGNORED = (".segqa/", "reports/")
 
 
 def init(
@@ -59,8 +63,9 @@ def init(
         target.write_bytes(source.read_bytes())
         typer.echo(f"made     {target}")
     _settings(folder / "pyproject.toml")
-    _attributes(folder / ".gitattributes")
-    typer.echo("\nNow: pytest suites    (and put .segqa/ and reports/ into .gitignore)")
+    _append_missing(folder / ".gitattributes", _ATTRIBUTES)
+    _append_missing(folder / ".gitignore", _IGNORED)
+    typer.echo("\nNow: pytest suites")
 
 
 def _files() -> list[tuple[Path, Path]]:
@@ -72,15 +77,21 @@ def _files() -> list[tuple[Path, Path]]:
     return [(path, path.relative_to(root)) for path in paths]
 
 
-def _attributes(path: Path) -> None:
-    """Keep git from merging baselines line by line: the result would be no run that ever was."""
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
-    if _ATTRIBUTES in text:
+def _append_missing(path: Path, lines: Iterable[str]) -> None:
+    """Append to one of git's files the lines that it does not have; what is in it stays, byte by byte.
+
+    A line counts as there with or without the slash at either end, which git reads as a narrower or wider pattern.
+    """
+    text = path.read_bytes() if path.exists() else b""
+    present = {line.strip().strip(b"/") for line in text.splitlines()}
+    missing = [line for line in lines if line.strip("/").encode() not in present]
+    if not missing:
         typer.echo(f"kept     {path}")
         return
-    typer.echo(f"{'added to' if text else 'made    '} {path}: {_ATTRIBUTES}")
-    before = text if text.endswith("\n") or not text else f"{text}\n"
-    path.write_text(f"{before}{_ATTRIBUTES}\n", encoding="utf-8")
+    start = b"\n" if text and not text.endswith(b"\n") else b""
+    with path.open("ab") as file:
+        file.write(start + "".join(f"{line}\n" for line in missing).encode())
+    typer.echo(f"{'added to' if text else 'made    '} {path}: {', '.join(missing)}")
 
 
 def _settings(path: Path) -> None:

@@ -92,6 +92,29 @@ def test_git_is_kept_from_merging_baselines(tmp_path: Path) -> None:
     assert lines == ["*.png binary", "baselines/**/*.jsonl -merge"]
 
 
+def test_git_ignores_what_a_run_writes_and_not_the_baselines(tmp_path: Path) -> None:
+    init(tmp_path)
+    assert (tmp_path / ".gitignore").read_bytes() == b".segqa/\nreports/\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (b"*.pt", b"*.pt\n.segqa/\nreports/\n"),
+        (b"caf\xe9\r\n", b"caf\xe9\r\n.segqa/\nreports/\n"),
+        (b"/reports\n", b"/reports\n.segqa/\n"),
+        (b".segqa\nreports/", b".segqa\nreports/"),
+        (b"# reports/\n", b"# reports/\n.segqa/\nreports/\n"),
+    ],
+    ids=["no end of line", "other encoding", "one of them", "both", "in a comment"],
+)
+def test_an_existing_gitignore_is_only_added_to(tmp_path: Path, before: bytes, after: bytes) -> None:
+    (tmp_path / ".gitignore").write_bytes(before)
+    for _ in range(2):
+        init(tmp_path)
+    assert (tmp_path / ".gitignore").read_bytes() == after
+
+
 def test_the_new_folder_is_the_rootdir_of_pytest_below_another_project(pytester: pytest.Pytester) -> None:
     pytester.makeini("[pytest]\nxfail_strict = true")
     init(pytester.path / "new")
