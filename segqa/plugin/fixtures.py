@@ -278,6 +278,7 @@ def robustness(
 @pytest.fixture(scope="session")
 def _segqa_run(request: pytest.FixtureRequest, pytestconfig: pytest.Config, _segqa_model_name: str) -> Run:
     from segqa.plugin.data_audit import warn_of_reading
+    from segqa.plugin.known_failures import warn_of_misspelt_known_failures
     from segqa.plugin.model_source import report_stored_answers
     from segqa.plugin.shards import skip_in_shard
     from segqa.plugin.xdist import shared
@@ -299,6 +300,7 @@ def _segqa_run(request: pytest.FixtureRequest, pytestconfig: pytest.Config, _seg
     except (UsageError, StoreError) as error:
         stop(pytestconfig, str(error))
     warn_of_reading(session, run)
+    warn_of_misspelt_known_failures(session, run)
     skip_in_shard(session)
     return run
 

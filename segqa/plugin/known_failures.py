@@ -122,11 +122,23 @@ def _explain(error: BaseException, known: KnownFailure, run: Run, *, expired: bo
     """Add to a failure why a known failure is none any more, or means nothing."""
     if expired and _failing_of([known], run):
         error.add_note(f"known until {known.until}, which has passed: {known.reason} ({known.where})")
+    if not run.is_partial and (problem := _find_misspelling(known, run)):
+        error.add_note(problem)
+
+
+def warn_of_misspelt_known_failures(session: Session, run: Run) -> None:
+    """Warn of the known failures that name a tag, value or case which a whole run does not have."""
     if not run.is_partial:
-        try:
-            check_names(parse_condition(known.where), run.outcomes, run.edges)
-        except SettingsError as problem:
-            error.add_note(f"the known failure {known.where!r} means no case: {problem}")
+        session.warn(*filter(None, (_find_misspelling(known, run) for known in session.settings.known)))
+
+
+def _find_misspelling(known: KnownFailure, run: Run) -> str:
+    """Return what is wrong where a known failure names something that no case has; empty if nothing is."""
+    try:
+        check_names(parse_condition(known.where), run.outcomes, run.edges)
+    except SettingsError as problem:
+        return f"the known failure {known.where!r} means no case: {problem}"
+    return ""
 
 
 def _holds_without(item: pytest.Function, known: Sequence[KnownFailure], run: Run) -> bool:

@@ -273,6 +273,32 @@ def test_a_known_failure_that_means_no_case_is_said_so(studio: Repository) -> No
     result.stdout.fnmatch_lines(["*the known failure 'camra=B' means no case: *did you mean 'camera'?"])
 
 
+@pytest.mark.parametrize(
+    ("where", "problem"),
+    [
+        ("camra=B", "no case has a tag or property 'camra'; did you mean 'camera'?"),
+        ("camera=Q", "no case has camera=Q; *"),
+        ("id=B01 or id=nowhere", "no case has id=*"),
+    ],
+)
+def test_a_misspelt_known_failure_is_one_warning_of_a_session_that_passes(
+    studio: Repository, where: str, problem: str
+) -> None:
+    settings(studio, KNOWN.format(until=UNTIL).replace("camera=B", where))
+    result = studio.runpytest("suites/test_quality.py", *PHOTOS, "-k", "error_budget or hallucinated")
+    result.assert_outcomes(passed=2, deselected=4)
+    warning = f"warning: segqa: the known failure '{where}' means no case: {problem}"
+    result.stdout.fnmatch_lines([warning])
+    assert result.stdout.str().count("means no case") == 1
+
+
+def test_a_known_failure_outside_the_part_that_is_evaluated_is_no_warning(studio: Repository) -> None:
+    settings(studio, KNOWN.format(until=UNTIL))
+    result = studio.runpytest("suites/test_quality.py", *PHOTOS, "--segqa-where=camera=A", "-k", "error_budget")
+    result.assert_outcomes(passed=1, deselected=5)
+    assert "means no case" not in result.stdout.str()
+
+
 def test_known_failures_that_mean_most_cases_excuse_nothing(studio: Repository) -> None:
     settings(studio, KNOWN.format(until=UNTIL) + KNOWN.format(until=UNTIL).replace("=B", "=A"))
     (studio.path / "suites" / "test_own.py").write_text(
