@@ -70,7 +70,18 @@ class MaskRule:
     @property
     def text(self) -> str:
         """The rule in words, the same wherever masks are read in the same way."""
-        said = {
+        more = ", 16 bits" * (self.white == 65535) + ", palette indices" * self.by_index
+        return self._form + more + ", floats from 0 to 1" * (self.of_fractions and self.kind == "cutoff")
+
+    @property
+    def allowed(self) -> str:
+        """The values that a mask may hold, for the error of one that holds others."""
+        is_scaled = self.white == 65535 and self.kind in {"binary", "soft"} and self.top == 255
+        return self._form + " (65535 for 255 in files of 16 bits)" * is_scaled
+
+    @property
+    def _form(self) -> str:
+        return {
             "binary": f"0 and {self.top}",
             "soft": "0 and 255, other values only along the contour (cut at 127)",
             "probabilities": "probabilities, object above 0.5",
@@ -78,8 +89,6 @@ class MaskRule:
             "values": f"object where mask_values = {list(self.values)}",
             "none": "none",
         }[self.kind]
-        more = ", 16 bits" * (self.white == 65535) + ", palette indices" * self.by_index
-        return said + more + ", floats from 0 to 1" * (self.of_fractions and self.kind == "cutoff")
 
     @property
     def note(self) -> str:
@@ -122,7 +131,7 @@ def _levels(name: str, raster: Raster, rule: MaskRule) -> Values:
     """The values of a mask file on the scale of the rule."""
     if raster.is_coloured and rule.kind != "cutoff":
         raise CaseError(
-            f"mask {name} has colours; the masks of this data set hold {rule.text}; store it with one channel"
+            f"mask {name} has colours; the masks of this data set hold {rule.allowed}; store it with one channel"
         )
     if raster.palette is not None:
         return _palette_levels(name, raster, rule)
@@ -144,7 +153,7 @@ def _palette_levels(name: str, raster: Raster, rule: MaskRule) -> Values:
         return raster.values
     if not raster.palette:
         raise CaseError(
-            f"mask {name} is a palette file with colours; the masks of this data set hold {rule.text}; "
+            f"mask {name} is a palette file with colours; the masks of this data set hold {rule.allowed}; "
             "write it with the same values"
         )
     return np.array(raster.palette, np.uint8)[raster.values]
@@ -176,8 +185,9 @@ def _binary(name: str, levels: Values, raster: Raster, rule: MaskRule) -> Mask:
 def _broken(name: str, raster: Raster, rule: MaskRule) -> CaseError:
     """The error of a mask that breaks the rule."""
     held = list_shares(count_values(raster.values))
-    ways = "write it with the same values, or set mask_cutoff or mask_values"
-    return CaseError(f"mask {name} holds {held}; the masks of this data set hold {rule.text}; {ways}")
+    form = "is a palette file with the indices" if raster.palette is not None and rule.by_index else "holds"
+    ways = "write it with the same values, or set mask_cutoff or mask_values, which count for every mask"
+    return CaseError(f"mask {name} {form} {held}; the masks of this data set hold {rule.allowed}; {ways}")
 
 
 def _is_all_white(levels: Values) -> bool:
@@ -198,7 +208,8 @@ def _require_fit(name: str, levels: Values, counts: Mapping[float, int], raster:
         fits = max(counts) > rule.cutoff or max(counts) <= 0
     if not fits and rule.kind == "cutoff":
         raise CaseError(
-            f"mask {name} has values {list_shares(count_values(raster.values))}, none above mask_cutoff = {rule.cutoff}"
+            f"mask {name} holds {list_shares(count_values(raster.values))}, none above mask_cutoff = {rule.cutoff} "
+            "on the scale of 8 bits; write it on the scale of the other masks, or set a lower mask_cutoff"
         )
     if not fits:
         raise _broken(name, raster, rule)
@@ -300,6 +311,7 @@ class _Sample:
             return replace(rule, kind="none", reason=reason)
         others = {value: count for value, count in total.items() if value not in values}
         about = f"; background: {list_shares(others, sum(total.values()))}" if others else ""
+        about += " (255 often means ignore, but counts as background)" * (255 in others)
         return replace(rule, kind="values", values=values, about=about)
 
     def colours(self) -> tuple[tuple[int, Colour], ...]:

@@ -30,6 +30,7 @@ from segqa.settings.checks import nearest
 from segqa.support.plurals import format_count
 
 _AT_A_TIME = 1 << 16
+_REASON_LENGTH = 400
 
 CHANGED = "changed"
 """The option in the provenance of a run over changed cases: the name of the data set that they are from."""
@@ -402,7 +403,10 @@ def describe(run: Run, outcome: Outcome) -> str:
     '0.0000  wrong_object  C2_00270  (proposal 1 has 1.0000)'
     """
     if outcome.error:
-        reason = outcome.reason if len(outcome.reason) <= 160 else f"{outcome.reason[:159]}…"
+        # what to do stands at the end
+        reason = outcome.reason
+        if len(reason) > _REASON_LENGTH:
+            reason = f"{reason[: _REASON_LENGTH - 1]}…"
         return f"error   {outcome.case_id}  {reason}"
     line = f"{run.iou(outcome):.4f}  {run.kind(outcome) or 'passed'}  {outcome.case_id}"
     if run.recoverable(outcome) and outcome.oracle is not None:

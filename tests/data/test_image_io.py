@@ -105,7 +105,7 @@ def test_class_numbers_are_no_mask(tmp_path: Path) -> None:
     path = save(tmp_path / "m.png", np.array([[0, 15]], np.uint8))
     with pytest.raises(CaseError, match=r"a label map with 0 \(50 %\), 15 \(50 %\); set mask_values"):
         read_target(path)
-    with pytest.raises(CaseError, match=r"has values 0 \(50 %\), 15 \(50 %\), none above mask_cutoff = 127"):
+    with pytest.raises(CaseError, match=r"holds 0 \(50 %\), 15 \(50 %\), none above mask_cutoff = 127"):
         read_target(path, 127)
 
 

@@ -16,6 +16,7 @@ from segqa import Run, audit_dataset, evaluate, open_folder
 from segqa.data.dataset import Dataset
 from segqa.data.reading_rules import ReadingRules, Rules
 from segqa.errors import SettingsError
+from segqa.runs.run import describe
 from tests.data.odd_files import (
     GOOD,
     PHOTO,
@@ -202,6 +203,40 @@ def test_one_odd_mask_among_many_good_ones_is_an_error_of_its_case_alone(tmp_pat
     assert audit_dataset(open_folder(folder)).unreadable.case_ids == ("c15",)
 
 
+@pytest.mark.parametrize(
+    ("name", "held", "allowed"),
+    [
+        ("palette of classes", r"is a palette file with the indices 0 \(.*\), 2 \(.*\), 3 \(.*\)", "0 and 255"),
+        ("two classes", r"holds 0 \(.*\), 7 \(.*\)", "0 and 255"),
+        ("ids of 16 bits", r"holds 0 .*, 100 .*, 300 .*", r"0 and 255 \(65535 for 255 in files of 16 bits\)"),
+    ],
+)
+def test_the_error_of_an_odd_mask_says_what_it_is_and_calls_the_others_what_they_are(
+    tmp_path: Path, name: str, held: str, allowed: str
+) -> None:
+    reason = run_of(write_set(tmp_path, (15, PHOTO, GOOD), (1, PHOTO, REFUSED[name][0]))).errors[0].reason
+    ways = "write it with the same values, or set mask_cutoff or mask_values, which count for every mask"
+    assert re.fullmatch(rf"CaseError: mask .* {held}; the masks of this data set hold {allowed}; {ways}", reason)
+
+
+def test_a_mask_of_probabilities_among_masks_of_255_is_an_error_of_its_scale(
+    tmp_path: Path,
+) -> None:
+    folder = write_set(tmp_path, (15, PHOTO, GOOD), (1, PHOTO, grey(probability, ".tif")))
+    run = run_of(folder, mask_cutoff=127)
+    assert run.tally == "15 scored, 0 missing, 1 error"
+    assert re.search(
+        r"mask c15.tif holds 0.02 .*, 0.98 .*, none above mask_cutoff = 127 on the scale of 8 bits; write it on the "
+        "scale of the other masks, or set a lower mask_cutoff",
+        run.errors[0].reason,
+    )
+
+
+def test_an_odd_mask_among_good_ones_is_described_with_the_way_out(tmp_path: Path) -> None:
+    run = run_of(write_set(tmp_path, (15, PHOTO, GOOD), (1, PHOTO, grey(with_ignore))))
+    assert describe(run, run.errors[0]).endswith("or set mask_cutoff or mask_values, which count for every mask")
+
+
 @pytest.mark.parametrize("swap", [False, True])
 def test_masks_of_0_and_1_and_of_0_and_255_are_not_mixed_in_silence(tmp_path: Path, swap: bool) -> None:
     units = READ_RIGHTLY["0 and 1"]
@@ -217,7 +252,8 @@ def test_chosen_values_are_the_object_and_the_others_are_told(tmp_path: Path) ->
     run = run_of(folder, mask_values=[1])
     assert run.mean_iou == 1.0
     assert re.fullmatch(
-        r"masks are read as object where mask_values = \[1\]; background: 0 \(\d+ %\), 255 \(\d+ %\)",
+        r"masks are read as object where mask_values = \[1\]; background: 0 \(\d+ %\), 255 \(\d+ %\)"
+        r" \(255 often means ignore, but counts as background\)",
         run.provenance["notes"][0],
     )
     assert "none of mask_values = [2]" in run_of(folder, mask_values=[2]).errors[0].reason

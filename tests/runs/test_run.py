@@ -110,6 +110,13 @@ def test_an_error_is_described_by_its_last_line() -> None:
     assert describe(run, run.outcomes[0]) == "error   a  CaseError: a.png is empty (0 bytes)"
 
 
+def test_a_reason_without_end_is_cut() -> None:
+    run = run_of(Outcome(case_id="a", error="CaseError: " + "x" * 5000))
+    line = describe(run, run.outcomes[0])
+    assert len(line) < 500
+    assert line.endswith("x…")
+
+
 def test_a_slice_with_errors_only_is_the_worst() -> None:
     good = [case(f"{i}", 90, tags={"light": "day"}) for i in range(8)]
     bad = [outcome_of(None, f"n{i}", tags={"light": "night"}) for i in range(8)]
