@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from segqa import Counts, Outcome, ProposalScore, Run, compare, judge
-from segqa.gate.mean_change import claim_on_mean
+from segqa.gate.mean_change import classify_mean_change
 from segqa.stats.permutation_test import interval, judge_drops, raise_p
 
 PIXELS = 20_000
@@ -140,8 +140,8 @@ def mean_alone(seed: int, *, videos: int, kind: str) -> list[bool]:
     (drop,) = judge_drops(changes, [np.ones(len(video), np.bool_)], [0.002], groups=video)
     return [
         raise_p(drop.p, videos) <= 0.05,
-        claim_on_mean(changes, video, 0.002) == "improved",
-        claim_on_mean(changes - 0.002, video, 0.002) != "inconclusive",
+        classify_mean_change(changes, video, 0.002) == "improved",
+        classify_mean_change(changes - 0.002, video, 0.002) != "inconclusive",
         interval(changes).low > 0,
         interval(changes, video).low > 0,
     ]

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from segqa.errors import SegqaError
     from segqa.gate.baseline import read_baseline, write_baseline
     from segqa.gate.comparison import Comparison, compare
-    from segqa.gate.latency import Speed, speed_of
+    from segqa.gate.latency import Speed, compute_speed
     from segqa.gate.verdict import Verdict, judge
     from segqa.inference.evaluator import evaluate
     from segqa.models.fingerprint import fingerprint_of
@@ -101,7 +101,7 @@ _HOMES = {
     "segqa.analysis.robustness.result": ("Robustness",),
     "segqa.runs.run": ("Run",),
     "segqa.settings": ("Thresholds",),
-    "segqa.gate.latency": ("Speed", "speed_of"),
+    "segqa.gate.latency": ("Speed", "compute_speed"),
     "segqa.runs.store": ("Store",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -137,6 +137,7 @@ __all__ = [
     "break_down",
     "clusters",
     "compare",
+    "compute_speed",
     "count",
     "count_each",
     "dataset",
@@ -156,7 +157,6 @@ __all__ = [
     "read_baseline",
     "recall",
     "replay",
-    "speed_of",
     "suspicious_labels",
     "write_baseline",
     "write_report",

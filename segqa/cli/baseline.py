@@ -10,10 +10,10 @@ import typer
 from segqa.cli.runs import Directory, find_run, read_project, refusal, say
 from segqa.data.storage import expand_home
 from segqa.errors import SegqaError
-from segqa.gate.baseline import baseline_path, describe_unchecked, read_baseline
+from segqa.gate.baseline import describe_unchecked, get_baseline_path, read_baseline
 from segqa.gate.baseline_update import prepare_update, refuse_unfit
 from segqa.gate.comparison import compare
-from segqa.gate.policy import judge_by, policy_of
+from segqa.gate.policy import build_policy, judge_with_settings
 from segqa.gate.verdict import Verdict
 from segqa.report.terminal import paragraph
 from segqa.runs.run import Run, describe
@@ -80,7 +80,7 @@ def diff(run_id: RunName, baseline: Folder = None, directory: Directory = Path("
     """Judge a run against its baseline, by the rules in pyproject.toml; exit 1 for a regression."""
     try:
         run, (settings, root) = find_run(directory, run_id), read_project()
-        verdict = _judge(settings, baseline_path(baseline or root / expand_home(settings.gate.baseline), run), run)
+        verdict = _judge(settings, get_baseline_path(baseline or root / expand_home(settings.gate.baseline), run), run)
     except SegqaError as error:
         raise refusal(str(error)) from error
     typer.echo(verdict.story)
@@ -103,9 +103,9 @@ def accept(
     try:
         run, (settings, root) = find_run(directory, run_id), read_project()
         folder = baseline or root / expand_home(settings.gate.baseline)
-        path, budget = baseline_path(folder, run), settings.thresholds_for(run.model).errors
+        path, budget = get_baseline_path(folder, run), settings.thresholds_for(run.model).errors
         notes = refuse_unfit(run, budget, tree=WorkTree(root), allow_dirty=allow_dirty)
-        policy = policy_of(settings, run.model)
+        policy = build_policy(settings, run.model)
         update = prepare_update(
             path, run, lambda: _judge(settings, path, run), policy, reason=reason.strip(), root=root
         )
@@ -121,4 +121,4 @@ def accept(
 
 def _judge(settings: Settings, path: Path, run: Run) -> Verdict:
     """The verdict on a run against the baseline in a file."""
-    return judge_by(settings, compare(read_baseline(path), run))
+    return judge_with_settings(settings, compare(read_baseline(path), run))

@@ -13,7 +13,7 @@ from segqa.cli.open_data import open_dataset
 from segqa.cli.runs import Directory, find_run, read_project, refusal, say
 from segqa.data.storage import expand_home
 from segqa.errors import SegqaError
-from segqa.gate.baseline import baseline_path, kept_baseline, read_baseline
+from segqa.gate.baseline import get_baseline_path, get_stored_baseline_path, read_baseline
 from segqa.report.write import write_report
 from segqa.runs.run import Run
 from segqa.runs.store import Store
@@ -80,5 +80,5 @@ def _write(runs: Sequence[Run], folder: Path, **options: Any) -> Path:
 
 def _committed(run: Run, folder: Path, store: Store) -> Run | None:
     """The committed baseline of a run that has kept none; None where there is none either."""
-    path = baseline_path(folder, run)
-    return read_baseline(path) if path.is_file() and not kept_baseline(store, run).is_file() else None
+    path = get_baseline_path(folder, run)
+    return read_baseline(path) if path.is_file() and not get_stored_baseline_path(store, run).is_file() else None

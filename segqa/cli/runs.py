@@ -18,7 +18,7 @@ from segqa.data.storage import expand_home
 from segqa.errors import SegqaError, StoreError
 from segqa.gate.baseline import is_baseline, read_baseline
 from segqa.gate.comparison import compare as pair_up
-from segqa.gate.policy import judge_by
+from segqa.gate.policy import judge_with_settings
 from segqa.report.exports import JudgedRun, as_json, as_markdown
 from segqa.report.session_result import SessionResult
 from segqa.report.tables import Format, flip_table, line_up, pick_lab
@@ -101,7 +101,7 @@ def compare(
             typer.echo(f"segqa: no verdict: {why}", err=True)
             return
         comparison = pair_up(*found, same_picker=False)
-        verdict = judge_by(settings, comparison, fail_on=fail_on or (), group_by=tag)
+        verdict = judge_with_settings(settings, comparison, fail_on=fail_on or (), group_by=tag)
         verdict = replace(verdict, notes=(*_describe_sides(*found), *verdict.notes))
         common = clusters(found[1], group_by=tag)
     except SegqaError as error:

@@ -9,9 +9,9 @@ import typer
 
 from segqa.cli.runs import Directory, find_run, read_project, refusal, say
 from segqa.errors import SegqaError
+from segqa.gate.rules import resolve_rules
 from segqa.gate.self_test import DamageTrial
-from segqa.gate.self_test import selftest as trials_of
-from segqa.gate.verdict import rules_of
+from segqa.gate.self_test import run_self_test as trials_of
 from segqa.report.tables import Table
 from segqa.runs.groups import suggest_groups
 from segqa.runs.store import Store
@@ -32,7 +32,7 @@ def selftest(
     try:
         gate = read_project()[0].gate
         run = find_run(directory, run_id or _last_of(directory, model))
-        rules = rules_of([*gate.fail_on, *(fail_on or ())])
+        rules = resolve_rules([*gate.fail_on, *(fail_on or ())])
         tag = gate.group_by if group_by is None else group_by
         trials = trials_of(run, rules, alpha=gate.alpha, group_by=tag)
     except SegqaError as error:

@@ -1,4 +1,4 @@
-"""A baseline is a run that is committed: the one that others are judged against. One file a model and data set.
+"""Read and write baselines: committed runs that later runs are judged against, one file per model and data set.
 
 Line 1 is a header, then comes one case a line, sorted by id: whole numbers from which every score is computed again,
 and nothing that changes from machine to machine or from day to day. A file that two branches have been merged into line
@@ -42,7 +42,7 @@ from segqa.support.git import describe_pointer
 from segqa.support.plurals import format_count
 
 BASELINE_VERSION = 1
-"""Of the files; a reader refuses others."""
+"""The version of the file format; other versions are refused."""
 
 METRICS = ("iou", "dice", "precision", "recall")
 """Those of which the header keeps means."""
@@ -51,18 +51,18 @@ _OPTIONAL = ("reference", "drift", "fallen", "policy", "digest")
 _HEADER = ("segqa_baseline", "model", "dataset", "cases", "metric_version", "empty", "pick", "fingerprint", "accepted")
 
 
-def baseline_path(folder: Path, run: Run) -> Path:
-    """Where the baseline for a run is kept: `<folder>/<dataset>/<model>.jsonl`."""
-    return folder / scope_of(run) / f"{run.model}.jsonl"
+def get_baseline_path(folder: Path, run: Run) -> Path:
+    """Return the path of the baseline for a run: `<folder>/<dataset>/<model>.jsonl`."""
+    return folder / get_scope(run) / f"{run.model}.jsonl"
 
 
-def kept_baseline(store: Store, run: Run) -> Path:
-    """Where a run keeps the baseline that it was judged against."""
+def get_stored_baseline_path(store: Store, run: Run) -> Path:
+    """Return the path of the copy of the baseline that a run was judged against."""
     return store.run_folder(run.id) / "baseline" / f"{run.model}.jsonl"
 
 
-def scope_of(run: Run) -> str:
-    """The data set of a run, as baselines are named: the held-out part of one is a data set of its own."""
+def get_scope(run: Run) -> str:
+    """Return the data set that a baseline is named by; a held-out part is a data set of its own."""
     held_out = bool(run.provenance.get("options", {}).get("held-out"))
     return f"{run.dataset}-held-out" if held_out and not run.dataset.endswith("-held-out") else run.dataset
 
@@ -80,7 +80,7 @@ def write_baseline(
     """Write a run as a baseline; the same outcomes give the same bytes.
 
     Args:
-        path: see `baseline_path`.
+        path: see `get_baseline_path`.
         run: a whole one.
         accepted: the reasons for which regressions have been accepted so far.
         reference: the means that drift is counted from; those of the run by default.
@@ -92,7 +92,7 @@ def write_baseline(
     header: dict[str, Any] = {
         "segqa_baseline": BASELINE_VERSION,
         "model": run.model,
-        "dataset": scope_of(run),
+        "dataset": get_scope(run),
         "cases": len(run.outcomes),
         "metric_version": run.provenance.get("metric_version", METRIC_VERSION),
         "empty": run.empty,
@@ -109,9 +109,9 @@ def write_baseline(
     outcomes = run.columns.take(run.columns.ids.order())
     digest = _begin_digest(header)
     for outcome in outcomes:
-        digest.update(f"{_dump(_row(outcome))}\n".encode())
+        digest.update(f"{_dump(_to_row(outcome))}\n".encode())
     header["digest"] = digest.hexdigest()
-    write_whole(path, (f"{_dump(row)}\n" for row in chain([header], map(_row, outcomes))))
+    write_whole(path, (f"{_dump(row)}\n" for row in chain([header], map(_to_row, outcomes))))
 
 
 def round_means(means: Mapping[str, float]) -> dict[str, float]:
@@ -120,10 +120,10 @@ def round_means(means: Mapping[str, float]) -> dict[str, float]:
 
 
 def read_baseline(path: Path, *, large: int = LARGE) -> Run:
-    """The run that a baseline keeps.
+    """Read a baseline as a run.
 
     Args:
-        path: see `baseline_path`.
+        path: see `get_baseline_path`.
         large: of more cases the columns lie in temporary files, which go with the run.
 
     Raises:
@@ -132,9 +132,9 @@ def read_baseline(path: Path, *, large: int = LARGE) -> Run:
     try:
         # a case's id may hold what else ends a line
         with path.open(encoding="utf-8", newline="\n") as file:
-            header = _header(path, file.readline().removesuffix("\n"))
+            header = _read_header(path, file.readline().removesuffix("\n"))
             digest = _begin_digest(header)
-            outcomes = _gathered(_outcomes(path, _digested(file, digest)), large=header["cases"] > large)
+            outcomes = _gather_columns(_read_outcomes(path, _digest_lines(file, digest)), large=header["cases"] > large)
     except FileNotFoundError as error:
         raise BaselineError(f"no baseline at {path}; `pytest suites --segqa-update-baseline` writes one") from error
     except (OSError, UnicodeDecodeError) as error:
@@ -168,13 +168,13 @@ def read_model(path: Path) -> str:
     return str(header.get("model", "")) if isinstance(header, dict) else ""
 
 
-def content_of(digest: str, prompt: str) -> str:
-    """Hex; equal for two outcomes if image, target (their `digest`) and prompt are the same."""
+def digest_content(digest: str, prompt: str) -> str:
+    """Digest the data of an outcome, as hex: equal if image, target (their `digest`) and prompt are the same."""
     return hashlib.sha256(f"{digest} {prompt}".encode()).hexdigest()[:16]
 
 
 def is_baseline(run: Run) -> bool:
-    """Whether a run has been read from a baseline."""
+    """Return whether a run was read from a baseline."""
     return "accepted" in run.provenance
 
 
@@ -195,7 +195,7 @@ _AGAIN = "restore it from git, or write it again with `pytest suites --segqa-upd
 
 
 _PIXELS = re.compile("(?:[0-9a-f]{32})?")
-"""A digest of pixels; empty in a file of before there were any."""
+"""A digest of pixels; empty in files of earlier versions."""
 
 _FITS: Mapping[str, Callable[[Any], bool]] = {
     "dataset": lambda value: isinstance(value, str),
@@ -208,7 +208,7 @@ _FITS: Mapping[str, Callable[[Any], bool]] = {
 
 
 def _are_numbers(value: Any) -> bool:
-    """Whether a value is a table of numbers by name."""
+    """Return whether a value maps names to numbers."""
     return isinstance(value, dict) and all(isinstance(each, (int, float)) for each in value.values())
 
 
@@ -231,15 +231,15 @@ def _begin_digest(header: Mapping[str, Any]) -> Any:
     return hashlib.sha256(f"{_dump(rest)}\n".encode())
 
 
-def _digested(lines: Iterable[str], digest: Any) -> Iterator[str]:
-    """The lines, each added to a digest; a checkout may have given them another end."""
+def _digest_lines(lines: Iterable[str], digest: Any) -> Iterator[str]:
+    """Yield the lines and add each to a digest, whatever line ending a checkout gave them."""
     for line in lines:
         digest.update(line.rstrip("\r\n").encode() + b"\n")
         yield line
 
 
-def _gathered(outcomes: Iterator[Outcome], *, large: bool) -> Outcomes:
-    """The outcomes as columns: of a large baseline in files that are gone with them, as far as that can be."""
+def _gather_columns(outcomes: Iterator[Outcome], *, large: bool) -> Outcomes:
+    """Gather outcomes into columns; those of a large baseline go to temporary files that are removed with them."""
     if not large or not has_parquet():
         return Outcomes.of(outcomes)
     folder = tempfile.TemporaryDirectory(prefix="segqa-baseline-")
@@ -252,9 +252,9 @@ def _gathered(outcomes: Iterator[Outcome], *, large: bool) -> Outcomes:
     return Outcomes(columns)
 
 
-def _header(path: Path, line: str) -> dict[str, Any]:
-    """The first line, checked."""
-    header = _object(path, 1, line)
+def _read_header(path: Path, line: str) -> dict[str, Any]:
+    """Read and check the first line."""
+    header = _parse_line(path, 1, line)
     if header.get("segqa_baseline") != BASELINE_VERSION:
         came = header.get("segqa_baseline")
         raise BaselineError(f"{path} line 1 is no header of a baseline of version {BASELINE_VERSION} (got {came})")
@@ -272,13 +272,13 @@ def _header(path: Path, line: str) -> dict[str, Any]:
     return header
 
 
-def _outcomes(path: Path, lines: Iterable[str]) -> Iterator[Outcome]:
-    """The cases, in order, each once."""
+def _read_outcomes(path: Path, lines: Iterable[str]) -> Iterator[Outcome]:
+    """Yield the outcomes; refuse cases that are out of order or repeated."""
     before = ""
     for number, line in enumerate(lines, start=2):
-        row = _object(path, number, line.removesuffix("\n"))
+        row = _parse_line(path, number, line.removesuffix("\n"))
         try:
-            outcome = _outcome(row)
+            outcome = _from_row(row)
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise BaselineError(f"{path} line {number} is no case ({error}); {_AGAIN}") from error
         if outcome.case_id == before:
@@ -289,7 +289,7 @@ def _outcomes(path: Path, lines: Iterable[str]) -> Iterator[Outcome]:
         yield outcome
 
 
-def _object(path: Path, number: int, line: str) -> dict[str, Any]:
+def _parse_line(path: Path, number: int, line: str) -> dict[str, Any]:
     try:
         row = json.loads(line)
     except json.JSONDecodeError as error:
@@ -303,11 +303,11 @@ def _object(path: Path, number: int, line: str) -> dict[str, Any]:
     return row
 
 
-def _row(outcome: Outcome) -> dict[str, Any]:
-    """A case in whole numbers: the picked proposal and the best one."""
+def _to_row(outcome: Outcome) -> dict[str, Any]:
+    """Return the row of an outcome, in whole numbers: the picked proposal and the best one."""
     row: dict[str, Any] = {
         "id": outcome.case_id,
-        "content": content_of(outcome.digest, outcome.prompt),
+        "content": digest_content(outcome.digest, outcome.prompt),
         "status": outcome.status,
     }
     if outcome.pixels:
@@ -326,8 +326,8 @@ def _row(outcome: Outcome) -> dict[str, Any]:
     return row
 
 
-def _outcome(row: Mapping[str, Any]) -> Outcome:
-    """The case in a row. Of its proposals it knows the picked one, which comes first, and the best if it is another."""
+def _from_row(row: Mapping[str, Any]) -> Outcome:
+    """Return the outcome of a row; it has the picked proposal first, and the best one if that is another."""
     case_id, tags, digest = str(row["id"]), row["tags"], str(row["content"])
     if not isinstance(tags, dict) or not all(isinstance(value, str) for value in tags.values()):
         raise TypeError("tags are not texts")
@@ -338,15 +338,15 @@ def _outcome(row: Mapping[str, Any]) -> Outcome:
         return Outcome(
             case_id=case_id, prompt=prompt, tags=tags, digest=digest, pixels=pixels, error="error in the baseline"
         )
-    wanted, size = map(_whole, row["target"])
+    wanted, size = map(_parse_count, row["target"])
     nothing = Counts(0, 0, wanted, size - wanted)
-    offers = tuple(_offer(row[key], nothing) for key in ("counts", "oracle") if key in row)
+    offers = tuple(_read_proposal(row[key], nothing) for key in ("counts", "oracle") if key in row)
     if "wrong" in row:
-        offers = (replace(offers[0], breakdown=_breakdown(row["wrong"], offers[0].counts)), *offers[1:])
+        offers = (replace(offers[0], breakdown=_read_breakdown(row["wrong"], offers[0].counts)), *offers[1:])
     picked = None if row["picked"] is None else 0
     if (picked is None) == ("counts" in row) or row["status"] != "ok":
         raise ValueError("picked and counts do not fit")
-    if any(row[key] is not None and _whole(row[key]) >= _whole(row["of"]) for key in ("picked", "best")):
+    if any(row[key] is not None and _parse_count(row[key]) >= _parse_count(row["of"]) for key in ("picked", "best")):
         raise ValueError("picked and best are not among the proposals")
     return Outcome(
         case_id=case_id,
@@ -360,25 +360,25 @@ def _outcome(row: Mapping[str, Any]) -> Outcome:
     )
 
 
-def _offer(numbers: Sequence[Any], nothing: Counts) -> ProposalScore:
-    """An offer, whose counts have to be of the target's size."""
-    checked = [_whole(number) for number in numbers]
+def _read_proposal(numbers: Sequence[Any], nothing: Counts) -> ProposalScore:
+    """Read the counts of a proposal; refuse counts that do not add up to the size of the target."""
+    checked = [_parse_count(number) for number in numbers]
     counts, inside = Counts(*checked[:4]), Counts(*checked[4:])
     if counts.target != nothing.target or counts.fp + counts.tn != nothing.tn:
         raise ValueError("counts do not add up to the target's")
     return ProposalScore(counts, inside)
 
 
-def _breakdown(numbers: Sequence[Any], counts: Counts) -> Breakdown:
-    """The breakdown of the picked proposal, which has to explain all its wrong pixels; old files have none."""
-    found = Breakdown(*(*map(_whole, numbers), counts.tp + counts.fp + counts.fn))
+def _read_breakdown(numbers: Sequence[Any], counts: Counts) -> Breakdown:
+    """Read the error breakdown of the picked proposal, which must explain all wrong pixels; None in old files."""
+    found = Breakdown(*(*map(_parse_count, numbers), counts.tp + counts.fp + counts.fn))
     false_positives = found.fp_boundary + found.fp_extent + found.fp_segment
     if (false_positives, sum(found.numbers[3:6])) != (counts.fp, counts.fn):
         raise ValueError("wrong does not add up to the wrong pixels of counts")
     return found
 
 
-def _whole(number: object) -> int:
+def _parse_count(number: object) -> int:
     if isinstance(number, bool) or not isinstance(number, int) or number < 0:
         raise ValueError(f"expected a whole number from 0, got {number!r}")
     return number

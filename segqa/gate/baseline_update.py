@@ -185,7 +185,7 @@ def refuse_changes(changes: Changes | None, run: Run | None = None) -> None:
         )
     raise BaselineError(
         f"run {run.id} was made with uncommitted changes ({changes}), so nobody could make this baseline again: "
-        f"commit or revert them and evaluate again{_repeat(run)}, {_ALLOW}"
+        f"commit or revert them and evaluate again{_format_repeat_command(run)}, {_ALLOW}"
     )
 
 
@@ -200,7 +200,7 @@ def _refuse_mixed_commits(run: Run) -> None:
         )
 
 
-def _repeat(run: Run) -> str:
+def _format_repeat_command(run: Run) -> str:
     """Return the command that evaluates a run again, in brackets; empty where it is unknown."""
     command = run.provenance.get("command", "")
     return f" ({shlex.join(repeatable(command))})" if command.startswith("pytest") else ""

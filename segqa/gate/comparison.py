@@ -1,4 +1,4 @@
-"""A comparison pairs two runs case by case: the one that was good enough, and the one to be judged."""
+"""Compare two runs case by case: a baseline that was good enough, and a candidate to be judged."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from segqa.data.mask import Mask
 from segqa.data.string_columns import CategoricalColumn, StringColumn
 from segqa.errors import IncomparableError, SettingsError
-from segqa.gate.baseline import scope_of
+from segqa.gate.baseline import get_scope
 from segqa.gate.coverage import NAME_IT, ChangedData, require_shared, split_changed
-from segqa.gate.pairs import Pairs, change_of, fill_undefined
+from segqa.gate.pairs import Pairs, compute_change, fill_undefined
 from segqa.models.protocol import Floats
 from segqa.runs.failure_kinds import KINDS, ZERO_IOU_CODES, paired_kind_codes
 from segqa.runs.groups import Groups, group_numbers
@@ -55,7 +55,7 @@ class SliceChange:
 
     @property
     def members(self) -> Mask:
-        """Which pairs are in it, bool `[pairs]`."""
+        """The pairs that are in the slice, bool `[pairs]`."""
         found: Mask = self.names.codes == self.code
         return found
 
@@ -84,11 +84,11 @@ class Comparison:
         return self.pairs.differences
 
     def metric_differences(self, metric: str) -> Floats:
-        """The same for another metric of the counts."""
+        """Return the difference of another metric of the counts, float64 `[pairs]`."""
         sides = [side.metric(metric) for side in (self.pairs.before, self.pairs.after)]
         values = np.stack(sides, axis=1)
         values[np.isnan(values)] = resolve(math.nan, self.candidate.empty)
-        return change_of(values)
+        return compute_change(values)
 
     def mean_change(self, metric: str) -> float:
         """The mean difference of a metric over the pairs in which it is defined; 0 without any."""
@@ -105,13 +105,13 @@ class Comparison:
 
     @property
     def is_partial(self) -> bool:
-        """Whether a case that was scored in one of the runs is in no pair."""
+        """Return whether a case that one of the runs scored is in no pair."""
         scored = max(len(run.scored) for run in (self.baseline, self.candidate))
         return len(self.pairs) < scored
 
     @property
     def defined(self) -> Comparison:
-        """The same without the pairs that are undefined on both sides: what tests of means are made on."""
+        """The comparison without pairs that are undefined on both sides; tests of means use it."""
         return replace(self, pairs=self.pairs.take(~np.isnan(self.differences)))
 
     def kind_codes(self) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
@@ -120,7 +120,7 @@ class Comparison:
 
     @property
     def identical(self) -> bool:
-        """Whether every case has the same counts, and none has come, gone or been changed."""
+        """Return whether every case has the same counts and none was added, removed or changed."""
         same = np.array_equal(self.pairs.before.counts, self.pairs.after.counts)
         return same and not (self.changed or self.new or self.missing or self.new_errors or self.recovered)
 
@@ -136,13 +136,13 @@ class Comparison:
 
     @property
     def new_errors(self) -> tuple[str, ...]:
-        """The cases that cannot be evaluated now, and were no error in the baseline."""
+        """The cases that are an error now and were none in the baseline."""
         broken = set(self.baseline.errors.ids)
         return tuple(case_id for case_id in self.candidate.errors.ids if case_id not in broken)
 
     @property
     def recovered(self) -> tuple[str, ...]:
-        """The cases that were an error in the baseline, and are none now."""
+        """The cases that were an error in the baseline and are none now."""
         broken = self.baseline.errors.ids
         if not broken:
             return ()
@@ -165,17 +165,17 @@ class Comparison:
 
     @property
     def worse(self) -> int:
-        """How many cases have a lower IoU, however little."""
+        """The number of cases with a lower IoU."""
         return int((self.differences < 0).sum())
 
     @property
     def better(self) -> int:
-        """How many cases have a higher IoU."""
+        """The number of cases with a higher IoU."""
         return int((self.differences > 0).sum())
 
     @property
     def transitions(self) -> Counter[tuple[str, str]]:
-        """How many cases went from one kind of failure to another; `passed` where there was none."""
+        """The number of cases by failure kind before and after; `passed` is no failure."""
         names = ["passed", *KINDS]
         before, after = (codes + 1 for codes in self.kind_codes())
         moves = np.bincount(before.astype(np.int64) * len(names) + after, minlength=len(names) ** 2).tolist()
@@ -183,11 +183,11 @@ class Comparison:
         return Counter({(names[was], names[now]): times for (was, now), times in moved.items() if times and was != now})
 
     def worst(self, count: int = 5) -> Pairs:
-        """The pairs that lost most."""
+        """Return the pairs that lost most."""
         return self.pairs.by_change()[:count]
 
     def slices(self, attribute: str = "*", *, min_cases: int = 8, groups: Groups | None = None) -> list[SliceChange]:
-        """The slices of the pairs by one attribute, or by all, with so many cases but not all of them.
+        """Return the slices of the pairs by one attribute, or by all, with `min_cases` cases or more but not all.
 
         Both sides of a pair are in the slice of its case now: they are the same image. Where cases have other tags than
         in the baseline, the slices by the baseline's tags are there, too, so that new tags hide no loss.
@@ -204,19 +204,19 @@ class Comparison:
         gone = sorted(before.tags.keys() - set(known))
         for name in [*known, *gone] if attribute == "*" else [attribute]:
             names = slices_by(after, name, self.candidate.edges)
-            found += _slices_of(name, names, moved, min_cases, groups)
+            found += _compute_slices(name, names, moved, min_cases, groups)
             if name in before.tags:
                 former = slices_by(before, name, self.candidate.edges)
                 kept = _find_kept(former, names)
                 found += [
                     replace(each, name=f"{each.name} of the baseline", is_former=True)
-                    for each in _slices_of(name, former, moved, min_cases, groups)
+                    for each in _compute_slices(name, former, moved, min_cases, groups)
                     if each.code not in kept
                 ]
         return found
 
     def groups(self, tag: str) -> Groups | None:
-        """For each pair the number of its group by a tag; None for no tag, see `segqa.groups.group_numbers`.
+        """Return the group number of each pair by a tag; None for no tag, see `segqa.groups.group_numbers`.
 
         Raises:
             SettingsError: no case has this tag.
@@ -236,7 +236,7 @@ class Comparison:
         return after / before
 
     def without(self, case_ids: set[str]) -> Comparison:
-        """The same without some cases; those whose data have changed stay, nothing is known of them."""
+        """Return the comparison without some cases; cases whose data have changed stay."""
         runs = [
             replace(
                 run,
@@ -252,15 +252,15 @@ class Comparison:
 
     @property
     def _broken_by_other_data(self) -> Pairs:
-        """Of the cases whose data have changed those that passed and are a zero-IoU failure now."""
+        """The cases whose data have changed that passed and are a zero-IoU failure now."""
         pairs, threshold = self.changed.pairs, self.candidate.threshold
         before, after = paired_kind_codes(pairs.before, pairs.after, threshold)
         return pairs.take((before < 0) & np.isin(after, ZERO_IOU_CODES))
 
     def _collapses(self, side: int, other: int) -> Mask:
-        """Which pairs collapse from one side to the other, bool `[pairs]`; 0 is before, 1 is after."""
+        """Return which pairs collapse from one side to the other, bool `[pairs]`; 0 is before, 1 is after."""
         codes, ious = self.kind_codes(), self.pairs.ious
-        lost = change_of(ious[:, [side, other]])
+        lost = compute_change(ious[:, [side, other]])
         fell: Mask = (lost <= -BROKEN_DROP) & (ious[:, other] < self.candidate.threshold)
         return fell | ((codes[side] < 0) & np.isin(codes[other], ZERO_IOU_CODES))
 
@@ -289,7 +289,7 @@ def compare(baseline: Run, candidate: Run, *, same_picker: bool = True) -> Compa
     -0.6000000000000001
     """
     fields: Mapping[str, Sequence[object]] = {
-        "data set": [scope_of(run) for run in (baseline, candidate)],
+        "data set": [get_scope(run) for run in (baseline, candidate)],
         "metric version": [run.provenance.get("metric_version", METRIC_VERSION) for run in (baseline, candidate)],
         "empty policy": [baseline.empty, candidate.empty],
         "picker": [baseline.pick, candidate.pick],
@@ -297,9 +297,9 @@ def compare(baseline: Run, candidate: Run, *, same_picker: bool = True) -> Compa
     for name, (before, after) in fields.items():
         if before != after and (same_picker or name != "picker"):
             raise IncomparableError(f"incomparable: the {name} differs, {before!r} in {baseline.id}, now {after!r}")
-    whole, baseline = baseline, replace(_as_far_as(baseline, candidate), threshold=candidate.threshold)
+    whole, baseline = baseline, replace(_narrow_baseline(baseline, candidate), threshold=candidate.threshold)
     require_shared(baseline, candidate)
-    pairs, changed = split_changed(baseline, candidate, _paired(baseline, candidate))
+    pairs, changed = split_changed(baseline, candidate, _pair_cases(baseline, candidate))
     if changed and 2 * len(pairs) < len(baseline.columns):
         raise IncomparableError(
             f"incomparable: only {len(pairs)} of the {format_count(len(baseline.columns), 'case')} of "
@@ -310,7 +310,7 @@ def compare(baseline: Run, candidate: Run, *, same_picker: bool = True) -> Compa
     return Comparison(baseline, candidate, pairs, changed, len(whole.expected) - len(baseline.expected))
 
 
-def _slices_of(
+def _compute_slices(
     name: str, names: CategoricalColumn, moved: Mask, min_cases: int, groups: Groups | None
 ) -> list[SliceChange]:
     """The slices by one attribute with so many pairs but not all of them.
@@ -322,9 +322,9 @@ def _slices_of(
         min_cases: so many at least.
         groups: of the pairs; None where each is independent.
     """
-    sizes = _samples_by(names, np.ones(len(moved), np.bool_), None)
-    samples = sizes if groups is None else _samples_by(names, np.ones(len(moved), np.bool_), groups)
-    changed = _samples_by(names, moved, groups)
+    sizes = _count_samples(names, np.ones(len(moved), np.bool_), None)
+    samples = sizes if groups is None else _count_samples(names, np.ones(len(moved), np.bool_), groups)
+    changed = _count_samples(names, moved, groups)
     return [
         SliceChange(f"{name}={value}", name, sizes[code], samples[code], changed[code], names, code)
         for code, value in names.used
@@ -342,7 +342,7 @@ def _find_kept(former: CategoricalColumn, names: CategoricalColumn) -> set[int]:
     return set(was[(was >= 0) & (now >= 0) & whole & alone].tolist())
 
 
-def _samples_by(names: CategoricalColumn, chosen: Mask, groups: Groups | None) -> list[int]:
+def _count_samples(names: CategoricalColumn, chosen: Mask, groups: Groups | None) -> list[int]:
     """Count, for each code of a column, the groups that some of the pairs with this code are in; or these pairs."""
     named = (names.codes >= 0) & chosen
     codes = names.codes[named].astype(np.int64)
@@ -353,8 +353,8 @@ def _samples_by(names: CategoricalColumn, chosen: Mask, groups: Groups | None) -
     return counts
 
 
-def _paired(baseline: Run, candidate: Run) -> Pairs:
-    """The cases that both runs have, in the candidate's order, with or without scores."""
+def _pair_cases(baseline: Run, candidate: Run) -> Pairs:
+    """Pair the cases that both runs have, in the candidate's order, scored or not."""
     there = baseline.columns.ids.places_of(candidate.columns.ids)
     before, after = baseline.columns.take(there[there >= 0]), candidate.columns.take(there >= 0)
     if np.array_equal(there, np.arange(len(baseline.columns))):
@@ -363,8 +363,8 @@ def _paired(baseline: Run, candidate: Run) -> Pairs:
     return Pairs(before, after, np.stack(ious, axis=1))
 
 
-def _as_far_as(baseline: Run, candidate: Run) -> Run:
-    """The baseline's part that a part of the data set can be judged by: nothing but the part can be missing in it."""
+def _narrow_baseline(baseline: Run, candidate: Run) -> Run:
+    """Narrow a baseline to the part of the data set that the candidate was asked for."""
     if not candidate.part and not candidate.narrowed_by:
         return baseline
     kept = StringColumn.of(candidate.expected).places_of(baseline.columns.ids) >= 0

@@ -11,7 +11,7 @@ import numpy as np
 
 from segqa.data.string_columns import Places, StringColumn
 from segqa.errors import IncomparableError
-from segqa.gate.baseline import content_of, is_baseline
+from segqa.gate.baseline import digest_content, is_baseline
 from segqa.gate.pairs import Pairs
 from segqa.runs.outcomes import Outcomes
 from segqa.runs.run import Run
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from segqa.gate.comparison import Comparison
 
 NAME_IT = "give it a name of its own by dataset_name in [tool.segqa] or by --segqa-dataset-name"
-"""What to do about two data sets that share a name, and so a baseline."""
+"""The advice for two data sets that share a name, and so a baseline."""
 
 
 def require_shared(baseline: Run, candidate: Run) -> None:
@@ -99,7 +99,7 @@ def describe_coverage(comparison: Comparison) -> list[str]:
 
 
 UNKNOWN = "image, mask or prompt"
-"""What is said of a case that can only be compared by the digest of its files, which covers all of them."""
+"""The part that is named where only the digest of all files of a case can be compared."""
 
 _HALF = 16
 """Hex digits of the image in a digest of pixels, see `properties.digest_pixels`."""
@@ -127,12 +127,12 @@ class ChangedData:
 
     @property
     def by_id(self) -> dict[str, str]:
-        """What has changed, by the id of the case."""
+        """The parts that have changed, by case id."""
         return dict(zip(self.pairs.ids, self.parts, strict=True))
 
     @property
     def summary(self) -> str:
-        """What has changed of how many cases, such as `mask of 2, image of 1`; empty for none."""
+        """A count of the cases by the part that has changed, such as `mask of 2, image of 1`; empty for none."""
         return ", ".join(f"{part} of {count}" for part, count in Counter(self.parts).most_common())
 
 
@@ -147,9 +147,9 @@ def split_changed(baseline: Run, candidate: Run, pairs: Pairs) -> tuple[Pairs, C
         pairs: all cases that both have; those with an error on one side are neither the same nor changed.
     """
     failed = pairs.before.failed | pairs.after.failed
-    places = _other_files(baseline, candidate, pairs)
+    places = _find_other_files(baseline, candidate, pairs)
     places = places[~failed[places]]
-    parts = list(_changed_parts(pairs.take(places)))
+    parts = list(_find_changed_parts(pairs.take(places)))
     places = places[[bool(part) for part in parts]]
     changed, same = pairs.take(places), ~failed
     same[places] = False
@@ -157,16 +157,18 @@ def split_changed(baseline: Run, candidate: Run, pairs: Pairs) -> tuple[Pairs, C
     return pairs.take(same), ChangedData(changed, tuple(filter(None, parts)), by_files=not all(pixels))
 
 
-def _other_files(baseline: Run, candidate: Run, pairs: Pairs) -> Places:
-    """The places of the pairs whose files or prompts differ."""
+def _find_other_files(baseline: Run, candidate: Run, pairs: Pairs) -> Places:
+    """Return the indices of the pairs whose files or prompts differ."""
     if _have_same_files(baseline, candidate, pairs):
         return np.zeros(0, np.int64)
-    sides = zip(_contents(baseline, candidate, pairs.before), _contents(candidate, baseline, pairs.after), strict=True)
+    sides = zip(
+        _list_contents(baseline, candidate, pairs.before), _list_contents(candidate, baseline, pairs.after), strict=True
+    )
     return np.flatnonzero(np.fromiter((before != after for before, after in sides), np.bool_, len(pairs)))
 
 
 def _have_same_files(baseline: Run, candidate: Run, pairs: Pairs) -> bool:
-    """Whether images, targets and prompts are seen to be the same without going through the cases one by one."""
+    """Return whether images, targets and prompts are equal by their columns, without looking at each case."""
     before, after = pairs.before, pairs.after
     if is_baseline(baseline) or is_baseline(candidate) or before.places is not None or after.places is not None:
         return False
@@ -176,16 +178,16 @@ def _have_same_files(baseline: Run, candidate: Run, pairs: Pairs) -> bool:
     return same_prompts and before.columns.contents == after.columns.contents
 
 
-def _contents(run: Run, other: Run, outcomes: Outcomes) -> Iterable[object]:
-    """What the files and prompts of cases are, in a form that can be compared with that of another run."""
+def _list_contents(run: Run, other: Run, outcomes: Outcomes) -> Iterable[object]:
+    """List what identifies the files and prompts of the cases, so that two runs can be compared."""
     if is_baseline(run):
         return outcomes.digests
     made_of = zip(outcomes.digests, map(str, outcomes.prompts), strict=True)
-    return (content_of(*each) for each in made_of) if is_baseline(other) else made_of
+    return (digest_content(*each) for each in made_of) if is_baseline(other) else made_of
 
 
-def _changed_parts(pairs: Pairs) -> Iterator[str]:
-    """What has changed of each of some pairs with other files; empty where the pixels and the prompt are the same."""
+def _find_changed_parts(pairs: Pairs) -> Iterator[str]:
+    """Name what has changed in each of some pairs with other files; empty where pixels and prompt are the same."""
     columns = ((side.pixels, side.digests, map(str, side.prompts)) for side in (pairs.before, pairs.after))
     before, after = (zip(*each, strict=True) for each in columns)
     for (pixels, files, prompt), (pixels_now, files_now, prompt_now) in zip(before, after, strict=True):

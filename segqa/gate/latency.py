@@ -11,17 +11,17 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from segqa.errors import BaselineError, StoreError
-from segqa.gate.baseline import baseline_path
+from segqa.gate.baseline import get_baseline_path
 from segqa.runs.checksums import add_checksum, require_checksum
 from segqa.runs.run import Run
 from segqa.runs.store import write_whole
 from segqa.support.git import refuse_pointers
 
 SPEED_VERSION = 1
-"""Of the files; a reader refuses others."""
+"""The version of the file format; other versions are refused."""
 
 MIN_TIMED = 20
-"""Of fewer cases the median says little."""
+"""The median of fewer cases says little."""
 
 NOISE = 0.0005
 """Seconds a case. Smaller differences are not told from noise: a thread that reads the next images takes turns with the
@@ -66,7 +66,7 @@ class Speed:
         return self if self.p50 <= reference else replace(self, reference=reference)
 
     def ratio_to(self, other: Speed) -> float:
-        """How many times as long as the other this one takes, by the medians."""
+        """Return the ratio of the medians, this one over the other."""
         return self.p50 / other.p50
 
     def limit(self, slowdown: float) -> float:
@@ -83,8 +83,8 @@ class Speed:
         return 1 / _NEAR <= self.ratio_to(other) <= _NEAR or abs(self.p50 - other.p50) <= NOISE
 
 
-def speed_of(run: Run) -> Speed | None:
-    """How long the model took in a run; None where it was asked for fewer than 20 cases, the others being stored."""
+def compute_speed(run: Run) -> Speed | None:
+    """Compute the latency of a run; None where the model was asked for fewer than 20 cases."""
     taken = run.provenance.get("stages", {}).get("infer")
     if taken is None or taken["cases"] < MIN_TIMED:
         return None
@@ -92,9 +92,9 @@ def speed_of(run: Run) -> Speed | None:
     return Speed(where, taken["cases"], taken["p50"], taken["p95"])
 
 
-def speed_path(folder: Path, run: Run) -> Path:
-    """Where the speed of a model is kept: beside its baseline."""
-    return baseline_path(folder, run).with_suffix(".speed.json")
+def get_speed_path(folder: Path, run: Run) -> Path:
+    """Return the path of the latency file of a model, beside its baseline."""
+    return get_baseline_path(folder, run).with_suffix(".speed.json")
 
 
 def read_speeds(path: Path) -> dict[str, Speed]:
@@ -111,7 +111,7 @@ def read_speeds(path: Path) -> dict[str, Speed]:
         if content["segqa_speed"] != SPEED_VERSION:
             raise BaselineError(f"{path} has version {content['segqa_speed']}, expected {SPEED_VERSION}")
         require_checksum(content, path, _AGAIN)
-        return {machine: _speed(machine, **taken) for machine, taken in content["machines"].items()}
+        return {machine: _parse_speed(machine, **taken) for machine, taken in content["machines"].items()}
     except StoreError as error:
         raise BaselineError(str(error)) from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -141,14 +141,20 @@ def keep_speed(path: Path, speed: Speed, *, accepted: bool = False) -> bool:
     return True
 
 
-def _speed(machine: str, *, cases: object, p50: object, p95: object, reference: object = None) -> Speed:
-    """What a file says, checked."""
+def _parse_speed(machine: str, *, cases: object, p50: object, p95: object, reference: object = None) -> Speed:
+    """Parse and check the latency of one machine."""
     if not isinstance(cases, int):
         raise TypeError(f"{cases!r} is no number of cases")
-    return Speed(machine, cases, _seconds(p50), _seconds(p95), None if reference is None else _seconds(reference))
+    return Speed(
+        machine,
+        cases,
+        _parse_seconds(p50),
+        _parse_seconds(p95),
+        None if reference is None else _parse_seconds(reference),
+    )
 
 
-def _seconds(value: object) -> float:
+def _parse_seconds(value: object) -> float:
     # bool is an int; NaN fails the comparison
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
         raise ValueError(f"{value!r} is no number of seconds")

@@ -14,7 +14,7 @@ from segqa.stats.permutation_test import Drop, Interval, detectable_drop, interv
 from segqa.support.plurals import format_count
 
 CLAIM_LEVEL = 0.01
-"""A gain, or that nothing was lost, is claimed at this level: with few and skewed samples it holds 5 % then."""
+"""The level at which a gain, or no loss, is claimed: with few and skewed samples the error rate is 5 % then."""
 
 _FLIPS = 2_000
 
@@ -48,7 +48,7 @@ class MeanChange:
 
     @property
     def support(self) -> str:
-        """How many cases there are, and in how many groups.
+        """Describe the number of cases and of groups.
 
         >>> nothing = Interval(0, 0)
         >>> MeanChange(None, nothing, 0, 240, 12, "video", "similar").support
@@ -58,7 +58,7 @@ class MeanChange:
 
     @property
     def sample_name(self) -> str:
-        """How many samples there are, and of what."""
+        """The number of independent samples and what they are, as text."""
         groups = f"{format_count(self.samples, 'group')} by {self.group_by!r}"
         return groups if self.group_by else describe_support(self.samples)
 
@@ -89,7 +89,7 @@ def measure_mean_change(comparison: Comparison, tolerance: float, group_by: str)
         cases,
         samples,
         group_by,
-        claim_on_mean(differences, groups, tolerance),
+        classify_mean_change(differences, groups, tolerance),
         changed,
     )
 
@@ -104,7 +104,7 @@ def describe_support(cases: int, groups: int | None = None) -> str:
     return f"{format_count(cases, 'case')}{within}"
 
 
-def claim_on_mean(differences: Floats, groups: Groups | None = None, tolerance: float = 0.0) -> Claim:
+def classify_mean_change(differences: Floats, groups: Groups | None = None, tolerance: float = 0.0) -> Claim:
     """Say what is proven of a mean difference; of few samples nothing is, unless no case has changed at all.
 
     The tests are sign flips, as for drops; the intervals do not hold their level with few and skewed samples.

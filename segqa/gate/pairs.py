@@ -1,4 +1,4 @@
-"""Pairs: the outcomes of the same cases in two runs, side by side."""
+"""Pair the outcomes of the same cases in two runs."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ class Pair:
 
     @property
     def difference(self) -> float:
-        """IoU now minus IoU then, as in `change_of`."""
-        return float(change_of(np.array([[self.iou_before, self.iou_after]]))[0])
+        """IoU now minus IoU then, as in `compute_change`."""
+        return float(compute_change(np.array([[self.iou_before, self.iou_after]]))[0])
 
     @property
     def change(self) -> str:
@@ -51,7 +51,7 @@ class Pair:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pairs(Sequence[Pair]):
-    """Pairs as columns, each made when it is asked for.
+    """A sequence of pairs, stored in columns; each `Pair` is created when it is accessed.
 
     Attributes:
         before: the outcomes in the baseline.
@@ -64,11 +64,11 @@ class Pairs(Sequence[Pair]):
     ious: Floats
 
     def take(self, chosen: Mask | Places) -> Pairs:
-        """Some of them, by a mask or by their places."""
+        """Return some of the pairs, by a mask or by their indices."""
         return Pairs(self.before.take(chosen), self.after.take(chosen), self.ious[chosen])
 
     def joined(self, others: Pairs) -> Pairs:
-        """These pairs and others of the same two runs."""
+        """Return these pairs and others of the same two runs."""
         sides = self.before.joined(others.before), self.after.joined(others.after)
         return Pairs(*sides, np.concatenate([self.ious, others.ious])) if others else self
 
@@ -91,22 +91,22 @@ class Pairs(Sequence[Pair]):
 
     @property
     def ids(self) -> StringColumn:
-        """Of the cases."""
+        """The ids of the cases."""
         return self.after.ids
 
     @property
     def differences(self) -> Floats:
-        """IoU now minus IoU then, float64 `[pairs]`, as in `change_of`."""
-        return change_of(self.ious)
+        """IoU now minus IoU then, float64 `[pairs]`, as in `compute_change`."""
+        return compute_change(self.ious)
 
     def by_change(self) -> Pairs:
-        """Those that lost most first; of equal ones by id. Those that are undefined on both sides come last."""
+        """Return the pairs sorted by change: largest loss first, ties by id, undefined on both sides last."""
         by_id = self.ids.order()
         return self.take(by_id[np.argsort(self.differences[by_id], kind="stable")])
 
 
-def change_of(values: Floats) -> Floats:
-    """Return by how much a metric has changed.
+def compute_change(values: Floats) -> Floats:
+    """Compute the change of a metric.
 
     Args:
         values: before and after, float64 `[n, 2]`; NaN where undefined, see `fill_undefined`.

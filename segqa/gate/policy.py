@@ -13,7 +13,8 @@ from typing import Any
 from segqa.errors import SettingsError
 from segqa.gate.baseline import describe_unchecked, is_baseline
 from segqa.gate.comparison import Comparison
-from segqa.gate.verdict import DEFAULT_RULES, Rule, Verdict, judge, parse_rule, rules_of
+from segqa.gate.rules import DEFAULT_RULES, Rule, parse_rule, resolve_rules
+from segqa.gate.verdict import Verdict, judge
 from segqa.runs.failure_kinds import read_expected_kinds
 from segqa.runs.run import Run
 from segqa.settings import GateSettings, Settings, Thresholds
@@ -29,7 +30,7 @@ _BOTH_WAYS = frozenset({"iou"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """What is in force for one model.
+    """The rules, thresholds and known failures in force for one model.
 
     Attributes:
         rules: of the gate; those that are off are left out.
@@ -48,12 +49,12 @@ class Policy:
     suites: Mapping[str, float] | None = None
 
     def to_header(self) -> dict[str, Any]:
-        """Return it in JSON's types, in an order that does not depend on that of the settings."""
+        """Return the policy in JSON types, in an order that does not depend on the settings."""
         known = None if self.known is None else sorted(map(list, self.known))
         return {**asdict(self), "rules": sorted(map(str, self.rules)), "known": known}
 
 
-def policy_of(
+def build_policy(
     settings: Settings | GateSettings, model: str, *, fail_on: Iterable[str] = (), group_by: str | None = None
 ) -> Policy:
     """Return the policy for a model.
@@ -69,7 +70,7 @@ def policy_of(
     """
     gate = settings.gate if isinstance(settings, Settings) else settings
     policy = Policy(
-        rules=rules_of([*gate.fail_on, *fail_on]),
+        rules=resolve_rules([*gate.fail_on, *fail_on]),
         alpha=gate.alpha,
         group_by=gate.group_by if group_by is None else group_by,
     )
@@ -87,7 +88,7 @@ def policy_of(
     return replace(policy, thresholds=asdict(settings.thresholds_for(model)), known=known, suites=suites)
 
 
-def judge_by(
+def judge_with_settings(
     settings: Settings | GateSettings,
     comparison: Comparison,
     *,
@@ -97,16 +98,16 @@ def judge_by(
     """Judge a comparison as `[tool.segqa]` says, and name what was relaxed since the baseline was written.
 
     Args:
-        settings: see `policy_of`.
+        settings: see `build_policy`.
         comparison: to be judged.
         fail_on: more rules, in the place of their like.
         group_by: a tag in place of the settings' own; None for theirs.
 
     Raises:
-        SettingsError: as `judge` and `rules_of` do.
+        SettingsError: as `judge` and `resolve_rules` do.
         IncomparableError: as `judge` does.
     """
-    policy = policy_of(settings, comparison.candidate.model, fail_on=fail_on, group_by=group_by)
+    policy = build_policy(settings, comparison.candidate.model, fail_on=fail_on, group_by=group_by)
     verdict = judge(comparison, policy.rules, alpha=policy.alpha, group_by=policy.group_by)
     notes: list[str] = []
     relaxed: tuple[str, ...] = ()
@@ -114,7 +115,7 @@ def judge_by(
         relaxed = find_relaxed(comparison.baseline.provenance.get("policy") or {}, policy)
         notes += [f"relaxed since the baseline: {each}" for each in relaxed]
         notes += filter(None, [_describe_accepted(comparison.baseline), describe_unchecked(comparison.baseline)])
-    if looser := list(_relaxed_rules(DEFAULT_RULES, policy.rules)):
+    if looser := list(_find_relaxed_rules(DEFAULT_RULES, policy.rules)):
         notes.append(f"looser than the default rules: {', '.join(looser)}")
     if idle := [str(rule) for rule in policy.rules if not _can_fire(rule, comparison)]:
         notes.append(f"no run over these cases can break {', '.join(idle)}")
@@ -140,16 +141,16 @@ def find_relaxed(before: Mapping[str, Any], now: Policy) -> tuple[str, ...]:
     >>> find_relaxed({"rules": ["broken:0", "errors:+0"], "alpha": 0.05, "group_by": ""}, now)
     ('rule broken:0 → broken:2', 'rule errors:+0 → off')
     """
-    found = [f"rule {change}" for change in _relaxed_rules(before.get("rules") or (), now.rules)]
+    found = [f"rule {change}" for change in _find_relaxed_rules(before.get("rules") or (), now.rules)]
     alpha, group_by = before.get("alpha", now.alpha), before.get("group_by", now.group_by)
     if now.alpha < alpha:
         found.append(f"alpha {alpha:g} → {now.alpha:g}")
     if now.group_by != group_by:
         found.append(f"group_by {group_by or 'none'} → {now.group_by or 'none'}")
     if now.thresholds is not None:
-        found += _relaxed_thresholds(before.get("thresholds") or {}, now.thresholds)
+        found += _find_relaxed_thresholds(before.get("thresholds") or {}, now.thresholds)
     if now.known is not None and before.get("known") is not None:
-        found += _added_known(before["known"], now.known)
+        found += _find_added_known(before["known"], now.known)
     for name, was in (before.get("suites") or {}).items():
         value = (now.suites or {}).get(name, was)
         if value < was:
@@ -176,8 +177,8 @@ def find_idle_thresholds(thresholds: Thresholds, run: Run) -> list[str]:
     return [f"{name} = {values[name]:g}" for name in found]
 
 
-def _relaxed_rules(before: Iterable[str], now: Iterable[Rule]) -> Iterator[str]:
-    """The rules of before that now fire later or not at all, each with what it is now."""
+def _find_relaxed_rules(before: Iterable[str], now: Iterable[Rule]) -> Iterator[str]:
+    """Find the rules that now fire later or not at all, each with its present form."""
     today = {rule.key: rule for rule in now}
     for text in before:
         try:
@@ -191,23 +192,23 @@ def _relaxed_rules(before: Iterable[str], now: Iterable[Rule]) -> Iterator[str]:
             yield f"{rule} → {other}"
 
 
-def _relaxed_thresholds(before: Mapping[str, Any], now: Mapping[str, float | None]) -> Iterator[str]:
-    """The thresholds that are easier to meet than before."""
+def _find_relaxed_thresholds(before: Mapping[str, Any], now: Mapping[str, float | None]) -> Iterator[str]:
+    """Find the thresholds that are easier to meet than before."""
     for name, value in now.items():
         if name not in before or before[name] == value:
             continue
         was = before[name]
         looser = value is None or (was is not None and (value < was if name in _AT_LEAST else value > was))
         if looser or name in _BOTH_WAYS:
-            yield f"threshold {name} {_number(was)} → {_number(value)}"
+            yield f"threshold {name} {_format_bound(was)} → {_format_bound(value)}"
 
 
-def _number(value: float | None) -> str:
+def _format_bound(value: float | None) -> str:
     return "none" if value is None else f"{value:g}"
 
 
-def _added_known(before: Iterable[Sequence[str]], now: Iterable[tuple[str, str, str]]) -> Iterator[str]:
-    """The known failures that are new, last longer, or mean more kinds."""
+def _find_added_known(before: Iterable[Sequence[str]], now: Iterable[tuple[str, str, str]]) -> Iterator[str]:
+    """Find the known failures that are new, last longer or cover more kinds."""
     kept = {where: (until, set(kinds.split())) for where, until, kinds in before}
     for where, until, kinds in now:
         was, named = kept.get(where, ("", set()))
@@ -216,7 +217,7 @@ def _added_known(before: Iterable[Sequence[str]], now: Iterable[tuple[str, str, 
 
 
 def _can_fire(rule: Rule, comparison: Comparison) -> bool:
-    """Whether any run over the same cases could break a rule."""
+    """Return whether any run over the same cases could break a rule."""
     baseline, bound = comparison.baseline, rule.bound or 0.0
     if rule.subject.startswith("mean_"):
         return not bound >= float(baseline.mean(rule.subject.removeprefix("mean_")))

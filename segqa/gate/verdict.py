@@ -1,27 +1,8 @@
-"""The gate: rules that say which change is a regression, and the verdict on a comparison.
-
-A rule reads `SUBJECT:BOUND`. Means and slices are tested: the rule fires on a drop that is *proven* larger than its
-bound. Everything else is counted.
-
-| rule | fires if |
-|---|---|
-| `broken:0` | more cases than that collapse: they lose 0.5 and fail, or passed and are a zero-IoU failure now |
-| `errors:+0` | so many more cases cannot be evaluated |
-| `missing:0` | more cases of the baseline than that have no outcome |
-| `changed_data:0` | more cases than that have another image, mask or prompt than in the baseline, so cannot be judged |
-| `mean_iou:-0.002` | the mean is proven to have dropped by more; `mean_dice`, `mean_precision`, `mean_recall` as well |
-| `slice(camera).mean_iou:-0.03` | that of a slice has; `slice(*)` for every attribute |
-| `wrong_object:+0`, `missed:+1%` | so many more failures of a kind, or so many more in % of the cases |
-| `p05:-0.05`, `pooled_iou:-0.01`, `oracle_iou:-0.01`, `regret:+0.01` | the number changed by more |
-| `latency_p95:+20%` | seconds a case grew by more; between two runs only |
-
-`SUBJECT:off` switches a default rule off.
-"""
+"""Judge a comparison by the rules of the gate: the verdict, and the findings that make it a regression."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import overload
@@ -36,14 +17,13 @@ from segqa.gate.coverage import describe_coverage, require_judged
 from segqa.gate.latency import NOISE
 from segqa.gate.mean_change import MeanChange, describe_support, measure_mean_change
 from segqa.gate.pairs import Pairs
+from segqa.gate.rules import HIGHER_IS_WORSE, KINDS_OF_RULES, LATENCIES, LOWER_IS_WORSE, MEANS, Rule, resolve_rules
 from segqa.runs.failure_kinds import KINDS
 from segqa.runs.groups import suggest_groups
-from segqa.settings.checks import nearest
 from segqa.stats.permutation_test import Drop, Interval, judge_drops, raise_p, smallest_p
 from segqa.support.escaping import join_lines
 from segqa.support.plurals import format_count, select_form
 
-DEFAULT_RULES = ("broken:0", "errors:+0", "missing:0", "changed_data:0", "mean_iou:-0.002", "slice(*).mean_iou:-0.002")
 ALPHA = 0.05
 MIN_CHANGED = 5
 MIN_JUDGED = 30
@@ -55,57 +35,6 @@ _NOT_JUDGED_IN_GROUPS = (
     f"fewer than {MIN_JUDGED} cases or {MIN_GROUPS} groups, or fewer than {MIN_CHANGED} groups with a case that changed"
 )
 _STILL_JUDGED = "broken cases, errors and missing cases are still judged"
-_RULE = re.compile(
-    r"(?:slice\((?P<attribute>[^()]+)\)\.)?(?P<subject>\w+)"
-    r":(?P<bound>off|(?P<sign>[+-]?)(?P<size>\d+(?:\.\d+)?)(?P<percent>%?))"
-)
-_TESTED = frozenset(f"mean_{metric}" for metric in METRICS)
-_DROPS = frozenset({"p05", "pooled_iou", "oracle_iou"})
-_RISES = frozenset({"regret"})
-_COUNTS = frozenset({"broken", "missing", "changed_data"})
-_LATENCIES = frozenset({"latency_p50", "latency_p95"})
-_KINDS = frozenset(KINDS) - {"error"}
-_BOUNDS: tuple[tuple[frozenset[str], str, str, Callable[[float, bool], bool]], ...] = (
-    (_TESTED | _DROPS, "-", "-0.01", lambda size, percent: not percent and size < 1),
-    (_RISES, "+", "+0.01", lambda size, percent: not percent and size < 1),
-    (_COUNTS, "", "0", lambda size, percent: not percent and size.is_integer()),
-    (_LATENCIES, "+", "+20%", lambda _, percent: percent),
-    (_KINDS | {"errors"}, "+", "+0", lambda size, percent: percent or size.is_integer()),
-)
-"""What a bound of some subjects looks like: its sign, an example, and whether a number, in % or not, is one."""
-
-_SUBJECTS = frozenset(subject for subjects, *_ in _BOUNDS for subject in subjects)
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """What counts as a regression.
-
-    Attributes:
-        subject: what is looked at.
-        bound: how much it may change, as a positive number; None where the rule is off.
-        percent: whether that is in % (of the cases, or of the seconds).
-        attribute: of the slices that are looked at, `*` for all; empty for the whole.
-    """
-
-    subject: str
-    bound: float | None
-    percent: bool = False
-    attribute: str = ""
-
-    @property
-    def key(self) -> str:
-        """What a later rule replaces."""
-        return f"slice({self.attribute}).{self.subject}" if self.attribute else self.subject
-
-    def __str__(self) -> str:
-        """As it is written."""
-        if self.bound is None:
-            return f"{self.key}:off"
-        sign = "-" if self.subject in _TESTED | _DROPS else "" if self.subject in _COUNTS else "+"
-        # never as 1e-05, which cannot be read again
-        size = np.format_float_positional(self.bound, trim="-")
-        return f"{self.key}:{sign}{size}{'%' * self.percent}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +58,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Verdict:
-    """What the gate says of a comparison.
+    """The judgement of the gate on a comparison.
 
     Attributes:
         comparison: that was judged.
@@ -153,7 +82,7 @@ class Verdict:
 
     @property
     def passed(self) -> bool:
-        """Whether no rule was broken."""
+        """Return whether no rule is broken."""
         return not self.findings
 
     @property
@@ -167,22 +96,22 @@ class Verdict:
 
     @property
     def mean(self) -> Drop | None:
-        """The mean difference in IoU, and how likely so low a one is by chance; None without pairs."""
+        """The mean difference in IoU and its p-value; None without pairs."""
         return self.change.drop
 
     @property
     def interval(self) -> Interval:
-        """In which the true mean difference lies, 5 % left out on each side."""
+        """The 90 % confidence interval of the mean difference."""
         return self.change.interval
 
     @property
     def detectable(self) -> float:
-        """The smallest drop of the mean that would have been seen in 80 % of the cases."""
+        """The smallest drop of the mean that would be detected with a power of 80 %."""
         return self.change.detectable
 
     @property
     def headline(self) -> str:
-        """The verdict in a line; both means and the change are of the cases that have an IoU in both runs."""
+        """The verdict in one line; both means and the change are of the cases that have an IoU in both runs."""
         new, cases = len(self.comparison.new), len(self.comparison.candidate.expected)
         unjudged = (
             f"; {new} of {format_count(cases, 'case')} {select_form(new, 'is', 'are')} not in the baseline"
@@ -195,7 +124,7 @@ class Verdict:
 
     @property
     def support(self) -> str:
-        """How many cases the change is measured on; says so where that is not all that were scored."""
+        """The number of cases that the change is measured on, as text; says so where others were scored."""
         return f"{self.change.support}{' scored in both runs' * self.comparison.is_partial}"
 
     @property
@@ -207,50 +136,13 @@ class Verdict:
 
     @property
     def story(self) -> str:
-        """The verdict, each finding with its cases, and what one should know."""
+        """The verdict, each finding with its cases, and the notes."""
         lines = [self.headline]
         for finding in self.findings:
             lines += [f"{finding.rule}  {finding.text}", *(f"  {line}" for line in finding.lines)]
             if len(finding.cases) > len(finding.lines):
                 lines.append(f"  … and {len(finding.cases) - len(finding.lines)} more")
         return join_lines([*lines, *(f"note: {note}" for note in self.notes)])
-
-
-def parse_rule(text: str) -> Rule:
-    """The rule that a text states, see the module.
-
-    Raises:
-        SettingsError: it is none, or its bound makes no sense.
-
-    >>> parse_rule("mean_iou:-0.01").bound
-    0.01
-    >>> parse_rule("mean_iou:nan")
-    Traceback (most recent call last):
-    segqa.errors.SettingsError: rule 'mean_iou:nan' must read SUBJECT:BOUND, such as mean_iou:-0.01 or broken:0
-    """
-    match = _RULE.fullmatch(text.replace(" ", ""))
-    if match is None:
-        raise SettingsError(f"rule {text!r} must read SUBJECT:BOUND, such as mean_iou:-0.01 or broken:0")
-    subject, attribute = match["subject"], match["attribute"] or ""
-    if subject not in _SUBJECTS:
-        raise SettingsError(f"rule {text!r}: unknown subject {subject!r}; {nearest(subject, _SUBJECTS)}")
-    if attribute and subject not in _TESTED:
-        raise SettingsError(f"rule {text!r}: of a slice only a mean is judged, such as mean_iou")
-    if match["bound"] == "off":
-        return Rule(subject, None, attribute=attribute)
-    percent, size = bool(match["percent"]), float(match["size"])
-    _check_bound(text, subject, match["sign"], size, percent=percent)
-    return Rule(subject, size, percent, attribute)
-
-
-def rules_of(texts: Iterable[str]) -> tuple[Rule, ...]:
-    """The default rules, with those in the place of their like; of several on one subject the last counts.
-
-    Raises:
-        SettingsError: one is none.
-    """
-    rules = {rule.key: rule for rule in map(parse_rule, [*DEFAULT_RULES, *texts])}
-    return tuple(rule for rule in rules.values() if rule.bound is not None)
 
 
 def judge(
@@ -268,15 +160,15 @@ def judge(
         SettingsError: an attribute or tag that no case has, or seconds are to be compared with a baseline's.
         IncomparableError: no rule is broken, but fewer than half of the baseline's cases could be judged.
     """
-    rules = rules_of(()) if rules is None else tuple(rules)
-    findings = [finding for rule in rules if (finding := _counted(rule, comparison))]
+    rules = resolve_rules(()) if rules is None else tuple(rules)
+    findings = [finding for rule in rules if (finding := _check_rule(rule, comparison))]
     defined = comparison.defined
-    change = measure_mean_change(defined, _tolerance_of(rules) or 0.0, group_by)
-    tested, notes = _tested(rules, defined, alpha, change)
+    change = measure_mean_change(defined, _get_tolerance(rules) or 0.0, group_by)
+    tested, notes = _test_means(rules, defined, alpha, change)
     if not comparison.identical:
-        notes += _notes_on_means(rules, change, alpha, defined)
+        notes += _describe_limits(rules, change, alpha, defined)
     if comparison.changed:
-        notes.append(_how_to_accept(comparison))
+        notes.append(_describe_acceptance(comparison))
     notes += describe_coverage(comparison)
     if not findings and not tested:
         require_judged(comparison)
@@ -285,8 +177,8 @@ def judge(
     return Verdict(comparison, rules, tuple(found), tuple(notes), change)
 
 
-def _how_to_accept(comparison: Comparison) -> str:
-    """What to do about cases whose data have changed."""
+def _describe_acceptance(comparison: Comparison) -> str:
+    """Describe what to do about cases whose data have changed."""
     changed = comparison.changed
     by_files = f" (compared by files: {comparison.baseline.id} or the run has no digests of pixels)" * changed.by_files
     return (
@@ -297,38 +189,35 @@ def _how_to_accept(comparison: Comparison) -> str:
     )
 
 
-def _tolerance_of(rules: Iterable[Rule]) -> float | None:
-    """By how much the mean IoU may drop; None where no rule says."""
+def _get_tolerance(rules: Iterable[Rule]) -> float | None:
+    """Return the allowed drop of the mean IoU; None without a rule."""
     return next((rule.bound for rule in rules if rule.key == "mean_iou"), None)
 
 
-def _check_bound(text: str, subject: str, sign: str, size: float, *, percent: bool) -> None:
-    """Refuse a bound that no value of the subject could break, or that any value does."""
-    for subjects, wanted, example, fits in _BOUNDS:
-        if subject in subjects and (sign != wanted or not fits(size, percent)):
-            raise SettingsError(f"rule {text!r}: the bound makes no sense; expected one like {subject}:{example}")
-
-
-def _counted(rule: Rule, comparison: Comparison) -> Finding | None:
-    """The finding of a rule that only counts; None where it holds or is of another sort."""
+def _check_rule(rule: Rule, comparison: Comparison) -> Finding | None:
+    """Check a rule that is not tested statistically; None where it holds."""
     named = {
         "missing": (comparison.missing, "of the baseline without an outcome"),
         "errors": (comparison.new_errors, "cannot be evaluated any more"),
     }
     if rule.subject == "changed_data":
-        return _changed_data(rule, comparison)
+        return _check_changed_data(rule, comparison)
     if rule.subject == "broken":
-        return _listed(rule, comparison, comparison.broken, "collapsed")
+        return _check_pairs(rule, comparison, comparison.broken, "collapsed")
     if rule.subject in named:
-        return _named(rule, comparison, *named[rule.subject])
-    by_subjects = ((_KINDS, _kind), (_LATENCIES, _latency), (_DROPS | _RISES, _changed))
+        return _check_cases(rule, comparison, *named[rule.subject])
+    by_subjects = (
+        (KINDS_OF_RULES, _check_kind),
+        (LATENCIES, _check_latency),
+        (LOWER_IS_WORSE | HIGHER_IS_WORSE, _check_number),
+    )
     return next((find(rule, comparison) for subjects, find in by_subjects if rule.subject in subjects), None)
 
 
-def _changed(rule: Rule, comparison: Comparison) -> Finding | None:
-    """The finding of a rule on a number that is not tested."""
+def _check_number(rule: Rule, comparison: Comparison) -> Finding | None:
+    """Check a rule on a number that is not tested statistically."""
     before, after = (float(getattr(run, rule.subject)) for run in (comparison.baseline, comparison.candidate))
-    lost = (before - after) * (-1 if rule.subject in _RISES else 1)
+    lost = (before - after) * (-1 if rule.subject in HIGHER_IS_WORSE else 1)
     # this way round, so that NaN is never a pass
     if lost <= (rule.bound or 0.0) + 1e-12:
         return None
@@ -337,17 +226,17 @@ def _changed(rule: Rule, comparison: Comparison) -> Finding | None:
     return Finding(str(rule), f"{rule.subject} {before:.4f} → {after:.4f}{over}")
 
 
-def _listed(rule: Rule, comparison: Comparison, pairs: Pairs, what: str) -> Finding | None:
-    """The finding of a rule that allows some cases, which are worth showing."""
+def _check_pairs(rule: Rule, comparison: Comparison, pairs: Pairs, what: str) -> Finding | None:
+    """Check a rule that allows a number of pairs; the finding lists them."""
     if len(pairs) <= (rule.bound or 0.0):
         return None
     ordered = pairs.by_change()
     text = f"{describe_support(len(ordered))} {what}, allowed {rule.bound:g}"
-    return Finding(str(rule), text, ordered.ids, _lines(comparison, ordered))
+    return Finding(str(rule), text, ordered.ids, _format_cases(comparison, ordered))
 
 
-def _named(rule: Rule, comparison: Comparison, case_ids: Sequence[str], what: str) -> Finding | None:
-    """The finding of a rule that allows some cases, of which there are no numbers."""
+def _check_cases(rule: Rule, comparison: Comparison, case_ids: Sequence[str], what: str) -> Finding | None:
+    """Check a rule that allows a number of cases without scores."""
     if len(case_ids) <= (rule.bound or 0.0):
         return None
     text = f"{describe_support(len(case_ids))} {what}, allowed {rule.bound:g}"
@@ -358,8 +247,8 @@ def _named(rule: Rule, comparison: Comparison, case_ids: Sequence[str], what: st
     return Finding(str(rule), text, tuple(case_ids), lines)
 
 
-def _changed_data(rule: Rule, comparison: Comparison) -> Finding | None:
-    """The finding of the rule on cases whose image, mask or prompt has changed."""
+def _check_changed_data(rule: Rule, comparison: Comparison) -> Finding | None:
+    """Check the rule on cases whose image, mask or prompt has changed."""
     changed = comparison.changed
     if len(changed) <= (rule.bound or 0.0):
         return None
@@ -368,8 +257,8 @@ def _changed_data(rule: Rule, comparison: Comparison) -> Finding | None:
     return Finding(str(rule), text, changed.pairs.ids, tuple(islice(lines, SHOWN)))
 
 
-def _kind(rule: Rule, comparison: Comparison) -> Finding | None:
-    """The finding of a rule on a kind of failure."""
+def _check_kind(rule: Rule, comparison: Comparison) -> Finding | None:
+    """Check a rule on a failure kind."""
     before, after = (codes == KINDS[rule.subject].code for codes in comparison.kind_codes())
     counts = int(before.sum()), int(after.sum())
     allowed = (rule.bound or 0.0) * (len(comparison.pairs) / 100 if rule.percent else 1)
@@ -377,11 +266,11 @@ def _kind(rule: Rule, comparison: Comparison) -> Finding | None:
         return None
     turned = comparison.pairs.take(after & ~before).by_change()
     text = f"{rule.subject} {counts[0]} → {counts[1]} of {describe_support(len(comparison.pairs))}"
-    return Finding(str(rule), text, turned.ids, _lines(comparison, turned))
+    return Finding(str(rule), text, turned.ids, _format_cases(comparison, turned))
 
 
-def _latency(rule: Rule, comparison: Comparison) -> Finding | None:
-    """The finding of a rule on seconds."""
+def _check_latency(rule: Rule, comparison: Comparison) -> Finding | None:
+    """Check a rule on latency."""
     if is_baseline(comparison.baseline):
         raise SettingsError(f"rule {rule}: a baseline keeps no seconds; `segqa compare RUN RUN` compares those of runs")
     before, after = comparison.latencies(float(rule.subject.removeprefix("latency_p")))
@@ -390,10 +279,10 @@ def _latency(rule: Rule, comparison: Comparison) -> Finding | None:
     return Finding(str(rule), f"seconds a case are {after / before:.2f} times those before")
 
 
-def _tested(
+def _test_means(
     rules: Sequence[Rule], comparison: Comparison, alpha: float, change: MeanChange
 ) -> tuple[list[Finding], list[str]]:
-    """The findings of the rules on means, and what could not be judged."""
+    """Test the rules on means; return their findings and notes on what could not be judged."""
     findings: list[Finding] = []
     groups = comparison.groups(change.group_by)
     few = 0
@@ -404,7 +293,7 @@ def _tested(
                 claims.append((rule, None))
                 continue
             slices = comparison.slices(rule.attribute, groups=groups)
-            judged = [each for each in slices if _can_be_judged(each, alpha)]
+            judged = [each for each in slices if _has_enough_samples(each, alpha)]
             claims += [(rule, each) for each in judged]
             few += sum(each.changed > 0 for each in slices) - len(judged)
         if not claims:
@@ -419,29 +308,29 @@ def _tested(
             for drop, many in zip(drops, samples, strict=True)
         ]
         proven = [(*claim, drop) for claim, drop in zip(claims, drops, strict=True) if drop.corrected <= alpha]
-        proven.sort(key=lambda claim: (claim[2].corrected, claim[2].p, _name(claim[1])))
+        proven.sort(key=lambda claim: (claim[2].corrected, claim[2].p, _format_slice(claim[1])))
         findings += [
-            _dropped(rule, [claim[1:] for claim in proven if claim[0] == rule], comparison, metric, change)
+            _find_drop(rule, [claim[1:] for claim in proven if claim[0] == rule], comparison, metric, change)
             for rule in dict.fromkeys(rule for rule, *_ in proven)
         ]
     told = _NOT_JUDGED_IN_GROUPS if change.group_by else _NOT_JUDGED
     return findings, [f"{format_count(few, 'slice is', 'slices are')} not judged: {told}"] if few else []
 
 
-def _can_be_judged(each: SliceChange, alpha: float) -> bool:
-    """Whether a slice has enough cases, and enough independent samples, for a drop of its mean to be proven."""
+def _has_enough_samples(each: SliceChange, alpha: float) -> bool:
+    """Return whether a slice has enough cases and independent samples to prove a drop of its mean."""
     enough = each.size >= MIN_JUDGED and each.samples >= MIN_GROUPS and each.changed >= MIN_CHANGED
     return enough and smallest_p(each.samples) <= alpha
 
 
-def _notes_on_means(rules: Sequence[Rule], change: MeanChange, alpha: float, comparison: Comparison) -> list[str]:
-    """What the tests of means cannot show, and what they take for granted."""
-    if not any(rule.subject in _TESTED for rule in rules) or not change.cases:
+def _describe_limits(rules: Sequence[Rule], change: MeanChange, alpha: float, comparison: Comparison) -> list[str]:
+    """Describe what the tests of means cannot show and what they assume."""
+    if not any(rule.subject in MEANS for rule in rules) or not change.cases:
         return []
     if smallest_p(change.samples) > alpha:
         return [f"with {change.sample_name} nothing can be proven about means; {_STILL_JUDGED}"]
     notes = []
-    tolerance = _tolerance_of(rules)
+    tolerance = _get_tolerance(rules)
     what = "groups" if change.group_by else "cases"
     if change.claim == "inconclusive" and raise_p(0.5**change.changed, change.samples) > alpha:
         # a sign for each that changed: all of them may have come down by chance
@@ -475,21 +364,21 @@ class _Members(Sequence[Mask]):
         return self._all if each is None else each.members
 
 
-def _name(each: SliceChange | None) -> str:
-    """Of a slice; nothing for all pairs."""
+def _format_slice(each: SliceChange | None) -> str:
+    """Format the name of a slice; empty for all pairs."""
     return "" if each is None else each.name
 
 
-def _dropped(
+def _find_drop(
     rule: Rule,
     proven: Sequence[tuple[SliceChange | None, Drop]],
     comparison: Comparison,
     metric: str,
     change: MeanChange,
 ) -> Finding:
-    """A mean, or those of some slices, that are proven to have dropped; the surest one with its cases."""
+    """Find a mean, or means of slices, with a proven drop; the most certain one with its cases."""
     surest, drop = proven[0]
-    name = _name(surest)
+    name = _format_slice(surest)
     inside = comparison.pairs if surest is None else comparison.pairs.take(surest.members)
     lost = inside.take(inside.differences < 0).by_change()
     where = f" in {name}" if name else ""
@@ -499,14 +388,16 @@ def _dropped(
         f"mean {'IoU' if metric == 'iou' else metric}{where} changed by {drop.mean:+.4f} over {support}, "
         f"proven below {0 - (rule.bound or 0.0):g} (p {drop.corrected:.2g})"
     )
-    if others := [f"{_name(each)} ({drop.mean:+.4f})" for each, drop in proven[1:]]:
+    if others := [f"{_format_slice(each)} ({drop.mean:+.4f})" for each, drop in proven[1:]]:
         more = f", and {len(others) - SHOWN} more" if len(others) > SHOWN else ""
         text += f"; also {', '.join(others[:SHOWN])}{more}"
-    return Finding(str(rule), text, lost.ids, _lines(comparison, lost), "" if surest and surest.is_former else name)
+    return Finding(
+        str(rule), text, lost.ids, _format_cases(comparison, lost), "" if surest and surest.is_former else name
+    )
 
 
-def _lines(comparison: Comparison, pairs: Pairs) -> tuple[str, ...]:
-    """The first of some cases, a line each."""
+def _format_cases(comparison: Comparison, pairs: Pairs) -> tuple[str, ...]:
+    """Format the first cases, one per line."""
     kinds = [comparison.candidate.kind(pair.after) or "passed" for pair in pairs[:SHOWN]]
     changed = {case_id: f"  (another {part} than before)" for case_id, part in comparison.changed.by_id.items()}
     return tuple(

@@ -135,11 +135,11 @@ def comparison_of(session: Session, run: Run) -> Comparison | None:
 
 def keep_baseline(session: Session, run: Run) -> None:
     """Keep the baseline that a run is judged against with it, so that its page can be made again anywhere."""
-    from segqa.gate.baseline import kept_baseline
+    from segqa.gate.baseline import get_stored_baseline_path
 
     path = path_for(session, run)
     if path.is_file():
-        kept = kept_baseline(session.store, run)
+        kept = get_stored_baseline_path(session.store, run)
         with explain_disk_errors("baseline of a run", kept, "evaluate again"):
             kept.parent.mkdir(exist_ok=True)
             shutil.copyfile(path, kept)
@@ -209,9 +209,9 @@ def refuse_early(session: Session) -> None:
 
 def kept_speed(config: pytest.Config, session: Session, run: Run, speed: Speed) -> Speed:
     """The speed that is kept for the machine of another one; without it the test is skipped, saying why."""
-    from segqa.gate.latency import read_speeds, speed_path
+    from segqa.gate.latency import get_speed_path, read_speeds
 
-    path = speed_path(session.baselines, run)
+    path = get_speed_path(session.baselines, run)
     try:
         kept = read_speeds(path)
     except BaselineError as error:
@@ -227,9 +227,9 @@ def kept_speed(config: pytest.Config, session: Session, run: Run, speed: Speed) 
 
 def _keep_speed(session: Session, run: Run) -> list[str]:
     """Keep the speed of a run, if it has one; a line where it was written."""
-    from segqa.gate.latency import keep_speed, read_speeds, speed_of, speed_path
+    from segqa.gate.latency import compute_speed, get_speed_path, keep_speed, read_speeds
 
-    speed, path = speed_of(run), speed_path(session.baselines, run)
+    speed, path = compute_speed(run), get_speed_path(session.baselines, run)
     if speed is None or not keep_speed(path, speed, accepted=bool(session.options.get("accept", "").strip())):
         return []
     said = [f"wrote {_typed(path, session)} ({speed.p50:.3g} s a case on {speed.machine})"]
@@ -256,9 +256,9 @@ def describe_slowdown(session: Session, run: Run) -> str:
     Raises:
         BaselineError: what is kept is damaged.
     """
-    from segqa.gate.latency import read_speeds, speed_of, speed_path
+    from segqa.gate.latency import compute_speed, get_speed_path, read_speeds
 
-    speed, kept = speed_of(run), read_speeds(speed_path(session.baselines, run))
+    speed, kept = compute_speed(run), read_speeds(get_speed_path(session.baselines, run))
     if speed is None or "parts" in run.provenance or speed.machine not in kept:
         return ""
     return speed.slowed_from(kept[speed.machine], session.settings.thresholds_for(run.model).slowdown)
@@ -266,9 +266,9 @@ def describe_slowdown(session: Session, run: Run) -> str:
 
 def has_speed(session: Session, run: Run) -> bool:
     """Return whether a speed of a model is kept, for whatever machine."""
-    from segqa.gate.latency import speed_path
+    from segqa.gate.latency import get_speed_path
 
-    return speed_path(session.baselines, run).exists()
+    return get_speed_path(session.baselines, run).exists()
 
 
 def is_required(session: Session) -> bool:
@@ -298,16 +298,16 @@ def warn_of_idle_thresholds(session: Session) -> None:
 
 def path_for(session: Session, run: Run) -> Path:
     """Where the baseline for a run is."""
-    from segqa.gate.baseline import baseline_path
+    from segqa.gate.baseline import get_baseline_path
 
-    return baseline_path(session.baselines, run)
+    return get_baseline_path(session.baselines, run)
 
 
 def _judge(session: Session, comparison: Comparison) -> Verdict:
     """The verdict by the settings, and what stands on the command line beside them."""
-    from segqa.gate.policy import judge_by
+    from segqa.gate.policy import judge_with_settings
 
-    verdict = judge_by(session.settings, comparison, **_typed_rules(session))
+    verdict = judge_with_settings(session.settings, comparison, **_typed_rules(session))
     folder, notes = session.baselines, [*verdict.notes]
     if folder.resolve() != session.root.resolve() / GateSettings().baseline:
         real = "" if folder.resolve() == folder.absolute() else f", a link to {_typed(folder.resolve(), session)}"
@@ -322,21 +322,23 @@ def _judge(session: Session, comparison: Comparison) -> Verdict:
 def _warn_of_lowered(session: Session, path: Path) -> None:
     """Warn, in CI, of a baseline that the commit or the pull request itself has lowered."""
     from segqa.gate.baseline_history import describe_lowered
-    from segqa.gate.policy import judge_by
+    from segqa.gate.policy import judge_with_settings
 
     if not session.ci or path in session.compared:
         return
     session.compared.add(path)
     rules = _typed_rules(session)
-    if lowered := describe_lowered(path, _typed(path, session), lambda both: judge_by(session.settings, both, **rules)):
+    if lowered := describe_lowered(
+        path, _typed(path, session), lambda both: judge_with_settings(session.settings, both, **rules)
+    ):
         session.warn(lowered)
 
 
 def _policy(session: Session, model: str) -> Policy:
     """The policy that such a verdict is given under."""
-    from segqa.gate.policy import policy_of
+    from segqa.gate.policy import build_policy
 
-    return policy_of(session.settings, model, **_typed_rules(session))
+    return build_policy(session.settings, model, **_typed_rules(session))
 
 
 def _typed_rules(session: Session) -> dict[str, Any]:

@@ -46,7 +46,7 @@ def report_missed(session: pytest.Session, state: Session, run: Run, *, strict: 
 
 def find_unmeasured(config: pytest.Config, state: Session, run: Run) -> Iterator[str]:
     """Name what a collected test wants to judge and what was not measured in this session."""
-    from segqa.gate.latency import speed_of
+    from segqa.gate.latency import compute_speed
     from segqa.plugin.baselines import has_speed
 
     test = state.wanted.get("robustness", {}).get(run.model)
@@ -57,7 +57,7 @@ def find_unmeasured(config: pytest.Config, state: Session, run: Run) -> Iterator
     if test and has_speed(state, run) and not _is_timed_here(state, run):
         if "parts" in run.provenance:
             why = "the run is merged of shards"
-        elif speed_of(run) is None:
+        elif compute_speed(run) is None:
             why = "its answers are stored; --segqa-refresh-cache asks again"
         else:
             why = "none is kept for this machine"
@@ -73,11 +73,11 @@ def find_left_out(state: Session, run: Run) -> Iterator[str]:
 
 def _is_timed_here(state: Session, run: Run) -> bool:
     """Return whether the speed of a run can be compared with a kept one."""
-    from segqa.gate.latency import read_speeds, speed_of, speed_path
+    from segqa.gate.latency import compute_speed, get_speed_path, read_speeds
 
-    speed = speed_of(run)
+    speed = compute_speed(run)
     try:
-        kept = read_speeds(speed_path(state.baselines, run))
+        kept = read_speeds(get_speed_path(state.baselines, run))
     except BaselineError:  # its test fails
         return True
     return speed is not None and "parts" not in run.provenance and speed.machine in kept

@@ -16,7 +16,7 @@ from segqa.data.dataset import Dataset
 from segqa.data.folder import open_folder
 from segqa.data.storage import Location, is_same, located, nearest_folder
 from segqa.errors import UsageError
-from segqa.gate.verdict import rules_of
+from segqa.gate.rules import resolve_rules
 from segqa.models.pickers import find_picker
 from segqa.plugin.baselines import refuse_early
 from segqa.plugin.existing_run import take_finished
@@ -68,7 +68,7 @@ def begin(
     find_picker(settings.pick)
     _require_engine(config, session)
     _refuse_contradictions(options)
-    rules_of([*settings.gate.fail_on, *options.get("fail-on", ())])
+    resolve_rules([*settings.gate.fail_on, *options.get("fail-on", ())])
     for condition in [options.get("where"), *(known.where for known in settings.known)]:
         if condition:
             parse_condition(condition)

@@ -236,9 +236,9 @@ def gate(pytestconfig: pytest.Config, evaluation: Run) -> Verdict:
 @pytest.fixture(scope="session")
 def speed(_segqa_run: Run) -> Speed:
     """How long the model under test took for a case; skips where its proposals were stored."""
-    from segqa.gate.latency import MIN_TIMED, speed_of
+    from segqa.gate.latency import MIN_TIMED, compute_speed
 
-    found = speed_of(_segqa_run)
+    found = compute_speed(_segqa_run)
     if "parts" in _segqa_run.provenance:
         pytest.skip("the run is merged of shards, whose seconds are not those of one machine that does nothing else")
     if found is None:

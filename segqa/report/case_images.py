@@ -28,7 +28,7 @@ from segqa.data.mask import Image, Mask, resize_nearest
 from segqa.data.remote_folder import foreseen
 from segqa.data.rle import decode_mask, encode_mask
 from segqa.errors import CaseError
-from segqa.gate.baseline import content_of, is_baseline
+from segqa.gate.baseline import digest_content, is_baseline
 from segqa.gate.comparison import Comparison
 from segqa.inference.pipeline import prediction_of
 from segqa.inference.proposal_cache import CachedAnswer, ProposalCache
@@ -424,7 +424,7 @@ def _prediction_before(outcome: Outcome | None, cache: ProposalCache, pixels: _P
 
 def _picked_as(kept: Outcome, outcome: Outcome) -> Outcome | None:
     """An outcome that is kept with its proposals, with that one picked which a baseline's outcome means."""
-    if kept.error or outcome.error or content_of(kept.digest, kept.prompt) != outcome.digest:
+    if kept.error or outcome.error or digest_content(kept.digest, kept.prompt) != outcome.digest:
         return None
     if outcome.picked is None:
         return replace(kept, picked=None)

@@ -15,9 +15,9 @@ from segqa.data.dataset import Dataset
 from segqa.data.folder import open_folder
 from segqa.data.storage import expand_home
 from segqa.errors import IncomparableError
-from segqa.gate.baseline import kept_baseline, read_baseline, scope_of
+from segqa.gate.baseline import get_scope, get_stored_baseline_path, read_baseline
 from segqa.gate.comparison import compare
-from segqa.gate.policy import judge_by
+from segqa.gate.policy import judge_with_settings
 from segqa.report.case_images import draw_choice
 from segqa.report.exports import JudgedRun
 from segqa.report.page import write_review
@@ -80,11 +80,13 @@ def write_report(
 
 def _baseline_of(run: Run, runs: Sequence[Run], baselines: Sequence[Run], store: Store) -> Run | None:
     """What a run is judged against; None for nothing."""
-    fitting = [each for each in baselines if each.model == run.model and scope_of(each) == scope_of(run)]
-    earlier = [each for each in runs[: runs.index(run)] if each.model == run.model and scope_of(each) == scope_of(run)]
+    fitting = [each for each in baselines if each.model == run.model and get_scope(each) == get_scope(run)]
+    earlier = [
+        each for each in runs[: runs.index(run)] if each.model == run.model and get_scope(each) == get_scope(run)
+    ]
     if fitting or earlier:
         return (fitting or earlier)[0]
-    kept = kept_baseline(store, run)
+    kept = get_stored_baseline_path(store, run)
     return read_baseline(kept) if kept.is_file() else None
 
 
@@ -96,7 +98,7 @@ def _judged(run: Run, baseline: Run | None, rules: Settings | GateSettings, stor
     if baseline is None:
         return judged
     try:
-        return replace(judged, verdict=judge_by(rules, compare(baseline, run, same_picker=False)))
+        return replace(judged, verdict=judge_with_settings(rules, compare(baseline, run, same_picker=False)))
     except IncomparableError as error:
         return replace(judged, why=str(error))
 

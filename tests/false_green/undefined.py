@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from segqa.gate.comparison import compare
-from segqa.gate.verdict import judge, rules_of
+from segqa.gate.rules import resolve_rules
+from segqa.gate.verdict import judge
 from segqa.runs.outcome import Outcome, ProposalScore
 from segqa.runs.run import Run
 from segqa.scoring.metrics import Counts
@@ -67,7 +68,7 @@ def judge_change(
             for name, cases in (("before", before), ("after", after))
         ]
 
-    return lambda _: end(lambda: judge(compare(*runs()), rules_of(rules)))
+    return lambda _: end(lambda: judge(compare(*runs()), resolve_rules(rules)))
 
 
 def add_empty_images(trial: Trial, empty: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from segqa.errors import BaselineError
-from segqa.gate.baseline import baseline_path, describe_unchecked, read_baseline, write_baseline
+from segqa.gate.baseline import describe_unchecked, get_baseline_path, read_baseline, write_baseline
 from segqa.gate.comparison import compare
 from segqa.runs.outcome import Outcome, ProposalScore
 from segqa.runs.run import Run
@@ -61,9 +61,9 @@ def test_the_same_outcomes_give_the_same_bytes(tmp_path: Path) -> None:
 
 def test_it_is_kept_by_data_set_and_model() -> None:
     run = run_of([0.9])
-    assert baseline_path(Path("baselines"), run) == Path("baselines/photos/unet.jsonl")
+    assert get_baseline_path(Path("baselines"), run) == Path("baselines/photos/unet.jsonl")
     held_out = replace(run, provenance={"options": {"held-out": True}})
-    assert baseline_path(Path("baselines"), held_out) == Path("baselines/photos-held-out/unet.jsonl")
+    assert get_baseline_path(Path("baselines"), held_out) == Path("baselines/photos-held-out/unet.jsonl")
 
 
 def broken_down(numbers: tuple[int, ...]) -> Run:

@@ -10,7 +10,7 @@ import pytest
 from segqa.gate.baseline import write_baseline
 from segqa.gate.baseline_history import describe_lowered, find_parent
 from segqa.gate.comparison import Comparison
-from segqa.gate.policy import judge_by, policy_of
+from segqa.gate.policy import build_policy, judge_with_settings
 from segqa.gate.verdict import Verdict
 from segqa.settings import Settings, parse_settings
 from tests.gate.paired_runs import run_of
@@ -19,7 +19,7 @@ STRICT = parse_settings({"thresholds": {"mean_iou": 0.9}})
 
 
 def judge(comparison: Comparison) -> Verdict:
-    return judge_by(Settings(), comparison)
+    return judge_with_settings(Settings(), comparison)
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -77,8 +77,8 @@ def test_a_loss_too_small_to_be_proven_is_named(path: Path) -> None:
 
 
 def test_a_relaxed_policy_is_named(path: Path) -> None:
-    commit(path, 0.9, policy=policy_of(STRICT, "unet").to_header())
-    commit(path, 0.9, policy=policy_of(Settings(), "unet").to_header())
+    commit(path, 0.9, policy=build_policy(STRICT, "unet").to_header())
+    commit(path, 0.9, policy=build_policy(Settings(), "unet").to_header())
     assert described(path).endswith("; relaxed: threshold mean_iou 0.9 → 0.5")
 
 

@@ -14,7 +14,7 @@ from segqa.errors import BaselineError
 from segqa.gate.baseline import read_baseline, write_baseline
 from segqa.gate.baseline_update import prepare_update, refuse_unfit
 from segqa.gate.comparison import compare
-from segqa.gate.policy import judge_by, policy_of
+from segqa.gate.policy import build_policy, judge_with_settings
 from segqa.runs.provenance import write_changes
 from segqa.runs.run import Run
 from segqa.settings import Settings, parse_settings
@@ -29,9 +29,9 @@ def update(path: Path, run: Run, reason: str = "", settings: Settings = SETTINGS
     """Update the baseline as a session and the command line do; return its header."""
 
     def judge() -> Any:
-        return judge_by(settings, compare(read_baseline(path), run))
+        return judge_with_settings(settings, compare(read_baseline(path), run))
 
-    prepare_update(path, run, judge, policy_of(settings, run.model), reason=reason, root=path.parent).write()
+    prepare_update(path, run, judge, build_policy(settings, run.model), reason=reason, root=path.parent).write()
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8").partition("\n")[0])
     return found
 
@@ -52,7 +52,7 @@ def test_the_first_baseline_is_its_own_reference(path: Path) -> None:
     assert header["reference"]["mean_iou"] == pytest.approx(0.8, abs=1e-4)
     assert header["drift"]["mean_iou"] == 0
     assert header["accepted"] == []
-    assert header["policy"]["rules"] == sorted(map(str, policy_of(SETTINGS, "unet").rules))
+    assert header["policy"]["rules"] == sorted(map(str, build_policy(SETTINGS, "unet").rules))
 
 
 def test_the_same_run_gives_the_same_bytes(path: Path) -> None:
@@ -258,7 +258,7 @@ def drift_of(path: Path, runs: Sequence[Run]) -> float:
 
 
 def test_drift_is_the_sum_of_paired_changes_not_of_means(path: Path) -> None:
-    write_baseline(path, lost(0, noise=False), policy=policy_of(SETTINGS, "unet").to_header())
+    write_baseline(path, lost(0, noise=False), policy=build_policy(SETTINGS, "unet").to_header())
     easy = run_of([0.8] * 200 + [1.0] * 100)
     assert drift_of(path, [easy]) == 0
 

@@ -11,7 +11,8 @@ import pytest
 from segqa.errors import BaselineError, IncomparableError
 from segqa.gate.baseline import read_baseline, write_baseline
 from segqa.gate.comparison import Comparison, compare
-from segqa.gate.verdict import judge, rules_of
+from segqa.gate.rules import resolve_rules
+from segqa.gate.verdict import judge
 from segqa.runs.run import Run
 from tests.gate.paired_runs import case_of, run_of
 
@@ -98,7 +99,7 @@ def test_a_case_that_breaks_beside_a_changed_one_is_found(pair_up: Pairing) -> N
 
 def test_a_changed_label_does_not_hide_that_the_case_is_a_total_failure_now(pair_up: Pairing) -> None:
     found = pair_up(run_with({}), changed(3, MASK_CHANGED, 0.0))
-    verdict = judge(found, rules_of(["changed_data:off"]))
+    verdict = judge(found, resolve_rules(["changed_data:off"]))
     assert [finding.rule for finding in verdict.findings] == ["broken:0"]
     assert verdict.findings[0].lines == ("0.9000 → 0.0000  wrong_object  0003  (another mask than before)",)
 
@@ -106,7 +107,7 @@ def test_a_changed_label_does_not_hide_that_the_case_is_a_total_failure_now(pair
 def test_ious_with_different_labels_are_not_compared(pair_up: Pairing) -> None:
     found = pair_up(run_with({}), changed(3, MASK_CHANGED, 0.3))
     assert not found.broken
-    verdict = judge(found, rules_of(["changed_data:1"]))
+    verdict = judge(found, resolve_rules(["changed_data:1"]))
     assert verdict.passed
     assert verdict.name != "identical"
     assert "1 not judged: other data (mask of 1)" in verdict.headline

@@ -5,7 +5,8 @@ import pytest
 
 from segqa.errors import IncomparableError
 from segqa.gate.comparison import compare
-from segqa.gate.verdict import Verdict, judge, rules_of
+from segqa.gate.rules import resolve_rules
+from segqa.gate.verdict import Verdict, judge
 from segqa.runs.run import Run
 from tests.gate.paired_runs import run_of
 
@@ -19,7 +20,7 @@ def limited(run: Run, count: int) -> Run:
 
 def judged(before: Run | Sequence[float | None], after: Run | Sequence[float | None], *rules: str) -> Verdict:
     runs = [run if isinstance(run, Run) else run_of(run) for run in (before, after)]
-    return judge(compare(*runs), rules_of(rules))
+    return judge(compare(*runs), resolve_rules(rules))
 
 
 def renamed(run: Run, letter: str) -> Run:

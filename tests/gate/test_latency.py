@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from segqa.errors import BaselineError
-from segqa.gate.latency import Speed, keep_speed, read_speeds, speed_of, speed_path
+from segqa.gate.latency import Speed, compute_speed, get_speed_path, keep_speed, read_speeds
 from segqa.runs.run import Run
 
 HERE = "Some CPU, 2 cores, batches of 8"
@@ -23,16 +23,16 @@ def taken(cases: int) -> dict[str, Any]:
 
 
 def test_the_speed_of_a_run_is_that_of_the_model_where_it_was_asked() -> None:
-    assert speed_of(run_with(**taken(20))) == Speed(HERE, 20, 0.05, 0.07)
+    assert compute_speed(run_with(**taken(20))) == Speed(HERE, 20, 0.05, 0.07)
 
 
 @pytest.mark.parametrize("provenance", [{}, {"stages": {}}, taken(19)], ids=["old", "all stored", "too few"])
 def test_a_run_that_hardly_asked_has_none(provenance: dict[str, Any]) -> None:
-    assert speed_of(run_with(**provenance)) is None
+    assert compute_speed(run_with(**provenance)) is None
 
 
 def test_it_is_kept_beside_the_baseline_for_each_machine(tmp_path: Path) -> None:
-    path = speed_path(tmp_path, run_with())
+    path = get_speed_path(tmp_path, run_with())
     assert path == tmp_path / "photos" / "unet.speed.json"
     assert read_speeds(path) == {}
     first, other = Speed(HERE, 20, 0.05, 0.07), Speed("another", 30, 0.5, 0.7)

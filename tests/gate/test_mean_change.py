@@ -10,8 +10,9 @@ from scipy import stats
 
 from segqa.errors import SettingsError
 from segqa.gate.comparison import Comparison, compare
-from segqa.gate.mean_change import claim_on_mean, measure_mean_change
-from segqa.gate.verdict import Verdict, judge, rules_of
+from segqa.gate.mean_change import classify_mean_change, measure_mean_change
+from segqa.gate.rules import resolve_rules
+from segqa.gate.verdict import Verdict, judge
 from segqa.runs.run import Run
 from segqa.stats.permutation_test import (
     bootstrap_interval,
@@ -50,7 +51,7 @@ def frames(changes: Floats, videos: NDArray[np.int64], **tags: NDArray[np.int64]
 
 
 def judged(changes: Floats, videos: NDArray[np.int64], *rules: str, group_by: str = "video", **tags: object) -> Verdict:
-    return judge(frames(changes, videos, **tags), rules_of(rules), group_by=group_by)  # type: ignore[arg-type]
+    return judge(frames(changes, videos, **tags), resolve_rules(rules), group_by=group_by)  # type: ignore[arg-type]
 
 
 def null(seed: int, videos: int, kind: str, mean: float = 0.0) -> tuple[Floats, NDArray[np.int64]]:
@@ -221,7 +222,7 @@ def test_frames_that_change_together_by_chance_are_seldom_claimed_improved_or_wo
     improved = regressed = alone = 0
     for seed in range(120):
         differences, video = null(seed, videos, kind)
-        improved += claim_on_mean(differences, video) == "improved"
+        improved += classify_mean_change(differences, video) == "improved"
         (drop,) = judge_drops(differences, [np.ones(len(video), np.bool_)], [0.002], groups=video, flips=999)
         regressed += raise_p(drop.p, videos) <= 0.05
         alone += interval(differences).low > 0
@@ -232,7 +233,7 @@ def test_frames_that_change_together_by_chance_are_seldom_claimed_improved_or_wo
 
 @pytest.mark.parametrize(("videos", "kind"), SIMULATED)
 def test_a_drop_as_large_as_the_tolerance_is_seldom_claimed_to_be_similar(videos: int, kind: str) -> None:
-    claims = [claim_on_mean(*null(seed, videos, kind, mean=-0.002), 0.002) for seed in range(120)]
+    claims = [classify_mean_change(*null(seed, videos, kind, mean=-0.002), 0.002) for seed in range(120)]
     assert claims.count("similar") + claims.count("improved") <= 12
 
 

@@ -10,8 +10,9 @@ import pytest
 
 from segqa.gate.baseline import read_baseline, write_baseline
 from segqa.gate.comparison import compare
-from segqa.gate.policy import find_idle_thresholds, find_relaxed, judge_by, policy_of
-from segqa.gate.verdict import Verdict, parse_rule
+from segqa.gate.policy import build_policy, find_idle_thresholds, find_relaxed, judge_with_settings
+from segqa.gate.rules import parse_rule
+from segqa.gate.verdict import Verdict
 from segqa.runs.run import Run
 from segqa.settings import GateSettings, KnownFailure, RobustnessSettings, Settings, Thresholds, parse_settings
 from tests.gate.paired_runs import run_of
@@ -24,7 +25,7 @@ def settings_of(gate: dict[str, Any] | None = None, **rest: Any) -> Settings:
 
 
 def relaxed(before: Settings, now: Settings) -> tuple[str, ...]:
-    return find_relaxed(policy_of(before, "unet").to_header(), policy_of(now, "unet"))
+    return find_relaxed(build_policy(before, "unet").to_header(), build_policy(now, "unet"))
 
 
 def rules(*texts: str) -> Settings:
@@ -82,28 +83,28 @@ def test_what_is_as_strict_or_stricter_is_not_named(before: Settings, now: Setti
 
 
 def test_a_models_own_thresholds_count() -> None:
-    before = policy_of(settings_of(thresholds={"mean_iou": 0.5}), "unet").to_header()
+    before = build_policy(settings_of(thresholds={"mean_iou": 0.5}), "unet").to_header()
     now = settings_of(thresholds={"mean_iou": 0.5, "unet": {"mean_iou": 0.1}})
-    assert find_relaxed(before, policy_of(now, "unet")) == ("threshold mean_iou 0.5 → 0.1",)
-    assert find_relaxed(before, policy_of(now, "langsam")) == ()
+    assert find_relaxed(before, build_policy(now, "unet")) == ("threshold mean_iou 0.5 → 0.1",)
+    assert find_relaxed(before, build_policy(now, "langsam")) == ()
 
 
 def test_the_order_of_the_settings_changes_no_header() -> None:
     other = {**KNOWN, "where": "camera=C1"}
     one = settings_of({"fail_on": ["missed:+0", "p05:-0.1"]}, known=[KNOWN, other])
     two = settings_of({"fail_on": ["p05:-0.1", "missed:+0"]}, known=[other, KNOWN])
-    assert policy_of(one, "unet").to_header() == policy_of(two, "unet").to_header()
+    assert build_policy(one, "unet").to_header() == build_policy(two, "unet").to_header()
 
 
 def kept(folder: Path, run: Run, settings: Settings | None) -> Run:
     """The baseline of a run under these settings."""
     path = folder / "unet.jsonl"
-    write_baseline(path, run, policy=policy_of(settings, run.model).to_header() if settings else None)
+    write_baseline(path, run, policy=build_policy(settings, run.model).to_header() if settings else None)
     return read_baseline(path)
 
 
 def judged(baseline: Run, after: Sequence[float | None], settings: Settings | GateSettings, **rest: Any) -> Verdict:
-    return judge_by(settings, compare(baseline, run_of(after)), **rest)
+    return judge_with_settings(settings, compare(baseline, run_of(after)), **rest)
 
 
 def test_a_verdict_names_what_was_relaxed_and_passes(tmp_path: Path) -> None:
@@ -133,7 +134,7 @@ def test_a_baseline_without_a_policy_says_so_and_the_default_rules_are_the_measu
 
 
 def test_two_runs_have_no_policy_to_compare() -> None:
-    verdict = judge_by(settings_of(), compare(run_of([0.9] * 40), run_of([0.9] * 40)))
+    verdict = judge_with_settings(settings_of(), compare(run_of([0.9] * 40), run_of([0.9] * 40)))
     assert (verdict.relaxed, verdict.notes) == ((), ())
 
 
@@ -146,7 +147,7 @@ def test_two_runs_have_no_policy_to_compare() -> None:
     ],
 )  # fmt: skip
 def test_a_rule_that_no_run_can_break_is_named(rule: str, *, idle: bool) -> None:
-    verdict = judge_by(rules(rule), compare(run_of([0.9] * 40), run_of([0.9] * 40)))
+    verdict = judge_with_settings(rules(rule), compare(run_of([0.9] * 40), run_of([0.9] * 40)))
     assert (f"no run over these cases can break {rule}" in verdict.notes) is idle
 
 
@@ -166,7 +167,7 @@ def test_a_rule_is_written_so_that_it_can_be_read_again(text: str) -> None:
 
 def test_known_failures_are_kept_with_their_day() -> None:
     known = KnownFailure(where="camera=C2", reason="x", until=date(2020, 1, 31), kinds=("missed", "low"))
-    header = policy_of(Settings(known=(known,)), "unet").to_header()
+    header = build_policy(Settings(known=(known,)), "unet").to_header()
     assert header["known"] == [["camera=C2", "2020-01-31", "low missed"]]
 
 
@@ -183,7 +184,7 @@ def test_what_was_accepted_into_the_baseline_is_named(
 ) -> None:
     path = tmp_path / "unet.jsonl"
     write_baseline(path, run_of([0.9] * 4), reasons, policy={})
-    notes = judge_by(Settings(), compare(read_baseline(path), run_of([0.9] * 4))).notes
+    notes = judge_with_settings(Settings(), compare(read_baseline(path), run_of([0.9] * 4))).notes
     assert [note for note in notes if note.startswith("accepted")] == said
 
 

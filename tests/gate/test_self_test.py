@@ -3,8 +3,9 @@ import pytest
 
 from segqa.errors import SettingsError
 from segqa.gate.comparison import compare
-from segqa.gate.self_test import DamageTrial, _noisy, selftest
-from segqa.gate.verdict import judge, rules_of
+from segqa.gate.rules import resolve_rules
+from segqa.gate.self_test import DamageTrial, _add_noise, run_self_test
+from segqa.gate.verdict import judge
 from segqa.runs.groups import group_numbers
 from tests.gate.paired_runs import run_of
 
@@ -12,7 +13,7 @@ GOOD = [float(iou) for iou in np.random.default_rng(0).normal(0.9, 0.03, 120).cl
 
 
 def test_the_default_gate_sees_what_it_promises() -> None:
-    trials = {trial.name: trial for trial in selftest(run_of(GOOD, tags=3))}
+    trials = {trial.name: trial for trial in run_self_test(run_of(GOOD, tags=3))}
     assert len(trials) == 10
     assert all(trial.passed for trial in trials.values())
     assert trials["1 good cases to zero"].text.startswith("broken:0  1 case")
@@ -21,7 +22,9 @@ def test_the_default_gate_sees_what_it_promises() -> None:
 
 
 def test_a_gate_that_promises_less_is_told_what_it_does_not_see() -> None:
-    trials = {t.name: t for t in selftest(run_of(GOOD), rules_of(["broken:5", "mean_iou:-0.05", "errors:off"]))}
+    trials = {
+        t.name: t for t in run_self_test(run_of(GOOD), resolve_rules(["broken:5", "mean_iou:-0.05", "errors:off"]))
+    }
     assert trials["3 good cases to zero"].promised is None
     assert trials["3 good cases to zero"].fired == 0
     assert trials["10 good cases to zero"].fired == 1
@@ -39,18 +42,18 @@ def test_missing_a_promise_or_crying_wolf_fails() -> None:
 
 def test_a_run_that_is_too_small_is_refused() -> None:
     with pytest.raises(SettingsError, match="10 scored cases or more, got 9"):
-        selftest(run_of(GOOD[:9]))
+        run_self_test(run_of(GOOD[:9]))
 
 
 def test_a_bad_run_can_be_damaged_too() -> None:
-    trials = selftest(run_of([0.0, 0.3, None, *[0.1] * 12]))
+    trials = run_self_test(run_of([0.0, 0.3, None, *[0.1] * 12]))
     assert not any("good cases" in trial.name for trial in trials)
 
 
 @pytest.mark.parametrize(("videos", "promised"), [(4, None), (12, True)])
 def test_of_few_groups_no_mean_is_promised_but_broken_cases_are(videos: int, promised: bool | None) -> None:
     run = run_of(GOOD, tags=videos)
-    trials = {trial.name: trial for trial in selftest(run, group_by="camera")}
+    trials = {trial.name: trial for trial in run_self_test(run, group_by="camera")}
     assert trials["all cases 0.5 points worse"].promised is promised
     assert trials["1 good cases to zero"].promised
     assert all(trial.passed for trial in trials.values())
@@ -58,8 +61,8 @@ def test_of_few_groups_no_mean_is_promised_but_broken_cases_are(videos: int, pro
 
 def test_noise_that_groups_share_cries_wolf_where_cases_count_as_independent() -> None:
     run = run_of(GOOD, tags=8)
-    rules = rules_of(["slice(*).mean_iou:off", "mean_iou:-0"])
-    damage = _noisy(group_numbers(run.columns, "camera"))
+    rules = resolve_rules(["slice(*).mean_iou:off", "mean_iou:-0"])
+    damage = _add_noise(group_numbers(run.columns, "camera"))
     random = np.random.default_rng(0)
     copies = [compare(run, damage(run, random)) for _ in range(20)]
     alone, grouped = (sum(not judge(copy, rules, group_by=tag).passed for copy in copies) for tag in ("", "camera"))

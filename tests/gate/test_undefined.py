@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from segqa.gate.comparison import METRICS, compare
-from segqa.gate.pairs import change_of
-from segqa.gate.self_test import selftest
-from segqa.gate.verdict import Verdict, judge, rules_of
+from segqa.gate.pairs import compute_change
+from segqa.gate.rules import resolve_rules
+from segqa.gate.self_test import run_self_test
+from segqa.gate.verdict import Verdict, judge
 from segqa.runs.outcome import Outcome, ProposalScore
 from segqa.runs.run import Run
 from segqa.scoring.metrics import Counts
@@ -51,13 +52,13 @@ def test_a_rightly_empty_answer_that_becomes_a_hallucination_is_broken(empty: Em
 @pytest.mark.parametrize("empty", POLICIES)
 def test_a_hallucination_counts_for_the_rule_of_its_kind(empty: EmptyPolicy) -> None:
     found = compare(run_with(0, 0, good=20, empty=empty), run_with(0, 9, good=20, empty=empty))
-    (finding,) = judge(found, rules_of(["broken:off", "hallucinated:+0"])).findings
+    (finding,) = judge(found, resolve_rules(["broken:off", "hallucinated:+0"])).findings
     assert finding.text == "hallucinated 0 → 1 of 22 cases"
     assert list(finding.cases) == ["x1"]
 
 
 def judged(before: Run, after: Run, *rules: str) -> Verdict:
-    return judge(compare(before, after), rules_of(["broken:off", *rules]))
+    return judge(compare(before, after), resolve_rules(["broken:off", *rules]))
 
 
 def test_hallucinations_lower_the_mean_that_is_tested() -> None:
@@ -94,7 +95,7 @@ def test_a_change_that_is_undefined_comes_last() -> None:
 
 def test_change_of_counts_undefined_as_1_only_where_the_other_side_is_defined() -> None:
     nan = math.nan
-    changes = change_of(np.array([[nan, 0.25], [0.25, nan], [nan, nan], [0.5, 0.25]]))
+    changes = compute_change(np.array([[nan, 0.25], [0.25, nan], [nan, nan], [0.5, 0.25]]))
     np.testing.assert_array_equal(changes, [-0.75, 0.75, nan, -0.25])
 
 
@@ -125,8 +126,8 @@ def test_a_threshold_of_zero_does_not_switch_broken_off() -> None:
 
 @pytest.mark.parametrize("empty", POLICIES)
 def test_the_selftest_breaks_rightly_empty_answers_too(empty: EmptyPolicy) -> None:
-    trials = selftest(run_with(*[0] * 30, good=60, empty=empty))
+    trials = run_self_test(run_with(*[0] * 30, good=60, empty=empty))
     assert not [trial for trial in trials if not trial.passed]
-    only_empty = {trial.name: trial for trial in selftest(run_with(*[0] * 12, empty="zero"))}
+    only_empty = {trial.name: trial for trial in run_self_test(run_with(*[0] * 12, empty="zero"))}
     assert only_empty["10 good cases to zero"].passed
     assert only_empty["noise of 1 point"].passed

@@ -6,8 +6,9 @@ import pytest
 
 from segqa.errors import SettingsError
 from segqa.gate.comparison import compare
-from segqa.gate.policy import judge_by
-from segqa.gate.verdict import DEFAULT_RULES, Finding, Rule, Verdict, judge, parse_rule, rules_of
+from segqa.gate.policy import judge_with_settings
+from segqa.gate.rules import DEFAULT_RULES, Rule, parse_rule, resolve_rules
+from segqa.gate.verdict import Finding, Verdict, judge
 from segqa.runs.run import Run
 from segqa.settings import GateSettings
 from tests.gate.paired_runs import case_of, run_of
@@ -20,12 +21,12 @@ GOOD = np.random.default_rng(0).normal(0.9, 0.02, 240).clip(0, 0.99)
 def judged(after: object, *rules: str, before: object = GOOD, **options: object) -> list[str]:
     """The keys of the rules that fire."""
     runs = [run_of(list(ious), tags=4) for ious in (before, after)]  # type: ignore[call-overload]
-    verdict = judge(compare(*runs), rules_of(rules), **options)  # type: ignore[arg-type]
+    verdict = judge(compare(*runs), resolve_rules(rules), **options)  # type: ignore[arg-type]
     return [finding.rule.partition(":")[0] for finding in verdict.findings]
 
 
 def verdict_on(before: Sequence[float | None], after: Sequence[float | None], *rules: str) -> Verdict:
-    return judge(compare(run_of(before), run_of(after)), rules_of(rules))
+    return judge(compare(run_of(before), run_of(after)), resolve_rules(rules))
 
 
 def in_slices(run: Run, sizes: dict[str, int]) -> Run:
@@ -126,7 +127,7 @@ def test_seconds_of_two_runs() -> None:
     def timed(seconds: float) -> Run:
         return replace(run_of([0.9]), outcomes=(case_of("0000", 0.9, seconds=seconds),))
 
-    rules = rules_of(["latency_p95:+20%"])
+    rules = resolve_rules(["latency_p95:+20%"])
     assert (
         judge(compare(timed(0.1), timed(0.15)), rules).findings[0].text == "seconds a case are 1.50 times those before"
     )
@@ -183,7 +184,7 @@ def test_a_rule_is_written_as_it_is_read(text: str) -> None:
 
 
 def test_a_rule_takes_the_place_of_its_like() -> None:
-    rules = rules_of(["mean_iou:-0.05", "broken:off", "missed:+0", "missed:+1"])
+    rules = resolve_rules(["mean_iou:-0.05", "broken:off", "missed:+0", "missed:+1"])
     assert [str(rule) for rule in rules] == [
         "errors:+0", "missing:0", "changed_data:0", "mean_iou:-0.05", "slice(*).mean_iou:-0.002", "missed:+1",
     ]  # fmt: skip
@@ -196,12 +197,12 @@ def test_nothing_to_compare_is_no_pass_by_accident() -> None:
 
 def test_regret_may_fall_and_not_rise() -> None:
     good, poor = offered(0.9, 0.9), offered(0.8, 0.9)
-    rules = rules_of(["regret:+0.05", *MEANS_OFF])
+    rules = resolve_rules(["regret:+0.05", *MEANS_OFF])
     (found,) = judge(compare(good, poor), rules).findings
     assert (found.rule, found.text) == ("regret:+0.05", "regret 0.0000 → 0.1000")
     assert judge(compare(poor, good), rules).passed
     assert judge(compare(good, offered(0.86, 0.9)), rules).passed
-    assert judge(compare(good, poor), rules_of(["regret:+0.1", *MEANS_OFF])).passed
+    assert judge(compare(good, poor), resolve_rules(["regret:+0.1", *MEANS_OFF])).passed
 
 
 def test_a_number_may_change_by_its_bound() -> None:
@@ -216,10 +217,10 @@ def test_a_number_may_change_by_its_bound() -> None:
 
 def test_fewer_than_allowed_may_fail_or_be_missing() -> None:
     before, after = run_of([0.9] * 4), run_of([0.9, 0.9, 0.9, None])
-    assert judge(compare(before, after), rules_of(["errors:+2"])).passed
+    assert judge(compare(before, after), resolve_rules(["errors:+2"])).passed
     after = replace(after, outcomes=after.outcomes[:3])
-    assert judge(compare(before, after), rules_of(["missing:2"])).passed
-    assert judge(compare(before, after), rules_of(["missing:1"])).passed
+    assert judge(compare(before, after), resolve_rules(["missing:2"])).passed
+    assert judge(compare(before, after), resolve_rules(["missing:1"])).passed
 
 
 def test_collapsed_cases_are_listed_the_worst_first() -> None:
@@ -275,11 +276,11 @@ def test_seconds_may_grow_by_just_the_percent() -> None:
     def timed(seconds: float) -> Run:
         return replace(run_of([0.9]), outcomes=(case_of("0000", 0.9, seconds=seconds),))
 
-    rules = rules_of(["latency_p50:+100%"])
+    rules = resolve_rules(["latency_p50:+100%"])
     assert judge(compare(timed(1), timed(2)), rules).passed
     assert judge(compare(timed(1), timed(1.995)), rules).passed
     assert not judge(compare(timed(1), timed(2.005)), rules).passed
-    none = rules_of(["latency_p50:+0%"])
+    none = resolve_rules(["latency_p50:+0%"])
     assert judge(compare(timed(1), timed(1)), none).passed
     assert not judge(compare(timed(1), timed(1.005)), none).passed
 
@@ -288,7 +289,7 @@ def test_seconds_may_grow_by_as_much_as_noise() -> None:
     def timed(seconds: float) -> Run:
         return replace(run_of([0.9]), outcomes=(case_of("0000", 0.9, seconds=seconds),))
 
-    rules = rules_of(["latency_p50:+20%"])
+    rules = resolve_rules(["latency_p50:+20%"])
     assert judge(compare(timed(0.00002), timed(0.0001)), rules).passed
     assert not judge(compare(timed(0.00002), timed(0.001)), rules).passed
 
@@ -307,7 +308,7 @@ def test_only_slices_with_enough_cases_and_changes_are_judged() -> None:
     after = np.repeat([0.4, 0.9] * 6, changed)
     runs = [in_slices(run_of(ious), sizes) for ious in ([0.9] * 178, after.tolist())]
     off = ("broken:off", "mean_iou:off", "slice(*).mean_iou:off")
-    verdict = judge(compare(*runs), rules_of(["slice(camera).mean_iou:-0.002", *off]), alpha=0.1)
+    verdict = judge(compare(*runs), resolve_rules(["slice(camera).mean_iou:-0.002", *off]), alpha=0.1)
     (found,) = verdict.findings
     assert found.condition == "camera=B"
     assert "; also camera=A (-0.0833)" in found.text
@@ -331,7 +332,7 @@ def test_slices_that_are_all_judged_leave_no_note() -> None:
 @pytest.mark.parametrize(("slices", "more"), [(3, ""), (6, ""), (12, ", and 6 more")])
 def test_five_more_slices_are_named(slices: int, more: str) -> None:
     runs = [run_of([iou] * 30 * slices, tags=slices) for iou in (0.9, 0.8)]
-    (found,) = judge(compare(*runs), rules_of(["mean_iou:off"])).findings
+    (found,) = judge(compare(*runs), resolve_rules(["mean_iou:off"])).findings
     names = [f"camera=C{n}" for n in sorted(map(str, range(slices)))]
     text = "mean IoU in camera=C0 changed by -0.1000 over 30 cases, proven below -0.002 (p 0.0001)"
     assert found.text == f"{text}; also {', '.join(f'{name} (-0.1000)' for name in names[1:6])}{more}"
@@ -357,7 +358,7 @@ def test_cases_that_gained_are_no_witness_of_a_loss() -> None:
 
 def test_every_metric_of_the_counts_has_its_mean() -> None:
     rules = ("mean_iou:off", "mean_recall:-0.01", "mean_dice:-0.01", "mean_precision:-0.01")
-    found = judge(compare(run_of(list(GOOD)), run_of(list(GOOD - 0.1))), rules_of(rules)).findings
+    found = judge(compare(run_of(list(GOOD)), run_of(list(GOOD - 0.1))), resolve_rules(rules)).findings
     assert [finding.text.partition(" changed")[0] for finding in found] == ["mean recall", "mean dice"]
 
 
@@ -409,7 +410,7 @@ def test_a_drop_that_would_have_been_seen_is_not_noted() -> None:
     after[:40] -= 0.001
     verdict = judge(compare(run_of(list(GOOD), tags=4), run_of(list(after), tags=4)))
     assert not verdict.notes
-    wide = judge(compare(run_of(list(GOOD)), run_of(list(GOOD + noise(1)))), rules_of(["mean_iou:off"]))
+    wide = judge(compare(run_of(list(GOOD)), run_of(list(GOOD + noise(1)))), resolve_rules(["mean_iou:off"]))
     assert not wide.notes
 
 
@@ -425,18 +426,18 @@ def test_by_the_settings_unless_the_caller_says_otherwise() -> None:
     after = run_of(list(GOOD + noise(2, 0.02) - 0.002), tags=60)
     comparison = compare(run_of(list(GOOD), tags=60), after)
     strict = GateSettings(fail_on=("mean_iou:-0", *MEANS_OFF[1:]), alpha=1e-4)
-    assert judge_by(strict, comparison).passed
-    assert not judge_by(replace(strict, alpha=0.2), comparison).passed
-    assert judge_by(replace(strict, alpha=0.2), comparison, fail_on=["mean_iou:-0.01"]).passed
+    assert judge_with_settings(strict, comparison).passed
+    assert not judge_with_settings(replace(strict, alpha=0.2), comparison).passed
+    assert judge_with_settings(replace(strict, alpha=0.2), comparison, fail_on=["mean_iou:-0.01"]).passed
     with pytest.raises(SettingsError, match="no case has a tag 'video'"):
-        judge_by(replace(strict, group_by="video"), comparison)
-    assert judge_by(replace(strict, group_by="video"), comparison, group_by="").passed
+        judge_with_settings(replace(strict, group_by="video"), comparison)
+    assert judge_with_settings(replace(strict, group_by="video"), comparison, group_by="").passed
 
 
 def test_what_is_just_as_rare_as_the_level_is_found() -> None:
     comparison = compare(run_of([0.9] * 40), run_of([0.8] * 40))
-    assert not judge(comparison, rules_of(()), alpha=1 / 10_001).passed
-    assert judge(comparison, rules_of(()), alpha=0.9 / 10_001).passed
+    assert not judge(comparison, resolve_rules(()), alpha=1 / 10_001).passed
+    assert judge(comparison, resolve_rules(()), alpha=0.9 / 10_001).passed
 
 
 def test_a_rule_made_by_hand_counts_cases() -> None:

@@ -129,13 +129,13 @@ def test_of_two_runs_of_a_model_the_first_is_the_baseline(small: Reviewed) -> No
 
 
 def test_the_baseline_that_was_judged_against_stays_with_the_run(small: Reviewed) -> None:
-    from segqa.gate.baseline import kept_baseline, write_baseline
+    from segqa.gate.baseline import get_stored_baseline_path, write_baseline
 
-    write_baseline(kept_baseline(small.store, small.run), small.before)
+    write_baseline(get_stored_baseline_path(small.store, small.run), small.before)
     try:
         path = write_report(small.run, small.folder / "kept", directory=small.store.root)
     finally:
-        kept_baseline(small.store, small.run).unlink()
+        get_stored_baseline_path(small.store, small.run).unlink()
     assert "regressed" in path.read_text(encoding="utf-8")
 
 
