@@ -2,7 +2,7 @@
 
 Every pytest run of an environment that has segqa installed imports this package, so whatever is heavy is imported by
 the function that needs it, and what is called for each test is registered only in a session that uses segqa
-(`session.pytest_configure`).
+(`hooks.pytest_configure`).
 """
 
 from segqa.plugin.fixtures import (

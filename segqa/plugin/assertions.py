@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from segqa.plugin.hooks import STATE
+from segqa.plugin.context import find_session
 from segqa.support.escaping import to_line
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def pytest_assertrepr_compare(config: pytest.Config, op: str, left: object, righ
         return [*map(to_line, (f"{left.name} {_verdict(left, float(right))}", *left.lines))]
     if run is None or not isinstance(left, run.Score):
         return None
-    session = config.stash.get(STATE, None)
+    session = find_session(config)
     page = session.page if session else None
     config.stash[NOTES] = [
         *([f"just these: {left.of.how_to_repeat}"] if left.of.condition else []),

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from segqa.errors import BaselineError, UsageError
-from segqa.plugin.hooks import is_worker, stop
-from segqa.plugin.state import Session
+from segqa.plugin.session import Session
+from segqa.plugin.usage_errors import stop_session
+from segqa.plugin.workers import is_worker
 from segqa.settings import GateSettings
 from segqa.support import committed_file
 from segqa.support.disk_errors import explain_disk_errors
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from segqa.gate.latency import Speed
     from segqa.gate.policy import Policy
     from segqa.gate.verdict import Verdict
-    from segqa.plugin.state import Session
+    from segqa.plugin.session import Session
     from segqa.runs.run import Run
 
 
@@ -56,7 +57,7 @@ def verdict_on(config: pytest.Config, session: Session, run: Run) -> Verdict:
     if "accept" in session.options:
         pytest.skip(f"accepted: {session.options['accept']}; {problem}")
     if is_worker(config):
-        stop(config, problem)
+        stop_session(config, problem)
     # the other tests have their turn, then the session ends with 4
     session.problem = session.problem or problem
     pytest.fail(f"segqa: {to_block(problem)}", pytrace=False)
@@ -215,7 +216,7 @@ def kept_speed(config: pytest.Config, session: Session, run: Run, speed: Speed) 
     try:
         kept = read_speeds(path)
     except BaselineError as error:
-        stop(config, str(error))
+        stop_session(config, str(error))
     if changed := describe_change(session, path):
         session.warn(changed)
     if not kept:

@@ -16,11 +16,8 @@ from segqa.plugin.test_reports import find_fate, get_stats
 from segqa.support.plurals import format_count
 
 if TYPE_CHECKING:  # numpy and OpenCV would load with them
-    from segqa.plugin.state import Session
+    from segqa.plugin.session import Session
     from segqa.runs.run import Run
-
-MAY_SKIP = frozenset({"speed", "robustness"})
-"""The fixtures that skip every test that asks for them where they cannot or must not measure."""
 
 
 def report_missed(session: pytest.Session, state: Session, run: Run, *, strict: bool) -> None:

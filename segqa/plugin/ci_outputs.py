@@ -10,9 +10,11 @@ import pytest
 
 from segqa.data.storage import expand_home
 from segqa.errors import StoreError, UsageError
-from segqa.plugin.exit_code import decide, find_reasons
-from segqa.plugin.hooks import DECIDED, STATE, hand_over, is_worker
-from segqa.plugin.state import Session
+from segqa.plugin.context import EXIT_CODE, find_session
+from segqa.plugin.exit_code import decide_exit_code, find_reasons
+from segqa.plugin.session import Session
+from segqa.plugin.session_result import build_session_result
+from segqa.plugin.workers import is_worker, send_to_controller
 
 if TYPE_CHECKING:
     from segqa.report.exports import JudgedRun
@@ -26,18 +28,18 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     Of a shard nothing is judged, so nothing is written.
     """
     config = session.config
-    state = config.stash.get(STATE, None)
+    state = find_session(config)
     if state is None:
         return
     if is_worker(config):
-        hand_over(config, state)
+        send_to_controller(config, state)
         return
     _judge(session, state)
-    session.exitstatus = decide(session.exitstatus, state)
+    session.exitstatus = decide_exit_code(session.exitstatus, state)
     if state.shard is None and (state.runs or state.findings):
         _write(session, state)
     state.exit_status = session.exitstatus
-    config.stash[DECIDED] = int(session.exitstatus)
+    config.stash[EXIT_CODE] = int(session.exitstatus)
 
 
 def _judge(session: pytest.Session, state: Session) -> None:
@@ -77,10 +79,8 @@ def _update(session: Session) -> None:
 
 def _write(session: pytest.Session, state: Session) -> None:
     """Write the files; one that cannot be written is exit code 4, which `verdict.json`, the last one, says too."""
-    from segqa.plugin.pytest_html import ending_of
-
     try:
-        _write_reports(state, ending_of(session))
+        _write_reports(state, build_session_result(session))
     except (OSError, StoreError) as error:
         _refuse_file(session, state, error)
     try:
@@ -90,7 +90,7 @@ def _write(session: pytest.Session, state: Session) -> None:
     if os.environ.get("GITHUB_ACTIONS") == "true":
         from segqa.report.exports import as_annotations
 
-        state.said += as_annotations(state.judged, ending_of(session))
+        state.said += as_annotations(state.judged, build_session_result(session))
 
 
 def _write_reports(state: Session, ending: SessionResult) -> None:
@@ -121,7 +121,6 @@ def write_verdict(session: pytest.Session, state: Session) -> None:
     Raises:
         OSError: the file cannot be written.
     """
-    from segqa.plugin.pytest_html import ending_of
     from segqa.report.exports import as_json
     from segqa.runs.store import write_whole
 
@@ -129,7 +128,7 @@ def write_verdict(session: pytest.Session, state: Session) -> None:
         return
     # without a run the folder was removed
     state.folder.mkdir(parents=True, exist_ok=True)
-    verdict: dict[str, Any] = as_json(state.judged, ending_of(session), int(session.exitstatus))
+    verdict: dict[str, Any] = as_json(state.judged, build_session_result(session), int(session.exitstatus))
     write_whole(state.folder / "verdict.json", json.dumps(verdict, indent=2, ensure_ascii=False) + "\n")
 
 

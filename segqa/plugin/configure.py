@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from segqa import plugin
 from segqa.data.dataset import Dataset
 from segqa.data.folder import open_folder
 from segqa.data.storage import Location, is_same, located, nearest_folder
@@ -19,12 +18,13 @@ from segqa.errors import UsageError
 from segqa.gate.rules import resolve_rules
 from segqa.models.pickers import find_picker
 from segqa.plugin.baselines import refuse_early
+from segqa.plugin.context import is_hosting, read_ci, runs_no_tests
 from segqa.plugin.existing_run import take_finished
-from segqa.plugin.hooks import HOSTING, is_worker, read_ci, runs_no_tests
 from segqa.plugin.option_parsing import parse_options, refuse_unknown_checkpoints
+from segqa.plugin.session import Session
 from segqa.plugin.settings_file import choose_settings_file
 from segqa.plugin.shards import typed_shard
-from segqa.plugin.state import Session
+from segqa.plugin.workers import is_worker
 from segqa.runs.failure_kinds import read_expected_kinds
 from segqa.runs.query import parse_condition
 from segqa.settings import Settings, override, read_settings
@@ -36,6 +36,7 @@ def begin(
     models: Mapping[str, Callable[..., Any]],
     datasets: Mapping[str, Callable[..., Any]],
     options: Mapping[str, Any],
+    reserved: Collection[str],
 ) -> Session:
     """A session from all that is known before collecting.
 
@@ -44,6 +45,7 @@ def begin(
         models: what is declared as one, by name.
         datasets: likewise.
         options: that the user gave.
+        reserved: the names of segqa's fixtures.
 
     Raises:
         UsageError: something of it cannot be used.
@@ -76,11 +78,11 @@ def begin(
         read_expected_kinds(known)
     _refuse_unknown_models(settings, models, parse_options(options.get("model-option", ())))
     refuse_unknown_checkpoints(options.get("checkpoint", ()), models, session.here)
-    _refuse_reserved_names([*models, *datasets])
+    _refuse_reserved_names([*models, *datasets], reserved)
     if not (is_worker(config) or runs_no_tests(config)):
         refuse_early(session)
     # what nobody evaluates need not be there, and takes time to list
-    if HOSTING not in config.stash:
+    if not is_hosting(config):
         _list_typed(session)
     return session
 
@@ -119,7 +121,7 @@ def _has_written_name(config: pytest.Config, root: Path, typed: str, written: st
 
 def _require_engine(config: pytest.Config, session: Session) -> None:
     """Refuse an engine that is not installed, where a model is to be asked by one."""
-    asks = session.chosen and session.finished is None and HOSTING not in config.stash
+    asks = session.chosen and session.finished is None and not is_hosting(config)
     if asks and session.settings.engine == "ray":
         from segqa.inference.engine import require_ray
 
@@ -217,10 +219,8 @@ def _refuse_unknown_models(settings: Settings, models: Mapping[str, Any], typed:
                 raise UsageError(f"{where.format(name)} names no model; {nearest(name, models)}")
 
 
-def _refuse_reserved_names(names: Collection[str]) -> None:
+def _refuse_reserved_names(names: Collection[str], reserved: Collection[str]) -> None:
     """A model called `evaluation` would be found in place of the fixture of that name."""
-    # the others that the plugin offers are hooks, and what nobody would call a model
-    reserved = {name for name in plugin.__all__ if not name.startswith(("pytest_", "_segqa_"))}
     for name in names:
         if name in reserved:
             raise UsageError(f"{name!r} cannot be declared: it is a fixture of segqa's; choose another name")

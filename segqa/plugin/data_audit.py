@@ -11,9 +11,9 @@ from segqa.data.dataset import Dataset
 from segqa.data.storage import is_same
 from segqa.data.subsets import split
 from segqa.plugin.configure import open_train_folder
-from segqa.plugin.hooks import is_worker
 from segqa.plugin.progress import progress_for
-from segqa.plugin.state import Session
+from segqa.plugin.session import Session
+from segqa.plugin.workers import is_worker
 from segqa.plugin.xdist import hold_lock
 from segqa.runs.run import Run
 from segqa.support.plurals import format_count, select_form

@@ -14,16 +14,17 @@ from typing import Any, NoReturn
 
 import pytest
 
+from segqa.plugin.context import EXIT_CODE, is_hosting, read_ci, runs_no_tests
 from segqa.plugin.decorators import declared
-from segqa.plugin.hooks import DECIDED, HOSTING, has_settings_above, is_worker, read_ci, runs_no_tests
 from segqa.plugin.options import given
+from segqa.plugin.workers import is_worker
 from segqa.support.environment import is_ci
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, object, object]:
     """Refuse, in CI, a conftest that leaves with exit code 0, or that unsets `CI`."""
-    if not read_ci(early_config) or not has_settings_above(early_config):
+    if not read_ci(early_config) or not _has_settings_above(early_config):
         return (yield)
     try:
         with refused_exit(early_config, lambda: pytest.ExitCode.USAGE_ERROR):
@@ -49,7 +50,7 @@ def pytest_cmdline_main(config: pytest.Config) -> Generator[None, object, object
     if not _is_guarded(config):
         return (yield)
     try:
-        with refused_exit(config, lambda: config.stash.get(DECIDED, pytest.ExitCode.TESTS_FAILED)):
+        with refused_exit(config, lambda: config.stash.get(EXIT_CODE, pytest.ExitCode.TESTS_FAILED)):
             status = yield
     except SystemExit as error:
         if error.code:
@@ -57,12 +58,12 @@ def pytest_cmdline_main(config: pytest.Config) -> Generator[None, object, object
         status = pytest.ExitCode.OK
     if status:
         return status
-    if DECIDED not in config.stash:
+    if EXIT_CODE not in config.stash:
         raise pytest.UsageError(
             "segqa: the session ended with exit code 0 before its runs were judged; look for sys.exit, pytest.exit "
             "and pytest_cmdline_main in conftest.py and in plugins"
         )
-    return config.stash[DECIDED]
+    return config.stash[EXIT_CODE]
 
 
 @contextmanager
@@ -112,9 +113,18 @@ def _without_exec(execute: Callable[..., NoReturn]) -> Any:
     return refuse
 
 
+def _has_settings_above(early_config: pytest.Config) -> bool:
+    """Return whether segqa is used above the paths on the command line, before pytest knows its arguments."""
+    from segqa.settings import find_settings_file
+
+    here = early_config.invocation_params.dir
+    paths = getattr(early_config.known_args_namespace, "file_or_dir", ())
+    return any(find_settings_file(folder) for folder in (here, *(here / path for path in paths)))
+
+
 def _is_guarded(config: pytest.Config) -> bool:
     """Return whether this process is to run tests with segqa in CI."""
-    if is_worker(config) or not read_ci(config) or HOSTING in config.stash or runs_no_tests(config):
+    if is_worker(config) or not read_ci(config) or is_hosting(config) or runs_no_tests(config):
         return False
     options = given(config)
     return "list-models" not in options and bool(options or declared(config, "model") or declared(config, "dataset"))

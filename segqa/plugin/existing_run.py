@@ -11,7 +11,7 @@ from segqa.errors import StoreError, UsageError
 from segqa.plugin.baselines import warn_of_other_commit
 
 if TYPE_CHECKING:
-    from segqa.plugin.state import Session
+    from segqa.plugin.session import Session
     from segqa.runs.run import Run
 
 _ONLY_NEW = (

@@ -7,19 +7,16 @@ for must have an evaluation, a baseline, and no regression that no test has fail
 
 from __future__ import annotations
 
-import atexit
 import os
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
 
-from segqa.plugin.bounds import MAY_SKIP, find_left_out, find_unmeasured, report_missed
-from segqa.plugin.early_exit import refused_exit, without_zero
-from segqa.plugin.fixtures import PARAMETER
-from segqa.plugin.hooks import STATE, is_worker, runs_no_tests
-from segqa.plugin.state import Session
+from segqa.plugin.bounds import find_left_out, find_unmeasured, report_missed
+from segqa.plugin.context import runs_no_tests
+from segqa.plugin.session import Session
 from segqa.plugin.suite_source import asks_for_evaluation, is_test_file
 from segqa.plugin.test_reports import find_fate, get_stats
 
@@ -27,78 +24,9 @@ if TYPE_CHECKING:
     from segqa.gate.verdict import Verdict
     from segqa.report.exports import JudgedRun
 
-EVALUATION = "_segqa_run"
-"""The fixture that evaluates: every test that asks for an evaluation, directly or not, has it among its fixtures."""
-
 _DESELECTED = frozenset({"deselected", "not run"})
 _STOPPED = (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR, pytest.ExitCode.USAGE_ERROR)
 _GREEN = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
-
-
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Note which models are asked for, before `-k`, `-m` or `--deselect` take tests away."""
-    names = getattr(item, "fixturenames", ())
-    # a user's own `evaluation` in place of segqa's must not hide that a model was to be evaluated
-    if EVALUATION in names or {PARAMETER, "evaluation"} <= {*names}:
-        parameters = getattr(getattr(item, "callspec", None), "params", {})
-        state, model = item.config.stash[STATE], parameters.get(PARAMETER, "")
-        state.asked.setdefault(model, item.nodeid)
-        for fixture in MAY_SKIP & {*names}:
-            state.wanted.setdefault(fixture, {}).setdefault(model, item.nodeid)
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_make_collect_report(
-    collector: pytest.Collector,
-) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-    """Warn of a module that skips itself; its tests would have asked for every chosen model."""
-    report = yield
-    session = collector.config.stash[STATE]
-    if report.skipped and isinstance(collector, pytest.Module):
-        source = collector.path.read_text(encoding="utf-8")
-        asks = asks_for_evaluation(source, collector.config)
-        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
-        text = f"{collector.nodeid} was skipped as a whole: {reason.removeprefix('Skipped: ')}"
-        if asks or "segqa" in source:
-            session.warn(text)
-        for model in session.chosen if asks else ():
-            session.asked.setdefault(model, collector.nodeid)
-    return report
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
-    """Note a `pytest.exit` while tests are collected."""
-    with _noted_exit(session.config.stash[STATE]):
-        return (yield)
-
-
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
-    """Note a `pytest.exit` while tests run; in a strict session no model ends the process with exit code 0."""
-    config = session.config
-    state = config.stash[STATE]
-    guarded = is_strict(state) and bool(state.asked) and not is_worker(config)
-    refused = refused_exit(config, lambda: pytest.ExitCode.TESTS_FAILED) if guarded else nullcontext()
-    with _noted_exit(state), refused:
-        return (yield)
-
-
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, object]:
-    """Keep the exit code that was decided, whatever other plugins set after it, and keep `verdict.json` true."""
-    result = yield
-    state = session.config.stash.get(STATE, None)
-    if state is not None and state.exit_status is not None:
-        from segqa.plugin.ci_outputs import write_verdict
-
-        if state.exit_status != pytest.ExitCode.OK and session.exitstatus == pytest.ExitCode.OK:
-            session.exitstatus = state.exit_status
-        if state.exit_status != session.exitstatus:
-            write_verdict(session, state)
-        if is_strict(state) and session.exitstatus != pytest.ExitCode.OK:
-            atexit.register(_keep_exit_code, int(session.exitstatus))
-    return result
 
 
 def is_strict(session: Session) -> bool:
@@ -132,7 +60,7 @@ def find_reasons(session: pytest.Session, state: Session) -> None:
             state.warn(*find_unmeasured(session.config, state, run))
 
 
-def decide(exit_status: int, state: Session) -> int:
+def decide_exit_code(exit_status: int, state: Session) -> int:
     """Return the exit code: 4 for a problem, 1 for a finding where the tests are green, else pytest's own."""
     if state.problem:
         return pytest.ExitCode.USAGE_ERROR
@@ -243,18 +171,3 @@ def _was_said(text: str, config: pytest.Config) -> bool:
     stats = get_stats(config)
     failed = [*stats.get("failed", ()), *stats.get("error", ())]
     return any(text in report.longreprtext for report in failed)
-
-
-@contextmanager
-def _noted_exit(state: Session) -> Iterator[None]:
-    """Note the message of a `pytest.exit`."""
-    try:
-        yield
-    except pytest.exit.Exception as error:
-        state.ended = str(error.msg)
-        raise
-
-
-def _keep_exit_code(code: int) -> None:
-    """Keep a failure where another handler of `atexit`, registered earlier, calls `os._exit(0)`."""
-    os._exit = without_zero(lambda: code)

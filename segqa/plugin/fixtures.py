@@ -13,8 +13,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from segqa.errors import DatasetError, StoreError, UsageError
+from segqa.plugin.context import find_session
 from segqa.plugin.decorators import built, exits_refused, require_one_declaration
-from segqa.plugin.hooks import STATE, is_worker, refuse, stop
+from segqa.plugin.requested_fixtures import MODEL_NAME, requests_model, requests_model_or_dataset
+from segqa.plugin.usage_errors import refuse_collection, stop_session
+from segqa.plugin.workers import is_worker
 
 if TYPE_CHECKING:  # numpy and OpenCV would load with them
     from segqa.analysis.data_audit.audit import Audit
@@ -25,7 +28,7 @@ if TYPE_CHECKING:  # numpy and OpenCV would load with them
     from segqa.gate.verdict import Verdict
     from segqa.inference.evaluator import Evaluation, Progress
     from segqa.models.protocol import Model
-    from segqa.plugin.state import Session
+    from segqa.plugin.session import Session
     from segqa.runs.run import Run
     from segqa.settings import Thresholds
 
@@ -36,18 +39,14 @@ _KEPT_SETTINGS = ("prompt", "limit", "name_pattern", *_READING)
 
 _NO_MODEL = "no model is declared; mark a fixture with @segqa.model in a conftest.py (`segqa init` makes one)"
 
-PARAMETER = "_segqa_model_name"
-"""The fixture that carries the model's name. What an evaluation stands on has names that nobody else gives a fixture: a
-user's own `model` must not be evaluated under the name of another."""
-
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A test that asks for a model, directly or not, runs once for each chosen one."""
-    if PARAMETER not in metafunc.fixturenames:
+    if MODEL_NAME not in metafunc.fixturenames:
         return
-    session = metafunc.config.stash.get(STATE, None)
+    session = find_session(metafunc.config)
     chosen = list(session.chosen) if session else []
-    metafunc.parametrize(PARAMETER, chosen, indirect=True, scope="session")
+    metafunc.parametrize(MODEL_NAME, chosen, indirect=True, scope="session")
     if session is not None and not chosen:
         from segqa.settings.checks import nearest
 
@@ -58,19 +57,19 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Refuse to run tests that have no model, or a marker that says nothing, before anything is loaded."""
     _time_tests_alone(config, items)
-    session = config.stash.get(STATE, None)
+    session = find_session(config)
     if session is not None and session.problem and not is_worker(config):
-        refuse(config, items, session.problem)
+        refuse_collection(config, items, session.problem)
     if session is None:
-        if any(PARAMETER in getattr(item, "fixturenames", ()) for item in items):
-            refuse(config, items, _NO_MODEL)
+        if any(requests_model(item) for item in items):
+            refuse_collection(config, items, _NO_MODEL)
         return
     from segqa.plugin.configure import refuse_unknown_tags
     from segqa.plugin.markers import behaviour_mark, check_mark
     from segqa.plugin.settings_file import refuse_other_settings
 
     try:
-        asking = {item.path.parent: None for item in items if _uses_settings(item)}
+        asking = {item.path.parent: None for item in items if requests_model_or_dataset(item)}
         require_one_declaration(config)
         refuse_other_settings(config, session, asking)
         for item in items:
@@ -79,20 +78,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if asking:
             refuse_unknown_tags(session)
     except UsageError as error:
-        refuse(config, items, str(error))
+        refuse_collection(config, items, str(error))
 
 
 def _time_tests_alone(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep pytest-timeout from counting an evaluation, which is a fixture, as the time of the test that asks first."""
     if config.pluginmanager.has_plugin("timeout"):
         for item in items:
-            if _uses_settings(item) and item.get_closest_marker("timeout") is None:
+            if requests_model_or_dataset(item) and item.get_closest_marker("timeout") is None:
                 item.add_marker(pytest.mark.timeout(func_only=True))
-
-
-def _uses_settings(item: pytest.Item) -> bool:
-    """Return whether a test asks for a model or for the data set."""
-    return not {PARAMETER, "_segqa_dataset"}.isdisjoint(getattr(item, "fixturenames", ()))
 
 
 @pytest.fixture(scope="session")
@@ -148,7 +142,7 @@ def _segqa_dataset(request: pytest.FixtureRequest, pytestconfig: pytest.Config) 
     except (UsageError, StoreError) as error:
         if session.finished is not None and "dataset" not in session.options:
             pytest.skip(f"the data set of the run is not here: {error}")
-        stop(pytestconfig, str(error))
+        stop_session(pytestconfig, str(error))
     return cases
 
 
@@ -169,7 +163,7 @@ def audit(request: pytest.FixtureRequest, pytestconfig: pytest.Config, _segqa_da
     try:
         return audited(session, request, _segqa_dataset)
     except (UsageError, StoreError) as error:
-        stop(pytestconfig, str(error))
+        stop_session(pytestconfig, str(error))
 
 
 @pytest.fixture(scope="session")
@@ -192,11 +186,11 @@ def _segqa_model(
             require_model(value, _segqa_model_name)
             yield value
     except UsageError as error:
-        stop(pytestconfig, str(error))
+        stop_session(pytestconfig, str(error))
     except TypeError as error:
         if "unexpected keyword argument" not in str(error):
             raise
-        stop(pytestconfig, f"{error}; see [tool.segqa.models.{_segqa_model_name}] and --segqa-model-option")
+        stop_session(pytestconfig, f"{error}; see [tool.segqa.models.{_segqa_model_name}] and --segqa-model-option")
     finally:
         value = None
         _free_memory()
@@ -272,7 +266,7 @@ def robustness(
     try:
         return measured(pytestconfig, session, _segqa_run, _segqa_dataset, how, ask)
     except (UsageError, StoreError) as error:
-        stop(pytestconfig, str(error))
+        stop_session(pytestconfig, str(error))
 
 
 @pytest.fixture(scope="session")
@@ -298,7 +292,7 @@ def _segqa_run(request: pytest.FixtureRequest, pytestconfig: pytest.Config, _seg
     try:
         run = session.runs[name] = shared(pytestconfig, session.store, name, make)
     except (UsageError, StoreError) as error:
-        stop(pytestconfig, str(error))
+        stop_session(pytestconfig, str(error))
     warn_of_reading(session, run)
     warn_of_misspelt_known_failures(session, run)
     skip_in_shard(session)
@@ -443,20 +437,10 @@ def _declared_dataset(name: str, request: pytest.FixtureRequest) -> Dataset:
     return cases
 
 
-def evaluation_of(item: pytest.Item) -> Run | None:
-    """Return the run that a test asked for as `evaluation`; None where that is no fixture of segqa's."""
-    given = getattr(item, "funcargs", {}).get("evaluation")
-    if given is None:
-        return None
-    from segqa.runs.run import Run
-
-    return given if isinstance(given, Run) else None
-
-
 def _session(config: pytest.Config) -> Session:
-    session = config.stash.get(STATE, None)
+    session = find_session(config)
     if session is None:
-        stop(config, _NO_MODEL)
+        stop_session(config, _NO_MODEL)
     return session
 
 

@@ -12,8 +12,8 @@ import pytest
 
 from segqa.errors import SettingsError
 from segqa.plugin.assertions import NOTES, SHOWN
-from segqa.plugin.fixtures import evaluation_of
-from segqa.plugin.hooks import STATE
+from segqa.plugin.context import find_session, get_session
+from segqa.plugin.requested_fixtures import find_evaluation
 from segqa.runs.failure_kinds import KINDS, kind_codes, read_expected_kinds
 from segqa.runs.query import check_names, parse_condition
 from segqa.support.escaping import to_block
@@ -22,7 +22,7 @@ from segqa.support.plurals import format_count, select_form
 if TYPE_CHECKING:
     from segqa.data.mask import Mask
     from segqa.gate.verdict import Verdict
-    from segqa.plugin.state import Session
+    from segqa.plugin.session import Session
     from segqa.runs.outcomes import Outcomes
     from segqa.runs.run import Run
     from segqa.settings import KnownFailure
@@ -42,8 +42,8 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
     except (AssertionError, pytest.fail.Exception) as error:
         for note in pyfuncitem.config.stash[NOTES]:
             error.add_note(to_block(note))
-        run = evaluation_of(pyfuncitem)
-        session = pyfuncitem.config.stash.get(STATE, None)
+        run = find_evaluation(pyfuncitem)
+        session = find_session(pyfuncitem.config)
         if session is None or run is None:
             raise
         if "gate" in pyfuncitem.funcargs and "accept" in session.options:
@@ -171,9 +171,9 @@ def _arguments_without(item: pytest.Function, left_out: set[str], rest: Run) -> 
     if "evaluation" in arguments:
         arguments["evaluation"] = rest
     if "clusters" in arguments:
-        arguments["clusters"] = item.config.stash[STATE].find_clusters(rest)
+        arguments["clusters"] = get_session(item.config).find_clusters(rest)
     if "gate" in arguments:
-        arguments["gate"] = verdict_without(item.config.stash[STATE], arguments["gate"], left_out)
+        arguments["gate"] = verdict_without(get_session(item.config), arguments["gate"], left_out)
     return arguments
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pytest
 
 from segqa.errors import SettingsError, UsageError
-from segqa.plugin.hooks import STATE
+from segqa.plugin.context import get_session
 from segqa.support.plurals import format_count
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def marked_slice(node: pytest.Item, run: Run) -> Run:
         cases = format_count(len(part.outcomes), "case")
         text = f"slice {mark.name!r} ({mark.where}) has {cases}, fewer than {mark.min_cases}"
         if not run.is_partial:
-            node.config.stash[STATE].warn(f"{text}: its tests judge nothing")
+            get_session(node.config).warn(f"{text}: its tests judge nothing")
         pytest.skip(text)
     return part
 

@@ -17,7 +17,8 @@ import pytest
 from _pytest.logging import LogCaptureHandler
 
 from segqa.errors import UsageError
-from segqa.plugin.hooks import HOSTING, STATE, stop
+from segqa.plugin.context import HOSTING, get_session
+from segqa.plugin.usage_errors import stop_session
 
 if TYPE_CHECKING:
     from segqa.models.protocol import Model
@@ -98,9 +99,9 @@ def test_hosted(model: Any, model_name: str, pytestconfig: pytest.Config) -> Non
     """Hand the model over; a test so that pytest gives it what it needs."""
     try:
         with _logging_to_stderr():
-            pytestconfig.stash[_USE](Hosted(model, model_name, pytestconfig.stash[STATE].settings))
+            pytestconfig.stash[_USE](Hosted(model, model_name, get_session(pytestconfig).settings))
     except UsageError as error:
-        stop(pytestconfig, str(error))
+        stop_session(pytestconfig, str(error))
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from segqa.plugin.option_parsing import checkpoint_of
 
 if TYPE_CHECKING:
     from segqa.inference.spot_check import SpotCheck
-    from segqa.plugin.state import Session
+    from segqa.plugin.session import Session
     from segqa.runs.run import Run
 
 _OPTIONS = "model_options"

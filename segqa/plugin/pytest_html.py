@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import inspect
 import os
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from contextlib import suppress
 from html import escape
 from pathlib import Path
@@ -16,14 +16,12 @@ import pytest
 
 from segqa.errors import StoreError
 from segqa.plugin.assertions import SHOWN
-from segqa.plugin.fixtures import evaluation_of
-from segqa.plugin.hooks import STATE
-from segqa.plugin.markers import behaved
-from segqa.plugin.test_reports import get_stats
+from segqa.plugin.context import find_session, get_session
+from segqa.plugin.requested_fixtures import find_evaluation
+from segqa.plugin.session_result import build_session_result
 
 if TYPE_CHECKING:
-    from segqa.plugin.state import Session
-    from segqa.report.session_result import SessionResult
+    from segqa.plugin.session import Session
     from segqa.runs.run import Run
 
 
@@ -38,13 +36,13 @@ class Additions:
     @pytest.hookimpl(optionalhook=True)
     def pytest_html_results_summary(self, prefix: list[str], session: pytest.Session) -> None:
         """Put verdict, numbers, histogram, clusters and the way to the review page above the list of tests."""
-        state = session.config.stash[STATE]
+        state = get_session(session.config)
         if not state.runs or state.shard is not None:
             return
         from segqa.report.pytest_html_summary import render_summary
 
         found = [state.clusters_of(run) for run in state.runs.values()]
-        prefix.append(render_summary(found, ending_of(session), _address(session.config), state.group_by))
+        prefix.append(render_summary(found, build_session_result(session), _address(session.config), state.group_by))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_html_results_table_header(self, cells: list[str]) -> None:
@@ -63,9 +61,9 @@ class Additions:
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Show the worst case that a failing test is about, and link to it in the review page."""
     report = yield
-    state = item.config.stash.get(STATE, None)
+    state = find_session(item.config)
     if report.when == "call" and report.failed and state is not None:
-        run: Run | None = item.config.stash.get(SHOWN, None) or evaluation_of(item)
+        run: Run | None = item.config.stash.get(SHOWN, None) or find_evaluation(item)
         if run is not None and getattr(item.config.option, "htmlpath", None):
             found = [*getattr(report, "extras", []), *_extras(item.config, state, run)]
             report.extras = found  # type: ignore[attr-defined] # pytest-html's
@@ -77,54 +75,15 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     return report
 
 
-def ending_of(session: pytest.Session) -> SessionResult:
-    """How the tests of this session went."""
-    from segqa.report.session_result import SessionResult
-
-    state = session.config.stash[STATE]
-    ended = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
-    complete = session.exitstatus in ended and not session.shouldstop and state.ended is None
-    stats = get_stats(session.config)
-    named = ("passed", "failed", "error", "skipped", "xfailed", "xpassed")
-    counts = {name: len(stats[name]) for name in named if stats.get(name)}
-    return SessionResult(
-        failing=tuple(failing_tests(session.config)),
-        counts=counts,
-        complete=bool(complete),
-        behaviour=behaved(stats),
-        findings=tuple(state.findings),
-        warnings=tuple(state.warnings),
-        problem=state.problem,
-        titles={report.nodeid: title for report in _failed(stats) if (title := getattr(report, "segqa_title", ""))},
-    )
-
-
-def failing_tests(config: pytest.Config) -> list[tuple[str, str]]:
-    """The tests that failed and the first line of why, in the order in which they were reported."""
-    return [(report.nodeid, _why(report)) for report in _failed(get_stats(config))]
-
-
-def _failed(stats: Mapping[str, list[Any]]) -> list[Any]:
-    """Return the reports of the tests that failed."""
-    return [report for outcome in ("failed", "error") for report in stats.get(outcome, [])]
-
-
 def _first_line(item: pytest.Item) -> str:
     """Return the first line of a test's docstring, which says what it expects; empty without one."""
     function = getattr(item, "function", None)
     return (inspect.getdoc(function) or "").partition("\n")[0] if function is not None else ""
 
 
-def _why(report: Any) -> str:
-    """The first line of a failing test's message: the number and the bound, if segqa has explained it."""
-    crash = getattr(report.longrepr, "reprcrash", None)
-    first = str(crash.message).partition("\n")[0] if crash is not None else ""
-    return first.removeprefix("AssertionError: ").removeprefix("assert ")
-
-
 def _address(config: pytest.Config) -> str:
     """The address of the review page, as seen from pytest-html's report."""
-    page, report = config.stash[STATE].page, getattr(config.option, "htmlpath", None)
+    page, report = get_session(config).page, getattr(config.option, "htmlpath", None)
     if page is None or not report:
         return ""
     return quote(Path(os.path.relpath(page, (config.invocation_params.dir / report).parent)).as_posix())

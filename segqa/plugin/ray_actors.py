@@ -17,7 +17,7 @@ from segqa.plugin.model_host import Hosted, host
 if TYPE_CHECKING:
     from segqa.inference.engine import RayEngine
     from segqa.models.protocol import Model
-    from segqa.plugin.state import Session
+    from segqa.plugin.session import Session
 
 _LINES = 12
 _OF_MODELS = ("model-option", "checkpoint")

@@ -17,7 +17,7 @@ from segqa.models.corruptions import library_version
 from segqa.models.protocol import Model
 from segqa.plugin.model_source import report_stored_answers
 from segqa.plugin.progress import RecordedProgress, progress_for
-from segqa.plugin.state import Session
+from segqa.plugin.session import Session
 from segqa.plugin.xdist import shared_robustness
 from segqa.report.case_images import draw_choice
 from segqa.runs.run import Run

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from segqa.errors import SettingsError
-from segqa.plugin.hooks import HOSTING, SETTINGS_FILE, is_worker
-from segqa.plugin.state import Session
+from segqa.plugin.context import is_hosting
+from segqa.plugin.session import Session
+from segqa.plugin.workers import SETTINGS_FILE, is_worker, read_input
 from segqa.settings import find_settings_file, has_settings
 
 
@@ -27,11 +28,11 @@ def choose_settings_file(config: pytest.Config) -> Path | None:
         SettingsError: the tests have different files, or one cannot be read.
     """
     if is_worker(config):
-        handed: str = config.workerinput[SETTINGS_FILE]  # type: ignore[attr-defined] # xdist's
+        handed: str = read_input(config, SETTINGS_FILE)
         return Path(handed) if handed else None
     typed = _typed_file(config)
     # an actor of Ray is always given the file that pytest has found
-    if typed is not None and HOSTING not in config.stash:
+    if typed is not None and not is_hosting(config):
         return typed
     found = {file: folder for folder in _folders(config) if (file := find_settings_file(folder)) is not None}
     if len(found) > 1:
@@ -49,7 +50,7 @@ def refuse_other_settings(config: pytest.Config, session: Session, folders: Iter
     Raises:
         SettingsError: there is such a test.
     """
-    if HOSTING in config.stash or _typed_file(config) is not None:
+    if is_hosting(config) or _typed_file(config) is not None:
         return
     for folder in folders:
         file = find_settings_file(folder)

@@ -12,7 +12,7 @@ from segqa.support.plurals import format_count
 
 if TYPE_CHECKING:
     from segqa.data.subsets import Shard
-    from segqa.plugin.state import Session
+    from segqa.plugin.session import Session
 
 _OF_THE_WHOLE = ("update-baseline", "accept", "markdown", "openmetrics")
 """The options that say what to do with a verdict."""

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from segqa.plugin.fixtures import PARAMETER, evaluation_of
-from segqa.plugin.hooks import STATE, is_worker
+from segqa.plugin.context import find_session, get_session
 from segqa.plugin.markers import behaved, behaviour_mark
+from segqa.plugin.requested_fixtures import find_evaluation, requests_model
+from segqa.plugin.session import Session
 from segqa.plugin.shards import told_of_shards
-from segqa.plugin.state import Session
+from segqa.plugin.workers import is_worker
 from segqa.support.escaping import to_block, to_line, to_utf8
 
 if TYPE_CHECKING:
@@ -25,14 +26,14 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     """Say which settings file was read."""
     from segqa.plugin.settings_file import describe_settings_file
 
-    session = config.stash.get(STATE, None)
+    session = find_session(config)
     return None if session is None else describe_settings_file(config, session)
 
 
 def pytest_report_collectionfinish(config: pytest.Config, items: Sequence[pytest.Item]) -> str | None:
     """Which models are evaluated on what, if any are."""
-    session = config.stash.get(STATE, None)
-    if session is None or not any(PARAMETER in getattr(item, "fixturenames", ()) for item in items):
+    session = find_session(config)
+    if session is None or not any(requests_model(item) for item in items):
         return None
     settings = session.settings
     if session.finished is not None:
@@ -53,10 +54,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """Attach the scores to the test, so that they reach JUnit XML and pass from worker to controller."""
     given = getattr(item, "funcargs", {})
-    run = evaluation_of(item)
-    if run is not None and STATE in item.config.stash:
+    run = find_evaluation(item)
+    if run is not None and find_session(item.config) is not None:
         item.user_properties.extend(_properties(run))
-        state = item.config.stash[STATE]
+        state = get_session(item.config)
         found = state.found.get((run.id, run.part, run.condition), ())
         item.user_properties += [
             ("segqa.cluster", "; ".join(cluster.condition for cluster in found)),
@@ -83,7 +84,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """A paragraph for each run, where it is kept, and where the review page is."""
-    session = config.stash.get(STATE, None)
+    session = find_session(config)
     if session is None:
         return
     _write_findings(terminalreporter, session)
@@ -104,7 +105,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 @pytest.hookimpl(tryfirst=True)
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Write what refuses the session below everything else, where it is seen."""
-    session = config.stash.get(STATE, None)
+    session = find_session(config)
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     if session is not None and session.problem and reporter is not None:
         reporter.write_line(to_block(f"ERROR: segqa: {session.problem}"), red=True)

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from segqa.plugin.fixtures import PARAMETER
-from segqa.plugin.hooks import STATE, is_worker
+from segqa.plugin.context import find_session
+from segqa.plugin.requested_fixtures import requests_model
+from segqa.plugin.workers import is_worker
 from segqa.support.escaping import to_block
 
 _NAME = "segqa-reports"
@@ -64,7 +65,7 @@ class _Reports:
     @pytest.hookimpl(tryfirst=True)
     def pytest_unconfigure(self, config: pytest.Config) -> None:
         """Write why the session fails beside its tests: nobody else does."""
-        session = config.stash.get(STATE, None)
+        session = find_session(config)
         if session is not None:
             for text in filter(None, [session.problem, *session.findings]):
                 sys.stderr.write(to_block(f"ERROR: segqa: {text}") + "\n")
@@ -81,7 +82,7 @@ def pytest_runtest_makereport(
     report = yield
     if call.when != "setup" or not report.failed or call.excinfo is None:
         return report
-    if PARAMETER not in getattr(item, "fixturenames", ()):
+    if not requests_model(item):
         return report
     # pytest keeps the error of a fixture, and raises the same object again
     error = call.excinfo.value

@@ -14,8 +14,8 @@ import pytest
 from filelock import FileLock, Timeout
 
 from segqa.errors import StoreError
-from segqa.plugin.hooks import is_worker
-from segqa.plugin.state import Session
+from segqa.plugin.session import Session
+from segqa.plugin.workers import is_worker, read_input
 from segqa.runs.run import Run
 from segqa.runs.store import Store, write_whole
 from segqa.support.disk_errors import explain_disk_errors
@@ -117,7 +117,7 @@ def _gather_robustness(session: Session, model: str, run_id: str) -> None:
 
 def _once(config: pytest.Config, store: Store, model: str, what: str, make: Callable[[], str]) -> str:
     """The id of a run of a model that the first worker makes which asks for it."""
-    folder = _folder(store, config.workerinput["testrunuid"])  # type: ignore[attr-defined] # xdist's
+    folder = _folder(store, read_input(config, "testrunuid"))
     pointer = _pointer(folder, model, what)
     # a worker that dies here loses the lock, and the next one resumes its run
     with hold_lock(pointer.with_name(f"{pointer.name}.lock")):

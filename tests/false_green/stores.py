@@ -183,7 +183,7 @@ class Later(datetime):
 def the_clock_goes_back_and_stored_proposals_are_scored_again(trial: Trial) -> Ending:
     write_by_hand(trial)
     with trial.patched.context() as ahead:
-        ahead.setattr("segqa.plugin.state.datetime", Later)
+        ahead.setattr("segqa.plugin.session.datetime", Later)
         trial.prepare()
     trial.make_worse()
     trial.edit("network.py", ("'mine-v3'", "'mine-v4'"))

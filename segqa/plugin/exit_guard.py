@@ -1,0 +1,65 @@
+"""Keep the decided exit code, whatever ends the session or changes the code afterwards."""
+
+from __future__ import annotations
+
+import atexit
+import os
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager, nullcontext
+
+import pytest
+
+from segqa.plugin.ci_outputs import write_verdict
+from segqa.plugin.context import find_session, get_session
+from segqa.plugin.early_exit import refused_exit, without_zero
+from segqa.plugin.exit_code import is_strict
+from segqa.plugin.session import Session
+from segqa.plugin.workers import is_worker
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
+    """Note a `pytest.exit` while tests are collected."""
+    with _noted_exit(get_session(session.config)):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
+    """Note a `pytest.exit` while tests run; in a strict session no model ends the process with exit code 0."""
+    config = session.config
+    state = get_session(config)
+    guarded = is_strict(state) and bool(state.asked) and not is_worker(config)
+    refused = refused_exit(config, lambda: pytest.ExitCode.TESTS_FAILED) if guarded else nullcontext()
+    with _noted_exit(state), refused:
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, object]:
+    """Keep the exit code that was decided, whatever other plugins set after it, and keep `verdict.json` true."""
+    result = yield
+    state = find_session(session.config)
+    if state is not None and state.exit_status is not None:
+        if state.exit_status != pytest.ExitCode.OK and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = state.exit_status
+        if state.exit_status != session.exitstatus:
+            write_verdict(session, state)
+        if is_strict(state) and session.exitstatus != pytest.ExitCode.OK:
+            atexit.register(_keep_exit_code, int(session.exitstatus))
+    return result
+
+
+@contextmanager
+def _noted_exit(state: Session) -> Iterator[None]:
+    """Note the message of a `pytest.exit`."""
+    try:
+        yield
+    except pytest.exit.Exception as error:
+        state.ended = str(error.msg)
+        raise
+
+
+def _keep_exit_code(code: int) -> None:
+    """Keep a failure where another handler of `atexit`, registered earlier, calls `os._exit(0)`."""
+    os._exit = without_zero(lambda: code)

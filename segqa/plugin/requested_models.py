@@ -1,0 +1,43 @@
+"""Note which models the collected tests ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+import pytest
+
+from segqa.plugin.context import get_session
+from segqa.plugin.requested_fixtures import MODEL_NAME, requests_evaluation
+from segqa.plugin.suite_source import asks_for_evaluation
+
+MAY_SKIP = frozenset({"speed", "robustness"})
+"""The fixtures that skip every test that asks for them where they cannot or must not measure."""
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Note which models are asked for, before `-k`, `-m` or `--deselect` take tests away."""
+    if requests_evaluation(item):
+        parameters = getattr(getattr(item, "callspec", None), "params", {})
+        state, model = get_session(item.config), parameters.get(MODEL_NAME, "")
+        state.asked.setdefault(model, item.nodeid)
+        for fixture in MAY_SKIP & {*getattr(item, "fixturenames", ())}:
+            state.wanted.setdefault(fixture, {}).setdefault(model, item.nodeid)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Warn of a module that skips itself; its tests would have asked for every chosen model."""
+    report = yield
+    session = get_session(collector.config)
+    if report.skipped and isinstance(collector, pytest.Module):
+        source = collector.path.read_text(encoding="utf-8")
+        asks = asks_for_evaluation(source, collector.config)
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        text = f"{collector.nodeid} was skipped as a whole: {reason.removeprefix('Skipped: ')}"
+        if asks or "segqa" in source:
+            session.warn(text)
+        for model in session.chosen if asks else ():
+            session.asked.setdefault(model, collector.nodeid)
+    return report
