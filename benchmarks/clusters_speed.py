@@ -69,7 +69,7 @@ def group_by(table: pd.DataFrame) -> object:
 
 def main(*sizes: int) -> None:
     """Print the table."""
-    print("cases | segqa.clusters s | decision tree s (ratio) | group-by over pairs s (ratio) | first cluster")
+    print("cases | segqa.find_clusters s | decision tree s (ratio) | group-by over pairs s (ratio) | first cluster")
     for cases in sizes or (1192, 100_000):
         run, table = make(cases)
         ways: dict[str, Callable[[], object]] = {

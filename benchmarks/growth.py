@@ -182,7 +182,7 @@ def second(folder: Path, cases: int) -> Numbers:
     with _measured(found, "second evaluation", "second evaluation"):
         run = _evaluated(drawn, folder, "agreement")
     with _measured(found, "clusters"):
-        assert segqa.clusters(run).of("wrong_object")
+        assert segqa.find_clusters(run).of("wrong_object")
     with _measured(found, "compare and judge"):
         before = segqa.read_baseline(_baseline(folder))
         segqa.judge(segqa.compare(before, run, same_picker=False))

@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from segqa.analysis.failure_clusters.search import clusters
+from segqa.analysis.failure_clusters.search import find_clusters
 from segqa.data.mask import Image, Mask
 from segqa.data.rle import encode_mask
 from segqa.gate.baseline import read_baseline, write_baseline
@@ -262,7 +262,7 @@ def keep(folder: Path, cases: int, images: int) -> tuple[Run, Run, list[CaseImag
     store.finish(run, "key")
     write_baseline(folder / f"{run.model}.jsonl", before)
     baseline = read_baseline(folder / f"{run.model}.jsonl")
-    chosen = select(clusters(run), compare(baseline, run), images)
+    chosen = select(find_clusters(run), compare(baseline, run), images)
     random = np.random.default_rng(0)
     exhibits = [_exhibit(outcome, *each, random) for outcome, each in zip(chosen, pictures(), strict=False)]
     with CaseImages(store, run.id) as kept:

@@ -189,7 +189,7 @@ def verdict(folder: Path, cases: int, _: str) -> dict[str, float]:
 
 def find_clusters(folder: Path, _: int, __: str) -> dict[str, float]:
     """What the failures of the second run have in common."""
-    found = segqa.clusters(_runs(folder)[1])
+    found = segqa.find_clusters(_runs(folder)[1])
     assert any(cluster.condition == "camera=C5 and light=night" for cluster in found), found
     return {}
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from segqa.analysis.data_audit.audit import Audit, audit_dataset
     from segqa.analysis.data_audit.flaws import Flaw, Flaws
     from segqa.analysis.failure_clusters.clusters import Cluster, Clusters
-    from segqa.analysis.failure_clusters.search import clusters
-    from segqa.analysis.label_errors import suspicious_labels
+    from segqa.analysis.failure_clusters.search import find_clusters
+    from segqa.analysis.label_errors import find_label_errors
     from segqa.analysis.replay import replay
     from segqa.analysis.robustness.measure import measure_robustness
     from segqa.analysis.robustness.perturbations import Perturbation
@@ -67,7 +67,7 @@ _HOMES = {
     "segqa.scoring.error_breakdown": ("Breakdown", "break_down"),
     "segqa.data.case": ("Case", "Source", "Target"),
     "segqa.analysis.failure_clusters.clusters": ("Cluster", "Clusters"),
-    "segqa.analysis.failure_clusters.search": ("clusters",),
+    "segqa.analysis.failure_clusters.search": ("find_clusters",),
     "segqa.gate.comparison": ("Comparison", "compare"),
     "segqa.data.dataset": ("Dataset",),
     "segqa.data.folder": ("open_folder",),
@@ -75,7 +75,7 @@ _HOMES = {
     "segqa.errors": ("SegqaError",),
     "segqa.inference.evaluator": ("evaluate",),
     "segqa.gate.verdict": ("Verdict", "judge"),
-    "segqa.analysis.label_errors": ("suspicious_labels",),
+    "segqa.analysis.label_errors": ("find_label_errors",),
     "segqa.data.mask": ("as_mask",),
     "segqa.scoring.metrics": (
         "Counts",
@@ -135,7 +135,6 @@ __all__ = [
     "audit_dataset",
     "boundary_iou",
     "break_down",
-    "clusters",
     "compare",
     "compute_speed",
     "count",
@@ -143,6 +142,8 @@ __all__ = [
     "dataset",
     "dice",
     "evaluate",
+    "find_clusters",
+    "find_label_errors",
     "fingerprint_of",
     "hausdorff",
     "hd95",
@@ -157,7 +158,6 @@ __all__ = [
     "read_baseline",
     "recall",
     "replay",
-    "suspicious_labels",
     "write_baseline",
     "write_report",
 ]

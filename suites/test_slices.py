@@ -17,4 +17,4 @@ def test_no_cluster_of_zero_iou_false_positives(clusters: Clusters) -> None:
     """Where another object is segmented, it is here and there, not in one camera, one action or one light."""
     if not clusters.provable:
         pytest.skip(f"no cluster can be found: {clusters.note}")
-    assert not clusters.of("wrong_object"), clusters.story("wrong_object")
+    assert not clusters.select("wrong_object"), clusters.describe("wrong_object")

@@ -31,13 +31,13 @@ class LabelError:
         return f"check the label of {self.case_id}: {self.kind} under {many} of {', '.join(self.models)}"
 
 
-def suspicious_labels(runs: Sequence[Run]) -> tuple[LabelError, ...]:
+def find_label_errors(runs: Sequence[Run]) -> tuple[LabelError, ...]:
     """The cases that fail in the same way under every model evaluated on them, two models at least; sorted by id.
 
     Two runs evaluated the same case if it has the same id, image and target in both. An error says nothing of a label
     and is passed over, as is all but the last run of a model. A model and the same model served over HTTP are one.
     """
-    latest = _by_model(runs)
+    latest = _select_latest_runs(runs)
     if len(latest) < 2:
         return ()
     failing = {case_id for run in latest.values() for case_id in run.columns.take(run.kind_codes > 0).ids}
@@ -48,11 +48,11 @@ def suspicious_labels(runs: Sequence[Run]) -> tuple[LabelError, ...]:
         told = run.kind_codes[answered].tolist(), run.all_ious[answered].tolist()
         for case_id, digest, *how in zip(outcomes.ids, outcomes.digests, *told, strict=True):
             seen.setdefault((case_id, digest), []).append((run.model, *how))
-    found = (_suspicion(case_id, answers) for (case_id, _), answers in seen.items() if len(answers) > 1)
+    found = (_find_label_error(case_id, answers) for (case_id, _), answers in seen.items() if len(answers) > 1)
     return tuple(sorted((each for each in found if each is not None), key=lambda each: each.case_id))
 
 
-def _by_model(runs: Sequence[Run]) -> dict[str, Run]:
+def _select_latest_runs(runs: Sequence[Run]) -> dict[str, Run]:
     """Return the last run of each model; a served model is the one that has its name or its fingerprint."""
     last = {run.model: run for run in runs}
     served: dict[str, Mapping[str, str]] = {name: run.provenance.get("served", {}) for name, run in last.items()}
@@ -64,7 +64,7 @@ def _by_model(runs: Sequence[Run]) -> dict[str, Run]:
     return distinct
 
 
-def _suspicion(case_id: str, answers: Sequence[tuple[str, int, float]]) -> LabelError | None:
+def _find_label_error(case_id: str, answers: Sequence[tuple[str, int, float]]) -> LabelError | None:
     """Whether one case failed in the same way in several runs, of each of which model, kind and IoU are given."""
     models, kinds, ious = zip(*answers, strict=True)
     kind = kind_name(kinds[0])

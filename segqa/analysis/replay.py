@@ -20,12 +20,12 @@ def replay(run: Run, pick: str) -> Run:
     Raises:
         SettingsError: there is no such picker.
     """
-    return replays(run, [pick])[0]
+    return replay_each(run, [pick])[0]
 
 
-def replays(run: Run, picks: Sequence[str]) -> list[Run]:
+def replay_each(run: Run, picks: Sequence[str]) -> list[Run]:
     """The run as it would have been with each of some pickers; their names as in `replay`."""
-    found = _picked_again(run.columns, [find_picker(pick) for pick in picks])
+    found = _repick(run.columns, [find_picker(pick) for pick in picks])
     return [
         replace(run, id=f"{run.id}+{pick}", outcomes=outcomes, pick=pick)
         for pick, outcomes in zip(picks, found, strict=True)
@@ -47,7 +47,7 @@ class Flip:
     gain: float
 
 
-def flips(run: Run, replayed: Run) -> list[Flip]:
+def find_flips(run: Run, replayed: Run) -> list[Flip]:
     """The cases in which the two runs picked different proposals, the greatest gain first."""
     other = run.columns.picked != replayed.columns.picked
     before, after = run.columns.take(other), replayed.columns.take(other)
@@ -56,19 +56,19 @@ def flips(run: Run, replayed: Run) -> list[Flip]:
     return sorted(found, key=lambda flip: (-flip.gain, flip.before.case_id))
 
 
-def _picked_again(outcomes: Outcomes, pickers: Sequence[Picker]) -> list[Outcomes]:
+def _repick(outcomes: Outcomes, pickers: Sequence[Picker]) -> list[Outcomes]:
     """The outcomes as each picker decides."""
     picked = [outcomes.picked.copy() for _ in pickers]
-    for place, offers in enumerate(outcomes.offer_scores()):
-        if offers:
-            offered = _scored(np.array(offers))
+    for place, scores in enumerate(outcomes.offer_scores()):
+        if scores:
+            proposals = _to_proposals(np.array(scores))
             for picks, picker in zip(picked, pickers, strict=True):
-                chosen = picker(offered)
+                chosen = picker(proposals)
                 picks[place] = -1 if chosen is None else chosen
     return [outcomes.picked_again(picks) for picks in picked]
 
 
-def _scored(offers: Floats) -> Proposals:
+def _to_proposals(scores: Floats) -> Proposals:
     """The proposals as far as a run keeps them: their scores, with masks and boxes of nothing."""
-    masks, boxes = np.zeros((len(offers), 1, 1), np.bool_), np.zeros((len(offers), 4))
-    return Proposals(masks, offers[:, 0].copy(), offers[:, 1].copy(), boxes)
+    masks, boxes = np.zeros((len(scores), 1, 1), np.bool_), np.zeros((len(scores), 4))
+    return Proposals(masks, scores[:, 0].copy(), scores[:, 1].copy(), boxes)

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from segqa.analysis.failure_clusters.search import ALPHA, DEPTH, MIN_CASES
-from segqa.analysis.failure_clusters.search import clusters as find
-from segqa.analysis.label_errors import suspicious_labels
+from segqa.analysis.failure_clusters.search import find_clusters as find
+from segqa.analysis.label_errors import find_label_errors
 from segqa.cli.runs import Directory, RunId, find_run, read_project, refusal, say
 from segqa.errors import SegqaError
 from segqa.support.plurals import format_count
@@ -33,7 +33,7 @@ def clusters(
     try:
         tag = read_project()[0].gate.group_by if group_by is None else group_by
         found = find(find_run(directory, run_id), group_by=tag, alpha=alpha, min_cases=min_cases, depth=depth)
-        story = found.story(kind)
+        story = found.describe(kind)
     except SegqaError as error:
         raise refusal(str(error)) from error
     if found.gap:
@@ -56,5 +56,5 @@ def labels(
     runs = [find_run(directory, run_id) for run_id in run_ids]
     if len({run.model for run in runs}) < 2:
         raise refusal("labels are judged by two models or more; give a run of each")
-    for suspicion in suspicious_labels(runs):
+    for suspicion in find_label_errors(runs):
         say(str(suspicion))

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from segqa.analysis.failure_clusters.search import clusters
+from segqa.analysis.failure_clusters.search import find_clusters
 from segqa.data.storage import expand_home
 from segqa.errors import SegqaError, StoreError
 from segqa.gate.baseline import is_baseline, read_baseline
@@ -103,7 +103,7 @@ def compare(
         comparison = pair_up(*found, same_picker=False)
         verdict = judge_with_settings(settings, comparison, fail_on=fail_on or (), group_by=tag)
         verdict = replace(verdict, notes=(*_describe_sides(*found), *verdict.notes))
-        common = clusters(found[1], group_by=tag)
+        common = find_clusters(found[1], group_by=tag)
     except SegqaError as error:
         raise refusal(str(error)) from error
     judged = JudgedRun(found[1], verdict, "", common, group_by=tag)

@@ -215,7 +215,7 @@ def whole_run(_segqa_run: Run) -> Run:
 
 @pytest.fixture
 def clusters(pytestconfig: pytest.Config, evaluation: Run) -> Clusters:
-    """What the failures of the model under test have in common, see `segqa.clusters`."""
+    """What the failures of the model under test have in common, see `segqa.find_clusters`."""
     return _session(pytestconfig).clusters_of(evaluation)
 
 

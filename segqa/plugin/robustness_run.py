@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from segqa.analysis.failure_clusters.search import clusters
-from segqa.analysis.robustness.measure import NEEDED, RobustnessMeasurement
+from segqa.analysis.failure_clusters.search import find_clusters
+from segqa.analysis.robustness.measure import MISSING_ALBUMENTATIONS, RobustnessMeasurement
 from segqa.analysis.robustness.result import Robustness
 from segqa.data.dataset import Dataset
 from segqa.errors import ModelError
@@ -35,15 +35,17 @@ def measured(
 ) -> Robustness:
     """How robust a model of the session is; skips where that shall not or cannot be known."""
     if library_version() is None:
-        pytest.skip(NEEDED)
+        pytest.skip(MISSING_ALBUMENTATIONS)
     wanted = session.settings.robustness_for(run.model)
     if wanted.cases == 0:
         pytest.skip("no case is to be changed: cases = 0 in [tool.segqa.robustness], or --segqa-robustness-cases=0")
     progress = RecordedProgress(progress_for(config, f"{run.model}, changed"))
-    measurement = RobustnessMeasurement.of(replace(how, progress=progress), run, dataset, session.store, wanted.cases)
+    measurement = RobustnessMeasurement.from_run(
+        replace(how, progress=progress), run, dataset, session.store, wanted.cases
+    )
     try:
         found = shared_robustness(config, session, run.model, lambda: _measure(session, measurement, ask()))
-        return replace(found, groups=measurement.groups(session.group_by))
+        return replace(found, groups=measurement.number_groups(session.group_by))
     except KeyboardInterrupt:
         session.interrupted = f"{run.model}, changed: {progress.done} of {progress.total} cases are done and kept"
         raise
@@ -53,7 +55,7 @@ def _measure(session: Session, measurement: RobustnessMeasurement, model: Model 
     """What is kept, or what measuring gives, with pictures of some changed cases."""
     kept, problem = None, ""
     try:
-        kept = measurement.kept(model)
+        kept = measurement.find_earlier(model)
     except ModelError as error:
         problem = str(error)
     if problem:
@@ -77,5 +79,5 @@ def _measure(session: Session, measurement: RobustnessMeasurement, model: Model 
     settings = session.settings.report
     few = replace(settings, images=min(settings.images, _DRAWN))
     # rules of two conditions say enough to choose by; those of three take five times as long
-    draw_choice([(clusters(changed, depth=2), None)], measurement.dataset, session.store, few)
+    draw_choice([(find_clusters(changed, depth=2), None)], measurement.dataset, session.store, few)
     return found

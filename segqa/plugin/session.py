@@ -170,7 +170,7 @@ class Session:
 
     def suspects(self) -> tuple[LabelError, ...]:
         """The labels that one should check, judged by the runs of this session and the last ones of other models."""
-        from segqa.analysis.label_errors import suspicious_labels
+        from segqa.analysis.label_errors import find_label_errors
         from segqa.errors import StoreError
 
         if self.suspicions is None:
@@ -179,7 +179,7 @@ class Session:
                 runs = self.store.with_others(runs, self.warn)
             except StoreError as error:
                 self.problem = self.problem or str(error)
-            self.suspicions = suspicious_labels(runs)
+            self.suspicions = find_label_errors(runs)
         return self.suspicions
 
     def warn(self, *texts: str) -> None:
@@ -198,15 +198,15 @@ class Session:
 
         Where no case of it has the tag, each case counts as independent, and a warning says so.
         """
-        from segqa.analysis.failure_clusters.search import clusters
+        from segqa.analysis.failure_clusters.search import find_clusters
 
         tag = self.group_by
         if not tag or tag in run.columns.tags:
-            return clusters(run, group_by=tag)
+            return find_clusters(run, group_by=tag)
         text = f"failure clusters of {run.title} count cases as independent: no case has the tag {tag!r} of group_by"
         if len(run.outcomes):
             self.warn(text)
-        return clusters(run)
+        return find_clusters(run)
 
     def model_options(self, model: str, paths: Collection[str] = ()) -> dict[str, Any]:
         """What a model is built with: `[tool.segqa.models.NAME]`, and what stands on the command line in its place.

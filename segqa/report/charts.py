@@ -260,7 +260,7 @@ def _text(x: float, y: float, text: str, name: str = "") -> str:
 def robustness_section(found: Robustness) -> dict[str, Any]:
     """What the template needs to know of a model's robustness."""
     curves = [_curves(found, change) for change in found.changes if not change.empties]
-    blanks = [found.of(change.name) for change in found.changes if change.empties]
+    blanks = [found.select_all(change.name) for change in found.changes if change.empties]
     return {
         "told": f"{format_count(len(found.trials), 'changed image')} of {format_count(found.cases, 'case')}",
         "left_out": len(found.left_out),
@@ -278,7 +278,7 @@ def robustness_section(found: Robustness) -> dict[str, Any]:
 def _curves(found: Robustness, change: Perturbation) -> dict[str, str]:
     """The chart of a change, with its name and what is done at its most severe."""
     most = change.describe(len(change.amounts))
-    steps = [found.at(change.name, severity) for severity in change.severities]
+    steps = [found.select(change.name, severity) for severity in change.severities]
     ious = [steps[0].before, *(float(step.iou) for step in steps)]
     agreements = [1.0, *(float(step.agreement) for step in steps)]
     told = ", ".join(
@@ -299,7 +299,7 @@ def _table(found: Robustness) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for change in found.changes:
         for severity in change.severities:
-            trials = found.at(change.name, severity)
+            trials = found.select(change.name, severity)
             numbers = [float(each) for each in (trials.iou, trials.drop, trials.agreement)]
             errors = sum(trial.kind == "error" for trial in trials.found)
             rows.append((change.name, severity, change.describe(severity), *numbers, errors))

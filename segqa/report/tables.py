@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from segqa.analysis.replay import flips, replay, replays
+from segqa.analysis.replay import find_flips, replay, replay_each
 from segqa.errors import ProposalsError
 from segqa.models.pickers import PICKERS, product
 from segqa.runs.groups import Groups, group_numbers
@@ -159,9 +159,9 @@ def pick_lab(run: Run) -> Table:
 def _replays(run: Run) -> list[Run]:
     """The run under every picker that can choose by the scores of its proposals."""
     try:
-        return replays(run, list(PICKERS))
+        return replay_each(run, list(PICKERS))
     except ProposalsError:
-        return replays(run, [name for name, picker in PICKERS.items() if picker is not product])
+        return replay_each(run, [name for name, picker in PICKERS.items() if picker is not product])
 
 
 def flip_table(run: Run, pick: str) -> Table:
@@ -169,7 +169,7 @@ def flip_table(run: Run, pick: str) -> Table:
     replayed = replay(run, pick)
     rows = [
         (flip.before.case_id, flip.before.picked, flip.after.picked, run.iou(flip.before), replayed.iou(flip.after))
-        for flip in flips(run, replayed)
+        for flip in find_flips(run, replayed)
     ]
     return Table(("case", f"{run.pick} picks", f"{pick} picks", "IoU before", "IoU after"), tuple(rows))
 
@@ -200,7 +200,7 @@ def _line(run: Run, group_by: str) -> tuple[str | int | float | None, ...]:
 
 
 def _lab_line(run: Run, replayed: Run) -> tuple[str | int | float, ...]:
-    gains = [flip.gain for flip in flips(run, replayed)]
+    gains = [flip.gain for flip in find_flips(run, replayed)]
     failed = replayed.failures()
     return (
         replayed.pick + (" (the run's)" if replayed.pick == run.pick else ""),

@@ -43,7 +43,7 @@ def findings(clusters: Clusters) -> list[str]:
 
 def steadiness(found: Robustness) -> list[str]:
     """How robust a model is, in two lines: where a mild change does most harm."""
-    mild = [found.at(change.name) for change in found.changes if change.behaviour == "INV"]
+    mild = [found.select(change.name) for change in found.changes if change.behaviour == "INV"]
     known = [trials for trials in mild if not math.isnan(trials.agreement)]
     cases, images = format_count(found.cases, "case"), format_count(len(found.trials), "changed image")
     lines = [f"  robustness: {cases}, {images}, run {found.run}"]

@@ -8,9 +8,9 @@ from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 
-from segqa.analysis.failure_clusters.search import clusters
-from segqa.analysis.label_errors import suspicious_labels
-from segqa.analysis.robustness.result import robustness_of
+from segqa.analysis.failure_clusters.search import find_clusters
+from segqa.analysis.label_errors import find_label_errors
+from segqa.analysis.robustness.result import find_robustness
 from segqa.data.dataset import Dataset
 from segqa.data.folder import open_folder
 from segqa.data.storage import expand_home
@@ -73,7 +73,7 @@ def write_report(
         store,
         expand_home(folder),
         ending=_ending(runs, store),
-        suspicions=suspicious_labels(store.with_others(runs, lambda text: warnings.warn(text, stacklevel=2))),
+        suspicions=find_label_errors(store.with_others(runs, lambda text: warnings.warn(text, stacklevel=2))),
         settings=settings,
     )
 
@@ -93,8 +93,8 @@ def _baseline_of(run: Run, runs: Sequence[Run], baselines: Sequence[Run], store:
 def _judged(run: Run, baseline: Run | None, rules: Settings | GateSettings, store: Store) -> JudgedRun:
     """A run, what the gate says of it, if anything, and what was measured of its robustness."""
     tag = (rules.gate if isinstance(rules, Settings) else rules).group_by
-    found = clusters(run, group_by=tag)
-    judged = JudgedRun(run, None, "", found, robustness=robustness_of(store, run), group_by=tag)
+    found = find_clusters(run, group_by=tag)
+    judged = JudgedRun(run, None, "", found, robustness=find_robustness(store, run), group_by=tag)
     if baseline is None:
         return judged
     try:

@@ -8,7 +8,7 @@ from segqa.scoring.metrics import Counts
 from tests.outcomes import outcome_of
 
 
-def run_of(*ious: float) -> Run:
+def make_run(*ious: float) -> Run:
     outcomes = tuple(
         outcome_of(Counts(tp, 1000 - tp, 0, 10), f"{n:04}") for n, tp in enumerate(round(1000 * iou) for iou in ious)
     )
@@ -16,7 +16,7 @@ def run_of(*ious: float) -> Run:
 
 
 def test_the_storys_spike_is_a_gap() -> None:
-    gap = find_gap(run_of(*[0.0] * 124, *[0.5] * 6, *[0.86, 0.91, 0.94] * 354))
+    gap = find_gap(make_run(*[0.0] * 124, *[0.5] * 6, *[0.86, 0.91, 0.94] * 354))
     assert gap is not None
     assert str(gap) == "gap: 124 of 1192 cases (10.4%) have IoU below 0.05, and 6 between that and 0.85"
 
@@ -34,11 +34,11 @@ def test_the_storys_spike_is_a_gap() -> None:
     ids=["two zeros", "no gap", "too narrow", "nothing above", "hardly anything above", "empty"],
 )
 def test_what_is_no_gap(ious: list[float]) -> None:
-    assert find_gap(run_of(*ious)) is None
+    assert find_gap(make_run(*ious)) is None
 
 
 def test_perfect_cases_are_above_the_gap() -> None:
-    gap = find_gap(run_of(*[0.0] * 5, *[1.0] * 20))
+    gap = find_gap(make_run(*[0.0] * 5, *[1.0] * 20))
     assert gap is not None
     assert (gap.spike, gap.between, gap.upper) == (5, 0, 0.95)
     assert "and none between that and 0.95" in str(gap)
@@ -65,7 +65,7 @@ def test_perfect_cases_are_above_the_gap() -> None:
     ],
 )  # fmt: skip
 def test_where_a_gap_begins_and_ends(ious: list[float], found: Gap | None) -> None:
-    assert find_gap(run_of(*ious)) == found
+    assert find_gap(make_run(*ious)) == found
 
 
 def test_a_gap_cannot_be_changed() -> None:

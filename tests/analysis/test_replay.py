@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import segqa
-from segqa.analysis.replay import flips, replay
+from segqa.analysis.replay import find_flips, replay
 from segqa.data.mask import Image
 from segqa.errors import SettingsError
 from segqa.models.pickers import PICKERS
@@ -34,7 +34,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def without_times(run: Run) -> list[object]:
+def drop_times(run: Run) -> list[object]:
     return [(o.case_id, o.proposal_scores, o.picked, o.counts, o.inside, o.status) for o in run.outcomes]
 
 
@@ -43,7 +43,7 @@ def test_a_replay_is_the_run_that_would_have_been(folder: Path, pick: str) -> No
     run = segqa.evaluate(TwoMinds(), folder, pick="mask_score")
     really = segqa.evaluate(TwoMinds(), folder, pick=pick)
     replayed = replay(run, pick)
-    assert without_times(replayed) == without_times(really)
+    assert drop_times(replayed) == drop_times(really)
     assert replayed.pick == pick
     assert replayed.mean_iou == really.mean_iou
 
@@ -51,9 +51,9 @@ def test_a_replay_is_the_run_that_would_have_been(folder: Path, pick: str) -> No
 def test_flips_are_the_cases_decided_otherwise(folder: Path) -> None:
     run = segqa.evaluate(TwoMinds(), folder, pick="mask_score")
     # the first case has no proposals and the fourth is an error: neither can flip
-    assert flips(run, replay(run, "first")) == []
+    assert find_flips(run, replay(run, "first")) == []
     back = replay(segqa.evaluate(TwoMinds(), folder, pick="first"), "mask_score")
-    assert flips(back, back) == []
+    assert find_flips(back, back) == []
 
 
 def test_flips_come_with_the_greatest_gain_first(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_flips_come_with_the_greatest_gain_first(tmp_path: Path) -> None:
     for index in range(3):
         write_case(tmp_path, f"{index}", *bright_square(index))
     run = segqa.evaluate(Graded(), tmp_path, pick="mask_score")
-    found = flips(run, replay(run, "box_score"))
+    found = find_flips(run, replay(run, "box_score"))
     assert [flip.before.case_id for flip in found] == ["0", "1", "2"]
     assert all(flip.gain == pytest.approx(0.5) for flip in found)
 

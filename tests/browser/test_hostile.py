@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from segqa.analysis.failure_clusters.search import clusters
+from segqa.analysis.failure_clusters.search import find_clusters
 from segqa.analysis.label_errors import LabelError
 from segqa.report.exports import JudgedRun
 from segqa.report.page import write_review
@@ -66,7 +66,7 @@ def hostile(text: str) -> tuple[JudgedRun, SessionResult]:
     }
     ids = tuple(outcome.case_id for outcome in lost)
     run = Run("r", text, text, ids, tuple(lost), text, provenance=provenance)
-    return JudgedRun(run, None, text, clusters(run)), SessionResult(((text, text),), {"failed": 1})
+    return JudgedRun(run, None, text, find_clusters(run)), SessionResult(((text, text),), {"failed": 1})
 
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
@@ -145,7 +145,7 @@ def test_slices_whose_names_need_quotes_can_be_chosen(open_page: Opener, tmp_pat
         for number in range(20)
     ]
     run = Run("r", "m", "d", tuple(o.case_id for o in cases), tuple(cases), "product")
-    page = open_page(write_review([JudgedRun(run, None, "", clusters(run))], Store(tmp_path), tmp_path))
+    page = open_page(write_review([JudgedRun(run, None, "", find_clusters(run))], Store(tmp_path), tmp_path))
     for link in page.get_by_role("region", name="slices, table").get_by_role("link").all():
         link.click()
         assert page.locator("#count").inner_text() == "10 of 20 cases"

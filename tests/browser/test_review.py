@@ -15,7 +15,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
-from segqa.analysis.failure_clusters.search import clusters
+from segqa.analysis.failure_clusters.search import find_clusters
 from segqa.data.mask import Image, Mask
 from segqa.data.rle import decode_mask
 from segqa.gate.comparison import compare
@@ -533,7 +533,7 @@ def test_an_error_map_is_above_the_fold(open_page: Opener, small: Reviewed) -> N
     failing = tuple((f"suites/test_x.py::test_{n}", "0.1 is below 0.5") for n in range(12))
     ending = SessionResult(failing, {"failed": 12}, titles={name: "The mean over cases." for name, _ in failing})
     path = write_review(
-        [JudgedRun(small.run, None, "", clusters(small.run))], small.store, small.folder / "lead", ending=ending
+        [JudgedRun(small.run, None, "", find_clusters(small.run))], small.store, small.folder / "lead", ending=ending
     )
     page = open_page(path)
     box = page.locator(".lead img").first.bounding_box()
@@ -544,7 +544,7 @@ def test_an_error_map_is_above_the_fold(open_page: Opener, small: Reviewed) -> N
 def test_tests_cases_and_gate_do_not_look_alike(open_page: Opener, small: Reviewed) -> None:
     verdict = judge(compare(small.before, small.run, same_picker=False))
     path = write_review(
-        [JudgedRun(small.run, verdict, "", clusters(small.run))],
+        [JudgedRun(small.run, verdict, "", find_clusters(small.run))],
         small.store,
         small.folder / "three",
         ending=SessionResult(),

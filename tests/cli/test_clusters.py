@@ -6,7 +6,7 @@ from typer.testing import CliRunner, Result
 from segqa.cli import app
 from segqa.runs.run import Run
 from segqa.runs.store import Store
-from tests.analysis.failure_clusters.synthetic import RIGHT, WRONG, outcome
+from tests.analysis.failure_clusters.synthetic import RIGHT, WRONG, make_outcome
 
 
 def call(*arguments: object) -> Result:
@@ -16,7 +16,7 @@ def call(*arguments: object) -> Result:
 @pytest.fixture
 def kept(tmp_path: Path) -> Path:
     store = Store(tmp_path)
-    outcomes = [outcome(n, {"camera": f"C{n % 4}"}, WRONG if n % 4 == 1 else RIGHT) for n in range(80)]
+    outcomes = [make_outcome(n, {"camera": f"C{n % 4}"}, WRONG if n % 4 == 1 else RIGHT) for n in range(80)]
     for model in ("unet", "hog"):
         run = store.begin(Run(model, model, "photos", tuple(o.case_id for o in outcomes), (), "product"), "key")
         store.append(run.id, outcomes)

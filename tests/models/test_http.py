@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from segqa.analysis.label_errors import suspicious_labels
+from segqa.analysis.label_errors import find_label_errors
 from segqa.data.dataset import Dataset
 from segqa.data.folder import open_folder
 from segqa.data.mask import Image
@@ -112,7 +112,7 @@ def test_a_served_model_scores_as_the_model_itself_on_the_embedded_photos(tmp_pa
     assert len(served.scored) == 6
     assert served.provenance["fingerprint"] != local.provenance["fingerprint"]
     assert served.provenance["served"]["fingerprint"] == local.provenance["fingerprint"]
-    assert not suspicious_labels([served, local])
+    assert not find_label_errors([served, local])
 
 
 def test_a_served_detector_and_segmenter_score_as_they_do_themselves_on_photos(

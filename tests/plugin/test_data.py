@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from tests.analysis.data_audit.sound import SHAPE, disc, picture, write_sound
+from tests.analysis.data_audit.sound import SHAPE, make_disc, make_image, write_sound
 from tests.conftest import write_case
 from tests.plugin.workers import MOSTLY_ONE
 
@@ -50,8 +50,8 @@ def test_a_sound_data_set_passes_without_a_model(
 def test_defects_fail_with_their_cases(repository: Repository, photos: Path, workers: tuple[str, ...]) -> None:
     (photos / "masks" / "c00.png").unlink()
     copy_image(photos, "c01", "c02")
-    write_case(photos, "c03", picture(3), np.zeros(SHAPE, np.bool_))
-    write_case(photos, "c04", picture(4), ~disc(4))
+    write_case(photos, "c03", make_image(3), np.zeros(SHAPE, np.bool_))
+    write_case(photos, "c04", make_image(4), ~make_disc(4))
     result = repository.runpytest_subprocess(*DATA, *workers)
     result.assert_outcomes(passed=5, failed=4, skipped=1)
     # with workers the order of the failures is another one
@@ -87,10 +87,10 @@ def test_many_images_that_look_alike_are_a_warning_without_groups(repository: Re
 
 
 def test_what_is_allowed_passes(repository: Repository, photos: Path) -> None:
-    write_case(photos, "c03", picture(3), np.zeros(SHAPE, np.bool_))
-    write_case(photos, "c04", picture(4), np.ones(SHAPE, np.bool_))
+    write_case(photos, "c03", make_image(3), np.zeros(SHAPE, np.bool_))
+    write_case(photos, "c04", make_image(4), np.ones(SHAPE, np.bool_))
     (photos / "images" / "c06.png").unlink()
-    Pillow.fromarray(picture(5)).save(photos / "images" / "c06.jpg", quality=60)
+    Pillow.fromarray(make_image(5)).save(photos / "images" / "c06.jpg", quality=60)
     settings(repository, "dataset = 'photos'")
     repository.runpytest(*DATA).assert_outcomes(passed=6, failed=3, skipped=1)
     bounds = "[tool.segqa.thresholds]\nempty_targets = 0.1\nfull_targets = 0.1\nnear_duplicates = 0.1"
@@ -192,7 +192,7 @@ def test_a_model_cannot_take_the_name_of_one_of_the_fixtures(repository: Reposit
 
 def test_a_data_set_whose_masks_are_all_inverted_fails(repository: Repository, photos: Path) -> None:
     for index in range(12):
-        write_case(photos, f"c{index:02}", picture(index), ~disc(index))
+        write_case(photos, f"c{index:02}", make_image(index), ~make_disc(index))
     result = repository.runpytest_inprocess(*DATA, "-k", "inverted")
     result.assert_outcomes(failed=1, deselected=9)
     result.stdout.fnmatch_lines(
@@ -204,7 +204,7 @@ def test_a_data_set_whose_masks_are_all_inverted_fails(repository: Repository, p
 
 def test_a_label_map_is_told_by_suites_and_data_suite_with_its_values(repository: Repository, photos: Path) -> None:
     for index in range(12):
-        values = disc(index).astype(np.uint8)
+        values = make_disc(index).astype(np.uint8)
         values[:2] = 255
         Pillow.fromarray(values).save(photos / "masks" / f"c{index:02}.png")
     result = repository.runpytest_inprocess("suites", "--segqa-model=bright", "--segqa-dataset=photos")
@@ -216,7 +216,7 @@ def test_a_label_map_is_told_by_suites_and_data_suite_with_its_values(repository
 
 
 def test_what_the_reader_noted_is_a_warning_of_the_session(repository: Repository, photos: Path) -> None:
-    soft = cv2.GaussianBlur(disc(3).astype(np.uint8) * 255, (7, 7), 0)
+    soft = cv2.GaussianBlur(make_disc(3).astype(np.uint8) * 255, (7, 7), 0)
     Pillow.fromarray(soft.astype(np.uint8)).save(photos / "masks" / "c03.png")
     result = repository.runpytest_inprocess("suites/test_quality.py", "--segqa-model=bright", "--segqa-dataset=photos")
     result.stdout.fnmatch_lines(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from segqa.analysis.robustness.perturbations import BEHAVIOURS, CHANGES
+from segqa.analysis.robustness.perturbations import BEHAVIOURS, PERTURBATIONS
 from segqa.plugin.markers import KINDS
 from tests.plugin.workers import MOSTLY_ONE
 
@@ -18,7 +18,7 @@ pytest.importorskip("albumentations")
 Repository = pytest.Pytester
 
 SUITE = ("suites/test_robustness.py", "-rs")
-INVARIANCES = [change for change in CHANGES if change.behaviour == "INV"]
+INVARIANCES = [change for change in PERTURBATIONS if change.behaviour == "INV"]
 TESTS = 2 * len(INVARIANCES) + 4
 
 MODELS = '''

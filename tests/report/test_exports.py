@@ -2,20 +2,20 @@ import json
 
 import pytest
 
-from segqa.analysis.failure_clusters.search import clusters
+from segqa.analysis.failure_clusters.search import find_clusters
 from segqa.gate.comparison import compare
 from segqa.gate.verdict import judge
 from segqa.report.exports import MAX_MARKDOWN, JudgedRun, as_annotations, as_json, as_markdown, as_openmetrics, escape
 from segqa.report.session_result import SessionResult
 from segqa.runs.run import Run
-from tests.analysis.failure_clusters.synthetic import frames
+from tests.analysis.failure_clusters.synthetic import make_video_run
 from tests.gate.paired_runs import run_of
 
 HOSTILE = "</td><script>alert(1)</script> | `@team` [x](y) \n# big"
 
 
 def judged(before: Run, after: Run) -> JudgedRun:
-    return JudgedRun(after, judge(compare(before, after)), "", clusters(after))
+    return JudgedRun(after, judge(compare(before, after)), "", find_clusters(after))
 
 
 def broken(**rest: object) -> JudgedRun:
@@ -53,14 +53,14 @@ def test_markdown_says_passed_only_where_nothing_was_found(ending: SessionResult
 
 
 def test_what_is_not_known_is_null() -> None:
-    nothing = JudgedRun(run_of([None]), None, "no baseline", clusters(run_of([None])))
+    nothing = JudgedRun(run_of([None]), None, "no baseline", find_clusters(run_of([None])))
     (model,) = json.loads(json.dumps(as_json([nothing], SessionResult(), 0), allow_nan=False))["models"]
     assert (model["mean_iou"], model["verdict"], model["why"]) == (None, "no baseline", "no baseline")
 
 
 def test_json_and_markdown_say_what_limits_the_search_for_clusters() -> None:
-    run = frames(4, 5, lambda own, _: own["f0"] == "v1")
-    one = JudgedRun(run, None, "no baseline", clusters(run, group_by="video"))
+    run = make_video_run(4, 5, lambda own, _: own["f0"] == "v1")
+    one = JudgedRun(run, None, "no baseline", find_clusters(run, group_by="video"))
     note = "with 4 groups nothing can be proven at alpha 0.01"
     assert f"- failure clusters: {note}" in as_markdown([one], SessionResult())
     assert as_json([one], SessionResult(), 0)["models"][0]["cluster_note"] == note

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from segqa.analysis.failure_clusters.search import clusters
+from segqa.analysis.failure_clusters.search import find_clusters
 from segqa.gate.comparison import compare
 from segqa.gate.verdict import judge
 from segqa.report.exports import JudgedRun
@@ -18,7 +18,9 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Reviewed:
 
 
 def judged(small: Reviewed) -> JudgedRun:
-    return JudgedRun(small.run, judge(compare(small.before, small.run, same_picker=False)), "", clusters(small.run))
+    return JudgedRun(
+        small.run, judge(compare(small.before, small.run, same_picker=False)), "", find_clusters(small.run)
+    )
 
 
 def test_a_small_run_is_listed_whole(small: Reviewed) -> None:
@@ -58,5 +60,5 @@ def test_errors_are_listed_too(small: Reviewed) -> None:
     )
     outcomes = [*small.run.outcomes[:3], lost, *small.run.outcomes[4:]]
     run = replace(small.run, outcomes=outcomes)
-    listing = CaseListing.of(JudgedRun(run, None, "", clusters(run)), most=10)
+    listing = CaseListing.of(JudgedRun(run, None, "", find_clusters(run)), most=10)
     assert lost.case_id in listing.listed.columns.ids

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from segqa.analysis.failure_clusters.search import clusters
+from segqa.analysis.failure_clusters.search import find_clusters
 from segqa.data.rle import decode_mask
 from segqa.errors import SettingsError
 from segqa.report.examples import varied
@@ -161,7 +161,7 @@ def test_a_run_that_is_kept_nowhere_has_a_page_without_pictures(tmp_path: Path) 
 @pytest.mark.parametrize("outcomes", [(), (outcome_of(None, "x"),), (outcome_of(Counts(0, 0, 0, 9), "x"),)])
 def test_runs_without_scores_have_a_page(tmp_path: Path, outcomes: Any) -> None:
     run = Run("r", "m", "d", tuple(o.case_id for o in outcomes), outcomes, "product", empty="nan")
-    path = write_review([JudgedRun(run, None, "", clusters(run))], Store(tmp_path), tmp_path)
+    path = write_review([JudgedRun(run, None, "", find_clusters(run))], Store(tmp_path), tmp_path)
     assert "nan" not in Tags(path.read_text(encoding="utf-8")).words.replace("scored “nan”", "").split()
 
 
@@ -229,7 +229,7 @@ def test_how_the_tests_ended_is_kept(tmp_path: Path) -> None:
 def test_what_the_session_found_stands_at_the_top(small: Reviewed, tmp_path: Path) -> None:
     ending = SessionResult(findings=("<b>no evaluation</b>",), warnings=("no baseline",))
     page = write_review(
-        [JudgedRun(small.run, None, "", clusters(small.run))], small.store, tmp_path, ending=ending
+        [JudgedRun(small.run, None, "", find_clusters(small.run))], small.store, tmp_path, ending=ending
     ).read_text(encoding="utf-8")
     assert '<span class="verdict failed"><small>tests</small> FAILED</span>' in page
     assert page.index("no baseline") < page.index('class="run"')

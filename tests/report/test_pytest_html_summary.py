@@ -1,6 +1,6 @@
 from html.parser import HTMLParser
 
-from segqa.analysis.failure_clusters.search import clusters
+from segqa.analysis.failure_clusters.search import find_clusters
 from segqa.report.pytest_html_summary import render_summary
 from segqa.report.session_result import SessionResult
 from segqa.runs.outcome import Outcome
@@ -28,7 +28,7 @@ class Tags(HTMLParser):
 
 
 def render(run: Run, ending: SessionResult | None = None, page: str = "index.html") -> Tags:
-    return Tags(render_summary([clusters(run)], ending or SessionResult(), page))
+    return Tags(render_summary([find_clusters(run)], ending or SessionResult(), page))
 
 
 def run_of(*outcomes: Outcome, **rest: object) -> Run:
@@ -72,6 +72,6 @@ def test_it_leads_to_the_review_page() -> None:
 
 
 def test_nothing_is_fetched_from_anywhere() -> None:
-    text = render_summary([clusters(run_of())], SessionResult(), "index.html")
+    text = render_summary([find_clusters(run_of())], SessionResult(), "index.html")
     assert "http://" not in text.replace("http://www.w3.org/2000/svg", "")
     assert "https://" not in text

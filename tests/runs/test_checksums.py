@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from segqa.analysis.data_audit.case_stats import CaseStatsCache
-from segqa.analysis.robustness.result import Robustness, _read, link_robustness, read_robustness, write_robustness
+from segqa.analysis.robustness.result import Robustness, _read_file, link_robustness, read_robustness, write_robustness
 from segqa.analysis.robustness.stability import PerturbationOutcome
 from segqa.errors import BaselineError, MaskError, ProposalsError, StoreError
 from segqa.gate.latency import Speed, keep_speed, read_speeds
@@ -360,7 +360,7 @@ def read_properties(path: Path) -> list[Any]:
 
 def read_glances(path: Path) -> list[Any]:
     with CaseStatsCache(path) as cache:
-        found = [cache.remember(bytes([number]) * 16, list) or None for number in range(24)]
+        found = [cache.get_or_compute(bytes([number]) * 16, list) or None for number in range(24)]
         cache._new.clear()
         return found
 
@@ -389,7 +389,7 @@ def make_glances(folder: Path) -> Path:
     path = folder / "glances.sqlite"
     with CaseStatsCache(path) as cache:
         for number in range(24):
-            cache.remember(bytes([number]) * 16, partial(list, [60, 40, number, 0.5, 4, "ü"]))
+            cache.get_or_compute(bytes([number]) * 16, partial(list, [60, 40, number, 0.5, 4, "ü"]))
         cache.flush()
     return path
 
@@ -446,7 +446,7 @@ KEPT: dict[str, tuple[Callable[[Path], Path], Callable[[Path], Any]]] = {
     "exhibits": (make_exhibits, read_exhibits),
     "ending": (make_ending, lambda path: read_ending(Store(path.parents[2]), "r")),
     "speed": (make_speed, read_speeds),
-    "link": (make_link, lambda path: _read(Store(path.parents[2]), "r", "changed.json").get("run")),
+    "link": (make_link, lambda path: _read_file(Store(path.parents[2]), "r", "changed.json").get("run")),
     "order": (make_order, lambda path: Store(path.parent).run_ids()),
 }
 

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from segqa.analysis.data_audit.case_stats import CaseStats, TargetOutline, glance_at
+from segqa.analysis.data_audit.case_stats import CaseStats, TargetOutline, read_case_stats
 from segqa.analysis.data_audit.flaws import Flaw, Flaws
-from segqa.analysis.data_audit.image_hash import BITS, ImageHash, twins
+from segqa.analysis.data_audit.image_hash import HASH_BITS, ImageHash, find_near_duplicates
 from segqa.data.dataset import Dataset
 from segqa.data.reading_rules import explain_sizes
 from segqa.inference.evaluator import Progress, silent
@@ -85,8 +85,12 @@ def audit_dataset(
         StoreError: what is kept cannot be read or written.
     """
     total = len(dataset) + (len(train) if train else 0)
-    glances = _watched(glance_at(dataset, store), 0, total, progress)
-    learnt = _watched(glance_at(train, store, images_only=True), len(dataset), total, progress) if train else None
+    stats = _collect_stats(read_case_stats(dataset, store), 0, total, progress)
+    train_stats = (
+        _collect_stats(read_case_stats(train, store, images_only=True), len(dataset), total, progress)
+        if train
+        else None
+    )
     words = repeatable(command)
 
     def flaws(title: str, found: Iterable[Flaw]) -> Flaws:
@@ -94,109 +98,117 @@ def audit_dataset(
 
     return Audit(
         dataset=dataset.name,
-        unreadable=flaws("cannot be read", (Flaw(each.case_id, each.error) for each in glances if each.error)),
-        unequal=flaws("have an image and a mask of different sizes", _unequal(glances)),
-        not_binary=flaws("have a mask that is not binary", _noted(glances)),
-        empty=flaws("have an empty target", _of_share(glances, 0)),
-        full=flaws("have a target that is the whole image", _of_share(glances, 1)),
-        inverted=flaws("have a mask that looks inverted", _inverted(glances)),
-        repeated=flaws("repeat the image of another case", _repeated(glances)),
-        near_duplicates=flaws("have nearly the same image as another case", _near_duplicates(glances)),
+        unreadable=flaws("cannot be read", (Flaw(each.case_id, each.error) for each in stats if each.error)),
+        unequal=flaws("have an image and a mask of different sizes", _find_size_mismatches(stats)),
+        not_binary=flaws("have a mask that is not binary", _find_non_binary(stats)),
+        empty=flaws("have an empty target", _find_by_share(stats, 0)),
+        full=flaws("have a target that is the whole image", _find_by_share(stats, 1)),
+        inverted=flaws("have a mask that looks inverted", _find_inverted(stats)),
+        repeated=flaws("repeat the image of another case", _find_repeats(stats)),
+        near_duplicates=flaws("have nearly the same image as another case", _find_near_duplicates(stats)),
         leaked=None
-        if learnt is None
-        else flaws("have an image that is in the training data", _leaked(glances, learnt)),
-        unread_train=None if learnt is None else _unread(learnt),
-        untagged=flaws(*_untagged(dataset)),
+        if train_stats is None
+        else flaws("have an image that is in the training data", _find_leaks(stats, train_stats)),
+        unread_train=None if train_stats is None else _find_unreadable(train_stats),
+        untagged=flaws(*_find_untagged(dataset)),
     )
 
 
-def _watched(glances: Iterable[CaseStats], before: int, total: int, progress: Progress) -> tuple[CaseStats, ...]:
+def _collect_stats(stats: Iterable[CaseStats], before: int, total: int, progress: Progress) -> tuple[CaseStats, ...]:
     """All glances; how many there are is told meanwhile."""
     seen = []
     progress(before, total)
-    for glance in glances:
-        seen.append(glance)
+    for case_stats in stats:
+        seen.append(case_stats)
         progress(before + len(seen), total)
     return tuple(seen)
 
 
-def _unequal(glances: Sequence[CaseStats]) -> Iterable[Flaw]:
-    for glance in glances:
-        if glance.imprint and glance.outline and glance.imprint.size != glance.outline.size:
-            sizes = glance.imprint.size, glance.outline.size
+def _find_size_mismatches(stats: Sequence[CaseStats]) -> Iterable[Flaw]:
+    for case_stats in stats:
+        if case_stats.image_hash and case_stats.outline and case_stats.image_hash.size != case_stats.outline.size:
+            sizes = case_stats.image_hash.size, case_stats.outline.size
             image, mask = ("{} × {}".format(*size) for size in sizes)
-            yield Flaw(glance.case_id, f"image {image} pixels, mask {mask}{explain_sizes(*sizes)}")
+            yield Flaw(case_stats.case_id, f"image {image} pixels, mask {mask}{explain_sizes(*sizes)}")
 
 
-def _noted(glances: Sequence[CaseStats]) -> Iterable[Flaw]:
-    return (Flaw(glance.case_id, glance.outline.note) for glance in glances if glance.outline and glance.outline.note)
+def _find_non_binary(stats: Sequence[CaseStats]) -> Iterable[Flaw]:
+    return (
+        Flaw(case_stats.case_id, case_stats.outline.note)
+        for case_stats in stats
+        if case_stats.outline and case_stats.outline.note
+    )
 
 
-def _of_share(glances: Sequence[CaseStats], share: float) -> Iterable[Flaw]:
-    return (Flaw(glance.case_id) for glance in glances if glance.outline and glance.outline.share == share)
+def _find_by_share(stats: Sequence[CaseStats], share: float) -> Iterable[Flaw]:
+    return (
+        Flaw(case_stats.case_id) for case_stats in stats if case_stats.outline and case_stats.outline.share == share
+    )
 
 
-def _inverted(glances: Sequence[CaseStats]) -> Iterable[Flaw]:
+def _find_inverted(stats: Sequence[CaseStats]) -> Iterable[Flaw]:
     """Masks that cover the frame; where most do, the objects may be of that sort, and a bound can allow it."""
-    readable = [(glance.case_id, glance.outline) for glance in glances if glance.outline]
-    odd = [(case_id, outline) for case_id, outline in readable if _covers_frame(outline)]
-    allow = "; set thresholds.inverted = 1.0 if the objects do cover the frame" * (2 * len(odd) >= len(readable))
-    for case_id, outline in odd:
+    readable = [(case_stats.case_id, case_stats.outline) for case_stats in stats if case_stats.outline]
+    inverted = [(case_id, outline) for case_id, outline in readable if _is_inverted(outline)]
+    allow = "; set thresholds.inverted = 1.0 if the objects do cover the frame" * (2 * len(inverted) >= len(readable))
+    for case_id, outline in inverted:
         where = f"all corners, {outline.border:.0%} of the border"
         yield Flaw(case_id, f"object is {outline.share:.0%} of the image, {where}{allow}")
 
 
-def _covers_frame(outline: TargetOutline) -> bool:
+def _is_inverted(outline: TargetOutline) -> bool:
     covers = outline.corners == 4 and outline.border >= INVERTED_BORDER and outline.share >= INVERTED_AREA
     return covers and outline.share < 1
 
 
-def _repeated(glances: Sequence[CaseStats]) -> Iterable[Flaw]:
+def _find_repeats(stats: Sequence[CaseStats]) -> Iterable[Flaw]:
     first: dict[bytes, str] = {}
-    for glance in glances:
-        if glance.imprint:
-            other = first.setdefault(glance.imprint.digest, glance.case_id)
-            if other != glance.case_id:
-                yield Flaw(glance.case_id, f"the same image as {other}", other)
+    for case_stats in stats:
+        if case_stats.image_hash:
+            other = first.setdefault(case_stats.image_hash.digest, case_stats.case_id)
+            if other != case_stats.case_id:
+                yield Flaw(case_stats.case_id, f"the same image as {other}", other)
 
 
-def _near_duplicates(glances: Sequence[CaseStats]) -> Iterable[Flaw]:
-    case_ids, imprints = _different(glances)
-    for twin in twins(imprints):
-        other = case_ids[twin.other]
-        yield Flaw(case_ids[twin.index], f"like {other}: {twin.distance} of {BITS} bits differ", other)
+def _find_near_duplicates(stats: Sequence[CaseStats]) -> Iterable[Flaw]:
+    case_ids, hashes = _select_distinct(stats)
+    for duplicate in find_near_duplicates(hashes):
+        other = case_ids[duplicate.other]
+        yield Flaw(case_ids[duplicate.index], f"like {other}: {duplicate.distance} of {HASH_BITS} bits differ", other)
 
 
-def _different(glances: Sequence[CaseStats]) -> tuple[list[str], list[ImageHash]]:
+def _select_distinct(stats: Sequence[CaseStats]) -> tuple[list[str], list[ImageHash]]:
     """The cases with different images, the first of equals, and their imprints."""
     first: dict[bytes, tuple[str, ImageHash]] = {}
-    for glance in glances:
-        if glance.imprint:
-            first.setdefault(glance.imprint.digest, (glance.case_id, glance.imprint))
-    return [case_id for case_id, _ in first.values()], [imprint for _, imprint in first.values()]
+    for case_stats in stats:
+        if case_stats.image_hash:
+            first.setdefault(case_stats.image_hash.digest, (case_stats.case_id, case_stats.image_hash))
+    return [case_id for case_id, _ in first.values()], [image_hash for _, image_hash in first.values()]
 
 
-def _leaked(glances: Sequence[CaseStats], learnt: Sequence[CaseStats]) -> Iterable[Flaw]:
+def _find_leaks(stats: Sequence[CaseStats], train_stats: Sequence[CaseStats]) -> Iterable[Flaw]:
     """Cases whose image, or one nearly the same, was learnt from."""
-    train_ids, train = _different(learnt)
-    known = {imprint.digest: case_id for case_id, imprint in zip(train_ids, train, strict=True)}
-    seen = [(glance.case_id, glance.imprint) for glance in glances if glance.imprint]
-    near = {twin.index: twin for twin in twins([imprint for _, imprint in seen], train)}
-    for index, (case_id, imprint) in enumerate(seen):
-        if imprint.digest in known:
-            yield Flaw(case_id, f"the same image as {known[imprint.digest]} of the training data")
+    train_ids, train = _select_distinct(train_stats)
+    known = {image_hash.digest: case_id for case_id, image_hash in zip(train_ids, train, strict=True)}
+    seen = [(case_stats.case_id, case_stats.image_hash) for case_stats in stats if case_stats.image_hash]
+    near = {
+        duplicate.index: duplicate for duplicate in find_near_duplicates([image_hash for _, image_hash in seen], train)
+    }
+    for index, (case_id, image_hash) in enumerate(seen):
+        if image_hash.digest in known:
+            yield Flaw(case_id, f"the same image as {known[image_hash.digest]} of the training data")
         elif index in near:
-            twin = near[index]
-            differ = f"{twin.distance} of {BITS} bits differ"
-            yield Flaw(case_id, f"like {train_ids[twin.other]} of the training data: {differ}")
+            duplicate = near[index]
+            differ = f"{duplicate.distance} of {HASH_BITS} bits differ"
+            yield Flaw(case_id, f"like {train_ids[duplicate.other]} of the training data: {differ}")
 
 
-def _unread(learnt: Sequence[CaseStats]) -> Flaws:
-    found = tuple(Flaw(glance.case_id, glance.error) for glance in learnt if glance.error)
-    return Flaws("of the training data cannot be read", found, len(learnt), ())
+def _find_unreadable(train_stats: Sequence[CaseStats]) -> Flaws:
+    found = tuple(Flaw(case_stats.case_id, case_stats.error) for case_stats in train_stats if case_stats.error)
+    return Flaws("of the training data cannot be read", found, len(train_stats), ())
 
 
-def _untagged(dataset: Dataset) -> tuple[str, list[Flaw]]:
+def _find_untagged(dataset: Dataset) -> tuple[str, list[Flaw]]:
     """What to call them, and the cases that lack a tag which others have."""
     names = sorted(dataset.tag_names)
     lacking = {case.id: [name for name in names if name not in case.tags] for case in dataset}

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import cv2
 import numpy as np
 
-from segqa.analysis.data_audit.image_hash import ImageHash, take_imprint
+from segqa.analysis.data_audit.image_hash import ImageHash, compute_image_hash
 from segqa.data.case import Case, Target, case_errors
 from segqa.data.image_io import READER
 from segqa.data.remote_folder import foreseen
@@ -21,13 +21,13 @@ from segqa.runs.checksums import compute_checksum
 from segqa.runs.store import Store
 from segqa.support.sqlite import Database
 
-GLANCE_VERSION = 1
+CASE_STATS_VERSION = 1
 """Goes up whenever a look at the same pixels would leave something else."""
 
-_AT_A_TIME = 256
+_CHUNK_SIZE = 256
 _TABLE = "CREATE TABLE IF NOT EXISTS glances (key BLOB PRIMARY KEY, left_over TEXT, checksum INTEGER) WITHOUT ROWID"
 
-_Remember: TypeAlias = Callable[[bytes, Callable[[], list[Any]]], list[Any]]
+_Lookup: TypeAlias = Callable[[bytes, Callable[[], list[Any]]], list[Any]]
 """What is known under a key, or is found out and kept."""
 
 
@@ -67,7 +67,7 @@ class CaseStats:
     """
 
     case_id: str
-    imprint: ImageHash | None
+    image_hash: ImageHash | None
     outline: TargetOutline | None
     error: str = ""
 
@@ -80,13 +80,13 @@ class CaseStatsCache(Database):
         self._add_columns("glances", {"checksum": "INTEGER"})
         self._new: dict[bytes, list[Any]] = {}
 
-    def remember(self, key: bytes, look: Callable[[], list[Any]]) -> list[Any]:
+    def get_or_compute(self, key: bytes, compute: Callable[[], list[Any]]) -> list[Any]:
         """What is kept under a key; what is not, or is damaged, is looked for, and kept from the next `flush` on."""
         row = self._find("SELECT left_over, checksum FROM glances WHERE key = ?", key)
         if row is not None and row[1] == compute_checksum(row[:1], key):
             return list(json.loads(row[0]))
-        found = self._new[key] = look()
-        if len(self._new) >= _AT_A_TIME:
+        found = self._new[key] = compute()
+        if len(self._new) >= _CHUNK_SIZE:
             self.flush()
         return found
 
@@ -102,7 +102,7 @@ class CaseStatsCache(Database):
         self._new.clear()
 
 
-def glance_at(cases: Iterable[Case], store: Store | None, *, images_only: bool = False) -> Iterator[CaseStats]:
+def read_case_stats(cases: Iterable[Case], store: Store | None, *, images_only: bool = False) -> Iterator[CaseStats]:
     """Look at cases, one after the other; pixels are read only of what no look has been kept of.
 
     Args:
@@ -116,15 +116,15 @@ def glance_at(cases: Iterable[Case], store: Store | None, *, images_only: bool =
     cases = tuple(cases)
     with foreseen(cases, targets=not images_only):
         if store is None:
-            yield from (_glance(case, lambda _key, look: look(), images_only) for case in cases)
+            yield from (_read_stats(case, lambda _key, compute: compute(), images_only) for case in cases)
             return
         with CaseStatsCache(store.root / "glances.sqlite") as cache:
             for case in cases:
-                yield _glance(case, cache.remember, images_only)
+                yield _read_stats(case, cache.get_or_compute, images_only)
             cache.flush()
 
 
-def outline_of(target: Target) -> TargetOutline:
+def compute_outline(target: Target) -> TargetOutline:
     """The outline of a target whose mask is `[H, W]`, at least one pixel."""
     mask = target.mask
     height, width = mask.shape
@@ -134,43 +134,47 @@ def outline_of(target: Target) -> TargetOutline:
     return TargetOutline((width, height), area, float(sides.mean()), corners, target.note)
 
 
-def _glance(case: Case, remember: _Remember, images_only: bool) -> CaseStats:
-    imprint = outline = None
+def _read_stats(case: Case, get_or_compute: _Lookup, images_only: bool) -> CaseStats:
+    image_hash = outline = None
     errors: dict[str, None] = {}  # a case without a mask says the same of both
     try:
-        imprint = _imprint(case, remember)
+        image_hash = _read_hash(case, get_or_compute)
     except CaseError as error:
         errors[str(error)] = None
     try:
-        outline = None if images_only else _outline(case, b"" if imprint is None else imprint.digest, remember)
+        outline = (
+            None
+            if images_only
+            else _read_outline(case, b"" if image_hash is None else image_hash.digest, get_or_compute)
+        )
     except CaseError as error:
         errors[str(error)] = None
-    return CaseStats(case.id, imprint, outline, "; ".join(errors))
+    return CaseStats(case.id, image_hash, outline, "; ".join(errors))
 
 
-def _imprint(case: Case, remember: _Remember) -> ImageHash:
+def _read_hash(case: Case, get_or_compute: _Lookup) -> ImageHash:
     digest = case.digest()
 
-    def look() -> list[Any]:
+    def compute() -> list[Any]:
         with case_errors(case.id):
-            taken = take_imprint(digest, case.image())
-        return [*taken.size, taken.thumbnail.hex()]
+            found = compute_image_hash(digest, case.image())
+        return [*found.size, found.thumbnail.hex()]
 
-    width, height, thumbnail = remember(_key("image", digest), look)
+    width, height, thumbnail = get_or_compute(_make_key("image", digest), compute)
     return ImageHash(digest, (width, height), bytes.fromhex(thumbnail))
 
 
-def _outline(case: Case, image_digest: bytes, remember: _Remember) -> TargetOutline:
-    def look() -> list[Any]:
+def _read_outline(case: Case, image_digest: bytes, get_or_compute: _Lookup) -> TargetOutline:
+    def compute() -> list[Any]:
         with case_errors(case.id):
-            found = outline_of(case.source.target())
+            found = compute_outline(case.source.target())
         return [*found.size, found.area, found.border, found.corners, found.note]
 
     # notes name the file, so equal masks of two cases are looked at twice; how a mask is turned its image says
-    width, height, *rest = remember(_key(f"target {case.id}", case.target_digest() + image_digest), look)
+    width, height, *rest = get_or_compute(_make_key(f"target {case.id}", case.target_digest() + image_digest), compute)
     return TargetOutline((width, height), *rest)
 
 
-def _key(what: str, digest: bytes) -> bytes:
+def _make_key(what: str, digest: bytes) -> bytes:
     """What a look depends on: the file, how it is read and what is looked for."""
-    return hashlib.sha256(digest + f" {what} {GLANCE_VERSION} {READER}".encode()).digest()[:16]
+    return hashlib.sha256(digest + f" {what} {CASE_STATS_VERSION} {READER}".encode()).digest()[:16]

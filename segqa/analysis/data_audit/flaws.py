@@ -76,7 +76,7 @@ class Flaws:
         if len(self.found) > SHOWN:
             lines.append(f"  … and {len(self.found) - SHOWN} more")
         if self.found and self.words:
-            lines.append(f"  just these: {self._command()}")
+            lines.append(f"  just these: {self._build_command()}")
         return join_lines(lines)
 
     @property
@@ -85,7 +85,7 @@ class Flaws:
         verb = select_form(len(self.found), _SINGULAR.get(verb, verb), verb)
         return f"{len(self.found)} of {format_count(self.cases, 'case')} {verb} {rest}"
 
-    def _command(self) -> str:
+    def _build_command(self) -> str:
         """The command that evaluates the cases that are listed."""
         shown = self.found[:SHOWN]
         ids = dict.fromkeys(each for flaw in shown for each in (flaw.case_id, flaw.other) if each)

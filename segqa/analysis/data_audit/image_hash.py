@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from segqa.data.mask import Image
 
-BITS = 64
+HASH_BITS = 64
 """Of a hash."""
 
 MAX_DISTANCE = 8
@@ -58,62 +58,64 @@ class DuplicatePair:
     distance: int
 
 
-def take_imprint(digest: bytes, image: Image) -> ImageHash:
+def compute_image_hash(digest: bytes, image: Image) -> ImageHash:
     """The imprint of an image, RGB uint8 `[H, W, 3]`."""
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     small = cv2.resize(grey, (_WIDTH, _HEIGHT), interpolation=cv2.INTER_AREA)
     return ImageHash(digest, (image.shape[1], image.shape[0]), small.tobytes())
 
 
-def twins(
-    imprints: Sequence[ImageHash], others: Sequence[ImageHash] | None = None, *, cells: int = 1 << 22
+def find_near_duplicates(
+    hashes: Sequence[ImageHash], others: Sequence[ImageHash] | None = None, *, cells: int = 1 << 22
 ) -> Iterator[DuplicatePair]:
     """The images that are nearly the same as another one, each with the nearest.
 
     All pairs are compared, as products of matrices: exact, and linear in memory.
 
     Args:
-        imprints: of the images.
+        hashes: of the images.
         others: of those that they are compared with; without, each image is compared with those before it, so that the
             first of several is no twin.
         cells: pairs at a time; 16 megabytes a matrix.
     """
-    if not imprints or (others is not None and not others):
+    if not hashes or (others is not None and not others):
         return
-    bits, shapes = _signs(imprints), _shapes(imprints)
-    other_bits, other_shapes = (bits, shapes) if others is None else (_signs(others), _shapes(others))
+    bits, thumbnails = _compute_hash_bits(hashes), _normalize_thumbnails(hashes)
+    other_bits, other_thumbnails = (
+        (bits, thumbnails) if others is None else (_compute_hash_bits(others), _normalize_thumbnails(others))
+    )
     step = max(1, cells // len(other_bits))
     for start in range(0, len(bits), step):
         rows = slice(start, start + step)
         until = len(other_bits) if others is not None else min(start + step, len(bits))
         agreeing = bits[rows] @ other_bits[:until].T  # 64 minus twice the distance, exact in float32
-        near = agreeing >= BITS - 2 * MAX_DISTANCE
+        near = agreeing >= HASH_BITS - 2 * MAX_DISTANCE
         if others is None:
             near &= np.arange(until) < np.arange(start, until)[:, None]
         hit = near.any(axis=1)
-        near[hit] &= shapes[rows][hit] @ other_shapes[:until].T >= MIN_CORRELATION
+        near[hit] &= thumbnails[rows][hit] @ other_thumbnails[:until].T >= MIN_CORRELATION
         nearest = np.where(near, agreeing, -np.inf).argmax(axis=1)
         for row in np.flatnonzero(near.any(axis=1)).tolist():
             other = int(nearest[row])
-            yield DuplicatePair(start + row, other, int(BITS - agreeing[row, other]) // 2)
+            yield DuplicatePair(start + row, other, int(HASH_BITS - agreeing[row, other]) // 2)
 
 
-def _thumbnails(imprints: Sequence[ImageHash]) -> NDArray[np.uint8]:
+def _stack_thumbnails(hashes: Sequence[ImageHash]) -> NDArray[np.uint8]:
     """The thumbnails, `[N, 8, 9]`."""
-    values = np.frombuffer(b"".join(each.thumbnail for each in imprints), np.uint8)
-    return values.reshape(len(imprints), _HEIGHT, _WIDTH)
+    values = np.frombuffer(b"".join(each.thumbnail for each in hashes), np.uint8)
+    return values.reshape(len(hashes), _HEIGHT, _WIDTH)
 
 
-def _signs(imprints: Sequence[ImageHash]) -> NDArray[np.float32]:
+def _compute_hash_bits(hashes: Sequence[ImageHash]) -> NDArray[np.float32]:
     """The hashes, `[N, 64]`, 1 for a bit that is set and -1 for one that is not."""
-    small = _thumbnails(imprints)
+    small = _stack_thumbnails(hashes)
     brighter = small[:, :, 1:] > small[:, :, :-1]
-    return np.where(brighter, 1, -1).astype(np.float32).reshape(len(imprints), BITS)
+    return np.where(brighter, 1, -1).astype(np.float32).reshape(len(hashes), HASH_BITS)
 
 
-def _shapes(imprints: Sequence[ImageHash]) -> NDArray[np.float32]:
+def _normalize_thumbnails(hashes: Sequence[ImageHash]) -> NDArray[np.float32]:
     """The thumbnails as vectors `[N, 72]` of mean 0 and length 1; of a single grey zeros, which are like none."""
-    values: NDArray[np.float32] = _thumbnails(imprints).reshape(len(imprints), -1).astype(np.float32)
+    values: NDArray[np.float32] = _stack_thumbnails(hashes).reshape(len(hashes), -1).astype(np.float32)
     values -= values.mean(axis=1, keepdims=True)
     length = np.sqrt((values * values).sum(axis=1, keepdims=True))
     values /= np.where(length > 1e-3, length, np.inf)

@@ -31,14 +31,14 @@ class AttributeTable:
     twins: Mapping[Predicate, tuple[Predicate, ...]]
 
     @classmethod
-    def of(cls, cases: Iterable[Outcome], edges: Edges, *, min_cases: int) -> AttributeTable:
+    def from_cases(cls, cases: Iterable[Outcome], edges: Edges, *, min_cases: int) -> AttributeTable:
         """The table of some cases; only slices of `min_cases` and more, but not of all cases, can be part of a rule."""
         cases = Outcomes.of(cases)
         seen: dict[bytes, Predicate] = {}
         twins: dict[Predicate, tuple[Predicate, ...]] = {}
         predicates, codes = [], []
         for attribute in attributes_of(cases):
-            kept, column = _code(slices_by(cases, attribute, edges), min_cases)
+            kept, column = _encode_values(slices_by(cases, attribute, edges), min_cases)
             new = []
             for code, value in enumerate(kept):
                 predicate = Predicate(attribute, "=", value)
@@ -49,11 +49,11 @@ class AttributeTable:
                     twins[first] = (*twins.get(first, ()), predicate)
             if new:
                 predicates.append(tuple(Predicate(attribute, "=", kept[code]) for code in new))
-                codes.append(_renumbered(column, new, len(kept)))
+                codes.append(_renumber(column, new, len(kept)))
         stacked = np.array(codes, dtype=np.int16).reshape(len(codes), len(cases))
         return cls(tuple(predicates), stacked, twins)
 
-    def members(self, rule: Sequence[tuple[int, int]]) -> Mask:
+    def find_members(self, rule: Sequence[tuple[int, int]]) -> Mask:
         """Which cases a rule means, bool `[cases]`; the rule as pairs of attribute and code."""
         inside = np.ones(self.codes.shape[1], dtype=np.bool_)
         for attribute, code in rule:
@@ -61,7 +61,7 @@ class AttributeTable:
         return inside
 
 
-def _code(names: CategoricalColumn, min_cases: int) -> tuple[list[str], NDArray[np.int16]]:
+def _encode_values(names: CategoricalColumn, min_cases: int) -> tuple[list[str], NDArray[np.int16]]:
     """The values that are slices, and each case's place among them."""
     known = names.codes[names.codes >= 0]
     counts = dict(zip(names.values, np.bincount(known, minlength=len(names.values)).tolist(), strict=True))
@@ -73,7 +73,7 @@ def _code(names: CategoricalColumn, min_cases: int) -> tuple[list[str], NDArray[
     return kept, np.array(to, dtype=np.int16)[names.codes]
 
 
-def _renumbered(column: NDArray[np.int16], kept: Sequence[int], none: int) -> NDArray[np.int16]:
+def _renumber(column: NDArray[np.int16], kept: Sequence[int], none: int) -> NDArray[np.int16]:
     """The codes counted anew where some were left out."""
     to = np.full(none + 1, len(kept), dtype=np.int16)
     to[list(kept)] = np.arange(len(kept))

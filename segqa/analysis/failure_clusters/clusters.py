@@ -114,7 +114,7 @@ class Cluster:
         saved = f", {self.recoverable} of {len(self.failing)} recoverable by another pick" if self.recoverable else ""
         if self.regret >= NOTABLE_REGRET:
             saved += f", regret {self.regret:.3f}"
-        p = f"{_p(self.corrected)} {self.caveat}".rstrip()
+        p = f"{_format_p(self.corrected)} {self.caveat}".rstrip()
         return f"{self.condition}: {self.rate:.0%} {self.kind} ({count}), {times}{saved}; {p}"
 
     @property
@@ -189,7 +189,7 @@ class Clusters:
     def __getitem__(self, index: int) -> Cluster:
         return self.found[index]
 
-    def of(self, kind: str) -> tuple[Cluster, ...]:
+    def select(self, kind: str) -> tuple[Cluster, ...]:
         """The clusters of one kind of failure; `"failed"` for those that mix kinds.
 
         Raises:
@@ -199,11 +199,11 @@ class Clusters:
             raise SettingsError(f"unknown failure kind {kind!r}; {nearest(kind, [*KINDS, BELOW])}")
         return tuple(cluster for cluster in self.found if cluster.kind == kind)
 
-    def story(self, kind: str = "") -> str:
+    def describe(self, kind: str = "") -> str:
         """The clusters of a kind, or all, as a failing test tells them."""
-        return "\n".join(cluster.story for cluster in (self.of(kind) if kind else self.found))
+        return "\n".join(cluster.story for cluster in (self.select(kind) if kind else self.found))
 
 
-def _p(value: float) -> str:
+def _format_p(value: float) -> str:
     """A corrected p-value as it is shown."""
     return f"p {value:.2g}" if value >= 1e-4 else "p < 0.0001"

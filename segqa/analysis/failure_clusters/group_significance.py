@@ -43,7 +43,7 @@ MOST_PERMUTATIONS = 999
 _FEWEST_PERMUTATIONS = 199
 _WORK = 3_000_000_000
 _DIGITS = 9
-_AT_A_TIME = 4_096
+_CHUNK_SIZE = 4_096
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,7 +67,7 @@ class Moments:
     skewness: Floats
 
     @classmethod
-    def of(cls, sizes: Floats, failing: Floats, support: Floats, inside: Floats) -> Moments:
+    def from_counts(cls, sizes: Floats, failing: Floats, support: Floats, inside: Floats) -> Moments:
         """Compute the moments; there have to be at least three groups, none of them empty.
 
         Args:
@@ -92,18 +92,18 @@ class Moments:
     @property
     def scores(self) -> Floats:
         """The statistics on the scale of a standard normal variable, `[rules]`."""
-        return self._normal(self.excess)
+        return self._to_normal(self.excess)
 
-    def drawn(self, orders: NDArray[np.int64], signs: Floats) -> Floats:
+    def sample_null(self, orders: NDArray[np.int64], signs: Floats) -> Floats:
         """Return the same under the null hypothesis, `[draws, rules]`.
 
         Args:
             orders: permutations of the groups, `[draws, groups]`.
             signs: 1 or -1, `[draws, groups]`.
         """
-        return self._normal(self.between[orders] @ self.shares.T + signs @ self.within.T)
+        return self._to_normal(self.between[orders] @ self.shares.T + signs @ self.within.T)
 
-    def _normal(self, excess: Floats) -> Floats:
+    def _to_normal(self, excess: Floats) -> Floats:
         """Transform statistics as if they had a gamma distribution (Wilson and Hilferty, 1931)."""
         known = self.deviation > 1e-9
         z = excess / np.where(known, self.deviation, 1)
@@ -144,25 +144,25 @@ class GroupTest:
         orders = random.permuted(np.tile(np.arange(self._count), (self.permutations, 1)), axis=1)
         signs = random.choice([-1.0, 1.0], size=orders.shape)
         best = np.full((self.permutations, self._lattice.depth), -np.inf)
-        sizes = self._by_group(np.arange(len(self._merged)))
-        failing = [self._by_group(places) for places in self._failed]
+        sizes = self._count_by_group(np.arange(len(self._merged)))
+        failing = [self._count_by_group(places) for places in self._failed]
         hits: list[RuleMatch] = []
         for combination, level in self._lattice.levels.items():
-            support, inside = self._counted(combination, level)
-            kept = np.flatnonzero(level.own & ((support > 0).sum(axis=1) >= MIN_GROUPS))
+            support, inside = self._count_by_rule(combination, level)
+            kept = np.flatnonzero(level.is_minimal & ((support > 0).sum(axis=1) >= MIN_GROUPS))
             length = len(combination) - 1
-            for start, (kind, failures) in product(range(0, len(kept), _AT_A_TIME), enumerate(failing)):
-                some = kept[start : start + _AT_A_TIME]
-                moments = Moments.of(sizes, failures, support[some], inside[kind][some])
-                best[:, length] = np.maximum(best[:, length], moments.drawn(orders, signs).max(axis=1))
+            for start, (kind, failures) in product(range(0, len(kept), _CHUNK_SIZE), enumerate(failing)):
+                some = kept[start : start + _CHUNK_SIZE]
+                moments = Moments.from_counts(sizes, failures, support[some], inside[kind][some])
+                best[:, length] = np.maximum(best[:, length], moments.sample_null(orders, signs).max(axis=1))
                 counts = np.stack([inside[kind][some].sum(axis=1), support[some].sum(axis=1)]).astype(np.int64)
-                rules = [level.rule(combination, place) for place in some.tolist()]
-                hits += self._hits(kind, rules, counts, log_ndtr(-moments.scores))
+                rules = [level.decode_rule(combination, place) for place in some.tolist()]
+                hits += self._select_matches(kind, rules, counts, log_ndtr(-moments.scores))
         log_q = (log_ndtr(-best) + self._weights).min(axis=1)
         ordered = sorted(hits, key=lambda hit: (hit.rank, len(hit.rule), hit.rule, hit.kind))
         return ordered, SearchCorrection(log_q, math.inf, 0.5**self._whole)
 
-    def log_p(self, inside: Mask, failed: Mask, among: Mask) -> float:
+    def compute_log_p(self, inside: Mask, failed: Mask, among: Mask) -> float:
         """Test one rule among some of the cases; infinite where its failures lie in too few groups."""
         counts = [
             np.bincount(self._groups[chosen & among], minlength=self._whole).astype(np.float64)
@@ -171,19 +171,19 @@ class GroupTest:
         sizes, failing, support, both = (each[counts[0] > 0] for each in counts)
         if np.count_nonzero(both) < MIN_GROUPS:
             return math.inf
-        moments = Moments.of(sizes, failing, support[None], both[None])
+        moments = Moments.from_counts(sizes, failing, support[None], both[None])
         return float(log_ndtr(-moments.scores)[0])
 
-    def _by_group(self, places: NDArray[np.int64]) -> Floats:
+    def _count_by_group(self, places: NDArray[np.int64]) -> Floats:
         """Count cases by group, `[groups]`."""
         return np.bincount(self._merged[places], minlength=self._count).astype(np.float64)
 
-    def _counted(self, combination: Combination, level: Level) -> tuple[Floats, list[Floats]]:
+    def _count_by_rule(self, combination: Combination, level: Level) -> tuple[Floats, list[Floats]]:
         """Count the cases, and the failures of each kind, of each rule in each group: `[rules, groups]` each."""
         key = np.zeros(len(self._merged), dtype=np.int64)
         for attribute, size in zip(combination, level.sizes, strict=True):
             key = key * size + self._lattice.table.codes[attribute]
-        cell = level.place(key) * self._count + self._merged
+        cell = level.find(key) * self._count + self._merged
         shape = len(level.keys) + 1, self._count
         support, *inside = (
             np.bincount(cells, minlength=math.prod(shape)).reshape(shape)[:-1].astype(np.float64)
@@ -191,7 +191,7 @@ class GroupTest:
         )
         return support, inside
 
-    def _hits(
+    def _select_matches(
         self, kind: int, rules: Sequence[tuple[tuple[int, int], ...]], counts: Whole, log_p: Floats
     ) -> list[RuleMatch]:
         """Return the rules, of one length, whose p-value times the number of rules as short is at most 1.

@@ -48,7 +48,7 @@ class FailureSamples:
     population: int
 
     @classmethod
-    def of(cls, kinds: Sequence[NDArray[np.int64]], population: int, permutations: int, seed: int) -> FailureSamples:
+    def draw(cls, kinds: Sequence[NDArray[np.int64]], population: int, permutations: int, seed: int) -> FailureSamples:
         """From the cases of each kind; the permutations are the same each time."""
         random = np.random.default_rng(seed)
         as_it_was = np.concatenate(kinds)
@@ -100,11 +100,11 @@ class Level:
     sizes: tuple[int, ...]
     keys: Whole
     supports: Whole
-    own: Mask
+    is_minimal: Mask
     parents: tuple[Whole, ...]
     places: Whole | None
 
-    def place(self, keys: Whole) -> Whole:
+    def find(self, keys: Whole) -> Whole:
         """Where the rules with these keys are; one past the last where there is none."""
         if self.places is not None:
             return self.places[keys]
@@ -112,7 +112,7 @@ class Level:
         hit = self.keys[np.minimum(found, len(self.keys) - 1)] == keys
         return np.where(hit, found, len(self.keys))
 
-    def rule(self, combination: Combination, place: int) -> tuple[tuple[int, int], ...]:
+    def decode_rule(self, combination: Combination, place: int) -> tuple[tuple[int, int], ...]:
         """A rule as pairs of attribute and code."""
         codes = np.unravel_index(self.keys[place], self.sizes)
         return tuple(zip(combination, map(int, codes), strict=True))
@@ -138,10 +138,10 @@ class RuleLattice:
         attributes = range(len(self.table.predicates))
         lengths = range(1, self.depth + 1)
         for combination in chain.from_iterable(combinations(attributes, length) for length in lengths):
-            parts = _parts(combination)
+            parts = _list_parents(combination)
             if not all(part in self.levels for part in parts):
                 continue
-            level = self._level(combination, parts)
+            level = self._build_level(combination, parts)
             if len(level.keys):
                 self.levels[combination] = level
 
@@ -150,7 +150,7 @@ class RuleLattice:
         """The number of rules of each length."""
         found = [0] * self.depth
         for combination, level in self.levels.items():
-            found[len(combination) - 1] += int(level.own.sum())
+            found[len(combination) - 1] += int(level.is_minimal.sum())
         return tuple(found)
 
     @property
@@ -159,20 +159,20 @@ class RuleLattice:
         weights: Floats = np.log(np.maximum(1, np.cumsum(self.sizes)))
         return weights
 
-    def hits(self, failing: FailureSamples) -> list[RuleMatch]:
+    def find_matches(self, failing: FailureSamples) -> list[RuleMatch]:
         """The rules, for each row of `failing`, whose p-value times the number of rules as short is at most 1."""
-        need = self._need(failing)
+        need = self._compute_required(failing)
         rows = max(1, _CELLS // max(1, len(failing.kind)))
         found: list[RuleMatch] = []
         for start in range(0, len(failing.cases), rows):
             counter = _Counter(self.table, failing, start, start + rows)
-            found += self._hits(counter, need)
-        return self._scored(found, failing)
+            found += self._search_rows(counter, need)
+        return self._score_matches(found, failing)
 
-    def _level(self, combination: Combination, parts: list[Combination]) -> Level:
+    def _build_level(self, combination: Combination, parts: list[Combination]) -> Level:
         """The rules of a combination."""
         sizes = tuple(len(self.table.predicates[attribute]) + 1 for attribute in combination)
-        keys, supports = self._counted(combination, sizes)
+        keys, supports = self._count_keys(combination, sizes)
         codes = np.unravel_index(keys, sizes)
         named = [code < size - 1 for code, size in zip(codes, sizes, strict=True)]
         kept = np.logical_and.reduce([*named, supports >= self.min_cases, supports < self.table.codes.shape[1]])
@@ -181,12 +181,12 @@ class RuleLattice:
         for axis, part in enumerate(parts):
             others = [*range(axis), *range(axis + 1, len(sizes))]
             key = np.ravel_multi_index([codes[other] for other in others], [sizes[other] for other in others])
-            parents.append(self.levels[part].place(key))
+            parents.append(self.levels[part].find(key))
             # a predicate that no case of a rule fails to meet says nothing: the shorter rule stands for both
             own &= supports < self.levels[part].supports[parents[-1]]
-        return Level(sizes, keys, supports, own, tuple(parents), _places(keys, math.prod(sizes)))
+        return Level(sizes, keys, supports, own, tuple(parents), _build_place_table(keys, math.prod(sizes)))
 
-    def _counted(self, combination: Combination, sizes: tuple[int, ...]) -> tuple[Whole, Whole]:
+    def _count_keys(self, combination: Combination, sizes: tuple[int, ...]) -> tuple[Whole, Whole]:
         """The keys that occur and how often; by a table, or by sorting where that would be too large."""
         key = np.zeros(self.table.codes.shape[1], dtype=np.int64)
         for attribute, size in zip(combination, sizes, strict=True):
@@ -197,7 +197,7 @@ class RuleLattice:
         keys = np.flatnonzero(counts)
         return keys, counts[keys]
 
-    def _need(self, failing: FailureSamples) -> list[list[Whole]]:
+    def _compute_required(self, failing: FailureSamples) -> list[list[Whole]]:
         """By length and kind, for each support: the failures from which a rule is a hit."""
         most = self.table.codes.shape[1]
         needed = []
@@ -212,7 +212,7 @@ class RuleLattice:
             needed.append(by_kind)
         return needed
 
-    def _hits(self, counter: _Counter, need: list[list[Whole]]) -> list[RuleMatch]:
+    def _search_rows(self, counter: _Counter, need: list[list[Whole]]) -> list[RuleMatch]:
         """The hits among some rows, not yet scored."""
         found = []
         most: dict[Combination, Whole] = {}
@@ -221,7 +221,7 @@ class RuleLattice:
             # a rule has no more failures than any of the rules with one predicate less
             bounds = [
                 most[part][:, places]
-                for part, places in zip(_parts(combination), level.parents, strict=True)
+                for part, places in zip(_list_parents(combination), level.parents, strict=True)
                 if part in most
             ]
             if bounds and not (np.minimum.reduce(bounds) >= wanted).any():
@@ -229,13 +229,13 @@ class RuleLattice:
             counts = counter.count(combination, level)
             if len(combination) < self.depth:
                 most[combination] = counts.max(axis=0)
-            for row, kind, place in np.argwhere((counts >= wanted) & level.own).tolist():
-                rule = level.rule(combination, place)
+            for row, kind, place in np.argwhere((counts >= wanted) & level.is_minimal).tolist():
+                rule = level.decode_rule(combination, place)
                 failures, support = int(counts[row, kind, place]), int(level.supports[place])
                 found.append(RuleMatch(counter.start + row, kind, rule, failures, support))
         return found
 
-    def _scored(self, hits: list[RuleMatch], failing: FailureSamples) -> list[RuleMatch]:
+    def _score_matches(self, hits: list[RuleMatch], failing: FailureSamples) -> list[RuleMatch]:
         """The hits with their p-values, the rarest first; of equal ones the shortest."""
         scored: list[RuleMatch] = []
         logs = self.log_weights
@@ -264,16 +264,16 @@ class _Counter:
     def count(self, combination: Combination, level: Level) -> Whole:
         """`[rows, kinds, rules]`; the last kind is all together if there are several."""
         *first, last = combination
-        key = self._prefix(tuple(first)) * self._sizes[last] + self._codes[last]
+        key = self._encode_prefix(tuple(first)) * self._sizes[last] + self._codes[last]
         width = len(level.keys) + 1
         shape = (self._rows, self._kinds, width)
-        cells = self._cell * width + level.place(key)
+        cells = self._cell * width + level.find(key)
         counts = np.bincount(cells.ravel(), minlength=math.prod(shape)).reshape(shape)[:, :, :-1]
         if self._kinds == 1:
             return counts
         return np.concatenate([counts, counts.sum(axis=1, keepdims=True)], axis=1)
 
-    def _prefix(self, combination: Combination) -> NDArray[np.int64]:
+    def _encode_prefix(self, combination: Combination) -> NDArray[np.int64]:
         """The codes of all attributes but the last as one number; kept for the next combination."""
         if self._first[0] != combination:
             key = np.zeros_like(self._cell)
@@ -283,7 +283,7 @@ class _Counter:
         return self._first[1]
 
 
-def _places(keys: Whole, cells: int) -> Whole | None:
+def _build_place_table(keys: Whole, cells: int) -> Whole | None:
     """For each possible key where it is among these, one past the last where it is not; None for too many."""
     if cells > _TABLE:
         return None
@@ -292,7 +292,7 @@ def _places(keys: Whole, cells: int) -> Whole | None:
     return places
 
 
-def _parts(combination: Combination) -> list[Combination]:
+def _list_parents(combination: Combination) -> list[Combination]:
     """The combinations with one attribute less; none of a single one."""
     if len(combination) == 1:
         return []

@@ -34,7 +34,7 @@ MOST_SEARCHED = 200_000
 _COMBINATIONS = 100_000
 
 
-def clusters(
+def find_clusters(
     run: Run, *, group_by: str = "", alpha: float = ALPHA, min_cases: int = MIN_CASES, depth: int = DEPTH
 ) -> Clusters:
     """Find the rules whose cases fail far more than the rest, and the gap above a spike at zero.
@@ -62,14 +62,14 @@ def clusters(
     _check_arguments(alpha, min_cases, depth)
     groups = group_numbers(run.columns, group_by) if len(run.outcomes) else None
     suggested = None if group_by else suggest_groups(run.columns)
-    searched = _sample(run.columns)
+    searched = _draw_sample(run.columns)
     places, errors = searched.within(run.columns), searched.failed
     split = int(errors.sum()) >= MIN_FAILING  # two searches have each half of what may go wrong
     level = alpha / 2 if split else alpha
-    searches = [_Search.of(run, searched.take(~errors), _BELOW, groups, level, min_cases, depth)]
+    searches = [_Search.prepare(run, searched.take(~errors), _BELOW, groups, level, min_cases, depth)]
     if split:
-        searches.append(_Search.of(run, searched, ("error",), groups, level, min_cases, depth))
-    found = sorted((pair for search in searches for pair in search.found()), key=lambda pair: pair[0])
+        searches.append(_Search.prepare(run, searched, ("error",), groups, level, min_cases, depth))
+    found = sorted((pair for search in searches for pair in search.iter_clusters()), key=lambda pair: pair[0])
     first = searches[0]
     return Clusters(
         run,
@@ -93,7 +93,7 @@ def _check_arguments(alpha: float, min_cases: int, depth: int) -> None:
         raise SettingsError(f"clusters needs 0 < alpha < 1, min_cases of 2 or more and a depth of 1 to 3, got {got}")
 
 
-def _sample(outcomes: Outcomes) -> Outcomes:
+def _draw_sample(outcomes: Outcomes) -> Outcomes:
     """The cases that are searched: all, or so many of them that the search takes seconds; the same each time."""
     if len(outcomes) <= MOST_SEARCHED:
         return outcomes
@@ -160,7 +160,7 @@ class _Search:
     test: SignificanceTest | None
 
     @classmethod
-    def of(
+    def prepare(
         cls,
         run: Run,
         outcomes: Outcomes,
@@ -170,66 +170,70 @@ class _Search:
         min_cases: int,
         depth: int,
     ) -> _Search:
-        table = AttributeTable.of(outcomes, run.edges, min_cases=min_cases)
+        table = AttributeTable.from_cases(outcomes, run.edges, min_cases=min_cases)
         width = len(table.predicates)
         while depth > 1 and math.comb(width, depth) > _COMBINATIONS:
             depth -= 1
         lattice = RuleLattice(table, min_cases, depth)
         places, codes = outcomes.within(run.columns), run.kind_codes
-        failed = {kind: np.flatnonzero(_failed_so(codes[places], kind)) for kind in kinds}
+        failed = {kind: np.flatnonzero(_match_kind(codes[places], kind)) for kind in kinds}
         failed = {kind: cases for kind, cases in failed.items() if len(cases)}
-        test = _test_of(lattice, list(failed.values()), None if groups is None else groups[places], len(places), alpha)
+        test = _make_test(
+            lattice, list(failed.values()), None if groups is None else groups[places], len(places), alpha
+        )
         return cls(run, codes, groups, places, tuple(failed), alpha, min_cases, table, lattice, test)
 
-    def found(self) -> Iterator[tuple[float, Cluster]]:
+    def iter_clusters(self) -> Iterator[tuple[float, Cluster]]:
         """The clusters, each with its rank."""
         if self.test is None or not self.lattice.levels:
             return
-        hits, judge = self.test.search()
-        proven = [hit for hit in hits if judge.corrected(hit.log_q) <= self.alpha]
+        hits, correction = self.test.search()
+        proven = [hit for hit in hits if correction.correct(hit.log_q) <= self.alpha]
         taken = np.zeros(len(self.codes), dtype=np.bool_)
         for number, kind in enumerate([*self.kinds, BELOW] if len(self.kinds) > 1 else self.kinds):
-            own = [hit for hit in proven if hit.kind == number and not self._is_said(kind, hit)]
-            left = _pool(self.run.columns, self.codes, kind)
+            own = [hit for hit in proven if hit.kind == number and not self._is_trivial(kind, hit)]
+            left = _select_pool(self.run.columns, self.codes, kind)
             # what is one kind's cluster is not told again as one of all kinds together
-            for hit, cluster in self._cover(own, kind, left & ~taken if kind == BELOW else left, judge):
+            for hit, cluster in self._select_significant(
+                own, kind, left & ~taken if kind == BELOW else left, correction
+            ):
                 taken[cluster.part.columns.within(self.run.columns)] = True
                 yield hit.rank, cluster
 
-    def _is_said(self, kind: str, hit: RuleMatch) -> bool:
+    def _is_trivial(self, kind: str, hit: RuleMatch) -> bool:
         """Whether a rule says no more than the kind does: what is missed has no proposals."""
         names = {self.table.predicates[attribute][code].name for attribute, code in hit.rule}
         return "proposals" in names and kind in {"missed", "hallucinated", "error"}
 
-    def _cover(
-        self, hits: Sequence[RuleMatch], kind: str, left: Mask, judge: SearchCorrection
+    def _select_significant(
+        self, hits: Sequence[RuleMatch], kind: str, left: Mask, correction: SearchCorrection
     ) -> Iterator[tuple[RuleMatch, Cluster]]:
         """The hits that are significant, each without the cases of those before it; `left` are all cases that count."""
-        failed = _failed_so(self.codes, kind)
+        failed = _match_kind(self.codes, kind)
         for hit in hits:
-            inside, among = self.table.members(hit.rule), left[self.places]
-            log_p = self._log_p(inside, failed[self.places], among)
-            corrected = judge.corrected(log_p + float(self.lattice.log_weights[len(hit.rule) - 1]))
+            inside, among = self.table.find_members(hit.rule), left[self.places]
+            log_p = self._test_rule(inside, failed[self.places], among)
+            corrected = correction.correct(log_p + float(self.lattice.log_weights[len(hit.rule) - 1]))
             if corrected <= self.alpha:
-                cluster = self._cluster(hit, kind, left, math.exp(log_p), corrected)
+                cluster = self._build_cluster(hit, kind, left, math.exp(log_p), corrected)
                 yield hit, cluster
                 left = left.copy()
                 left[cluster.part.columns.within(self.run.columns)] = False
 
-    def _log_p(self, inside: Mask, failed: Mask, among: Mask) -> float:
+    def _test_rule(self, inside: Mask, failed: Mask, among: Mask) -> float:
         """How rare a rule is among the cases that count, as a logarithm; infinite where it is no cluster at all."""
         failing, support = int((inside & among & failed).sum()), int((inside & among).sum())
-        if failing < MIN_FAILING or support < self.min_cases or not _is_far_more(inside, failed, among):
+        if failing < MIN_FAILING or support < self.min_cases or not _is_far_above_rest(inside, failed, among):
             return math.inf
         assert self.test is not None  # noqa: S101 - there is no hit without
-        return self.test.log_p(inside, failed, among)
+        return self.test.compute_log_p(inside, failed, among)
 
-    def _cluster(self, hit: RuleMatch, kind: str, left: Mask, p: float, corrected: float) -> Cluster:
+    def _build_cluster(self, hit: RuleMatch, kind: str, left: Mask, p: float, corrected: float) -> Cluster:
         rule = tuple(self.table.predicates[attribute][code] for attribute, code in hit.rule)
         part = self.run.where(str(And(rule)))
         inside = np.zeros(len(self.codes), dtype=np.bool_)
         inside[part.columns.within(self.run.columns)] = True
-        failed = _failed_so(self.codes, kind) & left
+        failed = _match_kind(self.codes, kind) & left
         failing = self.run.columns.take(inside & failed)
         return Cluster(
             kind=kind,
@@ -246,7 +250,7 @@ class _Search:
         )
 
 
-def _test_of(
+def _make_test(
     lattice: RuleLattice,
     failed: Sequence[NDArray[np.int64]],
     groups: NDArray[np.int64] | None,
@@ -267,7 +271,7 @@ def _count_groups(groups: NDArray[np.int64], *chosen: Mask) -> tuple[int, ...]:
     return tuple(len(np.unique(groups[cases])) for cases in chosen)
 
 
-def _pool(outcomes: Outcomes, codes: NDArray[np.int8], kind: str) -> Mask:
+def _select_pool(outcomes: Outcomes, codes: NDArray[np.int8], kind: str) -> Mask:
     """The cases among which a kind is rare or not: what failed in another way could not fail in this one.
 
     An error is no answer: it counts only where errors are counted.
@@ -278,10 +282,10 @@ def _pool(outcomes: Outcomes, codes: NDArray[np.int8], kind: str) -> Mask:
     if kind == BELOW:
         return answered
     empty: Mask = outcomes.counts[:, [0, 2]].sum(axis=1) == 0
-    return answered & (empty if kind == "hallucinated" else ~empty) & ((codes < 0) | _failed_so(codes, kind))
+    return answered & (empty if kind == "hallucinated" else ~empty) & ((codes < 0) | _match_kind(codes, kind))
 
 
-def _failed_so(codes: NDArray[np.int8], kind: str) -> Mask:
+def _match_kind(codes: NDArray[np.int8], kind: str) -> Mask:
     """Which cases failed in this way, by their kinds."""
     found: Mask = codes > _ERROR if kind == BELOW else codes == KINDS[kind].code
     return found
@@ -291,7 +295,7 @@ _ERROR = KINDS["error"].code
 _BELOW = tuple(kind for kind in KINDS if kind != "error")
 
 
-def _is_far_more(inside: Mask, failed: Mask, among: Mask) -> bool:
+def _is_far_above_rest(inside: Mask, failed: Mask, among: Mask) -> bool:
     """Whether twice as many fail in a rule as outside it, or half as many pass: 60 % cannot be doubled."""
     rate, rest = (float(failed[part].mean()) if part.any() else 0.0 for part in (inside & among, ~inside & among))
     return rate >= MIN_RATIO * rest or MIN_RATIO * (1 - rate) <= 1 - rest

@@ -38,14 +38,16 @@ class SearchCorrection:
     least: float = 0.0
 
     @classmethod
-    def of(cls, hits: Sequence[RuleMatch], permutations: int, sizes: Sequence[int], kinds: int) -> SearchCorrection:
+    def from_matches(
+        cls, hits: Sequence[RuleMatch], permutations: int, sizes: Sequence[int], kinds: int
+    ) -> SearchCorrection:
         """Take the best of each permutation from the hits of all rows."""
         best = np.full(permutations + 1, np.inf)
         for hit in hits:
             best[hit.row] = min(best[hit.row], hit.log_q)
         return cls(best[1:], math.log(sum(size > 0 for size in sizes) * kinds))
 
-    def corrected(self, log_q: float) -> float:
+    def correct(self, log_q: float) -> float:
         """Return the p-value corrected for all that was searched.
 
         The share of searches with a better best rule, counting this one; or Bonferroni's, which is never too small and
@@ -67,7 +69,7 @@ class SignificanceTest(Protocol):
     def search(self) -> tuple[list[RuleMatch], SearchCorrection]:
         """Return the hits among the outcomes as they were, the first to be told first, and what corrects them."""
 
-    def log_p(self, inside: Mask, failed: Mask, among: Mask) -> float:
+    def compute_log_p(self, inside: Mask, failed: Mask, among: Mask) -> float:
         """Return the logarithm of the p-value of one rule among some of the cases, not corrected.
 
         Args:
@@ -82,22 +84,22 @@ class IndependentTest:
 
     def __init__(self, lattice: RuleLattice, failed: Sequence[NDArray[np.int64]], cases: int) -> None:
         """Take the lattice, the places of the failing cases of each kind, and the number of cases."""
-        self.permutations = _permutations(len(lattice.levels), sum(map(len, failed)))
+        self.permutations = _choose_permutations(len(lattice.levels), sum(map(len, failed)))
         self._lattice, self._failed, self._cases = lattice, failed, cases
 
     def search(self) -> tuple[list[RuleMatch], SearchCorrection]:
         """Search the outcomes and their permutations."""
-        failing = FailureSamples.of(self._failed, self._cases, self.permutations, SEED)
-        hits = self._lattice.hits(failing)
-        judge = SearchCorrection.of(hits, self.permutations, self._lattice.sizes, len(failing.totals))
-        return [hit for hit in hits if hit.row == 0], judge
+        failing = FailureSamples.draw(self._failed, self._cases, self.permutations, SEED)
+        hits = self._lattice.find_matches(failing)
+        correction = SearchCorrection.from_matches(hits, self.permutations, self._lattice.sizes, len(failing.totals))
+        return [hit for hit in hits if hit.row == 0], correction
 
-    def log_p(self, inside: Mask, failed: Mask, among: Mask) -> float:
+    def compute_log_p(self, inside: Mask, failed: Mask, among: Mask) -> float:
         """Test one rule among some of the cases."""
         failing, support = np.array([(inside & among & failed).sum()]), np.array([(inside & among).sum()])
         return float(log_tail(failing, support, int((among & failed).sum()), int(among.sum()))[0])
 
 
-def _permutations(combinations: int, failures: int) -> int:
+def _choose_permutations(combinations: int, failures: int) -> int:
     """How many permutations are searched as well: fewer where each takes long."""
     return min(_PERMUTATIONS, max(_FEWEST_PERMUTATIONS, _WORK // max(1, combinations * failures)))

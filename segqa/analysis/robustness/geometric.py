@@ -22,35 +22,35 @@ _Map: TypeAlias = tuple[float, float, float, float]
 _Shape: TypeAlias = tuple[int, int]
 
 
-def move_image(name: str, amount: float, image: Image) -> Image:
+def warp_image(name: str, amount: float, image: Image) -> Image:
     """An image as a move leaves it, interpolated between its pixels; what comes in from outside is black.
 
     Args:
-        name: one of `MOVES`.
+        name: one of `GEOMETRIC_MAPS`.
         amount: how much of it, see `segqa.analysis.robustness.perturbations`.
         image: RGB uint8 `[H, W, 3]`.
     """
-    return _moved(name, amount, image, cv2.INTER_LINEAR)
+    return _warp(name, amount, image, cv2.INTER_LINEAR)
 
 
-def move_mask(name: str, amount: float, mask: Mask) -> tuple[Mask, Mask]:
+def warp_mask(name: str, amount: float, mask: Mask) -> tuple[Mask, Mask]:
     """A mask as a move leaves it, each pixel taken from the nearest one, and which pixels were in the picture before.
 
     Args:
-        name: one of `MOVES`.
+        name: one of `GEOMETRIC_MAPS`.
         amount: how much of it.
         mask: bool `[H, W]`.
     """
     pixels = np.ascontiguousarray(mask).view(np.uint8)
-    moved = _moved(name, amount, pixels, cv2.INTER_NEAREST)
-    common = _moved(name, amount, np.ones_like(pixels), cv2.INTER_NEAREST)
+    moved = _warp(name, amount, pixels, cv2.INTER_NEAREST)
+    common = _warp(name, amount, np.ones_like(pixels), cv2.INTER_NEAREST)
     return moved.view(np.bool_), common.view(np.bool_)
 
 
-def _moved(name: str, amount: float, pixels: NDArray[np.uint8], interpolation: int) -> NDArray[np.uint8]:
+def _warp(name: str, amount: float, pixels: NDArray[np.uint8], interpolation: int) -> NDArray[np.uint8]:
     """The pixels by the map of a move."""
     height, width = pixels.shape[:2]
-    (wider, higher, right, down), (high, wide) = MOVES[name](amount, (height, width))
+    (wider, higher, right, down), (high, wide) = GEOMETRIC_MAPS[name](amount, (height, width))
     matrix = np.array([[wider, 0, right], [0, higher, down]], np.float64)
     moved: Any = cv2.warpAffine(pixels, matrix, (wide, high), flags=interpolation, borderMode=cv2.BORDER_CONSTANT)
     return np.asarray(moved, np.uint8)
@@ -72,12 +72,12 @@ def _scale(amount: float, shape: _Shape) -> tuple[_Map, _Shape]:
     return (amount, amount, right, down), shape
 
 
-def _padding(amount: float, shape: _Shape) -> tuple[_Map, _Shape]:
+def _pad(amount: float, shape: _Shape) -> tuple[_Map, _Shape]:
     down, right = (round(amount * side) for side in shape)
     return (1, 1, right, down), (shape[0] + 2 * down, shape[1] + 2 * right)
 
 
-MOVES: Mapping[str, Callable[[float, _Shape], tuple[_Map, _Shape]]] = MappingProxyType(
-    {"flip": _flip, "shift": _shift, "scale": _scale, "padding": _padding}
+GEOMETRIC_MAPS: Mapping[str, Callable[[float, _Shape], tuple[_Map, _Shape]]] = MappingProxyType(
+    {"flip": _flip, "shift": _shift, "scale": _scale, "padding": _pad}
 )
 """The map of each move for an amount and a shape `(height, width)`, and the shape of what comes out of it."""

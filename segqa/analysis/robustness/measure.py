@@ -16,12 +16,12 @@ from os import PathLike
 
 import numpy as np
 
-from segqa.analysis.robustness.perturbations import CHANGES, Perturbation
-from segqa.analysis.robustness.perturbed_dataset import changed_dataset, changed_id
+from segqa.analysis.robustness.perturbations import PERTURBATIONS, Perturbation
+from segqa.analysis.robustness.perturbed_dataset import make_perturbed_id, perturb_dataset
 from segqa.analysis.robustness.result import (
     Robustness,
-    known_agreements,
     link_robustness,
+    read_agreements,
     read_robustness,
     write_robustness,
 )
@@ -48,7 +48,7 @@ from segqa.scoring.metrics import METRIC_VERSION, count, resolve
 from segqa.settings import EmptyPolicy
 from segqa.support.plurals import format_count
 
-NEEDED = "robustness needs albumentations: pip install 'segqa[robustness]'"
+MISSING_ALBUMENTATIONS = "robustness needs albumentations: pip install 'segqa[robustness]'"
 """What to say where it is missing."""
 
 
@@ -77,14 +77,14 @@ class RobustnessMeasurement:
     changes: tuple[Perturbation, ...]
 
     @classmethod
-    def of(
+    def from_run(
         cls,
         how: Evaluation,
         run: Run,
         dataset: Dataset,
         store: Store,
         cases: int,
-        changes: Sequence[Perturbation] = CHANGES,
+        changes: Sequence[Perturbation] = PERTURBATIONS,
     ) -> RobustnessMeasurement:
         """The measurement of a seeded sample of the cases that a run has evaluated.
 
@@ -101,7 +101,7 @@ class RobustnessMeasurement:
             DatasetError: the run has evaluated none of the cases.
         """
         if library_version() is None:
-            raise SettingsError(NEEDED)
+            raise SettingsError(MISSING_ALBUMENTATIONS)
         chosen = dataset.limit(cases).cases
         answered = run.columns.take(~run.columns.failed)
         scored = {each.case_id: each for each in answered.take(answered.ids.among(list(chosen.own_ids)))}
@@ -115,7 +115,7 @@ class RobustnessMeasurement:
         changed = replace(how, options=options, edges=None, targets=None)
         sample = {case_id: scored[case_id] for case_id in usable.own_ids}
         left_out = tuple(compress(chosen.own_ids, ~is_usable))
-        everything = changed_dataset(replace(dataset, cases=usable), changes)
+        everything = perturb_dataset(replace(dataset, cases=usable), changes)
         return cls(changed, run, everything, sample, left_out, store, dataset.name, tuple(changes))
 
     @property
@@ -123,20 +123,20 @@ class RobustnessMeasurement:
         """How long the model will take for it, as far as the run can tell."""
         return len(self.dataset) * statistics.median(outcome.seconds for outcome in self.sample.values())
 
-    def groups(self, tag: str) -> dict[str, int]:
+    def number_groups(self, tag: str) -> dict[str, int]:
         """Return the number of the group by a tag of each unchanged case; nothing where none of them has the tag."""
         cases = Outcomes.of(self.sample.values())
         numbers = group_numbers(cases, tag) if tag in cases.tags else None
         return {} if numbers is None else dict(zip(cases.ids, numbers.tolist(), strict=True))
 
-    def kept(self, model: Model | None) -> Robustness | None:
+    def find_earlier(self, model: Model | None) -> Robustness | None:
         """What an earlier measurement of the same has found; None where it has to be made.
 
         Args:
             model: will not be asked; None for that of the run.
         """
-        run_id = self.how.finished(self._who if model is None else model, self.run.model, self.dataset, self.store)
-        found = read_robustness(self.store, run_id, self._of) if run_id else None
+        run_id = self.how.finished(self._identity if model is None else model, self.run.model, self.dataset, self.store)
+        found = read_robustness(self.store, run_id, self._sample_digest) if run_id else None
         if found is None or found.errors > 0:
             return None
         link_robustness(self.store, self.run.id, found.run)
@@ -156,7 +156,7 @@ class RobustnessMeasurement:
         """
         name = self.run.model
         if model is None:
-            changed = self.how.rescore(name, self.dataset, self.store, self._who)
+            changed = self.how.rescore(name, self.dataset, self.store, self._identity)
         else:
             changed = self.how.run(model, name, self.dataset, self.store)
         found = Robustness(
@@ -165,25 +165,25 @@ class RobustnessMeasurement:
             run=changed.id,
             cases=len(self.sample),
             left_out=self.left_out,
-            trials=tuple(self._trials(changed)),
+            trials=tuple(self._compare_all(changed)),
             command=self.how.command,
         )
-        write_robustness(found, self.store, self._of)
+        write_robustness(found, self.store, self._sample_digest)
         link_robustness(self.store, self.run.id, changed.id)
         return found, changed
 
     @property
-    def _who(self) -> ModelIdentity:
+    def _identity(self) -> ModelIdentity:
         """The model of the run, which need not be that of the last one under its name."""
         return identity_of(self.run.id, self.run.provenance, self.store)
 
     @property
-    def _of(self) -> str:
+    def _sample_digest(self) -> str:
         """Changes when one of the unchanged predictions does."""
         known = [(case_id, each.digest, each.proposals_key, each.picked) for case_id, each in self.sample.items()]
         return hashlib.sha256(json.dumps(known).encode()).hexdigest()[:32]
 
-    def _trials(self, changed: Run) -> Iterator[PerturbationOutcome]:
+    def _compare_all(self, changed: Run) -> Iterator[PerturbationOutcome]:
         """The trials, case by case."""
         kinds = map(kind_name, changed.kind_codes.tolist())
         outcomes = {after.case_id: (after, kind or "") for after, kind in zip(changed.outcomes, kinds, strict=True)}
@@ -191,16 +191,16 @@ class RobustnessMeasurement:
             here, there = (
                 stack.enter_context(ProposalCache(self.store.proposals_path(run.id))) for run in (self.run, changed)
             )
-            known = known_agreements(self.store, self.run.model, changed.dataset)
+            known = read_agreements(self.store, self.run.model, changed.dataset)
             for case_id, before in self.sample.items():
                 unchanged = _Prediction(before, here)
-                for change, severity in _steps(self.changes):
-                    after, kind = outcomes[changed_id(case_id, change, severity)]
+                for change, severity in _list_steps(self.changes):
+                    after, kind = outcomes[make_perturbed_id(case_id, change, severity)]
                     ious = self.run.iou(before), changed.iou(after)
                     trial = PerturbationOutcome(case_id, change.name, severity, *ious, math.nan, kind)
                     pair = unchanged, _Prediction(after, there)
                     comparable = not (change.empties or after.error)
-                    yield _compared(trial, change, *pair, known, changed.empty) if comparable else trial
+                    yield _compare_predictions(trial, change, *pair, known, changed.empty) if comparable else trial
 
 
 class _Prediction:
@@ -208,7 +208,7 @@ class _Prediction:
 
     def __init__(self, outcome: Outcome, cache: ProposalCache) -> None:
         self._outcome, self._cache = outcome, cache
-        self.told = f"{outcome.proposals_key} {outcome.picked}"
+        self.key = f"{outcome.proposals_key} {outcome.picked}"
 
     @cached_property
     def mask(self) -> Mask | None:
@@ -217,7 +217,7 @@ class _Prediction:
         return None if answer is None else prediction_of(answer.proposals, self._outcome.picked, answer.image_shape)
 
 
-def _compared(
+def _compare_predictions(
     trial: PerturbationOutcome,
     change: Perturbation,
     before: _Prediction,
@@ -226,17 +226,17 @@ def _compared(
     empty: EmptyPolicy,
 ) -> PerturbationOutcome:
     """A trial with the agreement of its two predictions: as it is known, or from their masks."""
-    told = f"{before.told} {after.told} {empty} {METRIC_VERSION}"
+    told = f"{before.key} {after.key} {empty} {METRIC_VERSION}"
     compared = hashlib.sha256(told.encode()).hexdigest()[:32]
     if compared in known:
         return replace(trial, agreement=known[compared], compared=compared)
     if before.mask is None or after.mask is None:
         return trial
-    agreement = agreement_of(change, trial.severity, before.mask, after.mask, empty=empty)
+    agreement = compute_agreement(change, trial.severity, before.mask, after.mask, empty=empty)
     return replace(trial, agreement=agreement, compared=compared)
 
 
-def agreement_of(
+def compute_agreement(
     change: Perturbation, severity: int, before: Mask, after: Mask, *, empty: EmptyPolicy = "one"
 ) -> float:
     """The IoU of two predictions with each other: the first moved along, over the pixels that both images have.
@@ -257,7 +257,7 @@ def measure_robustness(
     dataset: Dataset | str | PathLike[str],
     *,
     cases: int = 50,
-    changes: Sequence[Perturbation] = CHANGES,
+    changes: Sequence[Perturbation] = PERTURBATIONS,
     name: str = "",
     prompt: str = "person.",
     pick: str = "agreement",
@@ -272,7 +272,7 @@ def measure_robustness(
         model: anything with `predict(images, prompts)`, see `segqa.Model`.
         dataset: a data set, or a folder with `images/` and `masks/`.
         cases: how many are changed at most.
-        changes: what is done to each; `segqa.analysis.robustness.perturbations.CHANGES` takes 38 predictions a case.
+        changes: what is done to each; `PERTURBATIONS` takes 38 predictions a case.
         name: of the model; its class's by default.
         prompt: for the cases that have none of their own.
         pick: the picker's name, see `segqa.models.pickers.PICKERS`.
@@ -297,10 +297,12 @@ def measure_robustness(
         store, sample = Store(expand_home(directory or nowhere)), opened.limit(cases)
         options = {"limit": cases} if len(sample) < len(opened) else {}
         run = replace(how, options=options).run(model, name or type(model).__name__, sample, store)
-        measurement = RobustnessMeasurement.of(replace(how, progress=ProgressBar()), run, sample, store, cases, changes)
-        return measurement.kept(model) or measurement.make(model)[0]
+        measurement = RobustnessMeasurement.from_run(
+            replace(how, progress=ProgressBar()), run, sample, store, cases, changes
+        )
+        return measurement.find_earlier(model) or measurement.make(model)[0]
 
 
-def _steps(changes: Sequence[Perturbation]) -> Iterator[tuple[Perturbation, int]]:
+def _list_steps(changes: Sequence[Perturbation]) -> Iterator[tuple[Perturbation, int]]:
     """Every change at every severity."""
     return ((change, severity) for change in changes for severity in change.severities)

@@ -13,13 +13,13 @@ from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 
-from segqa.analysis.robustness.geometric import MOVES, move_image, move_mask
+from segqa.analysis.robustness.geometric import GEOMETRIC_MAPS, warp_image, warp_mask
 from segqa.data.mask import Image, Mask, bounding_box
 from segqa.errors import SettingsError
 from segqa.models.corruptions import distort, distortion
 from segqa.settings.checks import nearest
 
-CHANGES_VERSION = 1
+PERTURBATIONS_VERSION = 1
 """Goes up whenever the same change of the same image would give other pixels."""
 
 Behaviour: TypeAlias = Literal["MFT", "INV", "DIR"]
@@ -46,14 +46,14 @@ class Perturbation:
     behaviour: Behaviour
     capability: str
     amounts: tuple[float, ...]
-    told: str
+    template: str
     empties: bool = False
     needs_target: bool = False
 
     @property
-    def moves(self) -> bool:
+    def is_geometric(self) -> bool:
         """Whether pixels move, so that masks move along."""
-        return self.name in MOVES
+        return self.name in GEOMETRIC_MAPS
 
     @property
     def severities(self) -> tuple[int, ...]:
@@ -73,10 +73,10 @@ class Perturbation:
     def describe(self, severity: int) -> str:
         """What is done at a severity, in words.
 
-        >>> find_change("jpeg").describe(3)
+        >>> find_perturbation("jpeg").describe(3)
         'JPEG of quality 10'
         """
-        return self.told.format(f"{self.amount(severity):g}")
+        return self.template.format(f"{self.amount(severity):g}")
 
     def image(self, severity: int, image: Image, target: Mask, seed: int = 0) -> Image:
         """The changed image, RGB uint8; of another size only where there is padding.
@@ -90,8 +90,8 @@ class Perturbation:
         amount = self.amount(severity)
         if self.name in _OWN:
             return _OWN[self.name](image, target, amount)
-        if self.moves:
-            return move_image(self.name, amount, image)
+        if self.is_geometric:
+            return warp_image(self.name, amount, image)
         return distort(distortion(self.name, amount, (image.shape[0], image.shape[1]), seed), image)
 
     def mask(self, severity: int, mask: Mask) -> tuple[Mask, Mask]:
@@ -101,18 +101,18 @@ class Perturbation:
             severity: from 1 on.
             mask: bool `[H, W]`.
         """
-        if not self.moves:
+        if not self.is_geometric:
             return mask, np.ones_like(mask)
-        return move_mask(self.name, self.amount(severity), mask)
+        return warp_mask(self.name, self.amount(severity), mask)
 
 
-def find_change(name: str) -> Perturbation:
+def find_perturbation(name: str) -> Perturbation:
     """The change of a name.
 
     Raises:
         SettingsError: there is none; says which is nearest.
     """
-    found = {change.name: change for change in CHANGES}
+    found = {change.name: change for change in PERTURBATIONS}
     if name not in found:
         raise SettingsError(f"unknown change {name!r}; {nearest(name, found)}")
     return found[name]
@@ -140,7 +140,7 @@ _OWN: Mapping[str, Callable[[Image, Mask, float], Image]] = MappingProxyType(
     {"channel_swap": _swap, "occlusion": _occlude, "blank": _blank}
 )
 
-CHANGES = (
+PERTURBATIONS = (
     Perturbation("flip", "INV", "geometry", (1,), "mirrored"),
     Perturbation("shift", "INV", "geometry", (0.02, 0.05, 0.1), "shifted by {} of each side"),
     Perturbation("scale", "INV", "geometry", (1.05, 1.15, 1.3), "enlarged {} times"),

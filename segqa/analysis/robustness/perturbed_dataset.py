@@ -10,14 +10,14 @@ from functools import cached_property
 import cv2
 import numpy as np
 
-from segqa.analysis.robustness.perturbations import CHANGES, CHANGES_VERSION, Perturbation
+from segqa.analysis.robustness.perturbations import PERTURBATIONS, PERTURBATIONS_VERSION, Perturbation
 from segqa.data.case import Case, Source, Target
 from segqa.data.dataset import Dataset
 from segqa.data.mask import Image
 from segqa.models.corruptions import library_version
 from segqa.support.plurals import format_count
 
-_MADE_BY = f"{CHANGES_VERSION}, albumentations {library_version()}, OpenCV {cv2.__version__}"
+_MADE_BY = f"{PERTURBATIONS_VERSION}, albumentations {library_version()}, OpenCV {cv2.__version__}"
 
 
 class UnperturbedSource:
@@ -58,7 +58,7 @@ class UnperturbedSources:
     def __init__(self) -> None:
         self._last: UnperturbedSource | None = None
 
-    def of(self, source: Source) -> UnperturbedSource:
+    def get(self, source: Source) -> UnperturbedSource:
         """What has been read of a source, if it is the last that was asked for; nothing yet of another one."""
         # held here, for another thread may go on to the next source
         last = self._last
@@ -87,67 +87,67 @@ class PerturbedSource:
         """16 bytes that change with the original, the change and what makes it; a blank image has those of its size."""
         if self.change.empties:
             # the target's, which is the image's, but read in half the time
-            return _hash(self._what, repr((*self._read.target.mask.shape, 3)))
-        target = self._read.target_digest if self.change.needs_target else b""
-        return _hash(self._what, self._read.digest, target)
+            return _hash(self._description, repr((*self._unperturbed.target.mask.shape, 3)))
+        target = self._unperturbed.target_digest if self.change.needs_target else b""
+        return _hash(self._description, self._unperturbed.digest, target)
 
     def image(self) -> Image:
         """The changed image; the same each time."""
-        seed = int.from_bytes(_hash(self._what, self._read.digest)[:4], "little")
-        return self.change.image(self.severity, self._read.image, self._read.target.mask, seed)
+        seed = int.from_bytes(_hash(self._description, self._unperturbed.digest)[:4], "little")
+        return self.change.image(self.severity, self._unperturbed.image, self._unperturbed.target.mask, seed)
 
     def target(self) -> Target:
         """The target of the original, as it lies in the changed image."""
-        target = self._read.target
+        target = self._unperturbed.target
         if self.change.empties:
             return Target(np.zeros_like(target.mask))
         return replace(target, mask=self.change.mask(self.severity, target.mask)[0])
 
     def target_digest(self) -> bytes:
         """16 bytes that change with the original's, and with the change where that concerns the target."""
-        original = self._read.target_digest
-        return _hash(self._what, original) if self.change.moves or self.change.empties else original
+        original = self._unperturbed.target_digest
+        return _hash(self._description, original) if self.change.is_geometric or self.change.empties else original
 
     def stamp(self) -> str:
         """The original's, and what is done."""
-        return f"{self._read.stamp} {self._what}"
+        return f"{self._unperturbed.stamp} {self._description}"
 
     @property
-    def _read(self) -> UnperturbedSource:
+    def _unperturbed(self) -> UnperturbedSource:
         """The original, as far as it has been read."""
-        return self.originals.of(self.original)
+        return self.originals.get(self.original)
 
     @property
-    def _what(self) -> str:
+    def _description(self) -> str:
         """What is done, by what."""
         return f"{self.change.name} {self.change.amount(self.severity)} {_MADE_BY}"
 
 
-def changed_dataset(dataset: Dataset, changes: Iterable[Perturbation] = CHANGES) -> Dataset:
+def perturb_dataset(dataset: Dataset, changes: Iterable[Perturbation] = PERTURBATIONS) -> Dataset:
     """Every case of a data set under every change and severity, as a data set of its own; no pixel is read.
 
     Its ids are those of the cases with what is done behind them (`0012~blur-2`), and it has the tags `change`,
     `severity`, `capability` and `of`, the case's own id.
     """
     originals, changes = UnperturbedSources(), tuple(changes)
-    cases = [changed for case in dataset for changed in _changed(case, changes, originals)]
+    cases = [changed for case in dataset for changed in _perturb_case(case, changes, originals)]
     return Dataset.of(
         f"{dataset.name}-changed", cases, [f"{format_count(len(dataset), 'case')} of {dataset.name}, changed"]
     )
 
 
-def changed_id(case_id: str, change: Perturbation, severity: int) -> str:
+def make_perturbed_id(case_id: str, change: Perturbation, severity: int) -> str:
     """The id of a case when it has been changed."""
     return f"{case_id}~{change.name}-{severity}"
 
 
-def _changed(case: Case, changes: Iterable[Perturbation], originals: UnperturbedSources) -> Iterator[Case]:
+def _perturb_case(case: Case, changes: Iterable[Perturbation], originals: UnperturbedSources) -> Iterator[Case]:
     """A case under every change and severity."""
     for change in changes:
         for severity in change.severities:
             about = {"change": change.name, "severity": str(severity), "capability": change.capability, "of": case.id}
             yield Case(
-                id=changed_id(case.id, change, severity),
+                id=make_perturbed_id(case.id, change, severity),
                 prompt=case.prompt,
                 source=PerturbedSource(case.source, change, severity, originals),
                 tags={**case.tags, **about},

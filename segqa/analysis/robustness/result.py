@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from segqa.analysis.robustness.perturbations import CHANGES, Perturbation, find_change
+from segqa.analysis.robustness.perturbations import PERTURBATIONS, Perturbation, find_perturbation
 from segqa.analysis.robustness.stability import Origin, PerturbationOutcome, PerturbationOutcomes, Reading
 from segqa.errors import StoreError
 from segqa.runs.checksums import add_checksum, require_checksum
@@ -62,25 +62,25 @@ class Robustness:
     def changes(self) -> tuple[Perturbation, ...]:
         """Those that have been tried."""
         tried = {trial.change for trial in self.trials}
-        return tuple(change for change in CHANGES if change.name in tried)
+        return tuple(change for change in PERTURBATIONS if change.name in tried)
 
-    def at(self, change: str, severity: int = 1) -> PerturbationOutcomes:
+    def select(self, change: str, severity: int = 1) -> PerturbationOutcomes:
         """The trials of one change at one severity, 1 the mildest.
 
         Raises:
             SettingsError: there is no such change or severity.
         """
-        done = find_change(change).describe(severity)
+        done = find_perturbation(change).describe(severity)
         found = (trial for trial in self.trials if trial.severity == severity and trial.change == change)
         return PerturbationOutcomes(f"{change} {severity} ({done})", tuple(found), self._origin)
 
-    def of(self, change: str) -> PerturbationOutcomes:
+    def select_all(self, change: str) -> PerturbationOutcomes:
         """The trials of one change at every severity.
 
         Raises:
             SettingsError: there is no such change.
         """
-        name = find_change(change).name
+        name = find_perturbation(change).name
         return PerturbationOutcomes(name, tuple(trial for trial in self.trials if trial.change == name), self._origin)
 
     @property
@@ -88,44 +88,44 @@ class Robustness:
         """The share of all trials that could not be evaluated."""
         return PerturbationOutcomes("", self.trials, self._origin).errors
 
-    def rises(self, change: str, slack: float = 0.02) -> Reading:
+    def compute_rises(self, change: str, slack: float = 0.02) -> Reading:
         """The share of the cases whose IoU rises with the severity, at any step by more than a slack.
 
         Args:
             change: one that should never help.
             slack: as much is noise.
         """
-        trials = self.of(change)
+        trials = self.select_all(change)
         steps: dict[str, list[PerturbationOutcome]] = {}
         for trial in sorted(trials.found, key=lambda trial: trial.severity):
             if not math.isnan(trial.iou):
                 steps.setdefault(trial.case_id, []).append(trial)
-        rising = {case_id: by for case_id, each in steps.items() if (by := _greatest_rise(each)) > slack}
+        rising = {case_id: by for case_id, each in steps.items() if (by := _compute_greatest_rise(each)) > slack}
         worst = sorted(rising, key=lambda case_id: -rising[case_id])
         lines = [f"{trials.origin.title}, {change} ({format_count(len(steps), 'case')}), IoU by severity from 0:"]
         for case_id in worst[:5]:
-            course = " → ".join(f"{iou:.4f}" for iou in _course(steps[case_id]))
+            course = " → ".join(f"{iou:.4f}" for iou in _list_ious(steps[case_id]))
             lines.append(f"  +{rising[case_id]:.4f}  {course}  {case_id}")
         share = len(rising) / len(steps) if steps else math.nan
         name = f"share of cases that rise by more than {slack:g} with more {change}"
-        return Reading.read(share, name, lines, trials.origin.hints(worst[:5]))
+        return Reading.from_value(share, name, lines, trials.origin.build_hints(worst[:5]))
 
-    def proven_gain(self, change: str) -> Reading:
+    def compute_proven_gain(self, change: str) -> Reading:
         """By how much a change raises the mean IoU at least, with a confidence of 95 %; below 0 where that is unsure.
 
         The lower end of a one-sided interval of the mean paired difference, see `segqa.stats.permutation_test`; cases
         of one group count as one sample.
         """
-        trials = self.at(change)
+        trials = self.select(change)
         scored = [trial for trial in trials.found if not math.isnan(trial.iou)]
         gains = np.array([-trial.drop for trial in scored])
         best = sorted(scored, key=lambda trial: (trial.drop, trial.case_id))
         numbers = [self.groups.get(trial.case_id, -1 - place) for place, trial in enumerate(scored)]
         groups = np.unique(numbers, return_inverse=True)[1].astype(np.int64)
-        reading = trials.reading(interval(gains, groups).low, "proven gain of IoU", best)
+        reading = trials.make_reading(interval(gains, groups).low, "proven gain of IoU", best)
         told = f"mean IoU {trials.before:.4f} → {float(trials.iou):.4f}, mean gain {mean_of(gains):+.4f}"
         lines = [told if line.startswith("worst") else line for line in reading.lines]
-        return Reading.read(reading, reading.name, lines, reading.hints)
+        return Reading.from_value(reading, reading.name, lines, reading.hints)
 
     @property
     def _origin(self) -> Origin:
@@ -141,10 +141,10 @@ def write_robustness(found: Robustness, store: Store, of: str) -> None:
         of: says which unchanged predictions it was measured against.
     """
     described = {name: getattr(found, name) for name in ("model", "dataset", "run", "cases", "left_out")}
-    rows = [[_known(getattr(trial, name)) for name in PerturbationOutcome.__slots__] for trial in found.trials]
+    rows = [[_to_json(getattr(trial, name)) for name in PerturbationOutcome.__slots__] for trial in found.trials]
     document = add_checksum({"version": ROBUSTNESS_VERSION, "of": of, **described, "trials": rows})
     text = json.dumps(document, ensure_ascii=False)
-    _write(store, found.run, _FILE, f"{text}\n")
+    _write_file(store, found.run, _FILE, f"{text}\n")
 
 
 def read_robustness(store: Store, run_id: str, of: str | None = None) -> Robustness | None:
@@ -158,15 +158,15 @@ def read_robustness(store: Store, run_id: str, of: str | None = None) -> Robustn
     Raises:
         StoreError: the file is damaged.
     """
-    kept = _read(store, run_id, _FILE)
+    kept = _read_file(store, run_id, _FILE)
     if kept.get("version") != ROBUSTNESS_VERSION or of not in (None, kept["of"]):
         return None
-    trials = tuple(_trial(row) for row in kept.pop("trials"))
+    trials = tuple(_parse_row(row) for row in kept.pop("trials"))
     described = {name: value for name, value in kept.items() if name not in ("version", "of", "checksum")}
     return Robustness(**described | {"left_out": tuple(kept["left_out"])}, trials=trials)
 
 
-def known_agreements(store: Store, model: str, dataset: str) -> dict[str, float]:
+def read_agreements(store: Store, model: str, dataset: str) -> dict[str, float]:
     """The agreements in the last measurements of a model, by what was compared: another pick changes few of them.
 
     Args:
@@ -184,20 +184,20 @@ def known_agreements(store: Store, model: str, dataset: str) -> dict[str, float]
 
 def link_robustness(store: Store, run_id: str, changed: str) -> None:
     """Keep with a run over a data set which run over its changed cases belongs to it."""
-    _write(store, run_id, _LINK, json.dumps(add_checksum({"run": changed})) + "\n")
+    _write_file(store, run_id, _LINK, json.dumps(add_checksum({"run": changed})) + "\n")
 
 
-def robustness_of(store: Store, run: Run) -> Robustness | None:
+def find_robustness(store: Store, run: Run) -> Robustness | None:
     """What was measured with a run; None where nothing was, or where that run has gone.
 
     Raises:
         StoreError: a file is damaged.
     """
-    changed = _read(store, run.id, _LINK).get("run")
+    changed = _read_file(store, run.id, _LINK).get("run")
     return read_robustness(store, changed) if changed else None
 
 
-def _read(store: Store, run_id: str, name: str) -> dict[str, Any]:
+def _read_file(store: Store, run_id: str, name: str) -> dict[str, Any]:
     """A file beside a run; nothing where there is none."""
     path = store.run_folder(run_id) / name
     try:
@@ -210,29 +210,29 @@ def _read(store: Store, run_id: str, name: str) -> dict[str, Any]:
     return found
 
 
-def _write(store: Store, run_id: str, name: str, text: str) -> None:
+def _write_file(store: Store, run_id: str, name: str, text: str) -> None:
     """Write a file beside a run."""
     path = store.run_folder(run_id) / name
     with explain_disk_errors("robustness", path, "remove it"):
         write_whole(path, text)
 
 
-def _known(value: object) -> object:
+def _to_json(value: object) -> object:
     """A value in JSON's types; NaN is null."""
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
-def _trial(row: list[Any]) -> PerturbationOutcome:
+def _parse_row(row: list[Any]) -> PerturbationOutcome:
     """A trial from its row."""
     values: list[Any] = [math.nan if value is None else value for value in row]
     return PerturbationOutcome(*values)
 
 
-def _course(trials: list[PerturbationOutcome]) -> list[float]:
+def _list_ious(trials: list[PerturbationOutcome]) -> list[float]:
     """The IoU of one case, unchanged and then by severity."""
     return [trials[0].before, *(trial.iou for trial in trials)]
 
 
-def _greatest_rise(trials: list[PerturbationOutcome]) -> float:
+def _compute_greatest_rise(trials: list[PerturbationOutcome]) -> float:
     """By how much the IoU of one case rises at most from one severity to the next."""
-    return max(after - before for before, after in pairwise(_course(trials)))
+    return max(after - before for before, after in pairwise(_list_ious(trials)))

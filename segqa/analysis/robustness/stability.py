@@ -69,7 +69,7 @@ class Reading(float):
     hints: tuple[str, ...]
 
     @classmethod
-    def read(cls, value: float, name: str, lines: Iterable[str] = (), hints: Iterable[str] = ()) -> Reading:
+    def from_value(cls, value: float, name: str, lines: Iterable[str] = (), hints: Iterable[str] = ()) -> Reading:
         """The value of the number called `name`."""
         reading = cls(value)
         reading.name, reading.lines, reading.hints = name, tuple(lines), tuple(hints)
@@ -90,7 +90,7 @@ class Origin:
     run: str
     words: tuple[str, ...] = ("pytest", "suites")
 
-    def hints(self, case_ids: Sequence[str]) -> tuple[str, ...]:
+    def build_hints(self, case_ids: Sequence[str]) -> tuple[str, ...]:
         """The commands that try these cases again, and that show all of them."""
         condition = str(Or(tuple(Predicate("id", "=", each) for each in dict.fromkeys(case_ids))))
         again = [f"just these: {shlex.join([*self.words, '--segqa-where', condition])}"] if case_ids else []
@@ -117,17 +117,17 @@ class PerturbationOutcomes:
     @property
     def agreement(self) -> Reading:
         """The mean agreement of the predictions on the changed and on the unchanged images; NaN without any."""
-        return self._mean("agreement", lambda trial: trial.agreement, lowest=True)
+        return self._average("agreement", lambda trial: trial.agreement, lowest=True)
 
     @property
     def drop(self) -> Reading:
         """By how much the mean IoU is lower than on the unchanged images; NaN where nothing was scored."""
-        return self._mean("drop of IoU", lambda trial: trial.drop, lowest=False)
+        return self._average("drop of IoU", lambda trial: trial.drop, lowest=False)
 
     @property
     def iou(self) -> Reading:
         """The mean IoU on the changed images; NaN where nothing was scored."""
-        return self._mean("mean IoU", lambda trial: trial.iou, lowest=True)
+        return self._average("mean IoU", lambda trial: trial.iou, lowest=True)
 
     @property
     def before(self) -> float:
@@ -137,28 +137,28 @@ class PerturbationOutcomes:
     @property
     def hallucinated(self) -> Reading:
         """The share of the answered trials in which something was predicted where there is nothing."""
-        return self.share("hallucinated")
+        return self.compute_share("hallucinated")
 
     @property
     def errors(self) -> Reading:
         """The share of the trials that could not be evaluated."""
-        return self.share("error")
+        return self.compute_share("error")
 
-    def share(self, kind: str) -> Reading:
+    def compute_share(self, kind: str) -> Reading:
         """The share of the trials that failed in this way; errors are no answers, so they are left out of others."""
         counted = [trial for trial in self.found if kind == "error" or trial.kind != "error"]
         failed = [trial for trial in counted if trial.kind == kind]
         value = len(failed) / len(counted) if counted else math.nan
-        return self.reading(value, f"share of {kind}", failed)
+        return self.make_reading(value, f"share of {kind}", failed)
 
-    def reading(self, value: float, name: str, worst: Sequence[PerturbationOutcome]) -> Reading:
+    def make_reading(self, value: float, name: str, worst: Sequence[PerturbationOutcome]) -> Reading:
         """A number with the trials that made it what it is, the worst first."""
         shown = worst[:SHOWN]
         lines = [f"{self.origin.title}, {self.title} ({self.tally})"]
         if shown:
             lines += [f"worst {len(shown)}:", *(f"  {trial}" for trial in shown)]
-        hints = self.origin.hints([trial.case_id for trial in shown])
-        return Reading.read(value, f"{name}, {self.title}," if self.title else name, lines, hints)
+        hints = self.origin.build_hints([trial.case_id for trial in shown])
+        return Reading.from_value(value, f"{name}, {self.title}," if self.title else name, lines, hints)
 
     @property
     def tally(self) -> str:
@@ -166,8 +166,8 @@ class PerturbationOutcomes:
         errors = sum(trial.kind == "error" for trial in self.found)
         return f"{len(self.found) - errors} scored, {format_count(errors, 'error')}"
 
-    def _mean(self, name: str, of: Callable[[PerturbationOutcome], float], *, lowest: bool) -> Reading:
+    def _average(self, name: str, of: Callable[[PerturbationOutcome], float], *, lowest: bool) -> Reading:
         """The mean of a number over the trials that have it."""
         known = [trial for trial in self.found if not math.isnan(of(trial))]
         ordered = sorted(known, key=lambda trial: (of(trial) if lowest else -of(trial), trial.case_id, trial.severity))
-        return self.reading(mean_of(np.array([of(trial) for trial in known])), name, ordered)
+        return self.make_reading(mean_of(np.array([of(trial) for trial in known])), name, ordered)

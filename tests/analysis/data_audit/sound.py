@@ -13,13 +13,13 @@ from tests.conftest import write_case
 SHAPE = (80, 90)
 
 
-def picture(seed: int) -> Image:
+def make_image(seed: int) -> Image:
     """72 patches of random colours."""
     patches = np.random.default_rng(seed).integers(0, 256, (8, 9, 3), dtype=np.uint8)
     return np.kron(patches, np.ones((10, 10, 1), np.uint8))
 
 
-def disc(seed: int) -> Mask:
+def make_disc(seed: int) -> Mask:
     """A disc of its own size and place, away from the border."""
     canvas = np.zeros(SHAPE, np.uint8)
     cv2.circle(canvas, (40 + seed % 7, 40 - seed % 5), 12 + seed % 11, 1, -1)
@@ -29,5 +29,5 @@ def disc(seed: int) -> Mask:
 def write_sound(folder: Path, count: int = 12, first: int = 0) -> Path:
     """A folder of so many cases, `c00`, `c01`, …"""
     for index in range(first, first + count):
-        write_case(folder, f"c{index:02}", picture(index), disc(index))
+        write_case(folder, f"c{index:02}", make_image(index), make_disc(index))
     return folder

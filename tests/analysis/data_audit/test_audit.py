@@ -14,7 +14,7 @@ from segqa import Audit, Dataset, Store, audit_dataset, open_folder, open_studio
 from segqa.data.case import Case, Target
 from segqa.data.mask import Image
 from segqa.errors import StoreError
-from tests.analysis.data_audit.sound import SHAPE, disc, picture, write_sound
+from tests.analysis.data_audit.sound import SHAPE, make_disc, make_image, write_sound
 from tests.conftest import write_case
 
 
@@ -23,7 +23,7 @@ def sound(tmp_path: Path) -> Path:
     return write_sound(tmp_path / "photos")
 
 
-def found_in(audit: Audit) -> dict[str, tuple[str, ...]]:
+def collect_flaws(audit: Audit) -> dict[str, tuple[str, ...]]:
     """The case ids of all sorts of flaws that there are."""
     sorts = [name for name in Audit.__dataclass_fields__ if name != "dataset"]
     return {name: flaws.case_ids for name in sorts if (flaws := getattr(audit, name))}
@@ -34,7 +34,7 @@ def save_mask(path: Path, values: Image) -> None:
 
 
 def test_a_sound_data_set_has_no_flaw(sound: Path) -> None:
-    assert found_in(audit_dataset(open_folder(sound))) == {}
+    assert collect_flaws(audit_dataset(open_folder(sound))) == {}
 
 
 def lose_a_mask(folder: Path) -> None:
@@ -56,21 +56,21 @@ def cut_a_mask_off(folder: Path) -> None:
 
 
 def scale_a_mask(folder: Path) -> None:
-    save_mask(folder / "masks" / "c03.png", disc(3)[::2].astype(np.uint8) * 255)
+    save_mask(folder / "masks" / "c03.png", make_disc(3)[::2].astype(np.uint8) * 255)
 
 
 def halve_a_mask(folder: Path) -> None:
-    save_mask(folder / "masks" / "c03.png", disc(3)[::2, ::2].astype(np.uint8) * 255)
+    save_mask(folder / "masks" / "c03.png", make_disc(3)[::2, ::2].astype(np.uint8) * 255)
 
 
 def blur_a_mask(folder: Path) -> None:
     save_mask(
-        folder / "masks" / "c03.png", cv2.GaussianBlur(disc(3).astype(np.uint8) * 255, (7, 7), 0).astype(np.uint8)
+        folder / "masks" / "c03.png", cv2.GaussianBlur(make_disc(3).astype(np.uint8) * 255, (7, 7), 0).astype(np.uint8)
     )
 
 
 def mark_a_third_value(folder: Path) -> None:
-    values = disc(3).astype(np.uint8) * 255
+    values = make_disc(3).astype(np.uint8) * 255
     values[:20] = 100
     save_mask(folder / "masks" / "c03.png", values)
 
@@ -84,7 +84,7 @@ def fill_a_mask(folder: Path) -> None:
 
 
 def invert_a_mask(folder: Path) -> None:
-    save_mask(folder / "masks" / "c03.png", (~disc(3)).astype(np.uint8) * 255)
+    save_mask(folder / "masks" / "c03.png", (~make_disc(3)).astype(np.uint8) * 255)
 
 
 def copy_an_image(folder: Path) -> None:
@@ -93,7 +93,7 @@ def copy_an_image(folder: Path) -> None:
 
 def copy_an_image_as_a_jpeg(folder: Path) -> None:
     (folder / "images" / "c03.png").unlink()
-    Pillow.fromarray(picture(1)).save(folder / "images" / "c03.jpg", quality=60)
+    Pillow.fromarray(make_image(1)).save(folder / "images" / "c03.jpg", quality=60)
 
 
 def tag_the_others(folder: Path) -> None:
@@ -134,7 +134,7 @@ def test_a_planted_defect_is_found_and_nothing_else(
     spoil(sound)
     for _ in range(2):
         audit = audit_dataset(open_folder(sound), None, store)
-        assert found_in(audit) == {sort: ("c03",)}
+        assert collect_flaws(audit) == {sort: ("c03",)}
         (flaw,) = getattr(audit, sort).found
         assert fnmatch(flaw.what, what)
 
@@ -142,7 +142,7 @@ def test_a_planted_defect_is_found_and_nothing_else(
 @pytest.mark.parametrize("count", [5, 6, 12])
 def test_inverted_masks_are_found_though_all_are(sound: Path, count: int) -> None:
     for index in range(count):
-        write_case(sound, f"c{index:02}", picture(index), ~disc(index))
+        write_case(sound, f"c{index:02}", make_image(index), ~make_disc(index))
     inverted = audit_dataset(open_folder(sound)).inverted
     assert len(inverted) == count
     assert ("set thresholds.inverted = 1.0" in inverted.story) == (count >= 6)
@@ -151,16 +151,16 @@ def test_inverted_masks_are_found_though_all_are(sound: Path, count: int) -> Non
 def test_a_target_that_covers_two_corners_does_not_look_inverted(sound: Path) -> None:
     mask = np.ones(SHAPE, np.bool_)
     mask[:10] = False
-    write_case(sound, "c03", picture(3), mask)
-    assert found_in(audit_dataset(open_folder(sound))) == {}
+    write_case(sound, "c03", make_image(3), mask)
+    assert collect_flaws(audit_dataset(open_folder(sound))) == {}
 
 
 def test_images_of_the_training_data_are_found_as_they_are_and_changed(sound: Path, tmp_path: Path) -> None:
     train = write_sound(tmp_path / "train", 12, first=20)
     shutil.copy(sound / "images" / "c01.png", train / "images" / "c25.png")
-    Pillow.fromarray(picture(5)).save(train / "images" / "c26.png", optimize=True, compress_level=1)
+    Pillow.fromarray(make_image(5)).save(train / "images" / "c26.png", optimize=True, compress_level=1)
     audit = audit_dataset(open_folder(sound), open_folder(train))
-    assert found_in(audit) == {"leaked": ("c01", "c05")}
+    assert collect_flaws(audit) == {"leaked": ("c01", "c05")}
     assert audit.leaked is not None
     assert [flaw.what for flaw in audit.leaked.found] == [
         "the same image as c25 of the training data",
@@ -172,7 +172,7 @@ def test_training_images_that_cannot_be_read_are_told(sound: Path, tmp_path: Pat
     train = write_sound(tmp_path / "train", 4, first=20)
     (train / "images" / "c21.png").write_bytes(b"")
     audit = audit_dataset(open_folder(sound), open_folder(train))
-    assert found_in(audit) == {"unread_train": ("c21",)}
+    assert collect_flaws(audit) == {"unread_train": ("c21",)}
     assert audit.unread_train is not None
     assert audit.unread_train.story == (
         "1 of 4 cases of the training data cannot be read\n  c21  c21.png is empty (0 bytes)"
@@ -206,20 +206,20 @@ class Blind:
 
 class Seeing(Blind):
     def image(self) -> Image:
-        return picture(int(self.name))
+        return make_image(int(self.name))
 
     def target(self) -> Target:
-        return Target(disc(int(self.name)), "odd" * (self.name == "2"))
+        return Target(make_disc(int(self.name)), "odd" * (self.name == "2"))
 
 
-def made_of(source: type[Blind], count: int = 300) -> Dataset:
+def make_dataset(source: type[Blind], count: int = 300) -> Dataset:
     return Dataset.of("made", (Case(f"{index:03}", "", source(str(index))) for index in range(count)))
 
 
 def test_the_second_time_no_pixel_is_read(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    first = audit_dataset(made_of(Seeing), made_of(Seeing, 310), store)
-    assert audit_dataset(made_of(Blind), made_of(Blind, 310), store) == first
+    first = audit_dataset(make_dataset(Seeing), make_dataset(Seeing, 310), store)
+    assert audit_dataset(make_dataset(Blind), make_dataset(Blind, 310), store) == first
     assert first.not_binary.case_ids == ("002",)
     assert first.leaked is not None
     assert len(first.leaked) == 300
@@ -231,7 +231,7 @@ def test_a_case_that_could_not_be_read_is_tried_again(sound: Path, tmp_path: Pat
     cut_an_image_off(sound)
     assert audit_dataset(open_folder(sound), None, store).unreadable
     (sound / "images" / "c03.png").write_bytes(whole)
-    assert found_in(audit_dataset(open_folder(sound), None, store)) == {}
+    assert collect_flaws(audit_dataset(open_folder(sound), None, store)) == {}
 
 
 def test_a_damaged_file_of_looks_says_what_to_do(sound: Path, tmp_path: Path) -> None:
@@ -251,7 +251,7 @@ def test_progress_counts_the_training_data_too(sound: Path, tmp_path: Path) -> N
 
 def test_the_studio_is_sound_but_for_frames_that_look_alike() -> None:
     audit = audit_dataset(open_studio())
-    assert set(found_in(audit)) == {"near_duplicates"}
+    assert set(collect_flaws(audit)) == {"near_duplicates"}
     # the allowance in this project's pyproject.toml, and in the one that `segqa init` writes
     assert audit.near_duplicates.share < 0.6
 
@@ -259,5 +259,5 @@ def test_the_studio_is_sound_but_for_frames_that_look_alike() -> None:
 @pytest.mark.slow
 def test_the_flaws_of_ccp_are_those_that_somebody_has_looked_at(ccp: Path) -> None:
     audit = audit_dataset(open_folder(ccp))
-    assert found_in(audit) == {"empty": ("0536",), "near_duplicates": ("0671", "0732", "0984")}
+    assert collect_flaws(audit) == {"empty": ("0536",), "near_duplicates": ("0671", "0732", "0984")}
     assert [flaw.other for flaw in audit.near_duplicates.found] == ["0197", "0692", "0078"]

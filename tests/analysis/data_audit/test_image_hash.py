@@ -7,16 +7,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segqa.analysis.data_audit.image_hash import MAX_DISTANCE, MIN_CORRELATION, ImageHash, take_imprint, twins
+from segqa.analysis.data_audit.image_hash import (
+    MAX_DISTANCE,
+    MIN_CORRELATION,
+    ImageHash,
+    compute_image_hash,
+    find_near_duplicates,
+)
 from segqa.data.mask import Image
-from tests.analysis.data_audit.sound import picture
+from tests.analysis.data_audit.sound import make_image
 
 
-def of(image: Image) -> ImageHash:
-    return take_imprint(b"", image)
+def hash_image(image: Image) -> ImageHash:
+    return compute_image_hash(b"", image)
 
 
-def brighter(image: Image) -> Image:
+def brighten(image: Image) -> Image:
     lighter: Image = np.clip(image * 0.7 + 40, 0, 255).astype(np.uint8)
     return lighter
 
@@ -24,7 +30,7 @@ def brighter(image: Image) -> Image:
 def test_an_imprint_is_the_thumbnail_row_by_row() -> None:
     grey = np.arange(72, dtype=np.uint8).reshape(8, 9) * 3
     image = np.kron(grey, np.ones((4, 5), np.uint8))[:, :, None].repeat(3, axis=2)
-    assert take_imprint(b"x", image) == ImageHash(b"x", (45, 32), grey.tobytes())
+    assert compute_image_hash(b"x", image) == ImageHash(b"x", (45, 32), grey.tobytes())
 
 
 @pytest.mark.parametrize(
@@ -32,13 +38,13 @@ def test_an_imprint_is_the_thumbnail_row_by_row() -> None:
     [
         pytest.param(lambda image: image, id="as it is"),
         pytest.param(lambda image: image[::2, ::2], id="half the size"),
-        pytest.param(brighter, id="brighter"),
+        pytest.param(brighten, id="brighter"),
         pytest.param(lambda image: image[1:-1, 1:-1], id="cropped"),
     ],
 )
 def test_a_changed_copy_is_a_twin(changed: Callable[[Image], Image]) -> None:
-    copy = of(np.ascontiguousarray(changed(picture(0))))
-    (twin,) = twins([of(picture(1)), of(picture(0)), copy])
+    copy = hash_image(np.ascontiguousarray(changed(make_image(0))))
+    (twin,) = find_near_duplicates([hash_image(make_image(1)), hash_image(make_image(0)), copy])
     assert (twin.index, twin.other) == (2, 1)
     assert twin.distance <= MAX_DISTANCE
 
@@ -46,7 +52,7 @@ def test_a_changed_copy_is_a_twin(changed: Callable[[Image], Image]) -> None:
 @pytest.mark.parametrize("grey", [0, 7, 255])
 def test_flat_pictures_are_like_none(grey: int) -> None:
     flat = np.full((40, 40, 3), grey, np.uint8)
-    assert not list(twins([of(flat), of(flat), of(picture(0))]))
+    assert not list(find_near_duplicates([hash_image(flat), hash_image(flat), hash_image(make_image(0))]))
 
 
 def test_dark_pictures_with_a_light_somewhere_are_no_twins() -> None:
@@ -55,16 +61,16 @@ def test_dark_pictures_with_a_light_somewhere_are_no_twins() -> None:
     for place in range(4):
         image = np.zeros((80, 90, 3), np.uint8)
         image[place * 20 : place * 20 + 10, place * 20 : place * 20 + 10] = 250
-        images.append(of(image))
-    assert not list(twins(images))
+        images.append(hash_image(image))
+    assert not list(find_near_duplicates(images))
 
 
 def test_without_images_there_are_no_twins() -> None:
-    assert not list(twins([]))
-    assert not list(twins([of(picture(0))], []))
+    assert not list(find_near_duplicates([]))
+    assert not list(find_near_duplicates([hash_image(make_image(0))], []))
 
 
-def slow_distance(first: ImageHash, second: ImageHash) -> int:
+def compute_distance(first: ImageHash, second: ImageHash) -> int:
     """Bit by bit."""
     distance = 0
     for place in range(72):
@@ -74,7 +80,7 @@ def slow_distance(first: ImageHash, second: ImageHash) -> int:
     return distance
 
 
-def slow_correlation(first: ImageHash, second: ImageHash) -> float:
+def compute_correlation(first: ImageHash, second: ImageHash) -> float:
     return float(np.corrcoef([list(first.thumbnail), list(second.thumbnail)])[0, 1])
 
 
@@ -89,10 +95,11 @@ def test_the_search_finds_what_comparing_each_pair_finds(seed: int, within: bool
     for index, imprint in enumerate(first):
         others = images[:index] if second is None else second
         near = [
-            (slow_distance(imprint, other), place)
+            (compute_distance(imprint, other), place)
             for place, other in enumerate(others)
-            if slow_distance(imprint, other) <= MAX_DISTANCE and slow_correlation(imprint, other) >= MIN_CORRELATION
+            if compute_distance(imprint, other) <= MAX_DISTANCE
+            and compute_correlation(imprint, other) >= MIN_CORRELATION
         ]
         expected += [(index, min(near)[1], min(near)[0])] if near else []
-    found = [(twin.index, twin.other, twin.distance) for twin in twins(first, second, cells=cells)]
+    found = [(twin.index, twin.other, twin.distance) for twin in find_near_duplicates(first, second, cells=cells)]
     assert found == expected

@@ -16,29 +16,31 @@ WRONG, RIGHT, MERGED = (
 )
 
 
-def random_tags(cases: int, tags: int, values: int, seed: int) -> list[dict[str, str]]:
+def draw_tags(cases: int, tags: int, values: int, seed: int) -> list[dict[str, str]]:
     """So many tags with so many values each, at random."""
     drawn = np.random.default_rng(seed).integers(values, size=(cases, tags))
     return [{f"t{tag}": f"v{value}" for tag, value in enumerate(row)} for row in drawn.tolist()]
 
 
-def outcome(case: int, tags: dict[str, str], offer: ProposalScore, better: ProposalScore | None = None) -> Outcome:
+def make_outcome(case: int, tags: dict[str, str], offer: ProposalScore, better: ProposalScore | None = None) -> Outcome:
     """An outcome whose prediction is this offer."""
     offers = (offer,) if better is None else (offer, better)
     return Outcome(case_id=f"{case:05}", tags=tags, proposal_scores=offers, picked=0, nothing=NOTHING)
 
 
-def run_of(tags: Sequence[dict[str, str]], fails: Callable[[dict[str, str], float], bool], seed: int = 0) -> Run:
+def make_run(tags: Sequence[dict[str, str]], fails: Callable[[dict[str, str], float], bool], seed: int = 0) -> Run:
     """A run in which those cases are zero-IoU false positives for which `fails(tags, chance)` says so."""
     chances = np.random.default_rng(seed + 10_000).random(len(tags)).tolist()
     outcomes = tuple(
-        outcome(case, own, WRONG if fails(own, chance) else RIGHT)
+        make_outcome(case, own, WRONG if fails(own, chance) else RIGHT)
         for case, (own, chance) in enumerate(zip(tags, chances, strict=True))
     )
     return Run("r", "m", "d", tuple(each.case_id for each in outcomes), outcomes, "agreement")
 
 
-def frames(videos: int, each: int, fails: Callable[[dict[str, str], float], bool], tags: int = 4, seed: int = 0) -> Run:
+def make_video_run(
+    videos: int, each: int, fails: Callable[[dict[str, str], float], bool], tags: int = 4, seed: int = 0
+) -> Run:
     """A run over frames of videos: of two tags in turn one is constant in a video, the other differs by frame."""
     random = np.random.default_rng(seed)
     constant, varying = random.integers(3, size=(videos, tags)), random.integers(3, size=(videos * each, tags))
@@ -48,4 +50,4 @@ def frames(videos: int, each: int, fails: Callable[[dict[str, str], float], bool
         | {f"f{tag}": f"v{varying[frame, tag]}" for tag in range(tags)}
         for frame in range(videos * each)
     ]
-    return run_of(rows, fails, seed)
+    return make_run(rows, fails, seed)

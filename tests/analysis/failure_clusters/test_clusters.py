@@ -8,23 +8,23 @@ from segqa.runs.outcomes import Outcomes
 from segqa.runs.query import Predicate
 from segqa.runs.run import Run
 from segqa.scoring.metrics import Counts
-from tests.analysis.failure_clusters.synthetic import MERGED, RIGHT, WRONG, outcome
+from tests.analysis.failure_clusters.synthetic import MERGED, RIGHT, WRONG, make_outcome
 from tests.outcomes import outcome_of
 
 RULE = (Predicate("camera", "=", "C2"), Predicate("brightness", "=", "dark"))
 
 
-def cluster_of(failing: int, support: int, rest_failing: int = 4, recoverable: int = 0) -> Cluster:
+def make_cluster(failing: int, support: int, rest_failing: int = 4, recoverable: int = 0) -> Cluster:
     """A cluster with so many failures among its cases, and fifty other cases."""
-    failed = tuple(outcome(n, {}, WRONG, RIGHT if n < recoverable else None) for n in range(failing))
-    others = tuple(outcome(n, {}, RIGHT) for n in range(failing, support))
+    failed = tuple(make_outcome(n, {}, WRONG, RIGHT if n < recoverable else None) for n in range(failing))
+    others = tuple(make_outcome(n, {}, RIGHT) for n in range(failing, support))
     ids = tuple(each.case_id for each in (*failed, *others))
     part = Run("r", "m", "d", ids, (*failed, *others), "agreement", part="camera=C2")
     return Cluster("wrong_object", RULE, part, Outcomes.of(failed), support, rest_failing, 50, 1e-9, 0.004)
 
 
 def test_a_cluster_is_told_with_its_numbers() -> None:
-    found = cluster_of(8, 10, recoverable=3)
+    found = make_cluster(8, 10, recoverable=3)
     assert (found.rate, found.rest_rate, found.ratio) == (0.8, 0.08, 10)
     assert found.recoverable == 3
     assert str(found) == (
@@ -45,21 +45,21 @@ def test_what_picking_loses_is_told_where_no_proposal_meets_the_threshold() -> N
 
 
 def test_where_nothing_else_fails_there_is_no_ratio() -> None:
-    found = cluster_of(8, 10, rest_failing=0)
+    found = make_cluster(8, 10, rest_failing=0)
     assert math.isinf(found.ratio)
     assert "(8 of 10), no other case does; p" in str(found)
-    assert cluster_of(8, 10, rest_failing=1).ratio == 40
-    assert cluster_of(8, 10, rest_failing=3).ratio == pytest.approx(40 / 3)
+    assert make_cluster(8, 10, rest_failing=1).ratio == 40
+    assert make_cluster(8, 10, rest_failing=3).ratio == pytest.approx(40 / 3)
 
 
 @pytest.mark.parametrize(("corrected", "shown"), [(0.0123, "p 0.012"), (1e-4, "p 0.0001"), (0.99e-4, "p < 0.0001")])
 def test_the_smallest_p_values_are_not_spelt_out(corrected: float, shown: str) -> None:
-    assert str(replace(cluster_of(8, 10), corrected=corrected)).endswith(f"; {shown}")
+    assert str(replace(make_cluster(8, 10), corrected=corrected)).endswith(f"; {shown}")
 
 
 @pytest.mark.parametrize(("failing", "more"), [(4, []), (5, []), (6, ["  … and 1 more"]), (14, ["  … and 9 more"])])
 def test_a_story_shows_the_five_worst(failing: int, more: list[str]) -> None:
-    found = cluster_of(failing, 20)
+    found = make_cluster(failing, 20)
     lines = found.story.splitlines()
     shown = min(failing, 5)
     assert lines[0] == str(found)
@@ -70,25 +70,25 @@ def test_a_story_shows_the_five_worst(failing: int, more: list[str]) -> None:
 
 def test_a_story_names_what_means_the_same_cases() -> None:
     twins = (Predicate("lens", "=", "L1"), Predicate("take", "=", "2"))
-    assert replace(cluster_of(3, 8), twins=twins).story.splitlines()[1] == "  the same cases: lens=L1, take=2"
-    assert "the same cases" not in cluster_of(3, 8).story
+    assert replace(make_cluster(3, 8), twins=twins).story.splitlines()[1] == "  the same cases: lens=L1, take=2"
+    assert "the same cases" not in make_cluster(3, 8).story
 
 
 def test_clusters_are_a_sequence_by_kind() -> None:
-    wrong, merged = cluster_of(8, 10), replace(cluster_of(3, 10), kind="merged")
-    run = Run("r", "unet", "photos", ("00000",), (outcome(0, {}, MERGED),), "agreement")
+    wrong, merged = make_cluster(8, 10), replace(make_cluster(3, 10), kind="merged")
+    run = Run("r", "unet", "photos", ("00000",), (make_outcome(0, {}, MERGED),), "agreement")
     found = Clusters(run, (wrong, merged), None, (3, 1), 199, 0.01, len(run.outcomes))
     assert (len(found), list(found), found[1], found[-2]) == (2, [wrong, merged], merged, wrong)
-    assert found.of("merged") == found.of("MERGED".lower()) == (merged,)
-    assert found.of("wrong_object") == (wrong,)
-    assert found.story("merged") == merged.story
-    assert found.story() == f"{wrong.story}\n{merged.story}"
+    assert found.select("merged") == found.select("MERGED".lower()) == (merged,)
+    assert found.select("wrong_object") == (wrong,)
+    assert found.describe("merged") == merged.story
+    assert found.describe() == f"{wrong.story}\n{merged.story}"
     assert repr(found) == f"<clusters of unet on photos: {wrong!r}, {merged!r}>"
     assert repr(replace(found, found=())) == "<clusters of unet on photos: none>"
 
 
 def test_a_cluster_is_itself_and_cannot_be_changed() -> None:
-    found = cluster_of(8, 10)
+    found = make_cluster(8, 10)
     clusters = Clusters(found.part, (found,), None, (3, 1), 199, 0.01, len(found.part.outcomes))
     for made in (found, clusters):
         with pytest.raises(FrozenInstanceError):

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import segqa
-from segqa.analysis.robustness.measure import RobustnessMeasurement, agreement_of
-from segqa.analysis.robustness.perturbations import CHANGES, find_change
-from segqa.analysis.robustness.result import known_agreements, robustness_of
+from segqa.analysis.robustness.measure import RobustnessMeasurement, compute_agreement
+from segqa.analysis.robustness.perturbations import PERTURBATIONS, find_perturbation
+from segqa.analysis.robustness.result import find_robustness, read_agreements
 from segqa.data.folder import open_folder
 from segqa.data.mask import Image
 from segqa.errors import DatasetError, ModelError
@@ -22,7 +22,7 @@ from segqa.runs.store import Store
 pytest.importorskip("albumentations")
 
 Squares = Callable[[int], Path]
-EACH = sum(len(change.amounts) for change in CHANGES)
+EACH = sum(len(change.amounts) for change in PERTURBATIONS)
 
 
 class Bright:
@@ -45,93 +45,93 @@ class Fragile(Bright):
         return super().predict(images, prompts)
 
 
-def measurement(folder: Path, store: Store, model: Bright, cases: int = 2) -> RobustnessMeasurement:
+def make_measurement(folder: Path, store: Store, model: Bright, cases: int = 2) -> RobustnessMeasurement:
     how, dataset = Evaluation(command="pytest suites"), open_folder(folder)
-    return RobustnessMeasurement.of(how, how.run(model, "bright", dataset, store), dataset, store, cases)
+    return RobustnessMeasurement.from_run(how, how.run(model, "bright", dataset, store), dataset, store, cases)
 
 
 def test_what_a_change_does_to_a_simple_model_is_known(squares: Squares, tmp_path: Path) -> None:
     model = Bright(150)
-    found, changed = measurement(squares(4), Store(tmp_path / "s"), model).make(model)
+    found, changed = make_measurement(squares(4), Store(tmp_path / "s"), model).make(model)
     assert len(found.trials) == len(changed.outcomes) == 2 * EACH
     for name in ("flip", "shift", "channel_swap", "grayscale", "padding"):
-        assert found.at(name).agreement == pytest.approx(1, abs=1e-9)
-    assert found.at("padding").drop == 0.0
-    assert found.at("flip").drop == 0.0
+        assert found.select(name).agreement == pytest.approx(1, abs=1e-9)
+    assert found.select("padding").drop == 0.0
+    assert found.select("flip").drop == 0.0
     # squares of 200 stay above the cutoff until they are much darker
-    assert found.at("gamma", 1).agreement == 1.0
-    assert found.at("gamma", 3).iou == 0.0
-    assert found.of("blank").hallucinated == pytest.approx(1 / 3)
-    assert found.rises("occlusion") == 0.0
-    assert found.at("occlusion", 3).iou == pytest.approx(1 - round(0.45 * 12) / 12)
-    assert found.at("occlusion", 3).agreement == found.at("occlusion", 3).iou
-    assert all(math.isnan(trial.agreement) for trial in found.of("blank").found)
+    assert found.select("gamma", 1).agreement == 1.0
+    assert found.select("gamma", 3).iou == 0.0
+    assert found.select_all("blank").hallucinated == pytest.approx(1 / 3)
+    assert found.compute_rises("occlusion") == 0.0
+    assert found.select("occlusion", 3).iou == pytest.approx(1 - round(0.45 * 12) / 12)
+    assert found.select("occlusion", 3).agreement == found.select("occlusion", 3).iou
+    assert all(math.isnan(trial.agreement) for trial in found.select_all("blank").found)
 
 
 def test_a_second_time_nothing_is_asked_and_nothing_evaluated(squares: Squares, tmp_path: Path) -> None:
     folder, store, model = squares(4), Store(tmp_path / "s"), Bright()
-    first = measurement(folder, store, model)
-    assert first.kept(model) is None
+    first = make_measurement(folder, store, model)
+    assert first.find_earlier(model) is None
     made, _ = first.make(model)
     asked, runs = model.asked, len(store.run_ids())
-    again = measurement(folder, store, model)
-    kept = again.kept(model)
+    again = make_measurement(folder, store, model)
+    kept = again.find_earlier(model)
     assert kept is not None
     assert str(kept.trials) == str(made.trials)
     assert model.asked == asked
     assert len(store.run_ids()) == runs + 1
     assert again.run.id != first.run.id
-    assert robustness_of(store, again.run) is not None
+    assert find_robustness(store, again.run) is not None
 
 
 def test_another_model_other_cases_and_a_refresh_are_measured_anew(squares: Squares, tmp_path: Path) -> None:
     folder, store, model = squares(4), Store(tmp_path / "s"), Bright()
-    measurement(folder, store, model).make(model)
-    assert measurement(folder, store, model, cases=3).kept(model) is None
-    assert measurement(folder, store, Bright(60, "other")).kept(Bright(60, "other")) is None
-    same = measurement(folder, store, model)
-    assert same.kept(model) is not None
-    assert replace(same, how=replace(same.how, refresh=True)).kept(model) is None
+    make_measurement(folder, store, model).make(model)
+    assert make_measurement(folder, store, model, cases=3).find_earlier(model) is None
+    assert make_measurement(folder, store, Bright(60, "other")).find_earlier(Bright(60, "other")) is None
+    same = make_measurement(folder, store, model)
+    assert same.find_earlier(model) is not None
+    assert replace(same, how=replace(same.how, refresh=True)).find_earlier(model) is None
 
 
 def test_other_predictions_on_the_unchanged_images_are_compared_anew(squares: Squares, tmp_path: Path) -> None:
     folder, store, model = squares(4), Store(tmp_path / "s"), Bright()
-    measurement(folder, store, model).make(model)
-    same = measurement(folder, store, model)
+    make_measurement(folder, store, model).make(model)
+    same = make_measurement(folder, store, model)
     other = {case_id: replace(outcome, picked=None) for case_id, outcome in same.sample.items()}
-    assert replace(same, sample=other).kept(model) is None
+    assert replace(same, sample=other).find_earlier(model) is None
 
 
 def test_errors_are_errors_and_are_tried_again(squares: Squares, tmp_path: Path) -> None:
     folder, store, fragile = squares(2), Store(tmp_path / "s"), Fragile()
-    found, changed = measurement(folder, store, fragile).make(fragile)
-    assert found.at("blank", 3).tally == "0 scored, 2 errors"
+    found, changed = make_measurement(folder, store, fragile).make(fragile)
+    assert found.select("blank", 3).tally == "0 scored, 2 errors"
     assert found.errors == pytest.approx(1 / EACH)
     assert len(changed.errors) == 2
-    assert measurement(folder, store, fragile).kept(fragile) is None
+    assert make_measurement(folder, store, fragile).find_earlier(fragile) is None
 
 
 def test_stored_answers_are_enough(squares: Squares, tmp_path: Path) -> None:
     folder, store, model = squares(4), Store(tmp_path / "s"), Bright()
-    first = measurement(folder, store, model)
+    first = make_measurement(folder, store, model)
     with pytest.raises(ModelError, match="have no stored proposals"):
         first.make(None)
     first.make(model)
     found, _ = first.make(None)
-    assert found.at("flip").agreement == 1.0
+    assert found.select("flip").agreement == 1.0
 
 
 def test_an_older_run_is_compared_with_its_own_model(squares: Squares, tmp_path: Path) -> None:
     folder, store = squares(4), Store(tmp_path / "s")
     older, newer = Bright(), Bright(60, "other")
-    first = measurement(folder, store, older)
-    measurement(folder, store, newer).make(newer)
+    first = make_measurement(folder, store, older)
+    make_measurement(folder, store, newer).make(newer)
     # the answers of the newer model are there, those of the older one to changed images are not
     with pytest.raises(ModelError, match="have no stored proposals"):
         first.make(None)
     made, _ = first.make(older)
-    measurement(folder, store, newer)
-    kept = first.kept(None)
+    make_measurement(folder, store, newer)
+    kept = first.find_earlier(None)
     assert kept is not None
     assert str(kept.trials) == str(made.trials)
 
@@ -143,37 +143,37 @@ def test_a_model_without_a_fingerprint_is_compared_too(squares: Squares, tmp_pat
             del self.fingerprint
 
     model = Nameless()
-    first = measurement(squares(2), Store(tmp_path / "s"), model)
+    first = make_measurement(squares(2), Store(tmp_path / "s"), model)
     found, _ = first.make(model)
-    assert found.at("flip").agreement == 1.0
-    assert first.kept(model) is None
+    assert found.select("flip").agreement == 1.0
+    assert first.find_earlier(model) is None
 
 
 def test_cases_that_cannot_be_read_are_left_out_and_named(squares: Squares, tmp_path: Path) -> None:
     folder = squares(3)
     (folder / "images" / "A_000.png").write_bytes(b"")
-    found, _ = measurement(folder, Store(tmp_path / "s"), Bright(), cases=3).make(Bright())
+    found, _ = make_measurement(folder, Store(tmp_path / "s"), Bright(), cases=3).make(Bright())
     assert found.left_out == ("A_000",)
     assert found.cases == 2
     for path in (folder / "images").iterdir():
         path.write_bytes(b"")
     with pytest.raises(DatasetError, match="none of 3 cases of squares could be evaluated unchanged"):
-        measurement(folder, Store(tmp_path / "s"), Bright(), cases=3)
+        make_measurement(folder, Store(tmp_path / "s"), Bright(), cases=3)
 
 
 def test_agreement_is_over_the_pixels_that_both_images_have() -> None:
     before = np.zeros((100, 100), np.bool_)
     before[:, 80:] = True
-    shift = find_change("shift")
+    shift = find_perturbation("shift")
     after, _ = shift.mask(3, before)
-    assert agreement_of(shift, 3, before, after) == 1
+    assert compute_agreement(shift, 3, before, after) == 1
     after[:10] = True
     after[:, :10] = True
-    assert agreement_of(shift, 3, before, after) == 1
+    assert compute_agreement(shift, 3, before, after) == 1
     after[10:55] = False
-    assert agreement_of(shift, 3, before, after) == 0.5
-    assert agreement_of(find_change("blur"), 1, before, np.zeros_like(before)) == 0
-    assert agreement_of(find_change("blur"), 1, ~before & before, ~before & before) == 1
+    assert compute_agreement(shift, 3, before, after) == 0.5
+    assert compute_agreement(find_perturbation("blur"), 1, before, np.zeros_like(before)) == 0
+    assert compute_agreement(find_perturbation("blur"), 1, ~before & before, ~before & before) == 1
 
 
 def test_in_a_notebook_a_folder_is_enough(squares: Squares, tmp_path: Path) -> None:
@@ -204,7 +204,7 @@ def test_another_pick_agrees_as_if_nothing_had_been_measured_before(squares: Squ
     def trials(store: Store, pick: str) -> list[str]:
         how = Evaluation(pick=pick)
         run = how.run(model, "two", dataset, store)
-        return list(map(str, RobustnessMeasurement.of(how, run, dataset, store, 2).make(model)[0].trials))
+        return list(map(str, RobustnessMeasurement.from_run(how, run, dataset, store, 2).make(model)[0].trials))
 
     both, alone = Store(tmp_path / "both"), Store(tmp_path / "alone")
     first = trials(both, "mask_score")
@@ -213,13 +213,13 @@ def test_another_pick_agrees_as_if_nothing_had_been_measured_before(squares: Squ
 
 def test_what_was_compared_before_is_not_compared_again(squares: Squares, tmp_path: Path) -> None:
     model, store = Bright(), Store(tmp_path / "s")
-    made, changed = measurement(squares(4), store, model).make(model)
-    known = known_agreements(store, "bright", changed.dataset)
+    made, changed = make_measurement(squares(4), store, model).make(model)
+    known = read_agreements(store, "bright", changed.dataset)
     told = [trial for trial in made.trials if trial.compared]
     assert len(told) == len(made.trials) - 2 * 3  # blank ones
     assert {trial.compared: str(trial.agreement) for trial in told} == {
         pair: str(known[pair]) for pair in known if pair
     }
     store.shared_proposals.unlink()
-    again = dict(zip(made.trials, measurement(squares(4), store, model)._trials(changed), strict=True))
+    again = dict(zip(made.trials, make_measurement(squares(4), store, model)._compare_all(changed), strict=True))
     assert all(str(before.agreement) == str(after.agreement) for before, after in again.items())

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from segqa.analysis.robustness.perturbations import BEHAVIOURS, CHANGES, Perturbation, find_change
+from segqa.analysis.robustness.perturbations import BEHAVIOURS, PERTURBATIONS, Perturbation, find_perturbation
 from segqa.data.mask import Image, Mask
 from segqa.errors import SettingsError
 from tests.conftest import bright_square
@@ -10,10 +10,10 @@ pytest.importorskip("albumentations")
 
 EACH = [
     pytest.param(change, severity, id=f"{change.name}-{severity}")
-    for change in CHANGES
+    for change in PERTURBATIONS
     for severity in change.severities
 ]
-MOVING = [param for param in EACH if param.values[0].moves]  # type: ignore[union-attr]
+MOVING = [param for param in EACH if param.values[0].is_geometric]  # type: ignore[union-attr]
 
 
 def coloured() -> tuple[Image, Mask]:
@@ -38,7 +38,9 @@ def test_a_change_does_something_and_the_same_each_time(change: Perturbation, se
 
 
 @pytest.mark.parametrize(
-    "change", [change for change in CHANGES if len(change.amounts) > 1 and not change.moves], ids=lambda c: c.name
+    "change",
+    [change for change in PERTURBATIONS if len(change.amounts) > 1 and not change.is_geometric],
+    ids=lambda c: c.name,
 )
 def test_more_severe_is_further_from_the_image(change: Perturbation) -> None:
     image, target = coloured()
@@ -66,7 +68,7 @@ def test_what_lies_under_the_mask_moves_with_it(change: Perturbation, severity: 
 
 def test_a_shift_moves_by_whole_pixels_and_its_new_pixels_are_not_common() -> None:
     image, target = coloured()
-    shift = find_change("shift")
+    shift = find_perturbation("shift")
     changed = shift.image(3, image, target)
     moved, common = shift.mask(3, target)
     assert np.array_equal(changed[24:, 36:], image[:-24, :-36])
@@ -77,15 +79,15 @@ def test_a_shift_moves_by_whole_pixels_and_its_new_pixels_are_not_common() -> No
 
 def test_padding_keeps_every_pixel() -> None:
     image, target = coloured()
-    moved, common = find_change("padding").mask(3, target)
-    assert np.array_equal(find_change("padding").image(3, image, target)[common].reshape(image.shape), image)
+    moved, common = find_perturbation("padding").mask(3, target)
+    assert np.array_equal(find_perturbation("padding").image(3, image, target)[common].reshape(image.shape), image)
     assert np.array_equal(moved[common].reshape(target.shape), target)
 
 
 def test_a_longer_bar_covers_the_shorter_ones_and_nothing_beside_the_box() -> None:
     image, target = coloured()
     rows, columns = np.flatnonzero(target.any(axis=1)), np.flatnonzero(target.any(axis=0))
-    covered = [(find_change("occlusion").image(s, image, target) != image).any(axis=2) for s in (1, 2, 3)]
+    covered = [(find_perturbation("occlusion").image(s, image, target) != image).any(axis=2) for s in (1, 2, 3)]
     assert not (covered[0] & ~covered[1]).any()
     assert not (covered[1] & ~covered[2]).any()
     box = np.zeros_like(target)
@@ -96,28 +98,28 @@ def test_a_longer_bar_covers_the_shorter_ones_and_nothing_beside_the_box() -> No
 
 def test_where_there_is_no_object_nothing_is_covered() -> None:
     image, target = coloured()
-    assert np.array_equal(find_change("occlusion").image(3, image, np.zeros_like(target)), image)
+    assert np.array_equal(find_perturbation("occlusion").image(3, image, np.zeros_like(target)), image)
 
 
 def test_red_and_blue_change_places() -> None:
     image, target = coloured()
-    assert np.array_equal(find_change("channel_swap").image(1, image, target)[:, :, 2], image[:, :, 0])
+    assert np.array_equal(find_perturbation("channel_swap").image(1, image, target)[:, :, 2], image[:, :, 0])
 
 
 def test_without_colour_the_channels_are_one() -> None:
     image, target = coloured()
-    grey = find_change("grayscale").image(3, image, target).astype(int)
+    grey = find_perturbation("grayscale").image(3, image, target).astype(int)
     assert np.ptp(grey, axis=2).max() <= 1
 
 
 def test_an_unknown_change_names_the_nearest() -> None:
     with pytest.raises(SettingsError, match="unknown change 'paddign'; did you mean 'padding'"):
-        find_change("paddign")
+        find_perturbation("paddign")
     with pytest.raises(SettingsError, match="severity of flip must be from 1 to 1, got 2"):
-        find_change("flip").amount(2)
+        find_perturbation("flip").amount(2)
 
 
 def test_every_change_has_a_name_of_its_own_and_says_what_is_expected() -> None:
-    assert len({change.name for change in CHANGES}) == len(CHANGES)
-    assert {change.behaviour for change in CHANGES} == set(BEHAVIOURS)
-    assert all(change.describe(1) for change in CHANGES)
+    assert len({change.name for change in PERTURBATIONS}) == len(PERTURBATIONS)
+    assert {change.behaviour for change in PERTURBATIONS} == set(BEHAVIOURS)
+    assert all(change.describe(1) for change in PERTURBATIONS)
