@@ -22,7 +22,7 @@ from served import PHOTOS, ROOT, metric, served
 from segqa.data.image_io import decode_image
 from segqa.models.detect_segment import DetectSegment
 from segqa.models.pickers import find_picker
-from segqa.serving.responses import PredictResponse, predictions_of
+from segqa.serving.responses import PredictResponse, make_predictions
 
 CLIENTS = (1, 4, 16)
 Seconds = list[float]
@@ -52,8 +52,8 @@ def directly(model: DetectSegment, data: bytes, *, whole: bool) -> Callable[[], 
     def work() -> bytes:
         found = model.predict([decode_image(data, "photo")], ["person."])
         return PredictResponse(
-            "detect_segment", model.fingerprint, predictions_of(found, pick, everything=False)
-        ).as_json()
+            "detect_segment", model.fingerprint, make_predictions(found, pick, everything=False)
+        ).to_json()
 
     return work if whole else lambda: model.predict([image], ["person."])
 

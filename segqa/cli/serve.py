@@ -43,7 +43,7 @@ def serve(
     """Serve a model: POST /predict, GET /health, /model, /metrics and /docs."""
     try:
         from segqa.plugin.model_host import host as host_model
-        from segqa.serving.access import find_token
+        from segqa.serving.access import read_token
         from segqa.serving.limits import Limits
         from segqa.serving.server import bind
     except ModuleNotFoundError as error:
@@ -57,7 +57,7 @@ def serve(
             body_seconds=body_timeout,
             predict_seconds=predict_timeout,
         )
-        token = find_token(token_env, token_file)
+        token = read_token(token_env, token_file)
         sock = bind(host, port)
     except SegqaError as error:
         raise refusal(str(error)) from error
@@ -71,17 +71,17 @@ def serve(
 
 def _serve(hosted: Hosted, sock: socket.socket, limits: Limits, access: dict[str, Any], batch_size: int) -> None:
     """Answer until stopped."""
-    from segqa.serving.model_info import card_of
-    from segqa.serving.queue import ModelThread, batch_size_for
-    from segqa.serving.server import make_server, serve_on
+    from segqa.serving.model_info import describe_model
+    from segqa.serving.queue import ModelThread, choose_batch_size
+    from segqa.serving.server import make_server, run_server
 
-    size = batch_size_for(batch_size)
+    size = choose_batch_size(batch_size)
     settings = hosted.settings
-    card = card_of(
+    model_info = describe_model(
         hosted.name, hosted.model, pick=settings.pick, prompt=settings.prompt, batch_size=size, limits=limits
     )
     address, port = sock.getsockname()[:2]
     where = f"http://[{address}]:{port}" if ":" in address else f"http://{address}:{port}"
-    with ModelThread(hosted.model, size).running() as thread:
+    with ModelThread(hosted.model, size).run() as thread:
         say = f"segqa: {hosted.name} on {where} ({where}/docs says how); Ctrl-C stops it"
-        serve_on(sock, make_server(card, thread, **access, ready=lambda: typer.echo(say)))
+        run_server(sock, make_server(model_info, thread, **access, ready=lambda: typer.echo(say)))

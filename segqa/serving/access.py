@@ -25,7 +25,7 @@ _OPEN = ("/health",)
 Headers = list[tuple[bytes, bytes]]
 
 
-class Guarded:
+class AccessMiddleware:
     """An ASGI application that answers only requests that may ask.
 
     Args:
@@ -43,7 +43,7 @@ class Guarded:
         """Answer, or refuse before a byte of the body is read."""
         error = self._check(scope["path"], scope["headers"]) if scope["type"] == "http" else None
         if error is not None:
-            await JSONResponse(error.as_json(), error.status, error.headers)(scope, receive, send)
+            await JSONResponse(error.to_json(), error.status, error.headers)(scope, receive, send)
             return
         await self._app(scope, receive, send)
 
@@ -53,22 +53,22 @@ class Guarded:
             return self._check_names(dict(headers))
         given = b"".join(value for name, value in headers if name == b"authorization")
         # in the same time whatever is given: how far a guess is right must not show
-        return None if path in _OPEN or hmac.compare_digest(given, self._expected) else _unknown()
+        return None if path in _OPEN or hmac.compare_digest(given, self._expected) else _make_token_error()
 
     def _check_names(self, headers: dict[bytes, bytes]) -> RequestError | None:
         """Refuse a request to a name that is not ours, and one that a page from elsewhere makes."""
         host, origin = (headers.get(name, b"").decode("latin-1") for name in (b"host", b"origin"))
-        to, page = _host_in(f"//{host}"), _host_in(origin)
+        to, page = _parse_host(f"//{host}"), _parse_host(origin)
         # nobody can have an IP address point elsewhere; HTTP/1.0, which no browser speaks, may have no Host
-        if b"host" in headers and to not in self._hosts and _address(to) is None:
-            return _foreign(f"Host: {host[:100]!r}")
-        address = _address(page)
+        if b"host" in headers and to not in self._hosts and _parse_address(to) is None:
+            return _make_host_error(f"Host: {host[:100]!r}")
+        address = _parse_address(page)
         if b"origin" in headers and page not in {to, *self._hosts} and not (address and address.is_loopback):
-            return _foreign(f"Origin: {origin[:100]!r}")
+            return _make_host_error(f"Origin: {origin[:100]!r}")
         return None
 
 
-def _host_in(url: str) -> str:
+def _parse_host(url: str) -> str:
     """Return the host of a URL; empty where it has none."""
     try:
         return (urlsplit(url).hostname or "").rstrip(".")
@@ -76,7 +76,7 @@ def _host_in(url: str) -> str:
         return ""
 
 
-def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+def _parse_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     """Return the IP address that a host is; None where it is a name."""
     try:
         return ipaddress.ip_address(host)
@@ -84,7 +84,7 @@ def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         return None
 
 
-def find_token(variable: str, file: Path | None) -> str:
+def read_token(variable: str, file: Path | None) -> str:
     """The token in an environment variable or a file; empty where neither is named.
 
     Raises:
@@ -103,7 +103,7 @@ def find_token(variable: str, file: Path | None) -> str:
     return token.strip()
 
 
-def _unknown() -> RequestError:
+def _make_token_error() -> RequestError:
     return RequestError(
         HTTPStatus.UNAUTHORIZED,
         expected="the head Authorization: Bearer TOKEN with the token of this server",
@@ -113,7 +113,7 @@ def _unknown() -> RequestError:
     )
 
 
-def _foreign(got: str) -> RequestError:
+def _make_host_error(got: str) -> RequestError:
     return RequestError(
         HTTPStatus.MISDIRECTED_REQUEST,
         expected="localhost, an IP address or a name of --allow-host, since there is no token",

@@ -14,10 +14,10 @@ from segqa.errors import CaseError, ProposalsError
 from segqa.models.protocol import Proposals
 from segqa.serving.body_slots import BodySlot, BodySlots
 from segqa.serving.errors import RequestError
-from segqa.serving.limits import Limits, busy, name_of, no_picture, require_pictures
+from segqa.serving.limits import Limits, format_image_name, make_busy_error, make_image_error, require_images
 from segqa.serving.queue import ModelThread
 
-Drawn = TypeVar("Drawn")
+Rendered = TypeVar("Rendered")
 
 
 class Admission:
@@ -42,10 +42,10 @@ class Admission:
     @property
     def is_stuck(self) -> bool:
         """Whether the model takes longer for a call than anybody waits."""
-        return self._thread.asking_since > self._limits.predict_seconds
+        return self._thread.call_seconds > self._limits.predict_seconds
 
     @asynccontextmanager
-    async def reading(self) -> AsyncIterator[BodySlot]:
+    async def receive_body(self) -> AsyncIterator[BodySlot]:
         """A slot for a request whose body is on its way.
 
         Raises:
@@ -55,7 +55,7 @@ class Admission:
         async with self._slots.receive() as slot:
             yield slot
 
-    async def ask(self, files: list[bytes], prompt: str, draw: Callable[[list[Proposals]], Drawn]) -> Drawn:
+    async def ask(self, files: list[bytes], prompt: str, render: Callable[[list[Proposals]], Rendered]) -> Rendered:
         """What `draw` makes, in another thread, of the proposals for some images.
 
         Raises:
@@ -64,11 +64,11 @@ class Admission:
         self._require_room()
         try:
             async with asyncio.timeout(self._limits.predict_seconds):
-                await asyncio.to_thread(require_pictures, files, self._limits)
-                async with self._at_the_model():
+                await asyncio.to_thread(require_images, files, self._limits)
+                async with self._hold_place():
                     images = await asyncio.to_thread(_decode, files)
                     proposals = await asyncio.wrap_future(self._thread.submit(images, prompt))
-                    return await asyncio.to_thread(draw, proposals)
+                    return await asyncio.to_thread(render, proposals)
         except TimeoutError as error:
             raise RequestError(
                 HTTPStatus.GATEWAY_TIMEOUT,
@@ -80,7 +80,7 @@ class Admission:
             raise _failed() from error
 
     @asynccontextmanager
-    async def _at_the_model(self) -> AsyncIterator[None]:
+    async def _hold_place(self) -> AsyncIterator[None]:
         """A place for a request whose images are decoded; those that came first get it first."""
         self.waiting += 1
         try:
@@ -96,17 +96,17 @@ class Admission:
 
     def _require_room(self) -> None:
         if self.is_stuck:
-            raise busy(self._limits.predict_seconds, "a model that does not answer")
+            raise make_busy_error(self._limits.predict_seconds, "a model that does not answer")
         if self.waiting >= self._limits.queue:
-            raise busy(self.waiting * self._thread.seconds, f"{self.waiting} requests that wait already")
+            raise make_busy_error(self.waiting * self._thread.seconds, f"{self.waiting} requests that wait already")
 
 
 def _decode(files: list[bytes]) -> list[Image]:
     """The images; what can be told of one only now is refused, too."""
     try:
-        return [decode_image(data, name_of(index)) for index, data in enumerate(files)]
+        return [decode_image(data, format_image_name(index)) for index, data in enumerate(files)]
     except CaseError as error:
-        raise no_picture(error) from error
+        raise make_image_error(error) from error
 
 
 def _failed() -> RequestError:

@@ -15,15 +15,15 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from segqa.models.pickers import PICKERS, Picker, find_picker
 from segqa.models.protocol import Proposals
-from segqa.serving.access import Guarded
+from segqa.serving.access import AccessMiddleware
 from segqa.serving.admission import Admission
 from segqa.serving.errors import ErrorDetail, RequestError
 from segqa.serving.limits import Limits
 from segqa.serving.model_info import ModelInfo
-from segqa.serving.prometheus import CountedApp, PrometheusMetrics
+from segqa.serving.prometheus import CountingMiddleware, PrometheusMetrics
 from segqa.serving.queue import ModelThread
-from segqa.serving.responses import PredictResponse, picked_png, predictions_of
-from segqa.serving.uploads import read_uploads, unless_gone
+from segqa.serving.responses import PredictResponse, make_predictions, render_png
+from segqa.serving.uploads import read_uploads, run_while_connected
 from segqa.settings.checks import nearest
 
 _JSON, _PNG = "application/json", "image/png"
@@ -42,67 +42,71 @@ class Service:
     """What is asked, and what is answered.
 
     Args:
-        card: of the model.
-        desk: where requests for predictions go.
-        exposition: what is counted.
+        model_info: describes the model.
+        admission: takes the requests for predictions.
+        metrics: counts the requests.
     """
 
-    def __init__(self, card: ModelInfo, desk: Admission, exposition: PrometheusMetrics) -> None:
-        self._card = card
-        self._desk = desk
-        self._exposition = exposition
+    def __init__(self, model_info: ModelInfo, admission: Admission, metrics: PrometheusMetrics) -> None:
+        self._model_info = model_info
+        self._admission = admission
+        self._metrics = metrics
 
     async def predict(
         self, request: Request, prompt: Prompt = None, pick: Pick = None, proposals: Everything = False
     ) -> Response:
         """The picked mask of an image: as PNG, or as run lengths in JSON, which may be of several images."""
-        _require_known(request)
-        wants_png = _wants_png(request.headers.get("accept", ""))
-        picker = find_picker(_known_picker(self._card.pick if pick is None else pick))
-        prompt = _short_prompt(self._card.prompt if prompt is None else prompt, self._card.limits)
-        async with self._desk.reading() as slot:
-            files = await read_uploads(request, self._card.limits, slot)
+        _require_known_parameters(request)
+        wants_png = _is_png_requested(request.headers.get("accept", ""))
+        picker = find_picker(_require_picker(self._model_info.pick if pick is None else pick))
+        prompt = _require_prompt(self._model_info.prompt if prompt is None else prompt, self._model_info.limits)
+        async with self._admission.receive_body() as slot:
+            files = await read_uploads(request, self._model_info.limits, slot)
         if wants_png and len(files) != 1:
             raise _not_acceptable("one image where a PNG is asked for", f"{len(files)} images")
 
-        def draw(found: list[Proposals]) -> Response:
-            return _png(found[0], picker) if wants_png else self._json(found, picker, everything=proposals)
+        def render(found: list[Proposals]) -> Response:
+            return (
+                _render_png(found[0], picker) if wants_png else self._render_json(found, picker, everything=proposals)
+            )
 
-        return await unless_gone(request, self._desk.ask(files, prompt, draw))
+        return await run_while_connected(request, self._admission.ask(files, prompt, render))
 
     async def health(self) -> Response:
         """Whether the model answers."""
-        if self._desk.is_stuck:
+        if self._admission.is_stuck:
             return JSONResponse({"status": "stuck"}, HTTPStatus.SERVICE_UNAVAILABLE)
         return JSONResponse({"status": "ok"})
 
     async def model(self) -> Response:
         """Which model this is, and what it takes on."""
-        return JSONResponse(asdict(self._card))
+        return JSONResponse(asdict(self._model_info))
 
     async def metrics(self) -> Response:
         """What has been counted, as Prometheus reads it."""
-        text = await asyncio.to_thread(self._exposition.text)
+        text = await asyncio.to_thread(self._metrics.render)
         return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
-    def _json(self, found: list[Proposals], picker: Picker, *, everything: bool) -> Response:
-        said = predictions_of(found, picker, everything=everything)
-        return Response(PredictResponse(self._card.name, self._card.fingerprint, said).as_json(), media_type=_JSON)
+    def _render_json(self, found: list[Proposals], picker: Picker, *, everything: bool) -> Response:
+        said = make_predictions(found, picker, everything=everything)
+        return Response(
+            PredictResponse(self._model_info.name, self._model_info.fingerprint, said).to_json(), media_type=_JSON
+        )
 
 
-def make_app(card: ModelInfo, thread: ModelThread, token: str = "", hosts: Collection[str] = ()) -> FastAPI:
+def make_app(model_info: ModelInfo, thread: ModelThread, token: str = "", hosts: Collection[str] = ()) -> FastAPI:
     """The application for a model that is being asked by a thread; to be made where it will run.
 
     Args:
-        card: of the model.
+        model_info: describes the model.
         thread: asks it.
         token: what a request has to know; empty where anybody may ask.
         hosts: names beside `localhost` by which a server without a token may be asked.
     """
-    desk = Admission(thread, card.limits)
-    exposition = PrometheusMetrics(lambda: desk.waiting, lambda: desk.in_flight)
-    service = Service(card, desk, exposition)
-    app = FastAPI(title=f"segqa: {card.name}", redoc_url=None)
+    admission = Admission(thread, model_info.limits)
+    metrics = PrometheusMetrics(lambda: admission.waiting, lambda: admission.in_flight)
+    service = Service(model_info, admission, metrics)
+    app = FastAPI(title=f"segqa: {model_info.name}", redoc_url=None)
     refused: dict[int | str, dict[str, Any]] = {status: {"model": ErrorDetail} for status in _REFUSED}
     app.add_api_route(
         "/predict",
@@ -125,16 +129,16 @@ def make_app(card: ModelInfo, thread: ModelThread, token: str = "", hosts: Colle
         response_class=PlainTextResponse,
         responses={401: {"content": {_JSON: {"schema": {"$ref": "#/components/schemas/Refusal"}}}}},
     )
-    app.add_exception_handler(RequestError, _refused)
-    app.add_exception_handler(RequestValidationError, _not_valid)
-    app.add_exception_handler(HTTPException, _of_http)
-    app.add_exception_handler(Exception, _unexpected)
-    app.add_middleware(Guarded, token=token, hosts=hosts)
-    app.add_middleware(CountedApp, exposition=exposition)
+    app.add_exception_handler(RequestError, _handle_request_error)
+    app.add_exception_handler(RequestValidationError, _handle_validation_error)
+    app.add_exception_handler(HTTPException, _handle_http_error)
+    app.add_exception_handler(Exception, _handle_unexpected_error)
+    app.add_middleware(AccessMiddleware, token=token, hosts=hosts)
+    app.add_middleware(CountingMiddleware, metrics=metrics)
     return app
 
 
-def _require_known(request: Request) -> None:
+def _require_known_parameters(request: Request) -> None:
     """Refuse a parameter that would be ignored: an unknown one, or one that is given twice."""
     known = ("prompt", "pick", "proposals")
     seen = set()
@@ -146,19 +150,19 @@ def _require_known(request: Request) -> None:
         seen.add(name)
 
 
-def _known_picker(name: str) -> str:
+def _require_picker(name: str) -> str:
     if name not in PICKERS:
         raise _unprocessable(f"a picker: {', '.join(PICKERS)}", f"pick={name[:100]!r}", nearest(name[:100], PICKERS))
     return name
 
 
-def _short_prompt(prompt: str, limits: Limits) -> str:
+def _require_prompt(prompt: str, limits: Limits) -> str:
     if len(prompt) > limits.prompt:
         raise _unprocessable(f"a prompt of at most {limits.prompt} characters", f"{len(prompt)}", "say it shorter")
     return prompt
 
 
-def _wants_png(accept: str) -> bool:
+def _is_png_requested(accept: str) -> bool:
     """Whether the answer shall be a PNG: what is named first counts."""
     for part in accept.split(","):
         kind = part.partition(";")[0].strip().lower()
@@ -169,8 +173,8 @@ def _wants_png(accept: str) -> bool:
     raise _not_acceptable(f"Accept: {_JSON} or {_PNG}", f"{accept[:100]!r}")
 
 
-def _png(found: Proposals, picker: Picker) -> Response:
-    return Response(picked_png(found, picker), media_type=_PNG)
+def _render_png(found: Proposals, picker: Picker) -> Response:
+    return Response(render_png(found, picker), media_type=_PNG)
 
 
 def _not_acceptable(expected: str, got: str) -> RequestError:
@@ -181,31 +185,31 @@ def _unprocessable(expected: str, got: str, do: str) -> RequestError:
     return RequestError(HTTPStatus.UNPROCESSABLE_ENTITY, expected=expected, got=got, do=do)
 
 
-async def _refused(_: Request, error: Any) -> Response:
-    return JSONResponse(error.as_json(), error.status, error.headers)
+async def _handle_request_error(_: Request, error: Any) -> Response:
+    return JSONResponse(error.to_json(), error.status, error.headers)
 
 
-async def _not_valid(request: Request, error: Any) -> Response:
+async def _handle_validation_error(request: Request, error: Any) -> Response:
     """A parameter that is not of its type."""
     first = error.errors()[0]
     name = ".".join(str(part) for part in first["loc"][1:])
     got = f"{name}={str(first.get('input'))[:100]!r}"
-    return await _refused(request, _unprocessable(f"{name}: {first['msg'].lower()}", got, "see /docs"))
+    return await _handle_request_error(request, _unprocessable(f"{name}: {first['msg'].lower()}", got, "see /docs"))
 
 
-async def _of_http(request: Request, error: Any) -> Response:
+async def _handle_http_error(request: Request, error: Any) -> Response:
     """No such path, or not by this method."""
     status = HTTPStatus(error.status_code)
     got = f"{request.method} {request.url.path[:100]}"
     refused = RequestError(
         status, expected="POST /predict, or GET /health, /model, /metrics or /docs", got=got, do="see /docs"
     )
-    return JSONResponse(refused.as_json(), status, error.headers)
+    return JSONResponse(refused.to_json(), status, error.headers)
 
 
-async def _unexpected(request: Request, _: Exception) -> Response:
+async def _handle_unexpected_error(request: Request, _: Exception) -> Response:
     """A mistake of the server's own; uvicorn writes it to the log."""
     refused = RequestError(
         HTTPStatus.INTERNAL_SERVER_ERROR, expected="an answer", got="a mistake of the server", do="look into its log"
     )
-    return await _refused(request, refused)
+    return await _handle_request_error(request, refused)

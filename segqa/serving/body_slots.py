@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 
 from segqa.serving.errors import RequestError
-from segqa.serving.limits import Limits, busy
+from segqa.serving.limits import Limits, make_busy_error
 from segqa.support.plurals import format_count
 
 
@@ -74,7 +74,7 @@ class BodySlots:
             return
         slowest = max(self._taken, key=self._lag)
         if self._lag(slowest) <= 0:
-            raise busy(1.0, f"{format_count(len(self._taken), 'body', 'bodies')} on their way already")
+            raise make_busy_error(1.0, f"{format_count(len(self._taken), 'body', 'bodies')} on their way already")
         self._taken.remove(slowest)
         slowest.evict()
 

@@ -50,8 +50,8 @@ class RequestError(SegqaError):
         super().__init__(f"{status.phrase}: expected {expected}, got {got}; {do}")
         self.status = status
         self.headers = dict(headers)
-        self.refusal = ErrorDetail(status.phrase.lower(), expected, got, do)
+        self.detail = ErrorDetail(status.phrase.lower(), expected, got, do)
 
-    def as_json(self) -> dict[str, str]:
+    def to_json(self) -> dict[str, str]:
         """The body of the answer."""
-        return asdict(self.refusal)
+        return asdict(self.detail)

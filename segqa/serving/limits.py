@@ -49,7 +49,7 @@ class Limits:
             raise SettingsError(f"pixels must be at most {MAX_PIXELS}, which is what is read at all, got {self.pixels}")
 
 
-def require_pictures(files: list[bytes], limits: Limits) -> None:
+def require_images(files: list[bytes], limits: Limits) -> None:
     """Refuse what is no picture, or claims too many pixels, by the headers alone.
 
     Raises:
@@ -58,21 +58,21 @@ def require_pictures(files: list[bytes], limits: Limits) -> None:
     claimed = 0
     for index, data in enumerate(files):
         try:
-            claimed += claimed_pixels(data, name_of(index))
+            claimed += claimed_pixels(data, format_image_name(index))
         except OversizeError as error:
-            raise _too_many_pixels(limits, str(error)) from error
+            raise _make_pixels_error(limits, str(error)) from error
         except CaseError as error:
-            raise no_picture(error) from error
+            raise make_image_error(error) from error
     if claimed > limits.pixels:
-        raise _too_many_pixels(limits, f"{claimed} pixels")
+        raise _make_pixels_error(limits, f"{claimed} pixels")
 
 
-def name_of(index: int) -> str:
+def format_image_name(index: int) -> str:
     """What an image of a request is called in a refusal."""
     return f"image {index + 1}"
 
 
-def no_picture(error: CaseError) -> RequestError:
+def make_image_error(error: CaseError) -> RequestError:
     """The refusal of what cannot be read."""
     return RequestError(
         HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -82,7 +82,7 @@ def no_picture(error: CaseError) -> RequestError:
     )
 
 
-def busy(seconds: float, got: str) -> RequestError:
+def make_busy_error(seconds: float, got: str) -> RequestError:
     """The refusal of a server that has enough to do, and when to ask again."""
     wait = str(min(60, max(1, round(seconds))))
     return RequestError(
@@ -94,7 +94,7 @@ def busy(seconds: float, got: str) -> RequestError:
     )
 
 
-def _too_many_pixels(limits: Limits, got: str) -> RequestError:
+def _make_pixels_error(limits: Limits, got: str) -> RequestError:
     return RequestError(
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
         expected=f"at most {limits.pixels} pixels in all",

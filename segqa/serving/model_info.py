@@ -43,7 +43,7 @@ class ModelInfo:
     limits: Limits
 
 
-def card_of(name: str, model: Any, *, pick: str, prompt: str, batch_size: int, limits: Limits) -> ModelInfo:
+def describe_model(name: str, model: Any, *, pick: str, prompt: str, batch_size: int, limits: Limits) -> ModelInfo:
     """The card of a model that has been set up.
 
     Raises:
@@ -56,7 +56,7 @@ def card_of(name: str, model: Any, *, pick: str, prompt: str, batch_size: int, l
         name=name,
         fingerprint=fingerprint,
         fingerprint_computed=is_computed(model),
-        versions=_versions(),
+        versions=_read_versions(),
         pickers=tuple(PICKERS),
         pick=pick,
         prompt=prompt,
@@ -65,7 +65,7 @@ def card_of(name: str, model: Any, *, pick: str, prompt: str, batch_size: int, l
     )
 
 
-def _versions() -> dict[str, str]:
+def _read_versions() -> dict[str, str]:
     found = {"python": platform.python_version()}
     for distribution in ("segqa", *(name for module, name in _LIBRARIES.items() if module in sys.modules)):
         try:

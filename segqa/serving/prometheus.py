@@ -41,12 +41,12 @@ class PrometheusMetrics:
         self._requests.labels(known, str(status)).inc()
         self._seconds.labels(known).observe(seconds)
 
-    def text(self) -> bytes:
+    def render(self) -> bytes:
         """What `/metrics` answers."""
         return bytes(generate_latest(self._registry))
 
 
-class CountedApp:
+class CountingMiddleware:
     """An ASGI application whose requests are counted.
 
     Args:
@@ -54,9 +54,9 @@ class CountedApp:
         exposition: counts.
     """
 
-    def __init__(self, app: Any, exposition: PrometheusMetrics) -> None:
+    def __init__(self, app: Any, metrics: PrometheusMetrics) -> None:
         self._app = app
-        self._exposition = exposition
+        self._metrics = metrics
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer, and count."""
@@ -65,13 +65,13 @@ class CountedApp:
             return
         started, status = time.perf_counter(), 500  # what goes out where nothing has been said
 
-        async def noting(message: Any) -> None:
+        async def send_and_note(message: Any) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
             await send(message)
 
         try:
-            await self._app(scope, receive, noting)
+            await self._app(scope, receive, send_and_note)
         finally:
-            self._exposition.count(scope["path"], status, time.perf_counter() - started)
+            self._metrics.count(scope["path"], status, time.perf_counter() - started)

@@ -53,10 +53,10 @@ class ModelThread:
         self._asked_at: float | None = None
 
     @contextmanager
-    def running(self) -> Iterator[ModelThread]:
+    def run(self) -> Iterator[ModelThread]:
         """Answer until the block ends; what has been handed in until then is answered still."""
         # a daemon: a model that never returns must not keep the process alive
-        thread = Thread(target=self._run, name="segqa-model", daemon=True)
+        thread = Thread(target=self._work, name="segqa-model", daemon=True)
         thread.start()
         try:
             yield self
@@ -67,7 +67,7 @@ class ModelThread:
             thread.join(timeout=_PATIENCE)
 
     @property
-    def asking_since(self) -> float:
+    def call_seconds(self) -> float:
         """Seconds for which the model has been at its present call; 0 where it is not asked."""
         started = self._asked_at
         return time.monotonic() - started if started is not None else 0.0
@@ -88,21 +88,21 @@ class ModelThread:
             for job in [each for each in self._jobs if each.answer is answer]:
                 self._jobs.remove(job)
 
-    def _run(self) -> None:
-        while jobs := self._next():
+    def _work(self) -> None:
+        while jobs := self._wait_for_jobs():
             self._answer(jobs)
 
-    def _next(self) -> list[_Job]:
+    def _wait_for_jobs(self) -> list[_Job]:
         """The next request, and those that go into the same call; none where there is nothing more to come."""
         with self._changed:
             while True:
                 while not self._jobs and not self._stopping:
                     self._changed.wait()
-                jobs = self._take()
+                jobs = self._take_batch()
                 if jobs or not self._jobs:
                     return jobs
 
-    def _take(self) -> list[_Job]:
+    def _take_batch(self) -> list[_Job]:
         """Those at the head of the queue that nobody has given up and that fit into one call."""
         jobs: list[_Job] = []
         free = self.batch_size
@@ -120,34 +120,34 @@ class ModelThread:
         """Ask the model, and hand each request what is its own."""
         self._asked_at = time.monotonic()
         try:
-            questions = self._ask(jobs)
+            answers = self._ask(jobs)
         except BaseException:  # noqa: BLE001 - logged
             # as it does in `prepare`, or by sys.exit; the thread has to outlive it, or all later requests wait for ever
             log.error("the model failed:\n%s", _indent(traceback.format_exc()))  # noqa: TRY400 - indented
-            questions = [[] for _ in jobs]
-        self._note(self.asking_since / len(jobs))
+            answers = [[] for _ in jobs]
+        self._record_seconds(self.call_seconds / len(jobs))
         self._asked_at = None
-        for job, asked in zip(jobs, questions, strict=True):
-            _deliver(job, asked)
+        for job, requests in zip(jobs, answers, strict=True):
+            _deliver(job, requests)
 
     def _ask(self, jobs: Sequence[_Job]) -> list[list[PredictRequest]]:
         """What the model answers, image by image of each request."""
-        asker = Predictor(self._model, BatchSize(self.batch_size), StageTimer())
-        questions = [[asker.question(image, job.prompt) for image in job.images] for job in jobs]
-        waiting = [question for each in questions for question in each]
+        predictor = Predictor(self._model, BatchSize(self.batch_size), StageTimer())
+        requests = [[predictor.question(image, job.prompt) for image in job.images] for job in jobs]
+        waiting = [request for each in requests for request in each]
         for start in range(0, len(waiting), self.batch_size):
-            asker.ask(waiting[start : start + self.batch_size])
-        for question in waiting:
-            if question.error:
-                log.error("the model failed:\n%s", _indent(question.error))
-        return questions
+            predictor.ask(waiting[start : start + self.batch_size])
+        for request in waiting:
+            if request.error:
+                log.error("the model failed:\n%s", _indent(request.error))
+        return requests
 
-    def _note(self, seconds: float) -> None:
+    def _record_seconds(self, seconds: float) -> None:
         """Keep how long a request takes, lately."""
         self.seconds += (seconds - self.seconds) * (_SMOOTHING if self.seconds else 1.0)
 
 
-def batch_size_for(setting: int) -> int:
+def choose_batch_size(setting: int) -> int:
     """How many images a call gets: one on a CPU, where more only take longer, and as many as set on a GPU."""
     return setting if gpu_memory() is not None else 1
 
@@ -157,9 +157,9 @@ def _indent(text: str) -> str:
     return "\n".join(f"    {to_line(line)}" for line in text.strip().splitlines())
 
 
-def _deliver(job: _Job, questions: Sequence[PredictRequest]) -> None:
+def _deliver(job: _Job, requests: Sequence[PredictRequest]) -> None:
     """Every image's proposals, or that there are none."""
-    found = [question.proposals for question in questions if question.proposals is not None]
+    found = [request.proposals for request in requests if request.proposals is not None]
     if len(found) == len(job.images):
         job.answer.set_result(found)
     else:

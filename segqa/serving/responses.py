@@ -83,7 +83,7 @@ class PredictResponse:
     fingerprint: str | None
     predictions: tuple[PredictionResponse, ...]
 
-    def as_json(self) -> bytes:
+    def to_json(self) -> bytes:
         """As text; proposals that were not asked for are left out."""
         table = asdict(self)
         for prediction in table["predictions"]:
@@ -92,47 +92,47 @@ class PredictResponse:
         return json.dumps(table, allow_nan=False, separators=(",", ":")).encode()
 
 
-def predictions_of(answers: Sequence[Proposals], pick: Picker, *, everything: bool) -> tuple[PredictionResponse, ...]:
+def make_predictions(answers: Sequence[Proposals], pick: Picker, *, everything: bool) -> tuple[PredictionResponse, ...]:
     """What is said of each image, with all its proposals if so asked."""
-    return tuple(_prediction(proposals, pick(proposals), everything=everything) for proposals in answers)
+    return tuple(_make_prediction(proposals, pick(proposals), everything=everything) for proposals in answers)
 
 
-def picked_png(proposals: Proposals, pick: Picker) -> bytes:
+def render_png(proposals: Proposals, pick: Picker) -> bytes:
     """The picked mask as a PNG of one bit a pixel, white where the object is; black where nothing is picked."""
     written = BytesIO()
-    Pillow.fromarray(_picked(proposals, pick(proposals))).save(written, "PNG")
+    Pillow.fromarray(_select_mask(proposals, pick(proposals))).save(written, "PNG")
     return written.getvalue()
 
 
-def _prediction(proposals: Proposals, picked: int | None, *, everything: bool) -> PredictionResponse:
+def _make_prediction(proposals: Proposals, picked: int | None, *, everything: bool) -> PredictionResponse:
     return PredictionResponse(
-        mask=_rle(_picked(proposals, picked)),
+        mask=_to_rle(_select_mask(proposals, picked)),
         picked=picked,
-        mask_score=None if picked is None else _number(proposals.mask_scores[picked]),
-        box_score=None if picked is None else _number(proposals.box_scores[picked]),
-        proposals=_all_of(proposals) if everything else None,
+        mask_score=None if picked is None else _to_number(proposals.mask_scores[picked]),
+        box_score=None if picked is None else _to_number(proposals.box_scores[picked]),
+        proposals=_list_proposals(proposals) if everything else None,
     )
 
 
-def _all_of(proposals: Proposals) -> tuple[ProposalResponse, ...]:
+def _list_proposals(proposals: Proposals) -> tuple[ProposalResponse, ...]:
     found = []
     for index, mask in enumerate(proposals.masks):
-        x0, y0, x1, y1 = map(_number, proposals.boxes[index])
-        scores = _number(proposals.mask_scores[index]), _number(proposals.box_scores[index])
-        found.append(ProposalResponse(_rle(mask), *scores, (x0, y0, x1, y1)))
+        x0, y0, x1, y1 = map(_to_number, proposals.boxes[index])
+        scores = _to_number(proposals.mask_scores[index]), _to_number(proposals.box_scores[index])
+        found.append(ProposalResponse(_to_rle(mask), *scores, (x0, y0, x1, y1)))
     return tuple(found)
 
 
-def _picked(proposals: Proposals, picked: int | None) -> Mask:
+def _select_mask(proposals: Proposals, picked: int | None) -> Mask:
     if picked is None:
         return np.zeros(proposals.masks.shape[1:], np.bool_)
     return np.asarray(proposals.masks[picked], np.bool_)
 
 
-def _rle(mask: Mask) -> Rle:
+def _to_rle(mask: Mask) -> Rle:
     return Rle((mask.shape[0], mask.shape[1]), encode_mask(mask))
 
 
-def _number(value: float) -> float | None:
+def _to_number(value: float) -> float | None:
     """In full, so that a tie stays a tie."""
     return float(value) if math.isfinite(value) else None

@@ -38,27 +38,27 @@ class Server(uvicorn.Server):
 
 
 def make_server(
-    card: ModelInfo,
+    model_info: ModelInfo,
     thread: ModelThread,
     *,
     token: str = "",
     hosts: Collection[str] = (),
     ready: Callable[[], None] = lambda: None,
 ) -> Server:
-    """A server that is not running yet: `serve_on` runs it, `should_exit = True` stops it.
+    """A server that is not running yet: `run_server` runs it, `should_exit = True` stops it.
 
     Args:
-        card: of the model.
+        model_info: describes the model.
         thread: asks it.
         token: what a request has to know; empty where anybody may ask.
         hosts: names beside `localhost` by which a server without a token may be asked.
         ready: is called as soon as requests are answered.
     """
-    limits = card.limits
+    limits = model_info.limits
     config = uvicorn.Config(
-        lambda: make_app(card, thread, token, hosts),
+        lambda: make_app(model_info, thread, token, hosts),
         factory=True,
-        http=_protocol(limits),
+        http=_make_protocol(limits),
         ws="none",
         log_level="warning",
         access_log=False,
@@ -70,13 +70,13 @@ def make_server(
     return Server(config, ready)
 
 
-def serve_on(sock: socket.socket, server: Server) -> None:
+def run_server(sock: socket.socket, server: Server) -> None:
     """Answer requests until the server is told to stop, or the process is by SIGINT or SIGTERM.
 
     Requests that have been taken on are answered still. Then this returns, and does not end the process: there may be
     a model to clean up after.
     """
-    with _outlived():
+    with _ignore_repeated_signals():
         server.run(sockets=[sock])
 
 
@@ -97,7 +97,7 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 @contextmanager
-def _outlived() -> Iterator[None]:
+def _ignore_repeated_signals() -> Iterator[None]:
     """Ignore signals that come again: uvicorn, which handles them until it has stopped, raises them once more then."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -110,7 +110,7 @@ def _outlived() -> Iterator[None]:
             signal.signal(each, handler)
 
 
-def _protocol(limits: Limits) -> type[H11Protocol]:
+def _make_protocol(limits: Limits) -> type[H11Protocol]:
     """HTTP/1.1 that closes connections whose client does not finish its headers, or does not read its answer."""
 
     class Patient(H11Protocol):

@@ -43,13 +43,13 @@ async def read_uploads(request: Request, limits: Limits, slot: BodySlot) -> list
             do="send the bytes of the image as the body, or several images as the files of a form",
         )
     body = await _read_body(request, limits.body_bytes, slot)
-    files = await _files_in_form(request, body, limits) if kind == _FORM else [body]
+    files = await _read_form_files(request, body, limits) if kind == _FORM else [body]
     if not files or not all(files):
         raise _malformed("an image", "nothing", "send its bytes as the body, or as a file of the form")
     return files
 
 
-async def unless_gone(request: Request, work: Coroutine[Any, Any, Done]) -> Done:
+async def run_while_connected(request: Request, work: Coroutine[Any, Any, Done]) -> Done:
     """What some work comes to; given up when nobody waits for it any more, so that the model is not asked in vain.
 
     Args:
@@ -59,7 +59,7 @@ async def unless_gone(request: Request, work: Coroutine[Any, Any, Done]) -> Done
     Raises:
         RefusedError: whoever asked has left.
     """
-    doing, leaving = asyncio.create_task(work), asyncio.create_task(_left(request))
+    doing, leaving = asyncio.create_task(work), asyncio.create_task(_wait_for_disconnect(request))
     try:
         await asyncio.wait({doing, leaving}, return_when=asyncio.FIRST_COMPLETED)
         if not doing.done():
@@ -72,7 +72,7 @@ async def unless_gone(request: Request, work: Coroutine[Any, Any, Done]) -> Done
         del doing, leaving
 
 
-async def _left(request: Request) -> None:
+async def _wait_for_disconnect(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
 
@@ -101,7 +101,7 @@ async def _read_body(request: Request, most: int, slot: BodySlot) -> bytes:
     return bytes(body)
 
 
-async def _files_in_form(request: Request, body: bytes, limits: Limits) -> list[bytes]:
+async def _read_form_files(request: Request, body: bytes, limits: Limits) -> list[bytes]:
     """The files in a form that has been read."""
 
     async def receive() -> dict[str, Any]:
@@ -110,7 +110,7 @@ async def _files_in_form(request: Request, body: bytes, limits: Limits) -> list[
     try:
         # fields are counted, too, so that one can be told that it is not looked at
         async with Request(request.scope, receive).form(max_files=limits.images, max_fields=limits.images) as form:
-            return [await _file_of(name, value) for name, value in form.multi_items()]
+            return [await _read_part(name, value) for name, value in form.multi_items()]
     except (HTTPException, ValueError) as error:
         said = str(getattr(error, "detail", "")) or "something else"
         raise _malformed(
@@ -118,7 +118,7 @@ async def _files_in_form(request: Request, body: bytes, limits: Limits) -> list[
         ) from error
 
 
-async def _file_of(name: str, value: UploadFile | str) -> bytes:
+async def _read_part(name: str, value: UploadFile | str) -> bytes:
     """The file in a part of a form, which has to be an image."""
     if isinstance(value, UploadFile) and name == _FIELD:
         return bytes(await value.read())

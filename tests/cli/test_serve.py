@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from segqa.plugin.model_host import host
-from tests.serving.conftest import png
+from tests.serving.conftest import make_png
 
 CONFTEST = '''
 import pytest
@@ -96,7 +96,7 @@ def test_a_fixture_is_served_until_a_signal_and_cleans_up(here: Path, sign: sign
     import httpx
 
     with started(here, "--model=bright") as (process, url):
-        answer = httpx.post(f"{url}/predict", content=png()).json()
+        answer = httpx.post(f"{url}/predict", content=make_png()).json()
         process.send_signal(sign)
         assert process.stdout is not None
         rest = process.stdout.read()
@@ -115,7 +115,7 @@ def test_settings_and_options_of_the_suites_hold(here: Path) -> None:
     options = ["--segqa-model-option=bright.score=0.5", "--pick=first", "--prompt=dog."]
     with started(here, "--model=bright", "--queue=3", "--", *options) as (_, url):
         card = httpx.get(f"{url}/model").json()
-        answer = httpx.post(f"{url}/predict", content=png()).json()
+        answer = httpx.post(f"{url}/predict", content=make_png()).json()
     assert (card["pick"], card["prompt"], card["limits"]["queue"]) == ("first", "dog.", 3)
     assert answer["predictions"][0]["mask_score"] == 0.5
 
@@ -125,7 +125,7 @@ def test_the_log_says_at_once_why_the_model_failed(here: Path) -> None:
 
     with started(here, "--model=bright") as (process, url):
         forged = "fail\n2026-01-01 12:00:00,000 INFO all is well\x1b[2J"
-        assert httpx.post(f"{url}/predict", params={"prompt": forged}, content=png()).status_code == 500
+        assert httpx.post(f"{url}/predict", params={"prompt": forged}, content=make_png()).status_code == 500
         assert process.stdout is not None
         said = list(iter(process.stdout.readline, "    2026-01-01 12:00:00,000 INFO all is well\\x1b[2J\n"))
     assert "ERROR segqa.serving: the model failed:" in said[0]

@@ -31,7 +31,7 @@ from segqa.models.http_api import AnswerPlaces, api_of, find
 from segqa.models.protocol import Model, Proposals
 from segqa.runs.run import Run
 from segqa.support.environment import limited_threads
-from tests.serving.conftest import Bright, serving
+from tests.serving.conftest import Bright, start_server
 
 IMAGE = np.zeros((6, 8, 3), np.uint8)
 MASK = np.arange(8)[None].repeat(6, axis=0) >= 4
@@ -93,7 +93,7 @@ def served_and_local(model: Model, cases: Dataset, tmp_path: Path) -> tuple[Run,
     pytest.importorskip("fastapi", reason="serving needs segqa[serve]")
     from segqa.models.http import HttpModel
 
-    with serving(model) as url, HttpModel(url=url) as asked:
+    with start_server(model) as url, HttpModel(url=url) as asked:
         served = evaluate(asked, cases, name="http", directory=tmp_path / "served")
     return served, evaluate(model, cases, name="local", directory=tmp_path / "local")
 
@@ -135,7 +135,7 @@ def test_no_proposal_and_an_unknown_score_come_back_as_such() -> None:
         def predict(self, images: Sequence[Image], prompts: Sequence[str]) -> list[Proposals]:
             return [Proposals.none(image.shape[:2]) for image in images]
 
-    with serving(Blind()) as blind, serving(Bright()) as bright:
+    with start_server(Blind()) as blind, start_server(Bright()) as bright:
         assert asked_once(blind).masks.shape == (0, 6, 8)
         assert np.isnan(asked_once(bright).box_scores[1])
 
@@ -147,7 +147,7 @@ def test_the_fingerprint_is_that_of_what_is_served() -> None:
     def fingerprint_of(served: str | None) -> str | None:
         model = Bright()
         model.fingerprint = served  # type: ignore[assignment] # as of a model without one
-        with serving(model) as url, HttpModel(url=url) as asked:
+        with start_server(model) as url, HttpModel(url=url) as asked:
             return asked.fingerprint
 
     assert fingerprint_of("a") == fingerprint_of("a") != fingerprint_of("b")
@@ -273,7 +273,7 @@ def test_a_refusal_is_not_asked_about_again() -> None:
 def test_the_token_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("fastapi", reason="serving needs segqa[serve]")
     monkeypatch.setenv("SEGQA_TOKEN", "sesame")
-    with serving(Bright(), token="sesame") as url:  # noqa: S106 - no secret
+    with start_server(Bright(), token="sesame") as url:  # noqa: S106 - no secret
         assert len(asked_once(url, token_env="SEGQA_TOKEN")) == 2  # noqa: S106 - the name of a variable
         with pytest.raises(ModelError, match="401: expected the head Authorization"):
             asked_once(url)

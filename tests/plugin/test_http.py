@@ -9,7 +9,7 @@ from segqa.cli import app
 from segqa.inference.evaluator import evaluate
 from segqa.runs.store import Store
 from tests.conftest import bright_square, write_case
-from tests.serving.conftest import Bright, serving
+from tests.serving.conftest import Bright, start_server
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def started(pytester: pytest.Pytester) -> pytest.Pytester:
 def test_the_suites_see_a_served_model_as_they_see_it_here(started: pytest.Pytester) -> None:
     settings = started.path / "pyproject.toml"
     options = ["suites/test_quality.py", "--model=http", "--dataset=squares", "--pick=mask_score"]
-    with serving(Bright()) as url:
+    with start_server(Bright()) as url:
         settings.write_text(f'[tool.segqa.models.http]\nurl = "{url}"\ntimeout = 5\n', encoding="utf-8")
         result = started.runpytest_subprocess(*options)
     assert result.ret == 1, result.stdout.str()  # what is brighter still is never there

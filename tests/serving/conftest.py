@@ -28,7 +28,7 @@ class Bright:
 
     def predict(self, images: Sequence[Image], prompts: Sequence[str]) -> list[Proposals]:
         self.calls.append((len(images), prompts[0]))
-        return [_offered(image) for image in images]
+        return [_make_proposals(image) for image in images]
 
 
 class Blocked(Bright):
@@ -53,13 +53,13 @@ class Broken(Bright):
         return super().predict(images, prompts)
 
 
-def _offered(image: Image) -> Proposals:
+def _make_proposals(image: Image) -> Proposals:
     grey = image[:, :, 0]
     masks = np.stack([grey > 100, grey > 220])
     return Proposals(masks, np.array([0.5, 0.9]), np.array([1 / 3, np.nan]), np.array([[0, 0, 8, 6], [0, 0, 4, 3.0]]))
 
 
-def png(value: int = 0, shape: tuple[int, int] = (6, 8), **options: Any) -> bytes:
+def make_png(value: int = 0, shape: tuple[int, int] = (6, 8), **options: Any) -> bytes:
     """A picture of one grey value, whose right half is 200."""
     pixels = np.full((*shape, 3), value, np.uint8)
     pixels[:, shape[1] // 2 :] = 200
@@ -74,25 +74,25 @@ def serve() -> Iterator[Serve]:
     pytest.importorskip("fastapi", reason="serving needs segqa[serve]")
     pytest.importorskip("httpx", reason="asking a server needs segqa[http]")
     with ExitStack() as stack:
-        yield lambda model, **how: stack.enter_context(serving(model, **how))
+        yield lambda model, **how: stack.enter_context(start_server(model, **how))
 
 
 @contextmanager
-def serving(
+def start_server(
     model: Any, *, token: str = "", hosts: Collection[str] = (), batch_size: int = 1, **limits: Any
 ) -> Iterator[str]:
     """A server for a model."""
     from segqa.serving.limits import Limits
-    from segqa.serving.model_info import card_of
+    from segqa.serving.model_info import describe_model
     from segqa.serving.queue import ModelThread
-    from segqa.serving.server import bind, make_server, serve_on
+    from segqa.serving.server import bind, make_server, run_server
 
     bounds = Limits(**limits)
-    card = card_of("bright", model, pick="product", prompt="person.", batch_size=batch_size, limits=bounds)
+    model_info = describe_model("bright", model, pick="product", prompt="person.", batch_size=batch_size, limits=bounds)
     ready = threading.Event()
-    with bind("127.0.0.1", 0) as sock, ModelThread(model, batch_size).running() as asked:
-        server = make_server(card, asked, token=token, hosts=hosts, ready=ready.set)
-        thread = threading.Thread(target=serve_on, args=(sock, server))
+    with bind("127.0.0.1", 0) as sock, ModelThread(model, batch_size).run() as asked:
+        server = make_server(model_info, asked, token=token, hosts=hosts, ready=ready.set)
+        thread = threading.Thread(target=run_server, args=(sock, server))
         thread.start()
         try:
             assert ready.wait(10)

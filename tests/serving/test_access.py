@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from segqa.errors import SettingsError
-from tests.serving.conftest import Bright, Serve, png
+from tests.serving.conftest import Bright, Serve, make_png
 
 WORD = "sesame"
 
@@ -14,7 +14,7 @@ def test_without_the_token_nothing_but_the_health_is_told(serve: Serve, given: s
 
     url = serve(Bright(), token=WORD)
     headers = {"Authorization": given} if given else {}
-    answer = httpx.post(f"{url}/predict", content=png(), headers=headers)
+    answer = httpx.post(f"{url}/predict", content=make_png(), headers=headers)
     assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
     assert set(answer.json()) == {"error", "expected", "got", "do"}
     assert {httpx.get(f"{url}/{path}").status_code for path in ("model", "metrics", "docs", "x")} == {401}
@@ -26,7 +26,7 @@ def test_with_the_token_everything_is(serve: Serve) -> None:
 
     url = serve(Bright(), token=WORD)
     headers = {"Authorization": f"Bearer {WORD}"}
-    assert httpx.post(f"{url}/predict", content=png(), headers=headers).status_code == 200
+    assert httpx.post(f"{url}/predict", content=make_png(), headers=headers).status_code == 200
     assert httpx.get(f"{url}/model", headers=headers).status_code == 200
 
 
@@ -46,10 +46,10 @@ def test_without_a_token_a_page_from_elsewhere_cannot_ask(serve: Serve) -> None:
 
     url = serve(model := Bright())
     for origin in ("https://evil.example", "null", "http://203.0.113.5"):
-        assert httpx.post(f"{url}/predict", content=png(), headers={"Origin": origin}).status_code == 421
+        assert httpx.post(f"{url}/predict", content=make_png(), headers={"Origin": origin}).status_code == 421
     assert not model.calls
     for origin in (url, "http://localhost:3000"):
-        assert httpx.post(f"{url}/predict", content=png(), headers={"Origin": origin}).status_code == 200
+        assert httpx.post(f"{url}/predict", content=make_png(), headers={"Origin": origin}).status_code == 200
 
 
 @pytest.mark.parametrize("host", ["localhost:80", "LOCALHOST.", "127.0.0.1", "[::1]:8000", "192.0.2.7", "lab.example"])
@@ -70,13 +70,13 @@ def test_a_token_is_needed_under_any_name(serve: Serve) -> None:
 
 def test_a_token_is_read_from_a_variable_or_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     pytest.importorskip("fastapi", reason="serving needs segqa[serve]")
-    from segqa.serving.access import find_token
+    from segqa.serving.access import read_token
 
     (tmp_path / "token").write_text("from a file\n", encoding="utf-8")
     monkeypatch.setenv("TOKEN", "from a variable")
-    assert find_token("TOKEN", None) == "from a variable"
-    assert find_token("", tmp_path / "token") == "from a file"
-    assert not find_token("", None)
+    assert read_token("TOKEN", None) == "from a variable"
+    assert read_token("", tmp_path / "token") == "from a file"
+    assert not read_token("", None)
 
 
 @pytest.mark.parametrize(("variable", "file"), [("NOT_SET", None), ("", Path("empty")), ("A", Path("b"))])
@@ -84,9 +84,9 @@ def test_a_token_that_is_none_does_not_open_the_door(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str, file: Path | None
 ) -> None:
     pytest.importorskip("fastapi", reason="serving needs segqa[serve]")
-    from segqa.serving.access import find_token
+    from segqa.serving.access import read_token
 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").write_text(" \n", encoding="utf-8")
     with pytest.raises(SettingsError, match="token"):
-        find_token(variable, file)
+        read_token(variable, file)

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image as Pillow
 
 from segqa.data.rle import decode_mask
-from tests.serving.conftest import Bright, Broken, Serve, png
+from tests.serving.conftest import Bright, Broken, Serve, make_png
 
 RIGHT_HALF = np.arange(8)[None].repeat(6, axis=0) >= 4
 
@@ -13,7 +13,7 @@ RIGHT_HALF = np.arange(8)[None].repeat(6, axis=0) >= 4
 def test_an_image_is_answered_with_the_picked_mask(serve: Serve) -> None:
     import httpx
 
-    answer = httpx.post(f"{serve(Bright())}/predict", content=png()).json()
+    answer = httpx.post(f"{serve(Bright())}/predict", content=make_png()).json()
     [prediction] = answer["predictions"]
     assert (answer["model"], answer["fingerprint"]) == ("bright", "bright-1")
     assert (prediction["picked"], prediction["mask_score"], prediction["box_score"]) == (0, 0.5, 1 / 3)
@@ -25,7 +25,7 @@ def test_an_image_is_answered_with_the_picked_mask(serve: Serve) -> None:
 def test_as_png_the_mask_is_white_where_the_object_is(serve: Serve) -> None:
     import httpx
 
-    answer = httpx.post(f"{serve(Bright())}/predict", content=png(), headers={"Accept": "image/png"})
+    answer = httpx.post(f"{serve(Bright())}/predict", content=make_png(), headers={"Accept": "image/png"})
     assert answer.headers["content-type"] == "image/png"
     assert np.array_equal(np.array(Pillow.open(BytesIO(answer.content))), RIGHT_HALF)
 
@@ -35,7 +35,7 @@ def test_the_request_says_what_to_segment_and_how_to_pick(serve: Serve) -> None:
 
     model = Bright()
     answer = httpx.post(
-        f"{serve(model)}/predict", params={"prompt": "a dancer.", "pick": "mask_score"}, content=png()
+        f"{serve(model)}/predict", params={"prompt": "a dancer.", "pick": "mask_score"}, content=make_png()
     ).json()
     assert model.calls == [(1, "a dancer.")]
     assert answer["predictions"][0]["picked"] == 1
@@ -44,7 +44,7 @@ def test_the_request_says_what_to_segment_and_how_to_pick(serve: Serve) -> None:
 def test_all_proposals_come_if_so_asked_and_an_unknown_score_is_null(serve: Serve) -> None:
     import httpx
 
-    answer = httpx.post(f"{serve(Bright())}/predict?proposals=true", content=png()).json()
+    answer = httpx.post(f"{serve(Bright())}/predict?proposals=true", content=make_png()).json()
     first, second = answer["predictions"][0]["proposals"]
     assert (first["mask_score"], first["box_score"], first["box"]) == (0.5, 1 / 3, [0, 0, 8, 6])
     assert second["box_score"] is None
@@ -55,7 +55,7 @@ def test_several_images_come_as_the_files_of_a_form_and_keep_their_order(serve: 
     import httpx
 
     model = Bright()
-    files = [("image", png(shape=shape)) for shape in ((6, 8), (4, 10), (3, 2))]
+    files = [("image", make_png(shape=shape)) for shape in ((6, 8), (4, 10), (3, 2))]
     answer = httpx.post(f"{serve(model)}/predict", files=files).json()
     assert [each["mask"]["size"] for each in answer["predictions"]] == [[6, 8], [4, 10], [3, 2]]
     # on a CPU one by one
@@ -77,7 +77,7 @@ def test_what_is_counted_can_be_read_by_prometheus(serve: Serve) -> None:
     from prometheus_client.parser import text_string_to_metric_families as families
 
     url = serve(Bright())
-    httpx.post(f"{url}/predict", content=png())
+    httpx.post(f"{url}/predict", content=make_png())
     for index in range(5):
         httpx.get(f"{url}/nonsense/{index}")
     text = httpx.get(f"{url}/metrics").text
@@ -105,17 +105,17 @@ def test_the_api_describes_itself(serve: Serve) -> None:
 @pytest.mark.parametrize(
     ("query", "body", "headers", "status", "said"),
     [
-        pytest.param("?pikc=first", png(), {}, 422, "did you mean 'pick'?", id="misspelt"),
-        pytest.param("?pick=oracle", png(), {}, 422, "a picker: mask_score", id="picker"),
-        pytest.param("?pick=first&pick=agreement", png(), {}, 422, "expected one pick, got several", id="twice"),
-        pytest.param("?pick=", png(), {}, 422, "a picker: mask_score", id="no picker"),
-        pytest.param("?proposals=perhaps", png(), {}, 422, "proposals='perhaps'", id="not a flag"),
-        pytest.param(f"?prompt={'x' * 1001}", png(), {}, 422, "at most 1000 characters", id="long prompt"),
+        pytest.param("?pikc=first", make_png(), {}, 422, "did you mean 'pick'?", id="misspelt"),
+        pytest.param("?pick=oracle", make_png(), {}, 422, "a picker: mask_score", id="picker"),
+        pytest.param("?pick=first&pick=agreement", make_png(), {}, 422, "expected one pick, got several", id="twice"),
+        pytest.param("?pick=", make_png(), {}, 422, "a picker: mask_score", id="no picker"),
+        pytest.param("?proposals=perhaps", make_png(), {}, 422, "proposals='perhaps'", id="not a flag"),
+        pytest.param(f"?prompt={'x' * 1001}", make_png(), {}, 422, "at most 1000 characters", id="long prompt"),
         pytest.param("", b"", {}, 400, "expected an image, got nothing", id="nothing"),
         pytest.param("", b"GIF89a", {}, 422, "image 1 is not a PNG", id="no picture"),
-        pytest.param("", png(shape=(300, 400))[:200], {}, 422, "cannot read image 1", id="truncated"),
-        pytest.param("", png(), {"Content-Type": "text/html"}, 415, "'text/html'", id="type"),
-        pytest.param("", png(), {"Accept": "text/html"}, 406, "'text/html'", id="accept"),
+        pytest.param("", make_png(shape=(300, 400))[:200], {}, 422, "cannot read image 1", id="truncated"),
+        pytest.param("", make_png(), {"Content-Type": "text/html"}, 415, "'text/html'", id="type"),
+        pytest.param("", make_png(), {"Accept": "text/html"}, 406, "'text/html'", id="accept"),
         pytest.param("", b"x", {"Content-Type": "multipart/form-data"}, 400, "boundary", id="no boundary"),
     ],
 )
@@ -134,7 +134,7 @@ def test_bad_input_is_told_what_was_expected_what_came_and_what_to_do(
 def test_a_field_that_is_not_looked_at_is_refused(serve: Serve) -> None:
     import httpx
 
-    answer = httpx.post(f"{serve(Bright())}/predict", files={"image": png()}, data={"prompt": "dog."})
+    answer = httpx.post(f"{serve(Bright())}/predict", files={"image": make_png()}, data={"prompt": "dog."})
     assert (answer.status_code, answer.json()["got"]) == (400, "the field 'prompt'")
 
 
@@ -143,7 +143,7 @@ def test_a_file_in_another_field_is_refused_and_the_right_name_is_said(serve: Se
     import httpx
 
     model = Bright()
-    answer = httpx.post(f"{serve(model)}/predict", files=[("image", png()), (name, png())])
+    answer = httpx.post(f"{serve(model)}/predict", files=[("image", make_png()), (name, make_png())])
     assert (answer.status_code, model.calls) == (400, [])
     assert "'image'" in answer.json()["expected"]
     if name:
@@ -162,7 +162,7 @@ def test_text_in_place_of_the_file_is_refused(serve: Serve) -> None:
 def test_several_masks_are_no_png(serve: Serve) -> None:
     import httpx
 
-    files = [("image", png())] * 2
+    files = [("image", make_png())] * 2
     answer = httpx.post(f"{serve(Bright())}/predict", files=files, headers={"Accept": "image/png"})
     assert (answer.status_code, answer.json()["got"]) == (406, "2 images")
 
@@ -171,8 +171,8 @@ def test_what_a_model_raises_stays_with_the_server(serve: Serve, caplog: pytest.
     import httpx
 
     url = serve(Broken())
-    answer = httpx.post(f"{url}/predict", content=png(255))
+    answer = httpx.post(f"{url}/predict", content=make_png(255))
     assert answer.status_code == 500
     assert "secret" not in answer.text
     assert "secret in /srv/weights" in caplog.text
-    assert httpx.post(f"{url}/predict", content=png()).status_code == 200
+    assert httpx.post(f"{url}/predict", content=make_png()).status_code == 200

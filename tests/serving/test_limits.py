@@ -19,10 +19,10 @@ from segqa.data.mask import Image
 from segqa.errors import SettingsError
 from segqa.models.protocol import Proposals
 from segqa.serving.limits import Limits
-from tests.serving.conftest import Blocked, Bright, Serve, png
+from tests.serving.conftest import Blocked, Bright, Serve, make_png
 
 
-def parts(size: int) -> Iterator[bytes]:
+def iter_chunks(size: int) -> Iterator[bytes]:
     """A body that does not say how long it is."""
     yield from (bytes(10_000) for _ in range(size // 10_000))
 
@@ -40,7 +40,7 @@ def connect(url: str, sent: bytes) -> socket.socket:
 def test_a_large_body_is_refused_while_it_comes(serve: Serve, counted: bool, size: int) -> None:
     import httpx
 
-    body = bytes(size) if counted else parts(size)
+    body = bytes(size) if counted else iter_chunks(size)
     answer = httpx.post(f"{serve(Bright(), body_bytes=20_000)}/predict", content=body)
     assert answer.status_code == 413
     assert answer.json()["expected"] == "a body of at most 20000 bytes"
@@ -51,7 +51,7 @@ def test_pixels_are_counted_by_the_headers_of_all_images(serve: Serve) -> None:
 
     model = Bright()
     url = serve(model, pixels=100)
-    answers = [httpx.post(f"{url}/predict", files=[("image", png())] * count) for count in (2, 3)]
+    answers = [httpx.post(f"{url}/predict", files=[("image", make_png())] * count) for count in (2, 3)]
     assert [each.status_code for each in answers] == [200, 413]
     assert answers[1].json()["got"] == "144 pixels"
     assert len(model.calls) == 2
@@ -70,7 +70,7 @@ def test_a_decompression_bomb_is_refused_by_its_header(serve: Serve) -> None:
 def test_more_images_than_allowed_are_refused(serve: Serve) -> None:
     import httpx
 
-    answer = httpx.post(f"{serve(Bright(), images=2)}/predict", files=[("image", png())] * 3)
+    answer = httpx.post(f"{serve(Bright(), images=2)}/predict", files=[("image", make_png())] * 3)
     assert answer.status_code == 400
     assert "Maximum number of files is 2" in answer.json()["got"]
 
@@ -82,14 +82,14 @@ def test_who_finds_the_queue_full_is_told_when_to_come_again(serve: Serve) -> No
     url = serve(model, queue=2)
     # three have a place at the model, two wait
     with ThreadPoolExecutor(5) as pool:
-        asked = [pool.submit(httpx.post, f"{url}/predict", content=png()) for _ in range(5)]
+        asked = [pool.submit(httpx.post, f"{url}/predict", content=make_png()) for _ in range(5)]
         wait_for(url, "segqa_queue_length 2.0")
-        refused = httpx.post(f"{url}/predict", content=png())
+        refused = httpx.post(f"{url}/predict", content=make_png())
         model.may_answer.set()
         assert [each.result().status_code for each in asked] == [200] * 5
     assert (refused.status_code, refused.json()["got"]) == (503, "2 requests that wait already")
     assert int(refused.headers["Retry-After"]) >= 1
-    assert httpx.post(f"{url}/predict", content=png()).status_code == 200
+    assert httpx.post(f"{url}/predict", content=make_png()).status_code == 200
 
 
 def test_a_body_that_takes_too_long_is_given_up(serve: Serve) -> None:
@@ -108,7 +108,7 @@ def test_slow_bodies_do_not_keep_a_good_request_out(serve: Serve) -> None:
         slow = [stack.enter_context(connect(url, head)) for _ in range(40)]
         # the first eight are told why, and hung up on
         told = [b"".join(iter(partial(read_some, connection), b"")) for connection in slow[:8]]
-        answers = [httpx.post(f"{url}/predict", content=png()) for _ in range(3)]
+        answers = [httpx.post(f"{url}/predict", content=make_png()) for _ in range(3)]
     assert [answer.status_code for answer in answers] == [200] * 3
     assert all(each.startswith(b"HTTP/1.1 408") and b"3 bytes in" in each for each in told)
 
@@ -120,7 +120,7 @@ def test_a_body_that_comes_fast_enough_keeps_its_slot(serve: Serve) -> None:
     head = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n" + bytes(90)
     with connect(url, head) as first, connect(url, head) as second:
         time.sleep(0.3)
-        refused = httpx.post(f"{url}/predict", content=png())
+        refused = httpx.post(f"{url}/predict", content=make_png())
         for connection in (first, second):
             connection.sendall(bytes(10))
         answers = [connection.recv(4096) for connection in (first, second)]
@@ -172,15 +172,15 @@ def test_a_model_that_takes_too_long_is_not_waited_for(serve: Serve) -> None:
 
     model = Blocked()
     url = serve(model, predict_seconds=0.5)
-    late = httpx.post(f"{url}/predict", content=png())
+    late = httpx.post(f"{url}/predict", content=make_png())
     time.sleep(0.1)
-    health, refused = httpx.get(f"{url}/health"), httpx.post(f"{url}/predict", content=png())
+    health, refused = httpx.get(f"{url}/health"), httpx.post(f"{url}/predict", content=make_png())
     model.may_answer.set()
     assert (late.status_code, health.status_code, refused.status_code) == (504, 503, 503)
     assert health.json() == {"status": "stuck"}
     assert refused.json()["got"] == "a model that does not answer"
     wait_for(url, "segqa_in_flight 0.0")
-    assert httpx.post(f"{url}/predict", content=png()).status_code == 200
+    assert httpx.post(f"{url}/predict", content=make_png()).status_code == 200
 
 
 def test_what_nobody_waits_for_any_more_is_not_asked(serve: Serve) -> None:
@@ -189,27 +189,27 @@ def test_what_nobody_waits_for_any_more_is_not_asked(serve: Serve) -> None:
     model = Blocked()
     url = serve(model)
     with ThreadPoolExecutor(1) as pool:
-        first = pool.submit(httpx.post, f"{url}/predict?prompt=first", content=png())
+        first = pool.submit(httpx.post, f"{url}/predict?prompt=first", content=make_png())
         assert model.asked.wait(10)
-        length = f"Content-Length: {len(png())}\r\n\r\n".encode()
-        with connect(url, b"POST /predict?prompt=gone HTTP/1.1\r\nHost: localhost\r\n" + length + png()):
+        length = f"Content-Length: {len(make_png())}\r\n\r\n".encode()
+        with connect(url, b"POST /predict?prompt=gone HTTP/1.1\r\nHost: localhost\r\n" + length + make_png()):
             wait_for(url, "segqa_in_flight 2.0")
         wait_for(url, "segqa_in_flight 1.0")
         model.may_answer.set()
         assert first.result().status_code == 200
-    assert httpx.post(f"{url}/predict?prompt=last", content=png()).status_code == 200
+    assert httpx.post(f"{url}/predict?prompt=last", content=make_png()).status_code == 200
     assert [prompt for _, prompt in model.calls] == ["first", "last"]
 
 
 def test_what_has_been_taken_on_is_answered_when_the_server_stops() -> None:
     pytest.importorskip("fastapi", reason="serving needs segqa[serve]")
     httpx = pytest.importorskip("httpx", reason="asking a server needs segqa[http]")
-    from tests.serving.conftest import serving
+    from tests.serving.conftest import start_server
 
     model = Blocked()
     with ThreadPoolExecutor(1) as pool:
-        with serving(model) as url:
-            answer = pool.submit(httpx.post, f"{url}/predict", content=png())
+        with start_server(model) as url:
+            answer = pool.submit(httpx.post, f"{url}/predict", content=make_png())
             assert model.asked.wait(10)
             threading.Timer(0.5, model.may_answer.set).start()
         assert answer.result().status_code == 200
@@ -251,7 +251,7 @@ def test_images_leave_memory_with_their_answer_and_not_when_garbage_is_collected
     gc.collect()
     gc.disable()
     try:
-        answers = [httpx.post(f"{url}/predict", params={"prompt": prompt}, content=png()) for _ in range(5)]
+        answers = [httpx.post(f"{url}/predict", params={"prompt": prompt}, content=make_png()) for _ in range(5)]
         alive = [image() is not None for image in images]
     finally:
         gc.enable()
