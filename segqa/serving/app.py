@@ -127,7 +127,7 @@ def make_app(model_info: ModelInfo, thread: ModelThread, token: str = "", hosts:
         service.metrics,
         methods=["GET"],
         response_class=PlainTextResponse,
-        responses={401: {"content": {_JSON: {"schema": {"$ref": "#/components/schemas/Refusal"}}}}},
+        responses={401: {"content": {_JSON: {"schema": {"$ref": "#/components/schemas/ErrorDetail"}}}}},
     )
     app.add_exception_handler(RequestError, _handle_request_error)
     app.add_exception_handler(RequestValidationError, _handle_validation_error)

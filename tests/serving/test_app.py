@@ -1,3 +1,4 @@
+import re
 from io import BytesIO
 
 import numpy as np
@@ -100,6 +101,15 @@ def test_the_api_describes_itself(serve: Serve) -> None:
     assert set(paths["/metrics"]["get"]["responses"]["200"]["content"]) == {"text/plain"}
     assert {"200", "413", "503"} <= set(paths["/predict"]["post"]["responses"])
     assert httpx.get(f"{url}/docs").status_code == 200
+
+
+def test_every_reference_in_the_api_description_resolves(serve: Serve) -> None:
+    import httpx
+
+    description = httpx.get(f"{serve(Bright())}/openapi.json")
+    used = set(re.findall(r'"\$ref":"#/components/schemas/(\w+)"', description.text))
+    assert "ErrorDetail" in used
+    assert used <= set(description.json()["components"]["schemas"])
 
 
 @pytest.mark.parametrize(
