@@ -141,7 +141,7 @@ def dataset(cases: int) -> segqa.Dataset:
         "place": CategoricalColumn(PLACES, (mixed(numbers, 3) % 5).astype(np.int8)),
         "take": CategoricalColumn(tuple(f"T{n:02}" for n in range(20)), (mixed(numbers, 4) % 20).astype(np.int8)),
     }
-    ids = StringColumn.of(f"{number:08}" for number in range(cases))
+    ids = StringColumn.from_strings(f"{number:08}" for number in range(cases))
     prompts = CategoricalColumn(("person.",), np.zeros(cases, np.int8))
     return segqa.Dataset.of("drawn", CaseTable(ids, Drawn, prompts, tags))
 

@@ -43,7 +43,7 @@ def find_label_errors(runs: Sequence[Run]) -> tuple[LabelError, ...]:
     failing = {case_id for run in latest.values() for case_id in run.columns.take(run.kind_codes > 0).ids}
     seen: dict[tuple[str, str], list[tuple[str, int, float]]] = {}
     for run in latest.values():
-        answered = ~run.columns.failed & run.columns.ids.among(failing)
+        answered = ~run.columns.failed & run.columns.ids.is_among(failing)
         outcomes = run.columns.take(answered)
         told = run.kind_codes[answered].tolist(), run.all_ious[answered].tolist()
         for case_id, digest, *how in zip(outcomes.ids, outcomes.digests, *told, strict=True):

@@ -1,4 +1,4 @@
-"""Image depth: how many bits the images of a data set use, so that all of them are scaled to 8 bits in one way."""
+"""Find how many bits the images of a data set use, so that all of them are scaled to 8 bits in the same way."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _PHOTOMETRIC = 262
 
 @dataclass(frozen=True, slots=True)
 class DeepValues:
-    """What one image of more than 8 bits a channel holds.
+    """The range of the values in one image of more than 8 bits per channel.
 
     Attributes:
         highest: the largest value.
@@ -37,7 +37,7 @@ class DeepValues:
 
 @dataclass(frozen=True, slots=True)
 class ImageRule:
-    """How images of more than 8 bits a channel become 8 bits; those of 8 bits stay as they are.
+    """The rule by which images of more than 8 bits per channel become 8 bits; images of 8 bits are unchanged.
 
     Attributes:
         bits: of whole numbers, from 8 to 16; None where no such image was seen.
@@ -62,7 +62,7 @@ EIGHT_BITS = ImageRule()
 
 
 def find_image_rule(seen: Iterable[DeepValues], bits: int | None = None) -> ImageRule:
-    """Find the rule for the images of more than 8 bits that were looked at.
+    """Find the rule for the sampled images of more than 8 bits.
 
     Args:
         seen: what they hold.
@@ -80,22 +80,22 @@ def find_image_rule(seen: Iterable[DeepValues], bits: int | None = None) -> Imag
 
 
 def is_deep(picture: Pillow.Image) -> bool:
-    """Return whether a picture that has not been decoded yet holds more than 8 bits a channel."""
+    """Return whether an image that is not decoded yet has more than 8 bits per channel."""
     return picture.mode.startswith("I") or picture.mode == "F" or _is_deep_colour(picture)
 
 
 def read_deep_values(picture: Pillow.Image) -> DeepValues:
-    """Return what an image of more than 8 bits holds.
+    """Read the range of values of an image of more than 8 bits.
 
     Raises:
         ValueError: a value is negative, not finite or above 65535.
     """
-    values = _deep(picture)
+    values = _decode_deep(picture)
     return DeepValues(float(values.max(initial=0)), values.dtype.kind == "f")
 
 
 def read_rgb(picture: Pillow.Image, rule: ImageRule | None = EIGHT_BITS) -> Image:
-    """Return the pixels of a picture that has not been decoded yet, upright, as RGB uint8 `[H, W, 3]`.
+    """Decode an image, upright, as RGB uint8 `[H, W, 3]`.
 
     Args:
         picture: grey is repeated, alpha dropped, CMYK converted.
@@ -107,15 +107,15 @@ def read_rgb(picture: Pillow.Image, rule: ImageRule | None = EIGHT_BITS) -> Imag
     if not is_deep(picture):
         ImageOps.exif_transpose(picture, in_place=True)
         return np.array(picture if picture.mode == "RGB" else picture.convert("RGB"))
-    values = _deep(picture)
+    values = _decode_deep(picture)
     if rule is None:
         rule = find_image_rule([DeepValues(float(values.max(initial=0)), values.dtype.kind == "f")])
-    scaled = _scale(values, rule)
+    scaled = _scale_to_8_bits(values, rule)
     return np.repeat(scaled[:, :, None], 3, axis=2) if scaled.ndim == 2 else scaled
 
 
-def _scale(values: NDArray[Any], rule: ImageRule) -> Image:
-    """The values as 8 bits, by the rule."""
+def _scale_to_8_bits(values: NDArray[Any], rule: ImageRule) -> Image:
+    """Scale the values to 8 bits by the rule."""
     highest = values.max(initial=0)
     if values.dtype.kind == "f":
         if rule.white is None or highest > rule.white:
@@ -129,10 +129,10 @@ def _scale(values: NDArray[Any], rule: ImageRule) -> Image:
     return cast("Image", (values.astype(np.uint32) * 255 // (2**rule.bits - 1)).astype(np.uint8))
 
 
-def _deep(picture: Pillow.Image) -> NDArray[Any]:
-    """The values of an image of more than 8 bits, upright, `[H, W]` or RGB `[H, W, 3]`."""
+def _decode_deep(picture: Pillow.Image) -> NDArray[Any]:
+    """Decode an image of more than 8 bits, upright, `[H, W]` or RGB `[H, W, 3]`."""
     if _is_deep_colour(picture):
-        return _deep_colour(picture)
+        return _decode_deep_colour(picture)
     white_is_zero = has_white_as_zero(picture)
     ImageOps.exif_transpose(picture, in_place=True)
     values: NDArray[Any] = np.asarray(picture)
@@ -144,23 +144,23 @@ def _deep(picture: Pillow.Image) -> NDArray[Any]:
 
 
 def has_white_as_zero(picture: Pillow.Image) -> bool:
-    """Return whether this is a 16-bit TIFF in which 0 is white: Pillow inverts such files of 1 and 8 bits only."""
+    """Return whether this is a 16-bit TIFF in which 0 is white; Pillow inverts such files of 1 and 8 bits only."""
     tags = getattr(picture, "tag_v2", {})
     return picture.mode.startswith("I;16") and tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
 
 
 def _is_deep_colour(picture: Pillow.Image) -> bool:
-    """Whether Pillow would drop the low 8 of 16 bits."""
+    """Return whether Pillow would drop the low 8 of 16 bits."""
     tiles = getattr(picture, "tile", ())
     found = tiles[0][3] if tiles else ""
     mode = found[0] if isinstance(found, tuple) else found
     return str(mode).startswith(("RGB;16", "RGBA;16", "RGBX;16", "LA;16"))
 
 
-def _deep_colour(picture: Pillow.Image) -> NDArray[Any]:
-    """The 16-bit channels of a picture; OpenCV keeps them, after Pillow has made sure that the file is whole."""
+def _decode_deep_colour(picture: Pillow.Image) -> NDArray[Any]:
+    """Decode the 16-bit channels of an image with OpenCV, after Pillow has verified that the file is complete."""
     header, form, size = read_header(picture), picture.format, picture.size
-    data = _content(picture)
+    data = _get_content(picture)
     picture.load()
     values = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if values is None or values.dtype != np.uint16 or values.shape[1::-1] != size:
@@ -169,8 +169,8 @@ def _deep_colour(picture: Pillow.Image) -> NDArray[Any]:
     return turn_upright(values[:, :, 2::-1], 1 if form == "TIFF" else header.orientation)
 
 
-def _content(picture: Pillow.Image) -> bytes:
-    """The bytes of a file that has been opened and not been decoded yet."""
+def _get_content(picture: Pillow.Image) -> bytes:
+    """Return the bytes of an open file that is not decoded yet."""
     file = cast("IO[bytes]", picture.fp)  # type: ignore[attr-defined] # of an image file
     place = file.tell()
     file.seek(0)

@@ -1,4 +1,4 @@
-"""A case is one image with its prompt and its target: the unit of a run."""
+"""Define a case: one image with its prompt and its target, the unit of a run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Target:
-    """The true mask of a case, and what is worth knowing of how it was read.
+    """The true mask of a case, with a note on how it was read.
 
     Attributes:
         mask: `[H, W]` bool.
@@ -28,32 +28,32 @@ class Target:
 
 
 class Source(Protocol):
-    """Where the pixels of a case come from. Each call reads anew; every failure is a `CaseError`."""
+    """A source of the pixels of a case. Each call reads the files again; every failure is a `CaseError`."""
 
     def digest(self) -> bytes:
-        """16 bytes that change when the image does."""
+        """Return 16 bytes that change when the image changes."""
         ...
 
     def image(self) -> Image:
-        """The image, RGB uint8 `[H, W, 3]`, upright."""
+        """Return the image, RGB uint8 `[H, W, 3]`, upright."""
         ...
 
     def target(self) -> Target:
-        """The true mask."""
+        """Return the true mask."""
         ...
 
     def target_digest(self) -> bytes:
-        """16 bytes that change when the target does."""
+        """Return 16 bytes that change when the target changes."""
         ...
 
     def stamp(self) -> str:
-        """Something cheap that changes when image or target do, without reading a pixel (sizes and times of files)."""
+        """Return a stamp that changes with image or target, without reading a pixel (sizes and times of files)."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """The source of a case that is known to be broken before it is read: each reading says why."""
+    """The source of a case that is known to be broken: each read raises the reason."""
 
     reason: str
 
@@ -61,33 +61,33 @@ class Unreadable:
         raise CaseError(self.reason)
 
     def digest(self) -> bytes:
-        """Raises `CaseError`."""
+        """Raise `CaseError`."""
         self._raise()
 
     def image(self) -> Image:
-        """Raises `CaseError`."""
+        """Raise `CaseError`."""
         self._raise()
 
     def target(self) -> Target:
-        """Raises `CaseError`."""
+        """Raise `CaseError`."""
         self._raise()
 
     def target_digest(self) -> bytes:
-        """Raises `CaseError`."""
+        """Raise `CaseError`."""
         self._raise()
 
     def stamp(self) -> str:
-        """The reason itself."""
+        """Return the reason."""
         return self.reason
 
     def sizes(self) -> str:
-        """The reason itself."""
+        """Return the reason."""
         return self.reason
 
 
 @contextmanager
-def case_errors(case_id: str) -> Iterator[None]:
-    """Turn whatever code that reads a case raises, `sys.exit` too, into a `CaseError`; Ctrl-C stays what it is."""
+def catch_case_errors(case_id: str) -> Iterator[None]:
+    """Turn whatever code that reads a case raises, `sys.exit` included, into a `CaseError`; let Ctrl-C pass."""
     try:
         yield
     except (CaseError, KeyboardInterrupt):
@@ -98,7 +98,7 @@ def case_errors(case_id: str) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One image with its prompt and its target. Making one reads no pixel.
+    """One image with its prompt and its target. Creating it reads no pixel.
 
     Attributes:
         id: unique in its data set; the stem of the file's name.
@@ -113,7 +113,7 @@ class Case:
     tags: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
     def image(self) -> Image:
-        """The image, RGB uint8 `[H, W, 3]`, upright; read anew at each call.
+        """Read the image, RGB uint8 `[H, W, 3]`, upright.
 
         Raises:
             CaseError: it cannot be read.
@@ -121,7 +121,7 @@ class Case:
         return self._read(self.source.image)
 
     def target(self) -> Mask:
-        """The true mask, bool `[H, W]`; read anew at each call.
+        """Read the true mask, bool `[H, W]`.
 
         Raises:
             CaseError: it cannot be read.
@@ -129,7 +129,7 @@ class Case:
         return self._read(self.source.target).mask
 
     def digest(self) -> bytes:
-        """16 bytes that change when the image does.
+        """Return 16 bytes that change when the image changes.
 
         Raises:
             CaseError: it cannot be read.
@@ -137,7 +137,7 @@ class Case:
         return self._read(self.source.digest)
 
     def target_digest(self) -> bytes:
-        """16 bytes that change when the target does.
+        """Return 16 bytes that change when the target changes.
 
         Raises:
             CaseError: it cannot be read.
@@ -145,6 +145,6 @@ class Case:
         return self._read(self.source.target_digest)
 
     def _read(self, read: Callable[[], T]) -> T:
-        """Ask the source, whose every failure is a `CaseError` here, whoever wrote it."""
-        with case_errors(self.id):
+        """Call the source and turn every failure into a `CaseError`."""
+        with catch_case_errors(self.id):
             return read()

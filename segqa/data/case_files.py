@@ -1,4 +1,4 @@
-"""A case's pixels in two files, here or elsewhere, read by the rules of their data set."""
+"""Read a case from two files, local or remote, by the rules of its data set."""
 
 from __future__ import annotations
 
@@ -22,37 +22,37 @@ from segqa.errors import CaseError
 
 
 class ImageFile(Protocol):
-    """A file that holds a picture."""
+    """An image file."""
 
     @property
     def name(self) -> str:
-        """The last part of its path."""
+        """The last part of the path."""
         ...
 
     def read(self) -> bytes:
-        """The content; raises `CaseError`."""
+        """Return the content; raise `CaseError` where it cannot be read."""
         ...
 
     def open(self) -> AbstractContextManager[Pillow.Image]:
-        """The picture, its header read and no pixel decoded; what fails while it is open becomes a `CaseError`."""
+        """Open the image without decoding a pixel; errors inside the block become a `CaseError`."""
         ...
 
     def open_header(self) -> AbstractContextManager[Pillow.Image]:
-        """The same, where nobody will decode it; of a file elsewhere just the beginning may be fetched."""
+        """Open the image for its header alone; of a remote file only the beginning may be fetched."""
         ...
 
     def stamp(self) -> str:
-        """Something cheap that changes when the file does."""
+        """Return a cheap stamp that changes when the file changes."""
         ...
 
     def sizes(self) -> str:
-        """Name and size, which a copy keeps."""
+        """Return name and size, which a copy keeps."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class LocalFile:
-    """A file of this machine.
+    """A local file.
 
     Attributes:
         path: of it.
@@ -66,7 +66,7 @@ class LocalFile:
         return self.path.name
 
     def read(self) -> bytes:
-        """The content.
+        """Return the content.
 
         Raises:
             CaseError: it cannot be read.
@@ -75,16 +75,16 @@ class LocalFile:
 
     @contextmanager
     def open(self) -> Iterator[Pillow.Image]:
-        """The picture, its header read and no pixel decoded."""
+        """Open the image without decoding a pixel."""
         with pictures.open_path(self.path) as picture:
             yield picture
 
     def open_header(self) -> AbstractContextManager[Pillow.Image]:
-        """The same; of what is not decoded only the beginning is read."""
+        """Open the image for its header alone; only the beginning of the file is read."""
         return self.open()
 
     def stamp(self) -> str:
-        """Name, size and time; of a file that cannot be looked at, its name."""
+        """Return name, size and time; the name alone where `stat` fails."""
         try:
             status = self.path.stat()
         except OSError:
@@ -92,7 +92,7 @@ class LocalFile:
         return f"{self.path.name} {status.st_size} {status.st_mtime_ns}"
 
     def sizes(self) -> str:
-        """Name and size; of a file that cannot be looked at, its name."""
+        """Return name and size; the name alone where `stat` fails."""
         try:
             return f"{self.path.name} {self.path.stat().st_size}"
         except OSError:
@@ -101,7 +101,7 @@ class LocalFile:
 
 @dataclass(frozen=True, slots=True)
 class CaseFiles:
-    """A case's pixels in two files.
+    """The source of a case in two files.
 
     Attributes:
         image_file: the image.
@@ -114,19 +114,19 @@ class CaseFiles:
     reading: ReadingRules
 
     def digest(self) -> bytes:
-        """16 bytes of the image file's SHA-256, and of how it is read where that is not its 8 bits."""
-        digest = pictures.content_digest(self.image_file.read())
+        """Return 16 bytes of the SHA-256 of the image file and, unless it has 8 bits, of the rule that reads it."""
+        digest = pictures.digest_content(self.image_file.read())
         rule = self.reading.image.text
-        return pictures.content_digest(digest + rule.encode()) if rule else digest
+        return pictures.digest_content(digest + rule.encode()) if rule else digest
 
     def image(self) -> Image:
-        """The image, RGB uint8 `[H, W, 3]`, upright."""
+        """Return the image, RGB uint8 `[H, W, 3]`, upright."""
         rule = self.reading.image
         with self.image_file.open() as picture:
             return read_rgb(picture, rule)
 
     def target(self) -> Target:
-        """The mask, upright."""
+        """Read the mask, upright."""
         rules, header = self.reading.rules, self._image_header()
         with self.mask_file.open() as picture:
             own, raster = read_header(picture), read_raster(picture)
@@ -134,21 +134,21 @@ class CaseFiles:
         return target if header is None else fit_to_image(self.mask_file.name, target, own, header, rules)
 
     def target_digest(self) -> bytes:
-        """16 bytes of the SHA-256 of the mask file's own, and of how it is read."""
+        """Return 16 bytes of the SHA-256 of the mask file and of the rule that reads it."""
         rules = self.reading.rules
-        digest = rules.digest(pictures.content_digest(self.mask_file.read()))
-        return pictures.content_digest(digest + self.digest()) if rules.needs_image else digest
+        digest = rules.digest(pictures.digest_content(self.mask_file.read()))
+        return pictures.digest_content(digest + self.digest()) if rules.needs_image else digest
 
     def stamp(self) -> str:
-        """Names, sizes and times of both files, and the settings of the data set."""
+        """Return names, sizes and times of both files, and the settings of the data set."""
         return f"{self.image_file.stamp()} {self.mask_file.stamp()} {self.reading.settings_text}"
 
     def sizes(self) -> str:
-        """Names and sizes of both files: what a copy of them keeps; and the settings of the data set."""
+        """Return names and sizes of both files, which a copy keeps, and the settings of the data set."""
         return f"{self.image_file.sizes()} {self.mask_file.sizes()} {self.reading.settings_text}"
 
     def _image_header(self) -> ExifHeader | None:
-        """Shape and orientation of the image; None where it cannot be read, which reading the image itself says."""
+        """Read size and orientation of the image; None where that fails, since reading the image reports it."""
         try:
             with self.image_file.open_header() as picture:
                 return read_header(picture)

@@ -1,4 +1,4 @@
-"""A data set is a named list of cases, sorted by id; listing it reads no pixel."""
+"""Define a data set: a named list of cases, sorted by id. Listing it reads no pixel."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from segqa.data.case import Case, case_errors
+from segqa.data.case import Case, catch_case_errors
 from segqa.data.case_table import CaseTable
 from segqa.data.reading_rules import ReadingRules
 from segqa.data.string_columns import StringColumn
@@ -21,7 +21,7 @@ from segqa.support.plurals import format_count
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """Cases under a name.
+    """A named sequence of cases, sorted by id.
 
     Attributes:
         name: as it stands in reports and file names.
@@ -39,12 +39,12 @@ class Dataset:
     reading: ReadingRules | None = None
 
     @classmethod
-    def of(cls, name: str, cases: Iterable[Case], notes: Iterable[str] = ()) -> Dataset:
-        """A data set of any iterable of cases."""
-        return cls(name, CaseTable.of(cases), tuple(notes))
+    def from_cases(cls, name: str, cases: Iterable[Case], notes: Iterable[str] = ()) -> Dataset:
+        """Build a data set from any iterable of cases."""
+        return cls(name, CaseTable.from_cases(cases), tuple(notes))
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "cases", CaseTable.of(self.cases))
+        object.__setattr__(self, "cases", CaseTable.from_cases(self.cases))
         object.__setattr__(self, "name", to_utf8(self.name))
         object.__setattr__(self, "notes", tuple(map(to_utf8, self.notes)))
         if not len(self):
@@ -68,7 +68,7 @@ class Dataset:
 
     @property
     def ids(self) -> StringColumn:
-        """Of all cases."""
+        """The ids of all cases."""
         return self.cases.own_ids
 
     @property
@@ -77,19 +77,19 @@ class Dataset:
         return self.cases.tag_names
 
     def by_id(self, case_ids: Collection[str]) -> dict[str, Case]:
-        """Those of the cases with these ids that there are."""
-        found = self.cases.take(np.flatnonzero(self.ids.among(case_ids)))
+        """Return the cases with these ids, as far as they exist."""
+        found = self.cases.take(np.flatnonzero(self.ids.is_among(case_ids)))
         return {case.id: case for case in found}
 
     def limit(self, count: int, *, seed: int = 0) -> Dataset:
-        """The first `count` cases of a seeded shuffle, sorted again: a fair small part, the same each time."""
+        """Return the first `count` cases of a seeded shuffle, sorted by id: a fair sample, the same each time."""
         if count < 1:
             raise DatasetError(f"limit must be 1 or more, got {count}")
         chosen = sorted(random.Random(seed).sample(range(len(self)), len(self))[:count])  # noqa: S311 - no secret
         return replace(self, cases=self.cases.take(np.array(chosen)))
 
     def with_prompt(self, prompt: str) -> Dataset:
-        """The same cases, with this prompt for those that have none of their own.
+        """Return the cases with this prompt where they have none of their own.
 
         Raises:
             DatasetError: UTF-8 cannot encode it.
@@ -99,29 +99,29 @@ class Dataset:
         return replace(self, cases=self.cases.with_prompt(prompt))
 
     def stamp(self) -> str:
-        """A hex digest that changes when a case or one of its files does; from names, sizes and times alone."""
+        """Return a hex digest that changes with any case or file; it uses names, sizes and times alone."""
         digest = hashlib.sha256()
         for case in self.cases:
-            digest.update(repr((case.id, case.prompt, sorted(case.tags.items()), _ask(case, "stamp"))).encode())
+            digest.update(repr((case.id, case.prompt, sorted(case.tags.items()), _call_source(case, "stamp"))).encode())
         return digest.hexdigest()[:16]
 
     def listing(self) -> str:
-        """A hex digest that is the same for every copy of the data set: of ids, prompts, tags and the sizes of files.
+        """Return a hex digest that is equal for every copy of the data set: of ids, prompts, tags and file sizes.
 
         Unlike `stamp` it leaves the times of files out, which a copy on another machine does not keep. A source that
         does not say how large its files are (`sizes`) counts by its id alone.
         """
         digest = hashlib.sha256()
         for case in self.cases:
-            sizes = _ask(case, "sizes")
+            sizes = _call_source(case, "sizes")
             digest.update(repr((case.id, case.prompt, sorted(case.tags.items()), sizes)).encode())
         return digest.hexdigest()[:32]
 
 
-def _ask(case: Case, what: str) -> str:
-    """Ask the source of a case for its stamp or its sizes: nothing where it has none, or why it fails."""
+def _call_source(case: Case, what: str) -> str:
+    """Call `stamp` or `sizes` of a source; empty where it has none, the reason where it fails."""
     try:
-        with case_errors(case.id):
+        with catch_case_errors(case.id):
             return str(getattr(case.source, what, str)())
     except CaseError as error:
         return str(error)

@@ -1,4 +1,4 @@
-"""EXIF orientation: how a camera held on its side tells viewers to turn the stored pixels."""
+"""Read the EXIF orientation of images and turn stored pixels upright."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SIGNATURE = 8  # bytes that a PNG starts with
 
 @dataclass(frozen=True, slots=True)
 class ExifHeader:
-    """What a header says of the shape of a picture.
+    """Size and orientation of an image, from its header.
 
     Attributes:
         size: width and height, upright.
@@ -29,7 +29,7 @@ class ExifHeader:
 
     @property
     def is_turned(self) -> bool:
-        """Whether the stored pixels are not upright."""
+        """Return whether the stored pixels are not upright."""
         return self.orientation != 1
 
     @property
@@ -39,16 +39,16 @@ class ExifHeader:
 
 
 def read_header(picture: Pillow.Image) -> ExifHeader:
-    """Return size and orientation of a picture that has been opened and not been decoded yet."""
-    orientation = (_png_exif(picture) if picture.format == "PNG" else picture.getexif()).get(_TAG, 1)
+    """Read size and orientation of an open image that is not decoded yet."""
+    orientation = (_read_png_exif(picture) if picture.format == "PNG" else picture.getexif()).get(_TAG, 1)
     orientation = orientation if orientation in range(1, 9) else 1
     # Pillow turns a TIFF when it decodes it, and swaps the sizes before
     is_swapped = orientation >= _SWAPS_SIZES and picture.format != "TIFF"
     return ExifHeader(picture.size[::-1] if is_swapped else picture.size, orientation)
 
 
-def _png_exif(picture: Pillow.Image) -> Pillow.Exif:
-    """The EXIF data of a PNG; Pillow would decode all of it in search of a chunk behind the pixels."""
+def _read_png_exif(picture: Pillow.Image) -> Pillow.Exif:
+    """Read the EXIF data of a PNG; Pillow would decode all pixels to find a chunk behind them."""
     probe = Pillow.new("1", (1, 1))
     probe.info = dict(picture.info)
     late = b"" if "exif" in probe.info else _find_chunk(picture, b"eXIf")
@@ -58,7 +58,7 @@ def _png_exif(picture: Pillow.Image) -> Pillow.Exif:
 
 
 def _find_chunk(picture: Pillow.Image, kind: bytes) -> bytes:
-    """The content of the first chunk of a kind in a PNG; nothing where there is none."""
+    """Find the content of the first chunk of a type in a PNG; None without one."""
     file = cast("IO[bytes]", picture.fp)  # type: ignore[attr-defined] # of an image file
     place = file.tell()
     file.seek(_SIGNATURE)

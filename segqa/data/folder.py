@@ -1,4 +1,4 @@
-"""A folder data set: `images/` and `masks/` paired by file stem, tags from `metadata.csv` and from the file names."""
+"""Open a folder as a data set: `images/` and `masks/` paired by stem, tags from `metadata.csv` and file names."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from segqa.data.case import Case, Source, Unreadable
 from segqa.data.case_files import CaseFiles, ImageFile, LocalFile
 from segqa.data.case_table import CaseTable
 from segqa.data.dataset import Dataset
-from segqa.data.file_pairing import UnpairedFiles, describe_no_pair, describe_no_picture
+from segqa.data.file_pairing import UnpairedFiles, describe_no_image, describe_no_pair
 from segqa.data.metadata_csv import Tags, read_metadata
 from segqa.data.reading_rules import Pair, ReadingRules
 from segqa.data.remote_folder import RemoteFolder
-from segqa.data.storage import located, name_of, nearest_folder
+from segqa.data.storage import find_nearest_folder, get_location_name, resolve_location
 from segqa.data.string_columns import StringBuilder, StringColumn
 from segqa.errors import DatasetError
 from segqa.settings import MaskOrientation, ReadingSettings
@@ -31,55 +31,55 @@ from segqa.support.escaping import to_utf8
 _NOWHERE = Unreadable("no pixels yet")
 
 
-class _Place(Protocol):
-    """A folder, here or elsewhere; as a text it is what the user typed."""
+class _Folder(Protocol):
+    """A folder, local or remote; as a string it is what the user typed."""
 
     name: str
 
     def names(self, part: str) -> list[str]:
-        """What lies in a folder of it, sorted; `DatasetError` where there is no such folder."""
+        """List a subfolder, sorted; raise `DatasetError` where it does not exist."""
         ...
 
     def is_folder(self, part: str, name: str) -> bool:
-        """Whether that is a folder itself."""
+        """Return whether an entry is a folder."""
         ...
 
     def content(self, name: str) -> bytes | None:
-        """What stands in a file; None where there is none, `DatasetError` where it cannot be read."""
+        """Read a file; None where it does not exist, `DatasetError` where it cannot be read."""
         ...
 
     def file(self, part: str, name: str) -> ImageFile:
-        """A file in `images/` or `masks/`."""
+        """Return a file in `images/` or `masks/`."""
         ...
 
 
 class _LocalFolder:
-    """A folder of this machine."""
+    """A local folder."""
 
     def __init__(self, root: Path) -> None:
         if not root.is_dir():
-            near = nearest_folder(root)
+            near = find_nearest_folder(root)
             hint = f"; did you mean {str(root.with_name(near))!r}?" if near else ""
             raise DatasetError(f"data set not found: {root}; expected a folder with images/ and masks/{hint}")
         self._root, self._images, self._masks = root, root / "images", root / "masks"
-        self.name = name_of(root)
+        self.name = get_location_name(root)
 
     def __str__(self) -> str:
         return str(self._root)
 
     def names(self, part: str) -> list[str]:
-        """What lies in `images/` or `masks/`."""
+        """List `images/` or `masks/`."""
         if not (self._root / part).is_dir():
             raise DatasetError(f"no folder {part}/ in {self}; expected images/ and masks/ in it")
         with os.scandir(self._root / part) as listed:
             return sorted(entry.name for entry in listed)
 
     def is_folder(self, part: str, name: str) -> bool:
-        """Asked of what is no picture only: where files are links, it takes a look at each."""
+        """Return whether an entry is a folder; called for non-images only, since it follows links."""
         return (self._root / part / name).is_dir()
 
     def content(self, name: str) -> bytes | None:
-        """What stands in `metadata.csv`."""
+        """Read `metadata.csv`."""
         path = self._root / name
         try:
             return path.read_bytes() if path.is_file() else None
@@ -87,7 +87,7 @@ class _LocalFolder:
             raise DatasetError(f"cannot read {path}: {error.strerror}") from error
 
     def file(self, part: str, name: str) -> LocalFile:
-        """A file in `images/` or `masks/`."""
+        """Return a file in `images/` or `masks/`."""
         return LocalFile((self._images if part == "images" else self._masks) / name)
 
 
@@ -135,19 +135,19 @@ def open_folder(
         image_bits=image_bits,
     )
     pattern = None if name_pattern is None else compile_pattern(name_pattern)
-    location = located(folder)
-    place: _Place = RemoteFolder(location) if isinstance(location, str) else _LocalFolder(location)
+    location = resolve_location(folder)
+    place: _Folder = RemoteFolder(location) if isinstance(location, str) else _LocalFolder(location)
     return _list_cases(place, pattern, prompt, settings)
 
 
-def _list_cases(place: _Place, pattern: re.Pattern[str] | None, prompt: str, settings: ReadingSettings) -> Dataset:
-    """Make a data set of the files in a folder; the arguments are those of `open_folder`."""
-    images, other_images = _pictures(place, "images")
-    masks, other_masks = _pictures(place, "masks")
+def _list_cases(place: _Folder, pattern: re.Pattern[str] | None, prompt: str, settings: ReadingSettings) -> Dataset:
+    """Build a data set from the files in a folder; see `open_folder` for the arguments."""
+    images, other_images = _list_images(place, "images")
+    masks, other_masks = _list_images(place, "masks")
     others = sorted([*other_images, *other_masks])
     unpaired = _require_pairs(place, images, masks, [name for name in others if not _is_hidden(name)])
     stems = sorted({*images, *masks})
-    named = _tags_of_names(stems, pattern)
+    named = _extract_tags(stems, pattern)
     metadata = place.content("metadata.csv")
     listed, left_out = ({}, []) if metadata is None else read_metadata(metadata, f"{place}/metadata.csv")
 
@@ -157,27 +157,27 @@ def _list_cases(place: _Place, pattern: re.Pattern[str] | None, prompt: str, set
         return Case(id=stem, prompt=own_prompt or prompt, source=_NOWHERE, tags=tags)
 
     found = ((images.get(stem, []), masks.get(stem, [])) for stem in stems)
-    pairs = _Pairs.of(place, found, unpaired, settings)
-    notes = _notes(others, stems, named if pattern else None, listed)
-    cases = replace(CaseTable.of(map(case, stems)), source=pairs)
-    return replace(Dataset.of(place.name, cases, [*notes, *left_out]), reading=pairs.reading)
+    pairs = _PairSources.from_stems(place, found, unpaired, settings)
+    notes = _describe_skipped(others, stems, named if pattern else None, listed)
+    cases = replace(CaseTable.from_cases(map(case, stems)), source=pairs)
+    return replace(Dataset.from_cases(place.name, cases, [*notes, *left_out]), reading=pairs.reading)
 
 
 def _require_pairs(
-    place: _Place, images: Mapping[str, list[str]], masks: Mapping[str, list[str]], others: list[str]
+    place: _Folder, images: Mapping[str, list[str]], masks: Mapping[str, list[str]], others: list[str]
 ) -> UnpairedFiles:
-    """Refuse a folder without any pair of an image and a mask; return the files that are no pair."""
+    """Refuse a folder without any pair of image and mask; return the files that belong to no pair."""
     for part, found in (("images", images), ("masks", masks)):
         if not found:
-            raise DatasetError(describe_no_picture(str(place), part, others))
-    unpaired = UnpairedFiles.of(images, masks, others)
+            raise DatasetError(describe_no_image(str(place), part, others))
+    unpaired = UnpairedFiles.from_files(images, masks, others)
     if images.keys().isdisjoint(masks):
         raise DatasetError(describe_no_pair(str(place), unpaired))
     return unpaired
 
 
-def _pictures(place: _Place, part: str) -> tuple[dict[str, list[str]], list[str]]:
-    """The pictures in a part of the folder by stem, and the names of what is none, hidden pictures among them."""
+def _list_images(place: _Folder, part: str) -> tuple[dict[str, list[str]], list[str]]:
+    """List the images of a subfolder by stem, and the names of all other files, hidden images included."""
     found: dict[str, list[str]] = defaultdict(list)
     other = []
     for name in place.names(part):
@@ -195,8 +195,8 @@ def _pictures(place: _Place, part: str) -> tuple[dict[str, list[str]], list[str]
 
 
 @dataclass(frozen=True, slots=True)
-class _Pairs:
-    """Where the pixels of each case come from: of many files the names alone take little room.
+class _PairSources:
+    """The sources of the cases, created on access: the names alone take little memory.
 
     Attributes:
         place: where the files are.
@@ -206,30 +206,30 @@ class _Pairs:
         reading: how they are read.
     """
 
-    place: _Place
+    place: _Folder
     images: StringColumn
     masks: StringColumn
     problems: Mapping[int, str]
     reading: ReadingRules
 
     @classmethod
-    def of(
+    def from_stems(
         cls,
-        place: _Place,
+        place: _Folder,
         found: Iterable[tuple[list[str], list[str]]],
         unpaired: UnpairedFiles,
         settings: ReadingSettings,
-    ) -> _Pairs:
-        """For the images and masks that were found of each case."""
+    ) -> _PairSources:
+        """Build from the images and masks that were found for each case."""
         names: tuple[StringBuilder, StringBuilder] = StringBuilder(), StringBuilder()
         problems: dict[int, str] = {}
         for at, pair in enumerate(found):
-            problem = _problem(*pair, unpaired)
+            problem = _explain_no_case(*pair, unpaired)
             if problem:
                 problems[at] = problem
             for column, files in zip(names, pair, strict=True):
                 column.append("" if problem else files[0])
-        images, masks = (column.texts() for column in names)
+        images, masks = (column.build() for column in names)
 
         def shuffled() -> Iterator[Pair]:
             whole = [at for at in range(len(images)) if at not in problems]
@@ -246,8 +246,8 @@ class _Pairs:
         return CaseFiles(image, mask, self.reading)
 
 
-def _problem(images: list[str], masks: list[str], unpaired: UnpairedFiles) -> str:
-    """Why the files of a stem are no case: it has one image and one mask."""
+def _explain_no_case(images: list[str], masks: list[str], unpaired: UnpairedFiles) -> str:
+    """Explain why the files of a stem are no case; a case has one image and one mask."""
     for name in (*images, *masks):
         if to_utf8(name) != name:
             return f"the name of {name!r} is not UTF-8; rename image and mask"
@@ -259,8 +259,8 @@ def _problem(images: list[str], masks: list[str], unpaired: UnpairedFiles) -> st
     return ""
 
 
-def _tags_of_names(stems: Iterable[str], pattern: re.Pattern[str] | None) -> Tags:
-    """The tags that the pattern finds in the stems; a stem that it does not match is absent."""
+def _extract_tags(stems: Iterable[str], pattern: re.Pattern[str] | None) -> Tags:
+    """Extract the tags of each stem by the pattern; stems that do not match are absent."""
     if pattern is None:
         return {}
     matches = {stem: pattern.search(stem) for stem in stems}
@@ -272,12 +272,12 @@ def _tags_of_names(stems: Iterable[str], pattern: re.Pattern[str] | None) -> Tag
 
 
 def _is_hidden(name: str) -> bool:
-    """Whether a file is hidden, as `._photo.png` is, which macOS writes beside `photo.png` on foreign disks."""
+    """Return whether a file is hidden, such as `._photo.png`, which macOS writes beside `photo.png`."""
     return PurePosixPath(name).name.startswith(".")
 
 
-def _notes(other: list[str], stems: list[str], named: Tags | None, listed: Tags) -> list[str]:
-    """What the listing passed over, a sentence each."""
+def _describe_skipped(other: list[str], stems: list[str], named: Tags | None, listed: Tags) -> list[str]:
+    """Describe what the listing skipped, one sentence each."""
     alone = sorted(set(listed) - set(stems))
     suffixed = any(Path(name).stem in stems for name in alone)
     found = [

@@ -1,4 +1,4 @@
-"""Pictures: image and mask files as arrays, by the rules that every score rests on.
+"""Open and decode image files.
 
 Pillow reads them: it looks at the header before it decodes, and refuses a truncated file where OpenCV fills up with
 grey (`docs/decisions/reading-pictures.md`).
@@ -39,7 +39,7 @@ _TOO_LARGE = (Pillow.DecompressionBombError, Pillow.DecompressionBombWarning)
 
 
 def decode_image(data: bytes, name: str) -> Image:
-    """The image in the bytes of a file as RGB uint8 `[H, W, 3]`, turned upright as its EXIF orientation says.
+    """Decode an image file as RGB uint8 `[H, W, 3]`, upright by its EXIF orientation.
 
     It belongs to no data set: the depth of one that has more than 8 bits a channel is found from this image alone.
 
@@ -50,28 +50,28 @@ def decode_image(data: bytes, name: str) -> Image:
     Raises:
         CaseError: it cannot be read as an image.
     """
-    with open_picture(BytesIO(data), name) as picture:
+    with open_image(BytesIO(data), name) as picture:
         return read_rgb(picture, None)
 
 
-def claimed_pixels(data: bytes, name: str) -> int:
-    """How many pixels the header of a picture claims; none is decoded.
+def count_claimed_pixels(data: bytes, name: str) -> int:
+    """Return the number of pixels that the header of an image claims; nothing is decoded.
 
     Raises:
         OversizeError: more than `MAX_PIXELS`.
         CaseError: it is no picture.
     """
-    with open_picture(BytesIO(data), name) as picture:
+    with open_image(BytesIO(data), name) as picture:
         return picture.width * picture.height
 
 
-def content_digest(content: bytes) -> bytes:
-    """The first 16 bytes of the SHA-256 of a file's bytes."""
+def digest_content(content: bytes) -> bytes:
+    """Return the first 16 bytes of the SHA-256 of a file's bytes."""
     return hashlib.sha256(content).digest()[:16]
 
 
 def read_file(path: Path) -> bytes:
-    """The content of a file.
+    """Read a file.
 
     Raises:
         CaseError: it cannot be read, is no regular file or is empty.
@@ -85,19 +85,19 @@ def read_file(path: Path) -> bytes:
 
 @contextmanager
 def open_path(path: Path) -> Iterator[Pillow.Image]:
-    """Open a picture as `open_picture` does, if it is a regular file."""
+    """Open an image as `open_image` does, if it is a regular file."""
     _require_file(path)
     try:
         # not by its path: Pillow would map a plain TIFF into memory and mistake its sides where it is turned
-        with path.open("rb") as file, open_picture(file, path.name) as picture:
+        with path.open("rb") as file, open_image(file, path.name) as picture:
             yield picture
     except OSError as error:
         raise CaseError(f"cannot read {path.name}: {error.strerror}") from error
 
 
 @contextmanager
-def open_picture(source: BinaryIO, name: str) -> Iterator[Pillow.Image]:
-    """Open a picture: its header is read, no pixel decoded. What goes wrong while it is open becomes a `CaseError`."""
+def open_image(source: BinaryIO, name: str) -> Iterator[Pillow.Image]:
+    """Open an image without decoding a pixel; errors inside the block become a `CaseError`."""
     try:
         with Pillow.open(source, formats=_FORMATS) as picture:
             _require_size(name, picture)
@@ -106,7 +106,9 @@ def open_picture(source: BinaryIO, name: str) -> Iterator[Pillow.Image]:
         raise OversizeError(f"{name} claims more than {MAX_PIXELS} pixels; split it or scale it down") from error
     except UnidentifiedImageError as error:
         problem = describe_pointer(name, _read_beginning(source))
-        raise CaseError(problem or f"{name} is not a PNG, JPEG, BMP, TIFF or WebP picture{_hint(source)}") from error
+        raise CaseError(
+            problem or f"{name} is not a PNG, JPEG, BMP, TIFF or WebP picture{_explain_tiff(source)}"
+        ) from error
     except _UNREADABLE as error:
         raise CaseError(f"cannot read {name}: {error}") from error
 
@@ -118,7 +120,7 @@ def _read_beginning(source: BinaryIO) -> bytes:
 
 
 def _require_file(path: Path) -> None:
-    """Refuse what is not a regular file: opening a pipe would wait for ever."""
+    """Refuse anything but a regular file: opening a pipe would wait forever."""
     try:
         found = path.stat()
     except OSError as error:
@@ -130,14 +132,14 @@ def _require_file(path: Path) -> None:
         raise CaseError(f"{path.name} is empty (0 bytes)")
 
 
-def _hint(source: BinaryIO) -> str:
-    """What is wrong with a TIFF that Pillow does not know."""
+def _explain_tiff(source: BinaryIO) -> str:
+    """Describe what is wrong with a TIFF that Pillow cannot identify."""
     is_tiff = _read_beginning(source)[:4] in {b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"}
     return " that can be read: store this TIFF as uint8, uint16 or one channel of float32" if is_tiff else ""
 
 
 def _require_size(name: str, picture: Pillow.Image) -> None:
-    """Refuse a picture that claims too many pixels, by its header, before they are allocated."""
+    """Refuse an image whose header claims too many pixels, before they are allocated."""
     if picture.width * picture.height > MAX_PIXELS:
         size = f"{picture.width} × {picture.height}"
         raise OversizeError(f"{name} claims {size} pixels, more than {MAX_PIXELS}; split it or scale it down")

@@ -1,4 +1,4 @@
-"""A mask says of each pixel whether it belongs to the object: a 2-D bool array `[H, W]`, True = object."""
+"""Validate, resize and pack masks: 2-D bool arrays `[H, W]`, True = object."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _BOOL = np.dtype(np.bool_)
 
 
 def as_mask(values: ArrayLike) -> Mask:
-    """The mask that an array of {False, True}, {0, 1} or {0, 255} means, and nothing else.
+    """Convert an array of {False, True}, {0, 1} or {0, 255} to a mask; refuse everything else.
 
     Probabilities and grey values are refused: where to cut them is a decision, and it is not this function's.
 
@@ -45,7 +45,7 @@ def as_mask(values: ArrayLike) -> Mask:
 
 
 def to_array(values: object) -> NDArray[Any]:
-    """Return anything that holds numbers as an array: lists of arrays, and tensors wherever they are.
+    """Convert anything that holds numbers to an array: nested lists, and tensors on any device.
 
     Memory may be shared. A tensor of torch loses its gradient and comes from its device.
 
@@ -66,7 +66,7 @@ def to_array(values: object) -> NDArray[Any]:
 
 
 def _from_torch(tensor: Any) -> NDArray[Any]:
-    """Return the numbers of a tensor; numpy lacks some of torch's types, such as bfloat16."""
+    """Convert a tensor to an array; numpy lacks some of torch's types, such as bfloat16."""
     try:
         found = tensor.numpy(force=True)
     except TypeError:
@@ -75,7 +75,7 @@ def _from_torch(tensor: Any) -> NDArray[Any]:
 
 
 def to_bool(array: NDArray[Any]) -> Mask:
-    """Return an array of {False, True}, {0, 1} or {0, 255}, of any shape, as bools.
+    """Convert an array of {False, True}, {0, 1} or {0, 255}, of any shape, to bool.
 
     Raises:
         MaskError: it has other values; says how to make a mask of them.
@@ -88,7 +88,7 @@ def to_bool(array: NDArray[Any]) -> Mask:
 
 
 def _from_numbers(array: NDArray[Any]) -> Mask:
-    """The mask of an array of numbers; one pass says whether they are the right ones."""
+    """Convert an array of numbers to a mask and check its values in one pass."""
     if array.dtype.kind == "f" and np.isnan(array).any():
         raise MaskError("mask holds NaN; every pixel must be object or background")
     on: Mask = array != 0
@@ -96,12 +96,12 @@ def _from_numbers(array: NDArray[Any]) -> Mask:
     if on.any() and (top not in (1, 255) or not np.array_equal(on, array == top)):
         odd = array[on & (array != 1) & (array != 255)]
         came = odd.flat[0] if odd.size else "both 1 and 255"
-        raise MaskError(f"mask values must be {{0, 1}} or {{0, 255}}, got {came}; {_how_to_cut(array)}")
+        raise MaskError(f"mask values must be {{0, 1}} or {{0, 255}}, got {came}; {_describe_cutoff(array)}")
     return on
 
 
-def _how_to_cut(array: NDArray[Any]) -> str:
-    """Say how to make a mask of numbers, by what they look like."""
+def _describe_cutoff(array: NDArray[Any]) -> str:
+    """Describe how to turn numbers into a mask, by their range."""
     if array.dtype.kind != "f":
         return "compare with a class (mask == 1), or apply a cutoff first (mask > 127)"
     looks_like_logits = array.min() < 0 or array.max() > 1
@@ -109,7 +109,7 @@ def _how_to_cut(array: NDArray[Any]) -> str:
 
 
 def bounding_box(mask: Mask, margin: int = 0) -> tuple[slice, slice]:
-    """Rows and columns of the box around a mask, with a margin, inside the array; `0:0` where the mask is empty.
+    """Return rows and columns of the box around a mask, with a margin, clipped to the array; `0:0` for an empty mask.
 
     >>> around(np.eye(3, 5, k=2, dtype=bool))
     (slice(0, 3, None), slice(2, 5, None))
@@ -127,7 +127,7 @@ def bounding_box(mask: Mask, margin: int = 0) -> tuple[slice, slice]:
 
 
 def resize_nearest(mask: Mask, shape: tuple[int, int]) -> Mask:
-    """The mask at another size `(height, width)`, each pixel taken from the nearest one: no new values appear."""
+    """Resize a mask to `(height, width)` by nearest neighbour."""
     if mask.shape == shape:
         return mask
     if mask.size == 0:
@@ -138,12 +138,12 @@ def resize_nearest(mask: Mask, shape: tuple[int, int]) -> Mask:
 
 
 def pack_masks(masks: Mask | Sequence[Mask]) -> bytes:
-    """Masks `[N, H, W]` as zlib-compressed bits; `unpack_masks` turns them back."""
+    """Compress masks `[N, H, W]` as bits with zlib; `unpack_masks` is the inverse."""
     return zlib.compress(np.packbits(np.asarray(masks, dtype=np.bool_)).tobytes(), level=1)
 
 
 def unpack_masks(packed: bytes, shape: tuple[int, int, int]) -> Mask:
-    """The masks `[N, H, W]` that `pack_masks` packed.
+    """Decompress the masks `[N, H, W]` of `pack_masks`.
 
     Raises:
         MaskError: the bytes do not hold masks of that shape.

@@ -28,7 +28,7 @@ _COLOUR_NOISE = 16  # a grey picture that was saved as a JPEG in colour
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Raster:
-    """What a mask file stores.
+    """The values that a mask file stores.
 
     Attributes:
         values: `[H, W]`; grey values at the file's own depth, palette indices, or the brightness of colours.
@@ -50,12 +50,12 @@ class Raster:
 
 
 def read_raster(picture: Pillow.Image) -> Raster:
-    """Return what a mask file stores, upright, of a picture that has not been decoded yet.
+    """Read the values of an open mask file, upright.
 
     Raises:
         ValueError: the shape is in the alpha channel.
     """
-    white, is_lossy = _white(picture), picture.format in {"JPEG", "WEBP"}
+    white, is_lossy = _get_white(picture), picture.format in {"JPEG", "WEBP"}
     white_is_zero = has_white_as_zero(picture)
     ImageOps.exif_transpose(picture, in_place=True)
     if picture.mode == "P":
@@ -74,8 +74,8 @@ def read_raster(picture: Pillow.Image) -> Raster:
     return Raster(np.array(picture.convert("L")), is_coloured=_is_coloured(picture), is_lossy=is_lossy)
 
 
-def _white(picture: Pillow.Image) -> int:
-    """The value of white at the depth that the header states: Pillow scales 2 and 4 bits to 8 when it decodes."""
+def _get_white(picture: Pillow.Image) -> int:
+    """Return the value of white at the bit depth of the header; Pillow scales 2 and 4 bits to 8 when it decodes."""
     if picture.mode == "1":
         return 1
     tiles = getattr(picture, "tile", ())
@@ -86,7 +86,7 @@ def _white(picture: Pillow.Image) -> int:
 
 
 def _read_palette(picture: Pillow.Image) -> Raster:
-    """The indices of a palette file, and what its colours tell of them."""
+    """Read the indices of a palette file and the colours that they stand for."""
     indices = np.asarray(picture)
     table = np.zeros((256, 3), np.uint8)
     listed = np.array(picture.getpalette("RGB") or [], np.uint8).reshape(-1, 3)
@@ -105,13 +105,13 @@ def _read_palette(picture: Pillow.Image) -> Raster:
 
 
 def _is_coloured(picture: Pillow.Image) -> bool:
-    """Whether the channels of a picture differ."""
+    """Return whether the channels of an image differ."""
     channels = np.asarray(picture.convert("RGB"), np.int16)
     return bool((channels.max(axis=2) - channels.min(axis=2)).max(initial=0) > _COLOUR_NOISE)
 
 
 def _refuse_shape_in_alpha(picture: Pillow.Image) -> None:
-    """Refuse a mask of one colour with the shape in its alpha channel: its grey values would say nothing."""
+    """Refuse a mask of one colour whose shape is in the alpha channel."""
     if "A" not in picture.getbands():
         return
     low, high = picture.getchannel("A").getextrema()
@@ -134,7 +134,7 @@ NOISE = 32
 
 @dataclass(frozen=True, slots=True)
 class MaskValues:
-    """What one mask file holds.
+    """The counts of the values in one mask file.
 
     Attributes:
         raw: how many pixels have each value as it is stored; of a palette file each index.
@@ -156,29 +156,29 @@ class MaskValues:
 
     @property
     def is_blank(self) -> bool:
-        """Whether the mask holds 0 only, whichever way it is read."""
+        """Return whether the mask holds 0 only."""
         return set(self.raw) <= {0} and set(self.greys) <= {0}
 
     @property
     def is_fraction(self) -> bool:
-        """Whether some value is not a whole number."""
+        """Return whether some value is not a whole number."""
         return any(value != int(value) for value in self.raw if np.isfinite(value))
 
 
-def look_at(raster: Raster) -> MaskValues:
-    """Count the values of a mask, and look where those between object and background lie."""
+def inspect_mask(raster: Raster) -> MaskValues:
+    """Count the values of a mask and find where those between object and background are."""
     raw = count_values(raster.values)
     palette = "" if raster.palette is None else "grey" if raster.palette else "index"
-    greys = _renamed(raw, raster.palette) if raster.palette else raw
+    greys = _map_indices(raw, raster.palette) if raster.palette else raw
     is_wide = raster.white == 65535 and max(raw, default=0) > 255
     white = 65535 if is_wide else 255 if raster.white == 65535 else raster.white
     between = set(raw) - {0, white}
-    is_soft = palette != "index" and (not between or _is_soft(scale(raster.values, white), raster.is_lossy))
+    is_soft = palette != "index" and (not between or _is_soft(scale_to_8_bits(raster.values, white), raster.is_lossy))
     return MaskValues(raw, greys, raster.white, palette, raster.is_coloured, raster.colours, is_soft)
 
 
 def _is_soft(values: Values, is_lossy: bool) -> bool:
-    """Whether a mask is one of black and white with soft edges: a tenth of what is not black is nearly white."""
+    """Return whether a mask is black and white with soft edges: a tenth of what is not black is nearly white."""
     objects = int((values > 5).sum())
     return int((values >= 250).sum()) >= _WHITE_SHARE * objects and is_along_contour(values, is_lossy)
 
@@ -193,15 +193,15 @@ def count_values(values: Values) -> dict[float, int]:
     return {(int(value) if np.isfinite(value) and value == int(value) else value): count for value, count in pairs}
 
 
-def scale(values: Values, white: int) -> Values:
-    """Values on the scale of 8 bits, so that white is 255."""
+def scale_to_8_bits(values: Values, white: int) -> Values:
+    """Scale values to 8 bits, so that white is 255."""
     if white == 255:
         return values
     return values * (255 // white) if white < 255 else values / np.float32(257)
 
 
 def is_along_contour(values: Values, is_lossy: bool, *, is_expected: bool = False) -> bool:
-    """Return whether the values other than 0 and 255 lie only beside the contour, as those of anti-aliased edges do.
+    """Return whether all values but 0 and 255 are beside the contour, as anti-aliased edges are.
 
     Args:
         values: `[H, W]`, on the scale of 8 bits.
@@ -220,12 +220,12 @@ def is_along_contour(values: Values, is_lossy: bool, *, is_expected: bool = Fals
     between = ~(low | high)
     levels = len(np.unique(values[between]))
     if is_lossy or is_expected or levels >= MANY:
-        beside = _grow(low | high, _FAR)
+        beside = _dilate(low | high, _FAR)
     elif not high.any():
         return False
     else:
         reach = 1 if levels < _FEW else 2
-        beside = _grow(low, reach) & _grow(high, reach)
+        beside = _dilate(low, reach) & _dilate(high, reach)
     grown = values.astype(np.float32)
     around = np.ones((3, 3), np.uint8)
     flat = cv2.dilate(grown, around) == cv2.erode(grown, around)
@@ -233,13 +233,13 @@ def is_along_contour(values: Values, is_lossy: bool, *, is_expected: bool = Fals
     return elsewhere <= (0 if levels < _FEW and not (is_lossy or is_expected) else max(_FEW, _STRAY * between.sum()))
 
 
-def share_between(counts: Mapping[float, int]) -> float:
-    """Return the share of the pixels whose value lies strictly between 5 and 250, on the scale of 8 bits."""
+def compute_share_between(counts: Mapping[float, int]) -> float:
+    """Return the share of pixels with a value strictly between 5 and 250, on the scale of 8 bits."""
     return sum(count for value, count in counts.items() if 5 < value < 250) / max(1, sum(counts.values()))
 
 
 def list_shares(counts: Mapping[float, int], pixels: int = 0) -> str:
-    """List values with their shares; of many the least and the greatest.
+    """List values with their shares; of many only the smallest and largest.
 
     Args:
         counts: pixels of each value.
@@ -251,11 +251,11 @@ def list_shares(counts: Mapping[float, int], pixels: int = 0) -> str:
     total = pixels or sum(counts.values())
     if len(counts) > MANY:
         return f"{len(counts)} values from {min(counts):.4g} to {max(counts):.4g}"
-    return ", ".join(f"{value:.4g} ({_percent(count / total)})" for value, count in sorted(counts.items()))
+    return ", ".join(f"{value:.4g} ({_format_percent(count / total)})" for value, count in sorted(counts.items()))
 
 
 def add_up(counts: Iterable[Mapping[float, int]]) -> dict[float, int]:
-    """Add the counts of several masks."""
+    """Add up the counts of several masks."""
     total: dict[float, int] = {}
     for each in counts:
         for value, count in each.items():
@@ -263,16 +263,16 @@ def add_up(counts: Iterable[Mapping[float, int]]) -> dict[float, int]:
     return total
 
 
-def _percent(share: float) -> str:
+def _format_percent(share: float) -> str:
     return f"{share:.0%}".replace("%", " %") if share >= 0.01 else "<1 %"
 
 
-def _renamed(counts: Mapping[float, int], names: tuple[int, ...]) -> dict[float, int]:
-    """Counts of indices as counts of the grey values that they mean."""
+def _map_indices(counts: Mapping[float, int], names: tuple[int, ...]) -> dict[float, int]:
+    """Convert counts of palette indices to counts of the grey values they stand for."""
     return add_up({float(names[int(value)]): count} for value, count in counts.items())
 
 
-def _grow(mask: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
-    """Everything at most so many pixels away from a mask, by rows and columns."""
+def _dilate(mask: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
+    """Dilate a mask by a number of pixels, by rows and columns."""
     window = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
     return cv2.dilate(mask.astype(np.uint8), window) > 0

@@ -20,11 +20,11 @@ from segqa.data.mask_io import (
     Raster,
     Values,
     add_up,
+    compute_share_between,
     count_values,
     is_along_contour,
     list_shares,
-    scale,
-    share_between,
+    scale_to_8_bits,
 )
 from segqa.errors import CaseError
 from segqa.settings import ReadingSettings
@@ -40,7 +40,7 @@ _NOTED = 0.01
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MaskRule:
-    """Which values of the mask files of a data set mean the object.
+    """The rule that says which values of a data set's mask files mean the object.
 
     Attributes:
         kind: `binary` (0 and `top`), `soft` (0 and 255, other values only beside the contour), `probabilities` (floats
@@ -69,13 +69,13 @@ class MaskRule:
 
     @property
     def text(self) -> str:
-        """The rule in words, the same wherever masks are read in the same way."""
+        """The rule in words; equal where masks are read in the same way."""
         more = ", 16 bits" * (self.white == 65535) + ", palette indices" * self.by_index
         return self._form + more + ", floats from 0 to 1" * (self.of_fractions and self.kind == "cutoff")
 
     @property
     def allowed(self) -> str:
-        """The values that a mask may hold, for the error of one that holds others."""
+        """The values that a mask may hold, for error messages."""
         is_scaled = self.white == 65535 and self.kind in {"binary", "soft"} and self.top == 255
         return self._form + " (65535 for 255 in files of 16 bits)" * is_scaled
 
@@ -92,7 +92,7 @@ class MaskRule:
 
     @property
     def note(self) -> str:
-        """What a run says of it; empty for binary masks."""
+        """The note in a run; empty for binary masks."""
         if self.kind == "none":
             return self.reason
         is_plain = self.kind == "binary" or (self.kind == "cutoff" and not self.about)
@@ -100,7 +100,7 @@ class MaskRule:
 
 
 def apply_mask_rule(name: str, raster: Raster, rule: MaskRule) -> Target:
-    """Return the mask that a file means by the rule of its data set.
+    """Apply the rule of a data set to the values of a mask file.
 
     Args:
         name: of the file, for errors.
@@ -112,9 +112,9 @@ def apply_mask_rule(name: str, raster: Raster, rule: MaskRule) -> Target:
     """
     if rule.kind == "none":
         raise CaseError(f"mask {name} holds {list_shares(count_values(raster.values))}: {rule.reason}")
-    levels = _levels(name, raster, rule)
+    levels = _get_levels(name, raster, rule)
     if rule.kind == "binary":
-        return Target(_binary(name, levels, raster, rule))
+        return Target(_binarise(name, levels, raster, rule))
     if rule.kind == "values":
         return Target(np.isin(levels, rule.values))
     cutoff = 0.5 if rule.kind == "probabilities" else rule.cutoff
@@ -122,32 +122,32 @@ def apply_mask_rule(name: str, raster: Raster, rule: MaskRule) -> Target:
         return Target(levels > cutoff)
     counts = count_values(levels)
     _require_fit(name, levels, counts, raster, rule)
-    between = share_between(counts) if rule.kind != "probabilities" else 0.0
+    between = compute_share_between(counts) if rule.kind != "probabilities" else 0.0
     note = f"mask {name} is not binary: {between:.0%} of its values lie between 5 and 250" if between > _NOTED else ""
     return Target(levels > cutoff, note)
 
 
-def _levels(name: str, raster: Raster, rule: MaskRule) -> Values:
-    """The values of a mask file on the scale of the rule."""
+def _get_levels(name: str, raster: Raster, rule: MaskRule) -> Values:
+    """Return the values of a mask file on the scale of the rule."""
     if raster.is_coloured and rule.kind != "cutoff":
         raise CaseError(
             f"mask {name} has colours; the masks of this data set hold {rule.allowed}; store it with one channel"
         )
     if raster.palette is not None:
-        return _palette_levels(name, raster, rule)
+        return _get_palette_levels(name, raster, rule)
     if rule.kind == "values" or (rule.kind == "binary" and rule.top == 1) or rule.kind == "probabilities":
         return raster.values
     if raster.values.dtype.kind == "f":
         return raster.values * 255 if rule.of_fractions else raster.values
     if raster.white != 65535:
-        return scale(raster.values, raster.white)
+        return scale_to_8_bits(raster.values, raster.white)
     if rule.white == 255 and raster.values.max(initial=0) > 255:
-        raise _broken(name, raster, rule)
-    return scale(raster.values, rule.white)
+        raise _build_error(name, raster, rule)
+    return scale_to_8_bits(raster.values, rule.white)
 
 
-def _palette_levels(name: str, raster: Raster, rule: MaskRule) -> Values:
-    """The indices of a palette file, or the grey values that they stand for."""
+def _get_palette_levels(name: str, raster: Raster, rule: MaskRule) -> Values:
+    """Return the indices of a palette file, or the grey values they stand for."""
     if rule.by_index:
         _require_colours(name, raster, rule)
         return raster.values
@@ -160,7 +160,7 @@ def _palette_levels(name: str, raster: Raster, rule: MaskRule) -> Values:
 
 
 def _require_colours(name: str, raster: Raster, rule: MaskRule) -> None:
-    """Refuse a palette in which an index has another colour than in the other masks: its indices are not theirs."""
+    """Refuse a palette in which an index has another colour than in the other masks."""
     for index, colour in rule.colours:
         if raster.colours.get(index, colour) != colour:
             raise CaseError(
@@ -169,8 +169,8 @@ def _require_colours(name: str, raster: Raster, rule: MaskRule) -> None:
             )
 
 
-def _binary(name: str, levels: Values, raster: Raster, rule: MaskRule) -> Mask:
-    """The object of a binary mask; nothing but 0 and the top value is taken."""
+def _binarise(name: str, levels: Values, raster: Raster, rule: MaskRule) -> Mask:
+    """Return the object of a binary mask; only 0 and the top value are accepted."""
     on: Mask = levels != 0
     if levels.dtype == np.uint8:
         # one pass less than comparing: all that is not 0 has to be the top value
@@ -178,12 +178,12 @@ def _binary(name: str, levels: Values, raster: Raster, rule: MaskRule) -> Mask:
     else:
         fits = bool((levels[on] == rule.top).all())
     if not fits:
-        raise _broken(name, raster, rule)
+        raise _build_error(name, raster, rule)
     return on
 
 
-def _broken(name: str, raster: Raster, rule: MaskRule) -> CaseError:
-    """The error of a mask that breaks the rule."""
+def _build_error(name: str, raster: Raster, rule: MaskRule) -> CaseError:
+    """Build the error for a mask that breaks the rule."""
     held = list_shares(count_values(raster.values))
     form = "is a palette file with the indices" if raster.palette is not None and rule.by_index else "holds"
     ways = "write it with the same values, or set mask_cutoff or mask_values, which count for every mask"
@@ -191,12 +191,12 @@ def _broken(name: str, raster: Raster, rule: MaskRule) -> CaseError:
 
 
 def _is_all_white(levels: Values) -> bool:
-    """Whether a mask of 8 bits holds nothing but 0 and 255."""
+    """Return whether a mask of 8 bits holds only 0 and 255."""
     return levels.dtype == np.uint8 and bool(cv2.sumElems(levels)[0] == 255 * cv2.countNonZero(levels))
 
 
 def _require_fit(name: str, levels: Values, counts: Mapping[float, int], raster: Raster, rule: MaskRule) -> None:
-    """Refuse a mask of other values than the rule allows."""
+    """Refuse a mask with values that the rule does not allow."""
     if not np.isfinite(levels).all():
         raise CaseError(f"mask {name} holds values that are not finite")
     if rule.kind == "soft":
@@ -212,47 +212,47 @@ def _require_fit(name: str, levels: Values, counts: Mapping[float, int], raster:
             "on the scale of 8 bits; write it on the scale of the other masks, or set a lower mask_cutoff"
         )
     if not fits:
-        raise _broken(name, raster, rule)
+        raise _build_error(name, raster, rule)
 
 
 _AGREE = 0.9
 
 
 def find_mask_rule(seen: Sequence[MaskValues], settings: ReadingSettings) -> MaskRule:
-    """Find the rule for the masks that were looked at; settings decide first.
+    """Find the rule for the sampled masks; settings decide first.
 
     Where nine of ten masks or more are of one form it is the rule, and the others are errors of their cases.
     """
-    sample = _Sample.of(seen)
-    rule = MaskRule(kind="binary", white=sample.white, by_index=sample.by_index, colours=sample.colours())
+    sample = _Sample.from_masks(seen)
+    rule = MaskRule(kind="binary", white=sample.white, by_index=sample.by_index, colours=sample.find_colours())
     if settings.mask_values:
-        return sample.rule_of_values(rule, settings.mask_values)
+        return sample.find_chosen_rule(rule, settings.mask_values)
     if sample.is_of_units:
         return replace(rule, top=1)
     if settings.mask_cutoff is not None:
         return replace(rule, kind="cutoff", cutoff=settings.mask_cutoff, of_fractions=sample.has_fractions)
-    return _rule_of_sample(sample, rule)
+    return _find_sample_rule(sample, rule)
 
 
-def _rule_of_sample(sample: _Sample, rule: MaskRule) -> MaskRule:
-    """The rule where nothing is set and the object is not 1."""
+def _find_sample_rule(sample: _Sample, rule: MaskRule) -> MaskRule:
+    """Find the rule where nothing is set and the object is not 1."""
     others = [each for each in sample.masks if not sample.is_full(each)]
-    if sample.most(sample.is_full) and not (others and all(map(sample.is_soft, others))):
+    if sample.fits_most(sample.is_full) and not (others and all(map(sample.is_soft, others))):
         return rule
     if sample.has_fractions:
         about = "; mask_cutoff, from 0 to 254, sets another"
         return replace(rule, kind="probabilities", of_fractions=True, about=about)
-    if sample.most(lambda each: sample.is_full(each) or sample.is_soft(each)):
+    if sample.fits_most(lambda each: sample.is_full(each) or sample.is_soft(each)):
         soft = sum(map(sample.is_soft, others))
         masks, verb = format_count(len(sample.masks), "mask"), select_form(soft, "has", "have")
         about = f"; {soft} of {masks} looked at {verb} such values"
         return replace(rule, kind="soft", about=about)
-    return replace(rule, kind="none", reason=sample.refusal())
+    return replace(rule, kind="none", reason=sample.explain_refusal())
 
 
 @dataclass(frozen=True, slots=True)
 class _Sample:
-    """The masks that tell something.
+    """The sampled masks that hold anything but 0.
 
     Attributes:
         masks: those that hold another value than 0.
@@ -265,8 +265,8 @@ class _Sample:
     by_index: bool
 
     @classmethod
-    def of(cls, seen: Sequence[MaskValues]) -> _Sample:
-        """Of all masks that were looked at."""
+    def from_masks(cls, seen: Sequence[MaskValues]) -> _Sample:
+        """Select them from all sampled masks."""
         is_wide = any(each.white == 65535 and max(each.raw, default=0) > 255 for each in seen)
         told = [each for each in seen if not each.is_blank]
         palettes = [each.palette for each in told if each.palette]
@@ -275,36 +275,36 @@ class _Sample:
 
     @property
     def is_of_units(self) -> bool:
-        """Whether the object is 1: files of one bit alone do not say so."""
-        return bool(self.masks) and self.most(self.is_unit) and not all(map(self.is_full, self.masks))
+        """Return whether the object is 1; files of one bit alone do not show it."""
+        return bool(self.masks) and self.fits_most(self.is_unit) and not all(map(self.is_full, self.masks))
 
     @property
     def has_fractions(self) -> bool:
-        """Whether masks are probabilities."""
-        return any(each.is_fraction for each in self.masks) and self.most(self.is_share)
+        """Return whether the masks are probabilities."""
+        return any(each.is_fraction for each in self.masks) and self.fits_most(self.is_share)
 
-    def most(self, fits: Callable[[MaskValues], bool]) -> bool:
-        """Whether nine of ten masks or more fit."""
+    def fits_most(self, fits: Callable[[MaskValues], bool]) -> bool:
+        """Return whether at least nine of ten masks satisfy a test."""
         return sum(map(fits, self.masks)) >= _AGREE * len(self.masks)
 
     def is_unit(self, mask: MaskValues) -> bool:
-        """Whether a mask holds 0 and 1 only, as its file stores them."""
+        """Return whether a mask stores only 0 and 1."""
         return not mask.is_coloured and set(self._counts(mask)) <= {0, 1}
 
     def is_full(self, mask: MaskValues) -> bool:
-        """Whether a mask holds 0 and 255 only, on the scale of 8 bits."""
+        """Return whether a mask holds only 0 and 255, on the scale of 8 bits."""
         return not mask.is_coloured and {self._scaled(value, mask) for value in self._counts(mask)} <= {0, 255}
 
     def is_soft(self, mask: MaskValues) -> bool:
-        """Whether it holds other values, but only along the contour."""
+        """Return whether other values are only along the contour."""
         return mask.is_soft and not mask.is_coloured and not self.is_full(mask)
 
     def is_share(self, mask: MaskValues) -> bool:
-        """Whether all values lie between 0 and 1."""
+        """Return whether all values are between 0 and 1."""
         return not mask.is_coloured and all(0 <= value <= 1 for value in self._counts(mask))
 
-    def rule_of_values(self, rule: MaskRule, values: tuple[int, ...]) -> MaskRule:
-        """The rule where the user has chosen values: some must be there, and what becomes background is said."""
+    def find_chosen_rule(self, rule: MaskRule, values: tuple[int, ...]) -> MaskRule:
+        """Build the rule for chosen values; some must occur, and a note names what becomes background."""
         total = add_up(map(self._counts, self.masks))
         if total and not set(values) & set(total):
             reason = f"the masks of this data set hold {list_shares(total)}, none of mask_values = {list(values)}"
@@ -314,16 +314,16 @@ class _Sample:
         about += " (255 often means ignore, but counts as background)" * (255 in others)
         return replace(rule, kind="values", values=values, about=about)
 
-    def colours(self) -> tuple[tuple[int, Colour], ...]:
-        """The colour that each palette index has in most masks, where indices count."""
+    def find_colours(self) -> tuple[tuple[int, Colour], ...]:
+        """Return the colour of each palette index in most masks, where indices are used."""
         votes: dict[int, Counter[Colour]] = {}
         for mask in self.masks if self.by_index else ():
             for index, colour in mask.colours.items():
                 votes.setdefault(index, Counter())[colour] += 1
         return tuple((index, votes[index].most_common(1)[0][0]) for index in sorted(votes))
 
-    def refusal(self) -> str:
-        """Why no mask can be read, and what to do."""
+    def explain_refusal(self) -> str:
+        """Explain why no mask can be read, and what to do."""
         if any(each.is_coloured for each in self.masks):
             return (
                 "the masks of this data set have colours; expected one channel with two values "
@@ -348,7 +348,7 @@ class _Sample:
         return mask.raw if self.by_index else mask.greys
 
     def _scaled(self, value: float, mask: MaskValues) -> float:
-        """A value on the scale of 8 bits."""
+        """Scale a value to 8 bits."""
         if mask.palette:
             return value
         if mask.white == 65535:

@@ -1,4 +1,4 @@
-"""`metadata.csv`: a row of tags for each case, as editors, spreadsheets and pandas write it."""
+"""Read `metadata.csv`: one row of tags per case, as editors, spreadsheets and pandas write it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def read_metadata(content: bytes, path: str) -> tuple[Tags, list[str]]:
         rows = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
         names = [name.strip() for name in next(rows, [])]
         _check_names(names, path)
-        for line, cells in _filled(rows):
+        for line, cells in _skip_empty_rows(rows):
             stem, row = _read_row(names, cells, f"{path} line {line}")
             if stem in tags:
                 raise DatasetError(f"{path} line {line} has id {stem!r} a second time; ids must be unique")
@@ -56,7 +56,7 @@ def read_metadata(content: bytes, path: str) -> tuple[Tags, list[str]]:
 
 
 def _check_names(names: Sequence[str], path: str) -> None:
-    """Refuse a heading without `id`, or with a name that two columns have."""
+    """Refuse a header row without `id`, or with a repeated name."""
     if "id" not in names:
         signs = [sign for sign in _OTHER_SIGNS if "id" in [part.strip() for part in sign.join(names).split(sign)]]
         hint = f"expected commas between columns, got {signs[0]!r}" if signs else nearest("id", names)
@@ -67,8 +67,8 @@ def _check_names(names: Sequence[str], path: str) -> None:
             raise DatasetError(f"{path} has {names.count(name)} columns called {name!r}; keep or rename one of them")
 
 
-def _filled(rows: Iterator[list[str]]) -> Iterator[tuple[int, list[str]]]:
-    """Yield the rows that hold a text, with the numbers of their lines; spreadsheets leave empty ones at the end."""
+def _skip_empty_rows(rows: Iterator[list[str]]) -> Iterator[tuple[int, list[str]]]:
+    """Yield the rows that are not empty, with their line numbers; spreadsheets leave empty rows at the end."""
     for cells in rows:
         stripped = [cell.strip() for cell in cells]
         if any(stripped):
@@ -76,7 +76,7 @@ def _filled(rows: Iterator[list[str]]) -> Iterator[tuple[int, list[str]]]:
 
 
 def _read_row(names: Sequence[str], cells: Sequence[str], where: str) -> tuple[str, dict[str, str]]:
-    """Return the id and the tags of a row; a row of another length than the heading's is refused."""
+    """Return the id and the tags of a row; refuse a row of another length than the header row."""
     if len(cells) != len(names):
         raise DatasetError(f"{where} has {'more' if len(cells) > len(names) else 'fewer'} cells than the header")
     row = {name: cell for name, cell in zip(names, cells, strict=True) if cell and not _INDEX.fullmatch(name)}

@@ -1,4 +1,4 @@
-"""Reading is how the files of one data set are read: rules found once, from its settings and a sample of its files."""
+"""Find the rules by which the files of a data set are read, once, from its settings and a sample of its files."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 from segqa.data.bit_depth import DeepValues, ImageRule, find_image_rule, is_deep, read_deep_values
 from segqa.data.case import Target
 from segqa.data.exif_orientation import ExifHeader, read_header, turn_upright
-from segqa.data.image_io import content_digest
+from segqa.data.image_io import digest_content
 from segqa.data.mask import resize_nearest
-from segqa.data.mask_io import MaskValues, look_at, read_raster
+from segqa.data.mask_io import MaskValues, inspect_mask, read_raster
 from segqa.data.mask_rule import MIDDLE, MaskRule, find_mask_rule
 from segqa.errors import CaseError
 from segqa.settings import MaskOrientation, ReadingSettings
@@ -36,7 +36,7 @@ Pair: TypeAlias = "tuple[ImageFile, ImageFile]"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """How images and masks of a data set are read.
+    """The rules by which images and masks of a data set are read.
 
     Attributes:
         mask: which values mean the object.
@@ -52,31 +52,31 @@ class Rules:
 
     @property
     def needs_image(self) -> bool:
-        """Whether the target depends on the image file as well."""
+        """Return whether the target depends on the image file, too."""
         return self.resize or self.orientation == "raw"
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a run says of them, a sentence each; nothing for binary masks and images of 8 bits."""
+        """The notes in a run, one sentence each; empty for binary masks and images of 8 bits."""
         turned = "masks are turned as the EXIF orientation of their images says (mask_orientation = raw)"
         return tuple(filter(None, (self.mask.note, self.image.text, turned * (self.orientation == "raw"))))
 
     @property
     def summary(self) -> dict[str, str]:
-        """The rules in words, for the provenance of a run: runs of one data set have to agree in them."""
+        """The rules in words, for the provenance of a run; runs of one data set must agree in them."""
         return {"masks": self.mask.text, "images": self.image.text, "orientation": self.orientation or ""}
 
     def digest(self, mask_digest: bytes) -> bytes:
-        """16 bytes that change with the digest of a mask file, and with how it is read."""
+        """Return 16 bytes that change with the digest of a mask file and with the rules."""
         rule = self.mask
         plain = rule.white == 255 and not rule.by_index and not rule.of_fractions
         if plain and rule.kind in {"binary", "soft", "cutoff"}:
-            return content_digest(mask_digest + bytes([rule.cutoff if rule.kind == "cutoff" else MIDDLE]))
-        return content_digest(mask_digest + rule.text.encode())
+            return digest_content(mask_digest + bytes([rule.cutoff if rule.kind == "cutoff" else MIDDLE]))
+        return digest_content(mask_digest + rule.text.encode())
 
 
 class ReadingRules:
-    """The rules of a data set, found when they are first asked for; equal in every process, part and shard.
+    """The rules of a data set, found on first use; equal in every process, part and shard.
 
     Args:
         settings: decide first.
@@ -91,60 +91,60 @@ class ReadingRules:
         self._rules: Rules | None = None
 
     @classmethod
-    def known(cls, settings: ReadingSettings, rules: Rules) -> ReadingRules:
-        """With rules that have been found."""
+    def from_rules(cls, settings: ReadingSettings, rules: Rules) -> ReadingRules:
+        """Build from known rules."""
         reading = cls(settings, lambda: iter(()))
         reading._images, reading._rules = (rules.image, ()), rules
         return reading
 
     def __reduce__(self) -> tuple[Callable[..., ReadingRules], tuple[ReadingSettings, Rules]]:
         """Other processes get the rules, not the files to find them from."""
-        return ReadingRules.known, (self._settings, self.rules)
+        return ReadingRules.from_rules, (self._settings, self.rules)
 
     @property
     def settings_text(self) -> str:
-        """The settings, without looking at a file."""
+        """The settings, without reading a file."""
         return str(astuple(self._settings))
 
     @property
     def image(self) -> ImageRule:
-        """The rule for images; no mask is looked at."""
-        return self._look_at_images()[0]
+        """The rule for images; no mask is read."""
+        return self._inspect_images()[0]
 
     @property
     def rules(self) -> Rules:
-        """The rules for images and masks; the first to ask waits until the sample has been looked at."""
+        """The rules for images and masks; the first access reads the sample."""
         with self._lock:
             if self._rules is None:
                 self._rules = self._find()
             return self._rules
 
-    def _look_at_images(self) -> tuple[ImageRule, Sequence[ExifHeader | None]]:
-        """The rule for images, and the header of each image of the sample."""
+    def _inspect_images(self) -> tuple[ImageRule, Sequence[ExifHeader | None]]:
+        """Find the rule for images; return it with the header of each sampled image."""
         with self._lock:
             if self._images is None:
-                seen = _map(_look_at_image, (image for image, _ in islice(self._pairs(), SAMPLE)))
+                seen = _map_files(_inspect_image, (image for image, _ in islice(self._pairs(), SAMPLE)))
                 deep = [values for _, values in seen if values is not None]
                 self._images = find_image_rule(deep, self._settings.image_bits), [header for header, _ in seen]
             return self._images
 
     def _find(self) -> Rules:
-        image, headers = self._look_at_images()
+        image, headers = self._inspect_images()
         pairs = self._pairs()
-        masks = _map(_look_at_mask, (mask for _, mask in islice(pairs, SAMPLE)))
+        masks = _map_files(_inspect_mask, (mask for _, mask in islice(pairs, SAMPLE)))
         values = [seen for _, seen in masks if seen is not None]
         if all(each.is_blank for each in values):
-            values += _search(mask for _, mask in islice(pairs, _SEARCHED))
+            values += _find_first_mask(mask for _, mask in islice(pairs, _SEARCHED))
         return Rules(
             mask=find_mask_rule(values, self._settings),
             image=image,
-            orientation=self._settings.mask_orientation or _orientation(zip(headers, masks, strict=True)),
+            orientation=self._settings.mask_orientation or _find_orientation(zip(headers, masks, strict=True)),
             resize=self._settings.mask_resize,
         )
 
 
 def fit_to_image(name: str, target: Target, own: ExifHeader, image: ExifHeader, rules: Rules) -> Target:
-    """Turn and scale a mask to its image as far as the rules say.
+    """Turn and scale a mask to its image as far as the rules allow.
 
     Args:
         name: of the mask file, for errors.
@@ -166,7 +166,7 @@ def fit_to_image(name: str, target: Target, own: ExifHeader, image: ExifHeader, 
 
 
 def has_same_proportions(mask: tuple[int, int], image: tuple[int, int]) -> bool:
-    """Return whether a mask is its image scaled, but for what rounding to whole pixels makes.
+    """Return whether a mask has the proportions of its image, up to rounding to whole pixels.
 
     >>> has_same_proportions((40, 32), (80, 64)), has_same_proportions((64, 80), (80, 64))
     (True, False)
@@ -179,7 +179,7 @@ def has_same_proportions(mask: tuple[int, int], image: tuple[int, int]) -> bool:
 
 
 def explain_sizes(image: tuple[int, int], mask: tuple[int, int]) -> str:
-    """Say how the size of a mask may have come about, and what to do; nothing where it cannot be told.
+    """Explain how a mask may have got its size, and what to do; empty where that is unknown.
 
     >>> explain_sizes((80, 64), (40, 32))
     ': the mask has the proportions of the image; mask_resize = true scales it, each pixel from the nearest'
@@ -189,14 +189,14 @@ def explain_sizes(image: tuple[int, int], mask: tuple[int, int]) -> str:
     return ": width and height are exchanged; turn the mask by 90°" if mask == image[::-1] else ""
 
 
-def _map(look: Callable[[ImageFile], T], files: Iterable[ImageFile]) -> list[T]:
-    """What several threads see of files, in their order."""
+def _map_files(look: Callable[[ImageFile], T], files: Iterable[ImageFile]) -> list[T]:
+    """Map a function over files with threads, in order."""
     with ThreadPoolExecutor(_THREADS, "segqa-look") as pool:
         return list(pool.map(look, files))
 
 
-def _look_at_image(file: ImageFile) -> tuple[ExifHeader | None, DeepValues | None]:
-    """The header of an image, and the values of one that has more than 8 bits; None of one that cannot be read."""
+def _inspect_image(file: ImageFile) -> tuple[ExifHeader | None, DeepValues | None]:
+    """Read the header of an image and the values of one with more than 8 bits; None where that fails."""
     try:
         with file.open_header() as picture:
             header, deep = read_header(picture), is_deep(picture)
@@ -208,32 +208,32 @@ def _look_at_image(file: ImageFile) -> tuple[ExifHeader | None, DeepValues | Non
         return None, None
 
 
-def _look_at_mask(file: ImageFile) -> tuple[ExifHeader | None, MaskValues | None]:
-    """Header and values of a mask; None of one that cannot be read."""
+def _inspect_mask(file: ImageFile) -> tuple[ExifHeader | None, MaskValues | None]:
+    """Read header and values of a mask; None where that fails."""
     try:
         with file.open() as picture:
-            return read_header(picture), look_at(read_raster(picture))
+            return read_header(picture), inspect_mask(read_raster(picture))
     except CaseError:
         return None, None
 
 
-def _search(masks: Iterable[ImageFile]) -> Iterator[MaskValues]:
-    """The first mask that is not blank, if there is one."""
-    found = (_look_at_mask(mask)[1] for mask in masks)
+def _find_first_mask(masks: Iterable[ImageFile]) -> Iterator[MaskValues]:
+    """Find the first mask that is not blank."""
+    found = (_inspect_mask(mask)[1] for mask in masks)
     return islice((values for values in found if values is not None and not values.is_blank), 1)
 
 
-def _orientation(
+def _find_orientation(
     pairs: Iterable[tuple[ExifHeader | None, tuple[ExifHeader | None, MaskValues | None]]],
 ) -> MaskOrientation | None:
-    """What masks were drawn on, where sizes tell it: those that an upright image alone has, and no other."""
+    """Find what the masks were drawn on, where their sizes show it: only the upright or only the stored pixels fit."""
     seen = [(image, mask) for image, (mask, _) in pairs if image and mask and not mask.is_turned]
-    fits = [_fits(mask.size, image) for image, mask in seen if image.is_turned]
+    fits = [_match_orientation(mask.size, image) for image, mask in seen if image.is_turned]
     return "upright" if "upright" in fits and "raw" not in fits else None
 
 
-def _fits(mask: tuple[int, int], image: ExifHeader) -> MaskOrientation | None:
-    """What a mask of this size must have been drawn on; None where its size tells nothing."""
+def _match_orientation(mask: tuple[int, int], image: ExifHeader) -> MaskOrientation | None:
+    """Return what a mask of this size must have been drawn on; None where its size does not show it."""
     upright, raw = has_same_proportions(mask, image.size), has_same_proportions(mask, image.stored_size)
     if upright == raw:
         return None
@@ -242,7 +242,7 @@ def _fits(mask: tuple[int, int], image: ExifHeader) -> MaskOrientation | None:
 
 def _require_orientation(name: str, own: ExifHeader, image: ExifHeader, rules: Rules) -> None:
     """Refuse a mask that may have been drawn on the stored pixels or on the upright image."""
-    fits = _fits(own.size, image)
+    fits = _match_orientation(own.size, image)
     if fits == "upright" or rules.orientation == "raw" or (rules.orientation == "upright" and fits is None):
         return
     turned = f"the image is turned by its EXIF orientation {image.orientation} and mask {name} has none"

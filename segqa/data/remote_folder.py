@@ -1,4 +1,4 @@
-"""A remote folder is a folder data set in a storage; what its listing says of the files is not asked again."""
+"""Open a folder data set in remote storage; its listing is read once."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from PIL import Image as Pillow
 
 from segqa.data.case import Case
 from segqa.data.case_files import CaseFiles
-from segqa.data.image_io import open_picture
-from segqa.data.storage import name_of, open_storage, reason, storage_of
+from segqa.data.image_io import open_image
+from segqa.data.storage import describe_error, get_location_name, get_storage, open_storage
 from segqa.errors import CaseError, DatasetError
 
 _READABLE = frozenset({"file", "link"})
@@ -23,7 +23,7 @@ _HEADER = 65_536
 
 @dataclass(frozen=True, slots=True)
 class RemoteFile:
-    """A file as the listing told of it. It opens nothing before it is read, so that it can be sent to other processes.
+    """A remote file as listed. It holds no connection, so that it can be sent to other processes.
 
     Attributes:
         address: of the data set.
@@ -45,7 +45,7 @@ class RemoteFile:
         return self.path.rpartition("/")[2]
 
     def read(self) -> bytes:
-        """The content.
+        """Return the content.
 
         Raises:
             CaseError: it cannot be had.
@@ -54,43 +54,43 @@ class RemoteFile:
             what = "a folder" if self.kind == "directory" else "not a file"
             raise CaseError(f"{self.name} is {what}; expected a picture")
         try:
-            content = storage_of(self.address).read(self.path)
+            content = get_storage(self.address).read(self.path)
         except DatasetError as error:
             raise CaseError(str(error)) from error
         except Exception as error:
-            raise CaseError(f"cannot read {self.name}: {reason(error)}") from error
+            raise CaseError(f"cannot read {self.name}: {describe_error(error)}") from error
         if not content:
             raise CaseError(f"{self.name} is empty (0 bytes)")
         return content
 
     @contextmanager
     def open(self) -> Iterator[Pillow.Image]:
-        """The picture, its header read and no pixel decoded; what fails while it is open becomes a `CaseError`."""
-        with open_picture(BytesIO(self.read()), self.name) as picture:
+        """Open the image without decoding a pixel; errors inside the block become a `CaseError`."""
+        with open_image(BytesIO(self.read()), self.name) as picture:
             yield picture
 
     def open_header(self) -> AbstractContextManager[Pillow.Image]:
-        """The same, where nobody will decode it: of a large file only the beginning is fetched, if that is enough."""
+        """Open the image for its header alone; of a large file only the beginning is fetched, if that is enough."""
         if self.size > _HEADER and self.kind in _READABLE:
             try:
-                start = storage_of(self.address).read_start(self.path, _HEADER)
-                with open_picture(BytesIO(start), self.name):
-                    return open_picture(BytesIO(start), self.name)
+                start = get_storage(self.address).read_start(self.path, _HEADER)
+                with open_image(BytesIO(start), self.name):
+                    return open_image(BytesIO(start), self.name)
             except Exception:  # noqa: BLE001 - reading all of it says what is wrong
                 return self.open()
         return self.open()
 
     def stamp(self) -> str:
-        """Name, size and mark."""
+        """Return name, size and the mark of the version (ETag or time)."""
         return f"{self.name} {self.size} {self.mark}"
 
     def sizes(self) -> str:
-        """Name and size, which a copy keeps."""
+        """Return name and size, which a copy keeps."""
         return f"{self.name} {self.size}"
 
 
 class RemoteFolder:
-    """A folder that fsspec can list.
+    """A folder that fsspec lists.
 
     Args:
         address: of the folder.
@@ -103,14 +103,14 @@ class RemoteFolder:
         self._address = address
         self._storage, self._path = open_storage(address)
         self._files: dict[str, RemoteFile] = {}
-        self._top = {_last(entry): entry for entry in self._list(self._path)}
-        self.name = name_of(address)
+        self._top = {_get_name(entry): entry for entry in self._list(self._path)}
+        self.name = get_location_name(address)
 
     def __str__(self) -> str:
         return self._address.rstrip("/")
 
     def names(self, part: str) -> list[str]:
-        """What lies in a folder of it, sorted.
+        """List a subfolder, sorted.
 
         Raises:
             DatasetError: there is no such folder, or it cannot be listed.
@@ -118,15 +118,15 @@ class RemoteFolder:
         if part not in self._top or self._top[part]["type"] != "directory":
             raise DatasetError(f"no folder {part}/ in {self}; expected images/ and masks/ in it")
         listed = self._list(f"{self._path}/{part}")
-        self._files.update({f"{part}/{_last(entry)}": self._file(entry) for entry in listed})
-        return sorted(_last(entry) for entry in listed)
+        self._files.update({f"{part}/{_get_name(entry)}": self._file(entry) for entry in listed})
+        return sorted(_get_name(entry) for entry in listed)
 
     def is_folder(self, part: str, name: str) -> bool:
-        """Whether what lies in a folder of it is one, too."""
+        """Return whether an entry is a folder."""
         return self._files[f"{part}/{name}"].kind == "directory"
 
     def content(self, name: str) -> bytes | None:
-        """What stands in a file of the folder; None where there is none.
+        """Read a file of the folder; None where it does not exist.
 
         Raises:
             DatasetError: it cannot be read.
@@ -136,15 +136,15 @@ class RemoteFolder:
         try:
             content: bytes = self._storage.cat_file(self._top[name]["name"])
         except Exception as error:
-            raise DatasetError(f"cannot read {self}/{name}: {reason(error)}") from error
+            raise DatasetError(f"cannot read {self}/{name}: {describe_error(error)}") from error
         return content
 
     def file(self, part: str, name: str) -> RemoteFile:
-        """A file in `images/` or `masks/`."""
+        """Return a file in `images/` or `masks/`."""
         return self._files[f"{part}/{name}"]
 
     def _list(self, path: str) -> list[dict[str, Any]]:
-        """What lies at a path, as it is now: fsspec may know it from before."""
+        """List a path, past fsspec's cache."""
         try:
             self._storage.invalidate_cache(path)
             listed = self._storage.ls(path, detail=True)
@@ -152,7 +152,7 @@ class RemoteFolder:
         except FileNotFoundError as error:
             raise DatasetError(f"data set not found: {self}; expected a folder with images/ and masks/") from error
         except Exception as error:
-            raise DatasetError(f"cannot list {self}: {reason(error)}") from error
+            raise DatasetError(f"cannot list {self}: {describe_error(error)}") from error
         # an object store may hold an empty object that stands for the folder itself
         return [entry for entry in listed if entry["name"].strip("/") != path.strip("/")]
 
@@ -165,8 +165,8 @@ class RemoteFolder:
 
 
 @contextmanager
-def foreseen(cases: Iterable[Case], *, targets: bool = True) -> Iterator[None]:
-    """Within the block the files of these cases are fetched ahead, as far as they are remote.
+def prefetch(cases: Iterable[Case], *, targets: bool = True) -> Iterator[None]:
+    """Fetch the remote files of these cases ahead inside the block.
 
     Args:
         cases: that will be read in this order.
@@ -184,20 +184,20 @@ def foreseen(cases: Iterable[Case], *, targets: bool = True) -> Iterator[None]:
         # looks at a sample, which must not come between what is fetched ahead
         _ = source.reading.rules if targets else source.reading.image
     for address, pairs in by_address.items():
-        storage_of(address).expect(_files_of(pairs, targets=targets))
+        get_storage(address).start_prefetch(_list_files(pairs, targets=targets))
     try:
         yield
     finally:
         for address in by_address:
-            storage_of(address).expect_nothing()
+            get_storage(address).stop_prefetch()
 
 
-def _files_of(pairs: Iterable[tuple[RemoteFile, RemoteFile]], *, targets: bool) -> Iterator[tuple[str, int]]:
-    """The paths and sizes of what is read, in the order in which it is."""
+def _list_files(pairs: Iterable[tuple[RemoteFile, RemoteFile]], *, targets: bool) -> Iterator[tuple[str, int]]:
+    """Return paths and sizes of the files that will be read, in that order."""
     for pair in pairs:
         yield from ((file.path, file.size) for file in pair[: 1 + targets] if file.kind in _READABLE)
 
 
-def _last(entry: Mapping[str, Any]) -> str:
-    """The name of an entry in its folder."""
+def _get_name(entry: Mapping[str, Any]) -> str:
+    """Return the last part of a path."""
     return str(entry["name"]).rstrip("/").rpartition("/")[2]

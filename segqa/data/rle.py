@@ -1,4 +1,4 @@
-"""Run lengths: a mask as the text that COCO tools read and write, a few hundred characters for a person.
+"""Encode masks as COCO's run-length strings.
 
 The lengths of runs of equal pixels, column by column, background first; from the third on as the difference to the one
 two before; each in groups of five bits, the lowest first, as the characters from `0` on. The format is that of
@@ -18,7 +18,7 @@ _FIRST, _MORE, _SIGN, _FIVE_BITS = 48, 0x20, 0x10, 0x1F
 
 
 def encode_mask(mask: Mask) -> str:
-    """A mask `[H, W]` as text.
+    """Encode a mask `[H, W]` as a string.
 
     >>> encode_mask(np.array([[0, 1], [0, 1]], dtype=bool))
     '22'
@@ -30,12 +30,12 @@ def encode_mask(mask: Mask) -> str:
         lengths.insert(0, 0)
     text = bytearray()
     for index, length in enumerate(lengths):
-        _append(text, length - lengths[index - 2] if index > 2 else length)
+        _append_number(text, length - lengths[index - 2] if index > 2 else length)
     return text.decode("ascii")
 
 
 def decode_mask(text: str, shape: tuple[int, int]) -> Mask:
-    """The mask `[H, W]` of a text that `encode_mask` made.
+    """Decode a string of `encode_mask` to a mask `[H, W]`.
 
     Raises:
         MaskError: the runs do not fill a mask of that shape.
@@ -44,13 +44,13 @@ def decode_mask(text: str, shape: tuple[int, int]) -> Mask:
     [[0, 1], [0, 1]]
     """
     lengths: list[int] = []
-    for value in _numbers(text):
+    for value in _decode_numbers(text):
         lengths.append(value + lengths[-2] if len(lengths) > 2 else value)
-    return mask_of_runs(lengths, shape)
+    return decode_runs(lengths, shape)
 
 
-def mask_of_runs(lengths: Sequence[int], shape: tuple[int, int]) -> Mask:
-    """The mask `[H, W]` of the lengths of its runs, column by column, background first: COCO's RLE, not compressed.
+def decode_runs(lengths: Sequence[int], shape: tuple[int, int]) -> Mask:
+    """Decode uncompressed COCO RLE to a mask `[H, W]`: run lengths column by column, background first.
 
     Raises:
         MaskError: the runs do not fill a mask of that shape.
@@ -61,8 +61,8 @@ def mask_of_runs(lengths: Sequence[int], shape: tuple[int, int]) -> Mask:
     return np.ascontiguousarray(pixels.reshape(shape, order="F"))
 
 
-def _append(text: bytearray, value: int) -> None:
-    """One number; the last group's highest bit is its sign."""
+def _append_number(text: bytearray, value: int) -> None:
+    """Append one number; the highest bit of the last group is its sign."""
     more = True
     while more:
         group = value & _FIVE_BITS
@@ -71,8 +71,8 @@ def _append(text: bytearray, value: int) -> None:
         text.append(_FIRST + (group | _MORE if more else group))
 
 
-def _numbers(text: str) -> list[int]:
-    """The numbers in a text."""
+def _decode_numbers(text: str) -> list[int]:
+    """Decode the numbers in a string."""
     found, value, bits = [], 0, 0
     for sign in text.encode("ascii", "replace"):
         group = sign - _FIRST

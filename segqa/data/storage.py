@@ -26,7 +26,7 @@ _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*(::[a-z][a-z0-9+.-]*)*://", re.IGNORECA
 
 
 def expand_home(path: str | os.PathLike[str]) -> Path:
-    """Return a path with `~` at its beginning replaced by the user's folder; as it is where there is no such user.
+    """Replace `~` at the start of a path by the home folder; leave the path unchanged where there is no such user.
 
     A shell does it only where `~` begins a word, and not in `--dir=~/runs`.
 
@@ -36,8 +36,8 @@ def expand_home(path: str | os.PathLike[str]) -> Path:
     return Path(os.path.expanduser(path))  # noqa: PTH111 - Path.expanduser raises where nobody has that name
 
 
-def nearest_folder(path: Path) -> str:
-    """Return the name of the folder beside a path that is not there whose name is most like it; empty for none."""
+def find_nearest_folder(path: Path) -> str:
+    """Find the folder with the most similar name beside a missing path; empty for none."""
     try:
         with os.scandir(path.parent) as listed:
             names = [entry.name for entry in listed if entry.is_dir()]
@@ -46,8 +46,8 @@ def nearest_folder(path: Path) -> str:
     return next(iter(difflib.get_close_matches(path.name, names, n=1)), "")
 
 
-def located(name: str | os.PathLike[str], base: Path | None = None) -> Location:
-    """The location that a name means.
+def resolve_location(name: str | os.PathLike[str], base: Path | None = None) -> Location:
+    """Return the location that a name means.
 
     Args:
         name: an address, or a path.
@@ -64,8 +64,8 @@ def located(name: str | os.PathLike[str], base: Path | None = None) -> Location:
     return expand_home(text) if base is None else base / expand_home(text)
 
 
-def name_of(location: Location) -> str:
-    """Return the last part of a location as it is typed: what a data set is called that lies there.
+def get_location_name(location: Location) -> str:
+    """Return the last part of a location as typed; it names the data set.
 
     A link has its own name and not that of what it leads to, so that `data → data-v3` stays `data`. Only `.` and a
     path that ends with `..` have no name of their own: theirs is that of the folder they mean.
@@ -87,8 +87,8 @@ def name_of(location: Location) -> str:
     return next((path.rpartition("/")[2] for path in paths if path), location.partition(":")[0])
 
 
-def is_same(one: Location, other: Location) -> bool:
-    """Whether two locations are one.
+def is_same_location(one: Location, other: Location) -> bool:
+    """Return whether two locations are the same.
 
     >>> is_same("s3://bucket/photos", "s3://bucket/photos/")
     True
@@ -120,7 +120,7 @@ _LATE = 16
 
 
 def open_storage(address: str) -> tuple[AbstractFileSystem, str]:
-    """The file system that an address leads to, and the path that it means there.
+    """Open the file system of an address; return it with the path inside it.
 
     Options (endpoints, credentials) are those of fsspec's configuration. Call it anew in each thread and process:
     fsspec keeps what may be shared.
@@ -140,12 +140,12 @@ def open_storage(address: str) -> tuple[AbstractFileSystem, str]:
         scheme, known = address.partition(":")[0], fsspec.available_protocols()
         if scheme not in known:
             raise DatasetError(f"no file system is called {scheme!r}; {nearest(scheme, known)}") from error
-        raise DatasetError(f"cannot open {address}: {reason(error)}") from error
+        raise DatasetError(f"cannot open {address}: {describe_error(error)}") from error
     return storage, str(path).rstrip("/")
 
 
-def reason(error: Exception) -> str:
-    """Why something failed, in a line."""
+def describe_error(error: Exception) -> str:
+    """Describe an error in one line."""
     if isinstance(error, FileNotFoundError):
         return "No such file or directory"
     said = " ".join(str(error).split())
@@ -153,7 +153,7 @@ def reason(error: Exception) -> str:
 
 
 class Storage:
-    """What this process has fetched from an address.
+    """The files that this process has fetched from an address.
 
     Args:
         address: of a data set; its files lie in the same file system.
@@ -163,10 +163,10 @@ class Storage:
         self._address = address
         self._kept: dict[str, bytes] = {}
         self._lock = threading.Lock()
-        self._ahead: _Ahead | None = None
+        self._ahead: _Prefetcher | None = None
 
     def read(self, path: str) -> bytes:
-        """The content of a file; what the file system raises is raised."""
+        """Return the content of a file; errors of the file system pass through."""
         with self._lock:
             known = self._kept.pop(path, None)
             if known is not None:
@@ -182,7 +182,7 @@ class Storage:
         return content
 
     def read_start(self, path: str, size: int) -> bytes:
-        """The first bytes of a file; what the file system raises is raised."""
+        """Return the first bytes of a file; errors of the file system pass through."""
         with self._lock:
             known = self._kept.get(path)
         if known is not None:
@@ -190,14 +190,14 @@ class Storage:
         content: bytes = open_storage(self._address)[0].cat_file(path, start=0, end=size)
         return content[:size]
 
-    def expect(self, files: Iterable[tuple[str, int]]) -> None:
-        """Fetch files ahead from now on: their paths and sizes, in the order in which they will be read."""
-        self.expect_nothing()
+    def start_prefetch(self, files: Iterable[tuple[str, int]]) -> None:
+        """Start to fetch files ahead, given their paths and sizes in reading order."""
+        self.stop_prefetch()
         threads = _THREADS if open_storage(self._address)[0].async_impl else _CONNECTIONS
-        self._ahead = _Ahead(self._fetch, files, threads)
+        self._ahead = _Prefetcher(self._fetch, files, threads)
 
-    def expect_nothing(self) -> None:
-        """Fetch nothing ahead any more."""
+    def stop_prefetch(self) -> None:
+        """Stop fetching ahead."""
         if self._ahead is not None:
             self._ahead.close()
             self._ahead = None
@@ -211,21 +211,21 @@ class Storage:
         return content
 
     def _shrink(self) -> None:
-        """Let go of what has not been asked for longest."""
+        """Drop the least recently used files."""
         size = sum(map(len, self._kept.values()))
         while len(self._kept) > 2 and (size > _KEPT_BYTES or len(self._kept) > _KEPT):
             size -= len(self._kept.pop(next(iter(self._kept))))
 
 
 @cache
-def storage_of(address: str) -> Storage:
-    """The one storage that this process has for an address."""
+def get_storage(address: str) -> Storage:
+    """Return the one storage of this process for an address."""
     return Storage(address)
 
 
 @dataclass(frozen=True, slots=True)
-class _Coming:
-    """A file that is being fetched, or waits to be asked for.
+class _Fetch:
+    """A file that is being fetched or is ready.
 
     Attributes:
         number: its place among those that are expected.
@@ -238,8 +238,8 @@ class _Coming:
     content: Future[bytes]
 
 
-class _Ahead:
-    """Fetches files in their order, as far ahead of the reader as there is room for.
+class _Prefetcher:
+    """Fetches files in order, as far ahead of the reader as memory allows.
 
     Args:
         fetch: gives the content of a file.
@@ -250,13 +250,13 @@ class _Ahead:
     def __init__(self, fetch: Callable[[str], bytes], files: Iterable[tuple[str, int]], threads: int) -> None:
         self._fetch = fetch
         self._files = enumerate(files)
-        self._coming: dict[str, _Coming] = {}
+        self._coming: dict[str, _Fetch] = {}
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(threads, "segqa-fetch")
         self._fill()
 
     def take(self, path: str) -> Future[bytes] | None:
-        """The content of a file, perhaps not there yet; None where it is not on its way."""
+        """Take the content of a file, waiting for it if needed; None where it was not prefetched."""
         with self._lock:
             taken = self._coming.pop(path, None)
             if taken is None:
@@ -267,18 +267,18 @@ class _Ahead:
         return taken.content
 
     def close(self) -> None:
-        """Begin nothing any more; what has been begun ends without being waited for."""
+        """Start no more fetches; do not wait for those that run."""
         with self._lock:
             self._files = enumerate(())
             self._coming.clear()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _fill(self) -> None:
-        """Have the next files fetched. One always is: a file may be larger than all the room."""
+        """Start the next fetches. One always runs, since a file may be larger than the whole limit."""
         room = _AHEAD_BYTES - sum(one.size for one in self._coming.values())
         while not self._coming or (room > 0 and len(self._coming) < _AHEAD):
             number, (path, size) = next(self._files, (0, ("", 0)))
             if not path:
                 return
-            self._coming[path] = _Coming(number, size, self._pool.submit(self._fetch, path))
+            self._coming[path] = _Fetch(number, size, self._pool.submit(self._fetch, path))
             room -= size

@@ -1,4 +1,4 @@
-"""Columns of strings, kept compact: categorical, plain, and as rows of several columns."""
+"""Compact columns of strings: categorical columns and plain ones."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class RowSequence(Sequence[T_co]):
-    """A sequence that is equal to any other one with the same members in the same order, a list or tuple, say."""
+    """A sequence that equals any other sequence with the same members in the same order."""
 
     __slots__ = ()
 
@@ -37,7 +37,7 @@ _NAMES_CHUNK_SIZE = 1 << 16
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CategoricalColumn:
-    """A column of names of which many are the same.
+    """A column of strings with few distinct values.
 
     Attributes:
         values: the different ones.
@@ -60,49 +60,49 @@ class CategoricalColumn:
         return (values[code] for part in parts for code in part.tolist())
 
     def take(self, places: Places) -> CategoricalColumn:
-        """Those of some cases."""
+        """Return the column of some cases."""
         return CategoricalColumn(self.values, self.codes[places])
 
-    def mask(self, name: str) -> Mask:
-        """Which cases have this name."""
+    def equals(self, name: str) -> Mask:
+        """Return which cases have this value."""
         found: Mask = self.codes == (self.values.index(name) if name in self.values else -2)
         return found
 
-    def renamed(self, new: Callable[[str], str]) -> CategoricalColumn:
-        """The column with other names, of which several may become one."""
+    def map_values(self, new: Callable[[str], str]) -> CategoricalColumn:
+        """Map the values; several may become one."""
         names = [new(value) for value in self.values]
         places = {name: place for place, name in enumerate(dict.fromkeys(names))}
         codes = np.array([*(places[name] for name in names), -1], np.int32)
         return CategoricalColumn(tuple(places), codes[self.codes])
 
-    def or_else(self, other: CategoricalColumn) -> CategoricalColumn:
-        """The column, with the names of another one where it has none."""
+    def fill_from(self, other: CategoricalColumn) -> CategoricalColumn:
+        """Return the column, filled from another one where it has no value."""
         behind = np.where(other.codes < 0, -1, other.codes.astype(np.int32) + len(self.values))
-        return CategoricalColumn((*self.values, *other.values), np.where(self.codes < 0, behind, self.codes)).renamed(
-            str
-        )
+        return CategoricalColumn(
+            (*self.values, *other.values), np.where(self.codes < 0, behind, self.codes)
+        ).map_values(str)
 
     @property
     def used(self) -> list[tuple[int, str]]:
-        """The names that a case has, each with its code, in the order of the alphabet."""
+        """The values in use with their codes, sorted."""
         there = np.flatnonzero(np.bincount(self.codes[self.codes >= 0]))
         return sorted(((code, self.values[code]) for code in there.tolist()), key=lambda pair: pair[1])
 
 
 class CategoricalBuilder:
-    """Names as they come, one by one, of cases in their order."""
+    """Builds a categorical column case by case."""
 
     def __init__(self) -> None:
         self._known: dict[str, int] = {}
         self._codes = array("i")
 
     def put(self, place: int, name: str) -> None:
-        """The name of a case; those before it without one have none."""
+        """Set the value of a case; cases before it that were left out have none."""
         self._codes.extend([-1] * (place - len(self._codes)))
         self._codes.append(self._known.setdefault(name, len(self._known)))
 
-    def names(self, cases: int) -> CategoricalColumn:
-        """The column for so many cases."""
+    def build(self, cases: int) -> CategoricalColumn:
+        """Build the column for a number of cases."""
         self._codes.extend([-1] * (cases - len(self._codes)))
         return CategoricalColumn(tuple(self._known), np.array(self._codes))
 
@@ -116,7 +116,7 @@ _FEW = 32
 
 @dataclass(frozen=True, eq=False)
 class JoinedStrings:
-    """Strings in one, one behind the other.
+    """Strings concatenated into one.
 
     Attributes:
         text: all of them.
@@ -128,13 +128,13 @@ class JoinedStrings:
 
     @cached_property
     def is_rising(self) -> bool:
-        """Whether each is greater than the one before it, as the ids of a run are."""
+        """Return whether each string is greater than the one before it, as the ids of a run are."""
         return all(before < after for before, after in pairwise(StringColumn(self)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StringColumn(RowSequence[str]):
-    """Strings by their places.
+    """A sequence of strings.
 
     Attributes:
         joined: these, and perhaps others.
@@ -145,8 +145,8 @@ class StringColumn(RowSequence[str]):
     places: Places | None = None
 
     @classmethod
-    def of(cls, texts: Iterable[str]) -> StringColumn:
-        """Any strings.
+    def from_strings(cls, texts: Iterable[str]) -> StringColumn:
+        """Build from any strings.
 
         >>> list(Texts.of(["C1", "", "C22"]))
         ['C1', '', 'C22']
@@ -155,21 +155,21 @@ class StringColumn(RowSequence[str]):
             return texts
         joining = StringBuilder()
         joining.extend(texts)
-        return joining.texts()
+        return joining.build()
 
     def take(self, places: Places) -> StringColumn:
-        """Some of them."""
+        """Return some of the strings, by their indices."""
         return StringColumn(self.joined, places if self.places is None else self.places[places])
 
-    def order(self) -> Places:
-        """The places of all of them, sorted by what they are."""
+    def sort_order(self) -> Places:
+        """Return the indices that sort the strings."""
         if self.joined.is_rising:
             return np.arange(len(self)) if self.places is None else np.argsort(self.places, kind="stable")
         texts = list(self)
         return np.array(sorted(range(len(texts)), key=texts.__getitem__), np.int64)
 
-    def among(self, others: Collection[str]) -> Mask:
-        """Which of them are among others, bool `[n]`."""
+    def is_among(self, others: Collection[str]) -> Mask:
+        """Return which strings are among others, bool `[n]`."""
         if not self.joined.is_rising or _FEW * len(others) > len(self):
             known = others if isinstance(others, (set, frozenset, dict)) else set(others)
             return np.array([text in known for text in self], np.bool_)
@@ -180,8 +180,8 @@ class StringColumn(RowSequence[str]):
             found[place : place + 1] = everything[place : place + 1] == [text]
         return found if self.places is None else found[self.places]
 
-    def places_of(self, others: StringColumn) -> Places:
-        """Where in these each of some others is; -1 where it is not.
+    def find_places(self, others: StringColumn) -> Places:
+        """Return the index of each of some other strings; -1 where it is missing.
 
         >>> Texts.of(["a", "b", "c"]).places_of(Texts.of(["c", "d", "a"])).tolist()
         [2, -1, 0]
@@ -189,22 +189,22 @@ class StringColumn(RowSequence[str]):
         if self.places is None and StringColumn(others.joined).is_same(self):
             return np.arange(len(others)) if others.places is None else others.places
         if self._rises and others.joined.is_rising:
-            found, order = np.empty(len(others), np.int64), others.order()
-            found[order] = np.fromiter(_merged(iter(self), iter(others.take(order))), np.int64, len(others))
+            found, order = np.empty(len(others), np.int64), others.sort_order()
+            found[order] = np.fromiter(_merge_sorted(iter(self), iter(others.take(order))), np.int64, len(others))
             return found
         known = {text: place for place, text in enumerate(self)}
         return np.fromiter((known.get(text, -1) for text in others), np.int64, len(others))
 
     def without(self, others: StringColumn) -> StringColumn:
-        """Those that are not among others.
+        """Return the strings that are not among others.
 
         >>> list(Texts.of(["a", "b", "c"]).without(Texts.of(["b"])))
         ['a', 'c']
         """
-        return self.take(np.flatnonzero(others.places_of(self) < 0))
+        return self.take(np.flatnonzero(others.find_places(self) < 0))
 
     def is_same(self, other: StringColumn) -> bool:
-        """Whether these are the same, as far as that can be seen without going through them one by one."""
+        """Return whether two columns are equal, as far as that shows without comparing string by string."""
         if self.joined is other.joined and self.places is other.places:
             return True
         if self.places is not None or other.places is not None:
@@ -214,7 +214,7 @@ class StringColumn(RowSequence[str]):
 
     @property
     def _rises(self) -> bool:
-        """Whether each is greater than the one before it."""
+        """Return whether each string is greater than the one before it."""
         return self.joined.is_rising and (self.places is None or bool((np.diff(self.places) > 0).all()))
 
     def __contains__(self, text: object) -> bool:
@@ -257,7 +257,7 @@ class StringColumn(RowSequence[str]):
 
 
 class StringBuilder:
-    """Texts as they come, joined some at a time: so many strings of their own would take ten times the memory."""
+    """Builds a string column string by string, joining chunks; single strings would take ten times the memory."""
 
     def __init__(self) -> None:
         self._last: list[str] = []
@@ -265,21 +265,21 @@ class StringBuilder:
         self._lengths: list[Places] = []
 
     def append(self, text: str) -> None:
-        """One more."""
+        """Append a string."""
         self._last.append(text)
         if len(self._last) == _AT_A_TIME:
             self._join()
 
     def extend(self, texts: Iterable[str]) -> None:
-        """Some more."""
+        """Append several strings."""
         rest = iter(texts)
         self._join()
         while some := list(islice(rest, _AT_A_TIME)):
             self._last = some
             self._join()
 
-    def texts(self) -> StringColumn:
-        """All of them."""
+    def build(self) -> StringColumn:
+        """Build the column."""
         self._join()
         starts = np.zeros(sum(map(len, self._lengths)) + 1, np.int64)
         np.cumsum(np.concatenate([starts[:0], *self._lengths]), out=starts[1:])
@@ -293,8 +293,8 @@ class StringBuilder:
         self._last = []
 
 
-def _merged(known: Iterator[str], others: Iterator[str]) -> Iterator[int]:
-    """For each of some rising texts its place among rising known ones; -1 where it is not there."""
+def _merge_sorted(known: Iterator[str], others: Iterator[str]) -> Iterator[int]:
+    """Return the index of each of some sorted strings among sorted known ones; -1 where it is missing."""
     place, current = 0, next(known, None)
     for text in others:
         while current is not None and current < text:

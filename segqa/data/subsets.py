@@ -19,7 +19,7 @@ _FORM = re.compile(r"([0-9]{1,9})/([0-9]{1,9})")
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """One part of so many.
+    """One shard of `count`.
 
     Which cases it has depends on their ids alone: not on their order, on which others there are, or on Python's seed.
 
@@ -35,18 +35,20 @@ class Shard:
         """As it is typed: `2/4`."""
         return f"{self.number}/{self.of}"
 
-    def has(self, case_id: str) -> bool:
-        """Whether the case with this id falls into it."""
+    def contains(self, case_id: str) -> bool:
+        """Return whether the case with this id is in the shard."""
         digest = hashlib.sha256(case_id.encode("utf-8", "surrogateescape")).digest()
         return int.from_bytes(digest, "big") % self.of == self.number - 1
 
-    def of_cases(self, cases: CaseTable) -> CaseTable:
-        """Those of some cases that fall into it; perhaps none."""
-        return cases.take(np.array([place for place, each in enumerate(cases.own_ids) if self.has(each)], np.int64))
+    def select_cases(self, cases: CaseTable) -> CaseTable:
+        """Select the cases that are in the shard; perhaps none."""
+        return cases.take(
+            np.array([place for place, each in enumerate(cases.own_ids) if self.contains(each)], np.int64)
+        )
 
 
 def parse_shard(text: str) -> Shard:
-    """The shard that a text such as `2/4` means.
+    """Parse a shard such as `2/4`.
 
     Raises:
         SettingsError: it means none.
@@ -69,7 +71,7 @@ SEED = 42
 
 
 def split(dataset: Dataset, *, held_out: float = HELD_OUT, seed: int = SEED) -> tuple[Dataset, Dataset]:
-    """The cases to train on, and those held out, each sorted.
+    """Split a data set into training cases and held-out cases, each sorted.
 
     The same cases as `sklearn.model_selection.train_test_split(cases, test_size=held_out, random_state=seed)` gives.
 
@@ -87,7 +89,7 @@ def split(dataset: Dataset, *, held_out: float = HELD_OUT, seed: int = SEED) -> 
 
 
 def split_indices(count: int, *, held_out: float = HELD_OUT, seed: int = SEED) -> tuple[list[int], list[int]]:
-    """The indices to train on and those held out, in the order that scikit-learn gives them.
+    """Return training and held-out indices, in the order of scikit-learn.
 
     >>> split_indices(10)
     ([5, 0, 7, 2, 9, 4, 3, 6], [8, 1])

@@ -106,7 +106,7 @@ def write_baseline(
         header["policy"] = dict(policy)
     if fallen:
         header["fallen"] = dict(fallen)
-    outcomes = run.columns.take(run.columns.ids.order())
+    outcomes = run.columns.take(run.columns.ids.sort_order())
     digest = _begin_digest(header)
     for outcome in outcomes:
         digest.update(f"{_dump(_to_row(outcome))}\n".encode())

@@ -127,12 +127,16 @@ class Comparison:
     @property
     def new(self) -> tuple[str, ...]:
         """The cases that the baseline does not have."""
-        return tuple(StringColumn.of(self.candidate.expected).without(StringColumn.of(self.baseline.expected)))
+        return tuple(
+            StringColumn.from_strings(self.candidate.expected).without(
+                StringColumn.from_strings(self.baseline.expected)
+            )
+        )
 
     @property
     def missing(self) -> tuple[str, ...]:
         """The cases of the baseline that have no outcome now."""
-        return tuple(StringColumn.of(self.baseline.expected).without(self.candidate.columns.ids))
+        return tuple(StringColumn.from_strings(self.baseline.expected).without(self.candidate.columns.ids))
 
     @property
     def new_errors(self) -> tuple[str, ...]:
@@ -147,7 +151,7 @@ class Comparison:
         if not broken:
             return ()
         done = self.candidate.columns.take(~self.candidate.columns.failed).ids
-        return tuple(broken.take(np.flatnonzero(done.places_of(broken) >= 0)))
+        return tuple(broken.take(np.flatnonzero(done.find_places(broken) >= 0)))
 
     @property
     def broken(self) -> Pairs:
@@ -240,14 +244,14 @@ class Comparison:
         runs = [
             replace(
                 run,
-                outcomes=run.columns.take(~run.columns.ids.among(case_ids)),
-                expected=StringColumn.of(run.expected).take(
-                    np.flatnonzero(~StringColumn.of(run.expected).among(case_ids))
+                outcomes=run.columns.take(~run.columns.ids.is_among(case_ids)),
+                expected=StringColumn.from_strings(run.expected).take(
+                    np.flatnonzero(~StringColumn.from_strings(run.expected).is_among(case_ids))
                 ),
             )
             for run in (self.baseline, self.candidate)
         ]
-        kept = self.pairs.take(~self.pairs.ids.among(case_ids))
+        kept = self.pairs.take(~self.pairs.ids.is_among(case_ids))
         return replace(self, baseline=runs[0], candidate=runs[1], pairs=kept)
 
     @property
@@ -355,7 +359,7 @@ def _count_samples(names: CategoricalColumn, chosen: Mask, groups: Groups | None
 
 def _pair_cases(baseline: Run, candidate: Run) -> Pairs:
     """Pair the cases that both runs have, in the candidate's order, scored or not."""
-    there = baseline.columns.ids.places_of(candidate.columns.ids)
+    there = baseline.columns.ids.find_places(candidate.columns.ids)
     before, after = baseline.columns.take(there[there >= 0]), candidate.columns.take(there >= 0)
     if np.array_equal(there, np.arange(len(baseline.columns))):
         before = baseline.columns
@@ -367,5 +371,5 @@ def _narrow_baseline(baseline: Run, candidate: Run) -> Run:
     """Narrow a baseline to the part of the data set that the candidate was asked for."""
     if not candidate.part and not candidate.narrowed_by:
         return baseline
-    kept = StringColumn.of(candidate.expected).places_of(baseline.columns.ids) >= 0
+    kept = StringColumn.from_strings(candidate.expected).find_places(baseline.columns.ids) >= 0
     return replace(baseline.only(baseline.columns.take(kept), candidate.part), part="")

@@ -46,7 +46,7 @@ def require_shared(baseline: Run, candidate: Run) -> None:
             "evaluated there, "
             "expected at least half"
         )
-    shared = int((StringColumn.of(candidate.expected).places_of(scored) >= 0).sum())
+    shared = int((StringColumn.from_strings(candidate.expected).find_places(scored) >= 0).sum())
     if 2 * shared < asked:
         raise IncomparableError(
             f"incomparable: only {shared} of the {format_count(asked, 'case')} of {baseline.id} "

@@ -101,7 +101,7 @@ class Pairs(Sequence[Pair]):
 
     def by_change(self) -> Pairs:
         """Return the pairs sorted by change: largest loss first, ties by id, undefined on both sides last."""
-        by_id = self.ids.order()
+        by_id = self.ids.sort_order()
         return self.take(by_id[np.argsort(self.differences[by_id], kind="stable")])
 
 

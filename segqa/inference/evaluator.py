@@ -23,7 +23,7 @@ from segqa.data.case_table import CaseTable
 from segqa.data.dataset import Dataset
 from segqa.data.folder import open_folder
 from segqa.data.mask import Image
-from segqa.data.remote_folder import foreseen
+from segqa.data.remote_folder import prefetch
 from segqa.data.storage import expand_home
 from segqa.data.subsets import Shard
 from segqa.errors import CaseError, ModelError, SettingsError, StoreError
@@ -221,7 +221,7 @@ class Evaluation:
                 anew = self._loop(model, who, name, dataset, kept, measured, batch, StageTimer())
                 again = self._work(replace(anew, targets=None, refresh=True), kept, measured, engine)
                 return list(
-                    chain.from_iterable(again.outcomes(cases.take(np.flatnonzero(cases.own_ids.among(chosen)))))
+                    chain.from_iterable(again.outcomes(cases.take(np.flatnonzero(cases.own_ids.is_among(chosen)))))
                 )
 
             check = NO_SPOT_CHECK if isinstance(model, _Nobody) else self.spot_check
@@ -293,18 +293,18 @@ class Evaluation:
 
     def _own(self, dataset: Dataset) -> CaseTable:
         """The cases that are evaluated here. All else that is said of the data set is said of the whole."""
-        return dataset.cases if self.shard is None else self.shard.of_cases(dataset.cases)
+        return dataset.cases if self.shard is None else self.shard.select_cases(dataset.cases)
 
     def _evaluate(self, loop: Pipeline | Distributed, cases: CaseTable, run: Run, store: Store) -> frozenset[str]:
         """Go through the cases that the run does not have yet; return the ids of those that it has."""
         # an error may have been a moment's: a run that goes on tries it again
         done_well = frozenset(store.done(run.id))
-        pending = cases.take(np.flatnonzero(~cases.own_ids.among(done_well)))
+        pending = cases.take(np.flatnonzero(~cases.own_ids.is_among(done_well)))
         done = len(cases) - len(pending)
         self.progress(done, len(cases))
         stop_after = None if done_well else min(_STOP_AFTER, len(pending))
         # who asks other processes reads nothing here
-        here = foreseen(pending) if self.engine is None else nullcontext()
+        here = prefetch(pending) if self.engine is None else nullcontext()
         with here, closing(loop.outcomes(pending, stop_after)) as found, store.appending(run.id) as append:
             for outcomes in found:
                 append(outcomes)
@@ -478,7 +478,7 @@ def _about_shard(shard: Shard, dataset: Dataset, who: ModelIdentity) -> dict[str
 def _notes_on(model: object, dataset: Dataset) -> list[str]:
     """How many of the cases a model has been trained on (`trained_on`), if it says so."""
     trained = frozenset(getattr(model, "trained_on", ()))
-    seen = [*compress(dataset.ids, dataset.ids.among(trained))] if trained else []
+    seen = [*compress(dataset.ids, dataset.ids.is_among(trained))] if trained else []
     if not seen:
         return []
     share = f"{len(seen)} of {format_count(len(dataset), 'case')} {select_form(len(seen), 'was', 'were')}"

@@ -134,7 +134,7 @@ def _require_each_once(parts: Sequence[ShardRun]) -> None:
             twice = " and ".join(part.run.id for part in parts if part.shard.number == number)
             raise PartsError(f"shard {number}/{parts[0].shard.of} is there {times} times: {twice}; give one of them")
     for part in parts:
-        strange = [case_id for case_id in part.run.expected if not part.shard.has(case_id)]
+        strange = [case_id for case_id in part.run.expected if not part.shard.contains(case_id)]
         if strange:
             raise PartsError(f"{part} has cases of another shard{_such(strange)}; evaluate it again")
     there, whole = sum(len(part.run.expected) for part in parts), parts[0].about["cases"]

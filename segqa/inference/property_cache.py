@@ -13,7 +13,7 @@ import numpy as np
 from segqa.data.case import Case
 from segqa.data.dataset import Dataset
 from segqa.data.image_io import READER
-from segqa.data.remote_folder import foreseen
+from segqa.data.remote_folder import prefetch
 from segqa.errors import CaseError, DatasetError, SettingsError
 from segqa.runs.checksums import compute_checksum
 from segqa.runs.outcome import Outcome
@@ -113,7 +113,7 @@ def require_attributes(dataset: Dataset, condition: Condition) -> None:
 def _measured(dataset: Dataset, cache: PropertyCache, hidden: Collection[str]) -> Iterator[Outcome]:
     """All cases with the properties that no tag hides; what is new is kept, some at a time."""
     new: dict[bytes, CaseProperties] = {}
-    with foreseen(dataset):
+    with prefetch(dataset):
         for case in dataset:
             found = _look(case, cache, new)
             shown = {name: value for name, value in found.items() if name not in hidden}

@@ -132,7 +132,7 @@ def check_stored(
     if not who.known:
         return StoredAnswers()
     columns = run.columns
-    served = columns.take((columns.cached | columns.ids.among(done_before)) & ~columns.failed)
+    served = columns.take((columns.cached | columns.ids.is_among(done_before)) & ~columns.failed)
     keys = {case_id: bytes.fromhex(key) for case_id, key in zip(served.ids, served.keys, strict=True)}
     sources = cache.sources(keys.values())
     begun_with = run.provenance.get("source", "")
@@ -238,7 +238,7 @@ def compare_answers(
     Returns:
         The lowest IoU of two predictions (None where there are no two), and a line for each difference.
     """
-    found = run.columns.take(run.columns.ids.among([each.case_id for each in new]))
+    found = run.columns.take(run.columns.ids.is_among([each.case_id for each in new]))
     before = {each.case_id: each for each in found}
     ious, differences = list[float](), list[str]()
     for after in new:

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from segqa.data.case import Case
 from segqa.data.image_io import READER
-from segqa.data.remote_folder import foreseen
+from segqa.data.remote_folder import prefetch
 from segqa.errors import CaseError, DatasetError, EngineError, ModelError, UsageError
 from segqa.inference.batch_size import BatchSetting, BatchSize
 from segqa.inference.case_scores import CaseScores
@@ -232,7 +232,7 @@ class _Bench:
         return cls(loop, answers, measured, task.threads)
 
     def report(self, cases: Sequence[Case]) -> Report:
-        with foreseen(cases):
+        with prefetch(cases):
             outcomes = [outcome for batch in self.loop.outcomes(cases) for outcome in batch]
         return Report(
             outcomes=outcomes,

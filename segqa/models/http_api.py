@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from segqa.data.mask import Image, Mask
-from segqa.data.rle import decode_mask, mask_of_runs
+from segqa.data.rle import decode_mask, decode_runs
 from segqa.errors import ModelError
 from segqa.models.protocol import Floats, Proposals, box_of
 from segqa.settings.checks import nearest
@@ -163,7 +163,7 @@ def _as_mask(found: object) -> Mask:
         )
     height, width = (int(side) for side in found["size"])
     counts = found["counts"]
-    decode: Any = decode_mask if isinstance(counts, str) else mask_of_runs
+    decode: Any = decode_mask if isinstance(counts, str) else decode_runs
     mask: Mask = decode(counts, (height, width))
     return mask
 

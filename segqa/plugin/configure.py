@@ -13,7 +13,7 @@ import pytest
 
 from segqa.data.dataset import Dataset
 from segqa.data.folder import open_folder
-from segqa.data.storage import Location, is_same, located, nearest_folder
+from segqa.data.storage import Location, find_nearest_folder, is_same_location, resolve_location
 from segqa.errors import UsageError
 from segqa.gate.rules import resolve_rules
 from segqa.models.pickers import find_picker
@@ -116,7 +116,7 @@ def _has_written_name(config: pytest.Config, root: Path, typed: str, written: st
     """Whether the data set that was typed is the one in `pyproject.toml`, so that `dataset_name` there is its name."""
     if typed in declared:
         return typed == written
-    return is_same(located(typed, config.invocation_params.dir), located(written, root))
+    return is_same_location(resolve_location(typed, config.invocation_params.dir), resolve_location(written, root))
 
 
 def _require_engine(config: pytest.Config, session: Session) -> None:
@@ -180,7 +180,7 @@ def _open_declared(session: Session) -> Dataset | None:
 
 def _open_folder(session: Session, name: str, location: Location, what: str) -> Dataset:
     if isinstance(location, Path) and not location.exists():
-        near = nearest_folder(location)
+        near = find_nearest_folder(location)
         known = {*session.datasets, *([str(Path(name).with_name(near))] if near else [])}
         raise UsageError(
             f"no {what} {name!r}: expected a folder with images/ and masks/ "

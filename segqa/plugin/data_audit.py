@@ -8,7 +8,7 @@ import pytest
 
 from segqa.analysis.data_audit.audit import Audit, audit_dataset
 from segqa.data.dataset import Dataset
-from segqa.data.storage import is_same
+from segqa.data.storage import is_same_location
 from segqa.data.subsets import split
 from segqa.plugin.configure import open_train_folder
 from segqa.plugin.progress import progress_for
@@ -73,4 +73,4 @@ def _training_data(session: Session, request: pytest.FixtureRequest) -> Dataset 
 def _is_evaluated(session: Session) -> bool:
     """Whether the folder of the training data is the one that is evaluated."""
     evaluated = session.settings.dataset not in session.datasets
-    return evaluated and is_same(session.train_location, session.dataset_location)
+    return evaluated and is_same_location(session.train_location, session.dataset_location)

@@ -105,7 +105,7 @@ def without_known(session: Session, run: Run) -> Run:
     active = _active(session, run)
     if not active or _refuse_most(active, run):
         return run
-    rest = run.only(run.columns.take(~run.columns.ids.among(_failing_of(active, run))), run.part)
+    rest = run.only(run.columns.take(~run.columns.ids.is_among(_failing_of(active, run))), run.part)
     return rest if rest.outcomes else run
 
 
@@ -147,7 +147,7 @@ def _holds_without(item: pytest.Function, known: Sequence[KnownFailure], run: Ru
     Without any case left nothing holds; but a test of a slice may fail by known cases alone.
     """
     left_out = _failing_of(known, run)
-    rest = run.only(run.columns.take(~run.columns.ids.among(left_out)), run.part)
+    rest = run.only(run.columns.take(~run.columns.ids.is_among(left_out)), run.part)
     if not rest.outcomes:
         return bool(run.part)
     try:

@@ -104,7 +104,7 @@ def _extras(config: pytest.Config, session: Session, run: Run) -> list[dict[str,
         shown = next(exhibits.get_all(worst.ids, 1), None)
     if shown is None:
         return []
-    (picked,) = (outcome.picked for outcome in worst.take(worst.ids.among({shown.case_id})))
+    (picked,) = (outcome.picked for outcome in worst.take(worst.ids.is_among({shown.case_id})))
     strip = encode_picture(shown.strip(picked))
     name = escape(shown.case_id)
     address = f"data:{media_type(strip)};base64,{base64.b64encode(strip).decode()}"

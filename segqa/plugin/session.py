@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from segqa.data.storage import Location, expand_home, located, name_of
+from segqa.data.storage import Location, expand_home, get_location_name, resolve_location
 from segqa.plugin.option_parsing import absolute_paths, checkpoint_of, parse_options
 from segqa.support.escaping import to_file_name
 from segqa.support.git import WorkTree
@@ -129,12 +129,14 @@ class Session:
     @property
     def dataset_location(self) -> Location:
         """Where the data set lies, if it is a folder: as the command line or `pyproject.toml` means it."""
-        return located(self.settings.dataset, self.here if "dataset" in self.options else self.root)
+        return resolve_location(self.settings.dataset, self.here if "dataset" in self.options else self.root)
 
     @property
     def train_location(self) -> Location:
         """Where the training data lie, if they are a folder; as `dataset_location`."""
-        return located(self.settings.train_dataset, self.here if "train-dataset" in self.options else self.root)
+        return resolve_location(
+            self.settings.train_dataset, self.here if "train-dataset" in self.options else self.root
+        )
 
     @property
     def reports(self) -> Path:
@@ -163,7 +165,7 @@ class Session:
         """
         from segqa.runs.store import claim_folder
 
-        dataset = self.settings.dataset_name or name_of(self.dataset_location)
+        dataset = self.settings.dataset_name or get_location_name(self.dataset_location)
         name = to_file_name(f"{self.started:%Y%m%d-%H%M%S}-{'+'.join(self.chosen)}-{dataset}")
         self.folder = claim_folder(self.reports / name)
         return self.folder

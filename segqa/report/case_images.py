@@ -25,7 +25,7 @@ from segqa.analysis.failure_clusters.clusters import Clusters
 from segqa.data.case import Case
 from segqa.data.dataset import Dataset
 from segqa.data.mask import Image, Mask, resize_nearest
-from segqa.data.remote_folder import foreseen
+from segqa.data.remote_folder import prefetch
 from segqa.data.rle import decode_mask, encode_mask
 from segqa.errors import CaseError
 from segqa.gate.baseline import digest_content, is_baseline
@@ -223,7 +223,7 @@ def draw_exhibits(
         wanted = [(each, _key(each, before.get(each.case_id), size=size, photos=photos)) for each in outcomes]
         drawn = [next((other for other in others if other.has(each.case_id, key)), None) for each, key in wanted]
         new = [each for each, other in zip(wanted, drawn, strict=True) if other is None]
-        stack.enter_context(foreseen(cases[outcome.case_id] for outcome, _ in new))
+        stack.enter_context(prefetch(cases[outcome.case_id] for outcome, _ in new))
         # what takes long is OpenCV's and Pillow's, and leaves Python to others; files are read by this thread alone
         drawers = stack.enter_context(ThreadPoolExecutor(fair_share(1), "segqa-draw"))
 
@@ -264,7 +264,7 @@ def draw_choice(
             missing = wanted - exhibits.case_ids()
         draw_exhibits(
             run,
-            run.columns.take(run.columns.ids.among(missing)),
+            run.columns.take(run.columns.ids.is_among(missing)),
             dataset,
             store,
             size=settings.image_size,
@@ -290,7 +290,7 @@ def earlier_outcomes(baseline: Run, store: Store, case_ids: Collection[str]) -> 
 
 
 def _by_id(run: Run, case_ids: Collection[str]) -> Before:
-    return {outcome.case_id: outcome for outcome in run.columns.take(run.columns.ids.among(case_ids))}
+    return {outcome.case_id: outcome for outcome in run.columns.take(run.columns.ids.is_among(case_ids))}
 
 
 def _path(store: Store, run_id: str) -> Path:

@@ -133,7 +133,7 @@ def escape(text: str) -> str:
 
 def _failed_before(cluster: Cluster, case_ids: StringColumn, codes: NDArray[np.int8]) -> int:
     """How many of a cluster's failures were failures of that kind in the baseline, which has these cases and kinds."""
-    places = case_ids.places_of(cluster.failing.ids)
+    places = case_ids.find_places(cluster.failing.ids)
     before = codes[places[places >= 0]]
     alike = before >= 0 if cluster.kind == BELOW else before == KINDS[cluster.kind].code
     return int(alike.sum())

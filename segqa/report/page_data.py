@@ -99,7 +99,7 @@ def _compared(judged: JudgedRun, listed: Outcomes, places: Mapping[str, int]) ->
                 change[place] = code
         baseline = comparison.baseline
         errors = {case_id for case_id in comparison.new_errors if case_id in places}
-        for outcome in baseline.columns.take(baseline.columns.ids.among(errors)):
+        for outcome in baseline.columns.take(baseline.columns.ids.is_among(errors)):
             before[places[outcome.case_id]] = _exactly(baseline.iou(outcome))
             change[places[outcome.case_id]] = 1
     return {"before": before, "change": change}

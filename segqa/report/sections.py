@@ -358,7 +358,7 @@ def _groups(run: Run, shown: PageCases) -> list[dict[str, Any]]:
     """The cases that a page without a script shows, by kind: all that have a picture, and the errors."""
     groups: dict[str, list[dict[str, Any]]] = {kind: [] for kind in [*KINDS, ""]}
     worst = run.worst(len(run.outcomes))
-    for outcome in worst.take(worst.ids.among(shown.numbers) | worst.failed):
+    for outcome in worst.take(worst.ids.is_among(shown.numbers) | worst.failed):
         kind = run.kind(outcome) or ""
         groups[kind].append(
             {

@@ -146,5 +146,5 @@ def _by_id(cases: Outcomes) -> Grouping:
     for place, case_id in enumerate(islice(cases.ids, _READ)):
         if match := _NUMBERED.fullmatch(case_id):
             found.put(place, match[1])
-    names = found.names(min(len(cases), _READ))
+    names = found.build(min(len(cases), _READ))
     return _grouping("", names)

@@ -416,7 +416,7 @@ class ColumnBuilder:
     def columns(self) -> MemoryColumns:
         """All of them; nothing can be added any more."""
         cases = len(self)
-        texts = {name: found.texts() for name, found in self._texts.items()}
+        texts = {name: found.build() for name, found in self._texts.items()}
         self._texts.clear()
         for column in self._properties.values():
             column.extend([np.nan] * (cases - len(column)))
@@ -424,8 +424,8 @@ class ColumnBuilder:
         self._numbers = array("q")
         return MemoryColumns(
             **texts,
-            prompts=self._prompts.names(cases),
-            tags={name: coded.names(cases) for name, coded in self._tags.items()},
+            prompts=self._prompts.build(cases),
+            tags={name: coded.build(cases) for name, coded in self._tags.items()},
             properties={name: np.array(column) for name, column in self._properties.items()},
             starts=np.array(self._starts),
             numbers=numbers.reshape(-1, 8),

@@ -57,7 +57,7 @@ class Outcomes(RowSequence[Outcome]):
     def within(self, whole: Outcomes) -> Places:
         """Where each of these is among some outcomes of the same run; -1 where it is not."""
         if self.columns is not whole.columns:
-            return whole.ids.places_of(self.ids)
+            return whole.ids.find_places(self.ids)
         if whole.places is None:
             return self._all_places
         found = np.full(len(self.columns.ids), -1, np.int64)

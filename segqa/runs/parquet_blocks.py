@@ -184,15 +184,15 @@ def held_of(table: Any) -> MemoryColumns:
         for column in (table.column("note"), table.column("error"))
     )
     return MemoryColumns(
-        ids=StringColumn.of(table.column("id").to_pylist()),
+        ids=StringColumn.from_strings(table.column("id").to_pylist()),
         prompts=_undone(table.column("prompt")),
         tags={name.removeprefix(TAG): _undone(table.column(name)) for name in table.column_names if TAG in name[:4]},
         properties={
             name.removeprefix(PROPERTY): _array(table, name) for name in table.column_names if name.startswith(PROPERTY)
         },
-        digests=StringColumn.of(table.column("digest").to_pylist()),
+        digests=StringColumn.from_strings(table.column("digest").to_pylist()),
         pixels=_pixels_of(table),
-        keys=StringColumn.of(table.column("key").to_pylist()),
+        keys=StringColumn.from_strings(table.column("key").to_pylist()),
         starts=starts,
         numbers=small(numbers.flatten().to_numpy(zero_copy_only=False)).reshape(-1, 8),
         scores=scores.flatten().to_numpy(zero_copy_only=False).reshape(-1, 2),
@@ -252,7 +252,7 @@ def read_part(path: Path, names: Sequence[str] | None = None) -> Any:
 def _pixels_of(table: Any) -> StringColumn:
     """The digests of the pixels; empty where a part was written before there were any."""
     known = table.column("pixels").to_pylist() if "pixels" in table.column_names else [None] * len(table)
-    return StringColumn.of(digest or "" for digest in known)
+    return StringColumn.from_strings(digest or "" for digest in known)
 
 
 def _dictionary(names: CategoricalColumn) -> Any:

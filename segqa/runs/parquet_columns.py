@@ -212,7 +212,7 @@ class ParquetColumns:
         joining = StringBuilder()
         for column in self._columns(name):
             joining.extend(column.fill_null("").to_pylist() if column.type != pa.null() else [""] * len(column))
-        return joining.texts()
+        return joining.build()
 
     def _names(self, name: str) -> CategoricalColumn:
         known: dict[str, int] = {}

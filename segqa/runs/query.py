@@ -84,12 +84,12 @@ class Predicate:
         """Which cases meet it; one that does not have the attribute does not, whatever the sign."""
         tag = cases.tags.get(self.name) or CategoricalColumn((), np.full(len(cases), -1, np.int32))
         if self.sign == "has":
-            return tag.renamed(lambda text: "no" if text.lower() in _NO else "yes").mask("yes")
+            return tag.map_values(lambda text: "no" if text.lower() in _NO else "yes").equals("yes")
         if self.sign in _ORDERS:
             found: Mask = _ORDERS[self.sign](numbers_of(cases, self.name), number(self.value))
         else:
             columns = _columns_of(self, cases, edges)
-            named = np.logical_or.reduce([column.mask(self.value) for column in columns])
+            named = np.logical_or.reduce([column.equals(self.value) for column in columns])
             there = np.logical_or.reduce([column.codes >= 0 for column in columns])
             found = named if self.sign == "=" else there & ~named
         return found & (tag.codes >= 0) if self.only_tag else found

@@ -91,7 +91,7 @@ class Run:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "outcomes", Outcomes.of(self.outcomes))
-        object.__setattr__(self, "expected", StringColumn.of(self.expected))
+        object.__setattr__(self, "expected", StringColumn.from_strings(self.expected))
 
     def __repr__(self) -> str:
         return f"<{self.title}: mean IoU {self.mean_iou:.4f}, {self.tally}>"
@@ -119,7 +119,7 @@ class Run:
     @property
     def missing(self) -> tuple[str, ...]:
         """The ids of the cases that have no outcome (yet)."""
-        return tuple(StringColumn.of(self.expected).without(self.columns.ids))
+        return tuple(StringColumn.from_strings(self.expected).without(self.columns.ids))
 
     @property
     def undefined(self) -> int:
@@ -237,7 +237,7 @@ class Run:
     def worst(self, count: int = 5) -> Outcomes:
         """The `count` worst cases: errors first, then by IoU, then by id; last a case without a score or an error."""
         badness = np.where(self.columns.failed, -1.0, np.nan_to_num(self.all_ious, nan=2.0))
-        by_id = self.columns.ids.order()
+        by_id = self.columns.ids.sort_order()
         return self.columns.take(by_id[np.argsort(badness[by_id], kind="stable")][:count])
 
     @property

@@ -65,11 +65,11 @@ def slices_by(cases: Iterable[Outcome], attribute: str, edges: Edges) -> Categor
     """
     cases = Outcomes.of(cases)
     tag, values = cases.tags.get(attribute), cases.properties.get(attribute)
-    by_tag = None if tag is None else tag.renamed(lambda text: _of_tag(text, edges.get(attribute)))
+    by_tag = None if tag is None else tag.map_values(lambda text: _of_tag(text, edges.get(attribute)))
     if values is None:
         return by_tag or CategoricalColumn((), np.full(len(cases), -1, np.int32))
     by_number = _of_property(attribute, values, edges)
-    return by_number if by_tag is None else by_tag.or_else(by_number)
+    return by_number if by_tag is None else by_tag.fill_from(by_number)
 
 
 def numbers_of(cases: Outcomes, attribute: str) -> Floats:

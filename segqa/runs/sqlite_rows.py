@@ -170,7 +170,7 @@ def _reading(folder: Path) -> Iterator[sqlite3.Connection]:
 
 def _expected(database: sqlite3.Connection) -> StringColumn:
     found = database.execute(f"SELECT case_id FROM expected {_SORTED}")  # noqa: S608 - a constant
-    return StringColumn.of(row["case_id"] for row in found)
+    return StringColumn.from_strings(row["case_id"] for row in found)
 
 
 def _missing_columns(database: sqlite3.Connection) -> list[str]:

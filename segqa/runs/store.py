@@ -242,7 +242,7 @@ class Store:
         folder = self.run_folder(run_id)
         if is_in_parts(folder):
             outcomes = Outcomes(ParquetColumns(folder / _PARTS))
-            return outcomes.take(outcomes.ids.among(case_ids))
+            return outcomes.take(outcomes.ids.is_among(case_ids))
         return Outcomes(sqlite_rows.read_some(folder, case_ids))
 
     def unfinished(self, key: str) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from http import HTTPStatus
 
-from segqa.data.image_io import MAX_PIXELS, claimed_pixels
+from segqa.data.image_io import MAX_PIXELS, count_claimed_pixels
 from segqa.errors import CaseError, OversizeError, SettingsError
 from segqa.serving.errors import RequestError
 
@@ -58,7 +58,7 @@ def require_images(files: list[bytes], limits: Limits) -> None:
     claimed = 0
     for index, data in enumerate(files):
         try:
-            claimed += claimed_pixels(data, format_image_name(index))
+            claimed += count_claimed_pixels(data, format_image_name(index))
         except OversizeError as error:
             raise _make_pixels_error(limits, str(error)) from error
         except CaseError as error:

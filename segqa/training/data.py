@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from segqa.data.case import Case
 from segqa.data.dataset import Dataset
-from segqa.data.remote_folder import foreseen
+from segqa.data.remote_folder import prefetch
 from segqa.errors import CaseError, DatasetError
 from segqa.models import transforms
 from segqa.models.transforms import Transform
@@ -73,7 +73,7 @@ def read_pictures(dataset: Dataset, size: int, *, title: str) -> TrainingImages:
     masks = np.empty((len(dataset), size, size), np.bool_)
     digest = hashlib.sha256()
     resize = transforms.resizing(size)
-    with foreseen(dataset):
+    with prefetch(dataset):
         for index, case in enumerate(tqdm(dataset, desc=title, unit=" cases", leave=False, disable=None)):
             images[index], masks[index] = _read(case, resize)
             for part in (case.id.encode(), images[index], masks[index]):

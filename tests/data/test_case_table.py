@@ -30,7 +30,7 @@ def roster_of(cases: Sequence[Case]) -> CaseTable:
         columns[name] = CategoricalColumn(tuple(values), np.array(places))
     sources = [case.source for case in cases]
     return CaseTable(
-        StringColumn.of(case.id for case in cases),
+        StringColumn.from_strings(case.id for case in cases),
         sources.__getitem__,
         CategoricalColumn(tuple(prompts), np.array(codes)),
         columns,
@@ -47,7 +47,7 @@ CASES = tuple(
     for number in range(20)
 )
 SHUFFLED = (*CASES[1::2], *CASES[::2])
-PLAIN, LARGE = Dataset.of("d", SHUFFLED), Dataset.of("d", roster_of(CASES))
+PLAIN, LARGE = Dataset.from_cases("d", SHUFFLED), Dataset.from_cases("d", roster_of(CASES))
 
 
 def test_the_cases_are_those_that_were_given() -> None:
@@ -58,13 +58,13 @@ def test_the_cases_are_those_that_were_given() -> None:
     assert PLAIN.ids == [case.id for case in CASES]
     assert set(PLAIN.tag_names) == {"odd"}
     assert PLAIN.cases[::2] == CASES[::2]
-    assert not Dataset.of("d", CASES[::2]).tag_names
+    assert not Dataset.from_cases("d", CASES[::2]).tag_names
     assert repr(PLAIN.cases) == "<20 cases: case 00, case 01, case 02, …>"
 
 
 def test_a_tag_may_be_empty_and_a_prompt_is_none_then() -> None:
     case = Case("a", "", Unreadable(""), {"camera": ""})
-    assert list(Dataset.of("d", [case]).with_prompt("dog.")) == [replace(case, prompt="dog.")]
+    assert list(Dataset.from_cases("d", [case]).with_prompt("dog.")) == [replace(case, prompt="dog.")]
 
 
 def test_the_cases_are_those_of_a_plain_data_set() -> None:
@@ -78,8 +78,8 @@ def test_what_is_made_of_it_is_what_is_made_of_a_plain_one() -> None:
     assert list(LARGE.limit(7)) == list(PLAIN.limit(7))
     assert (LARGE.stamp(), LARGE.listing()) == (PLAIN.stamp(), PLAIN.listing())
     for number in (1, 2, 3):
-        assert list(Shard(number, 3).of_cases(LARGE.limit(15).cases)) == list(
-            Shard(number, 3).of_cases(PLAIN.limit(15).cases)
+        assert list(Shard(number, 3).select_cases(LARGE.limit(15).cases)) == list(
+            Shard(number, 3).select_cases(PLAIN.limit(15).cases)
         )
     wanted = {"case 03", "case 11", "case 99"}
     assert LARGE.by_id(wanted) == PLAIN.by_id(wanted)
@@ -88,20 +88,20 @@ def test_what_is_made_of_it_is_what_is_made_of_a_plain_one() -> None:
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ({"ids": StringColumn.of(["b", "a"])}, "ids that are not sorted"),
-        ({"ids": StringColumn.of(["a", "a"])}, "1 id twice, such as 'a'"),
-        ({"ids": StringColumn.of([])}, "no cases"),
+        ({"ids": StringColumn.from_strings(["b", "a"])}, "ids that are not sorted"),
+        ({"ids": StringColumn.from_strings(["a", "a"])}, "1 id twice, such as 'a'"),
+        ({"ids": StringColumn.from_strings([])}, "no cases"),
         ({"tags": {"id": CategoricalColumn(("x",), np.zeros(20, np.int8))}}, "a tag called id"),
     ],
     ids=["not sorted", "twice", "none", "a tag called id"],
 )
 def test_what_is_no_data_set_is_refused(change: dict[str, object], problem: str) -> None:
     with pytest.raises(DatasetError, match=problem):
-        Dataset.of("d", replace(roster_of(CASES), **change))  # type: ignore[arg-type] # one of its attributes
+        Dataset.from_cases("d", replace(roster_of(CASES), **change))  # type: ignore[arg-type] # one of its attributes
 
 
 def test_it_is_evaluated_as_any_other(squares: Squares, tmp_path: Path) -> None:
     plain = open_folder(squares(6))
-    large = Dataset.of(plain.name, roster_of(plain.cases))
+    large = Dataset.from_cases(plain.name, roster_of(plain.cases))
     found, wanted = (evaluate(Bright(), each, directory=tmp_path / name) for name, each in (("a", large), ("b", plain)))
     assert timeless(found.outcomes) == timeless(wanted.outcomes)

@@ -189,7 +189,7 @@ def test_the_stamp_changes_with_any_file(squares: Squares) -> None:
 def test_ids_must_be_unique(squares: Squares) -> None:
     (case,) = open_folder(squares(1))
     with pytest.raises(DatasetError, match="1 id twice, such as 'A_000'"):
-        Dataset.of("x", [case, case])
+        Dataset.from_cases("x", [case, case])
 
 
 def test_real_photos_are_listed_with_their_tags(ccp: Path) -> None:
@@ -203,4 +203,4 @@ def test_a_tag_called_id_is_refused(squares: Squares) -> None:
     with pytest.raises(SettingsError, match="has a group called id"):
         open_folder(squares(2), name_pattern=r"_(?P<id>\d+)")
     with pytest.raises(DatasetError, match="has a tag called id"):
-        Dataset.of("x", [replace(case, tags={"id": "1"}) for case in open_folder(squares(2))])
+        Dataset.from_cases("x", [replace(case, tags={"id": "1"}) for case in open_folder(squares(2))])

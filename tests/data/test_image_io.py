@@ -8,7 +8,7 @@ from PIL import Image as Pillow
 
 from segqa.data.case import Target
 from segqa.data.case_files import CaseFiles, LocalFile
-from segqa.data.image_io import claimed_pixels, decode_image, read_file
+from segqa.data.image_io import count_claimed_pixels, decode_image, read_file
 from segqa.data.mask import Image
 from segqa.data.reading_rules import ReadingRules
 from segqa.errors import CaseError, OversizeError
@@ -154,17 +154,17 @@ def test_bytes_are_read_as_the_file_is(tmp_path: Path, suffix: str) -> None:
     Pillow.fromarray(np.arange(8 * 5 * 3, dtype=np.uint8).reshape(8, 5, 3)).save(path, exif=exif)
     data = path.read_bytes()
     assert np.array_equal(decode_image(data, "image"), read_image(path))
-    assert claimed_pixels(data, "image") == 40
+    assert count_claimed_pixels(data, "image") == 40
 
 
 def test_what_a_header_claims_is_refused_before_a_pixel_is_read() -> None:
     written = BytesIO()
     Pillow.new("1", (20_000, 20_000)).save(written, "PNG")
     with pytest.raises(OversizeError, match=r"^image 2 claims more than 89478485 pixels"):
-        claimed_pixels(written.getvalue(), "image 2")
+        count_claimed_pixels(written.getvalue(), "image 2")
 
 
-@pytest.mark.parametrize("read", [claimed_pixels, decode_image])
+@pytest.mark.parametrize("read", [count_claimed_pixels, decode_image])
 @pytest.mark.parametrize("data", [b"", b"GIF89a", b"\x89PNG\r\n\x1a\n" + bytes(40)])
 def test_bytes_that_are_no_picture_are_refused_by_name(read: Callable[[bytes, str], object], data: bytes) -> None:
     with pytest.raises(CaseError, match="image 2"):

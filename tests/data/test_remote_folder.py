@@ -19,7 +19,7 @@ from segqa import Case, Outcome, Proposals, audit_dataset, evaluate, open_folder
 from segqa.data import reading_rules as reading
 from segqa.data import storage
 from segqa.data.mask import Image
-from segqa.data.remote_folder import RemoteFile, foreseen
+from segqa.data.remote_folder import RemoteFile, prefetch
 from segqa.errors import CaseError, DatasetError
 from tests.conftest import bright_square, write_case
 
@@ -79,7 +79,7 @@ def _as_if_new() -> Iterator[None]:
     yield
     fsspec.filesystem("memory").store.clear()
     fsspec.filesystem("memory").pseudo_dirs[:] = [""]
-    storage.storage_of.cache_clear()
+    storage.get_storage.cache_clear()
 
 
 @pytest.fixture
@@ -252,7 +252,7 @@ def test_a_file_is_fetched_once_and_a_folder_listed_once(squares: Squares) -> No
 @pytest.mark.usefixtures("_without_sample")
 def test_what_comes_next_is_fetched_ahead(squares: Squares) -> None:
     data = open_folder(f"slow://{squares(30)}")
-    with foreseen(data):
+    with prefetch(data):
         read_all(data.cases)
     assert 4 < Slow.most_at_once <= 16
     assert max(count for name, count in Slow.asked.items() if name != "listing") == 2
@@ -266,7 +266,7 @@ def test_an_evaluation_fetches_ahead(squares: Squares) -> None:
 
 def test_masks_that_are_not_needed_are_not_fetched(squares: Squares) -> None:
     data = open_folder(f"slow://{squares(4)}")
-    with foreseen(data, targets=False):
+    with prefetch(data, targets=False):
         for case in data:
             case.image()
     assert Slow.asked.total() == 3 + 4
@@ -274,7 +274,7 @@ def test_masks_that_are_not_needed_are_not_fetched(squares: Squares) -> None:
 
 def test_what_was_looked_at_to_find_the_rules_is_not_fetched_again(squares: Squares) -> None:
     data = open_folder(f"slow://{squares(30)}")
-    with foreseen(data):
+    with prefetch(data):
         read_all(data.cases)
     assert Slow.asked.total() == 3 + 60
 
@@ -283,7 +283,7 @@ def test_what_was_looked_at_to_find_the_rules_is_not_fetched_again(squares: Squa
 def test_what_is_fetched_ahead_has_its_limits(squares: Squares, monkeypatch: pytest.MonkeyPatch) -> None:
     data = open_folder(f"slow://{squares(12)}")
     monkeypatch.setattr(storage, "_AHEAD_BYTES", 1)
-    with foreseen(data):
+    with prefetch(data):
         read_all(data.cases)
     assert Slow.most_at_once <= 2  # one is waited for, the next one comes
     assert max(count for name, count in Slow.asked.items() if name != "listing") == 2
@@ -294,10 +294,10 @@ def test_what_is_skipped_makes_room(squares: Squares, monkeypatch: pytest.Monkey
     data = open_folder(f"slow://{squares(40)}")
     monkeypatch.setattr(storage, "_AHEAD", 20)
     monkeypatch.setattr(Slow, "wait", 0.0)
-    with foreseen(data):
+    with prefetch(data):
         for case in data:
             case.image()
-        ahead = storage.storage_of(f"slow://{squares(0)}")._ahead
+        ahead = storage.get_storage(f"slow://{squares(0)}")._ahead
         assert ahead is not None
         assert len(ahead._coming) <= 9
     assert Slow.asked.total() <= 3 + 80
@@ -309,10 +309,10 @@ def test_only_so_much_of_what_was_read_stays(squares: Squares, monkeypatch: pyte
     data = open_folder(address)
     monkeypatch.setattr(storage, "_KEPT", 16)
     read_all(data.cases)
-    assert len(storage.storage_of(address)._kept) == 16
+    assert len(storage.get_storage(address)._kept) == 16
     monkeypatch.setattr(storage, "_KEPT_BYTES", 1)
     read_all(data.cases)
-    assert len(storage.storage_of(address)._kept) == 2
+    assert len(storage.get_storage(address)._kept) == 2
 
 
 def test_a_file_is_known_by_the_last_part_of_its_path() -> None:

@@ -6,7 +6,7 @@ from hypothesis.extra import numpy as arrays
 from pycocotools import mask as coco
 
 from segqa.data.mask import Mask
-from segqa.data.rle import decode_mask, encode_mask, mask_of_runs
+from segqa.data.rle import decode_mask, decode_runs, encode_mask
 from segqa.errors import MaskError
 
 MASKS = arrays.arrays(np.bool_, st.tuples(st.integers(1, 40), st.integers(1, 40)))
@@ -39,4 +39,4 @@ def test_runs_that_do_not_fill_the_mask_are_refused(text: str) -> None:
 def test_lengths_of_runs_are_the_mask(mask: Mask) -> None:
     edges = np.flatnonzero(np.diff(mask.ravel(order="F"), prepend=False)).tolist()
     lengths = np.diff([0, *edges, mask.size]).tolist()
-    assert np.array_equal(mask_of_runs(lengths, (mask.shape[0], mask.shape[1])), mask)
+    assert np.array_equal(decode_runs(lengths, (mask.shape[0], mask.shape[1])), mask)

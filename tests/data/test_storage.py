@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from segqa.data.folder import open_folder
-from segqa.data.storage import located, name_of
+from segqa.data.storage import get_location_name, resolve_location
 
 Squares = Callable[[int], Path]
 
@@ -56,4 +56,4 @@ def test_a_folder_without_a_name_has_that_of_the_folder_it_means(data: Path, mon
     ],
 )
 def test_an_address_has_the_name_of_its_last_part(address: str, name: str) -> None:
-    assert name_of(located(address)) == name
+    assert get_location_name(resolve_location(address)) == name

@@ -15,25 +15,25 @@ from tests.conftest import bright_square, write_case
 
 @given(case_id=st.text(), of=st.integers(1, 50))
 def test_a_case_is_in_exactly_one_shard(case_id: str, of: int) -> None:
-    assert sum(Shard(number, of).has(case_id) for number in range(1, of + 1)) == 1
+    assert sum(Shard(number, of).contains(case_id) for number in range(1, of + 1)) == 1
 
 
 def test_a_case_is_where_its_sha256_says() -> None:
     # 0xba7816bf…15ad is the digest of "abc" in FIPS 180-4
     digest = int("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", 16)
-    assert Shard(digest % 7 + 1, 7).has("abc")
+    assert Shard(digest % 7 + 1, 7).contains("abc")
 
 
 @pytest.mark.parametrize("seed", ["0", "1"])
 def test_pythons_hash_seed_moves_no_case(seed: str) -> None:
-    code = "from segqa.data.subsets import Shard; print(*[n for n in range(40) if Shard(2, 3).has(str(n))])"
+    code = "from segqa.data.subsets import Shard; print(*[n for n in range(40) if Shard(2, 3).contains(str(n))])"
     seeded = {**os.environ, "PYTHONHASHSEED": seed}
     found = subprocess.run([sys.executable, "-c", code], env=seeded, capture_output=True, check=True, text=True)
-    assert found.stdout.split() == [str(number) for number in range(40) if Shard(2, 3).has(str(number))]
+    assert found.stdout.split() == [str(number) for number in range(40) if Shard(2, 3).contains(str(number))]
 
 
 def test_shards_are_about_equally_large() -> None:
-    sizes = [sum(Shard(number, 4).has(f"case {index}") for index in range(4000)) for number in range(1, 5)]
+    sizes = [sum(Shard(number, 4).contains(f"case {index}") for index in range(4000)) for number in range(1, 5)]
     assert all(900 < size < 1100 for size in sizes)
 
 

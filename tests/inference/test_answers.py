@@ -155,7 +155,7 @@ def test_an_image_that_its_source_hands_out_twice_stays_as_it_is(squares: Square
 
     data = open_folder(squares(4))
     kept = [segqa.Case(case.id, case.prompt, Kept(case.source)) for case in data]
-    cases = segqa.Dataset.of(data.name, kept)
+    cases = segqa.Dataset.from_cases(data.name, kept)
     for _ in range(2):
         assert segqa.evaluate(each(in_place), cases).mean_iou == 1.0
 

@@ -147,7 +147,7 @@ def test_a_model_that_prepares_does_so_in_the_thread_that_reads(squares: Squares
 def test_an_image_that_cannot_be_prepared_is_an_error_and_no_other(squares: Squares, store: Store) -> None:
     data = open_folder(squares(5))
     cases = (replace(data.cases[0], prompt="refuse"), *data.cases[1:])
-    run = Evaluation().run(Prepared(), "prepared", Dataset.of("squares", cases), store)
+    run = Evaluation().run(Prepared(), "prepared", Dataset.from_cases("squares", cases), store)
     assert [outcome.case_id for outcome in run.errors] == [cases[0].id]
     assert "ValueError: not this one" in run.errors[0].error
     assert run.provenance["stages"]["prepare"]["cases"] == 4
@@ -204,7 +204,7 @@ def test_a_mask_that_vanishes_between_two_reads_is_an_error_of_its_case(squares:
     first, second = open_folder(squares(2)).cases
     assert isinstance(first.source, CaseFiles)
     gone = replace(first, source=Vanishing(first.source.image_file, first.source.mask_file, first.source.reading))
-    run = segqa.evaluate(Bright(), Dataset.of("two", (gone, second)))
+    run = segqa.evaluate(Bright(), Dataset.from_cases("two", (gone, second)))
     assert run.tally == "1 scored, 0 missing, 1 error"
     assert run.errors[0].reason == "CaseError: the mask is gone"
 
@@ -440,7 +440,7 @@ def test_stored_proposals_are_scored_again_without_the_model(squares: Squares, s
 
 def test_missing_proposals_are_named_before_anything_is_made(squares: Squares, store: Store) -> None:
     data, model = open_folder(squares(5)), Bright()
-    Evaluation().run(model, "bright", Dataset.of("squares", data.cases[:3]), store)
+    Evaluation().run(model, "bright", Dataset.from_cases("squares", data.cases[:3]), store)
     with pytest.raises(ModelError, match="2 of 5 cases have no stored proposals of bright, such as B_001"):
         Evaluation().rescore("bright", data, store)
     with pytest.raises(ModelError, match="no finished run of it is kept"):
@@ -548,7 +548,7 @@ def test_there_is_never_more_kept_than_allowed_but_for_today(squares: Squares, s
         assert cache.holdings()[0].entries == 5
         cache._database.execute("UPDATE proposals SET used = used - 1")
         cache._database.commit()
-    Evaluation(max_cache_mb=0.000001).run(model, "bright", Dataset.of("squares", data.cases[:1]), store)
+    Evaluation(max_cache_mb=0.000001).run(model, "bright", Dataset.from_cases("squares", data.cases[:1]), store)
     with ProposalCache(store.shared_proposals) as cache:
         assert cache.holdings()[0].entries == 1
 

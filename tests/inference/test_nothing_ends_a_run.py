@@ -101,7 +101,7 @@ class Own:
 
 def dataset_of(broken: Source, count: int = 6) -> Dataset:
     """Cases of which the third has another source."""
-    return Dataset.of(
+    return Dataset.from_cases(
         "own", [Case(f"c{n}", "person.", broken if n == 2 else Own(n), {"n": str(n)}) for n in range(count)]
     )
 
@@ -143,8 +143,8 @@ def test_a_source_that_interrupts_interrupts(tmp_path: Path) -> None:
 
 
 def roster(source: Callable[[int], Source]) -> Dataset:
-    prompts = CategoricalBuilder().names(6)
-    return Dataset("own", CaseTable(StringColumn.of(f"c{n}" for n in range(6)), source, prompts))
+    prompts = CategoricalBuilder().build(6)
+    return Dataset("own", CaseTable(StringColumn.from_strings(f"c{n}" for n in range(6)), source, prompts))
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
@@ -198,14 +198,14 @@ def test_a_text_that_nothing_can_store_is_one_recorded_error(tmp_path: Path, wha
     cases = [Case(f"c{n}", "person.", Own(n)) for n in range(4)]
     bad: dict[str, Any] = {what: BAD}
     cases[2] = replace(cases[2], **bad)
-    outcomes = evaluated(Dataset.of("own", cases), tmp_path)
+    outcomes = evaluated(Dataset.from_cases("own", cases), tmp_path)
     case_id = "b\\udce9d" if what == "id" else "c2"
     require_one_error(outcomes, case_id, f"{what} 'b\\udce9d' is no text that UTF-8 can encode")
 
 
 def test_tags_notes_and_names_are_escaped(tmp_path: Path) -> None:
     cases = [Case(f"c{n}", "person.", Own(n), {BAD: BAD, "year": 2026}) for n in range(4)]  # type: ignore[dict-item]
-    dataset = Dataset.of(BAD, cases, [f"left out: {BAD}"])
+    dataset = Dataset.from_cases(BAD, cases, [f"left out: {BAD}"])
     run = segqa.evaluate(Bright(), dataset, name=BAD, directory=tmp_path)
     assert dict(run.outcomes[0].tags) == {"b\\udce9d": "b\\udce9d", "year": "2026"}
     assert (run.model, run.dataset) == ("b\\udce9d", "b\\udce9d")

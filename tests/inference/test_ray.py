@@ -244,7 +244,7 @@ class Moody:
 
 
 def test_other_data_on_another_machine_is_refused(started: None, tmp_path: Path) -> None:
-    data = Dataset.of("moody", [Case("a", "", Moody(os.getpid()))])
+    data = Dataset.from_cases("moody", [Case("a", "", Moody(os.getpid()))])
     with pytest.raises(EngineError, match="the image of 'a' is another one"):
         segqa.evaluate(bright(), data, engine="ray", directory=tmp_path)
 
@@ -275,7 +275,7 @@ def test_what_cannot_be_sent_is_refused(tmp_path: Path) -> None:
     source: Any = Moody(0)
     object.__setattr__(source, "file", sqlite3.connect(":memory:"))
     with pytest.raises(DatasetError, match="the source of 'a' cannot be"):
-        segqa.evaluate(bright(), Dataset.of("open", [Case("a", "", source)]), engine="ray")
+        segqa.evaluate(bright(), Dataset.from_cases("open", [Case("a", "", source)]), engine="ray")
 
 
 DRIVER = """

@@ -59,7 +59,7 @@ def test_scores_agree_with_plain_numpy_on_the_stored_proposals(model: DetectSegm
 @pytest.mark.slow
 def test_the_published_figures_of_the_two_networks_come_out(model: DetectSegment, ccp: Path, tmp_path: Path) -> None:
     """Every fourth photo, the first 200: by picker the mean IoU, and how many lie below 0.1."""
-    data = Dataset.of("ccp", open_folder(ccp).cases[::4][:200])
+    data = Dataset.from_cases("ccp", open_folder(ccp).cases[::4][:200])
 
     def evaluated(pick: str) -> Run:
         return Evaluation(pick=pick).run(model, "detect_segment", data, Store(tmp_path))

@@ -75,7 +75,7 @@ class White:
 
 def test_the_second_model_reads_no_target(tmp_path: Path) -> None:
     sources = [Counted(blob((9, 9 + index)), str(index).encode()) for index in range(5)]
-    data = Dataset.of("blobs", [Case(str(index), "", source) for index, source in enumerate(sources)])
+    data = Dataset.from_cases("blobs", [Case(str(index), "", source) for index, source in enumerate(sources)])
     store, targets = Store(tmp_path), PackedTargets()
     runs = [Evaluation(targets=targets).run(White(), name, data, store) for name in ("one", "two")]
     assert [source.reads for source in sources] == [1] * 5

@@ -175,7 +175,7 @@ def test_data_that_is_not_there_is_told(squares: Squares) -> None:
 
 
 def test_a_case_arrives_as_it_was(squares: Squares) -> None:
-    case = Dataset.of("squares", [replace(open_folder(squares(1)).cases[0], tags={"camera": "C2"})]).cases[0]
+    case = Dataset.from_cases("squares", [replace(open_folder(squares(1)).cases[0], tags={"camera": "C2"})]).cases[0]
     found = unpack_case(pack_case(case))
     source, sent = case.source, found.source
     assert isinstance(source, CaseFiles)

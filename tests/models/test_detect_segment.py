@@ -54,7 +54,7 @@ def test_the_fingerprint_changes_with_the_weights(model: DetectSegment, weights:
 def test_on_real_photos_picking_matters_as_published(model: DetectSegment, ccp: Path) -> None:
     """On these 40 of the 200 photos there are two in which the mask score alone picks a bystander."""
     data = open_folder(ccp)
-    cases = Dataset.of("some", data.cases[::4][:40]).cases
+    cases = Dataset.from_cases("some", data.cases[::4][:40]).cases
     offered = [model.predict([case.image()], [case.prompt])[0] for case in cases]
     targets = [case.target() for case in cases]
 

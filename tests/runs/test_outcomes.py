@@ -185,15 +185,20 @@ def test_pixels_beyond_32_bits() -> None:
 
 def test_names_that_become_one() -> None:
     column = CategoricalColumn(("a", "A", "b"), np.array([0, 1, 2, -1], np.int32))
-    assert list(column.renamed(str.lower)) == ["a", "a", "b", None]
-    assert column.renamed(str.lower).mask("a").tolist() == [True, True, False, False]
-    assert list(column.or_else(CategoricalColumn(("A", "c"), np.array([1, 1, 1, 0], np.int32)))) == ["a", "A", "b", "A"]
-    assert column.or_else(CategoricalColumn(("A",), np.array([0, 0, 0, 0], np.int32))).used == [
+    assert list(column.map_values(str.lower)) == ["a", "a", "b", None]
+    assert column.map_values(str.lower).equals("a").tolist() == [True, True, False, False]
+    assert list(column.fill_from(CategoricalColumn(("A", "c"), np.array([1, 1, 1, 0], np.int32)))) == [
+        "a",
+        "A",
+        "b",
+        "A",
+    ]
+    assert column.fill_from(CategoricalColumn(("A",), np.array([0, 0, 0, 0], np.int32))).used == [
         (1, "A"),
         (0, "a"),
         (2, "b"),
     ]
-    assert not column.mask("z").any()
+    assert not column.equals("z").any()
 
 
 def test_a_case_takes_a_few_hundred_bytes() -> None:

@@ -92,7 +92,7 @@ def test_images_are_images(image: Image) -> None:
 def test_cases_can_be_evaluated(case: Case) -> None:
     image, target = case.image(), case.target()
     assert np.array_equal(image[:, :, 0] > 125, target)
-    run = evaluate(Bright(), Dataset.of("drawn", [case]))
+    run = evaluate(Bright(), Dataset.from_cases("drawn", [case]))
     assert run.mean_iou == 1.0
 
 

@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 
 from segqa.analysis.data_audit.image_hash import ImageHash, compute_image_hash
-from segqa.data.case import Case, Target, case_errors
+from segqa.data.case import Case, Target, catch_case_errors
 from segqa.data.image_io import READER
-from segqa.data.remote_folder import foreseen
+from segqa.data.remote_folder import prefetch
 from segqa.errors import CaseError
 from segqa.runs.checksums import compute_checksum
 from segqa.runs.store import Store
@@ -114,7 +114,7 @@ def read_case_stats(cases: Iterable[Case], store: Store | None, *, images_only: 
         StoreError: what is kept cannot be read or written.
     """
     cases = tuple(cases)
-    with foreseen(cases, targets=not images_only):
+    with prefetch(cases, targets=not images_only):
         if store is None:
             yield from (_read_stats(case, lambda _key, compute: compute(), images_only) for case in cases)
             return
@@ -156,7 +156,7 @@ def _read_hash(case: Case, get_or_compute: _Lookup) -> ImageHash:
     digest = case.digest()
 
     def compute() -> list[Any]:
-        with case_errors(case.id):
+        with catch_case_errors(case.id):
             found = compute_image_hash(digest, case.image())
         return [*found.size, found.thumbnail.hex()]
 
@@ -166,7 +166,7 @@ def _read_hash(case: Case, get_or_compute: _Lookup) -> ImageHash:
 
 def _read_outline(case: Case, image_digest: bytes, get_or_compute: _Lookup) -> TargetOutline:
     def compute() -> list[Any]:
-        with case_errors(case.id):
+        with catch_case_errors(case.id):
             found = compute_outline(case.source.target())
         return [*found.size, found.area, found.border, found.corners, found.note]
 

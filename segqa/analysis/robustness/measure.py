@@ -104,8 +104,8 @@ class RobustnessMeasurement:
             raise SettingsError(MISSING_ALBUMENTATIONS)
         chosen = dataset.limit(cases).cases
         answered = run.columns.take(~run.columns.failed)
-        scored = {each.case_id: each for each in answered.take(answered.ids.among(list(chosen.own_ids)))}
-        is_usable = chosen.own_ids.among(scored)
+        scored = {each.case_id: each for each in answered.take(answered.ids.is_among(list(chosen.own_ids)))}
+        is_usable = chosen.own_ids.is_among(scored)
         usable = chosen.take(np.flatnonzero(is_usable))
         if not len(usable):
             raise DatasetError(

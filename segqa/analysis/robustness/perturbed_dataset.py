@@ -131,7 +131,7 @@ def perturb_dataset(dataset: Dataset, changes: Iterable[Perturbation] = PERTURBA
     """
     originals, changes = UnperturbedSources(), tuple(changes)
     cases = [changed for case in dataset for changed in _perturb_case(case, changes, originals)]
-    return Dataset.of(
+    return Dataset.from_cases(
         f"{dataset.name}-changed", cases, [f"{format_count(len(dataset), 'case')} of {dataset.name}, changed"]
     )
 

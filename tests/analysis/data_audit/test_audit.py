@@ -213,7 +213,7 @@ class Seeing(Blind):
 
 
 def make_dataset(source: type[Blind], count: int = 300) -> Dataset:
-    return Dataset.of("made", (Case(f"{index:03}", "", source(str(index))) for index in range(count)))
+    return Dataset.from_cases("made", (Case(f"{index:03}", "", source(str(index))) for index in range(count)))
 
 
 def test_the_second_time_no_pixel_is_read(tmp_path: Path) -> None:

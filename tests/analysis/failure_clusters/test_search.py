@@ -323,8 +323,8 @@ def test_a_large_run_is_searched_in_a_sample_and_counted_in_full() -> None:
     }
     inside = (tags["camera"].codes == 1) & (tags["light"].codes == 2)
     fails = random.random(cases) < np.where(inside, 0.5, 0.02)
-    ids = StringColumn.of(f"{number:06}" for number in range(cases))
-    none, numbers = StringColumn.of([""] * cases), np.array([RIGHT.numbers, WRONG.numbers])[fails.astype(int)]
+    ids = StringColumn.from_strings(f"{number:06}" for number in range(cases))
+    none, numbers = StringColumn.from_strings([""] * cases), np.array([RIGHT.numbers, WRONG.numbers])[fails.astype(int)]
     held = MemoryColumns(
         ids=ids, prompts=CategoricalColumn(("",), np.zeros(cases, np.int8)), tags=tags, properties={}, digests=none,
         pixels=none, keys=none,

@@ -62,7 +62,7 @@ def test_a_data_set_holds_every_case_under_every_change(squares: Callable[[int],
 def test_each_image_is_read_once_for_all_of_its_changes() -> None:
     sources = [Counted(index) for index in range(3)]
     cases = [Case(id=f"c{index}", prompt="", source=source) for index, source in enumerate(sources)]
-    for case in perturb_dataset(Dataset.of("three", cases)):
+    for case in perturb_dataset(Dataset.from_cases("three", cases)):
         case.source.digest()
         case.source.target()
         case.image()
