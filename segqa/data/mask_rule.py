@@ -122,7 +122,8 @@ def apply_mask_rule(name: str, raster: Raster, rule: MaskRule) -> Target:
         return Target(levels > cutoff)
     counts = count_values(levels)
     _require_fit(name, levels, counts, raster, rule)
-    between = compute_share_between(counts) if rule.kind != "probabilities" else 0.0
+    is_share = rule.kind == "probabilities" or (rule.of_fractions and raster.values.dtype.kind == "f")
+    between = 0.0 if is_share else compute_share_between(counts)
     note = f"mask {name} is not binary: {between:.0%} of its values lie between 5 and 250" if between > _NOTED else ""
     return Target(levels > cutoff, note)
 

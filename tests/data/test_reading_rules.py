@@ -267,6 +267,19 @@ def test_a_cutoff_of_0_makes_any_value_the_object(tmp_path: Path, name: str) -> 
     assert run.mean_iou > (0.8 if name == "four bits of classes" else 0.999)
 
 
+def test_probabilities_are_no_grey_masks_whether_a_cutoff_is_set_or_not(tmp_path: Path) -> None:
+    folder = write_set(tmp_path, (8, PHOTO, grey(probability, ".tif")))
+    for settings in ({}, {"mask_cutoff": 127}):
+        run = run_of(folder, **settings)
+        assert (run.mean_iou, list(run.columns.notes)) == (1.0, [])
+        assert not audit_dataset(open_folder(folder, **settings)).not_binary
+
+
+def test_a_cutoff_leaves_the_note_of_grey_masks(tmp_path: Path) -> None:
+    run = run_of(write_set(tmp_path, (8, PHOTO, grey(soft))), mask_cutoff=127)
+    assert len(list(run.columns.notes)) == 8
+
+
 def test_a_cutoff_counts_on_the_scale_of_8_bits_at_any_depth(tmp_path: Path) -> None:
     ramp = np.tile(np.arange(80), (64, 1)) * 3 / 255
     forms: Mapping[str, Write] = {
