@@ -269,10 +269,10 @@ def test_a_cutoff_of_0_makes_any_value_the_object(tmp_path: Path, name: str) -> 
 
 def test_probabilities_are_no_grey_masks_whether_a_cutoff_is_set_or_not(tmp_path: Path) -> None:
     folder = write_set(tmp_path, (8, PHOTO, grey(probability, ".tif")))
-    for settings in ({}, {"mask_cutoff": 127}):
-        run = run_of(folder, **settings)
+    for cutoff in (None, 127):
+        run = run_of(folder, mask_cutoff=cutoff)
         assert (run.mean_iou, list(run.columns.notes)) == (1.0, [])
-        assert not audit_dataset(open_folder(folder, **settings)).not_binary
+        assert not audit_dataset(open_folder(folder, mask_cutoff=cutoff)).not_binary
 
 
 def test_a_cutoff_leaves_the_note_of_grey_masks(tmp_path: Path) -> None:
