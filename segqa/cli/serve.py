@@ -14,7 +14,7 @@ from segqa.errors import SegqaError
 if TYPE_CHECKING:
     import socket
 
-    from segqa.plugin.model_host import Hosted
+    from segqa.plugin.model_host import HostedModel
     from segqa.serving.limits import Limits
 
 _LOCAL = ("127.0.0.1", "::1", "localhost")
@@ -69,7 +69,7 @@ def serve(
     raise typer.Exit(code)
 
 
-def _serve(hosted: Hosted, sock: socket.socket, limits: Limits, access: dict[str, Any], batch_size: int) -> None:
+def _serve(hosted: HostedModel, sock: socket.socket, limits: Limits, access: dict[str, Any], batch_size: int) -> None:
     """Answer until stopped."""
     from segqa.serving.model_info import describe_model
     from segqa.serving.queue import ModelThread, choose_batch_size

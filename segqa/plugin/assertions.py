@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 NOTES = pytest.StashKey[list[str]]()
 """What to add to the failure: pytest cuts off a long explanation, and a command cut in two is of no use."""
 
-SHOWN: pytest.StashKey[Run | None] = pytest.StashKey()
+SHOWN_RUN: pytest.StashKey[Run | None] = pytest.StashKey()
 """The run, or the part of one, that the assertion was about."""
 
 _ORDERS = frozenset(["<", "<=", ">", ">="])
@@ -32,7 +32,7 @@ def pytest_assertrepr_compare(config: pytest.Config, op: str, left: object, righ
         return None
     if trial is not None and isinstance(left, trial.Reading):
         config.stash[NOTES] = list(left.hints)
-        return [*map(to_line, (f"{left.name} {_verdict(left, float(right))}", *left.lines))]
+        return [*map(to_line, (f"{left.name} {_describe_position(left, float(right))}", *left.lines))]
     if run is None or not isinstance(left, run.Score):
         return None
     session = find_session(config)
@@ -41,7 +41,7 @@ def pytest_assertrepr_compare(config: pytest.Config, op: str, left: object, righ
         *([f"just these: {left.of.how_to_repeat}"] if left.of.condition else []),
         *([f"review: {os.path.relpath(page, config.invocation_params.dir)}"] if page else []),
     ]
-    config.stash[SHOWN] = left.of
+    config.stash[SHOWN_RUN] = left.of
     return [*map(to_line, _explain(left, float(right)))]
 
 
@@ -51,7 +51,10 @@ def _explain(score: Score, bound: float) -> list[str]:
 
     run = score.of
     where = f" in {run.part}" if run.part and run.part not in score.name else ""
-    lines = [f"{score.name}{where} {_verdict(score, bound)}", f"{run.title} ({run.tally}), picked by {run.pick}"]
+    lines = [
+        f"{score.name}{where} {_describe_position(score, bound)}",
+        f"{run.title} ({run.tally}), picked by {run.pick}",
+    ]
     # errors have a budget and a test of their own: here they would push out what the number is made of
     worst = run.worst(len(run.outcomes))
     worst = (worst if run.part == "errors" else worst.take(~worst.failed))[:WORST]
@@ -60,7 +63,7 @@ def _explain(score: Score, bound: float) -> list[str]:
     return lines
 
 
-def _verdict(score: float, bound: float) -> str:
+def _describe_position(score: float, bound: float) -> str:
     """Where the number stands against its bound; said of a comparison that holds, too, since `not` may be before it."""
     if math.isnan(score):
         return f"is undefined, nothing was scored (bound {bound:.4f})"

@@ -31,16 +31,16 @@ if TYPE_CHECKING:
     from segqa.runs.run import Run
 
 
-def verdict_on(config: pytest.Config, session: Session, run: Run) -> Verdict:
+def require_verdict(config: pytest.Config, session: Session, run: Run) -> Verdict:
     """The verdict on a run, or on a part of one, against its baseline.
 
     Without a baseline the test is skipped, or fails where one is required; what cannot be compared ends the session.
     """
-    path = path_for(session, run)
+    path = find_baseline_path(session, run)
     if not path.exists():
-        hint = f"no baseline {_typed(path, session)}; `pytest suites --segqa-update-baseline` makes one: commit it"
+        hint = f"no baseline {_shorten(path, session)}; `pytest suites --segqa-update-baseline` makes one: commit it"
         if "update-baseline" in session.options:
-            pytest.skip(f"no baseline {_typed(path, session)}: this session writes the first one")
+            pytest.skip(f"no baseline {_shorten(path, session)}: this session writes the first one")
         if gone := describe_change(session, path):
             hint = f"no baseline: {gone}; restore it"
         if renamed := _explain_rename(session, run):
@@ -51,7 +51,7 @@ def verdict_on(config: pytest.Config, session: Session, run: Run) -> Verdict:
         pytest.skip(hint)
     problem = ""
     try:
-        return judged(session, run)
+        return judge_run(session, run)
     except UsageError as error:
         problem = str(error)
     if "accept" in session.options:
@@ -70,9 +70,9 @@ def _explain_rename(session: Session, run: Run) -> str:
     """
     from segqa.gate.baseline import read_model
 
-    for path in sorted(path_for(session, run).parent.glob("*.jsonl")):
+    for path in sorted(find_baseline_path(session, run).parent.glob("*.jsonl")):
         if read_model(path) == run.model:
-            return f"{_typed(path, session)} is the baseline of {run.model}: give it the name {run.model}.jsonl back"
+            return f"{_shorten(path, session)} is the baseline of {run.model}: give it the name {run.model}.jsonl back"
     found = find_namesakes(session, run)
     hint = "if the data set was renamed, set dataset_name = {!r} in [tool.segqa]"
     return next((f"{text}: {hint.format(name)}" for name, text in found.items()), "")
@@ -89,7 +89,7 @@ def find_namesakes(session: Session, run: Run) -> dict[str, str]:
     from segqa.gate.baseline import read_baseline
     from segqa.gate.comparison import compare
 
-    own, found = path_for(session, run), dict[str, str]()
+    own, found = find_baseline_path(session, run), dict[str, str]()
     for path in sorted(session.baselines.glob(f"*/{run.model}.jsonl")):
         names = {each.parent.name.removesuffix("-held-out") for each in (own, path)}
         if len(names) == 1:
@@ -101,11 +101,11 @@ def find_namesakes(session: Session, run: Run) -> dict[str, str]:
             continue
         if 2 * len(pairs) >= len(run.expected):
             cases = format_count(len(run.expected), "case")
-            found[other.dataset] = f"{_typed(path, session)} has {len(pairs)} of these {cases}"
+            found[other.dataset] = f"{_shorten(path, session)} has {len(pairs)} of these {cases}"
     return found
 
 
-def judged(session: Session, run: Run) -> Verdict:
+def judge_run(session: Session, run: Run) -> Verdict:
     """The verdict on a run against its baseline; judged once.
 
     Raises:
@@ -117,7 +117,7 @@ def judged(session: Session, run: Run) -> Verdict:
     key = (run.id, run.part, run.condition)
     if key not in session.verdicts:
         try:
-            session.verdicts[key] = _judge(session, compare(read_baseline(path_for(session, run)), run))
+            session.verdicts[key] = _judge(session, compare(read_baseline(find_baseline_path(session, run)), run))
         except UsageError as error:
             session.verdicts[key] = error
     found = session.verdicts[key]
@@ -126,10 +126,10 @@ def judged(session: Session, run: Run) -> Verdict:
     return found
 
 
-def comparison_of(session: Session, run: Run) -> Comparison | None:
+def find_comparison(session: Session, run: Run) -> Comparison | None:
     """The run against its baseline; None where there is none, or it says nothing about this run."""
     try:
-        return judged(session, run).comparison
+        return judge_run(session, run).comparison
     except UsageError:
         return None
 
@@ -138,7 +138,7 @@ def keep_baseline(session: Session, run: Run) -> None:
     """Keep the baseline that a run is judged against with it, so that its page can be made again anywhere."""
     from segqa.gate.baseline import get_stored_baseline_path
 
-    path = path_for(session, run)
+    path = find_baseline_path(session, run)
     if path.is_file():
         kept = get_stored_baseline_path(session.store, run)
         with explain_disk_errors("baseline of a run", kept, "evaluate again"):
@@ -146,16 +146,16 @@ def keep_baseline(session: Session, run: Run) -> None:
             shutil.copyfile(path, kept)
 
 
-def verdict_without(session: Session, verdict: Verdict, case_ids: set[str]) -> Verdict:
+def judge_without(session: Session, verdict: Verdict, case_ids: set[str]) -> Verdict:
     """The verdict as it would be without some cases."""
     return _judge(session, verdict.comparison.without(case_ids))
 
 
-def verdicts(session: Session) -> Iterator[tuple[Run, Verdict | None, str]]:
+def judge_runs(session: Session) -> Iterator[tuple[Run, Verdict | None, str]]:
     """For each run of the session its verdict, or why there is none."""
     for run in session.runs.values():
         try:
-            yield run, judged(session, run), ""
+            yield run, judge_run(session, run), ""
         except UsageError as error:
             # where the repository lies is nobody's business who reads a report
             yield run, None, str(error).replace(f"{session.root}{os.sep}", "")
@@ -175,7 +175,7 @@ def update_baselines(session: Session) -> list[str]:
     for update in updates:
         update.write()
         cases = format_count(len(update.run.outcomes), "case")
-        said += [f"wrote {_typed(update.path, session)} ({cases})", *update.notes]
+        said += [f"wrote {_shorten(update.path, session)} ({cases})", *update.notes]
         said += _keep_speed(session, update.run)
     return said
 
@@ -187,8 +187,8 @@ def _prepare(session: Session, run: Run) -> BaselineUpdate:
     budget, allow_dirty = session.settings.thresholds_for(run.model).errors, "allow-dirty" in session.options
     notes = refuse_unfit(run, budget, tree=session.work_tree, allow_dirty=allow_dirty)
     reason = session.options.get("accept", "").strip()
-    path, policy = path_for(session, run), _policy(session, run.model)
-    update = prepare_update(path, run, lambda: judged(session, run), policy, reason=reason, root=session.root)
+    path, policy = find_baseline_path(session, run), _read_policy(session, run.model)
+    update = prepare_update(path, run, lambda: judge_run(session, run), policy, reason=reason, root=session.root)
     return replace(update, notes=(*update.notes, *notes))
 
 
@@ -201,14 +201,14 @@ def refuse_early(session: Session) -> None:
     from segqa.gate.baseline_update import refuse_changes, refuse_part
     from segqa.runs.run import narrowing
 
-    if "update-baseline" not in session.options or session.finished is not None:
+    if "update-baseline" not in session.options or session.existing_run is not None:
         return
     refuse_part(narrowing({"options": session.options}))
     if "allow-dirty" not in session.options:
         refuse_changes(session.work_tree.read_changes())
 
 
-def kept_speed(config: pytest.Config, session: Session, run: Run, speed: Speed) -> Speed:
+def require_kept_speed(config: pytest.Config, session: Session, run: Run, speed: Speed) -> Speed:
     """The speed that is kept for the machine of another one; without it the test is skipped, saying why."""
     from segqa.gate.latency import get_speed_path, read_speeds
 
@@ -220,7 +220,7 @@ def kept_speed(config: pytest.Config, session: Session, run: Run, speed: Speed) 
     if changed := describe_change(session, path):
         session.warn(changed)
     if not kept:
-        pytest.skip(f"no speed is kept in {_typed(path, session)}; --segqa-update-baseline keeps one")
+        pytest.skip(f"no speed is kept in {_shorten(path, session)}; --segqa-update-baseline keeps one")
     if speed.machine not in kept:
         pytest.skip(f"this machine is {speed.machine}; what is kept is from {' and from '.join(kept)}")
     return kept[speed.machine]
@@ -233,7 +233,7 @@ def _keep_speed(session: Session, run: Run) -> list[str]:
     speed, path = compute_speed(run), get_speed_path(session.baselines, run)
     if speed is None or not keep_speed(path, speed, accepted=bool(session.options.get("accept", "").strip())):
         return []
-    said = [f"wrote {_typed(path, session)} ({speed.p50:.3g} s a case on {speed.machine})"]
+    said = [f"wrote {_shorten(path, session)} ({speed.p50:.3g} s a case on {speed.machine})"]
     reference = read_speeds(path)[speed.machine].reference
     if reference is not None:
         said.append(f"note: that is {speed.p50 / reference:.2g} times as long as the reference ({reference:.3g} s)")
@@ -274,17 +274,17 @@ def has_speed(session: Session, run: Run) -> bool:
 
 def is_required(session: Session) -> bool:
     """Return whether a missing baseline is a failure."""
-    return requires_explicitly(session) or (session.settings.gate.required is None and session.ci)
+    return is_explicitly_required(session) or (session.settings.gate.required is None and session.ci)
 
 
-def requires_explicitly(session: Session) -> bool:
+def is_explicitly_required(session: Session) -> bool:
     """Return whether an option or a setting requires a baseline; that `CI` is set does not count."""
     return bool(session.options.get("require-baseline") or session.settings.gate.required)
 
 
 def has_baseline(session: Session, run: Run) -> bool:
     """Return whether there is a file for the baseline of a run, readable or not."""
-    return path_for(session, run).exists()
+    return find_baseline_path(session, run).exists()
 
 
 def warn_of_idle_thresholds(session: Session) -> None:
@@ -297,7 +297,7 @@ def warn_of_idle_thresholds(session: Session) -> None:
             session.warnings.append(f"no run can miss the thresholds {', '.join(idle)} ({run.model})")
 
 
-def path_for(session: Session, run: Run) -> Path:
+def find_baseline_path(session: Session, run: Run) -> Path:
     """Where the baseline for a run is."""
     from segqa.gate.baseline import get_baseline_path
 
@@ -308,12 +308,12 @@ def _judge(session: Session, comparison: Comparison) -> Verdict:
     """The verdict by the settings, and what stands on the command line beside them."""
     from segqa.gate.policy import judge_with_settings
 
-    verdict = judge_with_settings(session.settings, comparison, **_typed_rules(session))
+    verdict = judge_with_settings(session.settings, comparison, **_read_rules(session))
     folder, notes = session.baselines, [*verdict.notes]
     if folder.resolve() != session.root.resolve() / GateSettings().baseline:
-        real = "" if folder.resolve() == folder.absolute() else f", a link to {_typed(folder.resolve(), session)}"
-        notes.append(f"the baselines are those in {_typed(folder, session)}{real}")
-    path = path_for(session, comparison.candidate)
+        real = "" if folder.resolve() == folder.absolute() else f", a link to {_shorten(folder.resolve(), session)}"
+        notes.append(f"the baselines are those in {_shorten(folder, session)}{real}")
+    path = find_baseline_path(session, comparison.candidate)
     if changed := describe_change(session, path):
         notes.append(changed)
     _warn_of_lowered(session, path)
@@ -325,31 +325,31 @@ def _warn_of_lowered(session: Session, path: Path) -> None:
     from segqa.gate.baseline_history import describe_lowered
     from segqa.gate.policy import judge_with_settings
 
-    if not session.ci or path in session.compared:
+    if not session.ci or path in session.checked_baselines:
         return
-    session.compared.add(path)
-    rules = _typed_rules(session)
+    session.checked_baselines.add(path)
+    rules = _read_rules(session)
     if lowered := describe_lowered(
-        path, _typed(path, session), lambda both: judge_with_settings(session.settings, both, **rules)
+        path, _shorten(path, session), lambda both: judge_with_settings(session.settings, both, **rules)
     ):
         session.warn(lowered)
 
 
-def _policy(session: Session, model: str) -> Policy:
+def _read_policy(session: Session, model: str) -> Policy:
     """The policy that such a verdict is given under."""
     from segqa.gate.policy import build_policy
 
-    return build_policy(session.settings, model, **_typed_rules(session))
+    return build_policy(session.settings, model, **_read_rules(session))
 
 
-def _typed_rules(session: Session) -> dict[str, Any]:
+def _read_rules(session: Session) -> dict[str, Any]:
     """What the command line says of the rules."""
     return {"fail_on": session.options.get("fail-on", ()), "group_by": session.group_by}
 
 
-def _typed(path: Path, session: Session) -> str:
+def _shorten(path: Path, session: Session) -> str:
     """A path as one would type it from where pytest was started."""
-    return os.path.relpath(path, session.here)
+    return os.path.relpath(path, session.start_folder)
 
 
 def describe_change(session: Session, path: Path) -> str:
@@ -359,9 +359,9 @@ def describe_change(session: Session, path: Path) -> str:
     """
     if not session.ci:
         return ""
-    if path not in session.uncommitted:
-        session.uncommitted[path] = committed_file.describe_change(path, _typed(path, session))
-    return session.uncommitted[path]
+    if path not in session.changes:
+        session.changes[path] = committed_file.describe_change(path, _shorten(path, session))
+    return session.changes[path]
 
 
 def warn_of_other_commit(session: Session, run: Run) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from segqa.errors import BaselineError
-from segqa.plugin.test_reports import find_fate, get_stats
+from segqa.plugin.test_reports import find_outcome, get_stats
 from segqa.support.plurals import format_count
 
 if TYPE_CHECKING:  # numpy and OpenCV would load with them
@@ -26,19 +26,19 @@ def report_missed(session: pytest.Session, state: Session, run: Run, *, strict: 
     A slower speed is a finding only where the bound is the user's own: seconds are kept for every model.
     """
     from segqa.gate.bounds import find_missed
-    from segqa.plugin.known_failures import without_known
+    from segqa.plugin.known_failures import exclude_known_failures
 
     thresholds = state.settings.thresholds_for(run.model)
     missed = find_missed(thresholds, run)
     if missed:
-        still = find_missed(thresholds, without_known(state, run))
+        still = find_missed(thresholds, exclude_known_failures(state, run))
         missed = {name: text for name, text in missed.items() if name in still}
-    _add(session, state, run, missed, strict=strict)
+    _add_missed(session, state, run, missed, strict=strict)
     if "update-baseline" in state.options:  # it refuses a slower speed, or there is a reason
         return
     slower = _describe_slowdown(state, run)
     is_own = thresholds.slowdown != type(thresholds)().slowdown
-    _add(session, state, run, {"slowdown": slower} if slower else {}, strict=strict and is_own)
+    _add_missed(session, state, run, {"slowdown": slower} if slower else {}, strict=strict and is_own)
 
 
 def find_unmeasured(config: pytest.Config, state: Session, run: Run) -> Iterator[str]:
@@ -46,11 +46,11 @@ def find_unmeasured(config: pytest.Config, state: Session, run: Run) -> Iterator
     from segqa.gate.latency import compute_speed
     from segqa.plugin.baselines import has_speed
 
-    test = state.wanted.get("robustness", {}).get(run.model)
+    test = state.requested_measurements.get("robustness", {}).get(run.model)
     on = state.settings.robustness_for(run.model).cases > 0
     if test and on and run.model not in state.robustness:
-        yield f"robustness of {run.model} is not judged ({find_fate(test, config)})"
-    test = state.wanted.get("speed", {}).get(run.model)
+        yield f"robustness of {run.model} is not judged ({find_outcome(test, config)})"
+    test = state.requested_measurements.get("speed", {}).get(run.model)
     if test and has_speed(state, run) and not _is_timed_here(state, run):
         if "parts" in run.provenance:
             why = "the run is merged of shards"
@@ -89,7 +89,7 @@ def _describe_slowdown(state: Session, run: Run) -> str:
         return str(error)
 
 
-def _add(session: pytest.Session, state: Session, run: Run, missed: dict[str, str], *, strict: bool) -> None:
+def _add_missed(session: pytest.Session, state: Session, run: Run, missed: dict[str, str], *, strict: bool) -> None:
     """Add one line for the missed bounds that no failing test of a failing session has named."""
     if session.exitstatus != pytest.ExitCode.OK:
         stats = get_stats(session.config)

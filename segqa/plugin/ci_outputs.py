@@ -44,37 +44,33 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 def _judge(session: pytest.Session, state: Session) -> None:
     """Judge the runs and the session, then write the runs that shall be baselines from now on."""
+    from segqa.plugin.baselines import update_baselines
+
     ended = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
     try:
         if state.shard is None:
-            state.judged = tuple(judge_all(state))
+            state.judged_runs = tuple(judge_all(state))
             # now, since a damaged run among those of other models is a warning
-            state.suspects()
+            state.find_label_errors()
         find_reasons(session, state)
         if "update-baseline" in state.options and state.runs and session.exitstatus in ended and not state.problem:
-            _update(state)
+            state.messages += update_baselines(state)
     except (UsageError, StoreError) as error:
         state.problem = state.problem or str(error)
     except OSError as error:
-        _refuse_file(session, state, error)
+        _report_disk_error(session, state, error)
 
 
 def judge_all(session: Session) -> list[JudgedRun]:
     """The runs of the session with their verdicts."""
-    from segqa.plugin.baselines import verdicts, warn_of_idle_thresholds
+    from segqa.plugin.baselines import judge_runs, warn_of_idle_thresholds
     from segqa.report.exports import JudgedRun
 
     warn_of_idle_thresholds(session)
     return [
-        JudgedRun(run, verdict, why, session.clusters_of(run), session.robustness.get(run.model), session.group_by)
-        for run, verdict, why in verdicts(session)
+        JudgedRun(run, verdict, why, session.get_clusters(run), session.robustness.get(run.model), session.group_by)
+        for run, verdict, why in judge_runs(session)
     ]
-
-
-def _update(session: Session) -> None:
-    from segqa.plugin.baselines import update_baselines
-
-    session.said += update_baselines(session)
 
 
 def _write(session: pytest.Session, state: Session) -> None:
@@ -82,15 +78,15 @@ def _write(session: pytest.Session, state: Session) -> None:
     try:
         _write_reports(state, build_session_result(session))
     except (OSError, StoreError) as error:
-        _refuse_file(session, state, error)
+        _report_disk_error(session, state, error)
     try:
         write_verdict(session, state)
     except OSError as error:
-        _refuse_file(session, state, error)
+        _report_disk_error(session, state, error)
     if os.environ.get("GITHUB_ACTIONS") == "true":
         from segqa.report.exports import as_annotations
 
-        state.said += as_annotations(state.judged, build_session_result(session))
+        state.messages += as_annotations(state.judged_runs, build_session_result(session))
 
 
 def _write_reports(state: Session, ending: SessionResult) -> None:
@@ -104,15 +100,17 @@ def _write_reports(state: Session, ending: SessionResult) -> None:
         write_ending(ending, state.store, run.id)
     if "markdown" in state.options:
         # GitHub's summary is one file for all steps
-        with (state.here / expand_home(state.options["markdown"])).open(
+        with (state.start_folder / expand_home(state.options["markdown"])).open(
             "a", encoding="utf-8", errors="backslashreplace"
         ) as file:
-            file.write(as_markdown(state.judged, ending))
+            file.write(as_markdown(state.judged_runs, ending))
     if "openmetrics" in state.options:
-        write_whole(state.here / expand_home(state.options["openmetrics"]), as_openmetrics(state.judged))
-    if state.folder is not None and state.judged:
-        settings, suspicions = state.settings.report, state.suspects()
-        write_review(state.judged, state.store, state.folder, ending=ending, suspicions=suspicions, settings=settings)
+        write_whole(state.start_folder / expand_home(state.options["openmetrics"]), as_openmetrics(state.judged_runs))
+    if state.folder is not None and state.judged_runs:
+        settings, suspicions = state.settings.report, state.find_label_errors()
+        write_review(
+            state.judged_runs, state.store, state.folder, ending=ending, suspicions=suspicions, settings=settings
+        )
 
 
 def write_verdict(session: pytest.Session, state: Session) -> None:
@@ -128,11 +126,11 @@ def write_verdict(session: pytest.Session, state: Session) -> None:
         return
     # without a run the folder was removed
     state.folder.mkdir(parents=True, exist_ok=True)
-    verdict: dict[str, Any] = as_json(state.judged, build_session_result(session), int(session.exitstatus))
+    verdict: dict[str, Any] = as_json(state.judged_runs, build_session_result(session), int(session.exitstatus))
     write_whole(state.folder / "verdict.json", json.dumps(verdict, indent=2, ensure_ascii=False) + "\n")
 
 
-def _refuse_file(session: pytest.Session, state: Session, error: OSError | StoreError) -> None:
+def _report_disk_error(session: pytest.Session, state: Session, error: OSError | StoreError) -> None:
     text = f"cannot write {error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
     state.problem = state.problem or text
     session.exitstatus = pytest.ExitCode.USAGE_ERROR

@@ -19,11 +19,11 @@ from segqa.gate.rules import resolve_rules
 from segqa.models.pickers import find_picker
 from segqa.plugin.baselines import refuse_early
 from segqa.plugin.context import is_hosting, read_ci, runs_no_tests
-from segqa.plugin.existing_run import take_finished
+from segqa.plugin.existing_run import select_existing_run
 from segqa.plugin.option_parsing import parse_options, refuse_unknown_checkpoints
 from segqa.plugin.session import Session
 from segqa.plugin.settings_file import choose_settings_file
-from segqa.plugin.shards import typed_shard
+from segqa.plugin.shards import read_shard
 from segqa.plugin.workers import is_worker
 from segqa.runs.failure_kinds import read_expected_kinds
 from segqa.runs.query import parse_condition
@@ -31,7 +31,7 @@ from segqa.settings import Settings, override, read_settings
 from segqa.settings.checks import nearest
 
 
-def begin(
+def configure_session(
     config: pytest.Config,
     models: Mapping[str, Callable[..., Any]],
     datasets: Mapping[str, Callable[..., Any]],
@@ -51,22 +51,22 @@ def begin(
         UsageError: something of it cannot be used.
     """
     settings_file = choose_settings_file(config)
-    settings = _settings(config, settings_file, options, datasets)
+    settings = _read_session_settings(config, settings_file, options, datasets)
     session = Session(
         settings=settings,
         options=options,
         models=models,
         datasets=datasets,
-        chosen=_chosen(options.get("model") or settings.model, models),
+        chosen_models=_choose_models(options.get("model") or settings.model, models),
         root=settings_file.parent if settings_file else config.rootpath,
-        here=config.invocation_params.dir,
+        start_folder=config.invocation_params.dir,
         command=shlex.join(["pytest", *map(str, config.invocation_params.args)]),
         settings_file=settings_file,
         ci=read_ci(config),
-        shard=typed_shard(options),
+        shard=read_shard(options),
     )
     if "run" in options:
-        take_finished(session, session.chosen if "model" in options else ())
+        select_existing_run(session, session.chosen_models if "model" in options else ())
     find_picker(settings.pick)
     _require_engine(config, session)
     _refuse_contradictions(options)
@@ -77,13 +77,13 @@ def begin(
     for known in settings.known:
         read_expected_kinds(known)
     _refuse_unknown_models(settings, models, parse_options(options.get("model-option", ())))
-    refuse_unknown_checkpoints(options.get("checkpoint", ()), models, session.here)
+    refuse_unknown_checkpoints(options.get("checkpoint", ()), models, session.start_folder)
     _refuse_reserved_names([*models, *datasets], reserved)
     if not (is_worker(config) or runs_no_tests(config)):
         refuse_early(session)
     # what nobody evaluates need not be there, and takes time to list
     if not is_hosting(config):
-        _list_typed(session)
+        _list_given_folders(session)
     return session
 
 
@@ -99,7 +99,7 @@ def _refuse_contradictions(options: Mapping[str, Any]) -> None:
         raise UsageError("--segqa-rescore asks no model, so it goes without --segqa-spot-check")
 
 
-def _settings(
+def _read_session_settings(
     config: pytest.Config, file: Path | None, options: Mapping[str, Any], declared: Collection[str]
 ) -> Settings:
     """Return what is written in the settings file, with what the user gave in its place."""
@@ -121,14 +121,14 @@ def _has_written_name(config: pytest.Config, root: Path, typed: str, written: st
 
 def _require_engine(config: pytest.Config, session: Session) -> None:
     """Refuse an engine that is not installed, where a model is to be asked by one."""
-    asks = session.chosen and session.finished is None and not is_hosting(config)
+    asks = session.chosen_models and session.existing_run is None and not is_hosting(config)
     if asks and session.settings.engine == "ray":
         from segqa.inference.engine import require_ray
 
         require_ray()
 
 
-def _list_typed(session: Session) -> None:
+def _list_given_folders(session: Session) -> None:
     """List the folders that stand on the command line, so that a misspelt one is refused at once."""
     if "dataset" in session.options and session.settings.dataset not in session.datasets:
         open_chosen_folder(session)
@@ -157,7 +157,7 @@ def refuse_unknown_tags(session: Session) -> None:
     from segqa.inference.property_cache import require_attributes
 
     where, tag = session.options.get("where"), session.options.get("group-by")
-    if session.finished is not None or not (where or tag):
+    if session.existing_run is not None or not (where or tag):
         return
     cases = _open_declared(session) if session.settings.dataset in session.datasets else open_chosen_folder(session)
     if cases is not None and where:
@@ -186,14 +186,14 @@ def _open_folder(session: Session, name: str, location: Location, what: str) -> 
             f"no {what} {name!r}: expected a folder with images/ and masks/ "
             f"at {location}, or a declared one ({nearest(name, known)})"
         )
-    if location not in session.listed:
+    if location not in session.opened_folders:
         settings = session.settings
         listed = open_folder(location, name_pattern=settings.name_pattern, **asdict(settings.reading))
-        session.listed[location] = listed
-    return session.listed[location]
+        session.opened_folders[location] = listed
+    return session.opened_folders[location]
 
 
-def _chosen(wanted: tuple[str, ...] | list[str], models: Mapping[str, Any]) -> tuple[str, ...]:
+def _choose_models(wanted: tuple[str, ...] | list[str], models: Mapping[str, Any]) -> tuple[str, ...]:
     """The models to evaluate: names, lists of names with commas, or `all`; each once, in the order given."""
     names = [name.strip() for text in wanted for name in text.split(",") if name.strip()]
     if wanted and not names:

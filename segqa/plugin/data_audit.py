@@ -11,7 +11,7 @@ from segqa.data.dataset import Dataset
 from segqa.data.storage import is_same_location
 from segqa.data.subsets import split
 from segqa.plugin.configure import open_train_folder
-from segqa.plugin.progress import progress_for
+from segqa.plugin.progress import create_progress
 from segqa.plugin.session import Session
 from segqa.plugin.workers import is_worker
 from segqa.plugin.xdist import hold_lock
@@ -21,13 +21,13 @@ from segqa.support.plurals import format_count, select_form
 _MANY_ALIKE = 0.1
 
 
-def audited(session: Session, request: pytest.FixtureRequest, dataset: Dataset) -> Audit:
+def audit_once(session: Session, request: pytest.FixtureRequest, dataset: Dataset) -> Audit:
     """The audit of the cases that are evaluated. Of several workers one looks, and the others find what it has kept."""
     config = request.config
-    train = _training_data(session, request)
+    train = _open_training_data(session, request)
     root = session.store.root
     with hold_lock(root / "audit.lock") if is_worker(config) else nullcontext():
-        progress = progress_for(config, "audit")
+        progress = create_progress(config, "audit")
         found = audit_dataset(dataset, train, session.store, command=session.command, progress=progress)
     _warn_of_look_alikes(session, found)
     if dataset.reading is not None:
@@ -58,7 +58,7 @@ def _warn_of_look_alikes(session: Session, audit: Audit) -> None:
         )
 
 
-def _training_data(session: Session, request: pytest.FixtureRequest) -> Dataset | None:
+def _open_training_data(session: Session, request: pytest.FixtureRequest) -> Dataset | None:
     """What the models were trained on; None where the user has not said."""
     name = session.settings.train_dataset
     if not name:

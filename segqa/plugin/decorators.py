@@ -43,7 +43,7 @@ def model(function: Any = None, /, *, name: str = "") -> Any:
         function: what builds the model; `@segqa.model` and `@segqa.model(name="unet+int8")` are both understood.
         name: of the model, where it cannot be that of a function.
     """
-    return _declared_by(function, "model", name)
+    return _decorate(function, "model", name)
 
 
 @overload
@@ -57,10 +57,10 @@ def dataset(function: Any = None, /, *, name: str = "") -> Any:
         function: what makes the data set; with and without parentheses, as `model`.
         name: of the data set, where it cannot be that of a function.
     """
-    return _declared_by(function, "dataset", name)
+    return _decorate(function, "dataset", name)
 
 
-def _declared_by(function: Any, kind: Kind, name: str) -> Any:
+def _decorate(function: Any, kind: Kind, name: str) -> Any:
     """The fixture, or what makes one of the function to come."""
     if function is None:
         return lambda later: _declare(later, kind, name)
@@ -87,13 +87,13 @@ def _refuse_second(function: Callable[..., Any], kind: Kind, name: str) -> None:
     for bound, value in list(module.items()):
         mark = vars(value).get(_MARK) if type(value) is _FIXTURE else None
         # a module that is loaded anew still holds what it declared before
-        if mark is None or mark[0] != kind or mark[1].__globals__ is not module or _begins_again(mark[1], function):
+        if mark is None or mark[0] != kind or mark[1].__globals__ is not module or _is_reloaded(mark[1], function):
             continue
         if (mark[2] or bound) == name:
             raise SettingsError(_describe_second(kind, name, mark[1], function))
 
 
-def _begins_again(first: Callable[..., Any], second: Callable[..., Any]) -> bool:
+def _is_reloaded(first: Callable[..., Any], second: Callable[..., Any]) -> bool:
     """Return whether the module of a function was loaded anew, by `importlib.reload`, since another was made."""
     return getattr(first, _LOADED, None) is not second.__globals__.get("__spec__")
 
@@ -150,7 +150,7 @@ def _name_package(folder: Path) -> str:
     return name
 
 
-def declared(config: pytest.Config, kind: Kind) -> dict[str, Callable[..., Any]]:
+def find_declared(config: pytest.Config, kind: Kind) -> dict[str, Callable[..., Any]]:
     """Return the functions that are declared in the loaded plugins and conftests, by name.
 
     Raises:
@@ -176,8 +176,8 @@ def require_one_declaration(config: pytest.Config) -> None:
         SettingsError: names both places.
     """
     try:
-        declared(config, "model")
-        declared(config, "dataset")
+        find_declared(config, "model")
+        find_declared(config, "dataset")
     except pytest.UsageError as error:
         raise SettingsError(str(error).removeprefix("segqa: ")) from error
 
@@ -193,13 +193,13 @@ def fixture_functions(config: pytest.Config) -> dict[str, list[Callable[..., Any
 
 
 @contextmanager
-def built(function: Callable[..., Any], request: pytest.FixtureRequest) -> Iterator[Any]:
+def build_model(function: Callable[..., Any], request: pytest.FixtureRequest) -> Iterator[Any]:
     """What a declared function gives, its arguments taken from the fixtures of their names.
 
     Called here and not as the fixture that it also is, because that one would live until the session ends: of several
     models each has to be gone before the next is built.
     """
-    with exits_refused(f"the fixture of model {function.__name__!r}"):
+    with refuse_exit(f"the fixture of model {function.__name__!r}"):
         given = function(**{name: request.getfixturevalue(name) for name in inspect.signature(function).parameters})
         is_generator = inspect.isgenerator(given)
         model = next(given, None) if is_generator else given
@@ -211,7 +211,7 @@ def built(function: Callable[..., Any], request: pytest.FixtureRequest) -> Itera
 
 
 @contextmanager
-def exits_refused(what: str) -> Iterator[None]:
+def refuse_exit(what: str) -> Iterator[None]:
     """Refuse `sys.exit` while something is built; pytest would build it again for each test.
 
     Raises:

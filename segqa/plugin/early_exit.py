@@ -15,8 +15,8 @@ from typing import Any, NoReturn
 import pytest
 
 from segqa.plugin.context import EXIT_CODE, is_hosting, read_ci, runs_no_tests
-from segqa.plugin.decorators import declared
-from segqa.plugin.options import given
+from segqa.plugin.decorators import find_declared
+from segqa.plugin.options import read_options
 from segqa.plugin.workers import is_worker
 from segqa.support.environment import is_ci
 
@@ -27,7 +27,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
     if not read_ci(early_config) or not _has_settings_above(early_config):
         return (yield)
     try:
-        with refused_exit(early_config, lambda: pytest.ExitCode.USAGE_ERROR):
+        with refuse_exit_zero(early_config, lambda: pytest.ExitCode.USAGE_ERROR):
             result = yield
     except SystemExit as error:
         if error.code:
@@ -50,7 +50,7 @@ def pytest_cmdline_main(config: pytest.Config) -> Generator[None, object, object
     if not _is_guarded(config):
         return (yield)
     try:
-        with refused_exit(config, lambda: config.stash.get(EXIT_CODE, pytest.ExitCode.TESTS_FAILED)):
+        with refuse_exit_zero(config, lambda: config.stash.get(EXIT_CODE, pytest.ExitCode.TESTS_FAILED)):
             status = yield
     except SystemExit as error:
         if error.code:
@@ -67,7 +67,7 @@ def pytest_cmdline_main(config: pytest.Config) -> Generator[None, object, object
 
 
 @contextmanager
-def refused_exit(config: pytest.Config, status_of: Callable[[], int]) -> Iterator[None]:
+def refuse_exit_zero(config: pytest.Config, status_of: Callable[[], int]) -> Iterator[None]:
     """Turn `os._exit(0)` in this process into another exit code.
 
     Args:
@@ -75,8 +75,8 @@ def refused_exit(config: pytest.Config, status_of: Callable[[], int]) -> Iterato
         status_of: gives the code to leave with in place of 0.
     """
     leave, replacements = os._exit, (os.execv, os.execve)
-    os._exit = without_zero(status_of, config)
-    os.execv, os.execve = (_without_exec(each) for each in replacements)
+    os._exit = make_exit_without_zero(status_of, config)
+    os.execv, os.execve = (_make_refusing_exec(each) for each in replacements)
     try:
         yield
     finally:
@@ -84,7 +84,7 @@ def refused_exit(config: pytest.Config, status_of: Callable[[], int]) -> Iterato
         os.execv, os.execve = replacements
 
 
-def without_zero(status_of: Callable[[], int], config: pytest.Config | None = None) -> Any:
+def make_exit_without_zero(status_of: Callable[[], int], config: pytest.Config | None = None) -> Any:
     """Return a replacement of `os._exit` that leaves with another code than 0; forked children leave as they like."""
     process, leave = os.getpid(), os._exit
 
@@ -101,7 +101,7 @@ def without_zero(status_of: Callable[[], int], config: pytest.Config | None = No
     return refuse
 
 
-def _without_exec(execute: Callable[..., NoReturn]) -> Any:
+def _make_refusing_exec(execute: Callable[..., NoReturn]) -> Any:
     """Return a replacement of `os.execv` that refuses: another program would end with an exit code of its own."""
     process = os.getpid()
 
@@ -126,5 +126,7 @@ def _is_guarded(config: pytest.Config) -> bool:
     """Return whether this process is to run tests with segqa in CI."""
     if is_worker(config) or not read_ci(config) or is_hosting(config) or runs_no_tests(config):
         return False
-    options = given(config)
-    return "list-models" not in options and bool(options or declared(config, "model") or declared(config, "dataset"))
+    options = read_options(config)
+    return "list-models" not in options and bool(
+        options or find_declared(config, "model") or find_declared(config, "dataset")
+    )

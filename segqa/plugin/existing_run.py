@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from segqa.plugin.session import Session
     from segqa.runs.run import Run
 
-_ONLY_NEW = (
+_EVALUATION_OPTIONS = (
     "shard",
     "rescore",
     "no-cache",
@@ -26,11 +26,11 @@ _ONLY_NEW = (
 )
 """The options that only an evaluation can follow."""
 
-_DECIDING = ("pick", "empty", "prompt", "limit", "where", "held-out", "mask-cutoff", "name-pattern")
+_OUTCOME_OPTIONS = ("pick", "empty", "prompt", "limit", "where", "held-out", "mask-cutoff", "name-pattern")
 """The options that decide outcomes: they may stand there if the run was made with them."""
 
 
-def take_finished(session: Session, named: Sequence[str]) -> None:
+def select_existing_run(session: Session, named: Sequence[str]) -> None:
     """Let a session judge the run that `--segqa-run` names, with the settings that it was made with.
 
     Args:
@@ -44,18 +44,18 @@ def take_finished(session: Session, named: Sequence[str]) -> None:
     from segqa.runs.store import read_header
 
     try:
-        folder = find_folder(session.store, session.options["run"], session.here)
+        folder = find_folder(session.store, session.options["run"], session.start_folder)
         run, finished = read_header(folder)
     except StoreError as error:
         raise UsageError(f"--segqa-run: {error}") from error
     _require_whole(run, finished=finished)
     _require_agreement(session, run, named)
-    session.finished, session.chosen = folder, (run.model,)
+    session.existing_run, session.chosen_models = folder, (run.model,)
     made = {**run.provenance.get("settings", {}), "pick": run.pick, "empty": run.empty}
     session.settings = replace(session.settings, **made)
 
 
-def load_finished(session: Session, folder: Path) -> Run:
+def load_existing_run(session: Session, folder: Path) -> Run:
     """The run of a session that judges one, in the session's own store."""
     from segqa.inference.merge_shards import import_run
     from segqa.runs.store import find_unchecked
@@ -69,7 +69,7 @@ def load_finished(session: Session, folder: Path) -> Run:
     return run
 
 
-def name_of_data(folder: Path) -> str:
+def read_dataset_name(folder: Path) -> str:
     """The data set of the run in a folder."""
     from segqa.runs.store import read_header
 
@@ -88,13 +88,13 @@ def _require_whole(run: Run, *, finished: bool) -> None:
 def _require_agreement(session: Session, run: Run, named: Sequence[str]) -> None:
     """Refuse what was typed and would make another run."""
     options = session.options
-    new = [f"--segqa-{name}" for name in _ONLY_NEW if name in options]
+    new = [f"--segqa-{name}" for name in _EVALUATION_OPTIONS if name in options]
     if new:
         raise UsageError(f"--segqa-run judges what has been evaluated, so it goes without {' and '.join(new)}")
     if named and tuple(named) != (run.model,):
         raise UsageError(f"run {run.id} is of model {run.model}, got --segqa-model {','.join(named)}; leave it away")
-    for name in _DECIDING:
-        made = _made_with(run, name)
+    for name in _OUTCOME_OPTIONS:
+        made = _read_recorded_option(run, name)
         if name in options and options[name] != made:
             came = f"made {'without it' if made is None else f'with {made}'}"
             raise UsageError(
@@ -109,7 +109,7 @@ def _require_agreement(session: Session, run: Run, named: Sequence[str]) -> None
         )
 
 
-def _made_with(run: Run, option: str) -> Any:
+def _read_recorded_option(run: Run, option: str) -> Any:
     """What a run was made with; None for nothing."""
     known = run.provenance
     made = {**known.get("options", {}), **known.get("settings", {}), "pick": run.pick, "empty": run.empty}

@@ -18,7 +18,7 @@ from segqa.plugin.bounds import find_left_out, find_unmeasured, report_missed
 from segqa.plugin.context import runs_no_tests
 from segqa.plugin.session import Session
 from segqa.plugin.suite_source import asks_for_evaluation, is_test_file
-from segqa.plugin.test_reports import find_fate, get_stats
+from segqa.plugin.test_reports import find_outcome, get_stats
 
 if TYPE_CHECKING:
     from segqa.gate.verdict import Verdict
@@ -31,9 +31,9 @@ _GREEN = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
 
 def is_strict(session: Session) -> bool:
     """Return whether every model that is asked for must be evaluated and judged."""
-    from segqa.plugin.baselines import requires_explicitly
+    from segqa.plugin.baselines import is_explicitly_required
 
-    return session.ci or requires_explicitly(session)
+    return session.ci or is_explicitly_required(session)
 
 
 def find_reasons(session: pytest.Session, state: Session) -> None:
@@ -45,14 +45,14 @@ def find_reasons(session: pytest.Session, state: Session) -> None:
         return
     strict = is_strict(state)
     if strict:
-        state.findings += [text for text in _missing_evaluations(session, state) if text not in state.findings]
+        state.findings += [text for text in _find_missing_evaluations(session, state) if text not in state.findings]
         state.warnings += [*_find_uncollected(session, state), *_find_unjudged(state)]
     elif session.exitstatus == pytest.ExitCode.OK:
         # tests that were deselected are counted by pytest, and whoever has typed `-k` knows
-        missing = _missing_evaluations(session, state, with_deselected=False)
+        missing = _find_missing_evaluations(session, state, with_deselected=False)
         state.warn(*(f"{text}; where CI is set this is exit code 1" for text in missing))
-    for judged in state.judged:
-        _judge_silent(session, state, judged, strict=strict)
+    for judged in state.judged_runs:
+        _judge_unreported(session, state, judged, strict=strict)
     for run in state.runs.values():
         report_missed(session, state, run, strict=strict)
         state.warn(*find_left_out(state, run))
@@ -67,7 +67,9 @@ def decide_exit_code(exit_status: int, state: Session) -> int:
     return pytest.ExitCode.TESTS_FAILED if state.findings and exit_status in _GREEN else exit_status
 
 
-def _missing_evaluations(session: pytest.Session, state: Session, *, with_deselected: bool = True) -> Iterator[str]:
+def _find_missing_evaluations(
+    session: pytest.Session, state: Session, *, with_deselected: bool = True
+) -> Iterator[str]:
     """Name the models that were asked for and not evaluated, and a session that ended itself.
 
     Args:
@@ -75,11 +77,15 @@ def _missing_evaluations(session: pytest.Session, state: Session, *, with_desele
         state: what was asked for, and what was evaluated.
         with_deselected: whether to name models whose tests were left out by `-k`, `-m` or `--deselect`, too.
     """
-    if state.ended is not None and session.exitstatus == pytest.ExitCode.OK and (state.asked or not session.items):
-        why = f": {state.ended}" if state.ended else ""
+    if (
+        state.exit_message is not None
+        and session.exitstatus == pytest.ExitCode.OK
+        and (state.requested_models or not session.items)
+    ):
+        why = f": {state.exit_message}" if state.exit_message else ""
         yield f"pytest.exit ended the session with exit code 0 before all tests had run{why}"
-    for model, test in state.asked.items():
-        fate = find_fate(test, session.config)
+    for model, test in state.requested_models.items():
+        fate = find_outcome(test, session.config)
         if model in state.runs or (fate in _DESELECTED and not with_deselected):
             continue
         yield (
@@ -90,7 +96,7 @@ def _missing_evaluations(session: pytest.Session, state: Session, *, with_desele
 
 def _find_uncollected(session: pytest.Session, state: Session) -> Iterator[str]:
     """Name a test module below the paths of the command line that asks for an evaluation and was not collected."""
-    if state.asked or state.runs or not state.chosen:
+    if state.requested_models or state.runs or not state.chosen_models:
         return
     here = session.config.invocation_params.dir
     folders = [folder for argument in session.config.args if (folder := here / argument).is_dir()]
@@ -100,39 +106,39 @@ def _find_uncollected(session: pytest.Session, state: Session) -> Iterator[str]:
             if is_test_file(path, session.config) and asks_for_evaluation(path.read_text("utf-8"), session.config):
                 yield (
                     f"{os.path.relpath(path, here)} asks for an evaluation and was not collected, so nothing judges "
-                    f"{', '.join(state.chosen)}"
+                    f"{', '.join(state.chosen_models)}"
                 )
                 return
 
 
 def _find_unjudged(state: Session) -> Iterator[str]:
     """Name the baselines of the data sets of this session whose model is not declared or not chosen any more."""
-    from segqa.plugin.baselines import find_namesakes, path_for
+    from segqa.plugin.baselines import find_baseline_path, find_namesakes
 
-    for folder in sorted({path_for(state, run).parent for run in state.runs.values()}):
+    for folder in sorted({find_baseline_path(state, run).parent for run in state.runs.values()}):
         for path in sorted(folder.glob("*.jsonl")):
             model, known = path.stem, path.stem in state.models
             # of several sessions each may judge one model, if the command line says so
             if (
                 model in state.runs
-                or model in state.chosen
+                or model in state.chosen_models
                 or (known and not {"model", "run"}.isdisjoint(state.options))
             ):
                 continue
             why = "is not among the models to evaluate" if known else "is not declared any more"
-            yield f"nothing judges the baseline {os.path.relpath(path, state.here)}: {model} {why}"
+            yield f"nothing judges the baseline {os.path.relpath(path, state.start_folder)}: {model} {why}"
     for run in state.runs.values():
-        for text in find_namesakes(state, run).values():
-            yield f"{text}, but another baseline judges them: {os.path.relpath(path_for(state, run), state.here)}"
+        own = os.path.relpath(find_baseline_path(state, run), state.start_folder)
+        yield from (f"{text}, but another baseline judges them: {own}" for text in find_namesakes(state, run).values())
 
 
-def _judge_silent(session: pytest.Session, state: Session, judged: JudgedRun, *, strict: bool) -> None:
+def _judge_unreported(session: pytest.Session, state: Session, judged: JudgedRun, *, strict: bool) -> None:
     """Add what the gate says of a run, where no failing test has said it."""
     from segqa.plugin.baselines import has_baseline, is_required
 
     model, updates = judged.run.model, "update-baseline" in state.options
     if judged.verdict is not None:
-        was_said = _was_said(judged.verdict.headline, session.config)
+        was_said = _is_reported(judged.verdict.headline, session.config)
         # a hook may have made a failing session green
         if not judged.verdict.passed and not (was_said and session.exitstatus != pytest.ExitCode.OK):
             _add_regression(state, judged.verdict, strict=strict, was_said=was_said)
@@ -143,7 +149,7 @@ def _judge_silent(session: pytest.Session, state: Session, judged: JudgedRun, *,
     elif updates:
         return
     elif is_required(state):
-        if not _was_said("segqa: no baseline", session.config):
+        if not _is_reported("segqa: no baseline", session.config):
             state.findings.append(f"{model}: {judged.why}: commit it")
     elif state.settings.gate.required is False:
         state.warnings.append(f"{model} has no baseline, and gate.required = false: no regression can be found")
@@ -151,10 +157,10 @@ def _judge_silent(session: pytest.Session, state: Session, judged: JudgedRun, *,
 
 def _add_regression(state: Session, verdict: Verdict, *, strict: bool, was_said: bool) -> None:
     """Add a regression that did not fail the session: a finding in a strict session, unless it is excused."""
-    from segqa.plugin.known_failures import excuse_of
+    from segqa.plugin.known_failures import find_excuse
 
     why = f"{verdict.headline}; {verdict.findings[0].rule}: {verdict.findings[0].text}"
-    excuse = excuse_of(state, verdict)
+    excuse = find_excuse(state, verdict)
     if excuse:
         state.warnings.append(f"{why}; {excuse}")
     elif was_said:
@@ -166,7 +172,7 @@ def _add_regression(state: Session, verdict: Verdict, *, strict: bool, was_said:
         state.warnings.append(f"{why}; no test failed for it, but where CI is set this is exit code 1")
 
 
-def _was_said(text: str, config: pytest.Config) -> bool:
+def _is_reported(text: str, config: pytest.Config) -> bool:
     """Return whether a failing test has said a text."""
     stats = get_stats(config)
     failed = [*stats.get("failed", ()), *stats.get("error", ())]

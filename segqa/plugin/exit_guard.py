@@ -11,7 +11,7 @@ import pytest
 
 from segqa.plugin.ci_outputs import write_verdict
 from segqa.plugin.context import find_session, get_session
-from segqa.plugin.early_exit import refused_exit, without_zero
+from segqa.plugin.early_exit import make_exit_without_zero, refuse_exit_zero
 from segqa.plugin.exit_code import is_strict
 from segqa.plugin.session import Session
 from segqa.plugin.workers import is_worker
@@ -20,7 +20,7 @@ from segqa.plugin.workers import is_worker
 @pytest.hookimpl(wrapper=True)
 def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
     """Note a `pytest.exit` while tests are collected."""
-    with _noted_exit(get_session(session.config)):
+    with _record_exit(get_session(session.config)):
         return (yield)
 
 
@@ -29,9 +29,9 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, objec
     """Note a `pytest.exit` while tests run; in a strict session no model ends the process with exit code 0."""
     config = session.config
     state = get_session(config)
-    guarded = is_strict(state) and bool(state.asked) and not is_worker(config)
-    refused = refused_exit(config, lambda: pytest.ExitCode.TESTS_FAILED) if guarded else nullcontext()
-    with _noted_exit(state), refused:
+    guarded = is_strict(state) and bool(state.requested_models) and not is_worker(config)
+    refused = refuse_exit_zero(config, lambda: pytest.ExitCode.TESTS_FAILED) if guarded else nullcontext()
+    with _record_exit(state), refused:
         return (yield)
 
 
@@ -51,15 +51,15 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, obj
 
 
 @contextmanager
-def _noted_exit(state: Session) -> Iterator[None]:
+def _record_exit(state: Session) -> Iterator[None]:
     """Note the message of a `pytest.exit`."""
     try:
         yield
     except pytest.exit.Exception as error:
-        state.ended = str(error.msg)
+        state.exit_message = str(error.msg)
         raise
 
 
 def _keep_exit_code(code: int) -> None:
     """Keep a failure where another handler of `atexit`, registered earlier, calls `os._exit(0)`."""
-    os._exit = without_zero(lambda: code)
+    os._exit = make_exit_without_zero(lambda: code)

@@ -14,7 +14,7 @@ import pytest
 
 from segqa.errors import DatasetError, StoreError, UsageError
 from segqa.plugin.context import find_session
-from segqa.plugin.decorators import built, exits_refused, require_one_declaration
+from segqa.plugin.decorators import build_model, refuse_exit, require_one_declaration
 from segqa.plugin.requested_fixtures import MODEL_NAME, requests_model, requests_model_or_dataset
 from segqa.plugin.usage_errors import refuse_collection, stop_session
 from segqa.plugin.workers import is_worker
@@ -45,7 +45,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if MODEL_NAME not in metafunc.fixturenames:
         return
     session = find_session(metafunc.config)
-    chosen = list(session.chosen) if session else []
+    chosen = list(session.chosen_models) if session else []
     metafunc.parametrize(MODEL_NAME, chosen, indirect=True, scope="session")
     if session is not None and not chosen:
         from segqa.settings.checks import nearest
@@ -65,7 +65,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             refuse_collection(config, items, _NO_MODEL)
         return
     from segqa.plugin.configure import refuse_unknown_tags
-    from segqa.plugin.markers import behaviour_mark, check_mark
+    from segqa.plugin.markers import check_slice_marker, read_behaviour_marker
     from segqa.plugin.settings_file import refuse_other_settings
 
     try:
@@ -73,8 +73,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         require_one_declaration(config)
         refuse_other_settings(config, session, asking)
         for item in items:
-            check_mark(item)
-            behaviour_mark(item)
+            check_slice_marker(item)
+            read_behaviour_marker(item)
         if asking:
             refuse_unknown_tags(session)
     except UsageError as error:
@@ -104,26 +104,26 @@ def model_name(_segqa_model_name: str) -> str:
 @pytest.fixture(scope="session")
 def model_options(pytestconfig: pytest.Config) -> Callable[..., dict[str, Any]]:
     """What a model is built with: `model_options("unet", paths=["checkpoint"])`, see `Session.model_options`."""
-    return _session(pytestconfig).model_options
+    return _require_session(pytestconfig).model_options
 
 
 @pytest.fixture(scope="session")
 def device(pytestconfig: pytest.Config) -> str:
     """What a model that can choose shall run on: `auto`, `cpu`, `cuda`, …, from `--segqa-device`."""
-    name: str = _session(pytestconfig).options.get("device", "auto")
+    name: str = _require_session(pytestconfig).options.get("device", "auto")
     return name
 
 
 @pytest.fixture(scope="session")
 def prompt(pytestconfig: pytest.Config) -> str:
     """What to segment, for cases without a prompt of their own."""
-    return _session(pytestconfig).settings.prompt
+    return _require_session(pytestconfig).settings.prompt
 
 
 @pytest.fixture(scope="session")
 def thresholds(pytestconfig: pytest.Config, _segqa_model_name: str) -> Thresholds:
     """The bounds for the model under test, from `[tool.segqa.thresholds]`."""
-    return _session(pytestconfig).settings.thresholds_for(_segqa_model_name)
+    return _require_session(pytestconfig).settings.thresholds_for(_segqa_model_name)
 
 
 @pytest.fixture(scope="session")
@@ -134,13 +134,13 @@ def dataset(_segqa_dataset: Dataset) -> Dataset:
 
 @pytest.fixture(scope="session")
 def _segqa_dataset(request: pytest.FixtureRequest, pytestconfig: pytest.Config) -> Dataset:
-    session = _session(pytestconfig)
+    session = _require_session(pytestconfig)
     try:
         cases = _open_dataset(session, request)
-        if session.finished is not None:
-            _require_data_of(session.finished, cases)
+        if session.existing_run is not None:
+            _require_same_dataset(session.existing_run, cases)
     except (UsageError, StoreError) as error:
-        if session.finished is not None and "dataset" not in session.options:
+        if session.existing_run is not None and "dataset" not in session.options:
             pytest.skip(f"the data set of the run is not here: {error}")
         stop_session(pytestconfig, str(error))
     return cases
@@ -149,19 +149,19 @@ def _segqa_dataset(request: pytest.FixtureRequest, pytestconfig: pytest.Config) 
 @pytest.fixture(scope="session")
 def data_thresholds(pytestconfig: pytest.Config) -> Thresholds:
     """The bounds for the data set, whatever the model: those of `[tool.segqa.thresholds]`."""
-    return _session(pytestconfig).settings.thresholds
+    return _require_session(pytestconfig).settings.thresholds
 
 
 @pytest.fixture(scope="session")
 def audit(request: pytest.FixtureRequest, pytestconfig: pytest.Config, _segqa_dataset: Dataset) -> Audit:
     """What is wrong with the data set itself, see `segqa.audit_dataset`; no model is asked for."""
-    from segqa.plugin.data_audit import audited
+    from segqa.plugin.data_audit import audit_once
     from segqa.plugin.shards import skip_in_shard
 
-    session = _session(pytestconfig)
+    session = _require_session(pytestconfig)
     skip_in_shard(session)
     try:
-        return audited(session, request, _segqa_dataset)
+        return audit_once(session, request, _segqa_dataset)
     except (UsageError, StoreError) as error:
         stop_session(pytestconfig, str(error))
 
@@ -178,11 +178,11 @@ def _segqa_model(
 ) -> Iterator[Model]:
     from segqa.inference.validation import require_model
 
-    session = _session(pytestconfig)
-    if session.finished is not None:
+    session = _require_session(pytestconfig)
+    if session.existing_run is not None:
         pytest.skip("a finished run is judged, and no model is built for it")
     try:
-        with built(session.models[_segqa_model_name], request) as value:
+        with build_model(session.models[_segqa_model_name], request) as value:
             require_model(value, _segqa_model_name)
             yield value
     except UsageError as error:
@@ -202,9 +202,9 @@ def evaluation(request: pytest.FixtureRequest, _segqa_run: Run) -> Run:
 
     In a test marked with `segqa_slice` just that slice of it.
     """
-    from segqa.plugin.markers import marked_slice
+    from segqa.plugin.markers import select_slice
 
-    return marked_slice(request.node, _segqa_run)
+    return select_slice(request.node, _segqa_run)
 
 
 @pytest.fixture(scope="session")
@@ -216,15 +216,15 @@ def whole_run(_segqa_run: Run) -> Run:
 @pytest.fixture
 def clusters(pytestconfig: pytest.Config, evaluation: Run) -> Clusters:
     """What the failures of the model under test have in common, see `segqa.find_clusters`."""
-    return _session(pytestconfig).clusters_of(evaluation)
+    return _require_session(pytestconfig).get_clusters(evaluation)
 
 
 @pytest.fixture
 def gate(pytestconfig: pytest.Config, evaluation: Run) -> Verdict:
     """The verdict on the model under test against its baseline, see `segqa.gate`."""
-    from segqa.plugin.baselines import verdict_on
+    from segqa.plugin.baselines import require_verdict
 
-    return verdict_on(pytestconfig, _session(pytestconfig), evaluation)
+    return require_verdict(pytestconfig, _require_session(pytestconfig), evaluation)
 
 
 @pytest.fixture(scope="session")
@@ -243,9 +243,9 @@ def speed(_segqa_run: Run) -> Speed:
 @pytest.fixture(scope="session")
 def baseline_speed(pytestconfig: pytest.Config, _segqa_run: Run, speed: Speed) -> Speed:
     """How long it took when the baseline was written; skips where none is kept for this machine."""
-    from segqa.plugin.baselines import kept_speed
+    from segqa.plugin.baselines import require_kept_speed
 
-    return kept_speed(pytestconfig, _session(pytestconfig), _segqa_run, speed)
+    return require_kept_speed(pytestconfig, _require_session(pytestconfig), _segqa_run, speed)
 
 
 @pytest.fixture(scope="session")
@@ -254,17 +254,17 @@ def robustness(
 ) -> Robustness:
     """What becomes of a sample of cases when they are changed, see `segqa.measure_robustness`; skips where none are."""
     from segqa.inference.evaluator import silent
-    from segqa.plugin.robustness_run import measured
+    from segqa.plugin.robustness_run import measure_or_skip
 
-    session = _session(pytestconfig)
-    unasked = session.options.get("rescore", False) or session.finished is not None
-    how = _how(session, _segqa_run.model, silent, pytestconfig)
+    session = _require_session(pytestconfig)
+    unasked = session.options.get("rescore", False) or session.existing_run is not None
+    how = _configure_evaluation(session, _segqa_run.model, silent, pytestconfig)
 
     def ask() -> Model | None:
         return None if unasked else request.getfixturevalue("_segqa_model")
 
     try:
-        return measured(pytestconfig, session, _segqa_run, _segqa_dataset, how, ask)
+        return measure_or_skip(pytestconfig, session, _segqa_run, _segqa_dataset, how, ask)
     except (UsageError, StoreError) as error:
         stop_session(pytestconfig, str(error))
 
@@ -275,13 +275,13 @@ def _segqa_run(request: pytest.FixtureRequest, pytestconfig: pytest.Config, _seg
     from segqa.plugin.known_failures import warn_of_misspelt_known_failures
     from segqa.plugin.model_source import report_stored_answers
     from segqa.plugin.shards import skip_in_shard
-    from segqa.plugin.xdist import shared
+    from segqa.plugin.xdist import share_run
 
-    session, name = _session(pytestconfig), _segqa_model_name
+    session, name = _require_session(pytestconfig), _segqa_model_name
 
     def make() -> Run:
-        if session.finished is not None:
-            taken = _take(session, session.finished, request)
+        if session.existing_run is not None:
+            taken = _load_run(session, session.existing_run, request)
             report_stored_answers(session, taken)
             return taken
         dataset = request.getfixturevalue("_segqa_dataset")
@@ -290,7 +290,7 @@ def _segqa_run(request: pytest.FixtureRequest, pytestconfig: pytest.Config, _seg
         return _evaluate(session, name, model, dataset, pytestconfig)
 
     try:
-        run = session.runs[name] = shared(pytestconfig, session.store, name, make)
+        run = session.runs[name] = share_run(pytestconfig, session.store, name, make)
     except (UsageError, StoreError) as error:
         stop_session(pytestconfig, str(error))
     warn_of_reading(session, run)
@@ -299,23 +299,23 @@ def _segqa_run(request: pytest.FixtureRequest, pytestconfig: pytest.Config, _seg
     return run
 
 
-def _take(session: Session, folder: Path, request: pytest.FixtureRequest) -> Run:
+def _load_run(session: Session, folder: Path, request: pytest.FixtureRequest) -> Run:
     """The finished run that is judged, with pictures of it if the data set is at hand."""
     from segqa.plugin.baselines import keep_baseline
-    from segqa.plugin.existing_run import load_finished
+    from segqa.plugin.existing_run import load_existing_run
 
-    run = load_finished(session, folder)
+    run = load_existing_run(session, folder)
     with suppress(pytest.skip.Exception):
-        _draw(session, run, request.getfixturevalue("_segqa_dataset"))
+        _draw_cases(session, run, request.getfixturevalue("_segqa_dataset"))
     keep_baseline(session, run)
     return run
 
 
-def _require_data_of(folder: Path, cases: Dataset) -> None:
+def _require_same_dataset(folder: Path, cases: Dataset) -> None:
     """Refuse another data set than that of the run in a folder; what has become of its cases is seen case by case."""
-    from segqa.plugin.existing_run import name_of_data
+    from segqa.plugin.existing_run import read_dataset_name
 
-    wanted = name_of_data(folder)
+    wanted = read_dataset_name(folder)
     if cases.name != wanted:
         raise DatasetError(f"the run is of data set {wanted!r}, got {cases.name!r}; --segqa-dataset names another")
 
@@ -324,56 +324,56 @@ def _evaluate(session: Session, name: str, model: Model | None, dataset: Dataset
     """Evaluate, and draw cases of each sort while the data set is at hand."""
     from segqa.plugin.baselines import keep_baseline
     from segqa.plugin.model_source import report_stored_answers
-    from segqa.plugin.progress import RecordedProgress, progress_for
-    from segqa.plugin.ray_actors import engine_of
+    from segqa.plugin.progress import RecordedProgress, create_progress
+    from segqa.plugin.ray_actors import create_engine
 
-    progress = RecordedProgress(progress_for(config, name))
+    progress = RecordedProgress(create_progress(config, name))
     try:
-        how = _how(session, name, progress, config)
+        how = _configure_evaluation(session, name, progress, config)
         if model is None:
             run = how.rescore(name, dataset, session.store)
         else:
-            how = replace(how, engine=engine_of(session, config, name))
+            how = replace(how, engine=create_engine(session, config, name))
             run = how.run(model, name, dataset, session.store)
     except KeyboardInterrupt:
-        session.interrupted = f"{name}: {progress.done} of {progress.total} cases are done and kept"
+        session.interruption = f"{name}: {progress.done} of {progress.total} cases are done and kept"
         raise
     report_stored_answers(session, run)
     if session.shard is None:
-        _draw(session, run, dataset)
+        _draw_cases(session, run, dataset)
         keep_baseline(session, run)
     return run
 
 
-def _draw(session: Session, run: Run, dataset: Dataset) -> None:
+def _draw_cases(session: Session, run: Run, dataset: Dataset) -> None:
     """Draw the cases that are worth it in this run or in another one of the session."""
-    from segqa.plugin.baselines import comparison_of
+    from segqa.plugin.baselines import find_comparison
     from segqa.report.case_images import draw_choice
 
     runs = [run, *(other for other in session.runs.values() if other.id != run.id)]
-    found = [(session.clusters_of(each), comparison_of(session, each)) for each in runs]
+    found = [(session.get_clusters(each), find_comparison(session, each)) for each in runs]
     draw_choice(found, dataset, session.store, session.settings.report)
 
 
-def _threads(session: Session, config: pytest.Config) -> int | None:
+def _count_threads(session: Session, config: pytest.Config) -> int | None:
     """How many threads an evaluation may take: as many as it likes, or its share where models run side by side."""
     from segqa.support.environment import fair_share
 
     if not is_worker(config):
         return None
     # a model is evaluated by one worker, and the others wait for it
-    side_by_side = min(len(session.chosen), int(config.workerinput["workercount"]))  # type: ignore[attr-defined] # xdist's
+    side_by_side = min(len(session.chosen_models), int(config.workerinput["workercount"]))  # type: ignore[attr-defined] # xdist's
     return fair_share(max(1, side_by_side))
 
 
-def _how(session: Session, name: str, progress: Progress, config: pytest.Config) -> Evaluation:
+def _configure_evaluation(session: Session, name: str, progress: Progress, config: pytest.Config) -> Evaluation:
     """How to evaluate, by the settings and options of this session."""
     from segqa.inference.evaluator import Evaluation
     from segqa.inference.target_cache import PackedTargets
-    from segqa.plugin.model_source import digest_builder, spot_check_of
+    from segqa.plugin.model_source import digest_builder, read_spot_check
 
     settings = session.settings
-    if session.targets is None and len(session.chosen) > 1:
+    if session.targets is None and len(session.chosen_models) > 1:
         session.targets = PackedTargets()
     return Evaluation(
         pick=settings.pick,
@@ -382,7 +382,7 @@ def _how(session: Session, name: str, progress: Progress, config: pytest.Config)
         batch_size=settings.batch_size,
         cache=not session.options.get("no-cache", False),
         refresh=session.options.get("refresh-cache", False),
-        threads=_threads(session, config),
+        threads=_count_threads(session, config),
         max_cache_mb=settings.max_cache_mb,
         command=session.command,
         options={name: session.options[name] for name in _KEPT_OPTIONS if name in session.options},
@@ -393,7 +393,7 @@ def _how(session: Session, name: str, progress: Progress, config: pytest.Config)
         started=session.started,
         progress=progress,
         built_by=digest_builder(session, config, name),
-        spot_check=spot_check_of(session),
+        spot_check=read_spot_check(session),
         work_tree=session.work_tree,
     )
 
@@ -407,7 +407,7 @@ def _open_dataset(session: Session, request: pytest.FixtureRequest) -> Dataset:
 
     settings = session.settings
     declared = settings.dataset in session.datasets
-    cases = _declared_dataset(settings.dataset, request) if declared else open_chosen_folder(session)
+    cases = _request_dataset(settings.dataset, request) if declared else open_chosen_folder(session)
     if settings.dataset_name:
         cases = replace(cases, name=settings.dataset_name)
     cases = cases.with_prompt(settings.prompt)
@@ -421,7 +421,7 @@ def _open_dataset(session: Session, request: pytest.FixtureRequest) -> Dataset:
     return cases
 
 
-def _declared_dataset(name: str, request: pytest.FixtureRequest) -> Dataset:
+def _request_dataset(name: str, request: pytest.FixtureRequest) -> Dataset:
     """What the fixture of a data set gives.
 
     Raises:
@@ -429,7 +429,7 @@ def _declared_dataset(name: str, request: pytest.FixtureRequest) -> Dataset:
     """
     from segqa.data.dataset import Dataset
 
-    with exits_refused(f"the fixture of data set {name!r}"):
+    with refuse_exit(f"the fixture of data set {name!r}"):
         cases = request.getfixturevalue(name)
     if not isinstance(cases, Dataset):
         came = type(cases).__name__
@@ -437,7 +437,7 @@ def _declared_dataset(name: str, request: pytest.FixtureRequest) -> Dataset:
     return cases
 
 
-def _session(config: pytest.Config) -> Session:
+def _require_session(config: pytest.Config) -> Session:
     session = find_session(config)
     if session is None:
         stop_session(config, _NO_MODEL)

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from segqa.plugin.context import SESSION, find_session
-from segqa.plugin.decorators import declared
-from segqa.plugin.options import MARKERS, given
+from segqa.plugin.decorators import find_declared
+from segqa.plugin.options import MARKERS, read_options
 from segqa.plugin.report_folder import claim_report_folder, remove_empty_folders, withdraw_report
 from segqa.plugin.workers import is_worker, merge_output, read_problem, read_start, send_to_worker
 from segqa.support.escaping import to_block
@@ -22,28 +22,28 @@ def pytest_configure(config: pytest.Config) -> None:
     """Check what was typed, and have pytest-html write a report; nothing where segqa is not used."""
     for marker in MARKERS:
         config.addinivalue_line("markers", marker)
-    models, datasets, options = declared(config, "model"), declared(config, "dataset"), given(config)
+    models, datasets, options = find_declared(config, "model"), find_declared(config, "dataset"), read_options(config)
     if not (models or datasets or options):
         return
     from segqa.errors import UsageError
-    from segqa.plugin.configure import begin
+    from segqa.plugin.configure import configure_session
 
     try:
-        session = begin(config, models, datasets, options, _list_fixtures())
+        session = configure_session(config, models, datasets, options, _list_fixtures())
     except UsageError as error:
         raise pytest.UsageError(f"segqa: {to_block(str(error))}") from error
     if is_worker(config):
         session.started = read_start(config)
     config.stash[SESSION] = session
     claim_report_folder(config, session)
-    _join_in(config)
+    _register_plugins(config)
     if not gc.get_freeze_count():
         # all that was imported stays to the end; looking through it for garbage takes a twentieth of a session
         gc.freeze()
         config.add_cleanup(gc.unfreeze)
 
 
-def _join_in(config: pytest.Config) -> None:
+def _register_plugins(config: pytest.Config) -> None:
     """Register what is called for each test and at the end; a session that does not use segqa goes without."""
     from segqa.plugin import assertions, exit_guard, requested_models
     from segqa.plugin import ci_outputs as ci
@@ -63,17 +63,17 @@ def _join_in(config: pytest.Config) -> None:
         ("ci", ci),
         ("summary", summary),
         ("html", html),
-        ("html-report", html.Additions()),
+        ("html-report", html.ReportHooks()),
     ):
         config.pluginmanager.register(plugin, f"segqa-{name}")
 
 
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
     """Answer `--segqa-list-models` in place of a test run."""
-    if "list-models" not in given(config):
+    if "list-models" not in read_options(config):
         return None
-    for name, function in declared(config, "model").items():
-        sys.stdout.write(f"{_described(name, function)}\n")
+    for name, function in find_declared(config, "model").items():
+        sys.stdout.write(f"{_describe_model(name, function)}\n")
     return 0
 
 
@@ -83,9 +83,9 @@ def pytest_configure_node(node: Any) -> None:
     session = find_session(node.config)
     if session is not None:
         if node.workerinput["workerid"] == "gw0":
-            from segqa.plugin.xdist import forget
+            from segqa.plugin.xdist import forget_session
 
-            forget(session.store, node.workerinput["testrunuid"])
+            forget_session(session.store, node.workerinput["testrunuid"])
         send_to_worker(node, session)
 
 
@@ -107,9 +107,9 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, objec
     finally:
         state = find_session(session.config)
         if state is not None and not is_worker(session.config):
-            from segqa.plugin.xdist import gather, remove_leftovers
+            from segqa.plugin.xdist import gather_runs, remove_leftovers
 
-            gather(session.config, state)
+            gather_runs(session.config, state)
             remove_leftovers(state.store)
             if not state.runs:
                 withdraw_report(session.config, state)
@@ -132,7 +132,7 @@ def _list_fixtures() -> set[str]:
     return {name for name in plugin.__all__ if not name.startswith(("pytest_", "_segqa_"))}
 
 
-def _described(name: str, function: Callable[..., Any]) -> str:
+def _describe_model(name: str, function: Callable[..., Any]) -> str:
     """A model's name and the first line of its docstring."""
     lines = (function.__doc__ or "").strip().splitlines()
     return f"{name:<20} {lines[0]}" if lines else name

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from segqa.errors import SettingsError
-from segqa.plugin.assertions import NOTES, SHOWN
+from segqa.plugin.assertions import NOTES, SHOWN_RUN
 from segqa.plugin.context import find_session, get_session
 from segqa.plugin.requested_fixtures import find_evaluation
 from segqa.runs.failure_kinds import KINDS, kind_codes, read_expected_kinds
@@ -36,7 +36,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
     are what it failed for.
     """
     pyfuncitem.config.stash[NOTES] = []
-    pyfuncitem.config.stash[SHOWN] = None
+    pyfuncitem.config.stash[SHOWN_RUN] = None
     try:
         return (yield)
     except (AssertionError, pytest.fail.Exception) as error:
@@ -48,11 +48,11 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
             raise
         if "gate" in pyfuncitem.funcargs and "accept" in session.options:
             pytest.xfail(f"accepted: {session.options['accept']}")
-        active = _active(session, run)
+        active = _find_active(session, run)
         too_many = _refuse_most(active, session.runs.get(run.model, run))
-        if active and not too_many and _holds_without(pyfuncitem, active, run):
+        if active and not too_many and _passes_without(pyfuncitem, active, run):
             text = "; ".join(f"known until {known.until}: {known.reason} ({known.where})" for known in active)
-            count = len(_failing_of(active, run))
+            count = len(_find_failing(active, run))
             session.warn(
                 f"{format_count(count, 'failing case')} of {run.title} {select_form(count, 'is', 'are')} left "
                 f"out: {text}"
@@ -61,7 +61,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
         if too_many:
             error.add_note(too_many)
         for known in session.settings.known:
-            _explain(error, known, run, expired=_today() > known.until)
+            _explain_failure(error, known, run, expired=_get_today() > known.until)
         raise
 
 
@@ -72,7 +72,7 @@ def _refuse_most(known: Sequence[KnownFailure], run: Run) -> str:
         known: the entries that would excuse a test.
         run: all cases of the session, not a slice of them.
     """
-    meant = sum(_meant_by(known, run.columns, run))
+    meant = sum(_match_cases(known, run.columns, run))
     if 2 * meant <= len(run.outcomes):
         return ""
     where = "; ".join(each.where for each in known)
@@ -82,45 +82,45 @@ def _refuse_most(known: Sequence[KnownFailure], run: Run) -> str:
     )
 
 
-def excuse_of(session: Session, verdict: Verdict) -> str:
+def find_excuse(session: Session, verdict: Verdict) -> str:
     """Return what excuses a regression: a reason on the command line, or known failures without which it is none.
 
     Empty where nothing does.
     """
-    from segqa.plugin.baselines import verdict_without
+    from segqa.plugin.baselines import judge_without
 
     if "accept" in session.options:
         return f"accepted: {session.options['accept']}"
     run = verdict.comparison.candidate
-    active = _active(session, run)
-    left_out = _failing_of(active, run)
+    active = _find_active(session, run)
+    left_out = _find_failing(active, run)
     excused = active and not _refuse_most(active, run) and len(left_out) < len(run.outcomes)
-    if not (excused and verdict_without(session, verdict, left_out).passed):
+    if not (excused and judge_without(session, verdict, left_out).passed):
         return ""
     return "; ".join(f"known until {known.until}: {known.reason} ({known.where})" for known in active)
 
 
-def without_known(session: Session, run: Run) -> Run:
+def exclude_known_failures(session: Session, run: Run) -> Run:
     """Return a run without the failing cases that known failures excuse; the run itself where they excuse none."""
-    active = _active(session, run)
+    active = _find_active(session, run)
     if not active or _refuse_most(active, run):
         return run
-    rest = run.only(run.columns.take(~run.columns.ids.is_among(_failing_of(active, run))), run.part)
+    rest = run.only(run.columns.take(~run.columns.ids.is_among(_find_failing(active, run))), run.part)
     return rest if rest.outcomes else run
 
 
-def _today() -> date:
+def _get_today() -> date:
     return datetime.now(UTC).astimezone().date()
 
 
-def _active(session: Session, run: Run) -> list[KnownFailure]:
+def _find_active(session: Session, run: Run) -> list[KnownFailure]:
     """Return the known failures that have not expired and that explain a failing case of a run."""
-    return [known for known in session.settings.known if _today() <= known.until and _failing_of([known], run)]
+    return [known for known in session.settings.known if _get_today() <= known.until and _find_failing([known], run)]
 
 
-def _explain(error: BaseException, known: KnownFailure, run: Run, *, expired: bool) -> None:
+def _explain_failure(error: BaseException, known: KnownFailure, run: Run, *, expired: bool) -> None:
     """Add to a failure why a known failure is none any more, or means nothing."""
-    if expired and _failing_of([known], run):
+    if expired and _find_failing([known], run):
         error.add_note(f"known until {known.until}, which has passed: {known.reason} ({known.where})")
     if not run.is_partial and (problem := _find_misspelling(known, run)):
         error.add_note(problem)
@@ -141,17 +141,17 @@ def _find_misspelling(known: KnownFailure, run: Run) -> str:
     return ""
 
 
-def _holds_without(item: pytest.Function, known: Sequence[KnownFailure], run: Run) -> bool:
+def _passes_without(item: pytest.Function, known: Sequence[KnownFailure], run: Run) -> bool:
     """Whether a test holds where the known cases are left out.
 
     Without any case left nothing holds; but a test of a slice may fail by known cases alone.
     """
-    left_out = _failing_of(known, run)
+    left_out = _find_failing(known, run)
     rest = run.only(run.columns.take(~run.columns.ids.is_among(left_out)), run.part)
     if not rest.outcomes:
         return bool(run.part)
     try:
-        answer = item.obj(**_arguments_without(item, left_out, rest))
+        answer = item.obj(**_build_arguments_without(item, left_out, rest))
     except pytest.skip.Exception:
         return True
     except (Exception, pytest.fail.Exception):  # noqa: BLE001 - whatever it is, it does not hold
@@ -162,9 +162,9 @@ def _holds_without(item: pytest.Function, known: Sequence[KnownFailure], run: Ru
     return True
 
 
-def _arguments_without(item: pytest.Function, left_out: set[str], rest: Run) -> dict[str, Any]:
+def _build_arguments_without(item: pytest.Function, left_out: set[str], rest: Run) -> dict[str, Any]:
     """The arguments of a test as they would be for the rest of a run, without some cases."""
-    from segqa.plugin.baselines import verdict_without
+    from segqa.plugin.baselines import judge_without
 
     # the arguments that pytest fills: one with a default is none of them
     arguments: dict[str, Any] = {name: item.funcargs[name] for name in item._fixtureinfo.argnames}  # noqa: SLF001
@@ -173,22 +173,22 @@ def _arguments_without(item: pytest.Function, left_out: set[str], rest: Run) -> 
     if "clusters" in arguments:
         arguments["clusters"] = get_session(item.config).find_clusters(rest)
     if "gate" in arguments:
-        arguments["gate"] = verdict_without(get_session(item.config), arguments["gate"], left_out)
+        arguments["gate"] = judge_without(get_session(item.config), arguments["gate"], left_out)
     return arguments
 
 
-def _failing_of(known: Sequence[KnownFailure], run: Run) -> set[str]:
+def _find_failing(known: Sequence[KnownFailure], run: Run) -> set[str]:
     """The ids of the failing cases that known failures mean, each of one of its entry's kinds."""
     failing = run.failures().outcomes
     codes = kind_codes(failing, run.threshold)
     found: set[str] = set()
     for each in known:
         of_kind = np.isin(codes, [KINDS[kind].code for kind in read_expected_kinds(each)])
-        found.update(failing.take(_meant_by([each], failing, run) & of_kind).ids)
+        found.update(failing.take(_match_cases([each], failing, run) & of_kind).ids)
     return found
 
 
-def _meant_by(known: Sequence[KnownFailure], cases: Outcomes, run: Run) -> Mask:
+def _match_cases(known: Sequence[KnownFailure], cases: Outcomes, run: Run) -> Mask:
     """Which of some cases of a run any of the entries means, bool `[n]`."""
     meant = [parse_condition(each.where).holds(cases, run.edges) for each in known]
     found: Mask = np.logical_or.reduce([np.zeros(len(cases), np.bool_), *meant])

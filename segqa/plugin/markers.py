@@ -43,9 +43,9 @@ class SliceMarker:
             raise TypeError(f"expected two texts and a number, got {self.name!r}, {self.where!r}, {self.min_cases!r}")
 
 
-def marked_slice(node: pytest.Item, run: Run) -> Run:
+def select_slice(node: pytest.Item, run: Run) -> Run:
     """The part of the run that a test is marked for; the run itself where it is not."""
-    mark = slice_mark(node)
+    mark = read_slice_marker(node)
     if mark is None:
         return run
     problem = ""
@@ -65,13 +65,13 @@ def marked_slice(node: pytest.Item, run: Run) -> Run:
     return part
 
 
-def check_mark(node: pytest.Item) -> None:
+def check_slice_marker(node: pytest.Item) -> None:
     """Refuse a marker that does not say what it has to, or whose condition cannot be read.
 
     Raises:
         UsageError: says for which test.
     """
-    mark = slice_mark(node)
+    mark = read_slice_marker(node)
     if mark is None:
         return
     from segqa.runs.query import parse_condition
@@ -82,16 +82,16 @@ def check_mark(node: pytest.Item) -> None:
         raise UsageError(f"{node.nodeid}: {error}") from error
 
 
-def slice_mark(node: pytest.Item) -> SliceMarker | None:
+def read_slice_marker(node: pytest.Item) -> SliceMarker | None:
     """The nearest marker of a test; None where there is none.
 
     Raises:
         UsageError: it does not say what it has to say.
     """
-    return read_mark(node, SLICE_MARKER, SliceMarker, "(name, where=…, min_cases=8)")
+    return read_marker(node, SLICE_MARKER, SliceMarker, "(name, where=…, min_cases=8)")
 
 
-def read_mark(node: pytest.Item, name: str, make: Callable[..., Read], expected: str) -> Read | None:
+def read_marker(node: pytest.Item, name: str, make: Callable[..., Read], expected: str) -> Read | None:
     """What the nearest marker of a name says; None where there is none.
 
     Args:
@@ -143,16 +143,16 @@ class BehaviourMarker:
         return [(_KIND, self.kind), (_CAPABILITY, self.capability)]
 
 
-def behaviour_mark(node: pytest.Item) -> BehaviourMarker | None:
+def read_behaviour_marker(node: pytest.Item) -> BehaviourMarker | None:
     """The nearest marker of a test; None where there is none.
 
     Raises:
         UsageError: it does not say what it has to say.
     """
-    return read_mark(node, BEHAVIOUR_MARKER, BehaviourMarker, "(kind, capability=…)")
+    return read_marker(node, BEHAVIOUR_MARKER, BehaviourMarker, "(kind, capability=…)")
 
 
-def behaved(stats: Mapping[str, Iterable[Any]]) -> tuple[BehaviourResult, ...]:
+def count_behaviours(stats: Mapping[str, Iterable[Any]]) -> tuple[BehaviourResult, ...]:
     """How many marked tests have passed and failed, by capability and kind.
 
     Args:
@@ -160,11 +160,11 @@ def behaved(stats: Mapping[str, Iterable[Any]]) -> tuple[BehaviourResult, ...]:
     """
     from segqa.report.session_result import BehaviourResult
 
-    passed, failed = _count(stats, "passed"), _count(stats, "failed", "error")
+    passed, failed = _count_reports(stats, "passed"), _count_reports(stats, "failed", "error")
     return tuple(BehaviourResult(*each, passed[each], failed[each]) for each in sorted(passed.keys() | failed.keys()))
 
 
-def _count(stats: Mapping[str, Iterable[Any]], *categories: str) -> Counter[tuple[str, str]]:
+def _count_reports(stats: Mapping[str, Iterable[Any]], *categories: str) -> Counter[tuple[str, str]]:
     """How many tests are in some categories, by capability and kind."""
     reports = (report for category in categories for report in stats.get(category, ()))
     known = (dict(getattr(report, "user_properties", ())) for report in reports)

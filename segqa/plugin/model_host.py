@@ -31,7 +31,7 @@ _OFF = ("numprocesses", "timeout", "maxfail")
 
 
 @dataclass(frozen=True, slots=True)
-class Hosted:
+class HostedModel:
     """A model that has been set up.
 
     Attributes:
@@ -45,7 +45,7 @@ class Hosted:
     settings: Settings
 
 
-Use = Callable[[Hosted], None]
+Use = Callable[[HostedModel], None]
 _USE = pytest.StashKey[Use]()
 
 
@@ -60,10 +60,10 @@ def host(name: str, use: Use, arguments: Sequence[str] = ()) -> int:
     Returns:
         pytest's exit code: 0 if `use` returned, 4 if the model is unknown or cannot be built.
     """
-    return int(pytest.main([*_QUIET, *arguments, f"--segqa-model={name}"], plugins=[_Hosting(use)]))
+    return int(pytest.main([*_QUIET, *arguments, f"--segqa-model={name}"], plugins=[_HostingPlugin(use)]))
 
 
-class _Hosting:
+class _HostingPlugin:
     """Puts one item in the place of all tests."""
 
     def __init__(self, use: Use) -> None:
@@ -99,7 +99,7 @@ def test_hosted(model: Any, model_name: str, pytestconfig: pytest.Config) -> Non
     """Hand the model over; a test so that pytest gives it what it needs."""
     try:
         with _logging_to_stderr():
-            pytestconfig.stash[_USE](Hosted(model, model_name, get_session(pytestconfig).settings))
+            pytestconfig.stash[_USE](HostedModel(model, model_name, get_session(pytestconfig).settings))
     except UsageError as error:
         stop_session(pytestconfig, str(error))
 

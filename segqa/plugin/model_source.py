@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from segqa.plugin.decorators import fixture_functions
-from segqa.plugin.option_parsing import checkpoint_of
+from segqa.plugin.option_parsing import find_checkpoint
 
 if TYPE_CHECKING:
     from segqa.inference.spot_check import SpotCheck
@@ -29,18 +29,18 @@ def digest_builder(session: Session, config: pytest.Config, name: str) -> str:
     """
     from segqa.models.source_digest import digest_source
 
-    functions = list(_with_requested(session.models[name], fixture_functions(config)))
+    functions = list(_iterate_requested(session.models[name], fixture_functions(config)))
     source = digest_source(functions)
     if not source or not any(_OPTIONS in inspect.signature(function).parameters for function in functions):
         return source
     options = session.model_options(name)
     # as they are typed: a path made absolute would differ from machine to machine
-    options |= checkpoint_of(name, session.options.get("checkpoint", ()), session.models)
+    options |= find_checkpoint(name, session.options.get("checkpoint", ()), session.models)
     content = json.dumps(options, sort_keys=True, default=str)
     return hashlib.sha256(f"{source} {content}".encode()).hexdigest()[:16]
 
 
-def _with_requested(
+def _iterate_requested(
     function: Callable[..., Any], known: dict[str, list[Callable[..., Any]]]
 ) -> Iterator[Callable[..., Any]]:
     """Yield a fixture's function and those of all fixtures that it asks for, directly or not."""
@@ -53,7 +53,7 @@ def _with_requested(
         waiting += [other for name in new for other in known.get(name, ())]
 
 
-def spot_check_of(session: Session) -> SpotCheck:
+def read_spot_check(session: Session) -> SpotCheck:
     """Return how many stored cases this session asks anew."""
     from segqa.inference.spot_check import SpotCheck
 

@@ -27,14 +27,14 @@ def parse_options(texts: tuple[str, ...] | list[str]) -> dict[str, dict[str, Any
     return options
 
 
-def checkpoint_of(model: str, texts: Collection[str], models: Collection[str]) -> dict[str, str]:
+def find_checkpoint(model: str, texts: Collection[str], models: Collection[str]) -> dict[str, str]:
     """The checkpoint that `--segqa-checkpoint [NAME=]DIR` gives a model; one with its name counts first."""
-    named = [folder for name, folder in (_named(text, models) for text in texts) if name == model]
-    plain = [folder for name, folder in (_named(text, models) for text in texts) if not name]
+    named = [folder for name, folder in (_split_name(text, models) for text in texts) if name == model]
+    plain = [folder for name, folder in (_split_name(text, models) for text in texts) if not name]
     return {"checkpoint": (named or plain)[-1]} if named or plain else {}
 
 
-def _named(text: str, models: Collection[str]) -> tuple[str, str]:
+def _split_name(text: str, models: Collection[str]) -> tuple[str, str]:
     """The model's name, if there is one, and the folder in `[NAME=]DIR`; a folder may have `=` in its own name."""
     name, equals, folder = text.partition("=")
     return (name, folder) if equals and name in models else ("", text)
@@ -45,13 +45,13 @@ def refuse_unknown_checkpoints(texts: Collection[str], models: Collection[str], 
     from segqa.settings.checks import nearest
 
     for text in texts:
-        name, folder = _named(text, models)
+        name, folder = _split_name(text, models)
         if not name and not (here / expand_home(folder)).exists():
             hint = nearest(text.partition("=")[0], models) if "=" in text else "expected [NAME=]DIR"
             raise UsageError(f"no checkpoint at {text!r}; {hint}")
 
 
-def absolute_paths(options: dict[str, Any], paths: Collection[str], folder: Path) -> dict[str, Any]:
+def make_paths_absolute(options: dict[str, Any], paths: Collection[str], folder: Path) -> dict[str, Any]:
     """The options with those that are paths made absolute."""
     for key in paths:
         if not isinstance(options.get(key, ""), str):

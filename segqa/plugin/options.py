@@ -169,7 +169,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the long options."""
     group = parser.getgroup("segqa", "segmentation models (segqa)")
     for name, attributes in OPTIONS.items():
-        group.addoption(f"--segqa-{name}", dest=_dest(name), **attributes)
+        group.addoption(f"--segqa-{name}", dest=_to_dest(name), **attributes)
 
 
 def add_short_options(parser: pytest.Parser) -> None:
@@ -179,14 +179,14 @@ def add_short_options(parser: pytest.Parser) -> None:
     """
     group = parser.getgroup("segqa")
     for name in SHORT:
-        group.addoption(f"--{name}", dest=_dest(name), **OPTIONS[name])
+        group.addoption(f"--{name}", dest=_to_dest(name), **OPTIONS[name])
 
 
-def given(config: pytest.Config) -> dict[str, Any]:
+def read_options(config: pytest.Config) -> dict[str, Any]:
     """The options that the user gave, by name (`{"pick": "product"}`)."""
-    values = {name: config.getoption(_dest(name)) for name in OPTIONS}
+    values = {name: config.getoption(_to_dest(name)) for name in OPTIONS}
     return {name: value for name, value in values.items() if value is not None and value is not False}
 
 
-def _dest(name: str) -> str:
+def _to_dest(name: str) -> str:
     return f"segqa_{name.replace('-', '_')}"

@@ -16,7 +16,7 @@ from segqa.support.plurals import format_count
 T = TypeVar("T")
 
 
-def progress_for(config: pytest.Config, model: str) -> Progress:
+def create_progress(config: pytest.Config, model: str) -> Progress:
     """How to show an evaluation's progress here: not at all with `-q`, `-p no:terminal`, or in a worker."""
     if is_worker(config) or config.get_verbosity() < 0 or not config.pluginmanager.has_plugin("terminalreporter"):
         return lambda _done, _total: None

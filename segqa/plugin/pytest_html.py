@@ -15,7 +15,7 @@ from urllib.parse import quote
 import pytest
 
 from segqa.errors import StoreError
-from segqa.plugin.assertions import SHOWN
+from segqa.plugin.assertions import SHOWN_RUN
 from segqa.plugin.context import find_session, get_session
 from segqa.plugin.requested_fixtures import find_evaluation
 from segqa.plugin.session_result import build_session_result
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from segqa.runs.run import Run
 
 
-class Additions:
+class ReportHooks:
     """What pytest-html calls; registered only where segqa is used, since its report is everybody's."""
 
     @pytest.hookimpl(optionalhook=True)
@@ -41,8 +41,10 @@ class Additions:
             return
         from segqa.report.pytest_html_summary import render_summary
 
-        found = [state.clusters_of(run) for run in state.runs.values()]
-        prefix.append(render_summary(found, build_session_result(session), _address(session.config), state.group_by))
+        found = [state.get_clusters(run) for run in state.runs.values()]
+        prefix.append(
+            render_summary(found, build_session_result(session), _find_page_address(session.config), state.group_by)
+        )
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_html_results_table_header(self, cells: list[str]) -> None:
@@ -63,25 +65,25 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     report = yield
     state = find_session(item.config)
     if report.when == "call" and report.failed and state is not None:
-        run: Run | None = item.config.stash.get(SHOWN, None) or find_evaluation(item)
+        run: Run | None = item.config.stash.get(SHOWN_RUN, None) or find_evaluation(item)
         if run is not None and getattr(item.config.option, "htmlpath", None):
-            found = [*getattr(report, "extras", []), *_extras(item.config, state, run)]
+            found = [*getattr(report, "extras", []), *_render_extras(item.config, state, run)]
             report.extras = found  # type: ignore[attr-defined] # pytest-html's
     if report.failed:
         # of the report, since that is what a worker sends; its attributes are JSON
-        report.segqa_title = _first_line(item)  # type: ignore[attr-defined] # ours
+        report.segqa_title = _read_title(item)  # type: ignore[attr-defined] # ours
     if report.when == "teardown":
-        item.config.stash[SHOWN] = None
+        item.config.stash[SHOWN_RUN] = None
     return report
 
 
-def _first_line(item: pytest.Item) -> str:
+def _read_title(item: pytest.Item) -> str:
     """Return the first line of a test's docstring, which says what it expects; empty without one."""
     function = getattr(item, "function", None)
     return (inspect.getdoc(function) or "").partition("\n")[0] if function is not None else ""
 
 
-def _address(config: pytest.Config) -> str:
+def _find_page_address(config: pytest.Config) -> str:
     """The address of the review page, as seen from pytest-html's report."""
     page, report = get_session(config).page, getattr(config.option, "htmlpath", None)
     if page is None or not report:
@@ -89,7 +91,7 @@ def _address(config: pytest.Config) -> str:
     return quote(Path(os.path.relpath(page, (config.invocation_params.dir / report).parent)).as_posix())
 
 
-def _extras(config: pytest.Config, session: Session, run: Run) -> list[dict[str, Any]]:
+def _render_extras(config: pytest.Config, session: Session, run: Run) -> list[dict[str, Any]]:
     """The strip of the worst case that has one, and the way to it; in JSON's types, since they cross processes."""
     from pytest_html import extras
 
@@ -110,7 +112,7 @@ def _extras(config: pytest.Config, session: Session, run: Run) -> list[dict[str,
     address = f"data:{media_type(strip)};base64,{base64.b64encode(strip).decode()}"
     picture = f'<img alt="image, target, prediction and error map of {name}" src="{address}" width="720">'
     found = [extras.html(f"<div><p>worst: {name}: image, target, prediction, error map</p>{picture}</div>")]
-    page = _address(config)
+    page = _find_page_address(config)
     if page and page.endswith(".html"):
         found.append(extras.url(f"{page}#{permalink(run, shown.case_id)}", name="review"))
     return found

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from segqa.errors import EngineError, ModelError
-from segqa.plugin.model_host import Hosted, host
+from segqa.plugin.model_host import HostedModel, host
 
 if TYPE_CHECKING:
     from segqa.inference.engine import RayEngine
@@ -25,7 +25,7 @@ _OF_A_MODEL = ("device", "prompt", "dataset", "train-dataset", "name-pattern", "
 
 
 @dataclass(frozen=True, slots=True)
-class Fixture:
+class ModelFixture:
     """A model of the suites, set up by a pytest session of its own.
 
     Attributes:
@@ -54,38 +54,38 @@ class Fixture:
             stack.enter_context(contextlib.redirect_stdout(said))
             stack.enter_context(contextlib.redirect_stderr(said))
 
-            def take(hosted: Hosted) -> None:
+            def take(hosted: HostedModel) -> None:
                 # what a model prints in a week is not to be kept
                 stack.close()
                 use(hosted.model)
 
             code = host(self.name, take, self.arguments)
         if code:
-            raise ModelError(f"pytest ended with {code}: {_end(said.getvalue())}")
+            raise ModelError(f"pytest ended with {code}: {_get_last_lines(said.getvalue())}")
 
 
-def engine_of(session: Session, config: pytest.Config, model: str) -> RayEngine | None:
+def create_engine(session: Session, config: pytest.Config, model: str) -> RayEngine | None:
     """Ray, if it is the engine of this session; None where this process asks the model itself."""
     if session.settings.engine == "local":
         return None
     from segqa.inference.engine import RayEngine
 
-    supply = Fixture(model, str(session.here), tuple(_arguments(session, config)))
+    supply = ModelFixture(model, str(session.start_folder), tuple(_list_arguments(session, config)))
     return RayEngine(session.settings.ray, supply)
 
 
-def _arguments(session: Session, config: pytest.Config) -> Iterator[str]:
+def _list_arguments(session: Session, config: pytest.Config) -> Iterator[str]:
     """What a session has to be told to find the same models, and to build them in the same way."""
     yield f"--rootdir={config.rootpath}"
     if config.inipath is not None:
         yield f"--config-file={config.inipath}"
-    yield from (str(session.here / path.partition("::")[0]) for path in config.args)
+    yield from (str(session.start_folder / path.partition("::")[0]) for path in config.args)
     options = session.options
     yield from (f"--segqa-{name}={value}" for name in _OF_MODELS for value in options.get(name, ()))
     yield from (f"--segqa-{name}={options[name]}" for name in _OF_A_MODEL if name in options)
 
 
-def _end(text: str) -> str:
+def _get_last_lines(text: str) -> str:
     """What was said last, without the rules of pytest's terminal."""
     lines = [line.strip(" =_!") for line in text.splitlines()]
     return "\n".join([line for line in lines if line][-_LINES:])

@@ -23,7 +23,7 @@ def claim_report_folder(config: pytest.Config, session: Session) -> None:
     Raises:
         pytest.UsageError: the folder cannot be made.
     """
-    if not session.chosen or session.shard is not None or is_hosting(config) or runs_no_tests(config):
+    if not session.chosen_models or session.shard is not None or is_hosting(config) or runs_no_tests(config):
         return
     has_html = hasattr(config.option, "htmlpath")
     if is_worker(config):  # its findings name the reports
@@ -36,7 +36,7 @@ def claim_report_folder(config: pytest.Config, session: Session) -> None:
     except OSError as error:
         raise pytest.UsageError(f"segqa: cannot write a report: {to_block(str(error))}; see --segqa-report") from error
     if has_html and config.option.htmlpath is None:
-        session.html = True
+        session.writes_html = True
         config.option.htmlpath = str(folder / "report.html")
         config.option.self_contained_html = True
 
@@ -46,7 +46,7 @@ def withdraw_report(config: pytest.Config, session: Session) -> None:
 
     Call this before the test loop ends: pytest-html writes when the session finishes.
     """
-    if session.html:
+    if session.writes_html:
         from pytest_html.basereport import BaseReport
 
         for plugin in config.pluginmanager.get_plugins():

@@ -19,9 +19,9 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     if requests_evaluation(item):
         parameters = getattr(getattr(item, "callspec", None), "params", {})
         state, model = get_session(item.config), parameters.get(MODEL_NAME, "")
-        state.asked.setdefault(model, item.nodeid)
+        state.requested_models.setdefault(model, item.nodeid)
         for fixture in MAY_SKIP & {*getattr(item, "fixturenames", ())}:
-            state.wanted.setdefault(fixture, {}).setdefault(model, item.nodeid)
+            state.requested_measurements.setdefault(fixture, {}).setdefault(model, item.nodeid)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -38,6 +38,6 @@ def pytest_make_collect_report(
         text = f"{collector.nodeid} was skipped as a whole: {reason.removeprefix('Skipped: ')}"
         if asks or "segqa" in source:
             session.warn(text)
-        for model in session.chosen if asks else ():
-            session.asked.setdefault(model, collector.nodeid)
+        for model in session.chosen_models if asks else ():
+            session.requested_models.setdefault(model, collector.nodeid)
     return report

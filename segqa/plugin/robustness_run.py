@@ -16,9 +16,9 @@ from segqa.inference.evaluator import Evaluation
 from segqa.models.corruptions import library_version
 from segqa.models.protocol import Model
 from segqa.plugin.model_source import report_stored_answers
-from segqa.plugin.progress import RecordedProgress, progress_for
+from segqa.plugin.progress import RecordedProgress, create_progress
 from segqa.plugin.session import Session
-from segqa.plugin.xdist import shared_robustness
+from segqa.plugin.xdist import share_robustness
 from segqa.report.case_images import draw_choice
 from segqa.runs.run import Run
 from segqa.support.plurals import format_count
@@ -30,7 +30,7 @@ Ask = Callable[[], Model | None]
 """Gives the model, built by then; None where it must not be asked."""
 
 
-def measured(
+def measure_or_skip(
     config: pytest.Config, session: Session, run: Run, dataset: Dataset, how: Evaluation, ask: Ask
 ) -> Robustness:
     """How robust a model of the session is; skips where that shall not or cannot be known."""
@@ -39,15 +39,15 @@ def measured(
     wanted = session.settings.robustness_for(run.model)
     if wanted.cases == 0:
         pytest.skip("no case is to be changed: cases = 0 in [tool.segqa.robustness], or --segqa-robustness-cases=0")
-    progress = RecordedProgress(progress_for(config, f"{run.model}, changed"))
+    progress = RecordedProgress(create_progress(config, f"{run.model}, changed"))
     measurement = RobustnessMeasurement.from_run(
         replace(how, progress=progress), run, dataset, session.store, wanted.cases
     )
     try:
-        found = shared_robustness(config, session, run.model, lambda: _measure(session, measurement, ask()))
+        found = share_robustness(config, session, run.model, lambda: _measure(session, measurement, ask()))
         return replace(found, groups=measurement.number_groups(session.group_by))
     except KeyboardInterrupt:
-        session.interrupted = f"{run.model}, changed: {progress.done} of {progress.total} cases are done and kept"
+        session.interruption = f"{run.model}, changed: {progress.done} of {progress.total} cases are done and kept"
         raise
 
 

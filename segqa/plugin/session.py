@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segqa.data.storage import Location, expand_home, get_location_name, resolve_location
-from segqa.plugin.option_parsing import absolute_paths, checkpoint_of, parse_options
+from segqa.plugin.option_parsing import find_checkpoint, make_paths_absolute, parse_options
 from segqa.support.escaping import to_file_name
 from segqa.support.git import WorkTree
 
@@ -31,80 +31,83 @@ if TYPE_CHECKING:  # numpy and OpenCV would load with them
 
 @dataclass(slots=True)
 class Session:
-    """What one pytest run of segqa knows.
+    """What one pytest run of segqa is configured with, and what it has found so far.
+
+    The first ten fields and `shard` are fixed once the session is configured; tests fill the others.
 
     Attributes:
-        settings: of `pyproject.toml`, with what stands on the command line in its place.
-        options: what stands on the command line.
+        settings: those of `pyproject.toml`, overridden by the command line.
+        options: the options given on the command line, by name without `--segqa-`.
         models: the functions that build the declared models, by name.
-        datasets: the functions that give the declared data sets, by name.
-        chosen: the names of the models to evaluate.
-        root: the folder of the settings file; paths in it are relative to that. Without such a file pytest's rootdir.
-        here: where pytest was started; paths on the command line are relative to that.
-        command: what the user typed.
+        datasets: the functions that return the declared data sets, by name.
+        chosen_models: the names of the models to evaluate.
+        root: the folder of the settings file, or pytest's rootdir without one; paths in that file are relative to it.
+        start_folder: the folder that pytest was started in; paths on the command line are relative to it.
+        command: the command line, as the user typed it.
         settings_file: the file with `[tool.segqa]` that was read; None for the defaults.
-        ci: whether `CI` was set when pytest was started, whatever becomes of the variable since.
-        shard: the part of the cases that is evaluated, and not judged; None for all of them.
-        finished: the folder of the run that is judged in place of an evaluation; None for an evaluation.
+        ci: whether `CI` was set when pytest was started.
+        shard: the shard of the cases to evaluate, which is not judged; None for all cases.
+        existing_run: the folder of a finished run to judge without an evaluation; None for an evaluation.
+        started: the start time, UTC.
         runs: the runs of this session, by model.
-        robustness: how robust the models are, as far as a test has asked.
-        problem: why tests could not be run: what the user typed.
+        robustness: the measured robustness, by model.
+        problem: why the session ends with exit code 4; empty for none.
         findings: reasons to end with exit code 1 although no test has failed, one line each.
         warnings: what weakens a passing session without failing it, one line each.
-        asked: the models that a collected test asks for, before deselection, each with the first such test.
-        wanted: the tests that ask for a fixture that may judge nothing, by its name and by model, the first of each.
-        ended: the message of a `pytest.exit` that ended the session; None where none did.
-        exit_status: the exit code that was decided; None before the end.
-        interrupted: how far an evaluation was when the user stopped it.
-        listed: the folders that have been listed; in an object store of many files that takes a while.
-        edges: of numeric slices, where `--segqa-where` chose a part of the data set.
-        targets: those that have been read, where several models need them.
-        found: the clusters of a run, by its id, part and condition.
-        verdicts: of the gate, by the same, or why there is none.
-        suspicions: the labels that one should check, once all runs are there.
-        uncommitted: what git says of a file that is judged by, by its path.
-        compared: the baselines that were compared with those before this change.
-        judged: the runs against their baselines, at the end.
-        said: lines for the end of the terminal's output.
-        folder: where reports go; None where nothing is evaluated.
-        html: whether pytest-html has been asked by segqa, and not by the user, to write a report there.
+        requested_models: for each model that a collected test requests, before deselection, the first such test.
+        requested_measurements: for each fixture that may skip, and each model, the first test that requests it.
+        exit_message: the message of a `pytest.exit` that ended the session; None for none.
+        exit_status: the decided exit code; None before the end.
+        interruption: how far an evaluation had come when the user stopped it; empty if none was stopped.
+        opened_folders: the data sets in folders, by location; listing an object store of many files takes a while.
+        edges: the bin edges of numeric slices, where `--segqa-where` has narrowed the data set.
+        targets: the targets that have been read, shared by several models.
+        clusters: the failure clusters of a run, by its id, part and condition.
+        verdicts: the gate's verdict, by the same key, or the error that prevents one.
+        label_errors: the probable label errors; None before they are searched for.
+        changes: what git says of a file that the gate reads, by its path.
+        checked_baselines: the baselines that were compared with the committed ones.
+        judged_runs: the runs with their verdicts, at the end.
+        messages: the last lines of the terminal's output.
+        folder: the folder of the reports; None where nothing is evaluated.
+        writes_html: whether segqa, and not the user, has pytest-html write a report.
     """
 
     settings: Settings
     options: Mapping[str, Any]
     models: Mapping[str, Callable[..., Any]]
     datasets: Mapping[str, Callable[..., Any]]
-    chosen: tuple[str, ...]
+    chosen_models: tuple[str, ...]
     root: Path
-    here: Path
+    start_folder: Path
     command: str
     settings_file: Path | None = None
     ci: bool = False
     shard: Shard | None = None
-    finished: Path | None = None
+    existing_run: Path | None = None
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
     runs: dict[str, Run] = field(default_factory=dict)
     robustness: dict[str, Robustness] = field(default_factory=dict)
     problem: str = ""
     findings: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
-    asked: dict[str, str] = field(default_factory=dict)
-    wanted: dict[str, dict[str, str]] = field(default_factory=dict)
-    ended: str | None = None
+    requested_models: dict[str, str] = field(default_factory=dict)
+    requested_measurements: dict[str, dict[str, str]] = field(default_factory=dict)
+    exit_message: str | None = None
     exit_status: int | None = None
-    interrupted: str = ""
-    listed: dict[Location, Dataset] = field(default_factory=dict)
+    interruption: str = ""
+    opened_folders: dict[Location, Dataset] = field(default_factory=dict)
     edges: Edges | None = None
     targets: PackedTargets | None = None
-    found: dict[tuple[str, str, str], Clusters] = field(default_factory=dict)
+    clusters: dict[tuple[str, str, str], Clusters] = field(default_factory=dict)
     verdicts: dict[tuple[str, str, str], Verdict | UsageError] = field(default_factory=dict)
-    suspicions: tuple[LabelError, ...] | None = None
-    uncommitted: dict[Path, str] = field(default_factory=dict)
-    compared: set[Path] = field(default_factory=set)
-    judged: tuple[JudgedRun, ...] = ()
-    said: list[str] = field(default_factory=list)
+    label_errors: tuple[LabelError, ...] | None = None
+    changes: dict[Path, str] = field(default_factory=dict)
+    checked_baselines: set[Path] = field(default_factory=set)
+    judged_runs: tuple[JudgedRun, ...] = ()
+    messages: list[str] = field(default_factory=list)
     folder: Path | None = None
-    html: bool = False
+    writes_html: bool = False
 
     @property
     def page(self) -> Path | None:
@@ -124,37 +127,37 @@ class Session:
         from segqa.runs.store import Store
 
         folder = self.options.get("cache-dir")
-        return Store(self.here / expand_home(folder) if folder else self.root / ".segqa")
+        return Store(self.start_folder / expand_home(folder) if folder else self.root / ".segqa")
 
     @property
     def dataset_location(self) -> Location:
         """Where the data set lies, if it is a folder: as the command line or `pyproject.toml` means it."""
-        return resolve_location(self.settings.dataset, self.here if "dataset" in self.options else self.root)
+        return resolve_location(self.settings.dataset, self.start_folder if "dataset" in self.options else self.root)
 
     @property
     def train_location(self) -> Location:
         """Where the training data lie, if they are a folder; as `dataset_location`."""
         return resolve_location(
-            self.settings.train_dataset, self.here if "train-dataset" in self.options else self.root
+            self.settings.train_dataset, self.start_folder if "train-dataset" in self.options else self.root
         )
 
     @property
     def reports(self) -> Path:
         """The folder that the folders of reports are in."""
         typed = self.options.get("report")
-        return self.here / expand_home(typed) if typed else self.root / "reports"
+        return self.start_folder / expand_home(typed) if typed else self.root / "reports"
 
     @property
     def baselines(self) -> Path:
         """The folder of the baselines."""
         typed = self.options.get("baseline")
-        return self.here / expand_home(typed) if typed else self.root / expand_home(self.settings.gate.baseline)
+        return self.start_folder / expand_home(typed) if typed else self.root / expand_home(self.settings.gate.baseline)
 
     @property
     def work_tree(self) -> WorkTree:
         """The work tree of the models; what this session writes, or an earlier one has written, is no change."""
         typed = [self.options[name] for name in ("markdown", "openmetrics") if name in self.options]
-        paths = [self.here / expand_home(path) for path in typed]
+        paths = [self.start_folder / expand_home(path) for path in typed]
         return WorkTree(self.root, (self.baselines, self.store.root, self.reports, *paths))
 
     def claim_folder(self) -> Path:
@@ -166,34 +169,34 @@ class Session:
         from segqa.runs.store import claim_folder
 
         dataset = self.settings.dataset_name or get_location_name(self.dataset_location)
-        name = to_file_name(f"{self.started:%Y%m%d-%H%M%S}-{'+'.join(self.chosen)}-{dataset}")
+        name = to_file_name(f"{self.started:%Y%m%d-%H%M%S}-{'+'.join(self.chosen_models)}-{dataset}")
         self.folder = claim_folder(self.reports / name)
         return self.folder
 
-    def suspects(self) -> tuple[LabelError, ...]:
+    def find_label_errors(self) -> tuple[LabelError, ...]:
         """The labels that one should check, judged by the runs of this session and the last ones of other models."""
         from segqa.analysis.label_errors import find_label_errors
         from segqa.errors import StoreError
 
-        if self.suspicions is None:
+        if self.label_errors is None:
             runs = list(self.runs.values())
             try:
                 runs = self.store.with_others(runs, self.warn)
             except StoreError as error:
                 self.problem = self.problem or str(error)
-            self.suspicions = find_label_errors(runs)
-        return self.suspicions
+            self.label_errors = find_label_errors(runs)
+        return self.label_errors
 
     def warn(self, *texts: str) -> None:
         """Add warnings, each once."""
         self.warnings += [text for text in dict.fromkeys(texts) if text not in self.warnings]
 
-    def clusters_of(self, run: Run) -> Clusters:
+    def get_clusters(self, run: Run) -> Clusters:
         """What the failures of a run, or of a part of it, have in common; searched for once."""
         key = (run.id, run.part, run.condition)
-        if key not in self.found:
-            self.found[key] = self.find_clusters(run)
-        return self.found[key]
+        if key not in self.clusters:
+            self.clusters[key] = self.find_clusters(run)
+        return self.clusters[key]
 
     def find_clusters(self, run: Run) -> Clusters:
         """Search for what the failures of a run have in common, with the groups of the gate.
@@ -221,5 +224,8 @@ class Session:
         written = dict(self.settings.models.get(model, {}))
         typed = parse_options(self.options.get("model-option", ())).get(model, {})
         if "checkpoint" in paths:
-            typed = {**checkpoint_of(model, self.options.get("checkpoint", ()), self.models), **typed}
-        return {**absolute_paths(written, paths, self.root), **absolute_paths(typed, paths, self.here)}
+            typed = {**find_checkpoint(model, self.options.get("checkpoint", ()), self.models), **typed}
+        return {
+            **make_paths_absolute(written, paths, self.root),
+            **make_paths_absolute(typed, paths, self.start_folder),
+        }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from segqa.plugin.context import get_session
-from segqa.plugin.markers import behaved
+from segqa.plugin.markers import count_behaviours
 from segqa.plugin.test_reports import get_stats
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def build_session_result(session: pytest.Session) -> SessionResult:
 
     state = get_session(session.config)
     ended = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
-    complete = session.exitstatus in ended and not session.shouldstop and state.ended is None
+    complete = session.exitstatus in ended and not session.shouldstop and state.exit_message is None
     stats = get_stats(session.config)
     named = ("passed", "failed", "error", "skipped", "xfailed", "xpassed")
     failed = _list_failed(stats)
@@ -29,7 +29,7 @@ def build_session_result(session: pytest.Session) -> SessionResult:
         failing=tuple((report.nodeid, _read_reason(report)) for report in failed),
         counts={name: len(stats[name]) for name in named if stats.get(name)},
         complete=bool(complete),
-        behaviour=behaved(stats),
+        behaviour=count_behaviours(stats),
         findings=tuple(state.findings),
         warnings=tuple(state.warnings),
         problem=state.problem,

@@ -30,14 +30,14 @@ def choose_settings_file(config: pytest.Config) -> Path | None:
     if is_worker(config):
         handed: str = read_input(config, SETTINGS_FILE)
         return Path(handed) if handed else None
-    typed = _typed_file(config)
+    typed = _find_given_file(config)
     # an actor of Ray is always given the file that pytest has found
     if typed is not None and not is_hosting(config):
         return typed
-    found = {file: folder for folder in _folders(config) if (file := find_settings_file(folder)) is not None}
+    found = {file: folder for folder in _list_test_folders(config) if (file := find_settings_file(folder)) is not None}
     if len(found) > 1:
         listed = " and ".join(
-            f"{_short(file, config)} (for {_short(folder, config)})" for file, folder in found.items()
+            f"{_shorten(file, config)} (for {_shorten(folder, config)})" for file, folder in found.items()
         )
         raise SettingsError(f"expected tests with one settings file, got {listed}; start pytest once for each")
     in_rootdir = config.rootpath / "pyproject.toml"
@@ -50,15 +50,15 @@ def refuse_other_settings(config: pytest.Config, session: Session, folders: Iter
     Raises:
         SettingsError: there is such a test.
     """
-    if is_hosting(config) or _typed_file(config) is not None:
+    if is_hosting(config) or _find_given_file(config) is not None:
         return
     for folder in folders:
         file = find_settings_file(folder)
         if file is not None and file != session.settings_file:
-            read = "no settings file" if session.settings_file is None else _short(session.settings_file, config)
+            read = "no settings file" if session.settings_file is None else _shorten(session.settings_file, config)
             raise SettingsError(
-                f"the tests in {_short(folder, config)} have the settings file {_short(file, config)}, but this "
-                f"session reads {read}; name them on the command line: pytest {_short(folder, config)}"
+                f"the tests in {_shorten(folder, config)} have the settings file {_shorten(file, config)}, but this "
+                f"session reads {read}; name them on the command line: pytest {_shorten(folder, config)}"
             )
 
 
@@ -66,23 +66,23 @@ def describe_settings_file(config: pytest.Config, session: Session) -> str:
     """Return which file was read, in a line."""
     if session.settings_file is None:
         return "segqa settings: defaults, no pyproject.toml with [tool.segqa] from the tests upwards"
-    return f"segqa settings: {_short(session.settings_file, config)}"
+    return f"segqa settings: {_shorten(session.settings_file, config)}"
 
 
-def _typed_file(config: pytest.Config) -> Path | None:
+def _find_given_file(config: pytest.Config) -> Path | None:
     """Return the file given by `-c`, if it has a table `[tool.segqa]`."""
     name = getattr(config.known_args_namespace, "inifilename", None)
     path = config.invocation_params.dir / name if name else None
     return path if path is not None and path.suffix == ".toml" and has_settings(path) else None
 
 
-def _folders(config: pytest.Config) -> list[Path]:
+def _list_test_folders(config: pytest.Config) -> list[Path]:
     """Return the folders of the tests that are named on the command line, or by `testpaths`."""
     here = config.invocation_params.dir
     paths = [Path(os.path.normpath(here / argument.partition("::")[0])) for argument in config.args]
     return [path if path.is_dir() else path.parent for path in paths if path.exists()] or [here]
 
 
-def _short(path: Path, config: pytest.Config) -> str:
+def _shorten(path: Path, config: pytest.Config) -> str:
     """Return a path as one would type it from where pytest was started."""
     return os.path.relpath(path, config.invocation_params.dir)

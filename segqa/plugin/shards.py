@@ -18,7 +18,7 @@ _OF_THE_WHOLE = ("update-baseline", "accept", "markdown", "openmetrics")
 """The options that say what to do with a verdict."""
 
 
-def typed_shard(options: Mapping[str, Any]) -> Shard | None:
+def read_shard(options: Mapping[str, Any]) -> Shard | None:
     """The shard that stands on the command line; None for all of the data set.
 
     Raises:
@@ -44,7 +44,7 @@ def skip_in_shard(session: Session) -> None:
         pytest.skip(f"shard {session.shard} is judged when it is merged with the others, see `segqa merge`")
 
 
-def told_of_shards(session: Session) -> Iterator[str]:
+def describe_shards(session: Session) -> Iterator[str]:
     """What the terminal says of the runs of a session that evaluates a shard."""
     for run in session.runs.values():
         whole = run.provenance["shard"]["cases"]

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from segqa.plugin.context import find_session, get_session
-from segqa.plugin.markers import behaved, behaviour_mark
+from segqa.plugin.markers import count_behaviours, read_behaviour_marker
 from segqa.plugin.requested_fixtures import find_evaluation, requests_model
 from segqa.plugin.session import Session
-from segqa.plugin.shards import told_of_shards
+from segqa.plugin.shards import describe_shards
 from segqa.plugin.workers import is_worker
 from segqa.support.escaping import to_block, to_line, to_utf8
 
@@ -36,16 +36,16 @@ def pytest_report_collectionfinish(config: pytest.Config, items: Sequence[pytest
     if session is None or not any(requests_model(item) for item in items):
         return None
     settings = session.settings
-    if session.finished is not None:
-        return f"segqa: {session.chosen[0]}, run {session.finished.name}, picked by {settings.pick}"
+    if session.existing_run is not None:
+        return f"segqa: {session.chosen_models[0]}, run {session.existing_run.name}, picked by {settings.pick}"
     part = "" if session.shard is None else f", shard {session.shard}"
-    return f"segqa: {', '.join(session.chosen)} on {settings.dataset}{part}, picked by {settings.pick}"
+    return f"segqa: {', '.join(session.chosen_models)} on {settings.dataset}{part}, picked by {settings.pick}"
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Attach what a test is of, before anything of it can fail."""
-    mark = behaviour_mark(item)
+    mark = read_behaviour_marker(item)
     if mark is not None:
         item.user_properties.extend(mark.properties)
 
@@ -56,14 +56,14 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     given = getattr(item, "funcargs", {})
     run = find_evaluation(item)
     if run is not None and find_session(item.config) is not None:
-        item.user_properties.extend(_properties(run))
+        item.user_properties.extend(_list_run_properties(run))
         state = get_session(item.config)
-        found = state.found.get((run.id, run.part, run.condition), ())
+        found = state.clusters.get((run.id, run.part, run.condition), ())
         item.user_properties += [
             ("segqa.cluster", "; ".join(cluster.condition for cluster in found)),
-            ("segqa.report", "" if state.page is None else _short(state.page, item.config)),
+            ("segqa.report", "" if state.page is None else _shorten(state.page, item.config)),
         ]
-        item.user_properties.extend(_verdict(given.get("gate")))
+        item.user_properties.extend(_list_verdict_properties(given.get("gate")))
     return (yield)
 
 
@@ -88,18 +88,18 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if session is None:
         return
     _write_findings(terminalreporter, session)
-    if session.interrupted:
-        terminalreporter.write_line(to_line(f"segqa: {session.interrupted}; the same command goes on from there"))
+    if session.interruption:
+        terminalreporter.write_line(to_line(f"segqa: {session.interruption}; the same command goes on from there"))
     if session.runs:
         terminalreporter.section("segqa")
-        for line in _on_runs(session, config):
+        for line in _render_runs(session, config):
             terminalreporter.write_line(to_line(line))
-    for line in _on_behaviour(terminalreporter):
+    for line in _render_behaviours(terminalreporter):
         terminalreporter.write_line(to_line(line))
-    for line in session.said:
+    for line in session.messages:
         terminalreporter.write_line(to_line(line))
     if session.runs and session.page is not None and session.page.exists():
-        terminalreporter.write_line(to_line(f"review page: {_short(session.page, config)}"))
+        terminalreporter.write_line(to_line(f"review page: {_shorten(session.page, config)}"))
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -119,34 +119,34 @@ def _write_findings(terminalreporter: pytest.TerminalReporter, session: Session)
         terminalreporter.write_line(to_block(f"warning: segqa: {text}"), yellow=True)
 
 
-def _on_runs(session: Session, config: pytest.Config) -> Iterator[str]:
+def _render_runs(session: Session, config: pytest.Config) -> Iterator[str]:
     """What there is to say of the runs."""
     from segqa.inference.spot_check import describe_spot_check
 
     if session.shard is not None:
-        yield from told_of_shards(session)
+        yield from describe_shards(session)
         yield from (f"  {line}" for run in session.runs.values() for line in describe_spot_check(run))
-        yield from (f"  run {_short(session.store.run_folder(run.id), config)}" for run in session.runs.values())
+        yield from (f"  run {_shorten(session.store.run_folder(run.id), config)}" for run in session.runs.values())
         return
     from segqa.report.terminal import findings, paragraph, steadiness, suspicions
 
     for run in session.runs.values():
-        yield from [*paragraph(run), *findings(session.clusters_of(run))]
+        yield from [*paragraph(run), *findings(session.get_clusters(run))]
         yield from (f"  {line}" for line in describe_spot_check(run))
         if run.model in session.robustness:
             yield from steadiness(session.robustness[run.model])
-        yield f"  run {_short(session.store.run_folder(run.id), config)}"
-    yield from suspicions(session.suspects())
-    for one in session.judged:
+        yield f"  run {_shorten(session.store.run_folder(run.id), config)}"
+    yield from suspicions(session.find_label_errors())
+    for one in session.judged_runs:
         if one.verdict:
             yield from [one.verdict.headline, *(f"  note: {note}" for note in one.verdict.notes)]
         elif "update-baseline" not in session.options and session.settings.gate.required is not False:
             yield f"{one.run.model}: not judged: {one.why}"
 
 
-def _on_behaviour(terminalreporter: pytest.TerminalReporter) -> list[str]:
+def _render_behaviours(terminalreporter: pytest.TerminalReporter) -> list[str]:
     """Which behaviours hold, as a table; nothing where no test is marked with one."""
-    found = behaved(terminalreporter.stats)
+    found = count_behaviours(terminalreporter.stats)
     if not found:
         return []
     from segqa.report.session_result import behaviour_table
@@ -154,7 +154,7 @@ def _on_behaviour(terminalreporter: pytest.TerminalReporter) -> list[str]:
     return behaviour_table(found).render().splitlines()
 
 
-def _properties(run: Run) -> list[tuple[str, object]]:
+def _list_run_properties(run: Run) -> list[tuple[str, object]]:
     """The scores as JUnit XML's properties: built-in types only, others do not cross processes."""
     return [
         ("segqa.run", run.id),
@@ -169,7 +169,7 @@ def _properties(run: Run) -> list[tuple[str, object]]:
     ]
 
 
-def _verdict(verdict: Verdict | None) -> list[tuple[str, object]]:
+def _list_verdict_properties(verdict: Verdict | None) -> list[tuple[str, object]]:
     """What the gate says, for the test that asks it."""
     if verdict is None:
         return []
@@ -181,6 +181,6 @@ def _verdict(verdict: Verdict | None) -> list[tuple[str, object]]:
     ]
 
 
-def _short(path: Path, config: pytest.Config) -> str:
+def _shorten(path: Path, config: pytest.Config) -> str:
     """A path as one would type it from where pytest was started."""
     return os.path.relpath(path, config.invocation_params.dir)

@@ -24,7 +24,7 @@ def get_stats(config: pytest.Config) -> dict[str, list[Any]]:
     return {} if reporter is None else reporter.stats
 
 
-def find_fate(test: str, config: pytest.Config) -> str:
+def find_outcome(test: str, config: pytest.Config) -> str:
     """Return what became of a test: its outcome, with the reason where there is one."""
     for outcome, reports in get_stats(config).items():
         for report in reports:

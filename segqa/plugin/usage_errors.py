@@ -23,7 +23,7 @@ def stop_session(config: pytest.Config, problem: str) -> NoReturn:
         send_problem(config, problem)
         # not chained: the message of the error that is being handled is the problem
         raise pytest.fail.Exception(f"segqa: {problem}", pytrace=False) from None
-    if session is not None and len(session.chosen) > 1:
+    if session is not None and len(session.chosen_models) > 1:
         session.problem = problem
         raise pytest.fail.Exception(f"segqa: {problem}", pytrace=False) from None
     pytest.exit(f"segqa: {problem}", returncode=pytest.ExitCode.USAGE_ERROR)

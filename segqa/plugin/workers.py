@@ -55,7 +55,11 @@ def send_to_controller(config: pytest.Config, session: Session) -> None:
     output: dict[str, Any] = config.workeroutput  # type: ignore[attr-defined] # xdist's
     output[_FINDINGS] = [*map(to_utf8, session.findings)]
     output[_WARNINGS] = [*map(to_utf8, session.warnings)]
-    output[_ASKED], output[_WANTED], output[_ENDED] = session.asked, session.wanted, session.ended
+    output[_ASKED], output[_WANTED], output[_ENDED] = (
+        session.requested_models,
+        session.requested_measurements,
+        session.exit_message,
+    )
 
 
 def read_problem(node: Any) -> str:
@@ -70,7 +74,7 @@ def merge_output(node: Any, session: Session) -> None:
     session.problem = session.problem or read_problem(node)
     session.findings += [text for text in output.get(_FINDINGS, ()) if text not in session.findings]
     session.warn(*output.get(_WARNINGS, ()))
-    session.ended = output.get(_ENDED) if session.ended is None else session.ended
+    session.exit_message = output.get(_ENDED) if session.exit_message is None else session.exit_message
     for fixture, tests in output.get(_WANTED, {}).items():
-        session.wanted[fixture] = {**tests, **session.wanted.get(fixture, {})}
-    session.asked = {**output.get(_ASKED, {}), **session.asked}
+        session.requested_measurements[fixture] = {**tests, **session.requested_measurements.get(fixture, {})}
+    session.requested_models = {**output.get(_ASKED, {}), **session.requested_models}

@@ -31,14 +31,14 @@ _LEFT = 24 * 3600.0
 """Seconds after which a session that has written nothing is over, if it holds no lock."""
 
 
-def shared(config: pytest.Config, store: Store, model: str, evaluate: Callable[[], Run]) -> Run:
+def share_run(config: pytest.Config, store: Store, model: str, evaluate: Callable[[], Run]) -> Run:
     """The run of a model in this session: evaluated by the first process that asks, loaded by the others."""
     if not is_worker(config):
         return evaluate()
-    return store.load(_once(config, store, model, "run", lambda: evaluate().id))
+    return store.load(_make_once(config, store, model, "run", lambda: evaluate().id))
 
 
-def shared_robustness(
+def share_robustness(
     config: pytest.Config, session: Session, model: str, measure: Callable[[], Robustness]
 ) -> Robustness:
     """How robust a model is in this session: measured by the first process that asks, read by the others."""
@@ -48,7 +48,7 @@ def shared_robustness(
     if not is_worker(config):
         found = measure()
     else:
-        run_id = _once(config, session.store, model, "changed", lambda: measure().run)
+        run_id = _make_once(config, session.store, model, "changed", lambda: measure().run)
         found = read_robustness(session.store, run_id)
     if found is None:
         raise StoreError(f"what was measured of {model} has been removed meanwhile; start again")
@@ -56,14 +56,14 @@ def shared_robustness(
     return session.robustness[model]
 
 
-def gather(config: pytest.Config, session: Session) -> None:
+def gather_runs(config: pytest.Config, session: Session) -> None:
     """Load, in the controller, the runs that the workers made."""
     distributed = config.pluginmanager.getplugin("dsession")
     if distributed is None:
         return
-    folder = _folder(session.store, distributed.nodemanager.testrunuid)
+    folder = _find_session_folder(session.store, distributed.nodemanager.testrunuid)
     try:
-        for model in session.chosen:
+        for model in session.chosen_models:
             _gather_model(session, model, folder)
     except StoreError as error:
         session.problem = session.problem or str(error)
@@ -72,16 +72,16 @@ def gather(config: pytest.Config, session: Session) -> None:
 
 def _gather_model(session: Session, model: str, folder: Path) -> None:
     """Load what the workers made of a model."""
-    run, changed = _pointer(folder, model, "run"), _pointer(folder, model, "changed")
+    run, changed = _find_pointer(folder, model, "run"), _find_pointer(folder, model, "changed")
     if run.exists():
         session.runs[model] = session.store.load(run.read_text(encoding="utf-8"))
     if changed.exists():
         _gather_robustness(session, model, changed.read_text(encoding="utf-8"))
 
 
-def forget(store: Store, test_run: str) -> None:
+def forget_session(store: Store, test_run: str) -> None:
     """Forget what an earlier session under the same id has evaluated (`--testrunuid`): its runs are not this one's."""
-    shutil.rmtree(_folder(store, test_run), ignore_errors=True)
+    shutil.rmtree(_find_session_folder(store, test_run), ignore_errors=True)
 
 
 def remove_leftovers(store: Store) -> None:
@@ -115,10 +115,10 @@ def _gather_robustness(session: Session, model: str, run_id: str) -> None:
         session.robustness[model] = replace(found, command=session.command)
 
 
-def _once(config: pytest.Config, store: Store, model: str, what: str, make: Callable[[], str]) -> str:
+def _make_once(config: pytest.Config, store: Store, model: str, what: str, make: Callable[[], str]) -> str:
     """The id of a run of a model that the first worker makes which asks for it."""
-    folder = _folder(store, read_input(config, "testrunuid"))
-    pointer = _pointer(folder, model, what)
+    folder = _find_session_folder(store, read_input(config, "testrunuid"))
+    pointer = _find_pointer(folder, model, what)
     # a worker that dies here loses the lock, and the next one resumes its run
     with hold_lock(pointer.with_name(f"{pointer.name}.lock")):
         if not pointer.exists():
@@ -145,10 +145,10 @@ def hold_lock(path: Path) -> Iterator[None]:
         lock.release()
 
 
-def _pointer(folder: Path, model: str, what: str) -> Path:
+def _find_pointer(folder: Path, model: str, what: str) -> Path:
     """The file that says which run of a model was made in a session."""
     return folder / f"{to_file_name(model)}.{what}"
 
 
-def _folder(store: Store, test_run: str) -> Path:
+def _find_session_folder(store: Store, test_run: str) -> Path:
     return store.root / "sessions" / test_run

@@ -11,7 +11,7 @@ import pytest
 
 from segqa.errors import EngineError, ModelError
 from segqa.models.protocol import Model
-from segqa.plugin.ray_actors import Fixture
+from segqa.plugin.ray_actors import ModelFixture
 from segqa.runs.outcome import Outcome
 from segqa.runs.store import Store
 
@@ -87,6 +87,6 @@ def test_a_model_that_cannot_be_built_is_told_with_what_pytest_said(repository: 
 
     here = str(repository.path)
     with pytest.raises(ModelError, match=r"pytest ended with 4: .*unknown model 'nobody'"):
-        Fixture("nobody", here, (f"--rootdir={here}", f"{here}/suites")).hand_over(use)
+        ModelFixture("nobody", here, (f"--rootdir={here}", f"{here}/suites")).hand_over(use)
     with pytest.raises(EngineError, match="the suites must be at the same path on every machine"):
-        Fixture("bright", f"{here}/nowhere", ()).hand_over(use)
+        ModelFixture("bright", f"{here}/nowhere", ()).hand_over(use)

@@ -123,7 +123,7 @@ def test_a_repository_of_another_user_is_named(committed: Path, monkeypatch: pyt
 
 
 def session_at(root: Path, *, ci: bool) -> Any:
-    return SimpleNamespace(root=root, here=root, uncommitted={}, ci=ci)
+    return SimpleNamespace(root=root, start_folder=root, changes={}, ci=ci)
 
 
 def test_git_is_asked_once_for_a_file(committed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
