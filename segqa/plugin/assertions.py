@@ -1,4 +1,4 @@
-"""What a failing assertion on a score says: the number, the bound, and the worst cases."""
+"""Explain a failing assertion on a score: the number, the bound, and the worst cases."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     from segqa.runs.run import Run, Score
 
 NOTES = pytest.StashKey[list[str]]()
-"""What to add to the failure: pytest cuts off a long explanation, and a command cut in two is of no use."""
+"""Notes to add to the failure. They are no part of the explanation, which pytest may cut off in a command."""
 
 SHOWN_RUN: pytest.StashKey[Run | None] = pytest.StashKey()
-"""The run, or the part of one, that the assertion was about."""
+"""The run, or the slice of one, that the last assertion compared."""
 
 _ORDERS = frozenset(["<", "<=", ">", ">="])
 WORST = 5
 
 
 def pytest_assertrepr_compare(config: pytest.Config, op: str, left: object, right: object) -> list[str] | None:
-    """Explain a comparison whose left side was read off a run, or off trials of changed cases."""
+    """Explain a comparison whose left side is a score of a run or of a robustness measurement."""
     run, trial = sys.modules.get("segqa.runs.run"), sys.modules.get("segqa.analysis.robustness.stability")
     if op not in _ORDERS or not isinstance(right, (int, float)):
         return None
@@ -46,7 +46,7 @@ def pytest_assertrepr_compare(config: pytest.Config, op: str, left: object, righ
 
 
 def _explain(score: Score, bound: float) -> list[str]:
-    """The lines of an explanation; the first stands behind `assert`."""
+    """Return the lines of an explanation; pytest prints the first after `assert`."""
     from segqa.runs.run import describe
 
     run = score.of
@@ -64,7 +64,7 @@ def _explain(score: Score, bound: float) -> list[str]:
 
 
 def _describe_position(score: float, bound: float) -> str:
-    """Where the number stands against its bound; said of a comparison that holds, too, since `not` may be before it."""
+    """Describe the position of a score relative to its bound, also if the comparison holds: `not` may precede it."""
     if math.isnan(score):
         return f"is undefined, nothing was scored (bound {bound:.4f})"
     side = "below" if score < bound else "above" if score > bound else "exactly"

@@ -1,4 +1,4 @@
-"""The fixtures: `evaluation` and what it is made of. One evaluation a model and session, asserted many times."""
+"""The fixtures of segqa: one evaluation per model and session, shared by all tests that assert on it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _NO_MODEL = "no model is declared; mark a fixture with @segqa.model in a conftes
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A test that asks for a model, directly or not, runs once for each chosen one."""
+    """Run a test that requests a model, directly or not, once for each chosen model."""
     if MODEL_NAME not in metafunc.fixturenames:
         return
     session = find_session(metafunc.config)
@@ -55,7 +55,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Refuse to run tests that have no model, or a marker that says nothing, before anything is loaded."""
+    """Refuse tests without a model and markers with wrong arguments before anything is loaded."""
     _time_tests_alone(config, items)
     session = find_session(config)
     if session is not None and session.problem and not is_worker(config):
@@ -82,7 +82,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _time_tests_alone(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep pytest-timeout from counting an evaluation, which is a fixture, as the time of the test that asks first."""
+    """Keep pytest-timeout from counting the evaluation, a fixture, as time of the first test that requests it."""
     if config.pluginmanager.has_plugin("timeout"):
         for item in items:
             if requests_model_or_dataset(item) and item.get_closest_marker("timeout") is None:
@@ -97,38 +97,42 @@ def _segqa_model_name(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="session")
 def model_name(_segqa_model_name: str) -> str:
-    """The name of the model under test."""
+    """The name of the model under test; a test that requests it runs once per chosen model."""
     return _segqa_model_name
 
 
 @pytest.fixture(scope="session")
 def model_options(pytestconfig: pytest.Config) -> Callable[..., dict[str, Any]]:
-    """What a model is built with: `model_options("unet", paths=["checkpoint"])`, see `Session.model_options`."""
+    """A function that returns the options of a model as a dict: `model_options("unet", paths=["checkpoint"])`.
+
+    They come from `[tool.segqa.models.NAME]`; `--segqa-model-option` and `--segqa-checkpoint` override them. Options
+    named in `paths` are absolute.
+    """
     return _require_session(pytestconfig).model_options
 
 
 @pytest.fixture(scope="session")
 def device(pytestconfig: pytest.Config) -> str:
-    """What a model that can choose shall run on: `auto`, `cpu`, `cuda`, …, from `--segqa-device`."""
+    """The device to run the model on: `auto`, `cpu`, `cuda`, …, from `--segqa-device`."""
     name: str = _require_session(pytestconfig).options.get("device", "auto")
     return name
 
 
 @pytest.fixture(scope="session")
 def prompt(pytestconfig: pytest.Config) -> str:
-    """What to segment, for cases without a prompt of their own."""
+    """The text prompt: what to segment in cases that have no prompt of their own."""
     return _require_session(pytestconfig).settings.prompt
 
 
 @pytest.fixture(scope="session")
 def thresholds(pytestconfig: pytest.Config, _segqa_model_name: str) -> Thresholds:
-    """The bounds for the model under test, from `[tool.segqa.thresholds]`."""
+    """The thresholds of the model under test, from `[tool.segqa.thresholds]` and `[tool.segqa.thresholds.NAME]`."""
     return _require_session(pytestconfig).settings.thresholds_for(_segqa_model_name)
 
 
 @pytest.fixture(scope="session")
 def dataset(_segqa_dataset: Dataset) -> Dataset:
-    """The data set to evaluate on; listed, no pixel read."""
+    """The data set to evaluate on, a `segqa.Dataset`. Its cases are listed; pixels are read on demand."""
     return _segqa_dataset
 
 
@@ -148,13 +152,13 @@ def _segqa_dataset(request: pytest.FixtureRequest, pytestconfig: pytest.Config) 
 
 @pytest.fixture(scope="session")
 def data_thresholds(pytestconfig: pytest.Config) -> Thresholds:
-    """The bounds for the data set, whatever the model: those of `[tool.segqa.thresholds]`."""
+    """The thresholds of the data set, from `[tool.segqa.thresholds]`, for tests that need no model."""
     return _require_session(pytestconfig).settings.thresholds
 
 
 @pytest.fixture(scope="session")
 def audit(request: pytest.FixtureRequest, pytestconfig: pytest.Config, _segqa_dataset: Dataset) -> Audit:
-    """What is wrong with the data set itself, see `segqa.audit_dataset`; no model is asked for."""
+    """The audit of the data set, such as duplicate images and leaks; see `segqa.audit_dataset`. Needs no model."""
     from segqa.plugin.data_audit import audit_once
     from segqa.plugin.shards import skip_in_shard
 
@@ -168,7 +172,7 @@ def audit(request: pytest.FixtureRequest, pytestconfig: pytest.Config, _segqa_da
 
 @pytest.fixture(scope="session")
 def model(_segqa_model: Model) -> Model:
-    """The model under test; built when first asked for, and gone before the next one is."""
+    """The model under test. It is built when first requested, and removed before the next model is built."""
     return _segqa_model
 
 
@@ -180,7 +184,7 @@ def _segqa_model(
 
     session = _require_session(pytestconfig)
     if session.existing_run is not None:
-        pytest.skip("a finished run is judged, and no model is built for it")
+        pytest.skip("--segqa-run judges a finished run and builds no model")
     try:
         with build_model(session.models[_segqa_model_name], request) as value:
             require_model(value, _segqa_model_name)
@@ -198,9 +202,9 @@ def _segqa_model(
 
 @pytest.fixture
 def evaluation(request: pytest.FixtureRequest, _segqa_run: Run) -> Run:
-    """The run of the model under test over the data set: made once a session, whatever asserts on it.
+    """The evaluation of the model under test on the data set, a `segqa.Run`; made once per session.
 
-    In a test marked with `segqa_slice` just that slice of it.
+    In a test marked with `segqa_slice` it holds the cases of that slice only.
     """
     from segqa.plugin.markers import select_slice
 
@@ -209,19 +213,19 @@ def evaluation(request: pytest.FixtureRequest, _segqa_run: Run) -> Run:
 
 @pytest.fixture(scope="session")
 def whole_run(_segqa_run: Run) -> Run:
-    """The run of the model under test, whatever slice a test is marked for; for fixtures that outlive a test."""
+    """The evaluation of all cases, even in a test marked with `segqa_slice`; for session-scoped fixtures."""
     return _segqa_run
 
 
 @pytest.fixture
 def clusters(pytestconfig: pytest.Config, evaluation: Run) -> Clusters:
-    """What the failures of the model under test have in common, see `segqa.find_clusters`."""
+    """The failure clusters of the model under test: what its failures have in common; see `segqa.find_clusters`."""
     return _require_session(pytestconfig).get_clusters(evaluation)
 
 
 @pytest.fixture
 def gate(pytestconfig: pytest.Config, evaluation: Run) -> Verdict:
-    """The verdict on the model under test against its baseline, see `segqa.gate`."""
+    """The verdict of the regression gate: the evaluation compared with its baseline; see `segqa.gate`."""
     from segqa.plugin.baselines import require_verdict
 
     return require_verdict(pytestconfig, _require_session(pytestconfig), evaluation)
@@ -229,7 +233,7 @@ def gate(pytestconfig: pytest.Config, evaluation: Run) -> Verdict:
 
 @pytest.fixture(scope="session")
 def speed(_segqa_run: Run) -> Speed:
-    """How long the model under test took for a case; skips where its proposals were stored."""
+    """The measured latency of the model under test. Skips the test if its proposals came from the cache."""
     from segqa.gate.latency import MIN_TIMED, compute_speed
 
     found = compute_speed(_segqa_run)
@@ -242,7 +246,7 @@ def speed(_segqa_run: Run) -> Speed:
 
 @pytest.fixture(scope="session")
 def baseline_speed(pytestconfig: pytest.Config, _segqa_run: Run, speed: Speed) -> Speed:
-    """How long it took when the baseline was written; skips where none is kept for this machine."""
+    """The latency stored with the baseline. Skips the test if none is stored for this machine."""
     from segqa.plugin.baselines import require_kept_speed
 
     return require_kept_speed(pytestconfig, _require_session(pytestconfig), _segqa_run, speed)
@@ -252,7 +256,10 @@ def baseline_speed(pytestconfig: pytest.Config, _segqa_run: Run, speed: Speed) -
 def robustness(
     request: pytest.FixtureRequest, pytestconfig: pytest.Config, _segqa_dataset: Dataset, _segqa_run: Run
 ) -> Robustness:
-    """What becomes of a sample of cases when they are changed, see `segqa.measure_robustness`; skips where none are."""
+    """The robustness of the model under test on perturbed images; see `segqa.measure_robustness`.
+
+    Skips the test if `cases = 0` in `[tool.segqa.robustness]`.
+    """
     from segqa.inference.evaluator import silent
     from segqa.plugin.robustness_run import measure_or_skip
 
@@ -300,7 +307,7 @@ def _segqa_run(request: pytest.FixtureRequest, pytestconfig: pytest.Config, _seg
 
 
 def _load_run(session: Session, folder: Path, request: pytest.FixtureRequest) -> Run:
-    """The finished run that is judged, with pictures of it if the data set is at hand."""
+    """Load the finished run to judge, and draw its cases if the data set is available."""
     from segqa.plugin.baselines import keep_baseline
     from segqa.plugin.existing_run import load_existing_run
 
@@ -312,7 +319,7 @@ def _load_run(session: Session, folder: Path, request: pytest.FixtureRequest) ->
 
 
 def _require_same_dataset(folder: Path, cases: Dataset) -> None:
-    """Refuse another data set than that of the run in a folder; what has become of its cases is seen case by case."""
+    """Refuse another data set than that of the run in a folder; changed cases are found one by one."""
     from segqa.plugin.existing_run import read_dataset_name
 
     wanted = read_dataset_name(folder)
@@ -321,7 +328,7 @@ def _require_same_dataset(folder: Path, cases: Dataset) -> None:
 
 
 def _evaluate(session: Session, name: str, model: Model | None, dataset: Dataset, config: pytest.Config) -> Run:
-    """Evaluate, and draw cases of each sort while the data set is at hand."""
+    """Evaluate, and draw example cases while the data set is available."""
     from segqa.plugin.baselines import keep_baseline
     from segqa.plugin.model_source import report_stored_answers
     from segqa.plugin.progress import RecordedProgress, create_progress
@@ -346,7 +353,7 @@ def _evaluate(session: Session, name: str, model: Model | None, dataset: Dataset
 
 
 def _draw_cases(session: Session, run: Run, dataset: Dataset) -> None:
-    """Draw the cases that are worth it in this run or in another one of the session."""
+    """Draw the cases that the review page shows, for this run and the others of the session."""
     from segqa.plugin.baselines import find_comparison
     from segqa.report.case_images import draw_choice
 
@@ -356,7 +363,7 @@ def _draw_cases(session: Session, run: Run, dataset: Dataset) -> None:
 
 
 def _count_threads(session: Session, config: pytest.Config) -> int | None:
-    """How many threads an evaluation may take: as many as it likes, or its share where models run side by side."""
+    """Return how many threads an evaluation may use: None for no limit, a fair share if workers run in parallel."""
     from segqa.support.environment import fair_share
 
     if not is_worker(config):
@@ -367,7 +374,7 @@ def _count_threads(session: Session, config: pytest.Config) -> int | None:
 
 
 def _configure_evaluation(session: Session, name: str, progress: Progress, config: pytest.Config) -> Evaluation:
-    """How to evaluate, by the settings and options of this session."""
+    """Return the evaluator that the settings and options of this session configure."""
     from segqa.inference.evaluator import Evaluation
     from segqa.inference.target_cache import PackedTargets
     from segqa.plugin.model_source import digest_builder, read_spot_check
@@ -399,7 +406,7 @@ def _configure_evaluation(session: Session, name: str, progress: Progress, confi
 
 
 def _open_dataset(session: Session, request: pytest.FixtureRequest) -> Dataset:
-    """The data set that the settings name, with the prompt and the limit that they state."""
+    """Open the data set that the settings name, narrowed by the prompt, the limit and the options."""
     from segqa.data.subsets import split
     from segqa.inference.property_cache import narrow
     from segqa.plugin.configure import open_chosen_folder
@@ -422,10 +429,10 @@ def _open_dataset(session: Session, request: pytest.FixtureRequest) -> Dataset:
 
 
 def _request_dataset(name: str, request: pytest.FixtureRequest) -> Dataset:
-    """What the fixture of a data set gives.
+    """Return the data set that its fixture returns.
 
     Raises:
-        UsageError: it gives something else, or calls `sys.exit`.
+        UsageError: it returns something else, or calls `sys.exit`.
     """
     from segqa.data.dataset import Dataset
 
@@ -445,7 +452,7 @@ def _require_session(config: pytest.Config) -> Session:
 
 
 def _free_memory() -> None:
-    """Give back what a model held, on its device, too."""
+    """Free the memory that a model held, also on its device."""
     gc.collect()
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():

@@ -66,7 +66,7 @@ def test_a_test_that_asks_for_the_model_itself_is_skipped(judged: Repository) ->
     judged.makepyfile(test_own="def test_own(model): assert model")
     result = judged.runpytest("test_own.py", f"--segqa-run={run_id(judged)}", "-rs")
     result.assert_outcomes(skipped=1)
-    result.stdout.fnmatch_lines(["*a finished run is judged, and no model is built for it"])
+    result.stdout.fnmatch_lines(["*--segqa-run judges a finished run and builds no model"])
 
 
 def test_bounds_are_those_of_today(judged: Repository) -> None:
