@@ -1,4 +1,4 @@
-"""A gap: a spike of cases near zero, and hardly any between it and the rest. Then two things are mixed in one mean."""
+"""Find a gap in the IoU histogram: a spike near zero and hardly any cases between it and the rest."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class Gap:
     """A spike at zero that is separated from the rest of the histogram.
 
     Attributes:
-        spike: cases with an IoU below 0.05.
-        scored: cases with an IoU.
-        upper: where the gap ends; it begins at 0.05.
-        between: cases in the gap.
+        spike: number of cases with an IoU below 0.05.
+        scored: number of cases with an IoU.
+        upper: upper end of the gap; it begins at 0.05.
+        between: number of cases in the gap.
     """
 
     spike: int
@@ -33,7 +33,7 @@ class Gap:
     between: int
 
     def __str__(self) -> str:
-        """In one sentence."""
+        """Describe the gap in one sentence."""
         share = self.spike / self.scored
         return (
             f"gap: {self.spike} of {format_count(self.scored, 'case')} ({share:.1%}) "
@@ -43,10 +43,11 @@ class Gap:
 
 
 def find_gap(run: Run) -> Gap | None:
-    """The gap in a run's histogram of IoU; None where there is none.
+    """Return the gap in the IoU histogram of a run, or None.
 
-    In bins of 0.05 the first one has to hold three cases or more; the gap is the bins behind it of which each holds at
-    most a fifth of that. It is four bins wide at least (0.2), and the rest behind it holds more cases than it does.
+    The bins are 0.05 wide. The first bin must hold at least three cases. The gap consists of the bins after it that
+    hold at most a fifth as many cases each. It must be at least four bins (0.2) wide, and the bins after the gap must
+    hold more cases than the gap itself.
     """
     ious = run.ious
     bins, _ = np.histogram(ious, bins=round(1 / _BIN), range=(0, 1))

@@ -1,4 +1,4 @@
-"""A label suspicion: a case that fails in the same way under every model. Perhaps it is the target that is wrong."""
+"""Find likely label errors: cases that fail in the same way under every model."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from segqa.runs.run import Run
 
 @dataclass(frozen=True, slots=True)
 class LabelError:
-    """A case whose label one should check.
+    """A case whose label should be checked.
 
     Attributes:
         case_id: the case.
-        kind: of its failure, the same under every model.
-        models: that were evaluated on it.
-        best_iou: the highest IoU that one of them reached.
+        kind: its failure kind, the same under every model.
+        models: names of the models evaluated on it.
+        best_iou: highest IoU that any of them reached.
     """
 
     case_id: str
@@ -26,16 +26,17 @@ class LabelError:
     best_iou: float
 
     def __str__(self) -> str:
-        """In one line."""
+        """Describe the suspicion in one line."""
         many = "both" if len(self.models) == 2 else f"all {len(self.models)}"
         return f"check the label of {self.case_id}: {self.kind} under {many} of {', '.join(self.models)}"
 
 
 def find_label_errors(runs: Sequence[Run]) -> tuple[LabelError, ...]:
-    """The cases that fail in the same way under every model evaluated on them, two models at least; sorted by id.
+    """Return the cases that fail in the same way under all of at least two models, sorted by id.
 
-    Two runs evaluated the same case if it has the same id, image and target in both. An error says nothing of a label
-    and is passed over, as is all but the last run of a model. A model and the same model served over HTTP are one.
+    Two runs evaluated the same case if its id, image and target are the same in both. Errors are ignored: they say
+    nothing about the label. Only the last run of each model counts. A model and the same model served over HTTP count
+    as one.
     """
     latest = _select_latest_runs(runs)
     if len(latest) < 2:
@@ -53,7 +54,7 @@ def find_label_errors(runs: Sequence[Run]) -> tuple[LabelError, ...]:
 
 
 def _select_latest_runs(runs: Sequence[Run]) -> dict[str, Run]:
-    """Return the last run of each model; a served model is the one that has its name or its fingerprint."""
+    """Return the last run of each model; match served models by name or fingerprint."""
     last = {run.model: run for run in runs}
     served: dict[str, Mapping[str, str]] = {name: run.provenance.get("served", {}) for name, run in last.items()}
     names = {each["fingerprint"]: each["name"] for each in served.values() if each.get("fingerprint")}
@@ -65,7 +66,7 @@ def _select_latest_runs(runs: Sequence[Run]) -> dict[str, Run]:
 
 
 def _find_label_error(case_id: str, answers: Sequence[tuple[str, int, float]]) -> LabelError | None:
-    """Whether one case failed in the same way in several runs, of each of which model, kind and IoU are given."""
+    """Return the label error if all answers (model, kind code, IoU) fail in the same way, else None."""
     models, kinds, ious = zip(*answers, strict=True)
     kind = kind_name(kinds[0])
     if kind is None or len(set(kinds)) > 1:

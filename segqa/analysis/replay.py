@@ -1,4 +1,4 @@
-"""A replay picks again: what a run would have been with another picker, from what it keeps of its proposals."""
+"""Replay a run with another picker, from the proposal scores that the run keeps."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from segqa.runs.run import Run
 
 
 def replay(run: Run, pick: str) -> Run:
-    """The run as it would have been with another picker; no model, no image, no proposal is read.
+    """Return the run as it would have been with another picker; read no model, image or proposal.
 
     Raises:
         SettingsError: there is no such picker.
@@ -24,7 +24,7 @@ def replay(run: Run, pick: str) -> Run:
 
 
 def replay_each(run: Run, picks: Sequence[str]) -> list[Run]:
-    """The run as it would have been with each of some pickers; their names as in `replay`."""
+    """Return one replayed run for each picker name, see `replay`."""
     found = _repick(run.columns, [find_picker(pick) for pick in picks])
     return [
         replace(run, id=f"{run.id}+{pick}", outcomes=outcomes, pick=pick)
@@ -34,7 +34,7 @@ def replay_each(run: Run, picks: Sequence[str]) -> list[Run]:
 
 @dataclass(frozen=True, slots=True)
 class Flip:
-    """A case that another picker decides otherwise.
+    """A case for which another picker chooses a different proposal.
 
     Attributes:
         before: its outcome in the run.
@@ -48,7 +48,7 @@ class Flip:
 
 
 def find_flips(run: Run, replayed: Run) -> list[Flip]:
-    """The cases in which the two runs picked different proposals, the greatest gain first."""
+    """Return the cases in which the two runs picked different proposals, the greatest gain first."""
     other = run.columns.picked != replayed.columns.picked
     before, after = run.columns.take(other), replayed.columns.take(other)
     gains = (replayed.all_ious - run.all_ious)[other].tolist()
@@ -57,7 +57,7 @@ def find_flips(run: Run, replayed: Run) -> list[Flip]:
 
 
 def _repick(outcomes: Outcomes, pickers: Sequence[Picker]) -> list[Outcomes]:
-    """The outcomes as each picker decides."""
+    """Return the outcomes under each picker."""
     picked = [outcomes.picked.copy() for _ in pickers]
     for place, scores in enumerate(outcomes.offer_scores()):
         if scores:
@@ -69,6 +69,6 @@ def _repick(outcomes: Outcomes, pickers: Sequence[Picker]) -> list[Outcomes]:
 
 
 def _to_proposals(scores: Floats) -> Proposals:
-    """The proposals as far as a run keeps them: their scores, with masks and boxes of nothing."""
+    """Make proposals with the stored scores and with empty masks and boxes: the run keeps only the scores."""
     masks, boxes = np.zeros((len(scores), 1, 1), np.bool_), np.zeros((len(scores), 4))
     return Proposals(masks, scores[:, 0].copy(), scores[:, 1].copy(), boxes)

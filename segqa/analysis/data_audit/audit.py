@@ -1,4 +1,4 @@
-"""An audit says what is wrong with a data set itself, whatever a model makes of it."""
+"""Audit a data set for flaws such as unreadable files, duplicate images and train/test leakage."""
 
 from __future__ import annotations
 
@@ -16,32 +16,31 @@ from segqa.runs.run import repeatable
 from segqa.runs.store import Store
 
 INVERTED_BORDER = 0.75
-"""A mask that looks inverted covers all four corners and at least this share of the border."""
+"""Minimum share of the border that an inverted-looking mask covers, along with all four corners."""
 
 INVERTED_AREA = 0.5
-"""And at least this share of the image."""
+"""Minimum share of the image that an inverted-looking mask covers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Audit:
-    """What is wrong with a data set; each attribute is false where nothing is.
+    """The flaws of a data set; an attribute without flaws is false.
 
     Attributes:
-        dataset: its name.
-        unreadable: cases whose image or mask is missing or cannot be read; of the other flaws they have those that can
-            be seen.
-        unequal: image and mask have different sizes.
+        dataset: name of the data set.
+        unreadable: the image or mask is missing or cannot be read; other flaws are listed as far as they are visible.
+        unequal: the image and the mask have different sizes.
         not_binary: the mask has grey values between object and background.
-        empty: the target has no pixel.
-        full: the target is the whole image.
+        empty: the target has no pixels.
+        full: the target covers the whole image.
         inverted: the mask looks inverted: it covers all four corners, three quarters of the border and half of the
             image.
-        repeated: the image is the same as that of an earlier case.
-        near_duplicates: the image is nearly the same as that of an earlier case, see
-        `segqa.analysis.data_audit.image_hash`.
-        leaked: the image is in the training data, or one that is nearly the same; None where no training data is given.
-        unread_train: cases of the training data whose image cannot be read, so that nothing was compared with it.
-        untagged: the case lacks a tag that others have.
+        repeated: the image is identical to that of an earlier case.
+        near_duplicates: the image is nearly identical to that of an earlier case, see
+            `segqa.analysis.data_audit.image_hash`.
+        leaked: the image, or a near duplicate, is in the training data; None without training data.
+        unread_train: cases of the training data whose image cannot be read and was not compared.
+        untagged: the case lacks a tag that other cases have.
     """
 
     dataset: str
@@ -58,7 +57,7 @@ class Audit:
     untagged: Flaws
 
     def __repr__(self) -> str:
-        """Short: failing assertions show it."""
+        """Return a short text for failing assertions."""
         return f"<audit of {self.dataset}>"
 
 
@@ -70,19 +69,19 @@ def audit_dataset(
     command: str = "",
     progress: Progress = silent,
 ) -> Audit:
-    """Look at every case of a data set, and say what is wrong.
+    """Check every case of a data set for flaws.
 
-    `segqa.audit_dataset(segqa.open_folder("photos")).near_duplicates.story` tells it.
+    For example, `segqa.audit_dataset(segqa.open_folder("photos")).near_duplicates.story` lists the near duplicates.
 
     Args:
-        dataset: the cases to look at.
-        train: what a model was trained on; none of the images should be in it.
-        store: where looks are kept for the next time; without one all pixels are read.
-        command: what the user typed, for the commands in the texts.
-        progress: is told how many cases have been looked at, and of how many.
+        dataset: the cases to check.
+        train: the training data; none of the images should be in it.
+        store: caches the statistics of each case; without a store, every file is read.
+        command: the command that the user typed, for the commands in messages.
+        progress: called with the number of checked cases and the total.
 
     Raises:
-        StoreError: what is kept cannot be read or written.
+        StoreError: the cache cannot be read or written.
     """
     total = len(dataset) + (len(train) if train else 0)
     stats = _collect_stats(read_case_stats(dataset, store), 0, total, progress)
@@ -115,7 +114,7 @@ def audit_dataset(
 
 
 def _collect_stats(stats: Iterable[CaseStats], before: int, total: int, progress: Progress) -> tuple[CaseStats, ...]:
-    """All glances; how many there are is told meanwhile."""
+    """Collect the statistics and report the progress."""
     seen = []
     progress(before, total)
     for case_stats in stats:
@@ -147,7 +146,7 @@ def _find_by_share(stats: Sequence[CaseStats], share: float) -> Iterable[Flaw]:
 
 
 def _find_inverted(stats: Sequence[CaseStats]) -> Iterable[Flaw]:
-    """Masks that cover the frame; where most do, the objects may be of that sort, and a bound can allow it."""
+    """Find masks that look inverted; if most do, mention the threshold that allows objects of this kind."""
     readable = [(case_stats.case_id, case_stats.outline) for case_stats in stats if case_stats.outline]
     inverted = [(case_id, outline) for case_id, outline in readable if _is_inverted(outline)]
     allow = "; set thresholds.inverted = 1.0 if the objects do cover the frame" * (2 * len(inverted) >= len(readable))
@@ -178,7 +177,7 @@ def _find_near_duplicates(stats: Sequence[CaseStats]) -> Iterable[Flaw]:
 
 
 def _select_distinct(stats: Sequence[CaseStats]) -> tuple[list[str], list[ImageHash]]:
-    """The cases with different images, the first of equals, and their imprints."""
+    """Return the ids and hashes of the cases with distinct images; keep the first of identical ones."""
     first: dict[bytes, tuple[str, ImageHash]] = {}
     for case_stats in stats:
         if case_stats.image_hash:
@@ -187,7 +186,7 @@ def _select_distinct(stats: Sequence[CaseStats]) -> tuple[list[str], list[ImageH
 
 
 def _find_leaks(stats: Sequence[CaseStats], train_stats: Sequence[CaseStats]) -> Iterable[Flaw]:
-    """Cases whose image, or one nearly the same, was learnt from."""
+    """Find cases whose image, or a near duplicate, is in the training data."""
     train_ids, train = _select_distinct(train_stats)
     known = {image_hash.digest: case_id for case_id, image_hash in zip(train_ids, train, strict=True)}
     seen = [(case_stats.case_id, case_stats.image_hash) for case_stats in stats if case_stats.image_hash]
@@ -209,7 +208,7 @@ def _find_unreadable(train_stats: Sequence[CaseStats]) -> Flaws:
 
 
 def _find_untagged(dataset: Dataset) -> tuple[str, list[Flaw]]:
-    """What to call them, and the cases that lack a tag which others have."""
+    """Return a title and the cases that lack a tag that other cases have."""
     names = sorted(dataset.tag_names)
     lacking = {case.id: [name for name in names if name not in case.tags] for case in dataset}
     times = Counter(name for missing in lacking.values() for name in missing)

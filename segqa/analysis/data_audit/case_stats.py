@@ -1,4 +1,4 @@
-"""A glance is what one look at a case leaves: the imprint of its image and the outline of its target, kept on disk."""
+"""Compute and cache the statistics of a case: the hash of its image and the outline of its target."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ from segqa.runs.store import Store
 from segqa.support.sqlite import Database
 
 CASE_STATS_VERSION = 1
-"""Goes up whenever a look at the same pixels would leave something else."""
+"""Increase this number whenever the same pixels would give other statistics."""
 
 _CHUNK_SIZE = 256
 _TABLE = "CREATE TABLE IF NOT EXISTS glances (key BLOB PRIMARY KEY, left_over TEXT, checksum INTEGER) WITHOUT ROWID"
 
 _Lookup: TypeAlias = Callable[[bytes, Callable[[], list[Any]]], list[Any]]
-"""What is known under a key, or is found out and kept."""
+"""Return the cached value of a key, or compute and cache it."""
 
 
 @dataclass(frozen=True, slots=True)
 class TargetOutline:
-    """What a target is like.
+    """The outline of a target.
 
     Attributes:
         size: width and height in pixels.
-        area: pixels of the object.
-        border: the share of the pixels along the four sides that are object.
-        corners: how many of the four corners are object.
-        note: what was odd when it was read, see `Target`.
+        area: number of object pixels.
+        border: share of the pixels along the four sides that belong to the object.
+        corners: number of corners (0 to 4) that belong to the object.
+        note: the note of the reader, see `Target`.
     """
 
     size: tuple[int, int]
@@ -51,19 +51,19 @@ class TargetOutline:
 
     @property
     def share(self) -> float:
-        """Of the pixels that are object."""
+        """Share of the pixels that belong to the object."""
         return self.area / (self.size[0] * self.size[1])
 
 
 @dataclass(frozen=True, slots=True)
 class CaseStats:
-    """What one look at a case leaves.
+    """The statistics of one case.
 
     Attributes:
         case_id: the case.
-        imprint: of its image; None where that cannot be read.
-        outline: of its target; None where that cannot be read.
-        error: why one of the two cannot be read, or why both cannot; else empty.
+        image_hash: hash of the image; None if it cannot be read.
+        outline: outline of the target; None if it cannot be read.
+        error: why the image or the target, or both, cannot be read; empty if both can.
     """
 
     case_id: str
@@ -73,7 +73,7 @@ class CaseStats:
 
 
 class CaseStatsCache(Database):
-    """What looks have left, in an SQLite file; it is written in batches."""
+    """Cache the statistics in an SQLite file; write in batches."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, "glances", _TABLE)
@@ -81,7 +81,7 @@ class CaseStatsCache(Database):
         self._new: dict[bytes, list[Any]] = {}
 
     def get_or_compute(self, key: bytes, compute: Callable[[], list[Any]]) -> list[Any]:
-        """What is kept under a key; what is not, or is damaged, is looked for, and kept from the next `flush` on."""
+        """Return the cached value of a key; compute it if missing or damaged, and save it with the next `flush`."""
         row = self._find("SELECT left_over, checksum FROM glances WHERE key = ?", key)
         if row is not None and row[1] == compute_checksum(row[:1], key):
             return list(json.loads(row[0]))
@@ -91,7 +91,7 @@ class CaseStatsCache(Database):
         return found
 
     def flush(self) -> None:
-        """Write what is new."""
+        """Write the new values to the file."""
         texts = [(key, json.dumps(found)) for key, found in self._new.items()]
         rows = [(key, text, compute_checksum((text,), key)) for key, text in texts]
         if rows:
@@ -103,15 +103,15 @@ class CaseStatsCache(Database):
 
 
 def read_case_stats(cases: Iterable[Case], store: Store | None, *, images_only: bool = False) -> Iterator[CaseStats]:
-    """Look at cases, one after the other; pixels are read only of what no look has been kept of.
+    """Yield the statistics of each case; read pixels only if the statistics are not cached.
 
     Args:
-        cases: to look at.
-        store: where looks are kept; without one nothing is.
-        images_only: leave the targets alone, and have no outlines.
+        cases: the cases to read.
+        store: holds the cache; without a store, nothing is cached.
+        images_only: do not read targets; the outlines are None.
 
     Raises:
-        StoreError: what is kept cannot be read or written.
+        StoreError: the cache cannot be read or written.
     """
     cases = tuple(cases)
     with prefetch(cases, targets=not images_only):
@@ -125,7 +125,7 @@ def read_case_stats(cases: Iterable[Case], store: Store | None, *, images_only: 
 
 
 def compute_outline(target: Target) -> TargetOutline:
-    """The outline of a target whose mask is `[H, W]`, at least one pixel."""
+    """Compute the outline of a target; its mask is `[H, W]` and has at least one pixel."""
     mask = target.mask
     height, width = mask.shape
     sides = np.concatenate([mask[0], mask[-1], mask[1:-1, 0], mask[1:-1, -1]])
@@ -136,7 +136,7 @@ def compute_outline(target: Target) -> TargetOutline:
 
 def _read_stats(case: Case, get_or_compute: _Lookup, images_only: bool) -> CaseStats:
     image_hash = outline = None
-    errors: dict[str, None] = {}  # a case without a mask says the same of both
+    errors: dict[str, None] = {}  # a case without a mask raises the same error twice
     try:
         image_hash = _read_hash(case, get_or_compute)
     except CaseError as error:
@@ -170,11 +170,11 @@ def _read_outline(case: Case, image_digest: bytes, get_or_compute: _Lookup) -> T
             found = compute_outline(case.source.target())
         return [*found.size, found.area, found.border, found.corners, found.note]
 
-    # notes name the file, so equal masks of two cases are looked at twice; how a mask is turned its image says
+    # the id, because notes name the file; the image digest, because the image decides how the mask is rotated
     width, height, *rest = get_or_compute(_make_key(f"target {case.id}", case.target_digest() + image_digest), compute)
     return TargetOutline((width, height), *rest)
 
 
 def _make_key(what: str, digest: bytes) -> bytes:
-    """What a look depends on: the file, how it is read and what is looked for."""
+    """Make a cache key from the file, the reader and the kind of statistics."""
     return hashlib.sha256(digest + f" {what} {CASE_STATS_VERSION} {READER}".encode()).digest()[:16]

@@ -1,4 +1,4 @@
-"""A flaw is what is wrong with one case of a data set; flaws of one sort are told, listed and counted together."""
+"""Describe the flaws that an audit finds: one flaw of a case, and all flaws of one kind."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from segqa.support.escaping import join_lines
 from segqa.support.plurals import format_count, select_form
 
 SHOWN = 5
-"""So many cases are listed."""
+"""Maximum number of cases that are listed."""
 
 _SINGULAR = {"have": "has", "lack": "lacks", "repeat": "repeats"}
-"""The verbs that titles begin with, for one case."""
+"""Singular forms of the verbs that titles begin with."""
 
 
 @dataclass(frozen=True, slots=True)
 class Flaw:
-    """What is wrong with a case.
+    """One flaw of one case.
 
     Attributes:
         case_id: the case.
-        what: is wrong; empty where the sort of flaw says it all.
-        other: the id of another case that has to be looked at with it, if any.
+        what: details; empty if the kind of flaw says everything.
+        other: id of another case involved, such as the original of a duplicate; empty if there is none.
     """
 
     case_id: str
@@ -31,19 +31,19 @@ class Flaw:
     other: str = ""
 
     def __str__(self) -> str:
-        """The case, and what is wrong with it."""
+        """Return the case id and the details."""
         return f"{self.case_id}  {self.what}".rstrip()
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Flaws:
-    """The cases with one sort of flaw; true where there are any.
+    """The cases with one kind of flaw; true if there are any.
 
     Attributes:
-        title: what is wrong with them, as it stands behind "3 of 804 cases".
-        found: sorted by case.
-        cases: of how many.
-        words: of the command that is given for looking at them; none where cases of another data set are meant.
+        title: description of the flaw, as it follows "3 of 804 cases".
+        found: the flaws, sorted by case.
+        cases: total number of cases.
+        words: the words of the command that evaluates these cases; empty for cases of another data set.
     """
 
     title: str
@@ -52,7 +52,7 @@ class Flaws:
     words: tuple[str, ...] = ("pytest", "suites")
 
     def __repr__(self) -> str:
-        """Short: a failing assertion shows it, and the story beside it."""
+        """Return a short text for failing assertions."""
         return f"<{self._headline}>"
 
     def __len__(self) -> int:
@@ -60,17 +60,17 @@ class Flaws:
 
     @property
     def share(self) -> float:
-        """Of the cases that have the flaw, 0 to 1."""
+        """Share of the cases that have the flaw, 0 to 1."""
         return len(self.found) / self.cases if self.cases else 0.0
 
     @property
     def case_ids(self) -> tuple[str, ...]:
-        """Of the cases that have the flaw."""
+        """Ids of the cases that have the flaw."""
         return tuple(flaw.case_id for flaw in self.found)
 
     @property
     def story(self) -> str:
-        """How many cases, the first few with what is wrong, and the command that evaluates just these."""
+        """The number of cases, the first few with details, and the command that evaluates just these."""
         lines = [self._headline]
         lines += [f"  {flaw}" for flaw in self.found[:SHOWN]]
         if len(self.found) > SHOWN:
@@ -86,7 +86,7 @@ class Flaws:
         return f"{len(self.found)} of {format_count(self.cases, 'case')} {verb} {rest}"
 
     def _build_command(self) -> str:
-        """The command that evaluates the cases that are listed."""
+        """Return the command that evaluates the listed cases."""
         shown = self.found[:SHOWN]
         ids = dict.fromkeys(each for flaw in shown for each in (flaw.case_id, flaw.other) if each)
         condition = Or(tuple(Predicate("id", "=", each) for each in ids))

@@ -1,8 +1,8 @@
-"""An imprint is what is left of an image to find it again: its digest and a thumbnail of 9 × 8 grey values.
+"""Hash images and find near duplicates; a hash keeps the digest and a thumbnail of 9 × 8 grey values.
 
-Two images are nearly the same where their difference hashes differ in few bits and their thumbnails correlate
-(`docs/decisions/the-data-suite.md` says how both bounds were found). The hash is dHash (N. Krawetz, "Kind of Like
-That", The Hacker Factor Blog, 2013): a bit for each grey value that is brighter than its left neighbour.
+Two images are near duplicates if their difference hashes differ in few bits and their thumbnails correlate;
+`docs/decisions/the-data-suite.md` says how both bounds were found. The hash is dHash (N. Krawetz, "Kind of Like
+That", The Hacker Factor Blog, 2013): one bit for each grey value that is brighter than its left neighbour.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from numpy.typing import NDArray
 from segqa.data.mask import Image
 
 HASH_BITS = 64
-"""Of a hash."""
+"""Number of bits of a hash."""
 
 MAX_DISTANCE = 8
-"""Hashes of images that are nearly the same differ in no more bits."""
+"""Maximum Hamming distance of the hashes of near duplicates."""
 
 MIN_CORRELATION = 0.95
-"""Their thumbnails correlate at least so much (Pearson); hashes of flat pictures agree in most bits by chance."""
+"""Minimum Pearson correlation of their thumbnails; hashes of flat images agree in most bits by chance."""
 
 _WIDTH, _HEIGHT = 9, 8
 
 
 @dataclass(frozen=True, slots=True)
 class ImageHash:
-    """What is left of an image.
+    """The digest and the thumbnail of an image.
 
     Attributes:
         digest: changes when the image does.
@@ -45,12 +45,12 @@ class ImageHash:
 
 @dataclass(frozen=True, slots=True)
 class DuplicatePair:
-    """An image that is nearly the same as another one.
+    """An image and its nearest duplicate.
 
     Attributes:
-        index: of the image.
-        other: of the nearest of those that it was compared with.
-        distance: in how many of 64 bits their hashes differ.
+        index: index of the image.
+        other: index of the nearest of the images it was compared with.
+        distance: Hamming distance of their 64-bit hashes.
     """
 
     index: int
@@ -59,7 +59,7 @@ class DuplicatePair:
 
 
 def compute_image_hash(digest: bytes, image: Image) -> ImageHash:
-    """The imprint of an image, RGB uint8 `[H, W, 3]`."""
+    """Compute the hash of an image, RGB uint8 `[H, W, 3]`."""
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     small = cv2.resize(grey, (_WIDTH, _HEIGHT), interpolation=cv2.INTER_AREA)
     return ImageHash(digest, (image.shape[1], image.shape[0]), small.tobytes())
@@ -68,15 +68,15 @@ def compute_image_hash(digest: bytes, image: Image) -> ImageHash:
 def find_near_duplicates(
     hashes: Sequence[ImageHash], others: Sequence[ImageHash] | None = None, *, cells: int = 1 << 22
 ) -> Iterator[DuplicatePair]:
-    """The images that are nearly the same as another one, each with the nearest.
+    """Yield each image that has a near duplicate, with the nearest one.
 
-    All pairs are compared, as products of matrices: exact, and linear in memory.
+    All pairs are compared by matrix products: exact, and linear in memory.
 
     Args:
-        hashes: of the images.
-        others: of those that they are compared with; without, each image is compared with those before it, so that the
-            first of several is no twin.
-        cells: pairs at a time; 16 megabytes a matrix.
+        hashes: the hashes of the images.
+        others: the hashes to compare with; by default each image is compared with those before it, so the first of
+            several duplicates is not reported.
+        cells: number of pairs at a time; the default needs 16 MB per matrix.
     """
     if not hashes or (others is not None and not others):
         return
@@ -101,20 +101,20 @@ def find_near_duplicates(
 
 
 def _stack_thumbnails(hashes: Sequence[ImageHash]) -> NDArray[np.uint8]:
-    """The thumbnails, `[N, 8, 9]`."""
+    """Return the thumbnails, `[N, 8, 9]`."""
     values = np.frombuffer(b"".join(each.thumbnail for each in hashes), np.uint8)
     return values.reshape(len(hashes), _HEIGHT, _WIDTH)
 
 
 def _compute_hash_bits(hashes: Sequence[ImageHash]) -> NDArray[np.float32]:
-    """The hashes, `[N, 64]`, 1 for a bit that is set and -1 for one that is not."""
+    """Return the hashes, `[N, 64]`, 1 for a bit that is set and -1 for one that is not."""
     small = _stack_thumbnails(hashes)
     brighter = small[:, :, 1:] > small[:, :, :-1]
     return np.where(brighter, 1, -1).astype(np.float32).reshape(len(hashes), HASH_BITS)
 
 
 def _normalize_thumbnails(hashes: Sequence[ImageHash]) -> NDArray[np.float32]:
-    """The thumbnails as vectors `[N, 72]` of mean 0 and length 1; of a single grey zeros, which are like none."""
+    """Return the thumbnails as vectors `[N, 72]` of mean 0 and length 1; those of a single grey are zero."""
     values: NDArray[np.float32] = _stack_thumbnails(hashes).reshape(len(hashes), -1).astype(np.float32)
     values -= values.mean(axis=1, keepdims=True)
     length = np.sqrt((values * values).sum(axis=1, keepdims=True))

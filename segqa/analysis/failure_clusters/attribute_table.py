@@ -1,4 +1,4 @@
-"""A table of cases by attributes, as small numbers: what the search for clusters goes through."""
+"""Encode the attributes of cases as integer codes for the search of failure clusters."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from segqa.runs.slices import Edges, attributes_of, slices_by
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AttributeTable:
-    """Which slice of each attribute each case is in.
+    """The slice of each case for each attribute.
 
     Attributes:
-        predicates: for each attribute those that can be part of a rule; the place is the code.
-        codes: `[attributes, cases]` int16; a case in none of them has the number of predicates.
-        twins: predicates that mean the same cases as one in the table, by that one.
+        predicates: for each attribute the predicates that can be part of a rule; the index is the code.
+        codes: `[attributes, cases]` int16; for a case in no slice, the number of predicates.
+        twins: for a predicate of the table, the other predicates that match the same cases.
     """
 
     predicates: tuple[tuple[Predicate, ...], ...]
@@ -32,7 +32,7 @@ class AttributeTable:
 
     @classmethod
     def from_cases(cls, cases: Iterable[Outcome], edges: Edges, *, min_cases: int) -> AttributeTable:
-        """The table of some cases; only slices of `min_cases` and more, but not of all cases, can be part of a rule."""
+        """Make a table; slices with fewer than `min_cases` cases, and slices of all cases, are left out."""
         cases = Outcomes.of(cases)
         seen: dict[bytes, Predicate] = {}
         twins: dict[Predicate, tuple[Predicate, ...]] = {}
@@ -54,7 +54,7 @@ class AttributeTable:
         return cls(tuple(predicates), stacked, twins)
 
     def find_members(self, rule: Sequence[tuple[int, int]]) -> Mask:
-        """Which cases a rule means, bool `[cases]`; the rule as pairs of attribute and code."""
+        """Return the mask of the cases that match a rule (pairs of attribute and code), bool `[cases]`."""
         inside = np.ones(self.codes.shape[1], dtype=np.bool_)
         for attribute, code in rule:
             inside &= self.codes[attribute] == code
@@ -62,11 +62,11 @@ class AttributeTable:
 
 
 def _encode_values(names: CategoricalColumn, min_cases: int) -> tuple[list[str], NDArray[np.int16]]:
-    """The values that are slices, and each case's place among them."""
+    """Return the values that are slices, and the code of each case."""
     known = names.codes[names.codes >= 0]
     counts = dict(zip(names.values, np.bincount(known, minlength=len(names.values)).tolist(), strict=True))
     kept = sorted(value for value, times in counts.items() if value and min_cases <= times < len(names.codes))
-    # more would not fit into the small numbers; the largest are the ones that a rule can say something about
+    # int16 holds no more codes; the largest slices have the most power
     kept = sorted(sorted(kept, key=lambda value: -counts[value])[:10_000])
     place = {value: code for code, value in enumerate(kept)}
     to = [*(place.get(value, len(kept)) for value in names.values), len(kept)]
@@ -74,7 +74,7 @@ def _encode_values(names: CategoricalColumn, min_cases: int) -> tuple[list[str],
 
 
 def _renumber(column: NDArray[np.int16], kept: Sequence[int], none: int) -> NDArray[np.int16]:
-    """The codes counted anew where some were left out."""
+    """Renumber the codes without those that were left out."""
     to = np.full(none + 1, len(kept), dtype=np.int16)
     to[list(kept)] = np.arange(len(kept))
     return to[column]

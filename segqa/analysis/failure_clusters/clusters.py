@@ -1,4 +1,4 @@
-"""A cluster is a slice that segqa itself found to fail far more than the rest: a rule, with its numbers."""
+"""Failure clusters: rules whose cases fail far more often than the rest, with their statistics."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from segqa.support.escaping import join_lines
 from segqa.support.plurals import format_count
 
 BELOW = "failed"
-"""The kind of a cluster whose cases are below the threshold in more than one way."""
+"""The kind of a cluster that mixes failure kinds."""
 
 SHOWN = 5
 
 NOTABLE_REGRET = 0.05
-"""The mean IoU lost by picking from which on a cluster's line says so."""
+"""Minimum regret (mean IoU lost by the picker) that the line of a cluster shows."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -31,19 +31,19 @@ class Cluster:
     """A rule whose cases fail far more often than all others.
 
     Attributes:
-        kind: of the failures, see `segqa.runs.failure_kinds.KINDS`; `"failed"` for all below the threshold together.
-        rule: one to three predicates, all of which a case meets.
-        part: the run's cases that meet the rule, errors too.
+        kind: failure kind, see `segqa.runs.failure_kinds.KINDS`; `"failed"` for all kinds below the threshold.
+        rule: one to three predicates, all of which the cases match.
+        part: the cases of the run that match the rule, including errors.
         failing: those of them that failed in this way, the worst first.
-        support: how many cases meet the rule. Here and in what follows only those count that passed or failed in this
-            way, and that are in no cluster of this kind told before.
-        rest_failing: how many of the others failed in this way.
-        rest: how many others there are.
-        p: of so many failures or more in the rule by chance alone; one-sided, for this rule only. Exact without groups.
-        corrected: how often a search like this one finds a rule as rare as this where there is nothing to find.
-        twins: predicates that mean the same cases as one of the rule's, by that one.
-        groups: how many groups have a failure in the rule, and how many have a case in it; None without groups.
-        suggested: by what cases look grouped, where p takes them for independent.
+        support: number of cases that match the rule. This and the following numbers count only cases that passed or
+            failed in this way, and that are in no earlier cluster of this kind.
+        rest_failing: number of other cases that failed in this way.
+        rest: number of other cases.
+        p: one-sided p-value of this rule alone: as many failures or more by chance. Exact without groups.
+        corrected: p-value corrected for the search: how often it finds a rule as rare if there is nothing to find.
+        twins: other predicates that match the same cases as one of the rule.
+        groups: number of groups with a failure in the rule, and with a case in it; None without groups.
+        suggested: a grouping that the cases suggest, if p assumes independent cases.
     """
 
     kind: str
@@ -61,32 +61,32 @@ class Cluster:
 
     @property
     def condition(self) -> str:
-        """The rule as a condition that parses: `camera=C2 and action=Jazz`."""
+        """The rule as a query: `camera=C2 and action=Jazz`."""
         return str(And(self.rule))
 
     @property
     def rate(self) -> float:
-        """The share of its cases that failed in this way."""
+        """Failure rate of the cases in the cluster."""
         return len(self.failing) / self.support
 
     @property
     def rest_rate(self) -> float:
-        """The share of all other cases that did."""
+        """Failure rate of all other cases."""
         return self.rest_failing / self.rest
 
     @property
     def ratio(self) -> float:
-        """How many times the rest's rate its own is; infinite where no other case failed in this way."""
+        """The rate divided by the rate of the rest; infinite if no other case failed in this way."""
         return self.rate / self.rest_rate if self.rest_failing else math.inf
 
     @property
     def not_counted(self) -> int:
-        """How many cases of the rule do not count, see `support`."""
+        """Number of cases of the rule that do not count, see `support`."""
         return len(self.part.outcomes) - self.support
 
     @property
     def caveat(self) -> str:
-        """Under what condition p holds; empty where nothing speaks against it."""
+        """The assumption under which p holds; empty if nothing contradicts it."""
         if self.suggested is None:
             return ""
         by = repr(self.suggested.tag) if self.suggested.tag else "the beginning of their ids"
@@ -94,19 +94,19 @@ class Cluster:
 
     @property
     def recoverable(self) -> int:
-        """How many of its failures another pick would have saved."""
+        """Number of failures that another pick would have avoided."""
         return int(recoverable(self.failing, self.part.threshold).sum())
 
     @property
     def regret(self) -> float:
-        """What picking lost in its failures: the mean IoU of their best proposals minus their own."""
+        """Regret of the failures: mean IoU of their best proposals minus their own mean IoU."""
         return float(self.part.only(self.failing, self.kind).regret)
 
     def __repr__(self) -> str:
         return f"<{self.condition}: {len(self.failing)} of {self.support} {self.kind}>"
 
     def __str__(self) -> str:
-        """The rule and its numbers in one line."""
+        """Describe the rule and its statistics in one line."""
         times = "no other case does" if math.isinf(self.ratio) else f"{self.ratio:.1f} times the rest"
         count = f"{len(self.failing)} of {self.support}"
         if self.groups is not None:
@@ -119,7 +119,7 @@ class Cluster:
 
     @property
     def story(self) -> str:
-        """The rule, its five worst cases, and what evaluates just its cases."""
+        """The rule, its five worst cases, and the command that evaluates just its cases."""
         worst = [f"  {describe(self.part, outcome)}" for outcome in self.failing[:SHOWN]]
         more = [f"  … and {len(self.failing) - SHOWN} more"] if len(self.failing) > SHOWN else []
         same = [f"  the same cases: {', '.join(map(str, self.twins))}"] if self.twins else []
@@ -131,20 +131,20 @@ class Cluster:
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Clusters:
-    """What was found in a run, the surest first.
+    """The failure clusters of a run, the most significant first.
 
     Attributes:
-        run: that was searched.
+        run: the run.
         found: the clusters.
-        gap: between a spike at zero and the rest, if there is one.
-        searched: rules of one, two and three predicates that were tried, for each kind of failure.
-        permutations: of the outcomes that were searched as well.
-        alpha: how often, at most, something is found where there is nothing.
-        sample: how many cases were searched; of a large run not all.
-        suggested: by what cases look grouped, where they were taken for independent.
-        groups: how many groups the cases are in; None where they were taken for independent.
-        provable: whether there are enough groups for anything to be found.
-        unprovable: tags with one value in each group, of which no value can be found with so few groups.
+        gap: the gap between a spike at zero and the rest, or None.
+        searched: number of rules of one, two and three predicates that were tested for each failure kind.
+        permutations: number of permuted outcomes that were searched as well.
+        alpha: maximum probability of a false discovery if there is nothing to find.
+        sample: number of cases that were searched; fewer than all in a large run.
+        suggested: a grouping that the cases suggest, if they were assumed to be independent.
+        groups: number of groups; None if the cases were assumed to be independent.
+        provable: whether there are enough groups to prove anything.
+        unprovable: tags with one value in each group, none of which can be proven with so few groups.
     """
 
     run: Run
@@ -161,7 +161,7 @@ class Clusters:
 
     @property
     def note(self) -> str:
-        """What limits the search; empty where nothing does."""
+        """The limits of the search; empty if there are none."""
         cases, notes = len(self.run.outcomes), []
         if self.sample != cases:
             notes.append(
@@ -190,20 +190,20 @@ class Clusters:
         return self.found[index]
 
     def select(self, kind: str) -> tuple[Cluster, ...]:
-        """The clusters of one kind of failure; `"failed"` for those that mix kinds.
+        """Return the clusters of one failure kind; `"failed"` for those that mix kinds.
 
         Raises:
-            SettingsError: there is no such kind.
+            SettingsError: the kind is unknown.
         """
         if kind not in {*KINDS, BELOW}:
             raise SettingsError(f"unknown failure kind {kind!r}; {nearest(kind, [*KINDS, BELOW])}")
         return tuple(cluster for cluster in self.found if cluster.kind == kind)
 
     def describe(self, kind: str = "") -> str:
-        """The clusters of a kind, or all, as a failing test tells them."""
+        """Describe the clusters of a kind, or all, for a failing test."""
         return "\n".join(cluster.story for cluster in (self.select(kind) if kind else self.found))
 
 
 def _format_p(value: float) -> str:
-    """A corrected p-value as it is shown."""
+    """Format a corrected p-value."""
     return f"p {value:.2g}" if value >= 1e-4 else "p < 0.0001"

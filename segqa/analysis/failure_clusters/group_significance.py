@@ -1,14 +1,14 @@
-"""Significance of rules where cases come in groups, such as the frames of a video: groups are independent, not cases.
+"""Test the significance of rules for grouped cases, such as the frames of a video: only groups are independent.
 
-The statistic of a rule is the number of failures beyond the expected one, T = Σ (failed − p) · inside, where p is the
-share of all cases that fail. With N cases and F failures in a group, of which the shares M and X lie inside, it is
+The statistic of a rule is the number of failures beyond the expected number, T = Σ (failed − p) · inside, where p is
+the failure rate of all cases. With N cases and F failures in a group, of which the shares M and X match the rule, it is
 
     T  =  Σ (F − pN) · M  +  Σ F · (X − M),        each summed over the groups.
 
-The first part compares groups: do those that are more inside fail more? Its null distribution permutes M over the
-groups; sizes and failures stay. The second compares cases within groups: its null distribution gives each group's term
-a random sign. A tag that is constant in every group has only the first part, a tag with the same share in every group
-only the second, and a rule that mixes tags both. Permutations and signs are the same for all rules and kinds.
+The first part compares groups: do groups with more matching cases fail more? Its null distribution permutes M over the
+groups; sizes and failures stay. The second part compares cases within groups: its null distribution gives the term of
+each group a random sign. A tag that is constant in every group has only the first part, a tag with the same share in
+every group only the second, and a rule that mixes tags has both. All rules and kinds share permutations and signs.
 
 T is divided by its standard deviation under the null hypothesis and corrected for its skewness, so that a rule of three
 groups and a rule of thirty are comparable. `docs/decisions/clusters.md` reports level and power.
@@ -32,13 +32,13 @@ from segqa.models.protocol import Floats
 from segqa.stats.hypergeometric import Whole, log_tail
 
 MIN_GROUPS = 3
-"""Groups that the failures of a cluster lie in, at least: two videos that fail are two failures."""
+"""Minimum number of groups with failures of a cluster: two failing videos are only two failures."""
 
 MOST_GROUPS = 500
-"""Of more groups several count as one, so that there is time for all permutations."""
+"""Maximum number of groups; more are merged, so that there is time for all permutations."""
 
 MOST_PERMUTATIONS = 999
-"""No p-value is lower than one in a thousand."""
+"""Maximum number of permutations; no p-value is below 0.001."""
 
 _FEWEST_PERMUTATIONS = 199
 _WORK = 3_000_000_000
@@ -48,15 +48,15 @@ _CHUNK_SIZE = 4_096
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Moments:
-    """The statistics of some rules, and the moments of their null distributions.
+    """The statistics of rules and the moments of their null distributions.
 
     Attributes:
-        excess: failures beyond the expected ones, `[rules]`.
-        between: for each group its failures beyond the expected ones, `[groups]`.
-        shares: the share of each group that is inside, `[rules, groups]`.
-        within: for each group the second part of the statistic, `[rules, groups]`.
-        deviation: the standard deviation, `[rules]`.
-        skewness: the same of the third moment.
+        excess: failures beyond the expected number, `[rules]`.
+        between: failures of each group beyond the expected number, `[groups]`.
+        shares: share of each group that matches, `[rules, groups]`.
+        within: second part of the statistic for each group, `[rules, groups]`.
+        deviation: standard deviation, `[rules]`.
+        skewness: skewness, `[rules]`.
     """
 
     excess: Floats
@@ -68,7 +68,7 @@ class Moments:
 
     @classmethod
     def from_counts(cls, sizes: Floats, failing: Floats, support: Floats, inside: Floats) -> Moments:
-        """Compute the moments; there have to be at least three groups, none of them empty.
+        """Compute the moments of at least three groups, none of them empty.
 
         Args:
             sizes: cases in each group, `[groups]`.
@@ -82,7 +82,7 @@ class Moments:
         within = inside - failing * shares
         centred = shares - shares.mean(axis=1, keepdims=True)
         variance = (between**2).sum() * (centred**2).sum(axis=1) / (groups - 1) + (within**2).sum(axis=1)
-        # random signs have no third moment; this is the one of a sum over a random permutation
+        # random signs have no third moment; this is the third moment of a sum over a random permutation
         third = groups / ((groups - 1) * (groups - 2)) * (between**3).sum() * (centred**3).sum(axis=1)
         deviation = np.sqrt(variance)
         cube = np.where(deviation > 0, deviation**3, 1)
@@ -91,11 +91,11 @@ class Moments:
 
     @property
     def scores(self) -> Floats:
-        """The statistics on the scale of a standard normal variable, `[rules]`."""
+        """The statistics on the scale of a standard normal distribution, `[rules]`."""
         return self._to_normal(self.excess)
 
     def sample_null(self, orders: NDArray[np.int64], signs: Floats) -> Floats:
-        """Return the same under the null hypothesis, `[draws, rules]`.
+        """Return the scores under the null hypothesis, `[draws, rules]`.
 
         Args:
             orders: permutations of the groups, `[draws, groups]`.
@@ -110,7 +110,7 @@ class Moments:
         # a lower bound: the tail of a distribution skewed to the left is shorter than a normal one
         skewness = np.maximum(self.skewness, 1e-6)
         normal = 6 / skewness * (np.cbrt(np.maximum(1 + skewness * z / 2, 0)) - 1) + skewness / 6
-        # rounded: what is equal but for the order of summation has to count as equal
+        # round, so that values that differ only by the order of summation count as equal
         found: Floats = np.round(np.where(known, normal, -np.inf), decimals=_DIGITS).astype(np.float64, copy=False)
         return found
 
@@ -124,10 +124,10 @@ class GroupTest:
         """Prepare the test.
 
         Args:
-            lattice: of the rules.
-            failed: the places of the failing cases of each kind.
-            groups: for each case the number of its group, `[cases]`, without gaps; at least three groups.
-            level: that p-values are compared with; there are permutations enough to reach it.
+            lattice: the rules.
+            failed: indices of the failing cases of each kind.
+            groups: group number of each case, `[cases]`, from 0 without gaps; at least three groups.
+            level: significance level; the number of permutations is large enough to reach it.
         """
         self._lattice, self._groups, self._whole = lattice, groups, int(groups.max()) + 1
         self._weights = lattice.log_weights
@@ -139,7 +139,7 @@ class GroupTest:
         self.permutations = min(MOST_PERMUTATIONS, max(fewest, _WORK // work))
 
     def search(self) -> tuple[list[RuleMatch], SearchCorrection]:
-        """Search the outcomes and their permutations; of what is proven the rule that Fisher's test ranks first."""
+        """Search the outcomes and their permutations; rank the matches by Fisher's exact test."""
         random = np.random.default_rng(SEED)
         orders = random.permuted(np.tile(np.arange(self._count), (self.permutations, 1)), axis=1)
         signs = random.choice([-1.0, 1.0], size=orders.shape)
@@ -163,7 +163,7 @@ class GroupTest:
         return ordered, SearchCorrection(log_q, math.inf, 0.5**self._whole)
 
     def compute_log_p(self, inside: Mask, failed: Mask, among: Mask) -> float:
-        """Test one rule among some of the cases; infinite where its failures lie in too few groups."""
+        """Test one rule among some of the cases; return infinity if its failures lie in too few groups."""
         counts = [
             np.bincount(self._groups[chosen & among], minlength=self._whole).astype(np.float64)
             for chosen in (among, failed, inside, inside & failed)
@@ -194,16 +194,16 @@ class GroupTest:
     def _select_matches(
         self, kind: int, rules: Sequence[tuple[tuple[int, int], ...]], counts: Whole, log_p: Floats
     ) -> list[RuleMatch]:
-        """Return the rules, of one length, whose p-value times the number of rules as short is at most 1.
+        """Return the rules of one length whose p-value times the number of rules as short is at most 1.
 
-        Failing in every group alike proves a rule, but does not say which of several fits best: a half of its cases
-        proves as much. So hits are ranked as if cases were independent.
+        Failures in every group prove a rule, but do not tell which of several rules fits best: half of its cases would
+        prove as much. So matches are ranked as if cases were independent.
 
         Args:
-            kind: of the failures.
+            kind: number of the failure kind.
             rules: the rules.
-            counts: failures and cases in each, `[2, rules]`.
-            log_p: the logarithms of their p-values.
+            counts: failures and cases of each rule, `[2, rules]`.
+            log_p: logarithms of the p-values, `[rules]`.
         """
         weight = float(self._weights[len(rules[0]) - 1])
         chosen = np.flatnonzero(log_p + weight <= 0)

@@ -1,8 +1,8 @@
-"""The lattice of rules: every conjunction of up to three predicates that enough cases meet, and how often it fails.
+"""The lattice of rules: all conjunctions of up to three predicates with enough cases, and their failure counts.
 
-The idea of the search is SliceLine's (Sagadeeva and Boehm, SIGMOD 2021): go through the lattice level by level, prune
-by support and by an upper bound of the score. The score is an exact p-value. It is computed for the outcomes as they
-are and, in one pass, for permutations of them: a search finds something in every noise (Westfall and Young, 1993).
+The search follows SliceLine (Sagadeeva and Boehm, SIGMOD 2021): visit the lattice level by level, and prune by support
+and by an upper bound of the score. The score is an exact p-value. One pass computes it for the observed outcomes and
+for permutations of them, since a search finds something in any noise (Westfall and Young, 1993).
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ from segqa.models.protocol import Floats
 from segqa.stats.hypergeometric import Whole, fewest, log_tail
 
 Combination: TypeAlias = tuple[int, ...]
-"""Attributes, rising; with a code for each it is a rule."""
+"""Attributes in ascending order; a rule adds a code for each."""
 
 _CELLS = 65_536
-"""Failures counted at a time: what fits into a processor's cache."""
+"""Number of failures counted at a time: fits into the cache of a processor."""
 
 _TABLE = 4_096
-"""Up to so many keys a combination is looked up in a table, else by searching."""
+"""Maximum number of keys for a lookup table; more keys use binary search."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FailureSamples:
-    """Which cases failed in which way, and the same at random.
+    """The observed failures and random permutations of them.
 
     Attributes:
-        cases: `[1 + permutations, failures]`; the first row as it was, each other one a random draw of cases.
-        kind: `[failures]`, the kind's number, equal for all rows.
-        totals: failures of each kind, then of all together if there is more than one kind.
-        population: of how many cases they are.
+        cases: `[1 + permutations, failures]`; the first row has the observed cases, each other row a random draw.
+        kind: `[failures]`, number of the failure kind, the same for all rows.
+        totals: failures of each kind, then of all kinds together if there is more than one.
+        population: total number of cases.
     """
 
     cases: NDArray[np.int64]
@@ -49,7 +49,7 @@ class FailureSamples:
 
     @classmethod
     def draw(cls, kinds: Sequence[NDArray[np.int64]], population: int, permutations: int, seed: int) -> FailureSamples:
-        """From the cases of each kind; the permutations are the same each time."""
+        """Draw permutations (fixed seed) of the failing cases of each kind."""
         random = np.random.default_rng(seed)
         as_it_was = np.concatenate(kinds)
         drawn = [random.choice(population, len(as_it_was), replace=False) for _ in range(permutations)]
@@ -61,17 +61,17 @@ class FailureSamples:
 
 @dataclass(frozen=True, slots=True)
 class RuleMatch:
-    """A rule that fails more often than one would expect of the best of its length.
+    """A rule that fails more often than expected of the best rule of its length.
 
     Attributes:
-        row: 0 for the outcomes as they were, else the permutation.
-        kind: the number of the kind.
+        row: 0 for the observed outcomes, else the number of the permutation.
+        kind: number of the failure kind.
         rule: pairs of attribute and code.
-        failing: failures in it.
-        support: cases in it.
-        log_p: of that many failures or more, by chance.
-        log_q: the same, times the number of rules that are as short.
-        rank: the lower, the earlier it is told.
+        failing: number of failures in the rule.
+        support: number of cases in the rule.
+        log_p: logarithm of the p-value: as many failures or more by chance.
+        log_q: logarithm of the p-value times the number of rules as short.
+        rank: sort key; the lowest is reported first.
     """
 
     row: int
@@ -86,15 +86,15 @@ class RuleMatch:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Level:
-    """The rules of one combination of attributes that enough cases meet.
+    """The rules of one combination of attributes that match enough cases.
 
     Attributes:
-        sizes: for each attribute how many codes it has, the one for none of its slices included.
-        keys: each rule's codes as one number, rising.
-        supports: how many cases meet each.
-        own: whether each means fewer cases than every rule with one predicate less.
-        parents: for each attribute, where the rule without its predicate is in its own combination.
-        places: for each key where its rule is; None where that would be too large, and is searched for.
+        sizes: number of codes of each attribute, including the code for no slice.
+        keys: the codes of each rule as one number, ascending.
+        supports: number of cases of each rule.
+        is_minimal: whether each rule matches fewer cases than every rule with one predicate less.
+        parents: for each attribute, the index of the rule without its predicate in the shorter combination.
+        places: lookup table from key to index; None if it would be too large.
     """
 
     sizes: tuple[int, ...]
@@ -105,7 +105,7 @@ class Level:
     places: Whole | None
 
     def find(self, keys: Whole) -> Whole:
-        """Where the rules with these keys are; one past the last where there is none."""
+        """Return the indices of the rules with these keys; the number of rules for keys without a rule."""
         if self.places is not None:
             return self.places[keys]
         found = np.searchsorted(self.keys, keys)
@@ -113,20 +113,20 @@ class Level:
         return np.where(hit, found, len(self.keys))
 
     def decode_rule(self, combination: Combination, place: int) -> tuple[tuple[int, int], ...]:
-        """A rule as pairs of attribute and code."""
+        """Return a rule as pairs of attribute and code."""
         codes = np.unravel_index(self.keys[place], self.sizes)
         return tuple(zip(combination, map(int, codes), strict=True))
 
 
 @dataclass(slots=True, eq=False)
 class RuleLattice:
-    """All rules of a table that enough cases meet.
+    """All rules of a table that match enough cases.
 
     Attributes:
-        table: the cases.
-        min_cases: of a rule.
-        depth: predicates in a rule, at most.
-        levels: the combinations of attributes that have a rule, the short ones first.
+        table: the attributes of the cases.
+        min_cases: minimum number of cases of a rule.
+        depth: maximum number of predicates of a rule.
+        levels: the combinations of attributes that have a rule, the shortest first.
     """
 
     table: AttributeTable
@@ -155,12 +155,12 @@ class RuleLattice:
 
     @property
     def log_weights(self) -> Floats:
-        """For each length the logarithm of how many rules are as short: of rules alike, the shorter counts more."""
+        """For each length, the logarithm of the number of rules as short; this favours shorter rules."""
         weights: Floats = np.log(np.maximum(1, np.cumsum(self.sizes)))
         return weights
 
     def find_matches(self, failing: FailureSamples) -> list[RuleMatch]:
-        """The rules, for each row of `failing`, whose p-value times the number of rules as short is at most 1."""
+        """Return the rules of each row of `failing` whose p-value times the number of rules as short is at most 1."""
         need = self._compute_required(failing)
         rows = max(1, _CELLS // max(1, len(failing.kind)))
         found: list[RuleMatch] = []
@@ -170,7 +170,7 @@ class RuleLattice:
         return self._score_matches(found, failing)
 
     def _build_level(self, combination: Combination, parts: list[Combination]) -> Level:
-        """The rules of a combination."""
+        """Build the rules of a combination."""
         sizes = tuple(len(self.table.predicates[attribute]) + 1 for attribute in combination)
         keys, supports = self._count_keys(combination, sizes)
         codes = np.unravel_index(keys, sizes)
@@ -182,12 +182,12 @@ class RuleLattice:
             others = [*range(axis), *range(axis + 1, len(sizes))]
             key = np.ravel_multi_index([codes[other] for other in others], [sizes[other] for other in others])
             parents.append(self.levels[part].find(key))
-            # a predicate that no case of a rule fails to meet says nothing: the shorter rule stands for both
+            # a predicate that excludes no case is redundant: only the shorter rule counts
             own &= supports < self.levels[part].supports[parents[-1]]
         return Level(sizes, keys, supports, own, tuple(parents), _build_place_table(keys, math.prod(sizes)))
 
     def _count_keys(self, combination: Combination, sizes: tuple[int, ...]) -> tuple[Whole, Whole]:
-        """The keys that occur and how often; by a table, or by sorting where that would be too large."""
+        """Count the keys; use a table, or sort if the table would be too large."""
         key = np.zeros(self.table.codes.shape[1], dtype=np.int64)
         for attribute, size in zip(combination, sizes, strict=True):
             key = key * size + self.table.codes[attribute]
@@ -198,7 +198,7 @@ class RuleLattice:
         return keys, counts[keys]
 
     def _compute_required(self, failing: FailureSamples) -> list[list[Whole]]:
-        """By length and kind, for each support: the failures from which a rule is a hit."""
+        """Compute the failures needed for a match, by length, kind and support."""
         most = self.table.codes.shape[1]
         needed = []
         for length, log_weight in enumerate(self.log_weights.tolist(), start=1):
@@ -213,7 +213,7 @@ class RuleLattice:
         return needed
 
     def _search_rows(self, counter: _Counter, need: list[list[Whole]]) -> list[RuleMatch]:
-        """The hits among some rows, not yet scored."""
+        """Return the matches in some rows, without p-values."""
         found = []
         most: dict[Combination, Whole] = {}
         for combination, level in self.levels.items():
@@ -236,7 +236,7 @@ class RuleLattice:
         return found
 
     def _score_matches(self, hits: list[RuleMatch], failing: FailureSamples) -> list[RuleMatch]:
-        """The hits with their p-values, the rarest first; of equal ones the shortest."""
+        """Add the p-values to matches; sort by p-value, then by length."""
         scored: list[RuleMatch] = []
         logs = self.log_weights
         for kind, total in enumerate(failing.totals):
@@ -249,7 +249,7 @@ class RuleLattice:
 
 
 class _Counter:
-    """Counts the failures in every rule of a combination, for some rows at once."""
+    """Count the failures in every rule of a combination, for several rows at once."""
 
     def __init__(self, table: AttributeTable, failing: FailureSamples, start: int, stop: int) -> None:
         cases = failing.cases[start:stop]
@@ -262,7 +262,7 @@ class _Counter:
         self._first: tuple[Combination, NDArray[np.int64]] = ((), np.zeros_like(self._cell))
 
     def count(self, combination: Combination, level: Level) -> Whole:
-        """`[rows, kinds, rules]`; the last kind is all together if there are several."""
+        """Return the counts, `[rows, kinds, rules]`; the last kind is all kinds together if there are several."""
         *first, last = combination
         key = self._encode_prefix(tuple(first)) * self._sizes[last] + self._codes[last]
         width = len(level.keys) + 1
@@ -274,7 +274,7 @@ class _Counter:
         return np.concatenate([counts, counts.sum(axis=1, keepdims=True)], axis=1)
 
     def _encode_prefix(self, combination: Combination) -> NDArray[np.int64]:
-        """The codes of all attributes but the last as one number; kept for the next combination."""
+        """Encode all attributes but the last as one number; cache it for the next combination."""
         if self._first[0] != combination:
             key = np.zeros_like(self._cell)
             for attribute in combination:
@@ -284,7 +284,7 @@ class _Counter:
 
 
 def _build_place_table(keys: Whole, cells: int) -> Whole | None:
-    """For each possible key where it is among these, one past the last where it is not; None for too many."""
+    """Return a table from key to index (number of keys if absent); None if it would be too large."""
     if cells > _TABLE:
         return None
     places = np.full(cells, len(keys))
@@ -293,7 +293,7 @@ def _build_place_table(keys: Whole, cells: int) -> Whole | None:
 
 
 def _list_parents(combination: Combination) -> list[Combination]:
-    """The combinations with one attribute less; none of a single one."""
+    """List the combinations with one attribute less; a single attribute has none."""
     if len(combination) == 1:
         return []
     return [combination[:axis] + combination[axis + 1 :] for axis in range(len(combination))]

@@ -1,4 +1,4 @@
-"""The search for clusters: all rules of a run, judged against the same search in permuted outcomes, the best kept."""
+"""Search a run for failure clusters, and compare with the same search in permuted outcomes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DEPTH = 3
 MIN_FAILING = 3
 MIN_RATIO = 2.0
 MOST_SEARCHED = 200_000
-"""Of more cases a random sample is searched. What is told of a rule that was found there is counted in all cases."""
+"""Maximum number of cases to search; of more, a random sample. The numbers of a cluster always count all cases."""
 
 _COMBINATIONS = 100_000
 
@@ -39,32 +39,33 @@ def find_clusters(
 ) -> Clusters:
     """Find the rules whose cases fail far more than the rest, and the gap above a spike at zero.
 
-    Every conjunction of up to `depth` predicates (`camera=C2`, `brightness=dark`) that `min_cases` cases meet is
-    tried, for each kind of failure and for all below the threshold. A rule is a cluster if three of its cases or more
-    failed in that way, at twice the rest's rate (or half as many of its cases passed), and if that is significant:
-    where there is nothing to find, as in permuted outcomes, a search finds a rule as rare with a probability of at most
-    `alpha`. Of rules that share cases the rarest is kept. Each has to be significant without the cases of those before
-    it and without cases that failed in another way, and its numbers are those of the cases that are left.
+    The search tests every conjunction of up to `depth` predicates (`camera=C2`, `brightness=dark`) that matches at
+    least `min_cases` cases, for each failure kind and for all kinds below the threshold together. A rule is a cluster
+    if at least three of its cases failed in that way, at twice the rate of the rest (or with half its pass rate), and
+    if this is significant: if there is nothing to find, as in permuted outcomes, the search finds a rule as rare with
+    a probability of at most `alpha`. Of rules that share cases, the rarest is kept. Each cluster must be significant
+    without the cases of earlier clusters and without cases that failed in another way; its numbers count only the
+    remaining cases.
 
-    With groups a rule has to be significant where groups are permuted, not cases, and its failures have to lie in three
-    groups or more. The note says what too few groups cannot prove.
+    With groups, the test permutes groups instead of cases, and the failures of a cluster must lie in at least three
+    groups. The note names what too few groups cannot prove.
 
     Args:
-        run: at least two cases with a tag or property in which they differ, else nothing can be found.
-        group_by: a tag; cases that share its value depend on each other, such as the frames of a video.
+        run: the run; without tags or properties in which cases differ, nothing can be found.
+        group_by: a tag; cases with the same value depend on each other, such as the frames of a video.
         alpha: above 0, below 1.
-        min_cases: of a rule, 2 or more.
-        depth: predicates in a rule, at most: 1, 2 or 3.
+        min_cases: minimum number of cases of a rule, 2 or more.
+        depth: maximum number of predicates of a rule: 1, 2 or 3.
 
     Raises:
-        SettingsError: an argument is out of its range, or no case has the tag.
+        SettingsError: an argument is out of range, or no case has the tag.
     """
     _check_arguments(alpha, min_cases, depth)
     groups = group_numbers(run.columns, group_by) if len(run.outcomes) else None
     suggested = None if group_by else suggest_groups(run.columns)
     searched = _draw_sample(run.columns)
     places, errors = searched.within(run.columns), searched.failed
-    split = int(errors.sum()) >= MIN_FAILING  # two searches have each half of what may go wrong
+    split = int(errors.sum()) >= MIN_FAILING  # each of two searches gets half of alpha
     level = alpha / 2 if split else alpha
     searches = [_Search.prepare(run, searched.take(~errors), _BELOW, groups, level, min_cases, depth)]
     if split:
@@ -87,14 +88,14 @@ def find_clusters(
 
 
 def _check_arguments(alpha: float, min_cases: int, depth: int) -> None:
-    """Refuse arguments out of their range."""
+    """Raise `SettingsError` for arguments out of range."""
     if not 0 < alpha < 1 or min_cases < 2 or depth not in (1, 2, 3):
         got = f"alpha={alpha}, min_cases={min_cases}, depth={depth}"
         raise SettingsError(f"clusters needs 0 < alpha < 1, min_cases of 2 or more and a depth of 1 to 3, got {got}")
 
 
 def _draw_sample(outcomes: Outcomes) -> Outcomes:
-    """The cases that are searched: all, or so many of them that the search takes seconds; the same each time."""
+    """Return all cases, or a random sample (fixed seed) so that the search takes seconds."""
     if len(outcomes) <= MOST_SEARCHED:
         return outcomes
     chosen = np.random.default_rng(SEED).choice(len(outcomes), MOST_SEARCHED, replace=False, shuffle=False)
@@ -102,21 +103,21 @@ def _draw_sample(outcomes: Outcomes) -> Outcomes:
 
 
 def _can_prove(groups: NDArray[np.int64], level: float) -> bool:
-    """Whether enough groups are there: the sign of each is a coin, and all coins may show heads by chance."""
+    """Return whether there are enough groups to reach the level with random signs and permutations."""
     count = int(groups.max(initial=-1)) + 1
     return count >= MIN_GROUPS and max(0.5**count, 1 / (1 + MOST_PERMUTATIONS)) <= level
 
 
 def _find_unprovable(cases: Outcomes, groups: NDArray[np.int64], group_by: str, level: float) -> tuple[str, ...]:
-    """Find the tags with one value in each group of which no value can be proven to fail more.
+    """Find tags that are constant in each group and cannot be significant for any value.
 
-    The test permutes the groups. Of n groups m can be chosen in C(n, m) ways, and no p-value is lower than one of them.
+    The test permutes the groups. There are C(n, m) ways to choose m of n groups, so no p-value is below 1 / C(n, m).
 
     Args:
-        cases: that are searched.
+        cases: the cases to search.
         groups: their groups, `[cases]`.
-        group_by: the tag that makes the groups; it is left out.
-        level: that p-values are compared with.
+        group_by: the tag that defines the groups; it is left out.
+        level: significance level.
     """
     _, numbers = np.unique(groups, return_inverse=True)
     count = int(numbers.max(initial=-1)) + 1
@@ -133,19 +134,19 @@ def _find_unprovable(cases: Outcomes, groups: NDArray[np.int64], group_by: str, 
 
 @dataclass(slots=True, eq=False)
 class _Search:
-    """One search.
+    """One search for failure clusters.
 
     Attributes:
-        run: all cases.
-        codes: the kinds of failure of all cases.
-        groups: of all cases; None without groups.
-        places: which cases are searched.
-        kinds: of failure that some of these have.
-        alpha: the level.
-        min_cases: of a rule.
-        table: the cases that are searched, by attribute.
+        run: the run with all cases.
+        codes: the failure kinds of all cases.
+        groups: the groups of all cases; None without groups.
+        places: indices of the cases to search.
+        kinds: the failure kinds that occur in them.
+        alpha: significance level.
+        min_cases: minimum number of cases of a rule.
+        table: the attributes of the cases to search.
         lattice: the rules.
-        test: of the rules; None where nothing can be found or proven.
+        test: the significance test; None if nothing can be found or proven.
     """
 
     run: Run
@@ -184,7 +185,7 @@ class _Search:
         return cls(run, codes, groups, places, tuple(failed), alpha, min_cases, table, lattice, test)
 
     def iter_clusters(self) -> Iterator[tuple[float, Cluster]]:
-        """The clusters, each with its rank."""
+        """Yield the clusters with their ranks."""
         if self.test is None or not self.lattice.levels:
             return
         hits, correction = self.test.search()
@@ -193,7 +194,7 @@ class _Search:
         for number, kind in enumerate([*self.kinds, BELOW] if len(self.kinds) > 1 else self.kinds):
             own = [hit for hit in proven if hit.kind == number and not self._is_trivial(kind, hit)]
             left = _select_pool(self.run.columns, self.codes, kind)
-            # what is one kind's cluster is not told again as one of all kinds together
+            # do not report the cluster of one kind again as one of all kinds
             for hit, cluster in self._select_significant(
                 own, kind, left & ~taken if kind == BELOW else left, correction
             ):
@@ -201,14 +202,14 @@ class _Search:
                 yield hit.rank, cluster
 
     def _is_trivial(self, kind: str, hit: RuleMatch) -> bool:
-        """Whether a rule says no more than the kind does: what is missed has no proposals."""
+        """Return whether a rule follows from the kind: a missed object, for example, has no proposals."""
         names = {self.table.predicates[attribute][code].name for attribute, code in hit.rule}
         return "proposals" in names and kind in {"missed", "hallucinated", "error"}
 
     def _select_significant(
         self, hits: Sequence[RuleMatch], kind: str, left: Mask, correction: SearchCorrection
     ) -> Iterator[tuple[RuleMatch, Cluster]]:
-        """The hits that are significant, each without the cases of those before it; `left` are all cases that count."""
+        """Yield the significant matches, each without the cases of earlier ones; `left` are the cases that count."""
         failed = _match_kind(self.codes, kind)
         for hit in hits:
             inside, among = self.table.find_members(hit.rule), left[self.places]
@@ -221,11 +222,11 @@ class _Search:
                 left[cluster.part.columns.within(self.run.columns)] = False
 
     def _test_rule(self, inside: Mask, failed: Mask, among: Mask) -> float:
-        """How rare a rule is among the cases that count, as a logarithm; infinite where it is no cluster at all."""
+        """Return the log p-value of a rule among the cases that count; infinite if it cannot be a cluster."""
         failing, support = int((inside & among & failed).sum()), int((inside & among).sum())
         if failing < MIN_FAILING or support < self.min_cases or not _is_far_above_rest(inside, failed, among):
             return math.inf
-        assert self.test is not None  # noqa: S101 - there is no hit without
+        assert self.test is not None  # noqa: S101 - matches come from the test
         return self.test.compute_log_p(inside, failed, among)
 
     def _build_cluster(self, hit: RuleMatch, kind: str, left: Mask, p: float, corrected: float) -> Cluster:
@@ -257,7 +258,7 @@ def _make_test(
     cases: int,
     alpha: float,
 ) -> SignificanceTest | None:
-    """The test of the rules of some cases; None where too few of them failed, or too few groups are there."""
+    """Make the significance test; return None if there are too few failures or groups."""
     if sum(map(len, failed)) < MIN_FAILING:
         return None
     if groups is None:
@@ -267,14 +268,14 @@ def _make_test(
 
 
 def _count_groups(groups: NDArray[np.int64], *chosen: Mask) -> tuple[int, ...]:
-    """In how many groups some cases are."""
+    """Count the groups of each selection of cases."""
     return tuple(len(np.unique(groups[cases])) for cases in chosen)
 
 
 def _select_pool(outcomes: Outcomes, codes: NDArray[np.int8], kind: str) -> Mask:
-    """The cases among which a kind is rare or not: what failed in another way could not fail in this one.
+    """Select the cases that count for a failure kind: those that failed in another way are left out.
 
-    An error is no answer: it counts only where errors are counted.
+    An error is not an answer: it counts only for the kind `error`.
     """
     if kind == "error":
         return np.ones(len(codes), dtype=np.bool_)
@@ -286,7 +287,7 @@ def _select_pool(outcomes: Outcomes, codes: NDArray[np.int8], kind: str) -> Mask
 
 
 def _match_kind(codes: NDArray[np.int8], kind: str) -> Mask:
-    """Which cases failed in this way, by their kinds."""
+    """Return the mask of the cases that failed in this way."""
     found: Mask = codes > _ERROR if kind == BELOW else codes == KINDS[kind].code
     return found
 
@@ -296,6 +297,6 @@ _BELOW = tuple(kind for kind in KINDS if kind != "error")
 
 
 def _is_far_above_rest(inside: Mask, failed: Mask, among: Mask) -> bool:
-    """Whether twice as many fail in a rule as outside it, or half as many pass: 60 % cannot be doubled."""
+    """Return whether the failure rate is twice that of the rest, or the pass rate half (60 % cannot be doubled)."""
     rate, rest = (float(failed[part].mean()) if part.any() else 0.0 for part in (inside & among, ~inside & among))
     return rate >= MIN_RATIO * rest or MIN_RATIO * (1 - rate) <= 1 - rest

@@ -1,4 +1,4 @@
-"""Significance of rules where cases are independent of each other: exact tests, corrected for the search."""
+"""Test the significance of rules for independent cases: exact tests, corrected for the search."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _WORK = 6_000_000_000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SearchCorrection:
-    """Corrects the p-value of a rule for the search that found it.
+    """Correct the p-value of a rule for the search that found it.
 
     Attributes:
-        best: the lowest `log_q` of a hit in each permutation; infinite where there was none.
-        bound: add it to `log_q` for the logarithm of a p-value corrected by Bonferroni; infinite where a p-value is not
-            exact, so that the bound does not hold.
-        least: no corrected p-value is lower.
+        best: lowest `log_q` of each permutation; infinite if it has no match.
+        bound: added to `log_q` to get the logarithm of the Bonferroni-corrected p-value; infinite if p-values are not
+            exact, since the bound does not hold then.
+        least: lower limit of corrected p-values.
     """
 
     best: Floats
@@ -41,17 +41,17 @@ class SearchCorrection:
     def from_matches(
         cls, hits: Sequence[RuleMatch], permutations: int, sizes: Sequence[int], kinds: int
     ) -> SearchCorrection:
-        """Take the best of each permutation from the hits of all rows."""
+        """Take the best of each permutation from the matches of all rows."""
         best = np.full(permutations + 1, np.inf)
         for hit in hits:
             best[hit.row] = min(best[hit.row], hit.log_q)
         return cls(best[1:], math.log(sum(size > 0 for size in sizes) * kinds))
 
     def correct(self, log_q: float) -> float:
-        """Return the p-value corrected for all that was searched.
+        """Return the p-value corrected for the search.
 
-        The share of searches with a better best rule, counting this one; or Bonferroni's, which is never too small and
-        goes below what a few hundred permutations can show.
+        This is the smaller of the permutation p-value (the share of searches with a best rule as good, counting this
+        one) and the Bonferroni p-value, which is conservative and can be lower than a few hundred permutations allow.
         """
         by_permutation = (1 + int((self.best <= log_q).sum())) / (1 + len(self.best))
         return max(self.least, min(by_permutation, math.exp(min(0.0, log_q + self.bound))))
@@ -61,29 +61,29 @@ class SignificanceTest(Protocol):
     """A test of all rules of a lattice.
 
     Attributes:
-        permutations: of the outcomes that are searched as well.
+        permutations: number of permuted outcomes that are searched as well.
     """
 
     permutations: int
 
     def search(self) -> tuple[list[RuleMatch], SearchCorrection]:
-        """Return the hits among the outcomes as they were, the first to be told first, and what corrects them."""
+        """Return the matches in the observed outcomes by rank, and the correction of their p-values."""
 
     def compute_log_p(self, inside: Mask, failed: Mask, among: Mask) -> float:
-        """Return the logarithm of the p-value of one rule among some of the cases, not corrected.
+        """Return the logarithm of the uncorrected p-value of one rule among some cases.
 
         Args:
-            inside: the cases that meet the rule, bool `[cases]`.
-            failed: the failing cases.
-            among: the cases that count.
+            inside: the cases that match the rule, bool `[cases]`.
+            failed: the failing cases, bool `[cases]`.
+            among: the cases that count, bool `[cases]`.
         """
 
 
 class IndependentTest:
-    """Fisher's exact test, and permutations of the failing cases."""
+    """Fisher's exact test with permutations of the failing cases."""
 
     def __init__(self, lattice: RuleLattice, failed: Sequence[NDArray[np.int64]], cases: int) -> None:
-        """Take the lattice, the places of the failing cases of each kind, and the number of cases."""
+        """Prepare the test of a lattice from the indices of the failing cases of each kind and the number of cases."""
         self.permutations = _choose_permutations(len(lattice.levels), sum(map(len, failed)))
         self._lattice, self._failed, self._cases = lattice, failed, cases
 
@@ -101,5 +101,5 @@ class IndependentTest:
 
 
 def _choose_permutations(combinations: int, failures: int) -> int:
-    """How many permutations are searched as well: fewer where each takes long."""
+    """Choose the number of permutations: fewer if each takes long."""
     return min(_PERMUTATIONS, max(_FEWEST_PERMUTATIONS, _WORK // max(1, combinations * failures)))

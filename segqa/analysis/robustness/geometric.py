@@ -1,7 +1,7 @@
-"""Moves: changes under which pixels go elsewhere, each an affine map; masks are moved by them as often as pictures.
+"""Apply geometric perturbations, each an affine map, to images and masks.
 
-Drawn by OpenCV alone. albumentations gives the same pixels by the same call, but takes most of a second to import, and
-a mask that another picker has chosen needs nothing else of it.
+This module uses OpenCV alone. albumentations gives the same pixels, but takes most of a second to import, and warping a
+mask needs nothing else of it.
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ from numpy.typing import NDArray
 from segqa.data.mask import Image, Mask
 
 _Map: TypeAlias = tuple[float, float, float, float]
-"""How much wider and higher things become, and how many pixels they go to the right and down from the origin."""
+"""Scale in x and y, and translation in x and y in pixels."""
 
 _Shape: TypeAlias = tuple[int, int]
 
 
 def warp_image(name: str, amount: float, image: Image) -> Image:
-    """An image as a move leaves it, interpolated between its pixels; what comes in from outside is black.
+    """Warp an image with bilinear interpolation; pixels from outside are black.
 
     Args:
-        name: one of `GEOMETRIC_MAPS`.
-        amount: how much of it, see `segqa.analysis.robustness.perturbations`.
+        name: a key of `GEOMETRIC_MAPS`.
+        amount: strength, see `segqa.analysis.robustness.perturbations`.
         image: RGB uint8 `[H, W, 3]`.
     """
     return _warp(name, amount, image, cv2.INTER_LINEAR)
 
 
 def warp_mask(name: str, amount: float, mask: Mask) -> tuple[Mask, Mask]:
-    """A mask as a move leaves it, each pixel taken from the nearest one, and which pixels were in the picture before.
+    """Warp a mask by nearest neighbour, and return it with the mask of the pixels that come from inside the image.
 
     Args:
-        name: one of `GEOMETRIC_MAPS`.
-        amount: how much of it.
+        name: a key of `GEOMETRIC_MAPS`.
+        amount: strength.
         mask: bool `[H, W]`.
     """
     pixels = np.ascontiguousarray(mask).view(np.uint8)
@@ -48,7 +48,7 @@ def warp_mask(name: str, amount: float, mask: Mask) -> tuple[Mask, Mask]:
 
 
 def _warp(name: str, amount: float, pixels: NDArray[np.uint8], interpolation: int) -> NDArray[np.uint8]:
-    """The pixels by the map of a move."""
+    """Warp pixels by one of the maps."""
     height, width = pixels.shape[:2]
     (wider, higher, right, down), (high, wide) = GEOMETRIC_MAPS[name](amount, (height, width))
     matrix = np.array([[wider, 0, right], [0, higher, down]], np.float64)
@@ -61,13 +61,13 @@ def _flip(_amount: float, shape: _Shape) -> tuple[_Map, _Shape]:
 
 
 def _shift(amount: float, shape: _Shape) -> tuple[_Map, _Shape]:
-    # whole pixels, so that nothing is blurred
+    # whole pixels avoid blur
     down, right = (round(amount * side) for side in shape)
     return (1, 1, right, down), shape
 
 
 def _scale(amount: float, shape: _Shape) -> tuple[_Map, _Shape]:
-    # around the middle; the first pixel's is at 0
+    # around the centre; the centre of the first pixel is at 0
     down, right = (middle - amount * middle for middle in ((side - 1) / 2 for side in shape))
     return (amount, amount, right, down), shape
 
@@ -80,4 +80,4 @@ def _pad(amount: float, shape: _Shape) -> tuple[_Map, _Shape]:
 GEOMETRIC_MAPS: Mapping[str, Callable[[float, _Shape], tuple[_Map, _Shape]]] = MappingProxyType(
     {"flip": _flip, "shift": _shift, "scale": _scale, "padding": _pad}
 )
-"""The map of each move for an amount and a shape `(height, width)`, and the shape of what comes out of it."""
+"""For each perturbation: from an amount and a shape `(height, width)` to the map and the output shape."""

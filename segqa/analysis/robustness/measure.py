@@ -1,4 +1,4 @@
-"""A measurement of robustness evaluates a model on a sample of changed cases, and compares what it predicts there."""
+"""Measure robustness: evaluate a model on perturbed cases and compare the predictions."""
 
 from __future__ import annotations
 
@@ -49,22 +49,22 @@ from segqa.settings import EmptyPolicy
 from segqa.support.plurals import format_count
 
 MISSING_ALBUMENTATIONS = "robustness needs albumentations: pip install 'segqa[robustness]'"
-"""What to say where it is missing."""
+"""Error message if albumentations is not installed."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RobustnessMeasurement:
-    """What is measured, and how.
+    """A model, a sample of cases and the perturbations to apply.
 
     Attributes:
-        how: to evaluate, as the unchanged cases were.
-        run: the model over the data set, unchanged.
-        dataset: the changed cases.
-        sample: the outcomes of the unchanged ones, by case id.
-        left_out: the ids of those cases of the sample that the run could not evaluate.
-        store: where the runs are.
-        source: the name of the data set that the cases are from.
-        changes: what is done to each case.
+        how: the settings of the evaluation, as for the unchanged cases.
+        run: the run over the unchanged data set.
+        dataset: the perturbed cases.
+        sample: the outcomes of the unchanged cases, by case id.
+        left_out: ids of the sampled cases that the run could not evaluate.
+        store: holds the runs.
+        source: name of the original data set.
+        changes: the perturbations.
     """
 
     how: Evaluation
@@ -86,15 +86,15 @@ class RobustnessMeasurement:
         cases: int,
         changes: Sequence[Perturbation] = PERTURBATIONS,
     ) -> RobustnessMeasurement:
-        """The measurement of a seeded sample of the cases that a run has evaluated.
+        """Draw a sample (fixed seed) of the cases that a run has evaluated.
 
         Args:
-            how: the run was made.
-            run: the model over the data set, with its proposals in the store.
+            how: the settings of the run.
+            run: the run over the data set, with its proposals in the store.
             dataset: the data set.
-            store: where the run is.
-            cases: as many are changed at most.
-            changes: what is done to each.
+            store: holds the run.
+            cases: maximum number of cases to perturb.
+            changes: the perturbations.
 
         Raises:
             SettingsError: albumentations is not installed.
@@ -120,20 +120,20 @@ class RobustnessMeasurement:
 
     @property
     def seconds(self) -> float:
-        """How long the model will take for it, as far as the run can tell."""
+        """Estimated time of the model in seconds, from the times in the run."""
         return len(self.dataset) * statistics.median(outcome.seconds for outcome in self.sample.values())
 
     def number_groups(self, tag: str) -> dict[str, int]:
-        """Return the number of the group by a tag of each unchanged case; nothing where none of them has the tag."""
+        """Return the group number of each unchanged case by a tag; an empty dict if no case has the tag."""
         cases = Outcomes.of(self.sample.values())
         numbers = group_numbers(cases, tag) if tag in cases.tags else None
         return {} if numbers is None else dict(zip(cases.ids, numbers.tolist(), strict=True))
 
     def find_earlier(self, model: Model | None) -> Robustness | None:
-        """What an earlier measurement of the same has found; None where it has to be made.
+        """Return the result of an earlier, identical measurement, or None.
 
         Args:
-            model: will not be asked; None for that of the run.
+            model: identifies the model and is not called; None for the model of the run.
         """
         run_id = self.how.finished(self._identity if model is None else model, self.run.model, self.dataset, self.store)
         found = read_robustness(self.store, run_id, self._sample_digest) if run_id else None
@@ -143,16 +143,16 @@ class RobustnessMeasurement:
         return replace(found, command=self.how.command)
 
     def make(self, model: Model | None) -> tuple[Robustness, Run]:
-        """Evaluate the changed cases, compare, and keep what comes of it.
+        """Evaluate the perturbed cases, compare the predictions and store the result.
 
         Args:
-            model: is asked; None to take what it has answered before.
+            model: the model to call; None to use its cached answers.
 
         Returns:
-            What was found, and the run over the changed cases.
+            The result and the run over the perturbed cases.
 
         Raises:
-            ModelError: there is no model, and not all of its answers are kept.
+            ModelError: no model is given and some of its answers are not cached.
         """
         name = self.run.model
         if model is None:
@@ -174,17 +174,17 @@ class RobustnessMeasurement:
 
     @property
     def _identity(self) -> ModelIdentity:
-        """The model of the run, which need not be that of the last one under its name."""
+        """Identity of the model of the run, which may differ from the latest model of the same name."""
         return identity_of(self.run.id, self.run.provenance, self.store)
 
     @property
     def _sample_digest(self) -> str:
-        """Changes when one of the unchanged predictions does."""
+        """Digest of the unchanged predictions."""
         known = [(case_id, each.digest, each.proposals_key, each.picked) for case_id, each in self.sample.items()]
         return hashlib.sha256(json.dumps(known).encode()).hexdigest()[:32]
 
     def _compare_all(self, changed: Run) -> Iterator[PerturbationOutcome]:
-        """The trials, case by case."""
+        """Compare the predictions case by case."""
         kinds = map(kind_name, changed.kind_codes.tolist())
         outcomes = {after.case_id: (after, kind or "") for after, kind in zip(changed.outcomes, kinds, strict=True)}
         with ExitStack() as stack:
@@ -204,7 +204,7 @@ class RobustnessMeasurement:
 
 
 class _Prediction:
-    """The prediction of a case at the size of its image; read only if it is asked for."""
+    """The prediction of a case at the size of its image, read on first use."""
 
     def __init__(self, outcome: Outcome, cache: ProposalCache) -> None:
         self._outcome, self._cache = outcome, cache
@@ -212,7 +212,7 @@ class _Prediction:
 
     @cached_property
     def mask(self) -> Mask | None:
-        """None where its proposals are not kept any more."""
+        """The predicted mask; None if its proposals are no longer cached."""
         answer = self._cache.find(bytes.fromhex(self._outcome.proposals_key))
         return None if answer is None else prediction_of(answer.proposals, self._outcome.picked, answer.image_shape)
 
@@ -225,7 +225,7 @@ def _compare_predictions(
     known: Mapping[str, float],
     empty: EmptyPolicy,
 ) -> PerturbationOutcome:
-    """A trial with the agreement of its two predictions: as it is known, or from their masks."""
+    """Add the agreement of the two predictions to a trial, from earlier results or from the masks."""
     told = f"{before.key} {after.key} {empty} {METRIC_VERSION}"
     compared = hashlib.sha256(told.encode()).hexdigest()[:32]
     if compared in known:
@@ -239,14 +239,14 @@ def _compare_predictions(
 def compute_agreement(
     change: Perturbation, severity: int, before: Mask, after: Mask, *, empty: EmptyPolicy = "one"
 ) -> float:
-    """The IoU of two predictions with each other: the first moved along, over the pixels that both images have.
+    """Compute the IoU of two predictions: warp the first, and compare the pixels that both images share.
 
     Args:
-        change: what was done to the image.
-        severity: how much of it.
+        change: the perturbation of the image.
+        severity: its severity, from 1.
         before: the prediction on the unchanged image, `[H, W]`.
-        after: the prediction on the changed one, of its size.
-        empty: what it is where both are empty.
+        after: the prediction on the perturbed image, at its size.
+        empty: the value if both masks are empty.
     """
     moved, common = change.mask(severity, before)
     return resolve(count(after & common, moved & common).iou, empty)
@@ -266,23 +266,23 @@ def measure_robustness(
     batch_size: BatchSetting = 8,
     directory: str | PathLike[str] | None = None,
 ) -> Robustness:
-    """Measure how robust a model is on a sample of a data set, without pytest: in a notebook, say.
+    """Measure the robustness of a model on a sample of a data set, for example in a notebook.
 
     Args:
         model: anything with `predict(images, prompts)`, see `segqa.Model`.
         dataset: a data set, or a folder with `images/` and `masks/`.
-        cases: how many are changed at most.
-        changes: what is done to each; `PERTURBATIONS` takes 38 predictions a case.
-        name: of the model; its class's by default.
-        prompt: for the cases that have none of their own.
+        cases: maximum number of cases to perturb.
+        changes: the perturbations; the default needs 38 predictions per case.
+        name: name of the model; by default the name of its class.
+        prompt: for cases without a prompt of their own.
         pick: the picker's name, see `segqa.models.pickers.PICKERS`.
-        empty: what a metric is where both masks are empty.
-        threshold: the IoU below which a case has failed.
-        batch_size: images a `predict` call.
-        directory: where to keep the runs and the proposals; without one, nothing is kept.
+        empty: value of a metric if both masks are empty.
+        threshold: cases with a lower IoU count as failed.
+        batch_size: number of images in a `predict` call.
+        directory: where to store runs and proposals; by default nothing is stored.
 
     Raises:
-        UsageError: albumentations is not installed, or data set or picker cannot be used.
+        UsageError: albumentations is not installed, or the data set or the picker cannot be used.
     """
     opened = (dataset if isinstance(dataset, Dataset) else open_folder(dataset)).with_prompt(prompt)
     how = Evaluation(
@@ -304,5 +304,5 @@ def measure_robustness(
 
 
 def _list_steps(changes: Sequence[Perturbation]) -> Iterator[tuple[Perturbation, int]]:
-    """Every change at every severity."""
+    """List every perturbation at every severity."""
     return ((change, severity) for change in changes for severity in change.severities)

@@ -1,7 +1,8 @@
-"""A change is something that is done to an image, more of it with each severity, and what a model should make of it.
+"""Define the perturbations of images, their severities and the behaviour expected of a model.
 
-The words are CheckList's (Ribeiro et al., ACL 2020): under an invariance (INV) the answer stays, under a directional
-expectation (DIR) the score moves one way at most, a minimum functionality (MFT) is a simple case that must be right.
+The terms are from CheckList (Ribeiro et al., ACL 2020): under an invariance (INV) the answer stays the same, under a
+directional expectation (DIR) the score may move one way only, and a minimum functionality test (MFT) is a simple case
+that must be right.
 """
 
 from __future__ import annotations
@@ -20,26 +21,26 @@ from segqa.models.corruptions import distort, distortion
 from segqa.settings.checks import nearest
 
 PERTURBATIONS_VERSION = 1
-"""Goes up whenever the same change of the same image would give other pixels."""
+"""Increase this number whenever a perturbation of the same image would give other pixels."""
 
 Behaviour: TypeAlias = Literal["MFT", "INV", "DIR"]
-"""What is expected of a model: a minimum functionality, an invariance, a direction."""
+"""Expected behaviour: minimum functionality, invariance or directional expectation."""
 
 BEHAVIOURS: tuple[Behaviour, ...] = get_args(Behaviour)
 
 
 @dataclass(frozen=True, slots=True)
 class Perturbation:
-    """Something that is done to an image.
+    """A perturbation of an image at one or more severities.
 
     Attributes:
-        name: of the change.
-        behaviour: what is expected of a model.
-        capability: what a model has to cope with.
-        amounts: how much of it, by severity from 1 on.
-        told: what the amount is, with `{}` in its place.
-        empties: whether nothing is left, so that the target is empty.
-        needs_target: whether it depends on where the object is.
+        name: name of the perturbation.
+        behaviour: the behaviour expected of a model.
+        capability: the capability that it tests.
+        amounts: strength by severity, from 1.
+        template: description with `{}` in place of the amount.
+        empties: whether it removes the object, so that the target is empty.
+        needs_target: whether it depends on the position of the object.
     """
 
     name: str
@@ -52,16 +53,16 @@ class Perturbation:
 
     @property
     def is_geometric(self) -> bool:
-        """Whether pixels move, so that masks move along."""
+        """Whether it moves pixels, so that masks have to be warped."""
         return self.name in GEOMETRIC_MAPS
 
     @property
     def severities(self) -> tuple[int, ...]:
-        """From 1 to as many as there are."""
+        """The severities, from 1."""
         return tuple(range(1, len(self.amounts) + 1))
 
     def amount(self, severity: int) -> float:
-        """How much of it.
+        """Return the strength at a severity.
 
         Raises:
             SettingsError: there is no such severity.
@@ -71,7 +72,7 @@ class Perturbation:
         return self.amounts[severity - 1]
 
     def describe(self, severity: int) -> str:
-        """What is done at a severity, in words.
+        """Describe the perturbation at a severity.
 
         >>> find_perturbation("jpeg").describe(3)
         'JPEG of quality 10'
@@ -79,13 +80,13 @@ class Perturbation:
         return self.template.format(f"{self.amount(severity):g}")
 
     def image(self, severity: int, image: Image, target: Mask, seed: int = 0) -> Image:
-        """The changed image, RGB uint8; of another size only where there is padding.
+        """Return the perturbed image, RGB uint8; only padding changes its size.
 
         Args:
-            severity: from 1 on.
-            image: RGB uint8 `[H, W, 3]`; is not changed.
+            severity: from 1.
+            image: RGB uint8 `[H, W, 3]`; not modified.
             target: bool `[H, W]`.
-            seed: of what is random.
+            seed: seed of random perturbations.
         """
         amount = self.amount(severity)
         if self.name in _OWN:
@@ -95,10 +96,10 @@ class Perturbation:
         return distort(distortion(self.name, amount, (image.shape[0], image.shape[1]), seed), image)
 
     def mask(self, severity: int, mask: Mask) -> tuple[Mask, Mask]:
-        """A mask of the unchanged image as it lies in the changed one, and which pixels have been in both.
+        """Return a mask warped into the perturbed image, and the mask of the pixels that both images share.
 
         Args:
-            severity: from 1 on.
+            severity: from 1.
             mask: bool `[H, W]`.
         """
         if not self.is_geometric:
@@ -107,10 +108,10 @@ class Perturbation:
 
 
 def find_perturbation(name: str) -> Perturbation:
-    """The change of a name.
+    """Return the perturbation with a name.
 
     Raises:
-        SettingsError: there is none; says which is nearest.
+        SettingsError: the name is unknown; the message suggests the nearest one.
     """
     found = {change.name: change for change in PERTURBATIONS}
     if name not in found:
@@ -119,12 +120,12 @@ def find_perturbation(name: str) -> Perturbation:
 
 
 def _swap(image: Image, _target: Mask, _amount: float) -> Image:
-    """Red and blue exchanged."""
+    """Swap red and blue."""
     return np.ascontiguousarray(image[:, :, ::-1])
 
 
 def _occlude(image: Image, target: Mask, amount: float) -> Image:
-    """A grey bar over the lower part of the target's box; where there is no object there is no bar."""
+    """Cover the lower part of the bounding box of the target with grey; do nothing without an object."""
     rows, columns = bounding_box(target)
     covered = image.copy()
     covered[rows.stop - round(amount * (rows.stop - rows.start)) : rows.stop, columns] = 127
@@ -132,7 +133,7 @@ def _occlude(image: Image, target: Mask, amount: float) -> Image:
 
 
 def _blank(image: Image, _target: Mask, amount: float) -> Image:
-    """One grey all over."""
+    """Return an image of one grey value."""
     return np.full_like(image, round(255 * amount))
 
 
@@ -158,4 +159,4 @@ PERTURBATIONS = (
     Perturbation("channel_swap", "DIR", "colour", (1,), "red and blue exchanged"),
     Perturbation("blank", "MFT", "emptiness", (0.0, 0.5, 1.0), "nothing but a grey of {}", empties=True),
 )
-"""All that is tried."""
+"""All perturbations."""

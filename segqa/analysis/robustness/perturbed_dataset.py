@@ -1,4 +1,4 @@
-"""A changed case is a case whose image has been changed; its target has moved along with it."""
+"""Make a data set of perturbed cases: every case under every perturbation and severity."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MADE_BY = f"{PERTURBATIONS_VERSION}, albumentations {library_version()}, OpenCV
 
 
 class UnperturbedSource:
-    """A source as it was read: each part once, and not to be changed; `CaseError` where one cannot be read."""
+    """A source whose parts are read once and must not be modified; raise `CaseError` if a part cannot be read."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
@@ -38,29 +38,29 @@ class UnperturbedSource:
 
     @cached_property
     def digest(self) -> bytes:
-        """The image's."""
+        """The digest of the image."""
         return self.source.digest()
 
     @cached_property
     def target_digest(self) -> bytes:
-        """The target's."""
+        """The digest of the target."""
         return self.source.target_digest()
 
     @cached_property
     def stamp(self) -> str:
-        """That of both."""
+        """The stamp of the source."""
         return self.source.stamp()
 
 
 class UnperturbedSources:
-    """The original that was asked for last: the changes of one image come one after the other."""
+    """Cache the last source: the perturbations of one image are read one after another."""
 
     def __init__(self) -> None:
         self._last: UnperturbedSource | None = None
 
     def get(self, source: Source) -> UnperturbedSource:
-        """What has been read of a source, if it is the last that was asked for; nothing yet of another one."""
-        # held here, for another thread may go on to the next source
+        """Return the cached source, or replace it by a new one."""
+        # a local reference: another thread may replace the cached source
         last = self._last
         if last is None or last.source is not source:
             last = self._last = UnperturbedSource(source)
@@ -69,13 +69,13 @@ class UnperturbedSources:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PerturbedSource:
-    """Where the pixels of a changed case come from.
+    """The source of a perturbed case.
 
     Attributes:
-        original: where those of the unchanged one do.
-        change: what is done to them.
-        severity: how much of it.
-        originals: what was read last.
+        original: the unperturbed source.
+        change: the perturbation.
+        severity: its severity, from 1.
+        originals: cache of the unperturbed source.
     """
 
     original: Source
@@ -84,50 +84,50 @@ class PerturbedSource:
     originals: UnperturbedSources
 
     def digest(self) -> bytes:
-        """16 bytes that change with the original, the change and what makes it; a blank image has those of its size."""
+        """Return 16 bytes that depend on the original, or only its size for blank images, and the perturbation."""
         if self.change.empties:
-            # the target's, which is the image's, but read in half the time
+            # the size of the target equals that of the image and is read in half the time
             return _hash(self._description, repr((*self._unperturbed.target.mask.shape, 3)))
         target = self._unperturbed.target_digest if self.change.needs_target else b""
         return _hash(self._description, self._unperturbed.digest, target)
 
     def image(self) -> Image:
-        """The changed image; the same each time."""
+        """Return the perturbed image, the same each time."""
         seed = int.from_bytes(_hash(self._description, self._unperturbed.digest)[:4], "little")
         return self.change.image(self.severity, self._unperturbed.image, self._unperturbed.target.mask, seed)
 
     def target(self) -> Target:
-        """The target of the original, as it lies in the changed image."""
+        """Return the target of the original, warped into the perturbed image."""
         target = self._unperturbed.target
         if self.change.empties:
             return Target(np.zeros_like(target.mask))
         return replace(target, mask=self.change.mask(self.severity, target.mask)[0])
 
     def target_digest(self) -> bytes:
-        """16 bytes that change with the original's, and with the change where that concerns the target."""
+        """Return 16 bytes that depend on the original target and on perturbations that affect it."""
         original = self._unperturbed.target_digest
         return _hash(self._description, original) if self.change.is_geometric or self.change.empties else original
 
     def stamp(self) -> str:
-        """The original's, and what is done."""
+        """Return the stamp of the original with the description of the perturbation."""
         return f"{self._unperturbed.stamp} {self._description}"
 
     @property
     def _unperturbed(self) -> UnperturbedSource:
-        """The original, as far as it has been read."""
+        """The unperturbed source."""
         return self.originals.get(self.original)
 
     @property
     def _description(self) -> str:
-        """What is done, by what."""
+        """The perturbation with its amount and the library versions."""
         return f"{self.change.name} {self.change.amount(self.severity)} {_MADE_BY}"
 
 
 def perturb_dataset(dataset: Dataset, changes: Iterable[Perturbation] = PERTURBATIONS) -> Dataset:
-    """Every case of a data set under every change and severity, as a data set of its own; no pixel is read.
+    """Return a data set with every case under every perturbation and severity; read no pixels.
 
-    Its ids are those of the cases with what is done behind them (`0012~blur-2`), and it has the tags `change`,
-    `severity`, `capability` and `of`, the case's own id.
+    The perturbation is appended to the id of the case (`0012~blur-2`). The cases have the tags `change`, `severity`,
+    `capability` and `of`, the id of the original case.
     """
     originals, changes = UnperturbedSources(), tuple(changes)
     cases = [changed for case in dataset for changed in _perturb_case(case, changes, originals)]
@@ -137,12 +137,12 @@ def perturb_dataset(dataset: Dataset, changes: Iterable[Perturbation] = PERTURBA
 
 
 def make_perturbed_id(case_id: str, change: Perturbation, severity: int) -> str:
-    """The id of a case when it has been changed."""
+    """Return the id of a perturbed case."""
     return f"{case_id}~{change.name}-{severity}"
 
 
 def _perturb_case(case: Case, changes: Iterable[Perturbation], originals: UnperturbedSources) -> Iterator[Case]:
-    """A case under every change and severity."""
+    """Yield a case under every perturbation and severity."""
     for change in changes:
         for severity in change.severities:
             about = {"change": change.name, "severity": str(severity), "capability": change.capability, "of": case.id}
@@ -155,7 +155,7 @@ def _perturb_case(case: Case, changes: Iterable[Perturbation], originals: Unpert
 
 
 def _hash(*parts: str | bytes) -> bytes:
-    """16 bytes of SHA-256; each part goes in with its length."""
+    """Return 16 bytes of SHA-256 over the parts and their lengths."""
     digest = hashlib.sha256()
     for part in parts:
         content = part.encode() if isinstance(part, str) else part

@@ -1,4 +1,4 @@
-"""Robustness is what became of a sample of cases under every change; kept beside the run over the changed cases."""
+"""The result of a robustness measurement, stored beside the run over the perturbed cases."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from segqa.support.disk_errors import explain_disk_errors
 from segqa.support.plurals import format_count
 
 ROBUSTNESS_VERSION = 3
-"""Of the file; another one is measured again."""
+"""Version of the file; results of another version are measured again."""
 
 _FILE, _LINK = "robustness.json", "changed.json"
 _LOOKED_BACK = 8
@@ -31,17 +31,17 @@ _LOOKED_BACK = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Robustness:
-    """What became of a sample of cases under every change.
+    """The outcomes of a sample of cases under every perturbation.
 
     Attributes:
-        model: its name.
-        dataset: the name of the data set that the cases are from.
-        run: the id of the run over the changed cases.
-        cases: how many were changed.
-        left_out: the ids of the cases of the sample that could not even be evaluated unchanged.
-        trials: sorted by case.
-        command: what the user typed, for the commands in the texts.
-        groups: which cases depend on each other, a number for each id; those that it lacks are independent.
+        model: name of the model.
+        dataset: name of the original data set.
+        run: id of the run over the perturbed cases.
+        cases: number of perturbed cases.
+        left_out: ids of sampled cases that could not be evaluated unchanged.
+        trials: the outcomes, sorted by case.
+        command: the command that the user typed, for the commands in messages.
+        groups: group number by case id; cases of one group depend on each other, cases without one are independent.
     """
 
     model: str
@@ -54,46 +54,46 @@ class Robustness:
     groups: Mapping[str, int] = field(default_factory=dict)
 
     def __repr__(self) -> str:
-        """Short: failing assertions show it."""
+        """Return a short text for failing assertions."""
         counts = f"{format_count(self.cases, 'case')}, {format_count(len(self.trials), 'trial')}"
         return f"<robustness of {self.model} on {self.dataset}: {counts}>"
 
     @property
     def changes(self) -> tuple[Perturbation, ...]:
-        """Those that have been tried."""
+        """The perturbations that were applied."""
         tried = {trial.change for trial in self.trials}
         return tuple(change for change in PERTURBATIONS if change.name in tried)
 
     def select(self, change: str, severity: int = 1) -> PerturbationOutcomes:
-        """The trials of one change at one severity, 1 the mildest.
+        """Return the outcomes of one perturbation at one severity, 1 being the mildest.
 
         Raises:
-            SettingsError: there is no such change or severity.
+            SettingsError: the perturbation or the severity is unknown.
         """
         done = find_perturbation(change).describe(severity)
         found = (trial for trial in self.trials if trial.severity == severity and trial.change == change)
         return PerturbationOutcomes(f"{change} {severity} ({done})", tuple(found), self._origin)
 
     def select_all(self, change: str) -> PerturbationOutcomes:
-        """The trials of one change at every severity.
+        """Return the outcomes of one perturbation at all severities.
 
         Raises:
-            SettingsError: there is no such change.
+            SettingsError: the perturbation is unknown.
         """
         name = find_perturbation(change).name
         return PerturbationOutcomes(name, tuple(trial for trial in self.trials if trial.change == name), self._origin)
 
     @property
     def errors(self) -> Reading:
-        """The share of all trials that could not be evaluated."""
+        """Share of all perturbed cases that could not be evaluated."""
         return PerturbationOutcomes("", self.trials, self._origin).errors
 
     def compute_rises(self, change: str, slack: float = 0.02) -> Reading:
-        """The share of the cases whose IoU rises with the severity, at any step by more than a slack.
+        """Compute the share of cases whose IoU rises by more than a slack from one severity to the next.
 
         Args:
-            change: one that should never help.
-            slack: as much is noise.
+            change: a perturbation that should never help.
+            slack: rises up to this IoU count as noise.
         """
         trials = self.select_all(change)
         steps: dict[str, list[PerturbationOutcome]] = {}
@@ -111,10 +111,10 @@ class Robustness:
         return Reading.from_value(share, name, lines, trials.origin.build_hints(worst[:5]))
 
     def compute_proven_gain(self, change: str) -> Reading:
-        """By how much a change raises the mean IoU at least, with a confidence of 95 %; below 0 where that is unsure.
+        """Compute the lower 95 % confidence bound of the gain in mean IoU; below 0 if no gain is proven.
 
-        The lower end of a one-sided interval of the mean paired difference, see `segqa.stats.permutation_test`; cases
-        of one group count as one sample.
+        This is the lower end of a one-sided interval of the mean paired difference, see `segqa.stats.permutation_test`.
+        All cases of one group count as one independent sample.
         """
         trials = self.select(change)
         scored = [trial for trial in trials.found if not math.isnan(trial.iou)]
@@ -133,12 +133,12 @@ class Robustness:
 
 
 def write_robustness(found: Robustness, store: Store, of: str) -> None:
-    """Keep it beside the run over the changed cases.
+    """Write a result beside the run over the perturbed cases.
 
     Args:
-        found: what to keep.
-        store: where that run is.
-        of: says which unchanged predictions it was measured against.
+        found: the result.
+        store: holds that run.
+        of: digest of the unchanged predictions that it was compared with.
     """
     described = {name: getattr(found, name) for name in ("model", "dataset", "run", "cases", "left_out")}
     rows = [[_to_json(getattr(trial, name)) for name in PerturbationOutcome.__slots__] for trial in found.trials]
@@ -148,12 +148,12 @@ def write_robustness(found: Robustness, store: Store, of: str) -> None:
 
 
 def read_robustness(store: Store, run_id: str, of: str | None = None) -> Robustness | None:
-    """What is kept beside a run over changed cases; None where nothing is, or where it was measured otherwise.
+    """Read the result beside a run over perturbed cases; return None if there is none or it does not match.
 
     Args:
-        store: where the run is.
-        run_id: the run over the changed cases.
-        of: the unchanged predictions that it has to have been measured against; None for any.
+        store: holds the run.
+        run_id: id of the run over the perturbed cases.
+        of: required digest of the unchanged predictions; None for any.
 
     Raises:
         StoreError: the file is damaged.
@@ -167,12 +167,12 @@ def read_robustness(store: Store, run_id: str, of: str | None = None) -> Robustn
 
 
 def read_agreements(store: Store, model: str, dataset: str) -> dict[str, float]:
-    """The agreements in the last measurements of a model, by what was compared: another pick changes few of them.
+    """Read the agreements of the last measurements of a model by `compared`: another picker changes few of them.
 
     Args:
-        store: where the runs are.
-        model: its name.
-        dataset: the name of the data set of changed cases.
+        store: holds the runs.
+        model: name of the model.
+        dataset: name of the perturbed data set.
     """
     found: dict[str, float] = {}
     for run_id in store.recent(model, dataset, _LOOKED_BACK):
@@ -183,12 +183,12 @@ def read_agreements(store: Store, model: str, dataset: str) -> dict[str, float]:
 
 
 def link_robustness(store: Store, run_id: str, changed: str) -> None:
-    """Keep with a run over a data set which run over its changed cases belongs to it."""
+    """Store the id of the run over the perturbed cases beside the original run."""
     _write_file(store, run_id, _LINK, json.dumps(add_checksum({"run": changed})) + "\n")
 
 
 def find_robustness(store: Store, run: Run) -> Robustness | None:
-    """What was measured with a run; None where nothing was, or where that run has gone.
+    """Return the robustness measured with a run; None if there is none or the run over perturbed cases is gone.
 
     Raises:
         StoreError: a file is damaged.
@@ -198,7 +198,7 @@ def find_robustness(store: Store, run: Run) -> Robustness | None:
 
 
 def _read_file(store: Store, run_id: str, name: str) -> dict[str, Any]:
-    """A file beside a run; nothing where there is none."""
+    """Read a file beside a run; return an empty dict if it does not exist."""
     path = store.run_folder(run_id) / name
     try:
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -218,21 +218,21 @@ def _write_file(store: Store, run_id: str, name: str, text: str) -> None:
 
 
 def _to_json(value: object) -> object:
-    """A value in JSON's types; NaN is null."""
+    """Convert a value to JSON; NaN becomes null."""
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def _parse_row(row: list[Any]) -> PerturbationOutcome:
-    """A trial from its row."""
+    """Make an outcome from its row."""
     values: list[Any] = [math.nan if value is None else value for value in row]
     return PerturbationOutcome(*values)
 
 
 def _list_ious(trials: list[PerturbationOutcome]) -> list[float]:
-    """The IoU of one case, unchanged and then by severity."""
+    """List the IoU of one case, first unchanged, then by severity."""
     return [trials[0].before, *(trial.iou for trial in trials)]
 
 
 def _compute_greatest_rise(trials: list[PerturbationOutcome]) -> float:
-    """By how much the IoU of one case rises at most from one severity to the next."""
+    """Return the greatest rise in IoU of one case from one severity to the next."""
     return max(after - before for before, after in pairwise(_list_ious(trials)))

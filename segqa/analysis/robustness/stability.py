@@ -1,4 +1,4 @@
-"""A trial is one case under one change: its IoU before and after, and how far the two predictions agree."""
+"""The outcome of one case under one perturbation, and the mean agreement, IoU drop and error rate of many."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from segqa.runs.run import mean_of
 from segqa.support.plurals import format_count
 
 SHOWN = 5
-"""So many trials are listed."""
+"""Maximum number of outcomes that are listed."""
 
 
 @dataclass(frozen=True, slots=True)
 class PerturbationOutcome:
-    """What became of one case under one change.
+    """The outcome of one case under one perturbation.
 
     Attributes:
-        case_id: of the unchanged case.
-        change: its name.
-        severity: how much of it.
-        before: the IoU of the prediction on the unchanged image with the target.
-        iou: that of the prediction on the changed image with the target that has moved along; NaN for an error.
-        agreement: the IoU of the two predictions with each other, over the pixels that both images have; NaN where
-            they say nothing about each other.
-        kind: of failure; empty where the changed case met the threshold.
-        compared: hex, equal for two trials if the same two predictions were compared; empty where none were.
+        case_id: id of the unchanged case.
+        change: name of the perturbation.
+        severity: its severity, from 1.
+        before: IoU of the prediction on the unchanged image.
+        iou: IoU of the prediction on the perturbed image with the warped target; NaN for an error.
+        agreement: IoU of the two predictions with each other, over the pixels that both images share; NaN if they
+            cannot be compared.
+        kind: failure kind; empty if the perturbed case passed.
+        compared: hex digest of the two predictions compared; empty if none were.
     """
 
     case_id: str
@@ -44,23 +44,23 @@ class PerturbationOutcome:
 
     @property
     def drop(self) -> float:
-        """By how much the IoU is lower; below 0 where it is higher."""
+        """Drop in IoU; negative if the IoU rises."""
         return self.before - self.iou
 
     def __str__(self) -> str:
-        """The trial in a line."""
+        """Describe the outcome in one line."""
         agreement = "" if math.isnan(self.agreement) else f"agreement {self.agreement:.4f}  "
         moved = f"IoU {self.before:.4f} → {self.iou:.4f}"
         return f"{agreement}{moved}  {self.kind or 'passed'}  {self.case_id}~{self.change}-{self.severity}"
 
 
 class Reading(float):
-    """A number that knows what it was read off, so that a failing assertion can say more than two numbers.
+    """A number with an explanation for failing assertions.
 
     Attributes:
-        name: of the number, as it stands before it.
-        lines: what it is made of, the worst first.
-        hints: the commands that show more.
+        name: name of the number.
+        lines: the cases behind it, the worst first.
+        hints: commands that show more.
     """
 
     __slots__ = ("hints", "lines", "name")
@@ -70,7 +70,7 @@ class Reading(float):
 
     @classmethod
     def from_value(cls, value: float, name: str, lines: Iterable[str] = (), hints: Iterable[str] = ()) -> Reading:
-        """The value of the number called `name`."""
+        """Make a reading from a value and its explanation."""
         reading = cls(value)
         reading.name, reading.lines, reading.hints = name, tuple(lines), tuple(hints)
         return reading
@@ -78,12 +78,12 @@ class Reading(float):
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where trials come from.
+    """The origin of perturbed outcomes.
 
     Attributes:
         title: model and data set.
-        run: the id of the run over the changed cases.
-        words: of the command that tries the cases again.
+        run: id of the run over the perturbed cases.
+        words: the words of the command that evaluates the cases again.
     """
 
     title: str
@@ -91,7 +91,7 @@ class Origin:
     words: tuple[str, ...] = ("pytest", "suites")
 
     def build_hints(self, case_ids: Sequence[str]) -> tuple[str, ...]:
-        """The commands that try these cases again, and that show all of them."""
+        """Return the commands that evaluate these cases again and that show all perturbed cases."""
         condition = str(Or(tuple(Predicate("id", "=", each) for each in dict.fromkeys(case_ids))))
         again = [f"just these: {shlex.join([*self.words, '--segqa-where', condition])}"] if case_ids else []
         return (*again, f"the changed cases: segqa report {self.run} --open")
@@ -99,12 +99,12 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class PerturbationOutcomes:
-    """Some trials of one sort: those of one change at one severity, say.
+    """The outcomes of one perturbation, for example at one severity.
 
     Attributes:
-        title: what was done.
-        found: sorted by case.
-        origin: where they come from.
+        title: the perturbation.
+        found: the outcomes, sorted by case.
+        origin: model, data set and run.
     """
 
     title: str
@@ -116,43 +116,43 @@ class PerturbationOutcomes:
 
     @property
     def agreement(self) -> Reading:
-        """The mean agreement of the predictions on the changed and on the unchanged images; NaN without any."""
+        """Mean agreement of the predictions on the perturbed and the unchanged images; NaN without any."""
         return self._average("agreement", lambda trial: trial.agreement, lowest=True)
 
     @property
     def drop(self) -> Reading:
-        """By how much the mean IoU is lower than on the unchanged images; NaN where nothing was scored."""
+        """Drop in mean IoU from the unchanged images; NaN if nothing was scored."""
         return self._average("drop of IoU", lambda trial: trial.drop, lowest=False)
 
     @property
     def iou(self) -> Reading:
-        """The mean IoU on the changed images; NaN where nothing was scored."""
+        """Mean IoU on the perturbed images; NaN if nothing was scored."""
         return self._average("mean IoU", lambda trial: trial.iou, lowest=True)
 
     @property
     def before(self) -> float:
-        """The mean IoU of the same cases on the unchanged images."""
+        """Mean IoU of the same cases on the unchanged images."""
         return mean_of(np.array([trial.before for trial in self.found if not math.isnan(trial.iou)]))
 
     @property
     def hallucinated(self) -> Reading:
-        """The share of the answered trials in which something was predicted where there is nothing."""
+        """Share of the answered cases with a prediction although the target is empty."""
         return self.compute_share("hallucinated")
 
     @property
     def errors(self) -> Reading:
-        """The share of the trials that could not be evaluated."""
+        """Share of the cases that could not be evaluated."""
         return self.compute_share("error")
 
     def compute_share(self, kind: str) -> Reading:
-        """The share of the trials that failed in this way; errors are no answers, so they are left out of others."""
+        """Compute the share of outcomes with a failure kind; only the share of errors counts errors."""
         counted = [trial for trial in self.found if kind == "error" or trial.kind != "error"]
         failed = [trial for trial in counted if trial.kind == kind]
         value = len(failed) / len(counted) if counted else math.nan
         return self.make_reading(value, f"share of {kind}", failed)
 
     def make_reading(self, value: float, name: str, worst: Sequence[PerturbationOutcome]) -> Reading:
-        """A number with the trials that made it what it is, the worst first."""
+        """Make a reading that lists the worst outcomes."""
         shown = worst[:SHOWN]
         lines = [f"{self.origin.title}, {self.title} ({self.tally})"]
         if shown:
@@ -162,12 +162,12 @@ class PerturbationOutcomes:
 
     @property
     def tally(self) -> str:
-        """How many there are: `49 scored, 1 error`."""
+        """The counts: `49 scored, 1 error`."""
         errors = sum(trial.kind == "error" for trial in self.found)
         return f"{len(self.found) - errors} scored, {format_count(errors, 'error')}"
 
     def _average(self, name: str, of: Callable[[PerturbationOutcome], float], *, lowest: bool) -> Reading:
-        """The mean of a number over the trials that have it."""
+        """Compute the mean of a number over the outcomes that have it."""
         known = [trial for trial in self.found if not math.isnan(of(trial))]
         ordered = sorted(known, key=lambda trial: (of(trial) if lowest else -of(trial), trial.case_id, trial.severity))
         return self.make_reading(mean_of(np.array([of(trial) for trial in known])), name, ordered)
