@@ -1,1 +1,1 @@
-"""A model behind HTTP: the same object that the suites ask, with limits on what it is sent."""
+"""Serve a model over HTTP, with limits on requests."""

@@ -1,7 +1,7 @@
-"""Access: which requests are answered.
+"""Control access to the server by a token, or by host names.
 
-With a token, those that know it; `/health` is open. Without one, those that are addressed to this machine: a page in a
-browser can have its own name point to 127.0.0.1 (DNS rebinding), and the name it uses then stands in `Host`.
+With a token, requests must send it; `/health` is open. Without a token, requests must address this machine by a known
+name: a web page can make its own name point to 127.0.0.1 (DNS rebinding), and the `Host` header shows that name.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ Headers = list[tuple[bytes, bytes]]
 
 
 class AccessMiddleware:
-    """An ASGI application that answers only requests that may ask.
+    """ASGI middleware that rejects requests without access.
 
     Args:
         app: the application.
-        token: what has to stand after `Bearer`; empty where none is needed.
-        hosts: names beside `localhost` and IP addresses that `Host` and `Origin` may have where there is no token.
+        token: the expected bearer token; empty to require none.
+        hosts: host names that `Host` and `Origin` may have without a token, beside `localhost` and IP addresses.
     """
 
     def __init__(self, app: Any, token: str, hosts: Collection[str] = ()) -> None:
@@ -40,7 +40,7 @@ class AccessMiddleware:
         self._hosts = frozenset(name.lower().rstrip(".") for name in ("localhost", *hosts))
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Answer, or refuse before a byte of the body is read."""
+        """Call the application, or reject the request before reading its body."""
         error = self._check(scope["path"], scope["headers"]) if scope["type"] == "http" else None
         if error is not None:
             await JSONResponse(error.to_json(), error.status, error.headers)(scope, receive, send)
@@ -48,18 +48,18 @@ class AccessMiddleware:
         await self._app(scope, receive, send)
 
     def _check(self, path: str, headers: Headers) -> RequestError | None:
-        """Return why a request is refused; None where it is not."""
+        """Return the error of a request without access, else None."""
         if not self._expected:
             return self._check_names(dict(headers))
         given = b"".join(value for name, value in headers if name == b"authorization")
-        # in the same time whatever is given: how far a guess is right must not show
+        # constant time: the timing must not show how much of a guess is right
         return None if path in _OPEN or hmac.compare_digest(given, self._expected) else _make_token_error()
 
     def _check_names(self, headers: dict[bytes, bytes]) -> RequestError | None:
-        """Refuse a request to a name that is not ours, and one that a page from elsewhere makes."""
+        """Return the error of a request to an unknown host name or from a page of another origin, else None."""
         host, origin = (headers.get(name, b"").decode("latin-1") for name in (b"host", b"origin"))
         to, page = _parse_host(f"//{host}"), _parse_host(origin)
-        # nobody can have an IP address point elsewhere; HTTP/1.0, which no browser speaks, may have no Host
+        # IP addresses cannot be rebound; HTTP/1.0, which browsers do not use, may lack Host
         if b"host" in headers and to not in self._hosts and _parse_address(to) is None:
             return _make_host_error(f"Host: {host[:100]!r}")
         address = _parse_address(page)
@@ -69,7 +69,7 @@ class AccessMiddleware:
 
 
 def _parse_host(url: str) -> str:
-    """Return the host of a URL; empty where it has none."""
+    """Return the host of a URL, or an empty string."""
     try:
         return (urlsplit(url).hostname or "").rstrip(".")
     except ValueError:
@@ -77,7 +77,7 @@ def _parse_host(url: str) -> str:
 
 
 def _parse_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """Return the IP address that a host is; None where it is a name."""
+    """Return the IP address of a host; None if it is a name."""
     try:
         return ipaddress.ip_address(host)
     except ValueError:
@@ -85,10 +85,10 @@ def _parse_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address |
 
 
 def read_token(variable: str, file: Path | None) -> str:
-    """The token in an environment variable or a file; empty where neither is named.
+    """Read the token from an environment variable or a file; return an empty string if neither is given.
 
     Raises:
-        SettingsError: what is named has no token in it, or both are named.
+        SettingsError: there is no token in it, it cannot be read, or both are given.
     """
     if variable and file:
         raise SettingsError("give the token in a variable or in a file, not in both")

@@ -1,4 +1,4 @@
-"""A desk takes requests in, lets so many to the model at a time, and turns the others away."""
+"""Admission control: limit the requests that wait and that are at the model, and reject the rest."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ Rendered = TypeVar("Rendered")
 
 
 class Admission:
-    """The way of a request: its body is read, its images wait, are decoded, asked about, and the answer is drawn.
+    """Take a request through its stages: receive, wait, decode, predict and render.
 
-    Images wait as they came. Those of so many requests alone are decoded that the model always has the next at hand.
+    Waiting images stay encoded. Only as many requests are decoded as keep the model busy.
 
     Args:
-        thread: asks the model.
-        limits: of what is taken on.
+        thread: calls the model.
+        limits: the limits of the server.
     """
 
     def __init__(self, thread: ModelThread, limits: Limits) -> None:
@@ -36,30 +36,31 @@ class Admission:
         self._thread = thread
         self._limits = limits
         self._slots = BodySlots(limits)
-        # one call at the model, the next one decoded, and one request whose answer is being drawn
+        # one call at the model, the next one decoded, and one request whose answer is being rendered
         self._places = asyncio.Semaphore(2 * thread.batch_size + 1)
 
     @property
     def is_stuck(self) -> bool:
-        """Whether the model takes longer for a call than anybody waits."""
+        """Whether the current call of the model takes longer than clients wait."""
         return self._thread.call_seconds > self._limits.predict_seconds
 
     @asynccontextmanager
     async def receive_body(self) -> AsyncIterator[BodySlot]:
-        """A slot for a request whose body is on its way.
+        """Hold a slot while the body of a request is received.
 
         Raises:
-            RefusedError: there is none, or the body comes too slowly.
+            RequestError: no slot is free, or the body arrives too slowly.
         """
         self._require_room()
         async with self._slots.receive() as slot:
             yield slot
 
     async def ask(self, files: list[bytes], prompt: str, render: Callable[[list[Proposals]], Rendered]) -> Rendered:
-        """What `draw` makes, in another thread, of the proposals for some images.
+        """Predict, and render the proposals in another thread.
 
         Raises:
-            RefusedError: they are no pictures or too large, too many wait, the model fails, or takes too long.
+            RequestError: a file is not an image or is too large, too many requests wait, or the model fails or takes
+                too long.
         """
         self._require_room()
         try:
@@ -77,11 +78,16 @@ class Admission:
                 do="ask again later, or with a smaller image",
             ) from error
         except ProposalsError as error:
-            raise _failed() from error
+            raise RequestError(
+                HTTPStatus.INTERNAL_SERVER_ERROR,
+                expected="an answer of the model",
+                got="an error in the model",
+                do="look into the log of the server, or try another image",
+            ) from error
 
     @asynccontextmanager
     async def _hold_place(self) -> AsyncIterator[None]:
-        """A place for a request whose images are decoded; those that came first get it first."""
+        """Hold a place for decoded images; first come, first served."""
         self.waiting += 1
         try:
             await self._places.acquire()
@@ -102,17 +108,8 @@ class Admission:
 
 
 def _decode(files: list[bytes]) -> list[Image]:
-    """The images; what can be told of one only now is refused, too."""
+    """Decode the images; raise `RequestError` for an image that cannot be decoded."""
     try:
         return [decode_image(data, format_image_name(index)) for index, data in enumerate(files)]
     except CaseError as error:
         raise make_image_error(error) from error
-
-
-def _failed() -> RequestError:
-    return RequestError(
-        HTTPStatus.INTERNAL_SERVER_ERROR,
-        expected="an answer of the model",
-        got="an error in the model",
-        do="look into the log of the server, or try another image",
-    )

@@ -1,4 +1,4 @@
-"""The application: what can be asked of a server, and how each question is answered."""
+"""The FastAPI application: its routes, parameters and error handlers."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from segqa.serving.uploads import read_uploads, run_while_connected
 from segqa.settings.checks import nearest
 
 _JSON, _PNG = "application/json", "image/png"
+_ACCEPT_JSON = f"accept {_JSON}"
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 _FORM = {"schema": {"type": "object", "properties": {"image": {"type": "array", "items": _BINARY["schema"]}}}}
 _TYPES = ("image/png", "image/jpeg", "image/bmp", "image/tiff", "image/webp", "application/octet-stream")
@@ -35,11 +36,11 @@ _REFUSED = (400, 401, 406, 408, 413, 415, 421, 422, 500, 503, 504)
 
 Prompt = Annotated[str | None, Query(description="What to segment, such as `person.`")]
 Pick = Annotated[str | None, Query(description="Which proposal to take", json_schema_extra={"enum": list(PICKERS)})]
-Everything = Annotated[bool, Query(description="All proposals as well, with their scores and masks")]
+Everything = Annotated[bool, Query(description="Return all proposals as well, with their scores and masks")]
 
 
 class Service:
-    """What is asked, and what is answered.
+    """The endpoints.
 
     Args:
         model_info: describes the model.
@@ -55,7 +56,7 @@ class Service:
     async def predict(
         self, request: Request, prompt: Prompt = None, pick: Pick = None, proposals: Everything = False
     ) -> Response:
-        """The picked mask of an image: as PNG, or as run lengths in JSON, which may be of several images."""
+        """Return the picked mask of an image as PNG, or the masks of one or more images as run lengths in JSON."""
         _require_known_parameters(request)
         wants_png = _is_png_requested(request.headers.get("accept", ""))
         picker = find_picker(_require_picker(self._model_info.pick if pick is None else pick))
@@ -63,7 +64,9 @@ class Service:
         async with self._admission.receive_body() as slot:
             files = await read_uploads(request, self._model_info.limits, slot)
         if wants_png and len(files) != 1:
-            raise _not_acceptable("one image where a PNG is asked for", f"{len(files)} images")
+            raise RequestError(
+                HTTPStatus.NOT_ACCEPTABLE, "one image where a PNG is asked for", f"{len(files)} images", _ACCEPT_JSON
+            )
 
         def render(found: list[Proposals]) -> Response:
             return (
@@ -73,17 +76,17 @@ class Service:
         return await run_while_connected(request, self._admission.ask(files, prompt, render))
 
     async def health(self) -> Response:
-        """Whether the model answers."""
+        """Return whether the model responds."""
         if self._admission.is_stuck:
             return JSONResponse({"status": "stuck"}, HTTPStatus.SERVICE_UNAVAILABLE)
         return JSONResponse({"status": "ok"})
 
     async def model(self) -> Response:
-        """Which model this is, and what it takes on."""
+        """Return the name, the settings and the limits of the model."""
         return JSONResponse(asdict(self._model_info))
 
     async def metrics(self) -> Response:
-        """What has been counted, as Prometheus reads it."""
+        """Return the metrics in the text format of Prometheus."""
         text = await asyncio.to_thread(self._metrics.render)
         return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
@@ -95,13 +98,13 @@ class Service:
 
 
 def make_app(model_info: ModelInfo, thread: ModelThread, token: str = "", hosts: Collection[str] = ()) -> FastAPI:
-    """The application for a model that is being asked by a thread; to be made where it will run.
+    """Make the application; call this in the process and event loop that will run it.
 
     Args:
         model_info: describes the model.
-        thread: asks it.
-        token: what a request has to know; empty where anybody may ask.
-        hosts: names beside `localhost` by which a server without a token may be asked.
+        thread: calls the model.
+        token: the token that requests must send; empty to require none.
+        hosts: host names, beside `localhost`, that are allowed without a token.
     """
     admission = Admission(thread, model_info.limits)
     metrics = PrometheusMetrics(lambda: admission.waiting, lambda: admission.in_flight)
@@ -139,50 +142,57 @@ def make_app(model_info: ModelInfo, thread: ModelThread, token: str = "", hosts:
 
 
 def _require_known_parameters(request: Request) -> None:
-    """Refuse a parameter that would be ignored: an unknown one, or one that is given twice."""
+    """Raise `RequestError` for a parameter that is unknown or given twice, and so would be ignored."""
     known = ("prompt", "pick", "proposals")
     seen = set()
     for name, _ in request.query_params.multi_items():
         if name not in known:
-            raise _unprocessable(f"the parameters {', '.join(known)}", f"{name[:100]!r}", nearest(name[:100], known))
+            raise RequestError(
+                HTTPStatus.UNPROCESSABLE_ENTITY,
+                f"the parameters {', '.join(known)}",
+                f"{name[:100]!r}",
+                nearest(name[:100], known),
+            )
         if name in seen:
-            raise _unprocessable(f"one {name}", "several", f"give {name} once")
+            raise RequestError(HTTPStatus.UNPROCESSABLE_ENTITY, f"one {name}", "several", f"give {name} once")
         seen.add(name)
 
 
 def _require_picker(name: str) -> str:
     if name not in PICKERS:
-        raise _unprocessable(f"a picker: {', '.join(PICKERS)}", f"pick={name[:100]!r}", nearest(name[:100], PICKERS))
+        raise RequestError(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            f"a picker: {', '.join(PICKERS)}",
+            f"pick={name[:100]!r}",
+            nearest(name[:100], PICKERS),
+        )
     return name
 
 
 def _require_prompt(prompt: str, limits: Limits) -> str:
     if len(prompt) > limits.prompt:
-        raise _unprocessable(f"a prompt of at most {limits.prompt} characters", f"{len(prompt)}", "say it shorter")
+        raise RequestError(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            f"a prompt of at most {limits.prompt} characters",
+            f"{len(prompt)}",
+            "say it shorter",
+        )
     return prompt
 
 
 def _is_png_requested(accept: str) -> bool:
-    """Whether the answer shall be a PNG: what is named first counts."""
+    """Return whether PNG comes before JSON in the `Accept` header."""
     for part in accept.split(","):
         kind = part.partition(";")[0].strip().lower()
         if kind in (_PNG, "image/*"):
             return True
         if kind in (_JSON, "application/*", "*/*", ""):
             return False
-    raise _not_acceptable(f"Accept: {_JSON} or {_PNG}", f"{accept[:100]!r}")
+    raise RequestError(HTTPStatus.NOT_ACCEPTABLE, f"Accept: {_JSON} or {_PNG}", f"{accept[:100]!r}", _ACCEPT_JSON)
 
 
 def _render_png(found: Proposals, picker: Picker) -> Response:
     return Response(render_png(found, picker), media_type=_PNG)
-
-
-def _not_acceptable(expected: str, got: str) -> RequestError:
-    return RequestError(HTTPStatus.NOT_ACCEPTABLE, expected=expected, got=got, do=f"accept {_JSON}")
-
-
-def _unprocessable(expected: str, got: str, do: str) -> RequestError:
-    return RequestError(HTTPStatus.UNPROCESSABLE_ENTITY, expected=expected, got=got, do=do)
 
 
 async def _handle_request_error(_: Request, error: Any) -> Response:
@@ -190,15 +200,17 @@ async def _handle_request_error(_: Request, error: Any) -> Response:
 
 
 async def _handle_validation_error(request: Request, error: Any) -> Response:
-    """A parameter that is not of its type."""
+    """Handle a parameter of the wrong type."""
     first = error.errors()[0]
     name = ".".join(str(part) for part in first["loc"][1:])
     got = f"{name}={str(first.get('input'))[:100]!r}"
-    return await _handle_request_error(request, _unprocessable(f"{name}: {first['msg'].lower()}", got, "see /docs"))
+    return await _handle_request_error(
+        request, RequestError(HTTPStatus.UNPROCESSABLE_ENTITY, f"{name}: {first['msg'].lower()}", got, "see /docs")
+    )
 
 
 async def _handle_http_error(request: Request, error: Any) -> Response:
-    """No such path, or not by this method."""
+    """Handle an unknown path or method."""
     status = HTTPStatus(error.status_code)
     got = f"{request.method} {request.url.path[:100]}"
     refused = RequestError(
@@ -208,7 +220,7 @@ async def _handle_http_error(request: Request, error: Any) -> Response:
 
 
 async def _handle_unexpected_error(request: Request, _: Exception) -> Response:
-    """A mistake of the server's own; uvicorn writes it to the log."""
+    """Handle an unexpected exception; uvicorn logs it."""
     refused = RequestError(
         HTTPStatus.INTERNAL_SERVER_ERROR, expected="an answer", got="a mistake of the server", do="look into its log"
     )

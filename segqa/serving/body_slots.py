@@ -1,4 +1,4 @@
-"""Slots for request bodies that are being received: so many at a time, and slow ones give way to new ones."""
+"""Limit the request bodies that are received at a time; slow ones give way to new ones."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class BodySlot:
     """A body that is being received.
 
     Attributes:
-        deadline: when the server gives it up.
-        started: on the monotonic clock, in seconds.
-        received: bytes so far.
-        evicted: whether its slot went to another body.
+        deadline: timeout of the body.
+        started: start time on the monotonic clock, in seconds.
+        received: number of bytes so far.
+        evicted: whether its slot was given to another body.
     """
 
     deadline: asyncio.Timeout
@@ -31,7 +31,7 @@ class BodySlot:
     evicted: bool = False
 
     def evict(self) -> None:
-        """Give it up now."""
+        """Cancel the reception of this body."""
         self.evicted = True
         self.deadline.reschedule(0)
 
@@ -55,7 +55,7 @@ class BodySlots:
         """Hold a slot while the block receives a body.
 
         Raises:
-            RefusedError: no slot is free, or the body came too slowly.
+            RequestError: no slot is free, or the body came too slowly.
         """
         self._make_room()
         slot = BodySlot(asyncio.timeout(self._limits.body_seconds))
@@ -64,7 +64,7 @@ class BodySlots:
                 self._taken.add(slot)
                 yield slot
         except TimeoutError as error:
-            raise self._refuse(slot) from error
+            raise self._make_timeout_error(slot) from error
         finally:
             self._taken.discard(slot)
 
@@ -82,7 +82,7 @@ class BodySlots:
         """Return how many bytes a body is behind the lowest rate."""
         return (time.monotonic() - slot.started) * self._limits.body_rate - slot.received
 
-    def _refuse(self, slot: BodySlot) -> RequestError:
+    def _make_timeout_error(self, slot: BodySlot) -> RequestError:
         expected = f"the whole body within {self._limits.body_seconds:g} s"
         if slot.evicted:
             expected = f"at least {self._limits.body_rate} bytes of the body a second while other requests wait"

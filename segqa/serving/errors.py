@@ -1,4 +1,4 @@
-"""A refusal is an answer other than the one asked for: what was expected, what came, what to do."""
+"""Errors of requests and their JSON: what was expected, what came, and what to do."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from segqa.errors import SegqaError
 
 @dataclass(frozen=True, slots=True)
 class ErrorDetail:
-    """What the JSON of every answer of 4xx and 5xx says.
+    """The JSON body of every 4xx and 5xx response.
 
     Attributes:
         error: the status in words.
-        expected: what would have been answered.
-        got: what came.
+        expected: what the server expected.
+        got: what it got.
         do: what to do about it.
     """
 
@@ -28,20 +28,19 @@ class ErrorDetail:
 
 
 class RequestError(SegqaError):
-    """A request is not answered.
+    """A request that gets an error response.
 
     Args:
-        status: of HTTP.
-        expected: what would have been answered.
-        got: what came; nothing of the server's own, such as a path.
+        status: HTTP status.
+        expected: what the server expected.
+        got: what it got; must not reveal internals of the server, such as paths.
         do: what to do about it.
-        headers: of the answer.
+        headers: headers of the response.
     """
 
     def __init__(
         self,
         status: HTTPStatus,
-        *,
         expected: str,
         got: str,
         do: str,
@@ -53,5 +52,5 @@ class RequestError(SegqaError):
         self.detail = ErrorDetail(status.phrase.lower(), expected, got, do)
 
     def to_json(self) -> dict[str, str]:
-        """The body of the answer."""
+        """Return the body of the response."""
         return asdict(self.detail)

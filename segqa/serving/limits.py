@@ -1,4 +1,4 @@
-"""Limits: how much a server takes on; what is more is refused before it costs anything."""
+"""The limits of the server, and the errors of requests that exceed them."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from segqa.serving.errors import RequestError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What a server takes on.
+    """The limits of a server.
 
     Attributes:
-        body_bytes: of a request.
-        pixels: of all images of a request, as their headers claim.
-        images: in a request.
-        prompt: characters.
-        queue: requests that wait for the model. Twice as many may be sending their bodies.
-        body_seconds: in which a body has to be there.
-        body_rate: bytes a second; slower bodies give way when too many are on their way.
-        predict_seconds: in which an answer has to be there, waiting included.
-        header_seconds: in which the head of a request has to be there.
-        connections: at a time.
+        body_bytes: maximum size of a request body in bytes.
+        pixels: maximum number of pixels of all images of a request, by their headers.
+        images: maximum number of images in a request.
+        prompt: maximum length of a prompt in characters.
+        queue: maximum number of requests that wait for the model; twice as many may send their bodies.
+        body_seconds: timeout for receiving a body.
+        body_rate: minimum rate in bytes per second; slower bodies give way if too many are being received.
+        predict_seconds: timeout for an answer, including the time in the queue.
+        header_seconds: timeout for receiving the headers.
+        connections: maximum number of open connections.
 
     Raises:
-        SettingsError: a limit is not positive, or images could be larger than any that is read.
+        SettingsError: a limit is not positive, or `pixels` is above the maximum that segqa reads.
     """
 
     body_bytes: int = 20_000_000
@@ -50,10 +50,10 @@ class Limits:
 
 
 def require_images(files: list[bytes], limits: Limits) -> None:
-    """Refuse what is no picture, or claims too many pixels, by the headers alone.
+    """Check by the headers alone that the files are images with few enough pixels.
 
     Raises:
-        RefusedError: says which.
+        RequestError: a file is not an image, or the images have too many pixels.
     """
     claimed = 0
     for index, data in enumerate(files):
@@ -68,22 +68,22 @@ def require_images(files: list[bytes], limits: Limits) -> None:
 
 
 def format_image_name(index: int) -> str:
-    """What an image of a request is called in a refusal."""
+    """Return the name of an image in error messages."""
     return f"image {index + 1}"
 
 
 def make_image_error(error: CaseError) -> RequestError:
-    """The refusal of what cannot be read."""
+    """Make the error for a file that cannot be read as an image."""
     return RequestError(
         HTTPStatus.UNPROCESSABLE_ENTITY,
-        expected="a whole PNG, JPEG, BMP, TIFF or WebP picture",
+        expected="a whole PNG, JPEG, BMP, TIFF or WebP image",
         got=str(error),
         do="send the bytes of the file as they are",
     )
 
 
 def make_busy_error(seconds: float, got: str) -> RequestError:
-    """The refusal of a server that has enough to do, and when to ask again."""
+    """Make the error of a busy server, with the time after which to retry."""
     wait = str(min(60, max(1, round(seconds))))
     return RequestError(
         HTTPStatus.SERVICE_UNAVAILABLE,

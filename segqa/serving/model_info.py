@@ -1,4 +1,4 @@
-"""A card says of a server which model it has, what it does where a request does not say, and what it takes on."""
+"""Describe the served model: its name, versions, defaults and limits."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ _LIBRARIES = {"numpy": "numpy", "cv2": "opencv-python-headless", "PIL": "pillow"
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """What `/model` answers.
+    """The JSON of `/model`.
 
     Attributes:
-        name: of the model.
-        fingerprint: changes whenever its answers could; null where it has none.
-        fingerprint_computed: whether `segqa.fingerprint_of` has made it; else somebody has written it by hand.
-        versions: of segqa, Python and the libraries that have been loaded.
-        pickers: what a request may name.
-        pick: the picker where it names none.
-        prompt: what to segment where it does not say.
-        batch_size: so many images a call of the model, at most.
-        limits: of what is taken on.
+        name: name of the model.
+        fingerprint: changes whenever the answers of the model could change; null without one.
+        fingerprint_computed: whether segqa computed the fingerprint; otherwise it is written by hand.
+        versions: versions of segqa, Python and the loaded libraries.
+        pickers: the available pickers.
+        pick: the default picker.
+        prompt: the default prompt.
+        batch_size: maximum number of images in a call of the model.
+        limits: the limits of the server.
     """
 
     name: str
@@ -44,10 +44,10 @@ class ModelInfo:
 
 
 def describe_model(name: str, model: Any, *, pick: str, prompt: str, batch_size: int, limits: Limits) -> ModelInfo:
-    """The card of a model that has been set up.
+    """Describe a model.
 
     Raises:
-        ModelError: it cannot be asked.
+        ModelError: the model has no method `predict`.
     """
     if not callable(getattr(model, "predict", None)):
         raise ModelError(f"a model must have predict(images, prompts), got {type(model).__name__}")

@@ -1,4 +1,4 @@
-"""An exposition: what a server counts, as Prometheus reads it."""
+"""Count requests and export the metrics to Prometheus."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
 PATHS = ("/predict", "/health", "/model", "/metrics", "/openapi.json", "/docs")
-"""What is counted under its own name; all else is `other`, or whoever asks for nonsense would fill the memory."""
+"""Paths with their own label; all others share `other`, so that random paths cannot fill the memory."""
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
 class PrometheusMetrics:
-    """Counts requests and takes their time.
+    """Count requests and measure their duration.
 
     Args:
-        waiting: how many requests wait for the model.
-        in_flight: how many it has, or what comes before and after it.
+        waiting: returns the number of requests that wait for the model.
+        in_flight: returns the number of requests being decoded, predicted or rendered.
     """
 
     def __init__(self, waiting: Callable[[], int], in_flight: Callable[[], int]) -> None:
-        # of its own: the library's global one lives as long as the process
+        # not the global registry, which lives as long as the process
         self._registry = CollectorRegistry()
         self._requests = Counter(
             "segqa_requests", "Requests by path and status", ["path", "status"], registry=self._registry
@@ -36,18 +36,18 @@ class PrometheusMetrics:
         ProcessCollector(registry=self._registry)
 
     def count(self, path: str, status: int, seconds: float) -> None:
-        """One more request."""
+        """Count a request."""
         known = path if path in PATHS else "other"
         self._requests.labels(known, str(status)).inc()
         self._seconds.labels(known).observe(seconds)
 
     def render(self) -> bytes:
-        """What `/metrics` answers."""
+        """Return the text of `/metrics`."""
         return bytes(generate_latest(self._registry))
 
 
 class CountingMiddleware:
-    """An ASGI application whose requests are counted.
+    """ASGI middleware that counts requests.
 
     Args:
         app: the application.
@@ -59,11 +59,11 @@ class CountingMiddleware:
         self._metrics = metrics
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Answer, and count."""
+        """Call the application and count the request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started, status = time.perf_counter(), 500  # what goes out where nothing has been said
+        started, status = time.perf_counter(), 500  # the status if the application sends none
 
         async def send_and_note(message: Any) -> None:
             nonlocal status

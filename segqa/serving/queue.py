@@ -1,4 +1,4 @@
-"""A queue of images before one model, which one thread asks: models need not be safe to be asked by several."""
+"""Queue requests for one thread that calls the model, since models need not be thread-safe."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _PATIENCE = 5.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Job:
-    """The images of a request, and where their proposals go."""
+    """The images of a request and the future of their proposals."""
 
     images: Sequence[Image]
     prompt: str
@@ -36,11 +36,11 @@ class _Job:
 
 
 class ModelThread:
-    """Asks a model, first come, first served.
+    """Call a model from one thread; first come, first served.
 
     Args:
-        model: is asked by one thread alone.
-        batch_size: so many images a call, taken from waiting requests with the same prompt.
+        model: the model.
+        batch_size: maximum number of images in a call, from waiting requests with the same prompt.
     """
 
     def __init__(self, model: Model, batch_size: int) -> None:
@@ -54,7 +54,7 @@ class ModelThread:
 
     @contextmanager
     def run(self) -> Iterator[ModelThread]:
-        """Answer until the block ends; what has been handed in until then is answered still."""
+        """Run the thread until the block ends; requests submitted before that are still answered."""
         # a daemon: a model that never returns must not keep the process alive
         thread = Thread(target=self._work, name="segqa-model", daemon=True)
         thread.start()
@@ -68,22 +68,22 @@ class ModelThread:
 
     @property
     def call_seconds(self) -> float:
-        """Seconds for which the model has been at its present call; 0 where it is not asked."""
+        """Duration of the current call of the model in seconds; 0 if it is idle."""
         started = self._asked_at
         return time.monotonic() - started if started is not None else 0.0
 
     def submit(self, images: Sequence[Image], prompt: str) -> Future[list[Proposals]]:
-        """Proposals for images, to come. A future that is cancelled before its turn costs nothing."""
+        """Queue images and return the future of their proposals; cancelled in time, it does not call the model."""
         job = _Job(images, prompt)
         with self._changed:
             self._jobs.append(job)
             self._changed.notify()
-        # not by the job, which would hold itself and its images then until the garbage collector runs
+        # not a method of the job: a reference cycle would keep its images until the garbage collector runs
         job.answer.add_done_callback(self._forget)
         return job.answer
 
     def _forget(self, answer: Future[list[Proposals]]) -> None:
-        """Let go of images whose answer nobody waits for any more, be the model ever so slow; no others are left."""
+        """Remove the job of a finished or cancelled future, so that its images are freed at once."""
         with self._changed:
             for job in [each for each in self._jobs if each.answer is answer]:
                 self._jobs.remove(job)
@@ -93,7 +93,7 @@ class ModelThread:
             self._answer(jobs)
 
     def _wait_for_jobs(self) -> list[_Job]:
-        """The next request, and those that go into the same call; none where there is nothing more to come."""
+        """Wait for the requests of the next call; return an empty list when the thread is to stop."""
         with self._changed:
             while True:
                 while not self._jobs and not self._stopping:
@@ -103,7 +103,7 @@ class ModelThread:
                     return jobs
 
     def _take_batch(self) -> list[_Job]:
-        """Those at the head of the queue that nobody has given up and that fit into one call."""
+        """Take the requests at the head of the queue that fit into one call; skip cancelled ones."""
         jobs: list[_Job] = []
         free = self.batch_size
         while self._jobs:
@@ -117,12 +117,12 @@ class ModelThread:
         return jobs
 
     def _answer(self, jobs: Sequence[_Job]) -> None:
-        """Ask the model, and hand each request what is its own."""
+        """Call the model and deliver the answers of each request."""
         self._asked_at = time.monotonic()
         try:
             answers = self._ask(jobs)
         except BaseException:  # noqa: BLE001 - logged
-            # as it does in `prepare`, or by sys.exit; the thread has to outlive it, or all later requests wait for ever
+            # for example in `prepare` or by sys.exit; the thread must survive, or all later requests wait for ever
             log.error("the model failed:\n%s", _indent(traceback.format_exc()))  # noqa: TRY400 - indented
             answers = [[] for _ in jobs]
         self._record_seconds(self.call_seconds / len(jobs))
@@ -131,7 +131,7 @@ class ModelThread:
             _deliver(job, requests)
 
     def _ask(self, jobs: Sequence[_Job]) -> list[list[PredictRequest]]:
-        """What the model answers, image by image of each request."""
+        """Call the model and return the predictions of each request, image by image."""
         predictor = Predictor(self._model, BatchSize(self.batch_size), StageTimer())
         requests = [[predictor.question(image, job.prompt) for image in job.images] for job in jobs]
         waiting = [request for each in requests for request in each]
@@ -143,22 +143,22 @@ class ModelThread:
         return requests
 
     def _record_seconds(self, seconds: float) -> None:
-        """Keep how long a request takes, lately."""
+        """Update the moving average of the time per request."""
         self.seconds += (seconds - self.seconds) * (_SMOOTHING if self.seconds else 1.0)
 
 
 def choose_batch_size(setting: int) -> int:
-    """How many images a call gets: one on a CPU, where more only take longer, and as many as set on a GPU."""
+    """Return the batch size: 1 on a CPU, where batches only take longer, and the setting on a GPU."""
     return setting if gpu_memory() is not None else 1
 
 
 def _indent(text: str) -> str:
-    """Indent a traceback for the log, so that a prompt in it cannot look like a line of the log, nor like a command."""
+    """Indent a traceback, so that a prompt in it cannot imitate a log line or a command."""
     return "\n".join(f"    {to_line(line)}" for line in text.strip().splitlines())
 
 
 def _deliver(job: _Job, requests: Sequence[PredictRequest]) -> None:
-    """Every image's proposals, or that there are none."""
+    """Set the proposals of all images, or an exception if one is missing."""
     found = [request.proposals for request in requests if request.proposals is not None]
     if len(found) == len(job.images):
         job.answer.set_result(found)

@@ -1,6 +1,6 @@
-"""An answer is what a request gets: the picked mask of each image, and all proposals if so asked.
+"""Build the responses of `/predict`: the picked mask of each image and, on request, all proposals.
 
-Masks are COCO's run lengths (`segqa.rle`), numbers that are no finite ones are null.
+Masks are COCO run lengths (`segqa.data.rle`). Numbers that are not finite become null.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from segqa.models.protocol import Proposals
 
 @dataclass(frozen=True, slots=True)
 class Rle:
-    """A mask as COCO's tools read it.
+    """A mask in the run-length format of COCO.
 
     Attributes:
         size: height and width.
@@ -38,9 +38,9 @@ class ProposalResponse:
     """One proposal.
 
     Attributes:
-        mask: where the object is.
-        mask_score: how good the mask.
-        box_score: how sure the detection.
+        mask: the mask.
+        mask_score: score of the mask.
+        box_score: score of the detection.
         box: x0, y0, x1, y1 in pixels of the image.
     """
 
@@ -52,14 +52,14 @@ class ProposalResponse:
 
 @dataclass(frozen=True, slots=True)
 class PredictionResponse:
-    """What the model says of one image.
+    """The prediction for one image.
 
     Attributes:
-        mask: the picked one; empty where nothing is picked.
-        picked: its index among the proposals; null where nothing is picked.
-        mask_score: of what is picked.
-        box_score: of what is picked.
-        proposals: all of them, where they are asked for.
+        mask: the picked mask; empty if nothing is picked.
+        picked: index of the picked proposal; null if nothing is picked.
+        mask_score: mask score of the picked proposal.
+        box_score: box score of the picked proposal.
+        proposals: all proposals, if requested.
     """
 
     mask: Rle
@@ -71,12 +71,12 @@ class PredictionResponse:
 
 @dataclass(frozen=True, slots=True)
 class PredictResponse:
-    """The JSON of an answer.
+    """The JSON of a response.
 
     Attributes:
-        model: its name.
-        fingerprint: changes whenever its answers could; null where it has none.
-        predictions: one an image, in their order.
+        model: name of the model.
+        fingerprint: changes whenever the answers of the model could change; null without one.
+        predictions: one prediction per image, in their order.
     """
 
     model: str
@@ -84,7 +84,7 @@ class PredictResponse:
     predictions: tuple[PredictionResponse, ...]
 
     def to_json(self) -> bytes:
-        """As text; proposals that were not asked for are left out."""
+        """Return the JSON; leave out proposals that were not requested."""
         table = asdict(self)
         for prediction in table["predictions"]:
             if prediction["proposals"] is None:
@@ -93,12 +93,12 @@ class PredictResponse:
 
 
 def make_predictions(answers: Sequence[Proposals], pick: Picker, *, everything: bool) -> tuple[PredictionResponse, ...]:
-    """What is said of each image, with all its proposals if so asked."""
+    """Return the prediction for each image, with all its proposals if `everything`."""
     return tuple(_make_prediction(proposals, pick(proposals), everything=everything) for proposals in answers)
 
 
 def render_png(proposals: Proposals, pick: Picker) -> bytes:
-    """The picked mask as a PNG of one bit a pixel, white where the object is; black where nothing is picked."""
+    """Render the picked mask as a 1-bit PNG, white for the object; black if nothing is picked."""
     written = BytesIO()
     Pillow.fromarray(_select_mask(proposals, pick(proposals))).save(written, "PNG")
     return written.getvalue()
@@ -134,5 +134,5 @@ def _to_rle(mask: Mask) -> Rle:
 
 
 def _to_number(value: float) -> float | None:
-    """In full, so that a tie stays a tie."""
+    """Convert without rounding, so that ties stay ties; return None for values that are not finite."""
     return float(value) if math.isfinite(value) else None

@@ -1,4 +1,4 @@
-"""The server: uvicorn on a socket of ours, which stops when it is told to and lets nobody dawdle."""
+"""Run uvicorn on an open socket, with clean shutdown and timeouts for slow clients."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from segqa.serving.queue import ModelThread
 
 
 class Server(uvicorn.Server):
-    """uvicorn, which says when it listens.
+    """A uvicorn server that reports when it listens.
 
     Args:
-        config: of uvicorn.
-        ready: is called with no argument.
+        config: configuration of uvicorn.
+        ready: called without arguments as soon as it listens.
     """
 
     def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
@@ -32,7 +32,7 @@ class Server(uvicorn.Server):
         self._ready = ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, and say so."""
+        """Start to listen and call `ready`."""
         await super().startup(sockets)
         self._ready()
 
@@ -45,14 +45,14 @@ def make_server(
     hosts: Collection[str] = (),
     ready: Callable[[], None] = lambda: None,
 ) -> Server:
-    """A server that is not running yet: `run_server` runs it, `should_exit = True` stops it.
+    """Make a server; `run_server` runs it, `should_exit = True` stops it.
 
     Args:
         model_info: describes the model.
-        thread: asks it.
-        token: what a request has to know; empty where anybody may ask.
-        hosts: names beside `localhost` by which a server without a token may be asked.
-        ready: is called as soon as requests are answered.
+        thread: calls the model.
+        token: the token that requests must send; empty to require none.
+        hosts: host names, beside `localhost`, that are allowed without a token.
+        ready: called as soon as the server listens.
     """
     limits = model_info.limits
     config = uvicorn.Config(
@@ -64,27 +64,27 @@ def make_server(
         access_log=False,
         server_header=False,
         limit_concurrency=limits.connections,
-        # what has been taken on is answered
+        # requests in progress are finished
         timeout_graceful_shutdown=round(limits.body_seconds + limits.predict_seconds),
     )
     return Server(config, ready)
 
 
 def run_server(sock: socket.socket, server: Server) -> None:
-    """Answer requests until the server is told to stop, or the process is by SIGINT or SIGTERM.
+    """Answer requests until `should_exit` is set or SIGINT or SIGTERM arrives.
 
-    Requests that have been taken on are answered still. Then this returns, and does not end the process: there may be
-    a model to clean up after.
+    Requests in progress are finished. The function then returns and does not end the process, so that the caller can
+    clean up the model.
     """
     with _ignore_repeated_signals():
         server.run(sockets=[sock])
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A socket to listen on, so that a taken port is known before a model is built.
+    """Bind a socket, so that a port in use is reported before a model is built.
 
     Raises:
-        SettingsError: it cannot be had.
+        SettingsError: the address cannot be bound.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -98,7 +98,7 @@ def bind(host: str, port: int) -> socket.socket:
 
 @contextmanager
 def _ignore_repeated_signals() -> Iterator[None]:
-    """Ignore signals that come again: uvicorn, which handles them until it has stopped, raises them once more then."""
+    """Ignore repeated signals: uvicorn raises the signals that stopped it once more when it ends."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -111,7 +111,7 @@ def _ignore_repeated_signals() -> Iterator[None]:
 
 
 def _make_protocol(limits: Limits) -> type[H11Protocol]:
-    """HTTP/1.1 that closes connections whose client does not finish its headers, or does not read its answer."""
+    """Make an HTTP/1.1 protocol that closes connections whose client is slow to send headers or read the answer."""
 
     class Patient(H11Protocol):
         def connection_made(self, transport: Any) -> None:
@@ -119,7 +119,7 @@ def _make_protocol(limits: Limits) -> type[H11Protocol]:
             self.loop.call_later(limits.header_seconds, self._hang_up, None)
 
         def _hang_up(self, before: Any) -> None:
-            """Unless a request has begun since the last look, or is being answered."""
+            """Close the connection unless a request has begun since the last check or is being answered."""
             if self.transport.is_closing():
                 return
             cycle: Any = self.cycle
@@ -133,7 +133,7 @@ def _make_protocol(limits: Limits) -> type[H11Protocol]:
             self._abort_unless_read(0)
 
         def _abort_unless_read(self, before: int) -> None:
-            """Abort unless the client has read something since the last look, or has read enough."""
+            """Abort unless the client has read something since the last check, or has read enough."""
             left = self.transport.get_write_buffer_size()
             if left and self.flow.write_paused:
                 if left == before:

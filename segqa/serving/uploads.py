@@ -1,4 +1,4 @@
-"""Uploads: the images that the body of a request holds, read as it comes and no further than the limits."""
+"""Read uploaded images from request bodies, within the limits."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ _RAW = ("", "application/octet-stream")
 
 
 async def read_uploads(request: Request, limits: Limits, slot: BodySlot) -> list[bytes]:
-    """The files of the images in a request: its body, or the parts of its form, in their order.
+    """Read the image files of a request: its body, or the files of its form in their order.
 
     Args:
-        request: whose body has not been read.
-        limits: of what is taken on.
-        slot: counts the bytes that come.
+        request: a request whose body has not been read.
+        limits: the limits of the server.
+        slot: counts the bytes received.
 
     Raises:
-        RefusedError: too large, too many, or nothing of that kind.
+        RequestError: the body is too large, has too many images or none, or has another content type.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in (_FORM, *_RAW) and not kind.startswith("image/"):
@@ -45,30 +45,34 @@ async def read_uploads(request: Request, limits: Limits, slot: BodySlot) -> list
     body = await _read_body(request, limits.body_bytes, slot)
     files = await _read_form_files(request, body, limits) if kind == _FORM else [body]
     if not files or not all(files):
-        raise _malformed("an image", "nothing", "send its bytes as the body, or as a file of the form")
+        raise RequestError(
+            HTTPStatus.BAD_REQUEST, "an image", "nothing", "send its bytes as the body, or as a file of the form"
+        )
     return files
 
 
 async def run_while_connected(request: Request, work: Coroutine[Any, Any, Done]) -> Done:
-    """What some work comes to; given up when nobody waits for it any more, so that the model is not asked in vain.
+    """Run a coroutine; cancel it if the client disconnects, so that the model is not called in vain.
 
     Args:
-        request: whose body has been read.
-        work: for its answer.
+        request: a request whose body has been read.
+        work: computes its answer.
 
     Raises:
-        RefusedError: whoever asked has left.
+        RequestError: the client disconnected.
     """
     doing, leaving = asyncio.create_task(work), asyncio.create_task(_wait_for_disconnect(request))
     try:
         await asyncio.wait({doing, leaving}, return_when=asyncio.FIRST_COMPLETED)
         if not doing.done():
-            raise _malformed("a connection until the answer is there", "none any more", "ask again")
+            raise RequestError(
+                HTTPStatus.BAD_REQUEST, "a connection until the answer is there", "none any more", "ask again"
+            )
         return await doing
     finally:
         doing.cancel()
         leaving.cancel()
-        # a task holds its exception, and that this frame: with both, images would stay until the garbage collector runs
+        # a task holds its exception, which holds this frame: the cycle would keep images until garbage is collected
         del doing, leaving
 
 
@@ -78,7 +82,7 @@ async def _wait_for_disconnect(request: Request) -> None:
 
 
 async def _read_body(request: Request, most: int, slot: BodySlot) -> bytes:
-    """The body. Of one that is too large as much again is read, so that who sends it gets to the answer."""
+    """Read the body; of one too large, read as much again, so that the client gets to read the error."""
     body, size = bytearray(), 0
     try:
         async for part in request.stream():
@@ -89,7 +93,9 @@ async def _read_body(request: Request, most: int, slot: BodySlot) -> bytes:
             elif size > 2 * most:
                 break
     except ClientDisconnect as error:
-        raise _malformed("the whole body", "a part of it", "keep the connection until the answer is there") from error
+        raise RequestError(
+            HTTPStatus.BAD_REQUEST, "the whole body", "a part of it", "keep the connection until the answer is there"
+        ) from error
     if size > most:
         raise RequestError(
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
@@ -102,24 +108,27 @@ async def _read_body(request: Request, most: int, slot: BodySlot) -> bytes:
 
 
 async def _read_form_files(request: Request, body: bytes, limits: Limits) -> list[bytes]:
-    """The files in a form that has been read."""
+    """Return the files of a form."""
 
     async def receive() -> dict[str, Any]:
         return {"type": "http.request", "body": body, "more_body": False}
 
     try:
-        # fields are counted, too, so that one can be told that it is not looked at
+        # allow fields, so that the error can name a field that is not supported
         async with Request(request.scope, receive).form(max_files=limits.images, max_fields=limits.images) as form:
             return [await _read_part(name, value) for name, value in form.multi_items()]
     except (HTTPException, ValueError) as error:
         said = str(getattr(error, "detail", "")) or "something else"
-        raise _malformed(
-            f"a form of at most {limits.images} files", said, "look at its boundary, its end and its parts"
+        raise RequestError(
+            HTTPStatus.BAD_REQUEST,
+            f"a form of at most {limits.images} files",
+            said,
+            "look at its boundary, its end and its parts",
         ) from error
 
 
 async def _read_part(name: str, value: UploadFile | str) -> bytes:
-    """The file in a part of a form, which has to be an image."""
+    """Return the file in a part of a form; raise `RequestError` for other fields."""
     if isinstance(value, UploadFile) and name == _FIELD:
         return bytes(await value.read())
     if isinstance(value, UploadFile):
@@ -128,8 +137,4 @@ async def _read_part(name: str, value: UploadFile | str) -> bytes:
         got, do = f"text in the field {_FIELD!r}", f"send the file itself: curl -F {_FIELD}=@photo.jpg"
     else:
         got, do = f"the field {name[:100]!r}", "put prompt and pick into the URL"
-    raise _malformed(f"files in the field {_FIELD!r} alone", got, do)
-
-
-def _malformed(expected: str, got: str, do: str) -> RequestError:
-    return RequestError(HTTPStatus.BAD_REQUEST, expected=expected, got=got, do=do)
+    raise RequestError(HTTPStatus.BAD_REQUEST, f"files in the field {_FIELD!r} alone", got, do)
