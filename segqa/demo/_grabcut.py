@@ -72,14 +72,14 @@ def cut_person(image: Image, box: Box, iterations: int) -> Cut | None:
     crop = _crop(image, box)
     if crop is None:
         return None
-    likelihood = silhouette(crop.box, crop.pixels.shape[:2])
-    small = _whole(_cut(crop.pixels, likelihood, iterations))
+    likelihood = draw_silhouette(crop.box, crop.pixels.shape[:2])
+    small = _remove_small_parts(_cut(crop.pixels, likelihood, iterations))
     # Asked here and not of the small mask: one thin enough vanishes on its way back to the size of the image.
     mask = _paste(small, crop, image.shape[:2])
-    return Cut(mask, separation(crop.pixels, small)) if mask.any() else None
+    return Cut(mask, compute_separation(crop.pixels, small)) if mask.any() else None
 
 
-def separation(pixels: Image, mask: Mask) -> float:
+def compute_separation(pixels: Image, mask: Mask) -> float:
     """How well a mask stands out from its surroundings, in [0, 1].
 
     At each pixel of the outline, the mean colours of what lies inside and of what lies outside within 4 pixels are
@@ -94,25 +94,25 @@ def separation(pixels: Image, mask: Mask) -> float:
 
     >>> picture = np.zeros((9, 9, 3), np.uint8)
     >>> picture[3:6, 3:6] = 255
-    >>> round(separation(picture, picture[..., 0] > 0), 2)
+    >>> round(compute_separation(picture, picture[..., 0] > 0), 2)
     0.93
     """
-    outline = _outline(mask)
+    outline = _find_outline(mask)
     if not outline.any():
         return 0.0
     colours = cv2.cvtColor(pixels, cv2.COLOR_RGB2LAB).astype(np.float32)
-    inside, outside = _mean_colour(colours, mask)[outline], _mean_colour(colours, ~mask)[outline]
+    inside, outside = _compute_mean_colour(colours, mask)[outline], _compute_mean_colour(colours, ~mask)[outline]
     distance = np.linalg.norm(inside - outside, axis=1)
     return float((distance / (distance + _HALF_SEPARATED)).mean())
 
 
-def _outline(mask: Mask) -> Mask:
+def _find_outline(mask: Mask) -> Mask:
     """The pixels that touch both the mask and the rest."""
     square = np.ones((3, 3), np.uint8)
     return np.asarray(cv2.morphologyEx(mask.view(np.uint8), cv2.MORPH_GRADIENT, square) > 0)
 
 
-def _mean_colour(colours: _Floats, mask: Mask) -> _Floats:
+def _compute_mean_colour(colours: _Floats, mask: Mask) -> _Floats:
     """Around each pixel the mean colour of those pixels that are in the mask; anything where there are none."""
     weight = mask.astype(np.float32)
     share = cv2.blur(weight, (_SIDE, _SIDE))
@@ -124,8 +124,8 @@ def _crop(image: Image, box: Box) -> _Crop | None:
     """The box with its surroundings, scaled so that the person is `BODY_HEIGHT` high; None where all lies outside."""
     height, axis = box[3] - box[1], (box[0] + box[2]) / 2
     left, right = axis - HALF_WIDTH * height, axis + HALF_WIDTH * height
-    columns = _within(left, right, image.shape[1])
-    rows = _within(box[1] - MARGIN * height, box[3] + MARGIN * height, image.shape[0])
+    columns = _clip(left, right, image.shape[1])
+    rows = _clip(box[1] - MARGIN * height, box[3] + MARGIN * height, image.shape[0])
     pixels = image[rows, columns]
     if not pixels.size:
         return None
@@ -136,7 +136,7 @@ def _crop(image: Image, box: Box) -> _Crop | None:
     return _Crop(scaled.astype(np.uint8, copy=False), shifted, rows, columns)
 
 
-def _within(start: float, stop: float, length: int) -> slice:
+def _clip(start: float, stop: float, length: int) -> slice:
     first = min(max(0, round(start)), length)
     return slice(first, min(max(first, round(stop)), length))
 
@@ -153,18 +153,20 @@ def _paste(small: Mask, crop: _Crop, shape: tuple[int, ...]) -> Mask:
 def _cut(pixels: Image, likelihood: Likelihood, iterations: int) -> Mask:
     """GrabCut from the silhouette alone, then from colour and silhouette together."""
     person, background = np.zeros((1, 13 * _COMPONENTS)), np.zeros((1, 13 * _COMPONENTS))
-    trimap = _trimap(likelihood - 0.5, _SURE_PERSON - 0.5, _SURE_BACKGROUND - 0.5)
+    trimap = _make_trimap(likelihood - 0.5, _SURE_PERSON - 0.5, _SURE_BACKGROUND - 0.5)
     if not _run(pixels, trimap, background, person, iterations):
         return _is_person(trimap)
-    evidence = cv2.GaussianBlur(_log_density(pixels, person) - _log_density(pixels, background), (0, 0), 1.0)
+    evidence = cv2.GaussianBlur(
+        _compute_log_density(pixels, person) - _compute_log_density(pixels, background), (0, 0), 1.0
+    )
     belief = np.log((likelihood + 0.01) / (1.01 - likelihood))
     both = np.clip(evidence, -_TRUST_IN_COLOUR, _TRUST_IN_COLOUR) + belief
-    trimap = _trimap(both, _SETTLED_PERSON, _SETTLED_BACKGROUND)
+    trimap = _make_trimap(both, _SETTLED_PERSON, _SETTLED_BACKGROUND)
     _run(pixels, trimap, background, person, iterations)
     return _is_person(trimap)
 
 
-def _trimap(value: NDArray[Any], person: float, background: float) -> _Trimap:
+def _make_trimap(value: NDArray[Any], person: float, background: float) -> _Trimap:
     """GrabCut's four labels: by sign where the value is uncertain, fixed above `person` and below `background`."""
     trimap = np.where(value > 0, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
     trimap[value > person] = cv2.GC_FGD
@@ -187,7 +189,7 @@ def _is_person(trimap: _Trimap) -> Mask:
     return np.asarray((trimap == cv2.GC_FGD) | (trimap == cv2.GC_PR_FGD))
 
 
-def _log_density(pixels: Image, model: _Model) -> NDArray[np.float64]:
+def _compute_log_density(pixels: Image, model: _Model) -> NDArray[np.float64]:
     """The logarithm of GrabCut's own mixture of Gaussians at each pixel.
 
     A model is OpenCV's row of 65 numbers: 5 weights, 5 means of 3, 5 covariances of 3 by 3.
@@ -204,7 +206,7 @@ def _log_density(pixels: Image, model: _Model) -> NDArray[np.float64]:
     return np.asarray(np.log(density).reshape(pixels.shape[:2]))
 
 
-def _whole(mask: Mask) -> Mask:
+def _remove_small_parts(mask: Mask) -> Mask:
     """The mask without crumbs: parts below a tenth of the largest part are dropped."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
     if count < 2:
@@ -237,7 +239,7 @@ _TRUNK = (
 _LEG = ((0.0, 0.45), (0.10, 0.45), (0.085, 0.75), (0.06, 0.97), (0.015, 0.97), (0.01, 0.6))
 
 
-def silhouette(box: NDArray[np.float64], shape: tuple[int, int]) -> Likelihood:
+def draw_silhouette(box: NDArray[np.float64], shape: tuple[int, int]) -> Likelihood:
     """How likely each pixel of a crop belongs to the person in `box`.
 
     Args:
@@ -255,31 +257,31 @@ def silhouette(box: NDArray[np.float64], shape: tuple[int, int]) -> Likelihood:
             [0.0, scale, box[1] - MARGIN * _BODY_HEIGHT * scale],
         ],
     )
-    placed = cv2.warpAffine(_figure(), place, shape[::-1], flags=cv2.INTER_LINEAR)
+    placed = cv2.warpAffine(_draw_figure(), place, shape[::-1], flags=cv2.INTER_LINEAR)
     return placed.astype(np.float32, copy=False)
 
 
 @cache
-def _figure() -> Likelihood:
+def _draw_figure() -> Likelihood:
     """The soft figure at its own size; soft because arms, legs and the box itself are never quite where expected."""
     height = round((1 + 2 * MARGIN) * _BODY_HEIGHT)
     width = round(2 * HALF_WIDTH * _BODY_HEIGHT)
     canvas = np.zeros((height, width), np.float32)
-    centre, radii = _subpixels([_HEAD_CENTRE])[0], _lengths(_HEAD_RADII)
+    centre, radii = _to_subpixels([_HEAD_CENTRE])[0], _scale_lengths(_HEAD_RADII)
     cv2.ellipse(canvas, centre.tolist(), radii, 0, 0, 360, 1.0, cv2.FILLED, shift=_SUBPIXEL_BITS)
     for part in (_TRUNK, _LEG, [(-x, y) for x, y in _LEG]):
-        cv2.fillPoly(canvas, [_subpixels(part)], 1.0, shift=_SUBPIXEL_BITS)
+        cv2.fillPoly(canvas, [_to_subpixels(part)], 1.0, shift=_SUBPIXEL_BITS)
     soft = cv2.GaussianBlur(canvas, (0, 0), _SOFTNESS * _BODY_HEIGHT)
     return soft.astype(np.float32, copy=False)
 
 
-def _subpixels(points: Sequence[tuple[float, float]]) -> NDArray[np.int32]:
+def _to_subpixels(points: Sequence[tuple[float, float]]) -> NDArray[np.int32]:
     """Points in body heights as OpenCV draws them: whole numbers of 1/8 pixel."""
     moved = np.asarray(points) + np.array([HALF_WIDTH, MARGIN])
     return np.asarray(np.rint(moved * (_BODY_HEIGHT << _SUBPIXEL_BITS)), np.int32)
 
 
-def _lengths(lengths: tuple[float, float]) -> tuple[int, int]:
+def _scale_lengths(lengths: tuple[float, float]) -> tuple[int, int]:
     """Lengths in body heights in the same unit."""
     unit = _BODY_HEIGHT << _SUBPIXEL_BITS
     return round(lengths[0] * unit), round(lengths[1] * unit)

@@ -47,7 +47,7 @@ class HogGrabCut:
 
     A proposal's box is the person, not the detector's wider window. Its box score is the detector's margin `m` (a
     support vector machine's distance from undecided) as `1 / (1 + exp(-m))`: in (0, 1), in the same order as the
-    margins, no calibrated probability. Its mask score is `segqa.demo._grabcut.separation`, in [0, 1]: how much
+    margins, no calibrated probability. Its mask score is `segqa.demo._grabcut.compute_separation`, in [0, 1]: how much
     the colours on the two sides of the mask's outline differ. The two know nothing of each other: a bystander, or a
     lamp post taken for a person, can separate better than the person who was meant.
 
@@ -104,31 +104,31 @@ class HogGrabCut:
         Returns:
             For each image 0 to `max_proposals` proposals, ordered by falling box score. None of the masks is empty.
         """
-        return [self._people(image) for image, _ in zip(images, prompts, strict=True)]
+        return [self._predict_image(image) for image, _ in zip(images, prompts, strict=True)]
 
-    def _people(self, image: Image) -> Proposals:
+    def _predict_image(self, image: Image) -> Proposals:
         boxes, margins = self._detect(image)
         cuts = [cut_person(image, box, self._iterations) for box in boxes]
         found = np.array([cut is not None for cut in cuts], np.bool_)
-        return _proposals([cut for cut in cuts if cut], margins[found], boxes[found], image.shape[:2])
+        return _make_proposals([cut for cut in cuts if cut], margins[found], boxes[found], image.shape[:2])
 
     def _detect(self, image: Image) -> tuple[_Floats, _Floats]:
         """Boxes `[N, 4]` of people and their margins `[N]`, falling."""
-        windows, margins = self._windows(image)
+        windows, margins = self._detect_windows(image)
         sure = margins >= self._hit_threshold
         if sure.any():
             windows, margins = windows[sure], margins[sure]
-        return _merge(_person_in(windows), margins, self._max_proposals)
+        return _merge_boxes(_shrink_to_person(windows), margins, self._max_proposals)
 
-    def _windows(self, image: Image) -> tuple[_Floats, _Floats]:
+    def _detect_windows(self, image: Image) -> tuple[_Floats, _Floats]:
         """All windows `[N, 4]` that the detector fires on, in pixels of the image, and their margins `[N]`."""
         height, width = image.shape[:2]
         factor = self._side / max(height, width)
         size = max(1, round(width * factor)), max(1, round(height * factor))
         small = cv2.resize(image, size, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR)
-        left, top = self._borders(size)
+        left, top = self._compute_borders(size)
         padded = cv2.copyMakeBorder(small, top, top, left, left, cv2.BORDER_REPLICATE)
-        with _one_thread():
+        with _use_one_thread():
             found, margins = self._detector.detectMultiScale(
                 padded,
                 hitThreshold=self._hit_threshold - _RETRY_BELOW,
@@ -141,7 +141,7 @@ class HogGrabCut:
         scale = np.array([width / size[0], height / size[1]] * 2)
         return (corners - [left, top, left, top]) * scale, np.asarray(margins, np.float64).ravel()
 
-    def _borders(self, size: tuple[int, int]) -> tuple[int, int]:
+    def _compute_borders(self, size: tuple[int, int]) -> tuple[int, int]:
         """How many pixels to add to the left and right, and at top and bottom, of a picture of (width, height).
 
         A person who fills the picture leaves no room for the margin the detector expects. And the detector must never
@@ -151,7 +151,7 @@ class HogGrabCut:
         return max(wanted, (_WINDOW[0] - size[0] + 1) // 2), max(wanted, (_WINDOW[1] - size[1] + 1) // 2)
 
 
-def _merge(boxes: _Floats, margins: _Floats, most: int) -> tuple[_Floats, _Floats]:
+def _merge_boxes(boxes: _Floats, margins: _Floats, most: int) -> tuple[_Floats, _Floats]:
     """Boxes on the same person become their mean, weighted by margin, with the largest margin; the best `most`.
 
     A box that lies mostly within a better one, or around it, is a part of that person, or the person with something
@@ -163,7 +163,7 @@ def _merge(boxes: _Floats, margins: _Floats, most: int) -> tuple[_Floats, _Float
     means: list[_Floats] = []
     best: list[float] = []
     while len(boxes) and len(means) < most:
-        shared, areas = _shared(boxes[0], boxes), _areas(boxes)
+        shared, areas = _compute_overlaps(boxes[0], boxes), _compute_areas(boxes)
         same = shared > _SAME_PERSON * (areas[0] + areas - shared)
         means.append(np.average(boxes[same], axis=0, weights=np.exp(margins[same])))
         best.append(float(margins[0]))
@@ -172,24 +172,24 @@ def _merge(boxes: _Floats, margins: _Floats, most: int) -> tuple[_Floats, _Float
     return np.array(means).reshape(-1, 4), np.array(best)
 
 
-def _shared(one: _Floats, others: _Floats) -> _Floats:
+def _compute_overlaps(one: _Floats, others: _Floats) -> _Floats:
     """The area that one box `[4]` shares with others `[N, 4]`."""
     corner = np.maximum(one[:2], others[:, :2])
     sides = np.clip(np.minimum(one[2:], others[:, 2:]) - corner, 0, None)
     return np.asarray(sides.prod(axis=1))
 
 
-def _areas(boxes: _Floats) -> _Floats:
+def _compute_areas(boxes: _Floats) -> _Floats:
     return np.asarray((boxes[:, 2:] - boxes[:, :2]).prod(axis=1))
 
 
-def _person_in(windows: _Floats) -> _Floats:
+def _shrink_to_person(windows: _Floats) -> _Floats:
     """The boxes of the people in windows: three quarters of the height, half of the width, in the middle."""
     width, height = windows[:, 2] - windows[:, 0], windows[:, 3] - windows[:, 1]
     return windows + np.stack([width / 4, height / 8, -width / 4, -height / 8], axis=1)
 
 
-def _proposals(cuts: Sequence[Cut], margins: _Floats, boxes: _Floats, shape: tuple[int, ...]) -> Proposals:
+def _make_proposals(cuts: Sequence[Cut], margins: _Floats, boxes: _Floats, shape: tuple[int, ...]) -> Proposals:
     height, width = shape
     if not cuts:
         return Proposals.none((height, width))
@@ -202,7 +202,7 @@ def _proposals(cuts: Sequence[Cut], margins: _Floats, boxes: _Floats, shape: tup
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def _use_one_thread() -> Iterator[None]:
     """OpenCV's detector notes windows and margins under two locks: of two threads, one may get the other's margins."""
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)

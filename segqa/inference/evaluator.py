@@ -58,7 +58,7 @@ from segqa.runs.store import Store, read_header
 from segqa.scoring.metrics import METRIC_VERSION
 from segqa.scoring.properties import PROPERTY_VERSION
 from segqa.settings import EmptyPolicy, EngineName, RaySettings
-from segqa.support.environment import hardware, limited_threads
+from segqa.support.environment import describe_hardware, limit_threads
 from segqa.support.escaping import to_utf8
 from segqa.support.git import Changes, WorkTree
 from segqa.support.plurals import format_count, select_form
@@ -210,7 +210,7 @@ class Evaluation:
             path = store.proposals_path(run.id, shared=self.cache and bool(who.known))
             cache = stack.enter_context(ProposalCache(path))
             measured = stack.enter_context(open_properties(store))
-            stack.enter_context(limited_threads(self.threads))
+            stack.enter_context(limit_threads(self.threads))
             batch, stages = BatchSize(self.batch_size), StageTimer()
             loop = self._loop(model, who, name, dataset, cache, measured, batch, stages)
             work = self._work(loop, cache, measured, engine)
@@ -232,7 +232,7 @@ class Evaluation:
             if cache.size > self.max_cache_mb * 1e6:
                 cache.remove(cache.superfluous(max_bytes=int(self.max_cache_mb * 1e6)))
             spent: dict[str, Any] = {"stages": stages.summary(), "peak_mb": peak_memory()}
-            spent |= {"batch_size": batch.current, "hardware": hardware(self.threads)}
+            spent |= {"batch_size": batch.current, "hardware": describe_hardware(self.threads)}
             spent |= {STORED_ANSWERS: found.as_json()}
             return finalize_run(store, run, key, self.edges, spent | work.spent())
 

@@ -57,7 +57,7 @@ class PropertyCache(Database):
         found = [(_key(digests), json.dumps(dict(each.properties)), each.pixels) for digests, each in measured]
         rows = [(key, *texts, compute_checksum(texts, key)) for key, *texts in found]
         into = "INSERT OR REPLACE INTO properties (key, numbers, pixels, checksum) VALUES (?, ?, ?, ?)"
-        with self._writing():
+        with self._open_transaction():
             self._database.executemany(into, rows)
 
 

@@ -210,7 +210,7 @@ class ProposalCache(Database):
         """Keep what has been packed elsewhere; as `put`."""
         today = _today()
         rows, counted = [(*each, model, today, _checksum_of(*each), source) for each in answers], list(tallies)
-        with self._writing():
+        with self._open_transaction():
             self._database.execute("BEGIN IMMEDIATE")
             # by name: in a file of an earlier version the columns may be in another order
             self._database.executemany(
@@ -257,7 +257,7 @@ class ProposalCache(Database):
     def touch(self, keys: Iterable[bytes]) -> None:
         """Note that answers have been used today."""
         today = _today()
-        with self._writing():
+        with self._open_transaction():
             self._database.executemany(
                 "UPDATE proposals SET used = ? WHERE key = ? AND used < ?", [(today, key, today) for key in keys]
             )
@@ -305,7 +305,7 @@ class ProposalCache(Database):
 
     def remove(self, keys: Iterable[bytes]) -> None:
         """Remove entries."""
-        with self._writing():
+        with self._open_transaction():
             going = [(key,) for key in keys]
             for table in ("proposals", "tallies"):
                 self._database.executemany(f"DELETE FROM {table} WHERE key = ?", going)  # noqa: S608 - ours
@@ -340,7 +340,7 @@ class ProposalCache(Database):
 
     def compact(self) -> None:
         """Give the room of what has been removed back to the disk."""
-        with self._explained():
+        with self._explain_errors():
             self._database.execute("VACUUM")
 
 

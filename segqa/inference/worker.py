@@ -29,7 +29,7 @@ from segqa.models.protocol import Model
 from segqa.runs.outcome import Outcome
 from segqa.scoring.metrics import METRIC_VERSION
 from segqa.scoring.properties import PROPERTY_VERSION, CaseProperties
-from segqa.support.environment import hardware, limited_threads
+from segqa.support.environment import describe_hardware, limit_threads
 
 _LOOKED_AFTER = 1.0
 """After so many seconds without a report it is seen whether the thread that owes it is still there."""
@@ -189,7 +189,7 @@ class Worker:
         who = identify(model, task.name)
         if who.whole != task.whole:
             raise ModelError(f"the model must be the same everywhere: expected {task.whole}, got {who.whole}")
-        with limited_threads(task.threads):
+        with limit_threads(task.threads):
             bench = _Bench.of(model, task)
             while (cases := self._blocks.get()) is not None:
                 self._attempt(lambda cases=cases: self._reports.put(bench.report(cases)))  # type: ignore[misc]
@@ -241,7 +241,7 @@ class _Bench:
             measured=self.measured.take(),
             seconds=self.loop.stages.take(),
             batch_size=self.loop.batch.current,
-            machine=hardware(self.threads),
+            machine=describe_hardware(self.threads),
             notes=self.loop.notes,
         )
 

@@ -364,13 +364,13 @@ def _draw_cases(session: Session, run: Run, dataset: Dataset) -> None:
 
 def _count_threads(session: Session, config: pytest.Config) -> int | None:
     """Return how many threads an evaluation may use: None for no limit, a fair share if workers run in parallel."""
-    from segqa.support.environment import fair_share
+    from segqa.support.environment import compute_fair_share
 
     if not is_worker(config):
         return None
     # a model is evaluated by one worker, and the others wait for it
     side_by_side = min(len(session.chosen_models), int(config.workerinput["workercount"]))  # type: ignore[attr-defined] # xdist's
-    return fair_share(max(1, side_by_side))
+    return compute_fair_share(max(1, side_by_side))
 
 
 def _configure_evaluation(session: Session, name: str, progress: Progress, config: pytest.Config) -> Evaluation:

@@ -40,7 +40,7 @@ from segqa.runs.run import Run
 from segqa.runs.store import Store
 from segqa.scoring.metrics import band_width, boundary_iou, count, hd95_and_nsd
 from segqa.settings import ReportSettings
-from segqa.support.environment import fair_share
+from segqa.support.environment import compute_fair_share
 from segqa.support.escaping import to_line
 from segqa.support.sqlite import Database
 
@@ -173,7 +173,7 @@ class CaseImages(Database):
         found = [(e.case_id, json.dumps(e.layers), e.photo, e.thumbnail, e.key) for e in exhibits]
         rows = [(*values, _checksum_of(*values)) for values in found]
         into = f"INSERT OR REPLACE INTO exhibits ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)"  # noqa: S608 - ours
-        with self._writing():
+        with self._open_transaction():
             self._database.executemany(into, rows)
 
 
@@ -225,7 +225,7 @@ def draw_exhibits(
         new = [each for each, other in zip(wanted, drawn, strict=True) if other is None]
         stack.enter_context(prefetch(cases[outcome.case_id] for outcome, _ in new))
         # what takes long is OpenCV's and Pillow's, and leaves Python to others; files are read by this thread alone
-        drawers = stack.enter_context(ThreadPoolExecutor(fair_share(1), "segqa-draw"))
+        drawers = stack.enter_context(ThreadPoolExecutor(compute_fair_share(1), "segqa-draw"))
 
         def begin(outcome: Outcome, key: str) -> Callable[[], CaseImage | None]:
             pixels = _read(cases[outcome.case_id], outcome, cache)

@@ -33,15 +33,17 @@ def explain_disk_errors(what: str, path: Path, damage: str) -> Iterator[None]:
         yield
     # the last where a message of SQLite quotes what was damaged
     except (OSError, sqlite3.Error, UnicodeDecodeError) as error:
-        raise StoreError(f"cannot use the {what} in {path}: {_reason(error)}; {_advice(error, damage)}") from error
+        raise StoreError(
+            f"cannot use the {what} in {path}: {_format_reason(error)}; {_advise(error, damage)}"
+        ) from error
 
 
-def _reason(error: Exception) -> str:
+def _format_reason(error: Exception) -> str:
     """Return what happened, without the path that is named already."""
     return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
 
 
-def _advice(error: Exception, damage: str) -> str:
+def _advise(error: Exception, damage: str) -> str:
     """Return what to do."""
     name, code = str(getattr(error, "sqlite_errorname", "")), getattr(error, "errno", None)
     if name.startswith("SQLITE_FULL") or code in _FULL:

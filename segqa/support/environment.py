@@ -11,13 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
-def hardware(threads: int | None) -> str:
+def describe_hardware(threads: int | None) -> str:
     """Processor, cores, how many threads are used of them, and the GPU that torch has used, if any.
 
     Args:
         threads: to which libraries were limited; None for no limit.
     """
-    parts = [_processor(), f"{fair_share(1)} cores"]
+    parts = [_read_processor(), f"{compute_fair_share(1)} cores"]
     if threads is not None:
         parts.append(f"{threads} threads")
     torch = sys.modules.get("torch")
@@ -26,7 +26,7 @@ def hardware(threads: int | None) -> str:
     return ", ".join(parts)
 
 
-def _processor() -> str:
+def _read_processor() -> str:
     """The processor as its maker calls it, where the system tells; else its architecture."""
     try:
         listed = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
@@ -35,14 +35,14 @@ def _processor() -> str:
     return " ".join(listed[1].split()) if listed else platform.processor() or platform.machine()
 
 
-def fair_share(processes: int) -> int:
+def compute_fair_share(processes: int) -> int:
     """How many threads each of some processes may use on this machine: at least 1."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, cores // processes)
 
 
 @contextmanager
-def limited_threads(count: int | None) -> Iterator[None]:
+def limit_threads(count: int | None) -> Iterator[None]:
     """Use so many threads in OpenCV, and in torch if it is loaded; afterwards as many as before. None leaves them.
 
     A model that has loaded torch itself has done so when it was built, before it is evaluated.

@@ -119,7 +119,7 @@ class WorkTree:
             return None
         found = {change.path: change for change in _find_files(folder, status) if not _is_output(change.path, ignored)}
         shown = [_describe(change, folder) for change in found.values()]
-        digest = _digest(shown, list(found)) if shown else ""
+        digest = _compute_digest(shown, list(found)) if shown else ""
         return Changes(tuple(shown[:_KEPT]), len(shown), digest)
 
 
@@ -139,14 +139,14 @@ def run_git(root: Path, *arguments: str) -> bytes | None:
     command = ["git", "--no-optional-locks", *arguments]
     try:
         done = subprocess.run(  # noqa: S603
-            command, cwd=root, env=_environment(), capture_output=True, check=True, timeout=30
+            command, cwd=root, env=_make_environment(), capture_output=True, check=True, timeout=30
         )
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout
 
 
-def _environment() -> dict[str, str]:
+def _make_environment() -> dict[str, str]:
     """Return the environment without what git tells its hooks: a relative GIT_DIR is wrong in any other folder."""
     return {name: value for name, value in os.environ.items() if name not in _OF_HOOKS}
 
@@ -156,7 +156,7 @@ _OF_HOOKS = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX
 
 def explain_silence(folder: Path) -> str:
     """Say why git does not answer in a folder; empty where it does."""
-    command, environment = ["git", "rev-parse", "--show-toplevel"], {**_environment(), "LC_ALL": "C"}
+    command, environment = ["git", "rev-parse", "--show-toplevel"], {**_make_environment(), "LC_ALL": "C"}
     try:
         subprocess.run(command, cwd=folder, env=environment, capture_output=True, check=True, timeout=30)  # noqa: S603
     except FileNotFoundError:
@@ -229,7 +229,7 @@ def _describe(change: _Change, top: Path) -> str:
     return f"{shown if shown.isprintable() else ascii(shown)} ({change.kind})"
 
 
-def _digest(names: Sequence[str], paths: Sequence[Path]) -> str:
+def _compute_digest(names: Sequence[str], paths: Sequence[Path]) -> str:
     """Compute a digest over the names and the contents of changed files."""
     found = hashlib.sha256()
     for place, (name, path) in enumerate(zip(names, paths, strict=True)):

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from segqa.demo._grabcut import cut_person, separation
+from segqa.demo._grabcut import compute_separation, cut_person
 from segqa.demo.hog_grabcut import HogGrabCut
 from segqa.errors import ModelError
 
@@ -153,13 +153,13 @@ def test_a_box_anywhere_gives_a_mask_or_nothing() -> None:
 
 def test_a_mask_without_an_outline_does_not_separate() -> None:
     picture = draw_person()[0]
-    assert separation(picture, np.zeros(picture.shape[:2], np.bool_)) == 0
-    assert separation(picture, np.ones(picture.shape[:2], np.bool_)) == 0
+    assert compute_separation(picture, np.zeros(picture.shape[:2], np.bool_)) == 0
+    assert compute_separation(picture, np.ones(picture.shape[:2], np.bool_)) == 0
 
 
 def test_a_mask_across_one_colour_separates_less_than_one_along_an_edge() -> None:
     picture, target = draw_person()
-    assert separation(picture, target) > 2 * separation(picture, np.roll(target, 40, axis=1))
+    assert compute_separation(picture, target) > 2 * compute_separation(picture, np.roll(target, 40, axis=1))
 
 
 def test_a_batch_equals_one_by_one_in_any_order(model: HogGrabCut) -> None:

@@ -30,7 +30,7 @@ from segqa.inference.evaluator import evaluate
 from segqa.models.http_api import AnswerPlaces, api_of, find
 from segqa.models.protocol import Model, Proposals
 from segqa.runs.run import Run
-from segqa.support.environment import limited_threads
+from segqa.support.environment import limit_threads
 from tests.serving.conftest import Bright, start_server
 
 IMAGE = np.zeros((6, 8, 3), np.uint8)
@@ -106,7 +106,7 @@ def told(run: Run) -> list[tuple[object, ...]]:
 @pytest.mark.slow
 def test_a_served_model_scores_as_the_model_itself_on_the_embedded_photos(tmp_path: Path) -> None:
     # with several threads OpenCV's detector notes boxes and margins at different times, so that they may be exchanged
-    with limited_threads(1):
+    with limit_threads(1):
         served, local = served_and_local(HogGrabCut(), open_studio().limit(6), tmp_path)
     assert told(served) == told(local)
     assert len(served.scored) == 6

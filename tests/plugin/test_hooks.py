@@ -4,7 +4,7 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from segqa.runs.store import Store
-from segqa.support.environment import fair_share
+from segqa.support.environment import compute_fair_share
 from tests.plugin.workers import WORKERS
 
 Repository = pytest.Pytester
@@ -355,7 +355,7 @@ def test_models_evaluated_side_by_side_share_the_cores(repository: Repository) -
     )
     conftest.write_text(text, encoding="utf-8")
     repository.runpytest_subprocess("suites/test_quality.py", "--model=bright,inverted", "-n", "2")
-    assert (repository.path / "threads.txt").read_text(encoding="utf-8") == str(fair_share(2))
+    assert (repository.path / "threads.txt").read_text(encoding="utf-8") == str(compute_fair_share(2))
 
 
 def test_what_is_imported_is_no_garbage_until_the_session_ends(repository: Repository) -> None:

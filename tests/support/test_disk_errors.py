@@ -30,7 +30,7 @@ from segqa.support.sqlite import Database
 ELSEWHERE = r"--segqa-cache-dir keeps .*, --segqa-no-cache leaves .*"
 
 
-def said(error: Exception) -> str:
+def explain(error: Exception) -> str:
     with pytest.raises(StoreError) as raised, explain_disk_errors("answers", Path("x.sqlite"), "remove the file"):
         raise error
     return str(raised.value)
@@ -38,7 +38,7 @@ def said(error: Exception) -> str:
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO])
 def test_no_error_of_the_disk_is_mended_by_removing_a_file(code: int) -> None:
-    text = said(OSError(code, os.strerror(code), "x.sqlite"))
+    text = explain(OSError(code, os.strerror(code), "x.sqlite"))
     assert "remove" not in text
     assert text.startswith(f"cannot use the answers in x.sqlite: {os.strerror(code)}; ")
     assert "--segqa-cache-dir" in text
@@ -51,7 +51,7 @@ def test_a_locked_file_is_waited_for(tmp_path: Path) -> None:
         one.execute("BEGIN EXCLUSIVE")
         with pytest.raises(sqlite3.OperationalError) as raised:
             other.execute("CREATE TABLE a (b)")
-    text = said(raised.value)
+    text = explain(raised.value)
     assert "another process uses it: wait" in text
     assert "remove" not in text
 
@@ -60,7 +60,7 @@ def test_damage_is(tmp_path: Path) -> None:
     (tmp_path / "x.sqlite").write_bytes(b"no database at all" * 100)
     with closing(sqlite3.connect(tmp_path / "x.sqlite")) as one, pytest.raises(sqlite3.DatabaseError) as raised:
         one.execute("CREATE TABLE a (b)")
-    assert said(raised.value) == "cannot use the answers in x.sqlite: file is not a database; remove the file"
+    assert explain(raised.value) == "cannot use the answers in x.sqlite: file is not a database; remove the file"
 
 
 def put_properties(store: Store) -> None:

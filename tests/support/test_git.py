@@ -17,13 +17,13 @@ def root(tmp_path: Path) -> Path:
     folder.mkdir(parents=True)
     for name in ("model.py", "old name.py", "gone.py"):
         (folder / name).write_text(name, encoding="utf-8")
-    git(folder, "init", "-q", "..")
-    git(folder, "add", "-A")
-    git(folder, "commit", "-qm", "all")
+    run_git(folder, "init", "-q", "..")
+    run_git(folder, "add", "-A")
+    run_git(folder, "commit", "-qm", "all")
     return folder
 
 
-def git(folder: Path, *arguments: str) -> None:
+def run_git(folder: Path, *arguments: str) -> None:
     who = ("-c", "user.name=a", "-c", "user.email=a@example.org")
     subprocess.run(["git", *who, *arguments], cwd=folder, check=True, capture_output=True)
 
@@ -34,27 +34,27 @@ def write(path: Path) -> Path:
     return path
 
 
-def changed(root: Path, *outputs: Path) -> tuple[str, ...]:
+def find_changes(root: Path, *outputs: Path) -> tuple[str, ...]:
     found = WorkTree(root, outputs).read_changes()
     assert found is not None
     return found.files
 
 
-def digest(root: Path) -> str:
+def compute_digest(root: Path) -> str:
     found = WorkTree(root).read_changes()
     assert found is not None
     return found.digest
 
 
 def test_each_change_is_named_with_its_kind_from_the_top_of_the_repository(root: Path) -> None:
-    assert changed(root) == ()
-    assert digest(root) == ""
+    assert find_changes(root) == ()
+    assert compute_digest(root) == ""
     write(root / "model.py")
     write(root / "data" / "line\nbreak.txt")
     write(root.parent / "shared.py")
     (root / "gone.py").unlink()
-    git(root, "mv", "old name.py", "new name.py")
-    assert set(changed(root)) == {
+    run_git(root, "mv", "old name.py", "new name.py")
+    assert set(find_changes(root)) == {
         "project/gone.py (deleted)",
         "project/model.py (changed)",
         "project/new name.py (renamed)",
@@ -66,42 +66,42 @@ def test_each_change_is_named_with_its_kind_from_the_top_of_the_repository(root:
 def test_a_change_that_is_only_staged_is_named(root: Path) -> None:
     write(root / "model.py")
     write(root / "added.py")
-    git(root, "add", "-A")
+    run_git(root, "add", "-A")
     (root / "model.py").write_text("model.py", encoding="utf-8")
-    assert set(changed(root)) == {"project/model.py (changed)", "project/added.py (new)"}
+    assert set(find_changes(root)) == {"project/model.py (changed)", "project/added.py (new)"}
 
 
 def test_what_the_configuration_of_git_hides_is_named(root: Path) -> None:
-    git(root, "config", "status.showUntrackedFiles", "no")
-    git(root, "config", "diff.ignoreSubmodules", "all")
+    run_git(root, "config", "status.showUntrackedFiles", "no")
+    run_git(root, "config", "diff.ignoreSubmodules", "all")
     write(root / "added.py")
-    assert changed(root) == ("project/added.py (new)",)
+    assert find_changes(root) == ("project/added.py (new)",)
 
 
 def test_the_files_that_changed_in_a_submodule_are_named(root: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     write(other / "layers.py")
-    git(other, "init", "-q")
-    git(other, "add", "-A")
-    git(other, "commit", "-qm", "all")
-    git(root, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(other), "other")
-    git(root, "commit", "-qam", "a submodule")
+    run_git(other, "init", "-q")
+    run_git(other, "add", "-A")
+    run_git(other, "commit", "-qm", "all")
+    run_git(root, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(other), "other")
+    run_git(root, "commit", "-qam", "a submodule")
     inside = root / "other"
-    assert changed(root) == ()
+    assert find_changes(root) == ()
     write(inside / "baselines" / "a.jsonl")
-    assert changed(root, inside / "baselines") == ()
+    assert find_changes(root, inside / "baselines") == ()
     (inside / "layers.py").write_text("x", encoding="utf-8")
-    assert changed(root, inside / "baselines") == ("project/other/layers.py (changed)",)
-    git(inside, "commit", "-qam", "layers")
-    assert changed(root, inside / "baselines") == ("project/other (changed)",)
+    assert find_changes(root, inside / "baselines") == ("project/other/layers.py (changed)",)
+    run_git(inside, "commit", "-qam", "layers")
+    assert find_changes(root, inside / "baselines") == ("project/other (changed)",)
 
 
 def test_the_digest_is_of_the_content(root: Path) -> None:
     write(root / "model.py")
-    once = digest(root)
-    assert once == digest(root)
+    once = compute_digest(root)
+    assert once == compute_digest(root)
     (root / "model.py").write_text("other", encoding="utf-8")
-    assert digest(root) != once
+    assert compute_digest(root) != once
 
 
 def test_what_segqa_writes_is_left_out(root: Path) -> None:
@@ -114,15 +114,15 @@ def test_what_segqa_writes_is_left_out(root: Path) -> None:
         root / "summary.md",
         root.parents[2] / "elsewhere",
     ]
-    assert changed(root, *outputs) == ()
+    assert find_changes(root, *outputs) == ()
     write(root / "reports.py")
-    assert changed(root, *outputs) == ("project/reports.py (new)",)
+    assert find_changes(root, *outputs) == ("project/reports.py (new)",)
 
 
 def test_an_output_folder_that_holds_the_project_hides_nothing(root: Path) -> None:
     write(root / "model.py")
     for output in (root, root.parent, root / "."):
-        assert changed(root, output) == ("project/model.py (changed)",)
+        assert find_changes(root, output) == ("project/model.py (changed)",)
 
 
 def test_a_folder_outside_of_git_has_no_answer(tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_another_commit_is_named(root: Path) -> None:
     first = tree.find_head()
     assert not tree.describe_other(first)
     write(root / "model.py")
-    git(root, "commit", "-qam", "more")
+    run_git(root, "commit", "-qam", "more")
     assert tree.describe_other(first) == f"was made at commit {first[:10]}, and {tree.find_head()[:10]} is checked out"
     assert "which this repository does not have" in tree.describe_other("f" * 40)
     assert not tree.describe_other("")

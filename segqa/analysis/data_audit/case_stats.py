@@ -95,7 +95,7 @@ class CaseStatsCache(Database):
         texts = [(key, json.dumps(found)) for key, found in self._new.items()]
         rows = [(key, text, compute_checksum((text,), key)) for key, text in texts]
         if rows:
-            with self._writing():
+            with self._open_transaction():
                 self._database.executemany(
                     "INSERT OR REPLACE INTO glances (key, left_over, checksum) VALUES (?, ?, ?)", rows
                 )
