@@ -1,4 +1,4 @@
-"""A real server on a free port, in a thread of this process, before a model of the test's own."""
+"""Run a real server on a free port, in a thread of this process, with a model of the test."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Serve = Callable[..., str]
 
 
 class Bright:
-    """Two proposals: what is bright, and what is brighter still; keeps what it has been asked."""
+    """Proposes the bright and the brightest pixels; records its calls."""
 
     fingerprint = "bright-1"
 
@@ -32,7 +32,7 @@ class Bright:
 
 
 class Blocked(Bright):
-    """Answers when it is let, and says when it has been asked."""
+    """Waits for `may_answer`, and sets `asked` when it is called."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class Blocked(Bright):
 
 
 class Broken(Bright):
-    """Fails where an image is bright in the first pixel."""
+    """Fails if the first pixel of an image is bright."""
 
     def predict(self, images: Sequence[Image], prompts: Sequence[str]) -> list[Proposals]:
         if any(image[0, 0, 0] > 100 for image in images):
@@ -60,7 +60,7 @@ def _make_proposals(image: Image) -> Proposals:
 
 
 def make_png(value: int = 0, shape: tuple[int, int] = (6, 8), **options: Any) -> bytes:
-    """A picture of one grey value, whose right half is 200."""
+    """Return a PNG of one grey value whose right half is 200."""
     pixels = np.full((*shape, 3), value, np.uint8)
     pixels[:, shape[1] // 2 :] = 200
     written = BytesIO()
@@ -70,7 +70,7 @@ def make_png(value: int = 0, shape: tuple[int, int] = (6, 8), **options: Any) ->
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    """Serves a model, with limits and a token if so wished, until the test ends; gives the URL."""
+    """Return a function that serves a model until the test ends and returns the URL."""
     pytest.importorskip("fastapi", reason="serving needs segqa[serve]")
     pytest.importorskip("httpx", reason="asking a server needs segqa[http]")
     with ExitStack() as stack:
@@ -81,7 +81,7 @@ def serve() -> Iterator[Serve]:
 def start_server(
     model: Any, *, token: str = "", hosts: Collection[str] = (), batch_size: int = 1, **limits: Any
 ) -> Iterator[str]:
-    """A server for a model."""
+    """Serve a model while the block runs; yield the URL."""
     from segqa.serving.limits import Limits
     from segqa.serving.model_info import describe_model
     from segqa.serving.queue import ModelThread

@@ -23,12 +23,12 @@ from tests.serving.conftest import Blocked, Bright, Serve, make_png
 
 
 def iter_chunks(size: int) -> Iterator[bytes]:
-    """A body that does not say how long it is."""
+    """Yield a body in chunks, without a stated length."""
     yield from (bytes(10_000) for _ in range(size // 10_000))
 
 
 def connect(url: str, sent: bytes) -> socket.socket:
-    """A connection on which so much has been said."""
+    """Open a connection and send these bytes."""
     where = urlparse(url)
     connection = socket.create_connection((where.hostname or "", where.port or 0), timeout=60)
     connection.sendall(sent)
@@ -143,7 +143,7 @@ def test_who_does_not_read_an_answer_is_hung_up_on(serve: Serve) -> None:
 
 
 def read_some(connection: socket.socket) -> bytes:
-    """What comes next; nothing where the other side has closed the connection."""
+    """Return the next bytes; empty if the other side has closed the connection."""
     try:
         return connection.recv(1 << 16)
     except ConnectionResetError:
@@ -222,7 +222,7 @@ def test_limits_that_limit_nothing_are_refused(limits: dict[str, int]) -> None:
 
 
 def wait_for(url: str, line: str) -> None:
-    """Until the server says so of itself."""
+    """Wait until the metrics of the server contain a line."""
     import httpx
 
     for _ in range(200):

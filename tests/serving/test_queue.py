@@ -15,7 +15,7 @@ DARK = np.zeros((6, 8, 3), np.uint8)
 
 
 def ask_while_busy(thread: ModelThread, model: Blocked, prompts: list[str], images: int = 1) -> list[list[Proposals]]:
-    """Answers to requests that came while the model was busy with another."""
+    """Return the answers to requests that arrived while the model was busy."""
     first = thread.submit([DARK], "first")
     assert model.asked.wait(10)
     waiting = [thread.submit([DARK] * images, prompt) for prompt in prompts]

@@ -1,4 +1,4 @@
-"""Runs for tests of the search, from tags and from who failed."""
+"""Make runs for tests of the search, from tags and failing cases."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ WRONG, RIGHT, MERGED = (
 
 
 def draw_tags(cases: int, tags: int, values: int, seed: int) -> list[dict[str, str]]:
-    """So many tags with so many values each, at random."""
+    """Draw random tags for each case."""
     drawn = np.random.default_rng(seed).integers(values, size=(cases, tags))
     return [{f"t{tag}": f"v{value}" for tag, value in enumerate(row)} for row in drawn.tolist()]
 
 
 def make_outcome(case: int, tags: dict[str, str], offer: ProposalScore, better: ProposalScore | None = None) -> Outcome:
-    """An outcome whose prediction is this offer."""
+    """Return an outcome whose prediction has this score."""
     offers = (offer,) if better is None else (offer, better)
     return Outcome(case_id=f"{case:05}", tags=tags, proposal_scores=offers, picked=0, nothing=NOTHING)
 
 
 def make_run(tags: Sequence[dict[str, str]], fails: Callable[[dict[str, str], float], bool], seed: int = 0) -> Run:
-    """A run in which those cases are zero-IoU false positives for which `fails(tags, chance)` says so."""
+    """Return a run in which the cases with `fails(tags, chance)` are zero-IoU false positives."""
     chances = np.random.default_rng(seed + 10_000).random(len(tags)).tolist()
     outcomes = tuple(
         make_outcome(case, own, WRONG if fails(own, chance) else RIGHT)
@@ -41,7 +41,7 @@ def make_run(tags: Sequence[dict[str, str]], fails: Callable[[dict[str, str], fl
 def make_video_run(
     videos: int, each: int, fails: Callable[[dict[str, str], float], bool], tags: int = 4, seed: int = 0
 ) -> Run:
-    """A run over frames of videos: of two tags in turn one is constant in a video, the other differs by frame."""
+    """Return a run over frames of videos; tags `c…` are constant in a video, tags `f…` differ by frame."""
     random = np.random.default_rng(seed)
     constant, varying = random.integers(3, size=(videos, tags)), random.integers(3, size=(videos * each, tags))
     rows = [
