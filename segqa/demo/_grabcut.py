@@ -1,4 +1,4 @@
-"""Cut a person out of a box with GrabCut, starting from a silhouette."""
+"""Segment the person in a box with GrabCut, starting from a silhouette."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _Model: TypeAlias = NDArray[np.float64]
 _Floats: TypeAlias = NDArray[np.float32]
 
 BODY_HEIGHT = 200
-"""The height in pixels at which a person is cut, whatever the size of the photo: the time a cut takes is bounded."""
+"""The height in pixels at which a person is cut, whatever the size of the image. It bounds the time of a cut."""
 
 _COMPONENTS = 5
 """How many Gaussians OpenCV's GrabCut gives to each side."""
@@ -62,7 +62,7 @@ class _Crop:
 
 
 def cut_person(image: Image, box: Box, iterations: int) -> Cut | None:
-    """The mask of the upright person in a box, or None where none of its pixels lies in the image.
+    """Segment the upright person in a box; None if the mask has no pixel in the image.
 
     Args:
         image: RGB `[H, W, 3]`.
@@ -74,19 +74,19 @@ def cut_person(image: Image, box: Box, iterations: int) -> Cut | None:
         return None
     likelihood = draw_silhouette(crop.box, crop.pixels.shape[:2])
     small = _remove_small_parts(_cut(crop.pixels, likelihood, iterations))
-    # Asked here and not of the small mask: one thin enough vanishes on its way back to the size of the image.
+    # Check the full-size mask, not the small one: a thin mask may vanish when it is resized.
     mask = _paste(small, crop, image.shape[:2])
     return Cut(mask, compute_separation(crop.pixels, small)) if mask.any() else None
 
 
 def compute_separation(pixels: Image, mask: Mask) -> float:
-    """How well a mask stands out from its surroundings, in [0, 1].
+    """Compute how well a mask stands out from its surroundings, in [0, 1].
 
     At each pixel of the outline, the mean colours of what lies inside and of what lies outside within 4 pixels are
     compared: their distance `d` in CIELAB becomes `d / (d + 20)`, so that a clear difference counts and a glaring one
     does not count much more. The mean over the outline is the answer. An even mask on an even ground of another colour
     comes close to 1; where part of the outline runs through one colour, that part counts 0. An empty mask and one that
-    fills the picture have no outline: 0.
+    fills the image have no outline: 0.
 
     Args:
         pixels: RGB `[H, W, 3]`.
@@ -107,13 +107,13 @@ def compute_separation(pixels: Image, mask: Mask) -> float:
 
 
 def _find_outline(mask: Mask) -> Mask:
-    """The pixels that touch both the mask and the rest."""
+    """Return the pixels that touch both the mask and the background."""
     square = np.ones((3, 3), np.uint8)
     return np.asarray(cv2.morphologyEx(mask.view(np.uint8), cv2.MORPH_GRADIENT, square) > 0)
 
 
 def _compute_mean_colour(colours: _Floats, mask: Mask) -> _Floats:
-    """Around each pixel the mean colour of those pixels that are in the mask; anything where there are none."""
+    """Compute around each pixel the mean colour of the pixels in the mask; undefined where there are none."""
     weight = mask.astype(np.float32)
     share = cv2.blur(weight, (_SIDE, _SIDE))
     total = cv2.blur(colours * weight[..., None], (_SIDE, _SIDE))
@@ -121,7 +121,7 @@ def _compute_mean_colour(colours: _Floats, mask: Mask) -> _Floats:
 
 
 def _crop(image: Image, box: Box) -> _Crop | None:
-    """The box with its surroundings, scaled so that the person is `BODY_HEIGHT` high; None where all lies outside."""
+    """Crop a box with its surroundings, scaled to a person of `BODY_HEIGHT`; None if all of it is outside the image."""
     height, axis = box[3] - box[1], (box[0] + box[2]) / 2
     left, right = axis - HALF_WIDTH * height, axis + HALF_WIDTH * height
     columns = _clip(left, right, image.shape[1])
@@ -142,7 +142,7 @@ def _clip(start: float, stop: float, length: int) -> slice:
 
 
 def _paste(small: Mask, crop: _Crop, shape: tuple[int, ...]) -> Mask:
-    """The mask of a crop back at its place; interpolated and cut at one half, so that outlines stay smooth."""
+    """Paste the mask of a crop into a full-size mask: interpolate and cut at one half, so that outlines stay smooth."""
     mask = np.zeros(shape, np.bool_)
     place = mask[crop.rows, crop.columns]
     soft = cv2.resize(small.view(np.uint8) * 255, place.shape[::-1], interpolation=cv2.INTER_LINEAR)
@@ -151,7 +151,7 @@ def _paste(small: Mask, crop: _Crop, shape: tuple[int, ...]) -> Mask:
 
 
 def _cut(pixels: Image, likelihood: Likelihood, iterations: int) -> Mask:
-    """GrabCut from the silhouette alone, then from colour and silhouette together."""
+    """Run GrabCut from the silhouette alone, then from colour and silhouette together."""
     person, background = np.zeros((1, 13 * _COMPONENTS)), np.zeros((1, 13 * _COMPONENTS))
     trimap = _make_trimap(likelihood - 0.5, _SURE_PERSON - 0.5, _SURE_BACKGROUND - 0.5)
     if not _run(pixels, trimap, background, person, iterations):
@@ -167,7 +167,7 @@ def _cut(pixels: Image, likelihood: Likelihood, iterations: int) -> Mask:
 
 
 def _make_trimap(value: NDArray[Any], person: float, background: float) -> _Trimap:
-    """GrabCut's four labels: by sign where the value is uncertain, fixed above `person` and below `background`."""
+    """Make GrabCut's four labels: by sign where the value is uncertain, fixed above `person` and below `background`."""
     trimap = np.where(value > 0, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
     trimap[value > person] = cv2.GC_FGD
     trimap[value < background] = cv2.GC_BGD
@@ -175,7 +175,7 @@ def _make_trimap(value: NDArray[Any], person: float, background: float) -> _Trim
 
 
 def _run(pixels: Image, trimap: _Trimap, background: _Model, person: _Model, iterations: int) -> bool:
-    """Runs GrabCut, which changes all arrays but the pixels; False where one side is empty and it cannot run."""
+    """Run GrabCut, which changes all arrays but the pixels; return False if it cannot run because one side is empty."""
     inside = _is_person(trimap)
     if inside.all() or not inside.any():
         return False
@@ -190,7 +190,7 @@ def _is_person(trimap: _Trimap) -> Mask:
 
 
 def _compute_log_density(pixels: Image, model: _Model) -> NDArray[np.float64]:
-    """The logarithm of GrabCut's own mixture of Gaussians at each pixel.
+    """Compute the log density of GrabCut's mixture of Gaussians at each pixel.
 
     A model is OpenCV's row of 65 numbers: 5 weights, 5 means of 3, 5 covariances of 3 by 3.
     """
@@ -207,7 +207,7 @@ def _compute_log_density(pixels: Image, model: _Model) -> NDArray[np.float64]:
 
 
 def _remove_small_parts(mask: Mask) -> Mask:
-    """The mask without crumbs: parts below a tenth of the largest part are dropped."""
+    """Remove the components of a mask that are smaller than a tenth of the largest one."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
     if count < 2:
         return mask
@@ -240,7 +240,7 @@ _LEG = ((0.0, 0.45), (0.10, 0.45), (0.085, 0.75), (0.06, 0.97), (0.015, 0.97), (
 
 
 def draw_silhouette(box: NDArray[np.float64], shape: tuple[int, int]) -> Likelihood:
-    """How likely each pixel of a crop belongs to the person in `box`.
+    """Draw the likelihood that each pixel of a crop belongs to the person in `box`.
 
     Args:
         box: x0, y0, x1, y1 of the upright person, in pixels of the crop; it may reach beyond the crop.
@@ -263,7 +263,7 @@ def draw_silhouette(box: NDArray[np.float64], shape: tuple[int, int]) -> Likelih
 
 @cache
 def _draw_figure() -> Likelihood:
-    """The soft figure at its own size; soft because arms, legs and the box itself are never quite where expected."""
+    """Draw the figure at its own size, blurred because the positions of limbs and box vary."""
     height = round((1 + 2 * MARGIN) * _BODY_HEIGHT)
     width = round(2 * HALF_WIDTH * _BODY_HEIGHT)
     canvas = np.zeros((height, width), np.float32)
@@ -276,12 +276,12 @@ def _draw_figure() -> Likelihood:
 
 
 def _to_subpixels(points: Sequence[tuple[float, float]]) -> NDArray[np.int32]:
-    """Points in body heights as OpenCV draws them: whole numbers of 1/8 pixel."""
+    """Convert points in body heights to the units in which OpenCV draws: whole numbers of 1/8 pixel."""
     moved = np.asarray(points) + np.array([HALF_WIDTH, MARGIN])
     return np.asarray(np.rint(moved * (_BODY_HEIGHT << _SUBPIXEL_BITS)), np.int32)
 
 
 def _scale_lengths(lengths: tuple[float, float]) -> tuple[int, int]:
-    """Lengths in body heights in the same unit."""
+    """Convert lengths in body heights to whole numbers of 1/8 pixel."""
     unit = _BODY_HEIGHT << _SUBPIXEL_BITS
     return round(lengths[0] * unit), round(lengths[1] * unit)

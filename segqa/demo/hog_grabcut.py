@@ -43,7 +43,7 @@ _PART_OF_PERSON = 0.7
 
 
 class HogGrabCut:
-    """Proposals for the people in a photo, one for each detection.
+    """Propose masks for the people in an image, one for each detection.
 
     A proposal's box is the person, not the detector's wider window. Its box score is the detector's margin `m` (a
     support vector machine's distance from undecided) as `1 / (1 + exp(-m))`: in (0, 1), in the same order as the
@@ -95,7 +95,7 @@ class HogGrabCut:
         )
 
     def predict(self, images: Sequence[Image], prompts: Sequence[str]) -> list[Proposals]:
-        """The people in each image.
+        """Segment the people in each image.
 
         Args:
             images: RGB uint8 `[H, W, 3]`, of any sizes from 1 x 1; they are not changed.
@@ -113,7 +113,7 @@ class HogGrabCut:
         return _make_proposals([cut for cut in cuts if cut], margins[found], boxes[found], image.shape[:2])
 
     def _detect(self, image: Image) -> tuple[_Floats, _Floats]:
-        """Boxes `[N, 4]` of people and their margins `[N]`, falling."""
+        """Detect people: return boxes `[N, 4]` and their margins `[N]`, in descending order."""
         windows, margins = self._detect_windows(image)
         sure = margins >= self._hit_threshold
         if sure.any():
@@ -121,7 +121,7 @@ class HogGrabCut:
         return _merge_boxes(_shrink_to_person(windows), margins, self._max_proposals)
 
     def _detect_windows(self, image: Image) -> tuple[_Floats, _Floats]:
-        """All windows `[N, 4]` that the detector fires on, in pixels of the image, and their margins `[N]`."""
+        """Return all windows `[N, 4]` that the detector fires on, in pixels of the image, and their margins `[N]`."""
         height, width = image.shape[:2]
         factor = self._side / max(height, width)
         size = max(1, round(width * factor)), max(1, round(height * factor))
@@ -142,22 +142,22 @@ class HogGrabCut:
         return (corners - [left, top, left, top]) * scale, np.asarray(margins, np.float64).ravel()
 
     def _compute_borders(self, size: tuple[int, int]) -> tuple[int, int]:
-        """How many pixels to add to the left and right, and at top and bottom, of a picture of (width, height).
+        """Compute the borders to add left and right, and top and bottom, to an image of (width, height), in pixels.
 
-        A person who fills the picture leaves no room for the margin the detector expects. And the detector must never
-        see less than one window: it would read beyond the picture.
+        A person who fills the image leaves no room for the margin that the detector expects. An image smaller than
+        one window would make the detector read beyond the image.
         """
         wanted = round(_BORDER * self._side)
         return max(wanted, (_WINDOW[0] - size[0] + 1) // 2), max(wanted, (_WINDOW[1] - size[1] + 1) // 2)
 
 
 def _merge_boxes(boxes: _Floats, margins: _Floats, most: int) -> tuple[_Floats, _Floats]:
-    """Boxes on the same person become their mean, weighted by margin, with the largest margin; the best `most`.
+    """Merge boxes on the same person to their mean, weighted by margin; return the best `most` with their margins.
 
     A box that lies mostly within a better one, or around it, is a part of that person, or the person with something
     above or below: it adds no proposal.
     """
-    # The detector's threads report in any order; sorted by all there is to sort by, that no longer shows.
+    # Sort by box, too: the detector reports equal margins in any order.
     order = np.lexsort((*boxes.T, -margins))
     boxes, margins = boxes[order], margins[order]
     means: list[_Floats] = []
@@ -173,7 +173,7 @@ def _merge_boxes(boxes: _Floats, margins: _Floats, most: int) -> tuple[_Floats, 
 
 
 def _compute_overlaps(one: _Floats, others: _Floats) -> _Floats:
-    """The area that one box `[4]` shares with others `[N, 4]`."""
+    """Compute the area of the intersection of one box `[4]` with each of the others `[N, 4]`."""
     corner = np.maximum(one[:2], others[:, :2])
     sides = np.clip(np.minimum(one[2:], others[:, 2:]) - corner, 0, None)
     return np.asarray(sides.prod(axis=1))
@@ -184,7 +184,7 @@ def _compute_areas(boxes: _Floats) -> _Floats:
 
 
 def _shrink_to_person(windows: _Floats) -> _Floats:
-    """The boxes of the people in windows: three quarters of the height, half of the width, in the middle."""
+    """Shrink windows to the people in them: three quarters of the height and half of the width, centred."""
     width, height = windows[:, 2] - windows[:, 0], windows[:, 3] - windows[:, 1]
     return windows + np.stack([width / 4, height / 8, -width / 4, -height / 8], axis=1)
 
@@ -203,7 +203,7 @@ def _make_proposals(cuts: Sequence[Cut], margins: _Floats, boxes: _Floats, shape
 
 @contextmanager
 def _use_one_thread() -> Iterator[None]:
-    """OpenCV's detector notes windows and margins under two locks: of two threads, one may get the other's margins."""
+    """Run OpenCV on one thread: its detector stores windows and margins under two locks, so threads may mix them up."""
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:

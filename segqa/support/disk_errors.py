@@ -1,4 +1,4 @@
-"""Errors of disk and database as sentences that say what to do. Only damage is ever mended by removing a file."""
+"""Turn errors of disk and database into messages that say what to do."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ def explain_disk_errors(what: str, path: Path, damage: str) -> Iterator[None]:
     """Turn errors of disk and database inside the block into a `StoreError`.
 
     Args:
-        what: is read or written, such as `"proposals"`.
-        path: of its file.
-        damage: what to do where the file is damaged, and not the disk full, closed or busy.
+        what: the data that is read or written, such as `"proposals"`.
+        path: the file that holds it.
+        damage: the advice for a damaged file. A full, read-only or busy disk never calls for removing a file.
 
     Raises:
-        StoreError: in place of `OSError`, `sqlite3.Error` and text that is no UTF-8.
+        StoreError: replaces `OSError`, `sqlite3.Error` and `UnicodeDecodeError`.
     """
     try:
         yield
-    # the last where a message of SQLite quotes what was damaged
+    # UnicodeDecodeError: SQLite quotes damaged bytes in its message
     except (OSError, sqlite3.Error, UnicodeDecodeError) as error:
         raise StoreError(
             f"cannot use the {what} in {path}: {_format_reason(error)}; {_advise(error, damage)}"
@@ -39,12 +39,12 @@ def explain_disk_errors(what: str, path: Path, damage: str) -> Iterator[None]:
 
 
 def _format_reason(error: Exception) -> str:
-    """Return what happened, without the path that is named already."""
+    """Return the reason without the path, which the message names already."""
     return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
 
 
 def _advise(error: Exception, damage: str) -> str:
-    """Return what to do."""
+    """Return advice that fits the error."""
     name, code = str(getattr(error, "sqlite_errorname", "")), getattr(error, "errno", None)
     if name.startswith("SQLITE_FULL") or code in _FULL:
         return f"what was there before is whole; free some room on that disk; {ELSEWHERE}"

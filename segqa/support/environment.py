@@ -12,10 +12,10 @@ from pathlib import Path
 
 
 def describe_hardware(threads: int | None) -> str:
-    """Processor, cores, how many threads are used of them, and the GPU that torch has used, if any.
+    """Describe the processor, its cores, the limit on threads, and the GPU that torch has used, if any.
 
     Args:
-        threads: to which libraries were limited; None for no limit.
+        threads: the limit set for libraries; None for no limit.
     """
     parts = [_read_processor(), f"{compute_fair_share(1)} cores"]
     if threads is not None:
@@ -27,7 +27,7 @@ def describe_hardware(threads: int | None) -> str:
 
 
 def _read_processor() -> str:
-    """The processor as its maker calls it, where the system tells; else its architecture."""
+    """Return the model name of the processor, or its architecture where the system does not report one."""
     try:
         listed = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
     except OSError:
@@ -36,16 +36,16 @@ def _read_processor() -> str:
 
 
 def compute_fair_share(processes: int) -> int:
-    """How many threads each of some processes may use on this machine: at least 1."""
+    """Return how many threads each of `processes` processes may use on this machine, at least 1."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, cores // processes)
 
 
 @contextmanager
 def limit_threads(count: int | None) -> Iterator[None]:
-    """Use so many threads in OpenCV, and in torch if it is loaded; afterwards as many as before. None leaves them.
+    """Limit the threads of OpenCV, and of torch if it is loaded, inside the block. None sets no limit.
 
-    A model that has loaded torch itself has done so when it was built, before it is evaluated.
+    A model that uses torch loads it when it is built, which is before its evaluation.
     """
     if count is None:
         yield

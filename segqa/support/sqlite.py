@@ -1,4 +1,4 @@
-"""A database is an SQLite file beside the runs, open as long as its block lasts."""
+"""Open SQLite files beside the runs, with errors that say what to do."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ _DAMAGE = "remove the file to start anew"
 
 
 class Database:
-    """Tables in an SQLite file, made if they are not there; one thread may read while another writes.
+    """Tables in an SQLite file, created if missing; one thread may read while another writes.
 
-    Whatever goes wrong with the file is a `StoreError` that says what to do.
+    Use it as a context manager, which closes the file. Every error of the file becomes a `StoreError` that says what
+    to do.
 
     Raises:
         StoreError: the file is no database, the disk is full or cannot be written, or another process has it locked.
@@ -46,31 +47,31 @@ class Database:
                     self._database.execute(f"ALTER TABLE {table} ADD COLUMN {name} {columns[name]}")
 
     def _find(self, query: str, *values: object) -> tuple[Any, ...] | None:
-        """The first row that a query finds; None where there is none."""
+        """Return the first row of a query; None if it has no rows."""
         with self._explain_errors():
             row: tuple[Any, ...] | None = self._database.execute(query, values).fetchone()
         return row
 
     def _find_all(self, query: str, *values: object) -> list[tuple[Any, ...]]:
-        """All rows that a query finds."""
+        """Return all rows of a query."""
         with self._explain_errors():
             return self._database.execute(query, values).fetchall()
 
     @contextmanager
     def _open_transaction(self) -> Iterator[None]:
-        """A transaction: all of it or, if it fails, nothing; what was there before is whole."""
+        """Run the block as one transaction, which is rolled back if the block fails."""
         with self._explain_errors(), self._database:
             yield
 
     @contextmanager
     def _explain_errors(self) -> Iterator[None]:
-        """Errors of the disk as a `StoreError`."""
+        """Turn errors of disk and database inside the block into a `StoreError`."""
         with explain_disk_errors(self._what, self._path, _DAMAGE):
             yield
 
     @contextmanager
     def _close_on_error(self) -> Iterator[None]:
-        """The same while it is being opened: where that fails, it is closed."""
+        """Explain errors like `_explain_errors`, and close the database if the block fails."""
         try:
             with self._explain_errors():
                 yield
