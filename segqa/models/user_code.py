@@ -235,8 +235,21 @@ def _spec(name: str, parent: ModuleSpec | None) -> ModuleSpec | None:
     if parent is not None and where is None:
         return None
     for finder in sys.meta_path:
-        find = getattr(finder, "find_spec", None)
-        spec = find(name, where, None) if find is not None else None
-        if isinstance(spec, ModuleSpec):
+        spec = _ask_finder(finder, name, where)
+        if spec is not None:
             return spec
     return None
+
+
+def _ask_finder(finder: object, name: str, where: Sequence[str] | None) -> ModuleSpec | None:
+    """Return the spec that an import finder gives for a module; None if it finds none.
+
+    The search path of a nested namespace package looks up its parent in `sys.modules` and raises KeyError if the
+    parent is not there. Such a module counts as not found.
+    """
+    find = getattr(finder, "find_spec", None)
+    try:
+        spec = find(name, where, None) if find is not None else None
+    except KeyError:
+        return None
+    return spec if isinstance(spec, ModuleSpec) else None
