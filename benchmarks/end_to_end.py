@@ -29,7 +29,7 @@ from segqa.inference.evaluator import Evaluation
 from segqa.models.checkpoint import read_checkpoint
 from segqa.models.detect_segment import DetectSegment
 from segqa.models.network import Network
-from segqa.models.onnx_runtime import onnx_path
+from segqa.models.onnx_runtime import get_onnx_path
 from segqa.models.pickers import find_picker
 from segqa.models.runtime import Precision
 from segqa.runs.store import Store
@@ -150,7 +150,7 @@ def ways_of_network(folder: Path, name: str, dataset: Dataset) -> dict[str, Call
     }
     precisions: tuple[Precision, ...] = ("float32", "int8")
     for precision in precisions:
-        if onnx_path(folder, precision).exists():
+        if get_onnx_path(folder, precision).exists():
             model = Network.load(folder, name=name, device="cpu", runtime="onnx", precision=precision)
             ways[f"segqa, first run, onnx {precision}"] = first_run(model, dataset)
     return ways

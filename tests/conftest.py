@@ -86,7 +86,7 @@ def exported_unet(tmp_path_factory: pytest.TempPathFactory) -> Path:
     probe = net(torch.randn(4, 3, 64, 64))
     torch.nn.init.constant_(net.get_parameter("head.bias"), -float(probe.detach().mean()))
     folder = tmp_path_factory.mktemp("exported")
-    write_checkpoint(folder / "unet", net, transforms.preprocessing(64), "")
+    write_checkpoint(folder / "unet", net, transforms.build_preprocessing(64), "")
     for index in range(6):
         write_case(folder / "squares", f"{index:02}", *bright_square(index))
     cases = list(open_folder(folder / "squares"))

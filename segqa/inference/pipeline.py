@@ -24,7 +24,7 @@ from segqa.inference.prefetch import read_ahead
 from segqa.inference.proposal_cache import DAMAGE, CachedAnswer, proposals_key
 from segqa.inference.target_cache import PackedTargets
 from segqa.inference.timing import StageTimer
-from segqa.models.pickers import Picker, looks_at_scores_alone
+from segqa.models.pickers import Picker, needs_only_scores
 from segqa.models.protocol import Proposals
 from segqa.runs.outcome import Outcome
 from segqa.scoring.properties import CaseProperties
@@ -195,7 +195,7 @@ class Pipeline:
         """What is kept of counting; with it the case is settled, unless its masks are needed to pick or break down."""
         tally = None if self.refresh else self._kept(lambda: self.cache.tally(loaded.key, loaded.target_key))
         loaded.tally = tally
-        if tally is None or not looks_at_scores_alone(self.picker):
+        if tally is None or not needs_only_scores(self.picker):
             return
         loaded.picked = self._pick(tally.scores)
         loaded.is_settled = not tally.lacks(loaded.picked, self.threshold)

@@ -141,7 +141,7 @@ def _build(config: Mapping[str, Any], path: Path) -> nn.Module:
     try:
         if name == UNET:
             return UNet(**arguments)
-        return _smp_class(name, path)(**arguments | {"encoder_weights": None})
+        return _find_smp_class(name, path)(**arguments | {"encoder_weights": None})
     except (TypeError, ValueError, KeyError, AttributeError, RuntimeError, NotImplementedError) as error:
         raise ModelError(f"{path} does not describe a {name}: {error}") from error
 
@@ -157,7 +157,7 @@ def _require_one_map(config: Mapping[str, Any], path: Path) -> None:
         raise ModelError(f"{path} has an encoder {encoder!r} that would be fetched; expected the name of a known one")
 
 
-def _smp_class(name: str, path: Path) -> type[nn.Module]:
+def _find_smp_class(name: str, path: Path) -> type[nn.Module]:
     try:
         import segmentation_models_pytorch as smp
     except ImportError as error:
@@ -179,11 +179,11 @@ def _load_weights(net: nn.Module, folder: Path) -> None:
     try:
         net.load_state_dict(weights, strict=True)
     except RuntimeError as error:
-        difference = _difference(net.state_dict(), weights) or str(error)
+        difference = _describe_difference(net.state_dict(), weights) or str(error)
         raise ModelError(f"{path} does not fit {folder / CONFIG}: {difference}") from error
 
 
-def _difference(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str:
+def _describe_difference(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str:
     """What keeps weights from fitting, with an example of each kind."""
     missing, unknown = sorted(wanted.keys() - found.keys()), sorted(found.keys() - wanted.keys())
     parts = [

@@ -38,12 +38,12 @@ _USUAL_SIZE = 256
 def require_files(folder: Path) -> None:
     """Refuse a folder that has not what is read, saying what it has instead."""
     if not folder.is_dir():
-        hint = f"; {_never(folder)}" if folder.suffix in _PICKLED else ""
+        hint = f"; {_explain_pickle_refusal(folder)}" if folder.suffix in _PICKLED else ""
         raise ModelError(f"no checkpoint at {folder}: expected a folder with {CONFIG} and {WEIGHTS}{hint}")
     missing = [name for name in (CONFIG, WEIGHTS) if not (folder / name).is_file()]
     if missing:
         pickled = sorted(path for path in folder.iterdir() if path.suffix in _PICKLED)
-        hint = f"; {_never(pickled[0])}" if pickled else ""
+        hint = f"; {_explain_pickle_refusal(pickled[0])}" if pickled else ""
         raise ModelError(f"no {' and no '.join(missing)} in the checkpoint {folder}{hint}")
     refuse_pointers([folder / name for name in FILES], ModelError)
 
@@ -78,20 +78,20 @@ def read_preprocessing(folder: Path) -> tuple[Transform, tuple[str, ...]]:
     if kept.exists():
         return transforms.read_preprocessing(kept), ()
     assumed = f"{_USUAL_SIZE} × {_USUAL_SIZE} pixels and ImageNet's normalisation"
-    return transforms.preprocessing(_USUAL_SIZE), (f"the checkpoint has no {transforms.FILE}; taking {assumed}",)
+    return transforms.build_preprocessing(_USUAL_SIZE), (f"the checkpoint has no {transforms.FILE}; taking {assumed}",)
 
 
-def trained_on(folder: Path) -> frozenset[str]:
+def read_training_cases(folder: Path) -> frozenset[str]:
     """The ids of the cases that a network was trained on; none where nobody has kept them."""
     path = folder / CASES
     return frozenset(json.loads(path.read_text(encoding="utf-8"))["trained_on"]) if path.is_file() else frozenset()
 
 
-def network_digest(folder: Path) -> str:
+def compute_network_digest(folder: Path) -> str:
     """Hex; changes whenever the network does, with its weights or how it is built."""
     digests = [hashlib.sha256((folder / name).read_bytes()).digest() for name in (CONFIG, WEIGHTS)]
     return hashlib.sha256(b"".join(digests)).hexdigest()
 
 
-def _never(path: Path) -> str:
+def _explain_pickle_refusal(path: Path) -> str:
     return f"{path.name} is not read, since unpickling can run any code: save the weights as safetensors"

@@ -10,13 +10,13 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from segqa.data.mask import Image
-from segqa.models.transforms import Transform, albumentations
+from segqa.models.transforms import Transform, import_albumentations
 
 _Shape: TypeAlias = tuple[int, int]
 _Step: TypeAlias = Callable[[ModuleType, float, _Shape], Any]
 
 
-def library_version() -> str | None:
+def find_library_version() -> str | None:
     """The version of albumentations; None where it is not installed. It is not imported."""
     try:
         return version("albumentations")
@@ -24,65 +24,65 @@ def library_version() -> str | None:
         return None
 
 
-def distortion(name: str, amount: float, shape: _Shape, seed: int) -> Transform:
+def build_corruption(name: str, amount: float, shape: _Shape, seed: int) -> Transform:
     """The step of this name for images of a size; the same arguments do the same to the same image.
 
     Args:
-        name: one of `DISTORTIONS`.
+        name: one of `CORRUPTIONS`.
         amount: how much of it, see `segqa.analysis.robustness.perturbations`.
         shape: `(height, width)` of the images.
         seed: of what is random in it.
     """
-    library = albumentations()
-    return library.Compose([DISTORTIONS[name](library, amount, shape)], seed=seed)
+    library = import_albumentations()
+    return library.Compose([CORRUPTIONS[name](library, amount, shape)], seed=seed)
 
 
-def distort(transform: Transform, image: Image) -> Image:
+def apply_corruption(transform: Transform, image: Image) -> Image:
     """An image as a step changes it."""
     return np.ascontiguousarray(transform(image=image)["image"], dtype=np.uint8)
 
 
-def _brightness(library: ModuleType, amount: float, _shape: _Shape) -> Any:
+def _build_brightness(library: ModuleType, amount: float, _shape: _Shape) -> Any:
     return library.RandomBrightnessContrast(brightness_limit=(amount, amount), contrast_limit=(0, 0), p=1)
 
 
-def _gamma(library: ModuleType, amount: float, _shape: _Shape) -> Any:
+def _build_gamma(library: ModuleType, amount: float, _shape: _Shape) -> Any:
     return library.RandomGamma(gamma_limit=(100 * amount, 100 * amount), p=1)
 
 
-def _contrast(library: ModuleType, amount: float, _shape: _Shape) -> Any:
+def _build_contrast(library: ModuleType, amount: float, _shape: _Shape) -> Any:
     # around the mean, where RandomBrightnessContrast would darken as well
     same = (1, 1)
     return library.ColorJitter(brightness=same, contrast=(amount, amount), saturation=same, hue=(0, 0), p=1)
 
 
-def _saturation(library: ModuleType, amount: float, _shape: _Shape) -> Any:
+def _build_saturation(library: ModuleType, amount: float, _shape: _Shape) -> Any:
     same = (1, 1)
     return library.ColorJitter(brightness=same, contrast=same, saturation=(amount, amount), hue=(0, 0), p=1)
 
 
-def _jpeg(library: ModuleType, amount: float, _shape: _Shape) -> Any:
+def _build_jpeg(library: ModuleType, amount: float, _shape: _Shape) -> Any:
     return library.ImageCompression(compression_type="jpeg", quality_range=(int(amount), int(amount)), p=1)
 
 
-def _blur(library: ModuleType, amount: float, shape: _Shape) -> Any:
+def _build_blur(library: ModuleType, amount: float, shape: _Shape) -> Any:
     sigma = amount * float(np.hypot(*shape))
     return library.GaussianBlur(blur_limit=0, sigma_limit=(sigma, sigma), p=1)
 
 
-def _noise(library: ModuleType, amount: float, _shape: _Shape) -> Any:
+def _build_noise(library: ModuleType, amount: float, _shape: _Shape) -> Any:
     return library.GaussNoise(std_range=(amount, amount), mean_range=(0, 0), per_channel=True, p=1)
 
 
-DISTORTIONS: Mapping[str, _Step] = MappingProxyType(
+CORRUPTIONS: Mapping[str, _Step] = MappingProxyType(
     {
-        "brightness": _brightness,
-        "gamma": _gamma,
-        "contrast": _contrast,
-        "grayscale": _saturation,
-        "jpeg": _jpeg,
-        "blur": _blur,
-        "noise": _noise,
+        "brightness": _build_brightness,
+        "gamma": _build_gamma,
+        "contrast": _build_contrast,
+        "grayscale": _build_saturation,
+        "jpeg": _build_jpeg,
+        "blur": _build_blur,
+        "noise": _build_noise,
     }
 )
 """What each step is made of, by its name."""

@@ -73,7 +73,7 @@ class DetectSegment:
         self._detector_side, self._segmenter_side = detector_side, segmenter_side
         self._class_index, self._box_cutoff, self._overlap = class_index, box_cutoff, overlap
         self._enlarge, self._mask_cutoff = enlarge, mask_cutoff
-        self._cells, self._strides = _grid(detector_side)
+        self._cells, self._strides = _build_grid(detector_side)
         self.weights_bytes = sum(path.stat().st_size for path in paths)
         self.fingerprint = fingerprint_of(type(self), *paths, options=arguments, packages=["opencv-python-headless"])
 
@@ -111,22 +111,22 @@ class DetectSegment:
     def _segment(self, image: Image, box: Floats) -> tuple[Mask, float]:
         """The mask inside a box, at the image's size, and its score."""
         mask = np.zeros(image.shape[:2], dtype=np.bool_)
-        x0, y0, x1, y1 = self._cut(box, image.shape)
+        x0, y0, x1, y1 = self._find_crop(box, image.shape)
         if x1 <= x0 or y1 <= y0:
             return mask, 0.0
-        probability = self._probability(np.ascontiguousarray(image[y0:y1, x0:x1]))
+        probability = self._compute_probability(np.ascontiguousarray(image[y0:y1, x0:x1]))
         inside = probability > self._mask_cutoff
         mask[y0:y1, x0:x1] = inside
         return mask, float(probability[inside].mean(dtype=np.float64)) if inside.any() else 0.0
 
-    def _cut(self, box: Floats, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+    def _find_crop(self, box: Floats, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
         """The part of the image to segment: the box, enlarged on every side, clipped to the image."""
         width, height = box[2] - box[0], box[3] - box[1]
         grown = box + np.array([-width, -height, width, height]) * self._enlarge
         x0, y0, x1, y1 = np.clip(grown, 0, [shape[1], shape[0], shape[1], shape[0]]).astype(int)
         return int(x0), int(y0), int(x1), int(y1)
 
-    def _probability(self, cut: Image) -> NDArray[np.float32]:
+    def _compute_probability(self, cut: Image) -> NDArray[np.float32]:
         """The segmenter's probability for each pixel of a cut."""
         side = self._segmenter_side
         self._segmenter.setInput(cv2.dnn.blobFromImage(cut, 1 / 255, (side, side)))
@@ -152,7 +152,7 @@ def _read_net(path: Path, role: str) -> Any:
         raise ModelError(f"detect_segment: OpenCV cannot read the {role} {path}: {error.err}") from error
 
 
-def _grid(side: int) -> tuple[Floats, Floats]:
+def _build_grid(side: int) -> tuple[Floats, Floats]:
     """YOLOX's cells (x, y) `[cells, 2]` for an input of this side, and the stride of each `[cells, 1]`."""
     cells, strides = [], []
     for stride in _STRIDES:

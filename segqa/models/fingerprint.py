@@ -15,8 +15,8 @@ from types import BuiltinFunctionType, FunctionType, MappingProxyType, MethodTyp
 from typing import Any, Self
 
 from segqa.errors import ModelError
-from segqa.models.object_state import Part, read_state, value_of
-from segqa.models.user_code import digest_graph, digest_syntax, file_of, imported_files, is_user_file, parse_file
+from segqa.models.object_state import Part, digest_value, read_state
+from segqa.models.user_code import digest_graph, digest_syntax, find_file, find_imported_files, is_user_file, parse_file
 
 _UNCOUNTED = "uncounted"
 _SHOWN = 3
@@ -98,9 +98,9 @@ def fingerprint_of(*things: object, options: Mapping[str, Any] | None = None, pa
         ModelError: a file is not there, an object has no source of yours, an option is not of JSON's types, or a
             package is not installed.
     """
-    parts = [part for thing in things for part in _parts_of(thing)]
+    parts = [part for thing in things for part in _yield_parts(thing)]
     parts.append(("options", _encode_options(options or {})))
-    parts += [("package", f"{name}=={_version_of(name)}".encode()) for name in sorted(packages)]
+    parts += [("package", f"{name}=={_find_version(name)}".encode()) for name in sorted(packages)]
     digest = hashlib.sha256()
     for sort, content in parts:
         digest.update(f"{sort} {len(content)} ".encode() + content)
@@ -123,28 +123,28 @@ def is_computed(model: object) -> bool:
     return is_held or (own is not None and not isinstance(own, str))
 
 
-def _parts_of(thing: object) -> Iterator[Part]:
+def _yield_parts(thing: object) -> Iterator[Part]:
     """Yield what is counted of a thing."""
     if isinstance(thing, Fingerprint):
         yield "fingerprint", thing.encode()
     elif isinstance(thing, str | Path):
-        yield from _parts_of_path(Path(thing).expanduser())
+        yield from _yield_path_parts(Path(thing).expanduser())
     elif isinstance(thing, list | tuple):
         yield "list", str(len(thing)).encode()
         for each in thing:
-            yield from _parts_of(each)
+            yield from _yield_parts(each)
     elif isinstance(thing, Mapping | set | frozenset):
         raise ModelError(f"cannot count a {type(thing).__name__} by itself; give it as options={{...}}, or as a list")
     else:
-        value = value_of(thing)
-        yield from [value] if value is not None else _parts_of_object(thing)
+        value = digest_value(thing)
+        yield from [value] if value is not None else _yield_object_parts(thing)
 
 
-def _parts_of_path(path: Path) -> Iterator[Part]:
+def _yield_path_parts(path: Path) -> Iterator[Part]:
     """Yield the content of a file, whatever its name, or of all files of a folder, with their names."""
     if path.is_file():
         yield "file", _digest_file(path)
-        for other in belonging_files(path):
+        for other in find_companion_files(path):
             if not other.is_file():
                 raise ModelError(f"{path} keeps a part of its weights in {other}, and there is no such file")
             yield "file", other.name.encode() + _digest_file(other)
@@ -170,12 +170,12 @@ def _digest_file(path: Path) -> bytes:
         raise ModelError(f"cannot read {path}: {error}") from error
 
 
-def _parts_of_object(thing: Any) -> Iterator[Part]:
+def _yield_object_parts(thing: Any) -> Iterator[Part]:
     """Yield the source of a class, function, module or object, and the state of all but a class or module."""
     if isinstance(thing, functools.partial):
-        yield from _parts_of_object(thing.func)
+        yield from _yield_object_parts(thing.func)
     elif isinstance(thing, MethodType):
-        yield from _parts_of_object(thing.__self__)
+        yield from _yield_object_parts(thing.__self__)
     else:
         is_code = isinstance(thing, type | FunctionType | ModuleType | BuiltinFunctionType)
         yield "source", _digest_code(thing if is_code else type(thing))
@@ -183,26 +183,26 @@ def _parts_of_object(thing: Any) -> Iterator[Part]:
     if not isinstance(thing, type | ModuleType):
         state = read_state(thing)
         yield "state", json.dumps(state.content, sort_keys=True).encode()
-        yield "reached", _digest_files(file for each in state.code for file in _files_of(each))
+        yield "reached", _digest_files(file for each in state.code for file in _find_source_files(each))
         yield from ((_UNCOUNTED, text.encode()) for text in state.uncounted)
 
 
 def _digest_code(thing: Any) -> bytes:
     """Return a digest of the user's files that a class, function or module is defined in and imports."""
-    own = file_of(thing)
+    own = find_file(thing)
     if own is None or not is_user_file(own):
         known = f"defined in {own}" if own is not None else "which has no file of source"
         raise ModelError(
             f"expected an object of your own code, got {getattr(thing, '__qualname__', thing)!s}, {known}; name its "
             'package in packages=["..."], and what it holds as a file, an array or options={...}'
         )
-    return _digest_files(_files_of(thing))
+    return _digest_files(_find_source_files(thing))
 
 
-def _files_of(thing: Any) -> Iterator[Path]:
+def _find_source_files(thing: Any) -> Iterator[Path]:
     """Yield the user's files that a function or a module, or a class and its bases, are defined in."""
     for each in thing.__mro__ if isinstance(thing, type) else [thing]:
-        file = file_of(each) if each is not object else None
+        file = find_file(each) if each is not object else None
         if file is not None and is_user_file(file):
             yield file
 
@@ -214,7 +214,7 @@ def _digest_files(files: Iterable[Path]) -> bytes:
     while waiting:
         path = waiting.pop()
         if path not in edges:
-            edges[path] = imported_files(path)
+            edges[path] = find_imported_files(path)
             waiting += edges[path]
     return digest_graph({path: digest_syntax([parse_file(path)]) for path in edges}, edges)
 
@@ -226,7 +226,7 @@ def _encode_options(options: Mapping[str, Any]) -> bytes:
         raise ModelError(f"options must be of JSON's types (numbers, texts, lists, tables): {error}") from error
 
 
-def _version_of(package: str) -> str:
+def _find_version(package: str) -> str:
     try:
         return version(package)
     except PackageNotFoundError:
@@ -239,7 +239,7 @@ _LOCATION = re.compile(rb"\x0a\x08location\x12([\x01-\x7f])")
 """How ONNX's protobuf writes the key `location` of a tensor that is in another file, before the length of its name."""
 
 
-def belonging_files(path: Path) -> list[Path]:
+def find_companion_files(path: Path) -> list[Path]:
     """Return the files that a file names as parts of itself; they need not be there.
 
     ONNX's external data (torch's exporter writes `model.onnx.data` by default), the shards of an index of the Hugging
@@ -249,7 +249,7 @@ def belonging_files(path: Path) -> list[Path]:
     return sorted(path.parent / name for name in (find(path) if find is not None else ()))
 
 
-def _external_data(path: Path) -> set[str]:
+def _find_external_data(path: Path) -> set[str]:
     if not path.stat().st_size:
         return set()
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
@@ -257,7 +257,7 @@ def _external_data(path: Path) -> set[str]:
         return {content[start : start + length].decode(errors="replace") for start, length in found}
 
 
-def _shards(path: Path) -> set[str]:
+def _find_shards(path: Path) -> set[str]:
     try:
         known = json.loads(path.read_bytes())["weight_map"]
     except (ValueError, KeyError, TypeError):
@@ -265,11 +265,11 @@ def _shards(path: Path) -> set[str]:
     return {str(name) for name in known.values()} if isinstance(known, Mapping) else set()
 
 
-def _openvino(path: Path) -> set[str]:
+def _find_openvino_weights(path: Path) -> set[str]:
     name = f"{path.stem}.bin"
     return {name} if (path.parent / name).is_file() else set()
 
 
 _FINDERS: Mapping[str, Callable[[Path], set[str]]] = MappingProxyType(
-    {".onnx": _external_data, ".index.json": _shards, ".xml": _openvino}
+    {".onnx": _find_external_data, ".index.json": _find_shards, ".xml": _find_openvino_weights}
 )

@@ -18,8 +18,8 @@ from PIL import Image as Pillow
 from segqa.data.mask import Image, Mask
 from segqa.errors import CaseError, ModelError
 from segqa.models.fingerprint import fingerprint_of
-from segqa.models.log_levels import quiet
-from segqa.models.object_state import weights_digest
+from segqa.models.log_levels import limit_logging
+from segqa.models.object_state import compute_weights_digest
 from segqa.models.protocol import Floats, Proposals
 from segqa.models.torch_runtime import find_device
 from segqa.support.git import refuse_pointers
@@ -76,10 +76,10 @@ class GroundedSam:
             "text_cutoff": text_cutoff,
             "mask_choice": mask_choice,
             "device": self._device.type,
-            "detector": _digest_of(self._detector, self._detector_processor),
-            "segmenter": _digest_of(self._segmenter, self._segmenter_processor),
+            "detector": _compute_digests(self._detector, self._detector_processor),
+            "segmenter": _compute_digests(self._segmenter, self._segmenter_processor),
         }
-        self.weights_bytes = weights_bytes(self._detector) + weights_bytes(self._segmenter)
+        self.weights_bytes = count_weights_bytes(self._detector) + count_weights_bytes(self._segmenter)
         self.fingerprint = fingerprint_of(type(self), options=arguments, packages=["torch", "transformers"])
 
     def predict(self, images: Sequence[Image], prompts: Sequence[str]) -> list[Proposals]:
@@ -94,10 +94,10 @@ class GroundedSam:
         """
         import torch
 
-        asked = [full_prompt(prompt) for prompt in prompts]
+        asked = [normalize_prompt(prompt) for prompt in prompts]
         found: dict[int, Proposals] = {}
         with torch.inference_mode(), torch.autocast(self._device.type, enabled=False):
-            for alike in batches(images, asked):
+            for alike in group_into_batches(images, asked):
                 answers = self._propose([images[index] for index in alike], asked[alike[0]])
                 found.update(zip(alike, answers, strict=True))
         return [found[index] for index in range(len(images))]
@@ -120,7 +120,7 @@ class GroundedSam:
             target_sizes=[(picture.height, picture.width) for picture in pictures],
         )
         # the labels say nothing about how many boxes there are: where there are none, they are ['']
-        return [(_as_floats(answer["boxes"]).reshape(-1, 4), _as_floats(answer["scores"])) for answer in answers]
+        return [(_to_floats(answer["boxes"]).reshape(-1, 4), _to_floats(answer["scores"])) for answer in answers]
 
     def _segment(self, picture: Pillow.Image, boxes: Floats, box_scores: Floats) -> Proposals:
         """A mask and its score for each box; SAM 2 is asked for one picture at a time, and for none without a box."""
@@ -129,13 +129,13 @@ class GroundedSam:
         inputs = self._segmenter_processor(images=picture, return_tensors="pt").to(self._device)
         embeddings = self._segmenter.get_image_embeddings(inputs.pixel_values)
         parts = [
-            self._masks(embeddings, (picture.height, picture.width), boxes[start : start + _BOXES_AT_ONCE])
+            self._predict_masks(embeddings, (picture.height, picture.width), boxes[start : start + _BOXES_AT_ONCE])
             for start in range(0, len(boxes), _BOXES_AT_ONCE)
         ]
         masks = np.concatenate([masks for masks, _ in parts])
         return Proposals(masks, np.concatenate([scores for _, scores in parts]), box_scores, boxes)
 
-    def _masks(self, embeddings: list[Any], size: tuple[int, int], boxes: Floats) -> tuple[Mask, Floats]:
+    def _predict_masks(self, embeddings: list[Any], size: tuple[int, int], boxes: Floats) -> tuple[Mask, Floats]:
         """A mask `[N, H, W]` and a predicted IoU `[N]` for each box."""
         processor = self._segmenter_processor
         inputs = processor(original_sizes=[list(size)], input_boxes=[boxes.tolist()], return_tensors="pt")
@@ -151,10 +151,10 @@ class GroundedSam:
             processor.post_process_masks([logits[None, box, index, None]], [list(size)])[0][0, 0].cpu().numpy()
             for box, index in enumerate(chosen.tolist())
         ]
-        return np.stack(masks), _as_floats(scores.gather(1, chosen[:, None])[:, 0])
+        return np.stack(masks), _to_floats(scores.gather(1, chosen[:, None])[:, 0])
 
 
-def full_prompt(prompt: str) -> str:
+def normalize_prompt(prompt: str) -> str:
     """The prompt as Grounding DINO was trained on: lower-case, ending with a dot.
 
     Without a dot `transformers` takes the prompts of a batch for one prompt's parts and merges them.
@@ -162,7 +162,7 @@ def full_prompt(prompt: str) -> str:
     Raises:
         CaseError: nothing is asked for.
 
-    >>> full_prompt(" Person")
+    >>> normalize_prompt(" Person")
     'person.'
     """
     words = prompt.strip().lower()
@@ -171,7 +171,7 @@ def full_prompt(prompt: str) -> str:
     return words if words.endswith(".") else f"{words}."
 
 
-def batches(images: Sequence[Image], prompts: Sequence[str]) -> list[list[int]]:
+def group_into_batches(images: Sequence[Image], prompts: Sequence[str]) -> list[list[int]]:
     """The indices of the images that may share a batch: those of one size and one prompt.
 
     Images of different sizes would be padded, and Grounding DINO's scores move with the padding, by up to 0.25.
@@ -209,12 +209,12 @@ def check_cutoffs(box_cutoff: float, text_cutoff: float) -> None:
             raise ModelError(f"langsam: {name} must be a number between 0 and 1, got {value!r}")
 
 
-def weights_bytes(network: Any) -> int:
+def count_weights_bytes(network: Any) -> int:
     """The bytes of a torch module's parameters and buffers."""
     return sum(tensor.numel() * tensor.element_size() for tensor in network.state_dict().values())
 
 
-def first_line(error: BaseException) -> str:
+def format_first_line(error: BaseException) -> str:
     """What an error says, in one line of bearable length."""
     return textwrap.shorten((str(error).strip() or type(error).__name__).splitlines()[0], 200, placeholder="…")
 
@@ -224,7 +224,7 @@ def _require_transformers() -> None:
         for name in ("torch", "torchvision", "transformers"):
             import_module(name)
     except ImportError as error:
-        raise ModelError(f'langsam: {first_line(error)}; pip install "segqa[langsam]"') from error
+        raise ModelError(f'langsam: {format_first_line(error)}; pip install "segqa[langsam]"') from error
 
 
 def _load_detector(name: str | Path, device: Any) -> tuple[Any, Any]:
@@ -250,21 +250,21 @@ def _load(role: str, name: str | Path, network: Any, processor: Any, device: Any
 
     refuse_pointers(sorted(Path(name).glob("*")), ModelError)
     try:
-        with quiet("transformers", logging.CRITICAL):
+        with limit_logging("transformers", logging.CRITICAL):
             local = _is_local(role, name)
             _require_type(network.config_class.get_config_dict(name, local_files_only=local)[0], _MODEL_TYPES[role])
             model, report, prepare = _read(name, network, processor, local=local)
     except (OSError, ValueError, RuntimeError, TypeError, KeyError, SafetensorError) as error:
-        raise _cannot_be_had(role, name, first_line(error)) from error
+        raise _build_load_error(role, name, format_first_line(error)) from error
     wrong = report["missing_keys"] | {key for key, *_ in report["mismatched_keys"]}
     if wrong:
-        raise _cannot_be_had(
+        raise _build_load_error(
             role,
             name,
             f"{format_count(len(wrong), 'weight is', 'weights are')} missing or of another shape, such as {min(wrong)}",
         )
-    if not _knows_the_dot(prepare):
-        raise _cannot_be_had(role, name, "its tokenizer (tokenizer.json) is missing or not BERT's")
+    if not _has_bert_vocabulary(prepare):
+        raise _build_load_error(role, name, "its tokenizer (tokenizer.json) is missing or not BERT's")
     return model.eval().requires_grad_(requires_grad=False).to(device), prepare
 
 
@@ -289,26 +289,26 @@ def _read(name: str | Path, network: Any, processor: Any, *, local: bool) -> tup
     return model, report, processor.from_pretrained(name, local_files_only=local)
 
 
-def _knows_the_dot(processor: Any) -> bool:
+def _has_bert_vocabulary(processor: Any) -> bool:
     """Whether the tokenizer, if any, is BERT's: without its file `transformers` makes up one that knows no word."""
     tokenizer = getattr(processor, "tokenizer", None)
     return tokenizer is None or tokenizer.convert_tokens_to_ids(["[CLS]", "[SEP]", "."]) == [101, 102, 1012]
 
 
-def name_or_folder(name: str, folder: Path) -> str | Path:
+def resolve_name_or_folder(name: str, folder: Path) -> str | Path:
     """What to load for a name that somebody wrote: the folder that it means to them, or the model of that name.
 
     Args:
         name: as it was written.
         folder: the same as an absolute path.
 
-    >>> name_or_folder("facebook/sam2.1-hiera-small", Path("/nowhere/facebook/sam2.1-hiera-small"))
+    >>> resolve_name_or_folder("facebook/sam2.1-hiera-small", Path("/nowhere/facebook/sam2.1-hiera-small"))
     'facebook/sam2.1-hiera-small'
     """
-    return name if _may_be_on_the_hub(name) and not folder.is_dir() else folder
+    return name if _is_hub_name(name) and not folder.is_dir() else folder
 
 
-def _may_be_on_the_hub(name: str) -> bool:
+def _is_hub_name(name: str) -> bool:
     """Names there have two parts: `facebook/sam2.1-hiera-small`."""
     return name.count("/") == 1 and not name.startswith((".", "/", "~")) and "\\" not in name
 
@@ -317,12 +317,12 @@ def _is_local(role: str, name: str | Path) -> bool:
     """Whether a name is a folder; what can only be one, and is not there, is refused before the network is asked."""
     if Path(name).is_dir():
         return True
-    if isinstance(name, Path) or not _may_be_on_the_hub(name):
-        raise _cannot_be_had(role, name, "there is no such folder")
+    if isinstance(name, Path) or not _is_hub_name(name):
+        raise _build_load_error(role, name, "there is no such folder")
     return False
 
 
-def _cannot_be_had(role: str, name: str | Path, why: str) -> ModelError:
+def _build_load_error(role: str, name: str | Path, why: str) -> ModelError:
     kind = "Grounding DINO" if role == "detector" else "SAM 2"
     return ModelError(
         f"langsam: no {role} ({kind}) from {name}: {why}; "
@@ -330,24 +330,24 @@ def _cannot_be_had(role: str, name: str | Path, why: str) -> ModelError:
     )
 
 
-def _digest_of(network: Any, processor: Any) -> list[str]:
+def _compute_digests(network: Any, processor: Any) -> list[str]:
     """All that decides a network's answers: weights, configuration, and how pictures and prompts are prepared.
 
     Not where it was loaded from: the same model is the same on another machine.
     """
     tokenizer = getattr(processor, "tokenizer", None)
     words = "" if tokenizer is None else tokenizer.backend_tokenizer.to_str()
-    texts = [json.dumps(_nameless(network.config.to_dict()), sort_keys=True, default=str)]
+    texts = [json.dumps(_drop_origin(network.config.to_dict()), sort_keys=True, default=str)]
     texts += [processor.image_processor.to_json_string(), words]
-    return [weights_digest(network), *(hashlib.sha256(text.encode()).hexdigest() for text in texts)]
+    return [compute_weights_digest(network), *(hashlib.sha256(text.encode()).hexdigest() for text in texts)]
 
 
-def _nameless(config: dict[str, Any]) -> dict[str, Any]:
+def _drop_origin(config: dict[str, Any]) -> dict[str, Any]:
     """A configuration without where it comes from and which version wrote it."""
     dropped = ("_name_or_path", "transformers_version")
     kept = {key: value for key, value in config.items() if key not in dropped}
-    return {key: _nameless(value) if isinstance(value, dict) else value for key, value in kept.items()}
+    return {key: _drop_origin(value) if isinstance(value, dict) else value for key, value in kept.items()}
 
 
-def _as_floats(tensor: Any) -> Floats:
+def _to_floats(tensor: Any) -> Floats:
     return np.asarray(tensor.cpu().numpy(), dtype=np.float64)

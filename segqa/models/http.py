@@ -18,7 +18,7 @@ import numpy as np
 from segqa.data.mask import Image
 from segqa.errors import ModelError
 from segqa.models.fingerprint import Fingerprint, fingerprint_of
-from segqa.models.http_api import SERVE_ANSWER, SERVE_REQUEST, api_of, decode_picture
+from segqa.models.http_api import SERVE_ANSWER, SERVE_REQUEST, decode_image, parse_api
 from segqa.models.protocol import Proposals
 
 if TYPE_CHECKING:
@@ -64,12 +64,14 @@ class HttpModel:
         response: Mapping[str, Any] = _NOTHING,
         fingerprint: str = "",
     ) -> None:
-        self._url = _checked_url(url)
+        self._url = _check_url(url)
         self._retries, self._backoff, self._patience, self._parallel = retries, backoff, timeout, parallel
-        self._form, self._places = api_of(request, response) if request or response else (SERVE_REQUEST, SERVE_ANSWER)
-        self._client = _client(timeout, token_env)
+        self._form, self._places = (
+            parse_api(request, response) if request or response else (SERVE_REQUEST, SERVE_ANSWER)
+        )
+        self._client = _build_client(timeout, token_env)
         try:
-            name, self._served = ("", "") if request or response else self._ask_who()
+            name, self._served = ("", "") if request or response else self._request_identity()
         except ModelError:
             self._client.close()
             raise
@@ -92,11 +94,11 @@ class HttpModel:
             return list(pool.map(self._propose, images, prompts))
 
     def _propose(self, image: Image, prompt: str) -> Proposals:
-        arguments = self._form.arguments(_as_png(image), prompt)
+        arguments = self._form.arguments(_encode_png(image), prompt)
         response = self._request("POST", self._form.path, **arguments)
         if response.headers.get("content-type", "").startswith("image/"):
-            return Proposals.single(decode_picture(response.content))
-        answer = self._json_of(response)
+            return Proposals.single(decode_image(response.content))
+        answer = self._parse_json(response)
         self._require_same(answer)
         return self._places.proposals(answer, image)
 
@@ -107,9 +109,9 @@ class HttpModel:
         found = fingerprint_of(type(self), options={"answers": answers, "form": str(self._form)})
         return found if isinstance(answers, Fingerprint) else str(found)
 
-    def _ask_who(self) -> tuple[str, str]:
+    def _request_identity(self) -> tuple[str, str]:
         """Return name and fingerprint of what `segqa serve` serves; the latter is empty where that has none."""
-        card = self._json_of(self._request("GET", "/model"))
+        card = self._parse_json(self._request("GET", "/model"))
         if not isinstance(card, dict) or "fingerprint" not in card:
             raise ModelError(
                 f"http: {self._url}/model is not that of `segqa serve`; "
@@ -129,11 +131,11 @@ class HttpModel:
             response, problem = self._attempt(method, f"{self._url}{path}", arguments)
             if response is not None and response.status_code not in _LATER:
                 return _require_success(response)
-            pause = self._pause(response, attempt)
+            pause = self._compute_delay(response, attempt)
             if attempt == self._retries or pause > max(self._patience, _LONGEST_PAUSE):
                 break
             time.sleep(pause)
-        said = problem or f"is busy (it says: {_said(response)})"
+        said = problem or f"is busy (it says: {_summarize_response(response)})"
         raise ModelError(f"http: {self._url}{path} {said}; asked {attempt + 1} times; is the server up, and url right?")
 
     def _attempt(self, method: str, url: str, arguments: dict[str, Any]) -> tuple[httpx.Response | None, str]:
@@ -150,22 +152,22 @@ class HttpModel:
         except httpx.HTTPError as error:
             raise ModelError(f"http: {url} cannot be asked: {error}") from error
 
-    def _pause(self, response: httpx.Response | None, attempt: int) -> float:
+    def _compute_delay(self, response: httpx.Response | None, attempt: int) -> float:
         """Seconds to wait: what the server says, or longer each time, not all at once."""
-        stated = _retry_after(response.headers.get("retry-after", "")) if response is not None else None
+        stated = _parse_retry_after(response.headers.get("retry-after", "")) if response is not None else None
         if stated is not None:
             return stated
         longest = min(_LONGEST_PAUSE, self._backoff * 2.0**attempt)
         return longest * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
 
-    def _json_of(self, response: httpx.Response) -> object:
+    def _parse_json(self, response: httpx.Response) -> object:
         try:
             return response.json()
         except ValueError as error:
-            raise ModelError(f"http: {response.url} answered no JSON but {_said(response)!r}") from error
+            raise ModelError(f"http: {response.url} answered no JSON but {_summarize_response(response)!r}") from error
 
 
-def _client(timeout: float, token_env: str) -> httpx.Client:
+def _build_client(timeout: float, token_env: str) -> httpx.Client:
     try:
         import httpx
     except ModuleNotFoundError as error:
@@ -176,13 +178,13 @@ def _client(timeout: float, token_env: str) -> httpx.Client:
     return httpx.Client(timeout=timeout, headers={"Authorization": f"Bearer {token}"} if token else {})
 
 
-def _checked_url(url: str) -> str:
+def _check_url(url: str) -> str:
     if not url.startswith(("http://", "https://")):
         raise ModelError(f'http: expected [tool.segqa.models.http] url = "http://127.0.0.1:8000", got {url!r}')
     return url.rstrip("/")
 
 
-def _as_png(image: Image) -> bytes:
+def _encode_png(image: Image) -> bytes:
     """Without loss, and quickly rather than small."""
     reversed_channels = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
     return np.asarray(cv2.imencode(".png", reversed_channels, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1]).tobytes()
@@ -190,11 +192,11 @@ def _as_png(image: Image) -> bytes:
 
 def _require_success(response: httpx.Response) -> httpx.Response:
     if not response.is_success:
-        raise ModelError(f"http: {response.url} answered {response.status_code}: {_said(response)}")
+        raise ModelError(f"http: {response.url} answered {response.status_code}: {_summarize_response(response)}")
     return response
 
 
-def _said(response: httpx.Response | None) -> str:
+def _summarize_response(response: httpx.Response | None) -> str:
     """Why a server refuses, as `segqa serve` says it, or the beginning of what it says."""
     if response is None:
         return ""
@@ -205,7 +207,7 @@ def _said(response: httpx.Response | None) -> str:
         return str(response.text)[:_SHOWN]
 
 
-def _retry_after(text: str) -> float | None:
+def _parse_retry_after(text: str) -> float | None:
     """The seconds in a `Retry-After`: a number, or a date; None where it is neither."""
     try:
         return max(0.0, float(text))

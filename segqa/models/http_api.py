@@ -18,7 +18,7 @@ import numpy as np
 from segqa.data.mask import Image, Mask
 from segqa.data.rle import decode_mask, decode_runs
 from segqa.errors import ModelError
-from segqa.models.protocol import Floats, Proposals, box_of
+from segqa.models.protocol import Floats, Proposals, compute_box
 from segqa.settings.checks import nearest
 
 _CUTOFF = 127
@@ -76,17 +76,21 @@ class AnswerPlaces:
         if not self.masks:
             raise ModelError(f'http: the answer is no picture; say where its masks are: {_WHERE} response.masks = "…"')
         try:
-            masks = [_as_mask(found) for found in find(answer, self.masks)]
+            masks = [_to_mask(found) for found in find_values(answer, self.masks)]
             if not masks:
                 return Proposals.none((image.shape[0], image.shape[1]))
-            scores, box_scores = self._scores(answer, len(masks))
-            boxes = [_four(box) for box in find(answer, self.boxes)] if self.boxes else [box_of(mask) for mask in masks]
+            scores, box_scores = self._read_scores(answer, len(masks))
+            boxes = (
+                [_to_box(box) for box in find_values(answer, self.boxes)]
+                if self.boxes
+                else [compute_box(mask) for mask in masks]
+            )
             return Proposals(np.stack(masks), scores, box_scores, np.array(boxes))
         except (ValueError, TypeError) as error:  # masks of several sizes, more scores than masks, a text for a number
             raise ModelError(f"http: the answer cannot be read as proposals: {error}") from error
 
-    def _scores(self, answer: object, count: int) -> tuple[Floats, Floats]:
-        found = [_floats(find(answer, place)) if place else None for place in (self.scores, self.box_scores)]
+    def _read_scores(self, answer: object, count: int) -> tuple[Floats, Floats]:
+        found = [_to_floats(find_values(answer, place)) if place else None for place in (self.scores, self.box_scores)]
         known = [each for each in found if each is not None] or [np.ones(count)]
         return known[0] if found[0] is None else found[0], known[-1] if found[1] is None else found[1]
 
@@ -101,26 +105,26 @@ SERVE_ANSWER = AnswerPlaces(
 """The API of `segqa serve`."""
 
 
-def api_of(request: object, response: object) -> tuple[RequestForm, AnswerPlaces]:
+def parse_api(request: object, response: object) -> tuple[RequestForm, AnswerPlaces]:
     """The API that two tables of the settings describe.
 
     Raises:
         ModelError: a key is unknown or no text, or it is not said where the masks are.
     """
-    form = RequestForm(**_texts(request, "request", RequestForm))
-    places = AnswerPlaces(**_texts(response, "response", AnswerPlaces))
+    form = RequestForm(**_parse_string_table(request, "request", RequestForm))
+    places = AnswerPlaces(**_parse_string_table(response, "response", AnswerPlaces))
     if (places.scores or places.box_scores or places.boxes) and not places.masks:
         raise ModelError(f'{_WHERE} response must say where the masks are: masks = "predictions.*.mask"')
     return form, places
 
 
-def find(answer: object, place: str) -> list[Any]:
+def find_values(answer: object, place: str) -> list[Any]:
     """All that stands at a place of an answer.
 
     Raises:
         ModelError: says how far the place leads.
 
-    >>> find({"found": [{"score": 0.5}, {"score": 0.25}]}, "found.*.score")
+    >>> find_values({"found": [{"score": 0.5}, {"score": 0.25}]}, "found.*.score")
     [0.5, 0.25]
     """
     found: list[Any] = [answer]
@@ -128,17 +132,17 @@ def find(answer: object, place: str) -> list[Any]:
     for step in place.split("."):
         if step == "*":
             if not all(isinstance(each, list) for each in found):
-                raise ModelError(f"http: expected a list at {been} for {place!r}, got {_sort_of(found)}")
+                raise ModelError(f"http: expected a list at {been} for {place!r}, got {_describe_kind(found)}")
             found = [item for each in found for item in each]
         else:
             if not all(isinstance(each, dict) and step in each for each in found):
-                raise ModelError(f"http: expected {step!r} at {been} for {place!r}, got {_sort_of(found)}")
+                raise ModelError(f"http: expected {step!r} at {been} for {place!r}, got {_describe_kind(found)}")
             found = [each[step] for each in found]
         been = f"{been}.{step}"
     return found
 
 
-def decode_picture(data: bytes) -> Mask:
+def decode_image(data: bytes) -> Mask:
     """The mask in the bytes of a picture: object where it is above 127.
 
     Raises:
@@ -150,16 +154,16 @@ def decode_picture(data: bytes) -> Mask:
     return np.asarray(grey > _CUTOFF)
 
 
-def _as_mask(found: object) -> Mask:
+def _to_mask(found: object) -> Mask:
     """A mask in one of the ways in which they are written."""
     if isinstance(found, str):
         try:
-            return decode_picture(base64.b64decode(found.rpartition(",")[2], validate=True))
+            return decode_image(base64.b64decode(found.rpartition(",")[2], validate=True))
         except binascii.Error as error:
             raise ModelError(f"http: expected a mask as a picture in base64: {error}") from error
     if not isinstance(found, dict) or not {"size", "counts"} <= found.keys():
         raise ModelError(
-            f"http: expected a mask as size and counts, or as a picture in base64, got {_sort_of([found])}"
+            f"http: expected a mask as size and counts, or as a picture in base64, got {_describe_kind([found])}"
         )
     height, width = (int(side) for side in found["size"])
     counts = found["counts"]
@@ -168,24 +172,24 @@ def _as_mask(found: object) -> Mask:
     return mask
 
 
-def _floats(values: list[Any]) -> Floats:
+def _to_floats(values: list[Any]) -> Floats:
     """Numbers; null is one that is not known."""
     return np.array([np.nan if value is None else value for value in values], np.float64)
 
 
-def _four(box: object) -> Floats:
+def _to_box(box: object) -> Floats:
     if not isinstance(box, list) or len(box) != 4:
         raise ModelError(f"http: expected a box of four numbers, got {box!r}")
-    return _floats(box)
+    return _to_floats(box)
 
 
-def _sort_of(found: list[Any]) -> str:
+def _describe_kind(found: list[Any]) -> str:
     """What came in place of what was looked for, in a few words."""
     odd = found[0] if found else None
     return f"the keys {', '.join(sorted(map(str, odd))[:10])}" if isinstance(odd, dict) else type(odd).__name__
 
 
-def _texts(table: object, name: str, form: type) -> dict[str, Any]:
+def _parse_string_table(table: object, name: str, form: type) -> dict[str, Any]:
     """A table of texts with known keys."""
     if not isinstance(table, Mapping):
         raise ModelError(f"{_WHERE} {name} must be a table, got {table!r}")

@@ -18,8 +18,8 @@ from PIL import Image as Pillow
 from segqa.data.mask import Image
 from segqa.errors import ModelError, ProposalsError
 from segqa.models.fingerprint import fingerprint_of
-from segqa.models.grounded_sam import batches, check_cutoffs, first_line, full_prompt
-from segqa.models.object_state import weights_digest
+from segqa.models.grounded_sam import check_cutoffs, format_first_line, group_into_batches, normalize_prompt
+from segqa.models.object_state import compute_weights_digest
 from segqa.models.protocol import Floats, Proposals
 from segqa.models.torch_runtime import find_device
 from segqa.support.git import refuse_pointers
@@ -64,7 +64,7 @@ class LangSam:
         predictor: Any = None,
     ) -> None:
         check_cutoffs(box_cutoff, text_cutoff)
-        paths = _checked_paths(sam_checkpoint, detector, detector_processor)
+        paths = _check_paths(sam_checkpoint, detector, detector_processor)
         self._box_cutoff, self._text_cutoff = box_cutoff, text_cutoff
         if predictor is not None:
             self._predictor, self._device = predictor, find_device(device)
@@ -73,7 +73,9 @@ class LangSam:
         self._device = find_device(device)
         self._predictor = _build(module, self._device, {"sam_type": sam_type, **paths})
         arguments = {"sam_type": sam_type, **paths, "box_cutoff": box_cutoff, "text_cutoff": text_cutoff}
-        self.fingerprint = _fingerprint_of(self, self._predictor, module, {**arguments, "device": self._device.type})
+        self.fingerprint = _compute_fingerprint(
+            self, self._predictor, module, {**arguments, "device": self._device.type}
+        )
 
     def predict(self, images: Sequence[Image], prompts: Sequence[str]) -> list[Proposals]:
         """Proposals for each image, in order, as many as boxes were found.
@@ -86,10 +88,10 @@ class LangSam:
             CaseError: a prompt is empty, an image is not RGB, or there are not as many of one as of the other.
             ProposalsError: `lang_sam` answered with something else than masks.
         """
-        asked = [full_prompt(prompt) for prompt in prompts]
+        asked = [normalize_prompt(prompt) for prompt in prompts]
         found: dict[int, Proposals] = {}
-        with _kept_in(self._device.type):
-            for alike in batches(images, asked):
+        with _contain_side_effects(self._device.type):
+            for alike in group_into_batches(images, asked):
                 pictures = [Pillow.fromarray(images[index]) for index in alike]
                 found.update(zip(alike, self._propose(pictures, asked[alike[0]]), strict=True))
         return [found[index] for index in range(len(images))]
@@ -101,10 +103,10 @@ class LangSam:
         except Exception:  # what it is depends on the versions of three packages: the detector is asked instead
             if len(pictures) > 1:
                 return [proposals for picture in pictures for proposals in self._propose([picture], prompt)]
-            if not self._sees_nothing(pictures[0], prompt):
+            if not self._has_no_box(pictures[0], prompt):
                 raise
-            return [Proposals.none(_shape(pictures[0]))]
-        return [_proposals_of(answer, _shape(picture)) for answer, picture in zip(answers, pictures, strict=True)]
+            return [Proposals.none(_get_shape(pictures[0]))]
+        return [_to_proposals(answer, _get_shape(picture)) for answer, picture in zip(answers, pictures, strict=True)]
 
     def _ask(self, pictures: list[Pillow.Image], prompt: str) -> Sequence[_Answer]:
         answers: Sequence[_Answer] = self._predictor.predict(
@@ -116,7 +118,7 @@ class LangSam:
             )
         return answers
 
-    def _sees_nothing(self, picture: Pillow.Image, prompt: str) -> bool:
+    def _has_no_box(self, picture: Pillow.Image, prompt: str) -> bool:
         """Whether the detector finds no box: the one failure that means "no proposals", however it shows itself."""
         detector = getattr(self._predictor, "gdino", None)
         if detector is None:
@@ -125,35 +127,35 @@ class LangSam:
         return len(found["boxes"]) == 0
 
 
-def _shape(picture: Pillow.Image) -> tuple[int, int]:
+def _get_shape(picture: Pillow.Image) -> tuple[int, int]:
     return picture.height, picture.width
 
 
-def _proposals_of(answer: _Answer, shape: tuple[int, int]) -> Proposals:
+def _to_proposals(answer: _Answer, shape: tuple[int, int]) -> Proposals:
     """One answer of `lang_sam`: its arrays are lists where there is no box, and lack an axis where there is one."""
-    boxes = _floats(answer["boxes"]).reshape(-1, 4)
+    boxes = _to_floats(answer["boxes"]).reshape(-1, 4)
     if not len(boxes):
         return Proposals.none(shape)
-    masks = _array(answer["masks"])
+    masks = _to_array(answer["masks"])
     if masks.size != len(boxes) * shape[0] * shape[1]:
         raise ProposalsError(
             f"lang_sam must answer {format_count(len(boxes), 'box', 'boxes')} with as many masks {shape}, got "
             f"{masks.shape}"
         )
-    scores = _floats(answer["mask_scores"]).reshape(-1)
-    return Proposals(masks.reshape(-1, *shape) > 0, scores, _floats(answer["scores"]).reshape(-1), boxes)
+    scores = _to_floats(answer["mask_scores"]).reshape(-1)
+    return Proposals(masks.reshape(-1, *shape) > 0, scores, _to_floats(answer["scores"]).reshape(-1), boxes)
 
 
-def _array(values: Any) -> Any:
+def _to_array(values: Any) -> Any:
     """An array of what may be a tensor, on a GPU even."""
     return np.asarray(values.cpu() if hasattr(values, "cpu") else values)
 
 
-def _floats(values: Any) -> Floats:
-    return np.asarray(_array(values), dtype=np.float64)
+def _to_floats(values: Any) -> Floats:
+    return np.asarray(_to_array(values), dtype=np.float64)
 
 
-def _checked_paths(
+def _check_paths(
     sam_checkpoint: str | Path | None, detector: str | Path | None, processor: str | Path | None
 ) -> dict[str, str]:
     """The paths that were given, by `LangSAM`'s names for them.
@@ -184,36 +186,38 @@ def _import_lang_sam() -> ModuleType:
     ends here, and no later model runs in it. It also lets matrix products round to TF32, for all.
     """
     try:
-        with _kept_in(), _same_tf32(), ThreadPoolExecutor(1) as thread:
+        with _contain_side_effects(), _preserve_tf32(), ThreadPoolExecutor(1) as thread:
             return thread.submit(import_module, "lang_sam").result()
     except ImportError as error:
         raise ModelError(
-            f"langsam: backend lang_sam needs a package that is not on the package index ({first_line(error)}): "
+            f"langsam: backend lang_sam needs a package that is not on the package index ({format_first_line(error)}): "
             f'pip install "lang-sam @ git+{REPOSITORY}"; backend = "transformers" does without it'
         ) from error
 
 
 def _build(module: ModuleType, device: Any, arguments: Mapping[str, str]) -> Any:
     try:
-        with _kept_in(device.type):
+        with _contain_side_effects(device.type):
             return module.LangSAM(device=device, **arguments)
     except (OSError, ValueError, RuntimeError, TypeError, KeyError) as error:
-        raise ModelError(f"langsam: LangSAM cannot be built with {dict(arguments)}: {first_line(error)}") from error
+        raise ModelError(
+            f"langsam: LangSAM cannot be built with {dict(arguments)}: {format_first_line(error)}"
+        ) from error
 
 
 @contextlib.contextmanager
-def _kept_in(device_type: str = "") -> Iterator[None]:
+def _contain_side_effects(device_type: str = "") -> Iterator[None]:
     """Keep what `lang_sam` does from the rest: no prints, no handler on the root logger, no autocast on a device."""
     handlers = list(logging.root.handlers)
     try:
-        with contextlib.redirect_stdout(io.StringIO()), _no_autocast(device_type):
+        with contextlib.redirect_stdout(io.StringIO()), _disable_autocast(device_type):
             yield
     finally:
         for handler in [handler for handler in logging.root.handlers if handler not in handlers]:
             logging.root.removeHandler(handler)
 
 
-def _no_autocast(device_type: str) -> contextlib.AbstractContextManager[Any]:
+def _disable_autocast(device_type: str) -> contextlib.AbstractContextManager[Any]:
     if not device_type:
         return contextlib.nullcontext()
     import torch
@@ -222,7 +226,7 @@ def _no_autocast(device_type: str) -> contextlib.AbstractContextManager[Any]:
 
 
 @contextlib.contextmanager
-def _same_tf32() -> Iterator[None]:
+def _preserve_tf32() -> Iterator[None]:
     """Leave torch's two switches for TF32 as they were."""
     import torch
 
@@ -235,9 +239,9 @@ def _same_tf32() -> Iterator[None]:
             switch.allow_tf32 = allowed
 
 
-def _fingerprint_of(model: LangSam, predictor: Any, module: ModuleType, arguments: Mapping[str, Any]) -> str:
+def _compute_fingerprint(model: LangSam, predictor: Any, module: ModuleType, arguments: Mapping[str, Any]) -> str:
     """Covers the package by its files: it is installed from a repository whose version hardly ever moves."""
-    digests = [weights_digest(predictor.gdino.model), weights_digest(predictor.sam.model)]
+    digests = [compute_weights_digest(predictor.gdino.model), compute_weights_digest(predictor.sam.model)]
     code = sorted(Path(str(module.__file__)).parent.rglob("*.py"))
     options = {**arguments, "weights": digests}
     return fingerprint_of(type(model), code, options=options, packages=["torch", "transformers"])

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def quiet(library: str, level: int) -> Iterator[None]:
+def limit_logging(library: str, level: int) -> Iterator[None]:
     """Let a library log nothing below a level inside the block."""
     log = logging.getLogger(library)
     before = log.level

@@ -14,7 +14,7 @@ import numpy as np
 from segqa.data.mask import Image
 from segqa.errors import ModelError
 from segqa.models import transforms
-from segqa.models.checkpoint_files import Family, read_preprocessing, require_family, require_files, trained_on
+from segqa.models.checkpoint_files import Family, read_preprocessing, read_training_cases, require_family, require_files
 from segqa.models.fingerprint import fingerprint_of
 from segqa.models.protocol import Proposals
 from segqa.models.runtime import Maps, Precision, Runtime
@@ -57,7 +57,7 @@ class Network:
         self._runtime = runtime
         self._preprocessing, self.notes = read_preprocessing(folder)
         self._mask_cutoff = mask_cutoff
-        self.trained_on = trained_on(folder)
+        self.trained_on = read_training_cases(folder)
         self.weights_bytes = runtime.files[0].stat().st_size
         kept = [path for path in [folder / transforms.FILE] if path.exists()]
         self.fingerprint = fingerprint_of(
@@ -98,12 +98,12 @@ class Network:
             ModelError: there is no checkpoint, with how to come by one; or it is damaged, or of the other family.
         """
         if checkpoint is None or not Path(checkpoint).exists():
-            raise ModelError(_missing(name, checkpoint))
+            raise ModelError(_describe_missing_checkpoint(name, checkpoint))
         folder = Path(checkpoint)
         try:
             require_files(folder)
             require_family(folder, family)
-            runs = _runtime(folder, runtime, device=device, precision=precision, compiled=compiled)
+            runs = _open_runtime(folder, runtime, device=device, precision=precision, compiled=compiled)
             return cls(folder, runs, mask_cutoff=mask_cutoff)
         except ModelError as error:
             raise ModelError(f"{name}: {error}") from error
@@ -130,18 +130,18 @@ class Network:
         """What `predict` answers, for images that `prepare` has been given."""
         del prompts
         if len({one.pixels.shape for one in prepared}) == 1:
-            answers = list(self._probabilities(np.stack([one.pixels for one in prepared])))
+            answers = list(self._compute_probabilities(np.stack([one.pixels for one in prepared])))
         else:
-            answers = [self._probabilities(one.pixels[None])[0] for one in prepared]
+            answers = [self._compute_probabilities(one.pixels[None])[0] for one in prepared]
         return [self._propose(answer, one.size) for answer, one in zip(answers, prepared, strict=True)]
 
-    def _probabilities(self, batch: Maps) -> Maps:
+    def _compute_probabilities(self, batch: Maps) -> Maps:
         """The probability of each pixel, `[N, h, w]`, for prepared images `[N, h, w, 3]`."""
         height, width = batch.shape[1:3]
         stride = self._runtime.stride
         padding = ((0, 0), (0, -height % stride), (0, -width % stride), (0, 0))
         fitting = np.pad(batch, padding, mode="edge") if height % stride or width % stride else batch
-        return self._runtime.probabilities(fitting)[:, :height, :width]
+        return self._runtime.compute_probabilities(fitting)[:, :height, :width]
 
     def _propose(self, probability: Maps, size: tuple[int, int]) -> Proposals:
         resized = cv2.resize(probability, size[::-1], interpolation=cv2.INTER_LINEAR)
@@ -149,7 +149,7 @@ class Network:
         return Proposals.single(mask, float(resized[mask].mean(dtype=np.float64)) if mask.any() else 0.0)
 
 
-def _runtime(folder: Path, name: RuntimeName, *, device: str, precision: Precision, compiled: bool) -> Runtime:
+def _open_runtime(folder: Path, name: RuntimeName, *, device: str, precision: Precision, compiled: bool) -> Runtime:
     """What runs a checkpoint's network; torch is loaded only for its own."""
     if name == "torch":
         # heeded where torch has not been imported yet: its threads would keep cores busy while they wait
@@ -161,12 +161,12 @@ def _runtime(folder: Path, name: RuntimeName, *, device: str, precision: Precisi
         raise ModelError(f'runtime must be "torch" or "onnx", got {name!r}')
     if compiled:
         raise ModelError("compiled is for torch; ONNX Runtime has no use for it")
-    from segqa.models.onnx_runtime import OnnxRuntime, onnx_path
+    from segqa.models.onnx_runtime import OnnxRuntime, get_onnx_path
 
-    return OnnxRuntime(folder, onnx_path(folder, precision), device=device)
+    return OnnxRuntime(folder, get_onnx_path(folder, precision), device=device)
 
 
-def _missing(name: str, checkpoint: str | Path | None) -> str:
+def _describe_missing_checkpoint(name: str, checkpoint: str | Path | None) -> str:
     """What to say where there is no checkpoint."""
     came = "no checkpoint given" if checkpoint is None else f"no checkpoint at {checkpoint}"
     return (

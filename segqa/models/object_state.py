@@ -19,7 +19,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from segqa.errors import ModelError
-from segqa.models.user_code import file_of, is_user_file
+from segqa.models.user_code import find_file, is_user_file
 
 Part: TypeAlias = tuple[str, bytes]
 """What is counted: of which sort it is, and its content or a digest of that."""
@@ -57,7 +57,7 @@ def read_state(thing: object) -> ObjectState:
     try:
         state.content = _Reader(state).read_members(thing, "")
     except RecursionError:
-        state.uncounted.append(f"{_name_of(type(thing))} (nested too deeply)")
+        state.uncounted.append(f"{_format_name(type(thing))} (nested too deeply)")
     return state
 
 
@@ -69,7 +69,7 @@ def find_code(thing: object) -> list[Any]:
     return state.code
 
 
-def value_of(thing: object) -> Part | None:
+def digest_value(thing: object) -> Part | None:
     """Return what is counted of a number, an array, a tensor, a foreign network or bytes; None for all else.
 
     Raises:
@@ -86,13 +86,13 @@ def value_of(thing: object) -> Part | None:
             )
         content = hashlib.sha256(np.ascontiguousarray(thing).tobytes()).hexdigest()
         return "array", f"{thing.dtype.str} {thing.shape} {content}".encode()
-    weights = None if isinstance(thing, type) or is_users(thing) else _digest_weights(thing)
+    weights = None if isinstance(thing, type) or is_user_code(thing) else _digest_weights(thing)
     return None if weights is None else ("weights", weights.encode())
 
 
-def is_users(thing: Any) -> bool:
+def is_user_code(thing: Any) -> bool:
     """Return whether a class, function or module, or the class of an object, is defined in a file of the user's."""
-    file = file_of(thing if isinstance(thing, _CODE) else type(thing))
+    file = find_file(thing if isinstance(thing, _CODE) else type(thing))
     return file is not None and is_user_file(file)
 
 
@@ -117,7 +117,7 @@ class _Reader:
             return None
         if isinstance(thing, np.ndarray) and thing.dtype.hasobject:
             return self.read(thing.tolist(), place)
-        value = value_of(thing)
+        value = digest_value(thing)
         if value is not None:
             return [value[0], value[1].hex()]
         if id(thing) not in self._read:
@@ -128,7 +128,7 @@ class _Reader:
 
     def read_members(self, thing: Any, place: str) -> Any:
         """Return what is counted of what a collection, a function or an object holds."""
-        if is_users(thing):
+        if is_user_code(thing):
             self._state.code.append(thing if isinstance(thing, _CODE) else type(thing))
         if isinstance(thing, Mapping):
             members: Any = {str(key): self.read(each, f"{place}[{key!r}]") for key, each in thing.items()}
@@ -136,16 +136,18 @@ class _Reader:
             members = [self.read(each, f"{place}[{index}]") for index, each in enumerate(thing)]
         elif isinstance(thing, set | frozenset):
             members = sorted(json.dumps(self.read(each, place)) for each in thing)
-        elif isinstance(thing, functools.partial | MethodType | BuiltinFunctionType | FunctionType) or is_users(thing):
+        elif isinstance(thing, functools.partial | MethodType | BuiltinFunctionType | FunctionType) or is_user_code(
+            thing
+        ):
             members = None
         else:
             return self._read_foreign(thing, place)
-        held = {name: self.read(each, f"{place}.{name}".lstrip(".")) for name, each in _attributes_of(thing)}
+        held = {name: self.read(each, f"{place}.{name}".lstrip(".")) for name, each in _yield_attributes(thing)}
         return [str(getattr(thing, "__qualname__", type(thing).__qualname__)), members, held]
 
     def _read_foreign(self, thing: Any, place: str) -> Any:
         """Return what pickle would keep of an object of somebody else's class; note one that it cannot keep."""
-        kind = _name_of(thing if isinstance(thing, type) else type(thing))
+        kind = _format_name(thing if isinstance(thing, type) else type(thing))
         if isinstance(thing, type | ModuleType) or kind.partition(".")[0] in _DECIDES_NOTHING:
             return [kind, getattr(thing, "__name__", "")]
         try:
@@ -164,10 +166,10 @@ class _Reader:
 
 
 def _may_hold_code(thing: object) -> bool:
-    return not isinstance(thing, _PLAIN) and (isinstance(thing, _HOLDERS) or is_users(thing))
+    return not isinstance(thing, _PLAIN) and (isinstance(thing, _HOLDERS) or is_user_code(thing))
 
 
-def _name_of(kind: type) -> str:
+def _format_name(kind: type) -> str:
     return f"{kind.__module__}.{kind.__qualname__}"
 
 
@@ -176,7 +178,7 @@ def _is_random(thing: object) -> bool:
     return module in _RANDOM or module.startswith("numpy.random.") or type(thing).__name__ == "Generator"
 
 
-def _attributes_of(thing: Any) -> Iterator[tuple[str, Any]]:
+def _yield_attributes(thing: Any) -> Iterator[tuple[str, Any]]:
     """Yield what an object of the user's, a function or a partial holds; not the fingerprint itself."""
     if isinstance(thing, functools.partial):
         yield from {"args": thing.args, "keywords": thing.keywords, "func": thing.func}.items()
@@ -184,32 +186,32 @@ def _attributes_of(thing: Any) -> Iterator[tuple[str, Any]]:
         yield from {"self": thing.__self__, "func": thing.__func__}.items()
     elif isinstance(thing, BuiltinFunctionType):
         yield "self", thing.__self__
-    elif isinstance(thing, FunctionType) and is_users(thing):
+    elif isinstance(thing, FunctionType) and is_user_code(thing):
         names = thing.__code__.co_freevars
-        yield from zip(names, (_content_of(cell) for cell in thing.__closure__ or ()), strict=True)
-    elif not isinstance(thing, _CODE) and is_users(thing):
+        yield from zip(names, (_read_cell(cell) for cell in thing.__closure__ or ()), strict=True)
+    elif not isinstance(thing, _CODE) and is_user_code(thing):
         held = dict(getattr(thing, "__dict__", {}))
-        slots = [name for base in type(thing).__mro__ for name in _slots_of(base)]
+        slots = [name for base in type(thing).__mro__ for name in _get_slots(base)]
         held |= {name: getattr(thing, name) for name in slots if hasattr(thing, name)}
         held.pop("fingerprint", None)
         yield from held.items()
 
 
-def _slots_of(kind: type) -> tuple[str, ...]:
+def _get_slots(kind: type) -> tuple[str, ...]:
     slots = vars(kind).get("__slots__", ())
     return (slots,) if isinstance(slots, str) else tuple(slots)
 
 
-def _content_of(cell: Any) -> object:
+def _read_cell(cell: Any) -> object:
     try:
         return cell.cell_contents
     except ValueError:  # not assigned yet
         return None
 
 
-def weights_digest(network: Any) -> str:
+def compute_weights_digest(network: Any) -> str:
     """Return a hex digest of a torch module's parameters and buffers: names, types, shapes and bytes."""
-    return _digest(network.state_dict())
+    return _digest_tensors(network.state_dict())
 
 
 def _digest_weights(value: object) -> str | None:
@@ -218,19 +220,19 @@ def _digest_weights(value: object) -> str | None:
     if torch is None or not hasattr(torch, "nn"):
         return None
     if isinstance(value, torch.Tensor):
-        return _digest({"": value})
+        return _digest_tensors({"": value})
     if isinstance(value, torch.jit.ScriptModule):
         return _digest_script(value)
     if isinstance(value, torch.nn.Module):
         # also the buffers that a checkpoint leaves out; and what it consists of
         held = {**dict(value.named_parameters()), **dict(value.named_buffers())}
-        plain = [f"{name} {key} {each!r}" for name, key, each in _plain_attributes(value)]
+        plain = [f"{name} {key} {each!r}" for name, key, each in _yield_plain_attributes(value)]
         layout = "\n".join([repr(value), *plain])
-        return f"{_digest(held)} {hashlib.sha256(layout.encode()).hexdigest()}"
+        return f"{_digest_tensors(held)} {hashlib.sha256(layout.encode()).hexdigest()}"
     return None
 
 
-def _plain_attributes(network: Any) -> Iterator[tuple[str, str, object]]:
+def _yield_plain_attributes(network: Any) -> Iterator[tuple[str, str, object]]:
     """Yield the numbers and texts that the modules of a network hold beside their parameters, with their names."""
     for name, module in network.named_modules():
         for key, value in vars(module).items():
@@ -248,7 +250,7 @@ def _digest_script(network: Any) -> str:
     return digest.hexdigest()
 
 
-def _digest(tensors: Mapping[str, Any]) -> str:
+def _digest_tensors(tensors: Mapping[str, Any]) -> str:
     import torch
 
     digest = hashlib.sha256()

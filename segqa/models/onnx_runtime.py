@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from segqa.errors import ModelError
-from segqa.models.checkpoint_files import CONFIG, network_digest
+from segqa.models.checkpoint_files import CONFIG, compute_network_digest
 from segqa.models.runtime import Maps, Precision
 from segqa.support.git import refuse_pointers
 
@@ -23,7 +23,7 @@ STRIDE, MADE_OF = "segqa_stride", "segqa_network"
 _NAMES = {"float32": "model.onnx", "int8": "model.int8.onnx"}
 
 
-def onnx_path(folder: Path, precision: Precision) -> Path:
+def get_onnx_path(folder: Path, precision: Precision) -> Path:
     """Where a checkpoint's network stands as ONNX."""
     if precision not in _NAMES:
         raise ModelError(f"onnx runs {' and '.join(_NAMES)}, got {precision!r}")
@@ -49,29 +49,29 @@ class OnnxRuntime:
             precision = next((name for name, file in _NAMES.items() if file == path.name), "float32")
             option = "" if precision == "float32" else f" --precision {precision}"
             raise ModelError(f"no {path}; `segqa export {folder} --to onnx --dataset DIR{option}` makes it")
-        self._provider = _provider(device)
+        self._provider = _find_provider(device)
         self._path = path
         self._threads = cv2.getNumThreads()
         self._session = self._open()
         about = self._session.get_modelmeta().custom_metadata_map
-        if about.get(MADE_OF) != network_digest(folder):
+        if about.get(MADE_OF) != compute_network_digest(folder):
             raise ModelError(f"{path} was made of another network than the one in {folder} now; export it again")
         self.stride = int(about[STRIDE])
         self.arguments = {"device": self._provider, "file": path.name}
         self.files = (path, folder / CONFIG)
         self.libraries = ("onnxruntime",)
 
-    def probabilities(self, batch: Maps) -> Maps:
+    def compute_probabilities(self, batch: Maps) -> Maps:
         """The probability of each pixel, `[N, h, w]`, for prepared images `[N, h, w, 3]`."""
         if cv2.getNumThreads() != self._threads:
             self._threads = cv2.getNumThreads()
             self._session = self._open()
-        (logits,) = self._session.run([OUTPUT], {INPUT: planes(batch)})
+        (logits,) = self._session.run([OUTPUT], {INPUT: to_planes(batch)})
         return np.asarray(1 / (1 + np.exp(-logits[:, 0])), dtype=np.float32)
 
     def _open(self) -> InferenceSession:
         refuse_pointers([self._path], ModelError)
-        onnxruntime = _library()
+        onnxruntime = _import_library()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self._threads
         # threads that wait for work by spinning take the core that reads the next image
@@ -84,14 +84,14 @@ class OnnxRuntime:
             raise ModelError(f"{self._path} is damaged, or ONNX Runtime cannot run it: {error}") from error
 
 
-def planes(batch: Maps) -> Maps:
+def to_planes(batch: Maps) -> Maps:
     """Prepared images `[N, h, w, 3]` as an exported network takes them, `[N, 3, h, w]`."""
     return np.ascontiguousarray(batch.transpose(0, 3, 1, 2))
 
 
-def _provider(device: str) -> str:
+def _find_provider(device: str) -> str:
     """What ONNX Runtime calls a device."""
-    available = _library().get_available_providers()
+    available = _import_library().get_available_providers()
     cuda, cpu = "CUDAExecutionProvider", "CPUExecutionProvider"
     if device == "auto":
         return cuda if cuda in available else cpu
@@ -102,7 +102,7 @@ def _provider(device: str) -> str:
     raise ModelError(f"device must be auto, cpu or cuda where ONNX Runtime has it, got {device!r}; it has {available}")
 
 
-def _library() -> Any:
+def _import_library() -> Any:
     try:
         import onnxruntime
     except ImportError as error:

@@ -19,12 +19,12 @@ Picker = Callable[[Proposals], int | None]
 
 def mask_score(proposals: Proposals) -> int | None:
     """The highest mask score; the first of equals."""
-    return _highest(proposals.mask_scores)
+    return _find_highest(proposals.mask_scores)
 
 
 def box_score(proposals: Proposals) -> int | None:
     """The highest box score; the first of equals."""
-    return _highest(proposals.box_scores)
+    return _find_highest(proposals.box_scores)
 
 
 def product(proposals: Proposals) -> int | None:
@@ -39,10 +39,10 @@ def product(proposals: Proposals) -> int | None:
     products = proposals.mask_scores * proposals.box_scores
     is_negative = (proposals.mask_scores < 0) | (proposals.box_scores < 0)
     if not is_negative.any():
-        return _highest(products)
+        return _find_highest(products)
     others = np.where(is_negative, np.nan, products)
     if np.isfinite(others).any():
-        return _highest(others)
+        return _find_highest(others)
     if is_negative.sum() > 1:
         pairs = zip(proposals.mask_scores[is_negative], proposals.box_scores[is_negative], strict=True)
         shown = ", ".join(f"{one:g} × {other:g}" for one, other in list(pairs)[:3])
@@ -62,12 +62,12 @@ def agreement(proposals: Proposals) -> int | None:
     `sequential_agreement` does) nor on one of them being there twice. A proposal with a NaN score ranks below all.
     """
     known = ~(np.isnan(proposals.mask_scores) | np.isnan(proposals.box_scores))
-    ranks = _ranks(proposals.mask_scores, known) + _ranks(proposals.box_scores, known)
+    ranks = _compute_ranks(proposals.mask_scores, known) + _compute_ranks(proposals.box_scores, known)
     ranks[~known] = -1
     best = np.flatnonzero(ranks == ranks.max(initial=-1))
     is_negative = (proposals.mask_scores < 0).any() or (proposals.box_scores < 0).any()
     breaks_ties = proposals.mask_scores if is_negative else proposals.mask_scores * proposals.box_scores
-    among_best = _highest(breaks_ties[best])
+    among_best = _find_highest(breaks_ties[best])
     return None if among_best is None else int(best[among_best])
 
 
@@ -95,7 +95,7 @@ PICKERS = MappingProxyType(
 """The pickers that a run can be asked for by name."""
 
 
-def looks_at_scores_alone(picker: Picker) -> bool:
+def needs_only_scores(picker: Picker) -> bool:
     """Whether a picker is known to need no masks, as those with a name are."""
     return picker in PICKERS.values()
 
@@ -114,7 +114,7 @@ def find_picker(name: str) -> Picker:
     return PICKERS[name]
 
 
-def _highest(scores: Floats) -> int | None:
+def _find_highest(scores: Floats) -> int | None:
     """The index of the highest score, the first of equals; a NaN never wins over a number."""
     if not len(scores):
         return None
@@ -124,7 +124,7 @@ def _highest(scores: Floats) -> int | None:
     return highest
 
 
-def _ranks(scores: Floats, known: NDArray[np.bool_]) -> NDArray[np.int64]:
+def _compute_ranks(scores: Floats, known: NDArray[np.bool_]) -> NDArray[np.int64]:
     """For each score, how many different ones of the known are lower: a copy of a proposal takes nobody's rank."""
     # by a set and not by numpy: there are a few proposals, seldom hundreds
     lower = {score: rank for rank, score in enumerate(sorted(set(scores[known].tolist())))}

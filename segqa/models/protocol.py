@@ -93,7 +93,7 @@ class Proposals:
                 "for several: segqa.Proposals(masks, mask_scores, box_scores, boxes)"
             )
         one = _to_bool(array)
-        return cls(one[None], _to_numbers(score, "score", (1,)), np.array([1.0]), np.array([box_of(one)]))
+        return cls(one[None], _to_numbers(score, "score", (1,)), np.array([1.0]), np.array([compute_box(one)]))
 
 
 def _to_masks(values: object) -> Mask:
@@ -143,7 +143,7 @@ def _to_bool(array: NDArray[Any]) -> Mask:
         raise ProposalsError(str(error)) from error
 
 
-def box_of(mask: Mask) -> tuple[float, float, float, float]:
+def compute_box(mask: Mask) -> tuple[float, float, float, float]:
     """The box x0, y0, x1, y1 around a mask `[H, W]`, right and bottom edge exclusive; zeros where it is empty."""
     rows, columns = bounding_box(mask)
     return float(columns.start), float(rows.start), float(columns.stop), float(rows.stop)

@@ -32,6 +32,6 @@ class Runtime(Protocol):
     @property
     def libraries(self) -> tuple[str, ...]: ...  # noqa: D102
 
-    def probabilities(self, batch: Maps) -> Maps:
+    def compute_probabilities(self, batch: Maps) -> Maps:
         """The probability of each pixel, `[N, h, w]`, for prepared images `[N, h, w, 3]`."""
         ...

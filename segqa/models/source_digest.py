@@ -13,10 +13,10 @@ from typing import Any, TypeAlias
 from segqa.models.user_code import (
     digest_graph,
     digest_syntax,
-    file_of,
+    find_file,
+    find_module_file,
     is_user_file,
     module_exists,
-    module_file,
     parse_file,
 )
 
@@ -49,11 +49,11 @@ def digest_source(things: Iterable[object]) -> str:
     Raises:
         ModelError: a file that is reached is no Python.
     """
-    reached = reach(place for thing in things for place in _places_of(thing))
+    reached = reach(place for thing in things for place in _find_places(thing))
     if not reached:
         return ""
     # where the files lie is not counted: a checkout may be anywhere
-    labels = {(file, name): name.encode() + digest_syntax(_statements(file, name)) for file, name in reached}
+    labels = {(file, name): name.encode() + digest_syntax(_find_statements(file, name)) for file, name in reached}
     return digest_graph(labels, reached).hex()[:16]
 
 
@@ -63,18 +63,18 @@ def reach(start: Iterable[Place]) -> dict[Place, list[Place]]:
     while waiting:
         place = waiting.pop()
         if place not in found:
-            found[place] = list(dict.fromkeys(_uses(*place)))
+            found[place] = list(dict.fromkeys(_find_uses(*place)))
             waiting += found[place]
     return found
 
 
-def _places_of(thing: Any) -> Iterator[Place]:
+def _find_places(thing: Any) -> Iterator[Place]:
     """Yield where a function, or a class with the user's classes that it derives from, is defined."""
     for each in thing.__mro__ if isinstance(thing, type) else [thing]:
-        file = file_of(each)
+        file = find_file(each)
         if file is not None and is_user_file(file):
             name = str(getattr(each, "__qualname__", "")).split(".")[0]
-            yield file, name if name in _table(file).statements else WHOLE
+            yield file, name if name in _read_table(file).statements else WHOLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,15 +94,15 @@ class _Table:
     body: list[ast.stmt] = field(default_factory=list)
 
 
-def _table(file: Path) -> _Table:
-    return _table_of(parse_file(file))
+def _read_table(file: Path) -> _Table:
+    return _build_table(parse_file(file))
 
 
 @lru_cache(maxsize=1024)
-def _table_of(tree: ast.Module) -> _Table:
+def _build_table(tree: ast.Module) -> _Table:
     table = _Table(body=tree.body)
     for statement in tree.body:
-        for name in _changed_names(statement):
+        for name in _find_changed_names(statement):
             table.statements.setdefault(name, []).append(statement)
         if not isinstance(statement, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             _add_imports(statement, table)
@@ -124,7 +124,7 @@ def _add_imports(node: ast.AST, table: _Table) -> None:
                     table.imports.setdefault(alias.asname or alias.name, []).append(found)
 
 
-def _changed_names(statement: ast.stmt) -> set[str]:
+def _find_changed_names(statement: ast.stmt) -> set[str]:
     """Return the names that a top-level statement defines, or may change: `CONFIG["x"] = 1`, `register(Model)`."""
     if isinstance(statement, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
         return {statement.name}
@@ -141,47 +141,47 @@ def _changed_names(statement: ast.stmt) -> set[str]:
     return names - _BUILT_IN
 
 
-def _statements(file: Path, name: str) -> list[ast.stmt]:
+def _find_statements(file: Path, name: str) -> list[ast.stmt]:
     """Return the statements that make a definition; an import is none, what it leads to counts by itself."""
-    table = _table(file)
+    table = _read_table(file)
     found = table.body if name == WHOLE else table.statements.get(name, [])
     return [each for each in found if not isinstance(each, ast.Import | ast.ImportFrom)]
 
 
-def _uses(file: Path, name: str) -> Iterator[Place]:
+def _find_uses(file: Path, name: str) -> Iterator[Place]:
     """Yield what a definition names: in its own file, and in those that it imports from."""
-    for statement in _statements(file, name):
-        yield from _used_by(statement, file)
+    for statement in _find_statements(file, name):
+        yield from _find_statement_uses(statement, file)
 
 
-def _used_by(statement: ast.stmt, file: Path) -> Iterator[Place]:
+def _find_statement_uses(statement: ast.stmt, file: Path) -> Iterator[Place]:
     """Yield what a statement names. Imports inside a function count as if they stood at the top."""
     inner = _Table()
     _add_imports(statement, inner)
     for module, level in inner.stars:
-        yield from _imported(file, (module, WHOLE, level), ())
-    for name, attributes in _named(statement, frozenset()):
+        yield from _resolve_import(file, (module, WHOLE, level), ())
+    for name, attributes in _find_free_names(statement, frozenset()):
         for found in inner.imports.get(name, ()):
-            yield from _imported(file, found, attributes)
-        yield from _bound(file, name, attributes)
-    for module in _dynamic_imports(statement):
-        yield from _imported(file, (module, WHOLE, 0), ())
+            yield from _resolve_import(file, found, attributes)
+        yield from _resolve_name(file, name, attributes)
+    for module in _find_dynamic_imports(statement):
+        yield from _resolve_import(file, (module, WHOLE, 0), ())
 
 
-def _bound(file: Path, name: str, attributes: tuple[str, ...], hops: int = 0) -> Iterator[Place]:
+def _resolve_name(file: Path, name: str, attributes: tuple[str, ...], hops: int = 0) -> Iterator[Place]:
     """Yield what a name at the top level of a file stands for, there or where it is imported from."""
-    table = _table(file)
+    table = _read_table(file)
     if name in table.statements:
         yield file, name
     for found in table.imports.get(name, ()):
-        yield from _imported(file, found, attributes, hops)
+        yield from _resolve_import(file, found, attributes, hops)
     if name not in table.statements and name not in _BUILT_IN:
         for module, level in table.stars:
-            target = module_file(module, file, level)
-            yield from _bound(target, name, attributes, hops + 1) if target and hops < _HOPS else ()
+            target = find_module_file(module, file, level)
+            yield from _resolve_name(target, name, attributes, hops + 1) if target and hops < _HOPS else ()
 
 
-def _imported(file: Path, wanted: Import, attributes: tuple[str, ...], hops: int = 0) -> Iterator[Place]:
+def _resolve_import(file: Path, wanted: Import, attributes: tuple[str, ...], hops: int = 0) -> Iterator[Place]:
     """Yield what an import leads to.
 
     Args:
@@ -192,53 +192,53 @@ def _imported(file: Path, wanted: Import, attributes: tuple[str, ...], hops: int
     """
     module, member, level = wanted
     names = (member, *attributes) if member else attributes
-    target = module_file(module, file, level)
-    while names and not (target and target != file and _binds(target, names[0])):
+    target = find_module_file(module, file, level)
+    while names and not (target and target != file and _is_bound_in(target, names[0])):
         deeper = ".".join(filter(None, [module, names[0]]))
         if not module_exists(deeper, file, level):
             break
-        module, names, target = deeper, names[1:], module_file(deeper, file, level)
+        module, names, target = deeper, names[1:], find_module_file(deeper, file, level)
     if target is None or hops > _HOPS:
         return
-    if names and _binds(target, names[0]):
-        yield from _bound(target, names[0], names[1:], hops + 1)
+    if names and _is_bound_in(target, names[0]):
+        yield from _resolve_name(target, names[0], names[1:], hops + 1)
     else:
         # used as a whole, or by a name that is made in a way that nobody can follow
         yield target, WHOLE
 
 
-def _binds(file: Path, name: str) -> bool:
-    table = _table(file)
+def _is_bound_in(file: Path, name: str) -> bool:
+    table = _read_table(file)
     return name in table.statements or any(
-        target is not None and target != file and _binds(target, name)
-        for target in (module_file(module, file, level) for module, level in table.stars)
+        target is not None and target != file and _is_bound_in(target, name)
+        for target in (find_module_file(module, file, level) for module, level in table.stars)
     )
 
 
-def _named(node: ast.AST, bound: frozenset[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
+def _find_free_names(node: ast.AST, bound: frozenset[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Yield the names that are not local, with the attributes that are read off them."""
     if isinstance(node, _FUNCTIONS):
         outside = [*node.args.defaults, *node.args.kw_defaults, *getattr(node, "decorator_list", [])]
-        outside += [each.annotation for each in _arguments(node)]
+        outside += [each.annotation for each in _list_arguments(node)]
         for each in (*outside, getattr(node, "returns", None)):
-            yield from _named(each, bound) if each is not None else ()
+            yield from _find_free_names(each, bound) if each is not None else ()
         inside = node.body if isinstance(node.body, list) else [node.body]
-        bound |= {each.arg for each in _arguments(node)} | _locals(inside)
+        bound |= {each.arg for each in _list_arguments(node)} | _find_locals(inside)
         for statement in inside:
-            yield from _named(statement, bound)
+            yield from _find_free_names(statement, bound)
         return
     if isinstance(node, ast.Name | ast.Attribute):
-        name, attributes, inner = _chain(node)
+        name, attributes, inner = _split_attributes(node)
         if name:
             yield from [(name, attributes)] if name not in bound else []
             return
-        yield from _named(inner, bound)
+        yield from _find_free_names(inner, bound)
         return
     for child in ast.iter_child_nodes(node):
-        yield from _named(child, bound)
+        yield from _find_free_names(child, bound)
 
 
-def _chain(node: ast.expr) -> tuple[str, tuple[str, ...], ast.expr]:
+def _split_attributes(node: ast.expr) -> tuple[str, tuple[str, ...], ast.expr]:
     """Return `a`, `("b", "c")` for `a.b.c`; an empty name, and what the attributes are read off, for all else."""
     attributes: list[str] = []
     while isinstance(node, ast.Attribute):
@@ -247,12 +247,12 @@ def _chain(node: ast.expr) -> tuple[str, tuple[str, ...], ast.expr]:
     return (node.id, tuple(attributes), node) if isinstance(node, ast.Name) else ("", (), node)
 
 
-def _arguments(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> list[ast.arg]:
+def _list_arguments(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> list[ast.arg]:
     given = node.args
     return [*given.posonlyargs, *given.args, *given.kwonlyargs, *filter(None, [given.vararg, given.kwarg])]
 
 
-def _locals(body: Iterable[ast.AST]) -> frozenset[str]:
+def _find_locals(body: Iterable[ast.AST]) -> frozenset[str]:
     """Return the names that a function's body assigns; those of a comprehension are not its own."""
     found, outer = set[str](), set[str]()
     waiting: list[ast.AST] = list(body)
@@ -269,7 +269,7 @@ def _locals(body: Iterable[ast.AST]) -> frozenset[str]:
     return frozenset(found - outer)
 
 
-def _dynamic_imports(statement: ast.AST) -> Iterator[str]:
+def _find_dynamic_imports(statement: ast.AST) -> Iterator[str]:
     """Yield the modules that are imported by `importlib.import_module("name")`."""
     for node in ast.walk(statement):
         if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):

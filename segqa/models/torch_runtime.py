@@ -47,13 +47,13 @@ class TorchRuntime:
         self._fast: Any = torch.compile(net) if compiled else net
         self._half = precision == "float16"
         self._is_checked = not (self._half or compiled)
-        self.stride = _stride(net)
+        self.stride = _find_stride(net)
         self.arguments = {"device": self._device.type, "precision": precision, "compiled": compiled}
         self.files = (folder / WEIGHTS, folder / CONFIG)
         smp = () if isinstance(net, UNet) else ("segmentation-models-pytorch", "timm")
         self.libraries = ("torch", *smp)
 
-    def probabilities(self, batch: Maps) -> Maps:
+    def compute_probabilities(self, batch: Maps) -> Maps:
         """The probability of each pixel, `[N, h, w]`, for prepared images `[N, h, w, 3]`."""
         # the channels stay last in memory, where torch says that they are the second axis
         images = torch.from_numpy(batch).to(self._device).permute(0, 3, 1, 2)
@@ -64,7 +64,7 @@ class TorchRuntime:
         return found
 
     def _run(self, net: nn.Module, images: Tensor, *, half: bool) -> Maps:
-        with _precision(self._device, half=half):
+        with _set_precision(self._device, half=half):
             logits = net(images)
         return np.asarray(torch.sigmoid(logits.float())[:, 0].cpu().numpy(), dtype=np.float32)
 
@@ -83,12 +83,12 @@ class TorchRuntime:
         self._is_checked = True
 
 
-def _precision(device: torch.device, *, half: bool) -> AbstractContextManager[Any]:
+def _set_precision(device: torch.device, *, half: bool) -> AbstractContextManager[Any]:
     """Half precision, or none: some libraries turn autocast on for the whole process when they are imported."""
     return torch.autocast(device.type, dtype=torch.float16 if half else None, enabled=half)
 
 
-def _stride(net: nn.Module) -> int:
+def _find_stride(net: nn.Module) -> int:
     """What the sides of a network's input must be divisible by."""
     encoder: Any = getattr(net, "encoder", None)
     return int(encoder.output_stride) if getattr(net, "requires_divisible_input_shape", False) else 1

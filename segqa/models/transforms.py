@@ -27,26 +27,26 @@ _NO_UPDATES = "NO_ALBUMENTATIONS_UPDATE"
 _FOR_TORCH = "albumentations.pytorch"
 
 
-def resizing(size: int) -> Transform:
+def build_resizing(size: int) -> Transform:
     """Image and mask scaled to a square of this side, the mask nearest."""
-    return albumentations().Compose([_resize(size)])
+    return import_albumentations().Compose([_build_resize(size)])
 
 
-def augmenting(flip: float) -> Transform:
+def build_augmentation(flip: float) -> Transform:
     """What training does to a picture that has its size: flipped with this probability, and normalised."""
-    library = albumentations()
+    library = import_albumentations()
     return library.Compose([library.HorizontalFlip(p=flip), library.Normalize()])
 
 
-def normalising() -> Transform:
+def build_normalization() -> Transform:
     """What validation does to a picture that has its size: ImageNet's mean and standard deviation."""
-    library = albumentations()
+    library = import_albumentations()
     return library.Compose([library.Normalize()])
 
 
-def preprocessing(size: int) -> Transform:
+def build_preprocessing(size: int) -> Transform:
     """What is done to an image to predict it: scaled to a square and normalised; this is kept beside the weights."""
-    return albumentations().Compose([_resize(size), albumentations().Normalize()])
+    return import_albumentations().Compose([_build_resize(size), import_albumentations().Normalize()])
 
 
 def read_preprocessing(path: Path) -> Transform:
@@ -57,7 +57,7 @@ def read_preprocessing(path: Path) -> Transform:
             not come back to where it belongs.
     """
     try:
-        transform = _from_json(path.read_text(encoding="utf-8"))
+        transform = _parse_json(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ModelError(f"cannot read {path}: {error.strerror}") from error
     except (UserWarning, KeyError, ValueError, TypeError, AttributeError, NotImplementedError) as error:
@@ -67,21 +67,21 @@ def read_preprocessing(path: Path) -> Transform:
     return transform
 
 
-def albumentations() -> ModuleType:
+def import_albumentations() -> ModuleType:
     """The library, imported without asking the network for updates, and without importing torch.
 
     Its steps for torch are there when somebody asks for them.
     """
     if "albumentations" in sys.modules:
         return sys.modules["albumentations"]
-    with _without_update_check(), _without_torch():
+    with _skip_update_check(), _hide_torch():
         library = import_module("albumentations")
-    vars(library).setdefault("__getattr__", _for_torch)
+    vars(library).setdefault("__getattr__", _get_torch_attribute)
     return library
 
 
 @contextmanager
-def _without_update_check() -> Iterator[None]:
+def _skip_update_check() -> Iterator[None]:
     before = os.environ.get(_NO_UPDATES)
     os.environ[_NO_UPDATES] = "1"
     try:
@@ -94,7 +94,7 @@ def _without_update_check() -> Iterator[None]:
 
 
 @contextmanager
-def _without_torch() -> Iterator[None]:
+def _hide_torch() -> Iterator[None]:
     """Keep albumentations from importing torch, unless it is there: that takes longer than all else, for two steps."""
     if "torch" in sys.modules:
         yield
@@ -107,7 +107,7 @@ def _without_torch() -> Iterator[None]:
         del whole[_FOR_TORCH]
 
 
-def _for_torch(name: str) -> Any:
+def _get_torch_attribute(name: str) -> Any:
     """An attribute of albumentations that needs torch (PEP 562)."""
     if name == "pytorch" or name.startswith("ToTensor"):
         with suppress(ImportError):
@@ -116,21 +116,21 @@ def _for_torch(name: str) -> Any:
     raise AttributeError(f"module 'albumentations' has no attribute {name!r}")
 
 
-def _from_json(text: str) -> Transform:
-    library = albumentations()
-    with warnings.catch_warnings(), nullcontext() if "ToTensor" in text else _without_torch():
+def _parse_json(text: str) -> Transform:
+    library = import_albumentations()
+    with warnings.catch_warnings(), nullcontext() if "ToTensor" in text else _hide_torch():
         # albumentations warns of an argument that it does not know, and goes on without it
         warnings.simplefilter("error", UserWarning)
         return library.from_dict(json.loads(text))
 
 
-def _resize(size: int) -> Transform:
+def _build_resize(size: int) -> Transform:
     # INTER_NEAREST_EXACT samples at pixel centres; the default for masks shifts by half a pixel
-    return albumentations().Resize(size, size, mask_interpolation=cv2.INTER_NEAREST_EXACT)
+    return import_albumentations().Resize(size, size, mask_interpolation=cv2.INTER_NEAREST_EXACT)
 
 
 def _require_scaling_only(path: Path, transform: Transform) -> None:
-    library = albumentations()
+    library = import_albumentations()
     if not isinstance(transform, library.Compose):
         raise ModelError(f"{path} must hold a Compose, got {type(transform).__name__}")
     for step in transform.transforms:

@@ -35,11 +35,11 @@ class UNet(
         super().__init__()
         widths = [width * 2**level for level in range(5)]
         self.down = nn.ModuleList(
-            _double(before, after) for before, after in zip([3, *widths[:3]], widths[:4], strict=True)
+            _build_double_convolution(before, after) for before, after in zip([3, *widths[:3]], widths[:4], strict=True)
         )
-        self.bottom = _double(widths[3], widths[4])
+        self.bottom = _build_double_convolution(widths[3], widths[4])
         self.up = nn.ModuleList(nn.ConvTranspose2d(2 * level, level, 2, stride=2) for level in reversed(widths[:4]))
-        self.join = nn.ModuleList(_double(2 * level, level) for level in reversed(widths[:4]))
+        self.join = nn.ModuleList(_build_double_convolution(2 * level, level) for level in reversed(widths[:4]))
         self.head = nn.Conv2d(width, 1, 1)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -69,11 +69,11 @@ class UNet(
         (save_directory / "config.json").write_text(text, encoding="utf-8")
 
 
-def _double(before: int, after: int) -> nn.Sequential:
+def _build_double_convolution(before: int, after: int) -> nn.Sequential:
     """Two convolutions that keep the size, with spatial dropout between them."""
-    return nn.Sequential(*_single(before, after), nn.Dropout2d(_DROPOUT), *_single(after, after))
+    return nn.Sequential(*_build_convolution(before, after), nn.Dropout2d(_DROPOUT), *_build_convolution(after, after))
 
 
-def _single(before: int, after: int) -> list[nn.Module]:
+def _build_convolution(before: int, after: int) -> list[nn.Module]:
     # batch norm has a bias of its own
     return [nn.Conv2d(before, after, 3, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU(inplace=True)]

@@ -38,11 +38,11 @@ def is_user_file(path: Path) -> bool:
         return not _OWN_MODELS.isdisjoint(path.parents)
     # a virtual environment may lie inside a work tree, and a work tree inside the prefix of Python (/usr/src)
     installed = {"site-packages", "dist-packages"} & set(path.parts)
-    return not installed and not any(folder in path.parents for folder in _library_folders())
+    return not installed and not any(folder in path.parents for folder in _find_library_folders())
 
 
 @lru_cache(maxsize=1)
-def _library_folders() -> frozenset[Path]:
+def _find_library_folders() -> frozenset[Path]:
     """Return the folders of the standard library and of installed packages."""
     paths = sysconfig.get_paths()
     known = [paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")]
@@ -50,18 +50,18 @@ def _library_folders() -> frozenset[Path]:
     return frozenset(Path(folder).resolve() for folder in known)
 
 
-def file_of(thing: Any) -> Path | None:
+def find_file(thing: Any) -> Path | None:
     """Return the source file of a class, function or module, by its code where it has some; None where there is none.
 
     A module's name is no safe way to its file: of two `conftest.py` pytest keeps the last one under that name.
     """
-    code = next(_codes_of(thing), None)
-    name = code.co_filename if code is not None else getattr(_module_of(thing), "__file__", None)
+    code = next(_yield_code(thing), None)
+    name = code.co_filename if code is not None else getattr(_get_module(thing), "__file__", None)
     path = Path(name).resolve() if name else None
     return path if path is not None and path.is_file() else None
 
 
-def _codes_of(thing: Any) -> Iterator[CodeType]:
+def _yield_code(thing: Any) -> Iterator[CodeType]:
     """Yield the code of a function, or of the methods that a class defines itself."""
     own = vars(thing).values() if isinstance(thing, type) else [thing]
     for value in own:
@@ -73,7 +73,7 @@ def _codes_of(thing: Any) -> Iterator[CodeType]:
             yield code
 
 
-def _module_of(thing: Any) -> ModuleType | None:
+def _get_module(thing: Any) -> ModuleType | None:
     if isinstance(thing, ModuleType):
         return thing
     return sys.modules.get(str(getattr(thing, "__module__", "")))
@@ -104,29 +104,29 @@ def digest_syntax(nodes: Iterable[ast.AST]) -> bytes:
     """
     digest = hashlib.sha256()
     for node in nodes:
-        for word in _words(node):
+        for word in _yield_tokens(node):
             digest.update(word.encode(errors="surrogatepass") + b"\0")
     return digest.digest()
 
 
-def _words(value: object) -> Iterator[str]:
+def _yield_tokens(value: object) -> Iterator[str]:
     """Yield what a syntax tree consists of, depth first."""
     if isinstance(value, ast.AST):
         yield f"({type(value).__name__}"
         for name, field in ast.iter_fields(value):
-            content = _without_docstring(value, field) if name == "body" else field
+            content = _drop_docstring(value, field) if name == "body" else field
             if content not in (None, []) and name not in {"type_comment", "kind"}:
                 yield name
-                yield from _words(content)
+                yield from _yield_tokens(content)
         yield ")"
     elif isinstance(value, list):
         for each in value:
-            yield from _words(each)
+            yield from _yield_tokens(each)
     else:
         yield f"{type(value).__name__} {value!r}"
 
 
-def _without_docstring(node: ast.AST, body: Any) -> Any:
+def _drop_docstring(node: ast.AST, body: Any) -> Any:
     if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) or not body:
         return body
     first = body[0]
@@ -152,12 +152,12 @@ def digest_graph(labels: Mapping[Node, bytes], edges: Mapping[Node, Sequence[Nod
     return hashlib.sha256(b"".join(sorted(colors.values()))).digest()
 
 
-def imported_files(path: Path) -> list[Path]:
+def find_imported_files(path: Path) -> list[Path]:
     """Return the user's files that a file imports, anywhere in it, and the packages that these are in, in order."""
-    return list(dict.fromkeys(file for node in ast.walk(parse_file(path)) for file in _files_of_import(node, path)))
+    return list(dict.fromkeys(file for node in ast.walk(parse_file(path)) for file in _find_import_files(node, path)))
 
 
-def _files_of_import(node: ast.AST, importer: Path) -> Iterator[Path]:
+def _find_import_files(node: ast.AST, importer: Path) -> Iterator[Path]:
     if isinstance(node, ast.Import):
         for alias in node.names:
             yield from find_module(alias.name, importer)
@@ -177,53 +177,53 @@ def find_module(name: str, importer: Path, level: int = 0) -> list[Path]:
         importer: the file with the import.
         level: dots in front of the name.
     """
-    found = _steps(name, importer, level)
+    found = _find_steps(name, importer, level)
     return [path.resolve() for path in found if path is not None and is_user_file(path)]
 
 
 def module_exists(name: str, importer: Path, level: int = 0) -> bool:
     """Return whether there is such a module, or such a folder of modules; arguments as for `find_module`."""
     wanted = name.count(".") + 1 if name else 0
-    return len(_steps(name, importer, level)) == wanted + bool(level)
+    return len(_find_steps(name, importer, level)) == wanted + bool(level)
 
 
-def module_file(name: str, importer: Path, level: int = 0) -> Path | None:
+def find_module_file(name: str, importer: Path, level: int = 0) -> Path | None:
     """Return the file of a module where it is the user's; arguments as for `find_module`."""
-    path = _steps(name, importer, level)[-1] if module_exists(name, importer, level) else None
+    path = _find_steps(name, importer, level)[-1] if module_exists(name, importer, level) else None
     return path.resolve() if path is not None and is_user_file(path) else None
 
 
-def _steps(name: str, importer: Path, level: int) -> list[Path | None]:
+def _find_steps(name: str, importer: Path, level: int) -> list[Path | None]:
     """Return, for a module and the packages that it is in, the file if it has one; they end where one is not found."""
     parts = name.split(".") if name else []
-    return list(_relative(parts, importer.parents[level - 1]) if level else _absolute(parts))
+    return list(_resolve_relative(parts, importer.parents[level - 1]) if level else _resolve_absolute(parts))
 
 
-def _relative(parts: list[str], folder: Path) -> Iterator[Path | None]:
-    yield _in_folder(folder, "")
+def _resolve_relative(parts: list[str], folder: Path) -> Iterator[Path | None]:
+    yield _find_in_folder(folder, "")
     for part in parts:
-        file, folder = _in_folder(folder, part), folder / part
+        file, folder = _find_in_folder(folder, part), folder / part
         if file is None and not folder.is_dir():
             return
         yield file
 
 
-def _absolute(parts: list[str]) -> Iterator[Path | None]:
+def _resolve_absolute(parts: list[str]) -> Iterator[Path | None]:
     spec: ModuleSpec | None = None
     for place in range(len(parts)):
-        spec = _spec(".".join(parts[: place + 1]), spec)
+        spec = _find_spec(".".join(parts[: place + 1]), spec)
         if spec is None:
             return
         yield Path(spec.origin) if spec.origin else None
 
 
-def _in_folder(folder: Path, name: str) -> Path | None:
+def _find_in_folder(folder: Path, name: str) -> Path | None:
     """Return the file of a module in a folder; without a name, that of the folder itself."""
     candidates = [folder / name / "__init__.py", *([folder / f"{name}.py"] if name else [])]
     return next((path for path in candidates if path.is_file()), None)
 
 
-def _spec(name: str, parent: ModuleSpec | None) -> ModuleSpec | None:
+def _find_spec(name: str, parent: ModuleSpec | None) -> ModuleSpec | None:
     """Return where a module is found, without importing it or its package."""
     loaded = sys.modules.get(name)
     known = getattr(loaded, "__spec__", None)

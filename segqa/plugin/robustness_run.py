@@ -13,7 +13,7 @@ from segqa.analysis.robustness.result import Robustness
 from segqa.data.dataset import Dataset
 from segqa.errors import ModelError
 from segqa.inference.evaluator import Evaluation
-from segqa.models.corruptions import library_version
+from segqa.models.corruptions import find_library_version
 from segqa.models.protocol import Model
 from segqa.plugin.model_source import report_stored_answers
 from segqa.plugin.progress import RecordedProgress, create_progress
@@ -34,7 +34,7 @@ def measure_or_skip(
     config: pytest.Config, session: Session, run: Run, dataset: Dataset, how: Evaluation, ask: Ask
 ) -> Robustness:
     """How robust a model of the session is; skips where that shall not or cannot be known."""
-    if library_version() is None:
+    if find_library_version() is None:
         pytest.skip(MISSING_ALBUMENTATIONS)
     wanted = session.settings.robustness_for(run.model)
     if wanted.cases == 0:

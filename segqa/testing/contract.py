@@ -48,7 +48,7 @@ class BrokenLawError(AssertionError):
         self.example = example
 
 
-def law(name: str, strategy: SearchStrategy[T], holds: Callable[[T], str | None]) -> Law:
+def build_law(name: str, strategy: SearchStrategy[T], holds: Callable[[T], str | None]) -> Law:
     """A law over all examples.
 
     Args:
@@ -63,7 +63,7 @@ def law(name: str, strategy: SearchStrategy[T], holds: Callable[[T], str | None]
             raise BrokenLawError(name, told)
 
     def run(examples: int = EXAMPLES) -> None:
-        first = _failure(attempt, _drawn(strategy, examples))
+        first = _find_failure(attempt, _draw_examples(strategy, examples))
         if first is None:
             return
         try:
@@ -82,7 +82,7 @@ def law(name: str, strategy: SearchStrategy[T], holds: Callable[[T], str | None]
 
 
 @lru_cache(maxsize=64)
-def _drawn(strategy: SearchStrategy[T], examples: int) -> tuple[T, ...]:
+def _draw_examples(strategy: SearchStrategy[T], examples: int) -> tuple[T, ...]:
     """What laws with this strategy are tried on: drawing takes longer than trying, so it is done once for all."""
     drawn: list[T] = []
     _try_on(strategy, examples, drawn.append)
@@ -98,7 +98,7 @@ def _try_on(strategy: SearchStrategy[T], examples: int, attempt: Callable[[T], N
     settings(_SETTINGS, max_examples=examples)(given(strategy)(try_it))()
 
 
-def _failure(attempt: Callable[[T], None], examples: Iterable[T]) -> Exception | None:
+def _find_failure(attempt: Callable[[T], None], examples: Iterable[T]) -> Exception | None:
     """What is raised first; each example is a copy, so that it may be written to."""
     for example in examples:
         try:
@@ -108,7 +108,7 @@ def _failure(attempt: Callable[[T], None], examples: Iterable[T]) -> Exception |
     return None
 
 
-def plain_law(name: str, holds: Callable[[], str | None]) -> Law:
+def build_plain_law(name: str, holds: Callable[[], str | None]) -> Law:
     """A law that needs no examples."""
 
     def run(examples: int = EXAMPLES) -> None:
@@ -146,11 +146,11 @@ def broken(laws: Mapping[str, Law], examples: int = EXAMPLES) -> dict[str, str]:
     return found
 
 
-def side_by_side(**masks: Mask) -> str:
+def render_side_by_side(**masks: Mask) -> str:
     """Masks as text, `#` for object and `.` for background, under their names.
 
     >>> import numpy as np
-    >>> print(side_by_side(prediction=np.eye(2, dtype=bool), target=np.ones((1, 2), bool)))
+    >>> print(render_side_by_side(prediction=np.eye(2, dtype=bool), target=np.ones((1, 2), bool)))
     prediction  target
     #.          ##
     .#
@@ -170,7 +170,7 @@ def side_by_side(**masks: Mask) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def attempted(function: Callable[..., Any], *arguments: Any) -> tuple[Any, Exception | None]:
+def attempt_call(function: Callable[..., Any], *arguments: Any) -> tuple[Any, Exception | None]:
     """What a function answers, or the exception that it raises."""
     try:
         return function(*arguments), None
@@ -178,7 +178,7 @@ def attempted(function: Callable[..., Any], *arguments: Any) -> tuple[Any, Excep
         return None, error
 
 
-def said(error: Exception) -> str:
+def format_error(error: Exception) -> str:
     """An exception in one line."""
     text = str(error).strip().splitlines()
     return f"{type(error).__name__}: {text[0] if text else ''}"[:200]

@@ -12,7 +12,16 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 
 from segqa.data.mask import Mask
 from segqa.settings import EmptyPolicy
-from segqa.testing.contract import EXAMPLES, Law, attempted, enforce, law, plain_law, said, side_by_side
+from segqa.testing.contract import (
+    EXAMPLES,
+    Law,
+    attempt_call,
+    build_law,
+    build_plain_law,
+    enforce,
+    format_error,
+    render_side_by_side,
+)
 from segqa.testing.strategies import MAX_SIDE, Pair, mask_pairs, masks, shapes
 
 Metric: TypeAlias = Callable[[Mask, Mask], float]
@@ -62,8 +71,8 @@ def iou_laws(fn: Metric, *, empty: EmptyPolicy = "one") -> dict[str, Law]:
     def dice_of_counts(tp: int, wrong: int) -> float:
         return 2 * tp / (2 * tp + wrong)
 
-    identity = _identity(fn, "2·IoU / (1 + IoU)", lambda value: 2 * value / (1 + value), dice_of_counts)
-    return {**_overlap_laws(fn, empty), "IoU–Dice identity": identity}
+    identity = _build_identity_law(fn, "2·IoU / (1 + IoU)", lambda value: 2 * value / (1 + value), dice_of_counts)
+    return {**_build_overlap_laws(fn, empty), "IoU–Dice identity": identity}
 
 
 def dice_laws(fn: Metric, *, empty: EmptyPolicy = "one") -> dict[str, Law]:
@@ -72,54 +81,54 @@ def dice_laws(fn: Metric, *, empty: EmptyPolicy = "one") -> dict[str, Law]:
     def iou_of_counts(tp: int, wrong: int) -> float:
         return tp / (tp + wrong)
 
-    identity = _identity(fn, "Dice / (2 − Dice)", lambda value: value / (2 - value), iou_of_counts)
-    return {**_overlap_laws(fn, empty), "IoU–Dice identity": identity}
+    identity = _build_identity_law(fn, "Dice / (2 − Dice)", lambda value: value / (2 - value), iou_of_counts)
+    return {**_build_overlap_laws(fn, empty), "IoU–Dice identity": identity}
 
 
 def boundary_laws(fn: Metric, *, empty: EmptyPolicy = "one") -> dict[str, Law]:
     """The laws that `check_boundary` tries, by their names."""
     return {
-        "a number from 0 to 1": _law_of_range(fn),
-        "symmetric": _law_of_symmetry(fn),
-        "1 for equal masks": _law_of_equals(fn),
-        "0 for disjoint masks": _law_of_disjoint(fn),
-        "flips and transposition change nothing": _law_of_turns(fn),
-        f"two empty masks: {empty}": _law_of_empty(fn, empty),
-        **_laws_of_refusal(fn),
+        "a number from 0 to 1": _build_range_law(fn),
+        "symmetric": _build_symmetry_law(fn),
+        "1 for equal masks": _build_equality_law(fn),
+        "0 for disjoint masks": _build_disjoint_law(fn),
+        "flips and transposition change nothing": _build_turns_law(fn),
+        f"two empty masks: {empty}": _build_empty_law(fn, empty),
+        **_build_refusal_laws(fn),
     }
 
 
-def _overlap_laws(fn: Metric, empty: EmptyPolicy) -> dict[str, Law]:
+def _build_overlap_laws(fn: Metric, empty: EmptyPolicy) -> dict[str, Law]:
     """What IoU and Dice have in common."""
     return {
-        "a number from 0 to 1": _law_of_range(fn),
-        "symmetric": _law_of_symmetry(fn),
-        "1 for equal masks": _law_of_equals(fn),
-        "below 1 for different masks": _law_of_differing(fn),
-        "0 for disjoint masks": _law_of_disjoint(fn),
-        "a wrong pixel more lowers it": _law_of_worse(fn, "a wrong pixel more lowers it", added=True),
-        "a right pixel less lowers it": _law_of_worse(fn, "a right pixel less lowers it", added=False),
-        "flips and transposition change nothing": _law_of_turns(fn),
-        "background around it changes nothing": _law_of_change(
+        "a number from 0 to 1": _build_range_law(fn),
+        "symmetric": _build_symmetry_law(fn),
+        "1 for equal masks": _build_equality_law(fn),
+        "below 1 for different masks": _build_difference_law(fn),
+        "0 for disjoint masks": _build_disjoint_law(fn),
+        "a wrong pixel more lowers it": _build_worse_law(fn, "a wrong pixel more lowers it", added=True),
+        "a right pixel less lowers it": _build_worse_law(fn, "a right pixel less lowers it", added=False),
+        "flips and transposition change nothing": _build_turns_law(fn),
+        "background around it changes nothing": _build_invariance_law(
             fn, "background around it changes nothing", lambda mask: np.pad(mask, 1)
         ),
-        "repeated pixels change nothing": _law_of_change(
+        "repeated pixels change nothing": _build_invariance_law(
             fn, "repeated pixels change nothing", lambda mask: mask.repeat(2, axis=0).repeat(2, axis=1)
         ),
-        f"two empty masks: {empty}": _law_of_empty(fn, empty),
-        **_laws_of_refusal(fn),
+        f"two empty masks: {empty}": _build_empty_law(fn, empty),
+        **_build_refusal_laws(fn),
     }
 
 
-def _shown(prediction: Any, target: Any, *lines: str) -> str:
-    return "\n".join([side_by_side(prediction=prediction, target=target), *lines])
+def _render_pair(prediction: Any, target: Any, *lines: str) -> str:
+    return "\n".join([render_side_by_side(prediction=prediction, target=target), *lines])
 
 
-def _value(fn: Metric, prediction: Any, target: Any) -> tuple[float, str]:
+def _compute_value(fn: Metric, prediction: Any, target: Any) -> tuple[float, str]:
     """What a function answers, as a float, and in words; NaN and the error where it has none."""
-    answer, error = attempted(fn, prediction, target)
+    answer, error = attempt_call(fn, prediction, target)
     if error is not None:
-        return math.nan, said(error)
+        return math.nan, format_error(error)
     try:
         value = float(answer)
     except (TypeError, ValueError) as problem:
@@ -127,65 +136,65 @@ def _value(fn: Metric, prediction: Any, target: Any) -> tuple[float, str]:
     return value, f"{value:.6g}"
 
 
-def _is(value: float, wanted: float) -> bool:
+def _is_close(value: float, wanted: float) -> bool:
     return abs(value - wanted) <= _TOLERANCE
 
 
-def _some(pair: Pair) -> bool:
+def _has_object(pair: Pair) -> bool:
     """Whether one of the masks has an object: what two empty ones give is a law of its own."""
     return bool(pair[0].any() or pair[1].any())
 
 
 _OBJECTS: SearchStrategy[Mask] = masks().filter(lambda mask: bool(mask.any()))
-_PAIRS: SearchStrategy[Pair] = mask_pairs().filter(_some)
+_PAIRS: SearchStrategy[Pair] = mask_pairs().filter(_has_object)
 _DIFFERENT: SearchStrategy[Pair] = mask_pairs().filter(lambda pair: not np.array_equal(*pair))
-_APART: SearchStrategy[Pair] = mask_pairs().filter(lambda pair: _some((pair[0] & ~pair[1], pair[1])))
+_APART: SearchStrategy[Pair] = mask_pairs().filter(lambda pair: _has_object((pair[0] & ~pair[1], pair[1])))
 _SHAPES = shapes()
 
 
-def _law_of_range(fn: Metric) -> Law:
+def _build_range_law(fn: Metric) -> Law:
     def holds(pair: Pair) -> str | None:
-        value, words = _value(fn, *pair)
-        return None if -_TOLERANCE <= value <= 1 + _TOLERANCE else _shown(*pair, f"came {words}")
+        value, words = _compute_value(fn, *pair)
+        return None if -_TOLERANCE <= value <= 1 + _TOLERANCE else _render_pair(*pair, f"came {words}")
 
-    return law("a number from 0 to 1", _PAIRS, holds)
+    return build_law("a number from 0 to 1", _PAIRS, holds)
 
 
-def _law_of_symmetry(fn: Metric) -> Law:
+def _build_symmetry_law(fn: Metric) -> Law:
     def holds(pair: Pair) -> str | None:
-        (there, one), (back, other) = _value(fn, *pair), _value(fn, *pair[::-1])
-        return None if _is(there, back) else _shown(*pair, f"came {one}, exchanged {other}")
+        (there, one), (back, other) = _compute_value(fn, *pair), _compute_value(fn, *pair[::-1])
+        return None if _is_close(there, back) else _render_pair(*pair, f"came {one}, exchanged {other}")
 
-    return law("symmetric", _PAIRS, holds)
+    return build_law("symmetric", _PAIRS, holds)
 
 
-def _law_of_equals(fn: Metric) -> Law:
+def _build_equality_law(fn: Metric) -> Law:
     def holds(mask: Mask) -> str | None:
-        value, words = _value(fn, mask, mask.copy())
-        return None if _is(value, 1) else _shown(mask, mask, f"came {words}, expected 1")
+        value, words = _compute_value(fn, mask, mask.copy())
+        return None if _is_close(value, 1) else _render_pair(mask, mask, f"came {words}, expected 1")
 
-    return law("1 for equal masks", _OBJECTS, holds)
+    return build_law("1 for equal masks", _OBJECTS, holds)
 
 
-def _law_of_differing(fn: Metric) -> Law:
+def _build_difference_law(fn: Metric) -> Law:
     def holds(pair: Pair) -> str | None:
-        value, words = _value(fn, *pair)
-        return None if value < 1 - _TOLERANCE else _shown(*pair, f"came {words}, expected less than 1")
+        value, words = _compute_value(fn, *pair)
+        return None if value < 1 - _TOLERANCE else _render_pair(*pair, f"came {words}, expected less than 1")
 
-    return law("below 1 for different masks", _DIFFERENT, holds)
+    return build_law("below 1 for different masks", _DIFFERENT, holds)
 
 
-def _law_of_disjoint(fn: Metric) -> Law:
+def _build_disjoint_law(fn: Metric) -> Law:
     def holds(pair: Pair) -> str | None:
         prediction, target = pair[0] & ~pair[1], pair[1]
-        value, words = _value(fn, prediction, target)
-        return None if _is(value, 0) else _shown(prediction, target, f"came {words}, expected 0")
+        value, words = _compute_value(fn, prediction, target)
+        return None if _is_close(value, 0) else _render_pair(prediction, target, f"came {words}, expected 0")
 
-    return law("0 for disjoint masks", _APART, holds)
+    return build_law("0 for disjoint masks", _APART, holds)
 
 
 @st.composite
-def _changed(draw: DrawFn, *, added: bool) -> tuple[Mask, Mask, Mask]:
+def _draw_changed_pair(draw: DrawFn, *, added: bool) -> tuple[Mask, Mask, Mask]:
     """A pair that overlaps, and the prediction with a wrong pixel more or a right one less."""
     prediction, target = draw(mask_pairs().filter(lambda pair: bool((pair[0] & pair[1]).any())))
     places = np.flatnonzero(~prediction & ~target if added else prediction & target)
@@ -195,19 +204,19 @@ def _changed(draw: DrawFn, *, added: bool) -> tuple[Mask, Mask, Mask]:
     return prediction, target, changed
 
 
-def _law_of_worse(fn: Metric, name: str, *, added: bool) -> Law:
+def _build_worse_law(fn: Metric, name: str, *, added: bool) -> Law:
     def holds(example: tuple[Mask, Mask, Mask]) -> str | None:
         prediction, target, changed = example
-        (before, one), (after, other) = _value(fn, prediction, target), _value(fn, changed, target)
+        (before, one), (after, other) = _compute_value(fn, prediction, target), _compute_value(fn, changed, target)
         if np.array_equal(prediction, changed) or after < before - _TOLERANCE:
             return None
-        art = side_by_side(prediction=prediction, changed=changed, target=target)
+        art = render_side_by_side(prediction=prediction, changed=changed, target=target)
         return f"{art}\ncame {one}, changed {other}"
 
-    return law(name, _changed(added=added), holds)
+    return build_law(name, _draw_changed_pair(added=added), holds)
 
 
-def _law_of_turns(fn: Metric) -> Law:
+def _build_turns_law(fn: Metric) -> Law:
     turns: dict[str, Callable[[Mask], Mask]] = {
         "upside down": np.flipud,
         "mirrored": np.fliplr,
@@ -215,49 +224,51 @@ def _law_of_turns(fn: Metric) -> Law:
     }
 
     def holds(pair: Pair) -> str | None:
-        before, one = _value(fn, *pair)
+        before, one = _compute_value(fn, *pair)
         for how, turn in turns.items():
-            after, other = _value(fn, *(turn(mask).copy() for mask in pair))
-            if not _is(after, before):
-                return _shown(*pair, f"came {one}, {how} {other}")
+            after, other = _compute_value(fn, *(turn(mask).copy() for mask in pair))
+            if not _is_close(after, before):
+                return _render_pair(*pair, f"came {one}, {how} {other}")
         return None
 
-    return law("flips and transposition change nothing", _PAIRS, holds)
+    return build_law("flips and transposition change nothing", _PAIRS, holds)
 
 
-def _law_of_change(fn: Metric, name: str, change: Callable[[Mask], Mask]) -> Law:
+def _build_invariance_law(fn: Metric, name: str, change: Callable[[Mask], Mask]) -> Law:
     def holds(pair: Pair) -> str | None:
-        (before, one), (after, other) = _value(fn, *pair), _value(fn, *map(change, pair))
-        return None if _is(after, before) else _shown(*pair, f"came {one}, then {other}")
+        (before, one), (after, other) = _compute_value(fn, *pair), _compute_value(fn, *map(change, pair))
+        return None if _is_close(after, before) else _render_pair(*pair, f"came {one}, then {other}")
 
-    return law(name, _PAIRS, holds)
+    return build_law(name, _PAIRS, holds)
 
 
-def _law_of_empty(fn: Metric, empty: EmptyPolicy) -> Law:
+def _build_empty_law(fn: Metric, empty: EmptyPolicy) -> Law:
     wanted = {"one": 1.0, "zero": 0.0, "nan": math.nan}[empty]
 
     def holds(shape: tuple[int, int]) -> str | None:
         nothing = np.zeros(shape, np.bool_)
-        value, words = _value(fn, nothing, nothing.copy())
-        if _is(value, wanted) or words == f"{wanted:g}":
+        value, words = _compute_value(fn, nothing, nothing.copy())
+        if _is_close(value, wanted) or words == f"{wanted:g}":
             return None
-        return _shown(nothing, nothing, f"came {words}, expected {wanted:g}")
+        return _render_pair(nothing, nothing, f"came {words}, expected {wanted:g}")
 
-    return law(f"two empty masks: {empty}", _SHAPES, holds)
+    return build_law(f"two empty masks: {empty}", _SHAPES, holds)
 
 
-def _identity(fn: Metric, formula: str, turned: Callable[[float], float], counted: Callable[[int, int], float]) -> Law:
+def _build_identity_law(
+    fn: Metric, formula: str, turned: Callable[[float], float], counted: Callable[[int, int], float]
+) -> Law:
     def holds(pair: Pair) -> str | None:
-        value, words = _value(fn, *pair)
+        value, words = _compute_value(fn, *pair)
         wanted = counted(int((pair[0] & pair[1]).sum()), int((pair[0] ^ pair[1]).sum()))
-        if _is(turned(value), wanted):
+        if _is_close(turned(value), wanted):
             return None
-        return _shown(*pair, f"came {words}, so {formula} = {turned(value):.6g}; counted {wanted:.6g}")
+        return _render_pair(*pair, f"came {words}, so {formula} = {turned(value):.6g}; counted {wanted:.6g}")
 
-    return law("IoU–Dice identity", _PAIRS, holds)
+    return build_law("IoU–Dice identity", _PAIRS, holds)
 
 
-def _laws_of_refusal(fn: Metric) -> dict[str, Law]:
+def _build_refusal_laws(fn: Metric) -> dict[str, Law]:
     """What is no pair of masks must not get a score."""
     square = np.eye(3, dtype=np.bool_)
     wide = np.zeros((2, 3), np.bool_)
@@ -271,28 +282,28 @@ def _laws_of_refusal(fn: Metric) -> dict[str, Law]:
             "(9,)": square.ravel(),
         }
         for name, other in others.items():
-            answer, error = attempted(fn, other, square)
+            answer, error = attempt_call(fn, other, square)
             if error is None:
                 return f"prediction of shape {name}, target of shape (3, 3): came {answer!r}, expected an error"
-        answer, error = attempted(fn, wide, wide.T.copy())
+        answer, error = attempt_call(fn, wide, wide.T.copy())
         return None if error is not None else f"shapes (2, 3) and (3, 2): came {answer!r}, expected an error"
 
     def refuses_nan() -> str | None:
-        answer, error = attempted(fn, np.where(square, 1.0, np.nan), square)
+        answer, error = attempt_call(fn, np.where(square, 1.0, np.nan), square)
         return None if error is not None else f"a prediction with NaN: came {answer!r}, expected an error"
 
     def takes_255_as_object() -> str | None:
         prediction, target = np.array([[1, 1, 0]], np.uint8) * 255, np.array([[0, 1, 1]], np.uint8) * 255
-        answer, error = attempted(fn, prediction, target)
-        wanted, words = _value(fn, prediction > 0, target > 0)
-        if error is not None or (isinstance(answer, (int, float, np.number)) and _is(float(answer), wanted)):
+        answer, error = attempt_call(fn, prediction, target)
+        wanted, words = _compute_value(fn, prediction > 0, target > 0)
+        if error is not None or (isinstance(answer, (int, float, np.number)) and _is_close(float(answer), wanted)):
             return None
-        return _shown(prediction, target, f"with 0 and 255 came {answer!r}, as bools {words}")
+        return _render_pair(prediction, target, f"with 0 and 255 came {answer!r}, as bools {words}")
 
     return {
-        "refuses other shapes": plain_law("refuses other shapes", refuses_shapes),
-        "refuses NaN": plain_law("refuses NaN", refuses_nan),
-        "255 is object, or refused": plain_law("255 is object, or refused", takes_255_as_object),
+        "refuses other shapes": build_plain_law("refuses other shapes", refuses_shapes),
+        "refuses NaN": build_plain_law("refuses NaN", refuses_nan),
+        "255 is object, or refused": build_plain_law("255 is object, or refused", takes_255_as_object),
     }
 
 
@@ -317,31 +328,33 @@ def mean_laws(fn: Callable[[Batches], float]) -> dict[str, Law]:
     pairs = st.lists(kinds, min_size=1, max_size=MAX_SIDE)
 
     def told(batches: Batches, value: float, other: str) -> str:
-        ious = [[f"{_counted(*pair):g}" for pair in batch] for batch in batches]
+        ious = [[f"{_count_iou(*pair):g}" for pair in batch] for batch in batches]
         return f"IoUs in batches {' | '.join(', '.join(batch) for batch in ious)}: came {value:.6g}, {other}"
 
     def batched(example: tuple[list[Pair], int]) -> str | None:
         found, size = example
         batches = [found[start : start + size] for start in range(0, len(found), size)]
         value, whole = float(fn(batches)), float(fn([found]))
-        return None if _is(value, whole) else told(batches, value, f"in one batch {whole:.6g}")
+        return None if _is_close(value, whole) else told(batches, value, f"in one batch {whole:.6g}")
 
     def ordered(found: list[Pair]) -> str | None:
         value, back = float(fn([found])), float(fn([found[::-1]]))
-        return None if _is(value, back) else told([found], value, f"backwards {back:.6g}")
+        return None if _is_close(value, back) else told([found], value, f"backwards {back:.6g}")
 
     def mean(found: list[Pair]) -> str | None:
-        value, wanted = float(fn([found])), float(np.mean([_counted(*pair) for pair in found]))
-        return None if _is(value, wanted) else told([found], value, f"the mean is {wanted:.6g}")
+        value, wanted = float(fn([found])), float(np.mean([_count_iou(*pair) for pair in found]))
+        return None if _is_close(value, wanted) else told([found], value, f"the mean is {wanted:.6g}")
 
     return {
-        "batches change nothing": law("batches change nothing", st.tuples(pairs, st.integers(1, MAX_SIDE)), batched),
-        "order changes nothing": law("order changes nothing", pairs, ordered),
-        "the mean over cases": law("the mean over cases", pairs, mean),
+        "batches change nothing": build_law(
+            "batches change nothing", st.tuples(pairs, st.integers(1, MAX_SIDE)), batched
+        ),
+        "order changes nothing": build_law("order changes nothing", pairs, ordered),
+        "the mean over cases": build_law("the mean over cases", pairs, mean),
     }
 
 
-def _counted(prediction: Mask, target: Mask) -> float:
+def _count_iou(prediction: Mask, target: Mask) -> float:
     return float((prediction & target).sum() / (prediction | target).sum())
 
 
@@ -358,14 +371,16 @@ def binarise_laws(fn: Callable[[Any], Any]) -> dict[str, Law]:
     """The laws that `check_binarise` tries, by their names."""
 
     def read(grey: Any, wanted: Mask) -> str | None:
-        answer, error = attempted(fn, grey.copy())
+        answer, error = attempt_call(fn, grey.copy())
         if error is not None:
-            return f"{grey.tolist()}: came {said(error)}"
+            return f"{grey.tolist()}: came {format_error(error)}"
         found = np.asarray(answer)
         if found.dtype == np.bool_ and np.array_equal(found, wanted):
             return None
         came = (
-            side_by_side(came=found.astype(np.bool_), expected=wanted) if found.shape == wanted.shape else found.shape
+            render_side_by_side(came=found.astype(np.bool_), expected=wanted)
+            if found.shape == wanted.shape
+            else found.shape
         )
         return f"grey values {grey.tolist()}:\n{came}"
 
@@ -383,8 +398,8 @@ def binarise_laws(fn: Callable[[Any], Any]) -> dict[str, Law]:
         return read(grey, padded)
 
     return {
-        "0 and 255 are the mask": law("0 and 255 are the mask", masks(), exact),
-        "a pixel covered by less than half is background": law(
+        "0 and 255 are the mask": build_law("0 and 255 are the mask", masks(), exact),
+        "a pixel covered by less than half is background": build_law(
             "a pixel covered by less than half is background", st.tuples(_OBJECTS, st.integers(1, 100)), soft
         ),
     }

@@ -10,7 +10,7 @@ import numpy as np
 
 from segqa.data.mask import Image
 from segqa.models.protocol import Model, Proposals
-from segqa.testing.contract import Law, attempted, enforce, plain_law, said
+from segqa.testing.contract import Law, attempt_call, build_plain_law, enforce, format_error
 
 HUGE = (2400, 3200)
 """Height and width of an image such as a camera takes."""
@@ -35,7 +35,7 @@ def check_model(
 
 def model_laws(model: Model, *, images: Sequence[Image] = (), prompt: str = "person.") -> dict[str, Law]:
     """The laws that `check_model` tries, by their names."""
-    trial = _Trial(model, list(images) or made_up_images(), prompt)
+    trial = _Trial(model, list(images) or render_test_images(), prompt)
     grey = np.repeat(trial.images[0].mean(axis=2, keepdims=True).astype(np.uint8), 3, axis=2)
     rules: dict[str, Callable[[], str | None]] = {
         "one answer an image, masks at its size, scores known": trial.answers_each,
@@ -46,9 +46,9 @@ def model_laws(model: Model, *, images: Sequence[Image] = (), prompt: str = "per
         "no image gives no answer": trial.answers_nothing,
         "an image of one pixel is answered": lambda: trial.answers(np.full((1, 1, 3), 128, np.uint8)),
         "a grey image is answered": lambda: trial.answers(grey),
-        "a huge image is answered": lambda: trial.answers(_scene(HUGE)),
+        "a huge image is answered": lambda: trial.answers(_render_scene(HUGE)),
     }
-    return {name: plain_law(name, rule) for name, rule in rules.items()}
+    return {name: build_plain_law(name, rule) for name, rule in rules.items()}
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,8 @@ class _Trial:
 
     def ask(self, images: Sequence[Image]) -> tuple[list[Proposals], str]:
         """The answers to copies of some images, or what is wrong with them."""
-        found, error = attempted(self.model.predict, [image.copy() for image in images], [self.prompt] * len(images))
-        problem = f"predict raised {said(error)}" if error is not None else _faults(found, images)
+        found, error = attempt_call(self.model.predict, [image.copy() for image in images], [self.prompt] * len(images))
+        problem = f"predict raised {format_error(error)}" if error is not None else _find_faults(found, images)
         return (list(found), "") if problem is None else ([], problem)
 
     def answers(self, image: Image) -> str | None:
@@ -73,7 +73,7 @@ class _Trial:
 
     def answers_again(self) -> str | None:
         (one, problem), (other, later) = self.ask(self.images[:1]), self.ask(self.images[:1])
-        return problem or later or _difference(one[0], other[0])
+        return problem or later or _describe_difference(one[0], other[0])
 
     def answers_alone_as_in_a_batch(self) -> str | None:
         together, problem = self.ask(self.images)
@@ -81,35 +81,35 @@ class _Trial:
             return f"a batch of {len(self.images)}: {problem}"
         for index, image in enumerate(self.images):
             alone, problem = self.ask([image])
-            if problem or (difference := _difference(alone[0], together[index])):
+            if problem or (difference := _describe_difference(alone[0], together[index])):
                 return f"image {index} of {len(self.images)}, alone and in the batch: {problem or difference}"
         return None
 
     def leaves_images_alone(self) -> str | None:
         given = [image.copy() for image in self.images]
-        attempted(self.model.predict, given, [self.prompt] * len(given))
+        attempt_call(self.model.predict, given, [self.prompt] * len(given))
         changed = [index for index, image in enumerate(self.images) if not np.array_equal(image, given[index])]
         return f"image {changed[0]} has been changed" if changed else None
 
     def answers_read_only(self) -> str | None:
         image = self.images[0].copy()
         image.flags.writeable = False
-        found, error = attempted(self.model.predict, [image], [self.prompt])
-        return f"predict raised {said(error)}" if error is not None else _faults(found, [image])
+        found, error = attempt_call(self.model.predict, [image], [self.prompt])
+        return f"predict raised {format_error(error)}" if error is not None else _find_faults(found, [image])
 
     def answers_nothing(self) -> str | None:
-        found, error = attempted(self.model.predict, [], [])
+        found, error = attempt_call(self.model.predict, [], [])
         if error is not None:
-            return f"predict raised {said(error)}"
+            return f"predict raised {format_error(error)}"
         return None if isinstance(found, Sequence) and len(found) == 0 else f"came {found!r}, expected []"
 
 
-def made_up_images() -> list[Image]:
+def render_test_images() -> list[Image]:
     """Images of several sizes with something in them."""
-    return [_scene(shape) for shape in ((96, 64), (64, 96), (50, 50), (33, 71))]
+    return [_render_scene(shape) for shape in ((96, 64), (64, 96), (50, 50), (33, 71))]
 
 
-def _scene(shape: tuple[int, int]) -> Image:
+def _render_scene(shape: tuple[int, int]) -> Image:
     """A bright ellipse before a gradient."""
     height, width = shape
     rows, columns = np.mgrid[:height, :width]
@@ -118,15 +118,15 @@ def _scene(shape: tuple[int, int]) -> Image:
     return np.where(inside[:, :, None], np.array([230, 200, 60], np.uint8), ramp[:, :, None])
 
 
-def _faults(answers: Any, images: Sequence[Image]) -> str | None:
+def _find_faults(answers: Any, images: Sequence[Image]) -> str | None:
     """What is wrong with the answers to some images."""
     if not isinstance(answers, Sequence) or len(answers) != len(images):
         came = f"{len(answers)} answers" if isinstance(answers, Sequence) else type(answers).__name__
         return f"came {came} for {len(images)} images, expected a list with one Proposals each"
-    return next((fault for pair in zip(answers, images, strict=True) if (fault := _fault(*pair))), None)
+    return next((fault for pair in zip(answers, images, strict=True) if (fault := _find_fault(*pair))), None)
 
 
-def _fault(offered: Any, image: Image) -> str | None:
+def _find_fault(offered: Any, image: Image) -> str | None:
     height, width = image.shape[:2]
     where = f"an image of {width} × {height}: "
     if not isinstance(offered, Proposals):
@@ -142,7 +142,7 @@ def _fault(offered: Any, image: Image) -> str | None:
     return None
 
 
-def _difference(one: Proposals, other: Proposals) -> str | None:
+def _describe_difference(one: Proposals, other: Proposals) -> str | None:
     """In what two answers differ, beyond rounding."""
     if len(one) != len(other):
         return f"{len(one)} and {len(other)} masks"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
 from segqa.models.protocol import Proposals
-from segqa.testing.contract import EXAMPLES, Law, attempted, enforce, law, plain_law, said
+from segqa.testing.contract import EXAMPLES, Law, attempt_call, build_law, build_plain_law, enforce, format_error
 from segqa.testing.strategies import proposals
 
 Choose: TypeAlias = Callable[[Proposals], int | None]
@@ -36,33 +36,35 @@ def check_picker(fn: Choose, *, leave_out: Collection[str] = (), examples: int =
 def picker_laws(fn: Choose) -> dict[str, Law]:
     """The laws that `check_picker` tries, by their names."""
     return {
-        "a valid index": law("a valid index", _ANY, lambda offered: _valid(fn, offered)),
-        "nothing to pick is None": plain_law("nothing to pick is None", lambda: _nothing(fn)),
-        "order changes nothing": law("order changes nothing", _REORDERED, lambda both: _ordered(fn, *both)),
-        "a copy of the picked one changes nothing": law(
-            "a copy of the picked one changes nothing", _ONE_OR_MORE, lambda offered: _copied(fn, offered)
+        "a valid index": build_law("a valid index", _ANY, lambda offered: _check_validity(fn, offered)),
+        "nothing to pick is None": build_plain_law("nothing to pick is None", lambda: _check_no_proposals(fn)),
+        "order changes nothing": build_law("order changes nothing", _REORDERED, lambda both: _check_order(fn, *both)),
+        "a copy of the picked one changes nothing": build_law(
+            "a copy of the picked one changes nothing", _ONE_OR_MORE, lambda offered: _check_copies(fn, offered)
         ),
-        "what the masks hold changes nothing": law(
-            "what the masks hold changes nothing", _ONE_OR_MORE, lambda offered: _blind(fn, offered)
+        "what the masks hold changes nothing": build_law(
+            "what the masks hold changes nothing", _ONE_OR_MORE, lambda offered: _check_blindness(fn, offered)
         ),
-        "the same again": law("the same again", _ANY, lambda offered: _stable(fn, offered)),
-        "never NaN beside numbers": law("never NaN beside numbers", _PARTLY_UNKNOWN, lambda each: _known(fn, each)),
-        "raising the picked one keeps it": law(
-            "raising the picked one keeps it", _TWO_OR_MORE, lambda offered: _monotone(fn, offered)
+        "the same again": build_law("the same again", _ANY, lambda offered: _check_stability(fn, offered)),
+        "never NaN beside numbers": build_law(
+            "never NaN beside numbers", _PARTLY_UNKNOWN, lambda each: _check_known_scores(fn, each)
+        ),
+        "raising the picked one keeps it": build_law(
+            "raising the picked one keeps it", _TWO_OR_MORE, lambda offered: _check_monotonicity(fn, offered)
         ),
     }
 
 
-def _picked(fn: Choose, offered: Proposals) -> tuple[Any, str]:
+def _pick(fn: Choose, offered: Proposals) -> tuple[Any, str]:
     """The pick, None where it is no index, and in words."""
-    answer, error = attempted(fn, offered)
+    answer, error = attempt_call(fn, offered)
     if error is not None:
-        return None, said(error)
+        return None, format_error(error)
     is_index = isinstance(answer, (int, np.integer)) and not isinstance(answer, bool) and 0 <= answer < len(offered)
     return (int(answer) if is_index else None), repr(answer)
 
 
-def _table(offered: Proposals, *lines: str) -> str:
+def _render_table(offered: Proposals, *lines: str) -> str:
     """The scores of proposals as text."""
     rows = [
         f"{index:>8}  {mask:>10g}  {box:>9g}"
@@ -71,24 +73,24 @@ def _table(offered: Proposals, *lines: str) -> str:
     return "\n".join(["proposal  mask score  box score", *rows, *lines])
 
 
-def _valid(fn: Choose, offered: Proposals) -> str | None:
-    picked, words = _picked(fn, offered)
+def _check_validity(fn: Choose, offered: Proposals) -> str | None:
+    picked, words = _pick(fn, offered)
     return (
         None
         if picked is not None or len(offered) == 0
-        else _table(offered, f"came {words}, expected 0 to {len(offered) - 1}")
+        else _render_table(offered, f"came {words}, expected 0 to {len(offered) - 1}")
     )
 
 
-def _nothing(fn: Choose) -> str | None:
-    answer, error = attempted(fn, Proposals.none((2, 2)))
+def _check_no_proposals(fn: Choose) -> str | None:
+    answer, error = attempt_call(fn, Proposals.none((2, 2)))
     if error is None and answer is None:
         return None
-    return f"no proposals: came {said(error) if error is not None else repr(answer)}, expected None"
+    return f"no proposals: came {format_error(error) if error is not None else repr(answer)}, expected None"
 
 
 @st.composite
-def _reordered(draw: DrawFn) -> tuple[Proposals, list[int]]:
+def _draw_reordered(draw: DrawFn) -> tuple[Proposals, list[int]]:
     """Proposals of which no two are equal in a score or in the product of both, and another order of them."""
     eighths = st.tuples(st.integers(1, 8), st.integers(1, 8))
     # one list of both scores: what it has too much of, hypothesis takes out
@@ -100,7 +102,7 @@ def _reordered(draw: DrawFn) -> tuple[Proposals, list[int]]:
 
 
 @st.composite
-def _partly_unknown(draw: DrawFn) -> Proposals:
+def _draw_partly_unknown(draw: DrawFn) -> Proposals:
     """Proposals of which some have no scores at all."""
     offered = draw(proposals(min_size=2))
     unknown = np.array(draw(st.lists(st.booleans(), min_size=len(offered), max_size=len(offered))))
@@ -109,68 +111,68 @@ def _partly_unknown(draw: DrawFn) -> Proposals:
 
 
 _ANY, _ONE_OR_MORE, _TWO_OR_MORE = (proposals(min_size=least) for least in range(3))
-_REORDERED, _PARTLY_UNKNOWN = _reordered(), _partly_unknown()
+_REORDERED, _PARTLY_UNKNOWN = _draw_reordered(), _draw_partly_unknown()
 
 
 def _take(offered: Proposals, order: list[int]) -> Proposals:
     return Proposals(offered.masks[order], offered.mask_scores[order], offered.box_scores[order], offered.boxes[order])
 
 
-def _scores(offered: Proposals, index: int) -> tuple[float, float]:
+def _get_scores(offered: Proposals, index: int) -> tuple[float, float]:
     return float(offered.mask_scores[index]), float(offered.box_scores[index])
 
 
-def _ordered(fn: Choose, offered: Proposals, order: list[int]) -> str | None:
-    (before, one), (after, other) = _picked(fn, offered), _picked(fn, _take(offered, order))
+def _check_order(fn: Choose, offered: Proposals, order: list[int]) -> str | None:
+    (before, one), (after, other) = _pick(fn, offered), _pick(fn, _take(offered, order))
     if before is None or after is None:
-        return None if before is after else _table(offered, f"came {one}, in the order {order} {other}")
+        return None if before is after else _render_table(offered, f"came {one}, in the order {order} {other}")
     if before == order[after]:
         return None
-    return _table(offered, f"came {before}, in the order {order} it is what was {order[after]} before")
+    return _render_table(offered, f"came {before}, in the order {order} it is what was {order[after]} before")
 
 
-def _copied(fn: Choose, offered: Proposals) -> str | None:
+def _check_copies(fn: Choose, offered: Proposals) -> str | None:
     """Of equals any may be picked; but one of them."""
-    before, _ = _picked(fn, offered)
+    before, _ = _pick(fn, offered)
     if before is None:
         return None
     twice = _take(offered, [*range(len(offered)), before])
-    after, words = _picked(fn, twice)
-    if after is not None and _scores(twice, after) == _scores(offered, before):
+    after, words = _pick(fn, twice)
+    if after is not None and _get_scores(twice, after) == _get_scores(offered, before):
         return None
-    return _table(twice, f"came {before}; with its copy at the end, {words}")
+    return _render_table(twice, f"came {before}; with its copy at the end, {words}")
 
 
-def _blind(fn: Choose, offered: Proposals) -> str | None:
+def _check_blindness(fn: Choose, offered: Proposals) -> str | None:
     """A picker knows scores, no target: masks that hold something else are the same to it."""
-    one = _picked(fn, offered)[1]
+    one = _pick(fn, offered)[1]
     for filled in (False, True):
         masks = np.full_like(offered.masks, filled)
-        other = _picked(fn, Proposals(masks, offered.mask_scores, offered.box_scores, offered.boxes))[1]
+        other = _pick(fn, Proposals(masks, offered.mask_scores, offered.box_scores, offered.boxes))[1]
         if one != other:
-            return _table(offered, f"came {one}, with {'full' if filled else 'empty'} masks {other}")
+            return _render_table(offered, f"came {one}, with {'full' if filled else 'empty'} masks {other}")
     return None
 
 
-def _stable(fn: Choose, offered: Proposals) -> str | None:
-    one, other = _picked(fn, offered)[1], _picked(fn, offered)[1]
-    return None if one == other else _table(offered, f"came {one}, again {other}")
+def _check_stability(fn: Choose, offered: Proposals) -> str | None:
+    one, other = _pick(fn, offered)[1], _pick(fn, offered)[1]
+    return None if one == other else _render_table(offered, f"came {one}, again {other}")
 
 
-def _known(fn: Choose, offered: Proposals) -> str | None:
+def _check_known_scores(fn: Choose, offered: Proposals) -> str | None:
     known = ~(np.isnan(offered.mask_scores) | np.isnan(offered.box_scores))
-    picked, words = _picked(fn, offered)
+    picked, words = _pick(fn, offered)
     if not known.any() or (picked is not None and known[picked]):
         return None
-    return _table(offered, f"came {words}, though {', '.join(map(str, np.flatnonzero(known)))} has both scores")
+    return _render_table(offered, f"came {words}, though {', '.join(map(str, np.flatnonzero(known)))} has both scores")
 
 
-def _monotone(fn: Choose, offered: Proposals) -> str | None:
-    before, words = _picked(fn, offered)
+def _check_monotonicity(fn: Choose, offered: Proposals) -> str | None:
+    before, words = _pick(fn, offered)
     if before is None:
         return None
     raised = [scores.copy() for scores in (offered.mask_scores, offered.box_scores)]
     for scores in raised:
         scores[before] += 0.5
-    after = _picked(fn, Proposals(offered.masks, raised[0], raised[1], offered.boxes))[1]
-    return None if after == words else _table(offered, f"came {words}; with its scores raised by 0.5, {after}")
+    after = _pick(fn, Proposals(offered.masks, raised[0], raised[1], offered.boxes))[1]
+    return None if after == words else _render_table(offered, f"came {words}; with its scores raised by 0.5, {after}")

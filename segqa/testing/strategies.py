@@ -66,7 +66,7 @@ def mask_pairs(
     target = draw(masks(size))
     if iou is not None:
         low, high = iou if isinstance(iou, tuple) else (iou, iou)
-        return _with_iou(draw, target, low, high), target
+        return _draw_with_iou(draw, target, low, high), target
     kind = draw(st.sampled_from(["any", "near", "shifted"]))
     if kind == "any":
         return draw(masks(size)), target
@@ -99,7 +99,7 @@ def proposals(
     mask_scores, box_scores = (np.array(draw(listed), float) / 8 for _ in range(2))
     if shape is None:
         # so small masks have no structure: all are drawn at once, which is faster
-        stacked = _noise(draw, (count, *size))
+        stacked = _draw_noise(draw, (count, *size))
     else:
         stacked = np.array([draw(masks(size)) for _ in range(count)], np.bool_).reshape(count, *size)
     return Proposals(stacked, mask_scores, box_scores, np.zeros((count, 4)))
@@ -145,7 +145,7 @@ class MemorySource:
 
     def digest(self) -> bytes:
         """Of the image."""
-        return _digest(self.pixels)
+        return _digest_array(self.pixels)
 
     def image(self) -> Image:
         """A copy of the image."""
@@ -157,18 +157,18 @@ class MemorySource:
 
     def target_digest(self) -> bytes:
         """Of the target."""
-        return _digest(self.mask)
+        return _digest_array(self.mask)
 
     def stamp(self) -> str:
         """Of both."""
         return (self.digest() + self.target_digest()).hex()
 
 
-def _digest(array: Any) -> bytes:
+def _digest_array(array: Any) -> bytes:
     return hashlib.sha256(repr(array.shape).encode() + np.ascontiguousarray(array).tobytes()).digest()[:16]
 
 
-def _with_iou(draw: DrawFn, target: Mask, low: float, high: float) -> Mask:
+def _draw_with_iou(draw: DrawFn, target: Mask, low: float, high: float) -> Mask:
     """A prediction whose IoU with a target lies between two bounds."""
     wanted, rest = int(target.sum()), int((~target).sum())
     assume(wanted > 0)
@@ -181,37 +181,37 @@ def _with_iou(draw: DrawFn, target: Mask, low: float, high: float) -> Mask:
     return prediction
 
 
-def _empty(_: DrawFn, size: Shape) -> Mask:
+def _draw_empty(_: DrawFn, size: Shape) -> Mask:
     return np.zeros(size, np.bool_)
 
 
-def _pixel(draw: DrawFn, size: Shape) -> Mask:
+def _draw_pixel(draw: DrawFn, size: Shape) -> Mask:
     mask = np.zeros(size, np.bool_)
     mask[draw(st.integers(0, size[0] - 1)), draw(st.integers(0, size[1] - 1))] = True
     return mask
 
 
-def _box(draw: DrawFn, size: Shape) -> Mask:
+def _draw_box(draw: DrawFn, size: Shape) -> Mask:
     """A filled rectangle; it may touch the border, be a line, or be everything."""
     mask = np.zeros(size, np.bool_)
-    mask[tuple(_stretch(draw, side) for side in size)] = True
+    mask[tuple(_draw_interval(draw, side) for side in size)] = True
     return mask
 
 
-def _stretch(draw: DrawFn, side: int) -> slice:
+def _draw_interval(draw: DrawFn, side: int) -> slice:
     start = draw(st.integers(0, side - 1))
     return slice(start, draw(st.integers(start + 1, side)))
 
 
-def _frame(draw: DrawFn, size: Shape) -> Mask:
+def _draw_frame(draw: DrawFn, size: Shape) -> Mask:
     """A rectangle with a hole, if it is large enough for one."""
-    mask = _box(draw, size)
+    mask = _draw_box(draw, size)
     rows, columns = bounding_box(mask)
     mask[rows.start + 1 : rows.stop - 1, columns.start + 1 : columns.stop - 1] = False
     return mask
 
 
-def _blob(draw: DrawFn, size: Shape) -> Mask:
+def _draw_blob(draw: DrawFn, size: Shape) -> Mask:
     """An ellipse."""
     radii = [draw(st.integers(1, max(1, side))) for side in size]
     centre = [draw(st.integers(0, side - 1)) for side in size]
@@ -219,18 +219,18 @@ def _blob(draw: DrawFn, size: Shape) -> Mask:
     return np.asarray(((rows - centre[0]) / radii[0]) ** 2 + ((columns - centre[1]) / radii[1]) ** 2 < 1)
 
 
-def _line(draw: DrawFn, size: Shape) -> Mask:
+def _draw_line(draw: DrawFn, size: Shape) -> Mask:
     """A diagonal line, one pixel wide."""
     rows, columns = np.mgrid[: size[0], : size[1]]
     return np.asarray(rows - columns == draw(st.integers(1 - size[1], size[0] - 1)))
 
 
-def _checkerboard(draw: DrawFn, size: Shape) -> Mask:
+def _draw_checkerboard(draw: DrawFn, size: Shape) -> Mask:
     rows, columns = np.mgrid[: size[0], : size[1]]
     return np.asarray((rows + columns) % 2 == draw(st.integers(0, 1)))
 
 
-def _noise(draw: DrawFn, size: tuple[int, ...]) -> Mask:
+def _draw_noise(draw: DrawFn, size: tuple[int, ...]) -> Mask:
     """Any pixels at all; drawn as one number, whose bits they are."""
     count = math.prod(size)
     number = draw(st.integers(0, 2**count - 1))
@@ -238,13 +238,13 @@ def _noise(draw: DrawFn, size: tuple[int, ...]) -> Mask:
 
 
 _KINDS: Sequence[Callable[[DrawFn, Shape], Mask]] = (
-    _empty,
-    _pixel,
-    _box,
-    _line,
-    _blob,
-    _frame,
-    _checkerboard,
-    _noise,
+    _draw_empty,
+    _draw_pixel,
+    _draw_box,
+    _draw_line,
+    _draw_blob,
+    _draw_frame,
+    _draw_checkerboard,
+    _draw_noise,
 )
 """The simplest first: that is where examples shrink to."""

@@ -72,7 +72,7 @@ def read_pictures(dataset: Dataset, size: int, *, title: str) -> TrainingImages:
     images = np.empty((len(dataset), size, size, 3), np.uint8)
     masks = np.empty((len(dataset), size, size), np.bool_)
     digest = hashlib.sha256()
-    resize = transforms.resizing(size)
+    resize = transforms.build_resizing(size)
     with prefetch(dataset):
         for index, case in enumerate(tqdm(dataset, desc=title, unit=" cases", leave=False, disable=None)):
             images[index], masks[index] = _read(case, resize)

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from segqa.errors import ModelError, SettingsError
-from segqa.models.log_levels import quiet
+from segqa.models.log_levels import limit_logging
 from segqa.models.unet import UNet
 from segqa.settings.checks import nearest
 from segqa.training.config import TrainingConfig
@@ -41,7 +41,7 @@ def _smp_net(recipe: TrainingConfig, weights: str | None) -> nn.Module:
         hint = nearest(recipe.encoder, smp.encoders.get_encoder_names())
         raise SettingsError(f"no encoder {recipe.encoder!r}; {hint}")
     try:
-        with quiet("huggingface_hub", logging.ERROR):
+        with limit_logging("huggingface_hub", logging.ERROR):
             net: nn.Module = architectures[recipe.arch](recipe.encoder, encoder_weights=weights, classes=1)
     except OSError as error:
         raise ModelError(

@@ -18,10 +18,10 @@ import torch
 from segqa.data.case import Case
 from segqa.errors import ModelError
 from segqa.models.checkpoint import read_checkpoint
-from segqa.models.checkpoint_files import network_digest, require_files
-from segqa.models.log_levels import quiet
+from segqa.models.checkpoint_files import compute_network_digest, require_files
+from segqa.models.log_levels import limit_logging
 from segqa.models.network import Network
-from segqa.models.onnx_runtime import INPUT, MADE_OF, OUTPUT, STRIDE, OnnxRuntime, onnx_path, planes
+from segqa.models.onnx_runtime import INPUT, MADE_OF, OUTPUT, STRIDE, OnnxRuntime, get_onnx_path, to_planes
 from segqa.models.runtime import Precision
 from segqa.models.torch_runtime import TorchRuntime
 from segqa.models.unet import UNet
@@ -74,7 +74,7 @@ def export_onnx(
         ModelError: the masks differ, or torch finds nothing in any case, so that nothing can be said.
     """
     require_files(folder)
-    path = onnx_path(folder, precision)
+    path = get_onnx_path(folder, precision)
     bound = LEAST_IOU[precision] if least_iou is None else least_iou
     if len(cases) < 2:
         raise ModelError(f"an export is checked on 2 cases or more, got {len(cases)}")
@@ -84,7 +84,9 @@ def export_onnx(
         exact = Path(temporary) / "exact.onnx"
         _write(folder, exact)
         if precision == "int8":
-            _quantise(exact, written, [planes(reference.prepare(case.image(), "").pixels[None]) for case in cases[::2]])
+            _quantise(
+                exact, written, [to_planes(reference.prepare(case.image(), "").pixels[None]) for case in cases[::2]]
+            )
             cases = cases[1::2]
         else:
             exact.rename(written)
@@ -113,7 +115,7 @@ def _write(folder: Path, path: Path) -> None:
         )
         program.save(path)
     model = onnx.load(path)
-    about = {STRIDE: str(stride), MADE_OF: network_digest(folder)}
+    about = {STRIDE: str(stride), MADE_OF: compute_network_digest(folder)}
     onnx.helper.set_model_props(model, about)
     onnx.save(model, path)
 
@@ -165,8 +167,8 @@ def _silence() -> Iterator[None]:
         warnings.catch_warnings(),
         contextlib.redirect_stdout(io.StringIO()),
         contextlib.redirect_stderr(io.StringIO()),
-        quiet("torch.onnx", logging.ERROR),
-        quiet("root", logging.ERROR),
+        limit_logging("torch.onnx", logging.ERROR),
+        limit_logging("root", logging.ERROR),
     ):
         warnings.simplefilter("ignore")
         yield

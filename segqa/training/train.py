@@ -137,7 +137,7 @@ def _epoch(setting: _Setting, state: TrainingState, number: int) -> Epoch:
 def _learn(setting: _Setting, state: TrainingState, number: int) -> float:
     """The mean loss over the training cases, after a step of the optimizer for each batch."""
     recipe, pictures = setting.recipe, setting.training
-    augment = transforms.augmenting(recipe.flip)
+    augment = transforms.build_augmentation(recipe.flip)
     batches = list(training_batches(len(pictures), recipe.batch_size, recipe.seed, number))
 
     def load(chosen: tuple[Indices, Indices]) -> tuple[Tensor, Tensor]:
@@ -165,7 +165,7 @@ def _step(state: TrainingState, images: Tensor, masks: Tensor) -> Tensor:
 def _validate(setting: _Setting, net: nn.Module) -> tuple[float, float]:
     """The mean loss and the mean IoU over the cases held out."""
     pictures, size = setting.validation, setting.recipe.batch_size
-    normalise = transforms.normalising()
+    normalise = transforms.build_normalization()
     losses, ious = [], []
     net.eval()
     for start in tqdm(range(0, len(pictures), size), "validation", leave=False, unit="batch", disable=None):
@@ -189,7 +189,7 @@ def _publish(setting: _Setting, state: TrainingState) -> None:
     recipe, top = setting.recipe, best(state.history)
     if top is not None and top is state.history[-1]:
         card = model_card(recipe, setting.provenance, top)
-        write_checkpoint(setting.out, state.net, transforms.preprocessing(recipe.size), card)
+        write_checkpoint(setting.out, state.net, transforms.build_preprocessing(recipe.size), card)
     seen = {"dataset": setting.provenance.dataset, "trained_on": list(setting.provenance.trained_on)}
     write_whole(setting.out / CASES, json.dumps(seen, indent=1) + "\n")
     write_whole(setting.out / "history.csv", to_csv(state.history))

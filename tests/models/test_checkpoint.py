@@ -47,7 +47,7 @@ def resnet() -> nn.Module:
 
 @pytest.fixture
 def kept(tmp_path: Path, unet: UNet) -> Path:
-    write_checkpoint(tmp_path / "kept", unet, transforms.preprocessing(64), "# card\n")
+    write_checkpoint(tmp_path / "kept", unet, transforms.build_preprocessing(64), "# card\n")
     return tmp_path / "kept"
 
 
@@ -76,7 +76,7 @@ def test_what_a_unet_saves_itself_loads_here(tmp_path: Path, unet: UNet) -> None
 
 def test_what_smp_writes_loads_here(tmp_path: Path, resnet: Any) -> None:
     resnet.save_pretrained(tmp_path)
-    transforms.preprocessing(96).save_pretrained(tmp_path)
+    transforms.build_preprocessing(96).save_pretrained(tmp_path)
     back = read_checkpoint(tmp_path)
     assert same(back.net, resnet)
     assert back.preprocessing.transforms[0].height == 96
@@ -85,14 +85,14 @@ def test_what_smp_writes_loads_here(tmp_path: Path, resnet: Any) -> None:
 @pytest.mark.parametrize("arch", ["Unet", "FPN", "DeepLabV3Plus"])
 def test_what_is_written_here_loads_in_smp(tmp_path: Path, arch: str) -> None:
     net = getattr(smp, arch)("resnet18", encoder_weights=None).eval()
-    write_checkpoint(tmp_path / "kept", net, transforms.preprocessing(64), "")
+    write_checkpoint(tmp_path / "kept", net, transforms.build_preprocessing(64), "")
     assert same(smp.from_pretrained(tmp_path / "kept", encoder_weights=None), net)
     assert same(read_checkpoint(tmp_path / "kept").net, net)
 
 
 def test_a_net_built_on_imagenet_asks_nobody_for_its_weights(tmp_path: Path, resnet: Any) -> None:
     resnet.save_pretrained(tmp_path, config={**resnet.config, "encoder_weights": "imagenet", "_model_class": "Unet"})
-    transforms.preprocessing(64).save_pretrained(tmp_path)
+    transforms.build_preprocessing(64).save_pretrained(tmp_path)
     back = read_checkpoint(tmp_path)
     assert same(back.net, resnet)
     write_checkpoint(tmp_path / "again", back.net, back.preprocessing, "")
@@ -126,7 +126,7 @@ def written(name: str, content: bytes) -> Callable[[Path], None]:
 
 
 def flipped(folder: Path) -> None:
-    transforms.augmenting(1.0).save_pretrained(folder)
+    transforms.build_augmentation(1.0).save_pretrained(folder)
 
 
 def newer(folder: Path) -> None:

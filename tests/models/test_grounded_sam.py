@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from segqa.data.mask import Image
 from segqa.errors import CaseError, ModelError
-from segqa.models.grounded_sam import GroundedSam, MaskChoice, full_prompt
+from segqa.models.grounded_sam import GroundedSam, MaskChoice, normalize_prompt
 from segqa.models.protocol import Proposals
 from tests.models.tiny_models import save_tiny_grounding_dino, save_tiny_sam2, save_tiny_sam2_video
 
@@ -130,7 +130,7 @@ def test_an_empty_prompt_is_refused(all_boxes: GroundedSam, prompt: str) -> None
 
 
 def test_prompts_of_several_parts_keep_their_dots() -> None:
-    assert full_prompt("A cat. a Dog") == "a cat. a dog."
+    assert normalize_prompt("A cat. a Dog") == "a cat. a dog."
 
 
 def test_a_prompt_longer_than_the_detector_reads_is_cut(all_boxes: GroundedSam) -> None:

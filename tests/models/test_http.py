@@ -27,7 +27,7 @@ from segqa.demo import open_studio
 from segqa.demo.hog_grabcut import HogGrabCut
 from segqa.errors import ModelError
 from segqa.inference.evaluator import evaluate
-from segqa.models.http_api import AnswerPlaces, api_of, find
+from segqa.models.http_api import AnswerPlaces, find_values, parse_api
 from segqa.models.protocol import Model, Proposals
 from segqa.runs.run import Run
 from segqa.support.environment import limit_threads
@@ -284,13 +284,13 @@ def test_the_token_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (lambda: asked_once(""), "url = "),
         (lambda: asked_once("http://127.0.0.1:9", token_env="NOT_SET"), r"a token in \$NOT_SET"),  # noqa: S106
-        (lambda: api_of({"file": "x"}, {}), "did you mean 'field'"),
-        (lambda: api_of({"field": 3}, {}), "request field must be a text"),
-        (lambda: api_of([], {}), "request must be a table"),
-        (lambda: api_of({}, {"scores": "x"}), "must say where the masks are"),
+        (lambda: parse_api({"file": "x"}, {}), "did you mean 'field'"),
+        (lambda: parse_api({"field": 3}, {}), "request field must be a text"),
+        (lambda: parse_api([], {}), "request must be a table"),
+        (lambda: parse_api({}, {"scores": "x"}), "must say where the masks are"),
         (lambda: AnswerPlaces().proposals({}, IMAGE), r"response.masks = "),
-        (lambda: find({"a": 1}, "b"), "expected 'b' at the answer for 'b', got the keys a"),
-        (lambda: find({"a": {}}, "a.*"), r"expected a list at the answer.a for 'a\.\*', got the keys"),
+        (lambda: find_values({"a": 1}, "b"), "expected 'b' at the answer for 'b', got the keys a"),
+        (lambda: find_values({"a": {}}, "a.*"), r"expected a list at the answer.a for 'a\.\*', got the keys"),
     ],
 )
 def test_settings_and_answers_that_do_not_fit_are_explained(make: Callable[[], object], said: str) -> None:

@@ -27,7 +27,7 @@ def noise(*shape: int) -> Image:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("network") / "unet"
-    write_checkpoint(folder, UNet(8), transforms.preprocessing(64), "")
+    write_checkpoint(folder, UNet(8), transforms.build_preprocessing(64), "")
     return folder
 
 
@@ -74,7 +74,7 @@ def test_the_score_is_the_mean_probability_inside(folder: Path) -> None:
     everything = Network.load(folder, name="unet", device="cpu", mask_cutoff=0)
     (offered,) = everything.predict([noise(64, 64)], [""])
     assert offered.masks.all()
-    image = transforms.preprocessing(64)(image=noise(64, 64))["image"]
+    image = transforms.build_preprocessing(64)(image=noise(64, 64))["image"]
     with torch.inference_mode():
         logits = UNet.from_pretrained(folder)(torch.from_numpy(image.transpose(2, 0, 1))[None])
     assert offered.mask_scores[0] == pytest.approx(float(torch.sigmoid(logits).mean()), abs=1e-6)
@@ -92,7 +92,7 @@ def test_an_empty_mask_scores_0(folder: Path) -> None:
 def test_a_network_of_smp_answers_images_of_any_size(tmp_path: Path, arch: str) -> None:
     """Its preprocessing only normalises, and FPN wants sides that 32 divides."""
     net = getattr(smp, arch)("resnet18", encoder_weights=None)
-    write_checkpoint(tmp_path / "net", net, transforms.normalising(), "")
+    write_checkpoint(tmp_path / "net", net, transforms.build_normalization(), "")
     model = Network.load(tmp_path / "net", name="resnet34", device="cpu")
     offered = model.predict([noise(40, 50), noise(64, 33)], ["", ""])
     assert [one.masks.shape for one in offered] == [(1, 40, 50), (1, 64, 33)]
@@ -142,7 +142,7 @@ def test_a_cutoff_that_is_none_is_refused(folder: Path) -> None:
 
 def test_the_fingerprint_changes_with_weights_preprocessing_and_cutoff(folder: Path, tmp_path: Path) -> None:
     def stamp(name: str, net: UNet, size: int) -> str:
-        write_checkpoint(tmp_path / name, net, transforms.preprocessing(size), name)
+        write_checkpoint(tmp_path / name, net, transforms.build_preprocessing(size), name)
         return Network.load(tmp_path / name, name="unet", device="cpu").fingerprint
 
     net = UNet.from_pretrained(folder)

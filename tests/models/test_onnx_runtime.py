@@ -118,7 +118,7 @@ def test_it_takes_as_many_threads_as_opencv_is_given(folder: Path, threads: None
 
 
 def test_a_network_trained_on_since_is_refused(copy: Path) -> None:
-    write_checkpoint(copy, UNet(4), transforms.preprocessing(64), "")
+    write_checkpoint(copy, UNet(4), transforms.build_preprocessing(64), "")
     with pytest.raises(ModelError, match=r"of another network than the one in .* export it again"):
         Network.load(copy, name="unet", runtime="onnx")
 

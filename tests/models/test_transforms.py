@@ -24,17 +24,17 @@ def said(script: str) -> list[str]:
 
 
 def test_albumentations_does_not_take_torch_along() -> None:
-    script = "transforms.preprocessing(64); import albumentations; print(hasattr(albumentations, 'no'))"
+    script = "transforms.build_preprocessing(64); import albumentations; print(hasattr(albumentations, 'no'))"
     assert said(f"{script}; print('torch' in sys.modules)") == ["False", "False"]
 
 
 @pytest.mark.parametrize("asked", ["albumentations.ToTensorV2", "albumentations.pytorch.ToTensorV2"])
 def test_its_steps_for_torch_are_there_for_whoever_asks(asked: str) -> None:
-    assert said(f"transforms.albumentations(); import albumentations; print({asked}.__name__)") == ["ToTensorV2"]
+    assert said(f"transforms.import_albumentations(); import albumentations; print({asked}.__name__)") == ["ToTensorV2"]
 
 
 def test_where_torch_is_missing_so_are_they() -> None:
-    script = "sys.modules['torch'] = None; print(hasattr(transforms.albumentations(), 'ToTensorV2'))"
+    script = "sys.modules['torch'] = None; print(hasattr(transforms.import_albumentations(), 'ToTensorV2'))"
     assert said(script) == ["False"]
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
 from segqa.testing import BrokenLawError
-from segqa.testing.contract import Law, law
+from segqa.testing.contract import Law, build_law
 
 
 class Counted:
@@ -30,7 +30,7 @@ def always(strategy: SearchStrategy[list[int]], seen: list[list[int]]) -> Law:
         example.clear()
         return None
 
-    return law("always", strategy, holds)
+    return build_law("always", strategy, holds)
 
 
 def test_laws_with_one_strategy_are_tried_on_the_same_drawn_once() -> None:
@@ -51,7 +51,7 @@ def test_what_a_function_writes_into_its_examples_is_not_seen_by_the_next() -> N
 
 
 def test_the_smallest_example_is_told() -> None:
-    below = law("below 5", st.integers(0, 100), lambda number: None if number < 5 else f"came {number}")
+    below = build_law("below 5", st.integers(0, 100), lambda number: None if number < 5 else f"came {number}")
     with pytest.raises(BrokenLawError) as raised:
         below()
     assert raised.value.example == "came 5"
@@ -62,7 +62,7 @@ def test_what_a_function_raises_comes_out_as_it_is() -> None:
         raise ZeroDivisionError(number)
 
     with pytest.raises(ZeroDivisionError):
-        law("never", st.integers(0, 100), fails)()
+        build_law("never", st.integers(0, 100), fails)()
 
 
 @pytest.mark.parametrize("raises", [False, True])
@@ -78,6 +78,6 @@ def test_what_breaks_it_once_and_never_again_is_told(*, raises: bool) -> None:
         return f"came {number}"
 
     with pytest.raises(ZeroDivisionError if raises else BrokenLawError) as raised:
-        law("again", st.integers(0, 100), once)()
+        build_law("again", st.integers(0, 100), once)()
     assert raises or "not always" in str(raised.value)
     assert len(calls) > 1

@@ -27,7 +27,7 @@ def test_order_and_augmentation_follow_from_seed_and_epoch() -> None:
 
 def test_half_of_the_pictures_are_flipped_with_their_masks(squares: Callable[[int], Path]) -> None:
     pictures = read_pictures(open_folder(squares(1)), 64, title="")
-    images, masks = pictures.batch(np.zeros(60, np.int64), transforms.augmenting(0.5), np.arange(60))
+    images, masks = pictures.batch(np.zeros(60, np.int64), transforms.build_augmentation(0.5), np.arange(60))
     flipped = [bool((mask.numpy()[0] != pictures.masks[0]).any()) for mask in masks]
     assert 15 < sum(flipped) < 45
     for image, mask in zip(images, masks, strict=True):
@@ -36,7 +36,7 @@ def test_half_of_the_pictures_are_flipped_with_their_masks(squares: Callable[[in
 
 def test_pictures_are_normalised_as_imagenet_s(squares: Callable[[int], Path]) -> None:
     pictures = read_pictures(open_folder(squares(1)), 64, title="")
-    images, _ = pictures.batch(np.array([0]), transforms.normalising())
+    images, _ = pictures.batch(np.array([0]), transforms.build_normalization())
     expected = (pictures.images[0] / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
     assert images[0].permute(1, 2, 0).numpy() == pytest.approx(expected, abs=1e-5)
 

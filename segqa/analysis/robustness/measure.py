@@ -36,7 +36,7 @@ from segqa.inference.evaluator import Evaluation, ProgressBar
 from segqa.inference.model_identity import ModelIdentity, identity_of
 from segqa.inference.pipeline import prediction_of
 from segqa.inference.proposal_cache import ProposalCache
-from segqa.models.corruptions import library_version
+from segqa.models.corruptions import find_library_version
 from segqa.models.protocol import Model
 from segqa.runs.failure_kinds import kind_name
 from segqa.runs.groups import group_numbers
@@ -100,7 +100,7 @@ class RobustnessMeasurement:
             SettingsError: albumentations is not installed.
             DatasetError: the run has evaluated none of the cases.
         """
-        if library_version() is None:
+        if find_library_version() is None:
             raise SettingsError(MISSING_ALBUMENTATIONS)
         chosen = dataset.limit(cases).cases
         answered = run.columns.take(~run.columns.failed)

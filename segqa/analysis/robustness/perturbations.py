@@ -17,7 +17,7 @@ import numpy as np
 from segqa.analysis.robustness.geometric import GEOMETRIC_MAPS, warp_image, warp_mask
 from segqa.data.mask import Image, Mask, bounding_box
 from segqa.errors import SettingsError
-from segqa.models.corruptions import distort, distortion
+from segqa.models.corruptions import apply_corruption, build_corruption
 from segqa.settings.checks import nearest
 
 PERTURBATIONS_VERSION = 1
@@ -93,7 +93,7 @@ class Perturbation:
             return _OWN[self.name](image, target, amount)
         if self.is_geometric:
             return warp_image(self.name, amount, image)
-        return distort(distortion(self.name, amount, (image.shape[0], image.shape[1]), seed), image)
+        return apply_corruption(build_corruption(self.name, amount, (image.shape[0], image.shape[1]), seed), image)
 
     def mask(self, severity: int, mask: Mask) -> tuple[Mask, Mask]:
         """Return a mask warped into the perturbed image, and the mask of the pixels that both images share.

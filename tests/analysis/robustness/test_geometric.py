@@ -43,12 +43,12 @@ def test_pixels_go_where_albumentations_moves_them(
     name: str, amount: float, height: int, width: int, seed: int
 ) -> None:
     pytest.importorskip("albumentations")
-    from segqa.models.transforms import albumentations
+    from segqa.models.transforms import import_albumentations
 
     draw = np.random.default_rng(seed)
     image = draw.integers(0, 256, (height, width, 3)).astype(np.uint8)
     mask = draw.random((height, width)) < 0.5
-    expected = make_reference(albumentations(), name, amount, (height, width))(
+    expected = make_reference(import_albumentations(), name, amount, (height, width))(
         image=image, masks=np.stack([mask, np.ones_like(mask)]).astype(np.uint8)
     )
     assert np.array_equal(warp_image(name, amount, image), expected["image"])
