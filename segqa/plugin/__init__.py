@@ -1,7 +1,7 @@
-"""The pytest plugin: options, fixtures, verdicts and the HTML report. Inert where no test asks for segqa.
+"""The pytest plugin: options, fixtures, verdicts and the HTML report. It does nothing in a session without segqa.
 
-Every pytest run of an environment that has segqa installed imports this package, so whatever is heavy is imported by
-the function that needs it, and what is called for each test is registered only in a session that uses segqa
+Every pytest run in an environment with segqa imports this package. So heavy modules are imported by the functions that
+need them, and hooks that run for each test are registered only in a session that uses segqa
 (`hooks.pytest_configure`).
 """
 

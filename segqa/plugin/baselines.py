@@ -32,9 +32,10 @@ if TYPE_CHECKING:
 
 
 def require_verdict(config: pytest.Config, session: Session, run: Run) -> Verdict:
-    """The verdict on a run, or on a part of one, against its baseline.
+    """Return the verdict on a run, or on a slice of one, against its baseline.
 
-    Without a baseline the test is skipped, or fails where one is required; what cannot be compared ends the session.
+    Without a baseline the test is skipped, or fails if one is required. If the two cannot be compared, the session ends
+    with exit code 4.
     """
     path = find_baseline_path(session, run)
     if not path.exists():
@@ -58,7 +59,7 @@ def require_verdict(config: pytest.Config, session: Session, run: Run) -> Verdic
         pytest.skip(f"accepted: {session.options['accept']}; {problem}")
     if is_worker(config):
         stop_session(config, problem)
-    # the other tests have their turn, then the session ends with 4
+    # the other tests still run, then the session ends with 4
     session.problem = session.problem or problem
     pytest.fail(f"segqa: {to_block(problem)}", pytrace=False)
 
@@ -66,7 +67,7 @@ def require_verdict(config: pytest.Config, session: Session, run: Run) -> Verdic
 def _explain_rename(session: Session, run: Run) -> str:
     """Say which baseline of the model holds the cases of a run under another name, of the file or of the data set.
 
-    Empty where there is none.
+    Empty if there is none.
     """
     from segqa.gate.baseline import read_model
 
@@ -81,10 +82,10 @@ def _explain_rename(session: Session, run: Run) -> str:
 def find_namesakes(session: Session, run: Run) -> dict[str, str]:
     """Find baselines of the model under other data sets that hold at least half of a run's cases.
 
-    A held-out part is a part of its data set, and no other name for it.
+    The held-out part of a data set is not another name for it.
 
     Returns:
-        By the name of their data set which file it is, and how many cases it has.
+        The name of each data set, with a text that names the file and the number of shared cases.
     """
     from segqa.gate.baseline import read_baseline
     from segqa.gate.comparison import compare
@@ -106,7 +107,7 @@ def find_namesakes(session: Session, run: Run) -> dict[str, str]:
 
 
 def judge_run(session: Session, run: Run) -> Verdict:
-    """The verdict on a run against its baseline; judged once.
+    """Return the verdict on a run against its baseline; each run is judged once.
 
     Raises:
         UsageError: there is no baseline, it is corrupt, or it says nothing about this run.
@@ -127,7 +128,7 @@ def judge_run(session: Session, run: Run) -> Verdict:
 
 
 def find_comparison(session: Session, run: Run) -> Comparison | None:
-    """The run against its baseline; None where there is none, or it says nothing about this run."""
+    """Return the comparison of a run with its baseline; None if there is no baseline, or none that is comparable."""
     try:
         return judge_run(session, run).comparison
     except UsageError:
@@ -135,7 +136,7 @@ def find_comparison(session: Session, run: Run) -> Comparison | None:
 
 
 def keep_baseline(session: Session, run: Run) -> None:
-    """Keep the baseline that a run is judged against with it, so that its page can be made again anywhere."""
+    """Copy the baseline that a run is judged against to the run, so that its page can be rendered again elsewhere."""
     from segqa.gate.baseline import get_stored_baseline_path
 
     path = find_baseline_path(session, run)
@@ -147,25 +148,25 @@ def keep_baseline(session: Session, run: Run) -> None:
 
 
 def judge_without(session: Session, verdict: Verdict, case_ids: set[str]) -> Verdict:
-    """The verdict as it would be without some cases."""
+    """Return the verdict without some cases."""
     return _judge(session, verdict.comparison.without(case_ids))
 
 
 def judge_runs(session: Session) -> Iterator[tuple[Run, Verdict | None, str]]:
-    """For each run of the session its verdict, or why there is none."""
+    """Yield each run of the session with its verdict, or with the reason why there is none."""
     for run in session.runs.values():
         try:
             yield run, judge_run(session, run), ""
         except UsageError as error:
-            # where the repository lies is nobody's business who reads a report
+            # a report must not reveal where the repository is on this machine
             yield run, None, str(error).replace(f"{session.root}{os.sep}", "")
 
 
 def update_baselines(session: Session) -> list[str]:
-    """Write the runs of the session as baselines; a line for each.
+    """Write the runs of the session as baselines, and return the lines to print.
 
     Raises:
-        BaselineError: one of them must not be; nothing has been written then.
+        BaselineError: one of them must not become a baseline; then none is written.
     """
     updates = [_prepare(session, run) for run in session.runs.values()]
     renamed = [_explain_rename(session, update.run) for update in updates if not update.path.exists()]
@@ -193,7 +194,7 @@ def _prepare(session: Session, run: Run) -> BaselineUpdate:
 
 
 def refuse_early(session: Session) -> None:
-    """Refuse an update of baselines that would be refused after the evaluation, too.
+    """Refuse, before the evaluation, an update of baselines that would be refused after it.
 
     Raises:
         BaselineError: cases are left out, or the work tree has changes.
@@ -209,7 +210,7 @@ def refuse_early(session: Session) -> None:
 
 
 def require_kept_speed(config: pytest.Config, session: Session, run: Run, speed: Speed) -> Speed:
-    """The speed that is kept for the machine of another one; without it the test is skipped, saying why."""
+    """Return the stored speed for the machine of a measured one; skip the test, with a reason, if there is none."""
     from segqa.gate.latency import get_speed_path, read_speeds
 
     path = get_speed_path(session.baselines, run)
@@ -227,7 +228,7 @@ def require_kept_speed(config: pytest.Config, session: Session, run: Run, speed:
 
 
 def _keep_speed(session: Session, run: Run) -> list[str]:
-    """Keep the speed of a run, if it has one; a line where it was written."""
+    """Store the speed of a run, if it has one; return a line with the path, or none."""
     from segqa.gate.latency import compute_speed, get_speed_path, keep_speed, read_speeds
 
     speed, path = compute_speed(run), get_speed_path(session.baselines, run)
@@ -252,10 +253,10 @@ def _refuse_slower(session: Session, run: Run) -> None:
 
 
 def describe_slowdown(session: Session, run: Run) -> str:
-    """Say that a run is slower than the kept reference allows; empty where it is not, or nothing can be compared.
+    """Describe how a run is slower than the stored reference allows; empty if it is not, or cannot be compared.
 
     Raises:
-        BaselineError: what is kept is damaged.
+        BaselineError: the stored speeds are damaged.
     """
     from segqa.gate.latency import compute_speed, get_speed_path, read_speeds
 
@@ -266,7 +267,7 @@ def describe_slowdown(session: Session, run: Run) -> str:
 
 
 def has_speed(session: Session, run: Run) -> bool:
-    """Return whether a speed of a model is kept, for whatever machine."""
+    """Return whether a speed of a model is stored, for any machine."""
     from segqa.gate.latency import get_speed_path
 
     return get_speed_path(session.baselines, run).exists()
@@ -278,17 +279,17 @@ def is_required(session: Session) -> bool:
 
 
 def is_explicitly_required(session: Session) -> bool:
-    """Return whether an option or a setting requires a baseline; that `CI` is set does not count."""
+    """Return whether an option or a setting requires a baseline; the variable `CI` does not count."""
     return bool(session.options.get("require-baseline") or session.settings.gate.required)
 
 
 def has_baseline(session: Session, run: Run) -> bool:
-    """Return whether there is a file for the baseline of a run, readable or not."""
+    """Return whether the baseline of a run has a file, readable or not."""
     return find_baseline_path(session, run).exists()
 
 
 def warn_of_idle_thresholds(session: Session) -> None:
-    """Warn of thresholds that no run can miss: the tests that assert them pass whatever the model does."""
+    """Warn of thresholds that no run can miss: their tests always pass."""
     from segqa.gate.policy import find_idle_thresholds
 
     for run in session.runs.values():
@@ -298,14 +299,14 @@ def warn_of_idle_thresholds(session: Session) -> None:
 
 
 def find_baseline_path(session: Session, run: Run) -> Path:
-    """Where the baseline for a run is."""
+    """Return the path of the baseline of a run."""
     from segqa.gate.baseline import get_baseline_path
 
     return get_baseline_path(session.baselines, run)
 
 
 def _judge(session: Session, comparison: Comparison) -> Verdict:
-    """The verdict by the settings, and what stands on the command line beside them."""
+    """Judge a comparison by the settings, overridden by the command line."""
     from segqa.gate.policy import judge_with_settings
 
     verdict = judge_with_settings(session.settings, comparison, **_read_rules(session))
@@ -321,7 +322,7 @@ def _judge(session: Session, comparison: Comparison) -> Verdict:
 
 
 def _warn_of_lowered(session: Session, path: Path) -> None:
-    """Warn, in CI, of a baseline that the commit or the pull request itself has lowered."""
+    """Warn, in CI, of a baseline that this commit or pull request has lowered."""
     from segqa.gate.baseline_history import describe_lowered
     from segqa.gate.policy import judge_with_settings
 
@@ -336,26 +337,26 @@ def _warn_of_lowered(session: Session, path: Path) -> None:
 
 
 def _read_policy(session: Session, model: str) -> Policy:
-    """The policy that such a verdict is given under."""
+    """Return the gate policy for a model."""
     from segqa.gate.policy import build_policy
 
     return build_policy(session.settings, model, **_read_rules(session))
 
 
 def _read_rules(session: Session) -> dict[str, Any]:
-    """What the command line says of the rules."""
+    """Return the rules of the gate that the command line overrides."""
     return {"fail_on": session.options.get("fail-on", ()), "group_by": session.group_by}
 
 
 def _shorten(path: Path, session: Session) -> str:
-    """A path as one would type it from where pytest was started."""
+    """Return a path relative to the folder that pytest was started in."""
     return os.path.relpath(path, session.start_folder)
 
 
 def describe_change(session: Session, path: Path) -> str:
-    """Say that a file is not as it was committed, or that git cannot tell; empty where it is, and outside of CI.
+    """Describe how a file differs from its commit, or why git cannot tell; empty if it does not, and outside of CI.
 
-    On a laptop that is the usual thing: the file has just been written. A file that is gone counts as well.
+    Outside of CI a difference is normal: the file was just written. A missing file counts as a difference.
     """
     if not session.ci:
         return ""
@@ -365,7 +366,7 @@ def describe_change(session: Session, path: Path) -> str:
 
 
 def warn_of_other_commit(session: Session, run: Run) -> None:
-    """Warn where a finished run is judged that other code has made, in CI also where nobody can tell."""
+    """Warn if the finished run to judge was made by other code; in CI also if that is unknown."""
     from segqa.runs.provenance import describe_commits
 
     session.warn(*describe_commits(run.id, run.provenance, session.work_tree, with_unknown=session.ci))

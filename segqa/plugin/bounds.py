@@ -1,4 +1,4 @@
-"""Name what the settings and the baseline want judged and no test has judged.
+"""Find missed thresholds that no test failed for, and measurements that no test judged.
 
 See `docs/decisions/what-no-test-judged.md`.
 """
@@ -42,7 +42,7 @@ def report_missed(session: pytest.Session, state: Session, run: Run, *, strict: 
 
 
 def find_unmeasured(config: pytest.Config, state: Session, run: Run) -> Iterator[str]:
-    """Name what a collected test wants to judge and what was not measured in this session."""
+    """Describe measurements that a collected test requests and this session did not make."""
     from segqa.gate.latency import compute_speed
     from segqa.plugin.baselines import has_speed
 
@@ -69,7 +69,7 @@ def find_left_out(state: Session, run: Run) -> Iterator[str]:
 
 
 def _is_timed_here(state: Session, run: Run) -> bool:
-    """Return whether the speed of a run can be compared with a kept one."""
+    """Return whether the speed of a run can be compared with a stored one."""
     from segqa.gate.latency import compute_speed, get_speed_path, read_speeds
 
     speed = compute_speed(run)
@@ -90,7 +90,7 @@ def _describe_slowdown(state: Session, run: Run) -> str:
 
 
 def _add_missed(session: pytest.Session, state: Session, run: Run, missed: dict[str, str], *, strict: bool) -> None:
-    """Add one line for the missed bounds that no failing test of a failing session has named."""
+    """Add one line for the missed thresholds that no failing test of a failing session has named."""
     if session.exitstatus != pytest.ExitCode.OK:
         stats = get_stats(session.config)
         said = "\n".join(report.longreprtext for key in ("failed", "error") for report in stats.get(key, ()))

@@ -1,4 +1,4 @@
-"""What a session leaves for continuous integration: baselines, `verdict.json`, Markdown, OpenMetrics, annotations."""
+"""Write the outputs for continuous integration: baselines, `verdict.json`, Markdown, OpenMetrics, annotations."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Judge the runs, decide the exit code, and write what was asked for, once all tests have had their turn.
+    """Judge the runs, decide the exit code and write the outputs, after all tests.
 
-    Of a shard nothing is judged, so nothing is written.
+    A shard is not judged, so nothing is written for it.
     """
     config = session.config
     state = find_session(config)
@@ -43,7 +43,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def _judge(session: pytest.Session, state: Session) -> None:
-    """Judge the runs and the session, then write the runs that shall be baselines from now on."""
+    """Judge the runs and the session, then write the new baselines."""
     from segqa.plugin.baselines import update_baselines
 
     ended = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
@@ -62,7 +62,7 @@ def _judge(session: pytest.Session, state: Session) -> None:
 
 
 def judge_all(session: Session) -> list[JudgedRun]:
-    """The runs of the session with their verdicts."""
+    """Return the runs of the session with their verdicts."""
     from segqa.plugin.baselines import judge_runs, warn_of_idle_thresholds
     from segqa.report.exports import JudgedRun
 
@@ -74,7 +74,7 @@ def judge_all(session: Session) -> list[JudgedRun]:
 
 
 def _write(session: pytest.Session, state: Session) -> None:
-    """Write the files; one that cannot be written is exit code 4, which `verdict.json`, the last one, says too."""
+    """Write the files, `verdict.json` last: it has exit code 4 if another file cannot be written."""
     try:
         _write_reports(state, build_session_result(session))
     except (OSError, StoreError) as error:
@@ -90,7 +90,7 @@ def _write(session: pytest.Session, state: Session) -> None:
 
 
 def _write_reports(state: Session, ending: SessionResult) -> None:
-    """Write how the session ended beside its runs, the Markdown, the numbers and the review page."""
+    """Write the result of the session into its runs, the Markdown, the OpenMetrics file and the review page."""
     from segqa.report.exports import as_markdown, as_openmetrics
     from segqa.report.page import write_review
     from segqa.report.session_result import write_ending
@@ -114,7 +114,7 @@ def _write_reports(state: Session, ending: SessionResult) -> None:
 
 
 def write_verdict(session: pytest.Session, state: Session) -> None:
-    """Write `verdict.json` with the exit code as it is.
+    """Write `verdict.json` with the current exit code.
 
     Raises:
         OSError: the file cannot be written.

@@ -1,4 +1,4 @@
-"""The beginning of a session: what was typed and declared is checked and put together, before anything is loaded."""
+"""Configure a session: check options, settings and declarations before any model or data set is loaded."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ def configure_session(
     options: Mapping[str, Any],
     reserved: Collection[str],
 ) -> Session:
-    """A session from all that is known before collecting.
+    """Return a session from all that is known before tests are collected.
 
     Args:
         config: pytest's.
-        models: what is declared as one, by name.
-        datasets: likewise.
-        options: that the user gave.
+        models: the functions that build the declared models, by name.
+        datasets: the functions that return the declared data sets, by name.
+        options: those given on the command line, by name.
         reserved: the names of segqa's fixtures.
 
     Raises:
-        UsageError: something of it cannot be used.
+        UsageError: an option, a setting or a declaration is wrong.
     """
     settings_file = choose_settings_file(config)
     settings = _read_session_settings(config, settings_file, options, datasets)
@@ -81,14 +81,14 @@ def configure_session(
     _refuse_reserved_names([*models, *datasets], reserved)
     if not (is_worker(config) or runs_no_tests(config)):
         refuse_early(session)
-    # what nobody evaluates need not be there, and takes time to list
+    # without an evaluation the folders need not exist, and listing them takes time
     if not is_hosting(config):
         _list_given_folders(session)
     return session
 
 
 def _refuse_contradictions(options: Mapping[str, Any]) -> None:
-    """Refuse options that do not go together."""
+    """Refuse contradictory options."""
     if "accept" in options and not (options["accept"].strip() and "update-baseline" in options):
         raise UsageError("--segqa-accept must say why, and goes with --segqa-update-baseline")
     if "rescore" in options and ("no-cache" in options or "refresh-cache" in options):
@@ -102,7 +102,7 @@ def _refuse_contradictions(options: Mapping[str, Any]) -> None:
 def _read_session_settings(
     config: pytest.Config, file: Path | None, options: Mapping[str, Any], declared: Collection[str]
 ) -> Settings:
-    """Return what is written in the settings file, with what the user gave in its place."""
+    """Return the settings of the file, overridden by the command line."""
     written = read_settings(file)
     settings = override(written, options)
     if "dataset" in options and "dataset-name" not in options:
@@ -113,14 +113,14 @@ def _read_session_settings(
 
 
 def _has_written_name(config: pytest.Config, root: Path, typed: str, written: str, declared: Collection[str]) -> bool:
-    """Whether the data set that was typed is the one in `pyproject.toml`, so that `dataset_name` there is its name."""
+    """Return whether the given data set is the one in `pyproject.toml`, whose `dataset_name` is then its name."""
     if typed in declared:
         return typed == written
     return is_same_location(resolve_location(typed, config.invocation_params.dir), resolve_location(written, root))
 
 
 def _require_engine(config: pytest.Config, session: Session) -> None:
-    """Refuse an engine that is not installed, where a model is to be asked by one."""
+    """Refuse an engine that is not installed, if a model is to run in it."""
     asks = session.chosen_models and session.existing_run is None and not is_hosting(config)
     if asks and session.settings.engine == "ray":
         from segqa.inference.engine import require_ray
@@ -129,7 +129,7 @@ def _require_engine(config: pytest.Config, session: Session) -> None:
 
 
 def _list_given_folders(session: Session) -> None:
-    """List the folders that stand on the command line, so that a misspelt one is refused at once."""
+    """List the folders on the command line, so that a misspelt one is refused at once."""
     if "dataset" in session.options and session.settings.dataset not in session.datasets:
         open_chosen_folder(session)
     if "train-dataset" in session.options and session.settings.train_dataset not in session.datasets:
@@ -137,22 +137,22 @@ def _list_given_folders(session: Session) -> None:
 
 
 def open_chosen_folder(session: Session) -> Dataset:
-    """The data set in the folder that the settings name; listed, no pixel read. Raises `UsageError`."""
+    """Open the data set in the folder that the settings name, without reading pixels. Raises `UsageError`."""
     return _open_folder(session, session.settings.dataset, session.dataset_location, "data set")
 
 
 def open_train_folder(session: Session) -> Dataset:
-    """The training data in the folder that the settings name; as `open_chosen_folder`."""
+    """Open the training data in the folder that the settings name; like `open_chosen_folder`."""
     return _open_folder(session, session.settings.train_dataset, session.train_location, "training data")
 
 
 def refuse_unknown_tags(session: Session) -> None:
-    """Refuse `--segqa-where` and `--segqa-group-by` that name what no case has, before a model is built.
+    """Refuse `--segqa-where` and `--segqa-group-by` with a name that no case has, before a model is built.
 
-    Of a data set whose fixture needs others nothing is known before the first test asks for it.
+    A data set whose fixture requests other fixtures is checked later, when the first test requests it.
 
     Raises:
-        UsageError: with the nearest name.
+        UsageError: names the nearest known name.
     """
     from segqa.inference.property_cache import require_attributes
 
@@ -194,7 +194,10 @@ def _open_folder(session: Session, name: str, location: Location, what: str) -> 
 
 
 def _choose_models(wanted: tuple[str, ...] | list[str], models: Mapping[str, Any]) -> tuple[str, ...]:
-    """The models to evaluate: names, lists of names with commas, or `all`; each once, in the order given."""
+    """Return the names of the models to evaluate, each once, in the given order.
+
+    Each text is a name, a list of names with commas, or `all`.
+    """
     names = [name.strip() for text in wanted for name in text.split(",") if name.strip()]
     if wanted and not names:
         raise UsageError(f"--segqa-model names no model; {nearest('', models)}")
@@ -220,7 +223,7 @@ def _refuse_unknown_models(settings: Settings, models: Mapping[str, Any], typed:
 
 
 def _refuse_reserved_names(names: Collection[str], reserved: Collection[str]) -> None:
-    """A model called `evaluation` would be found in place of the fixture of that name."""
+    """Refuse a declared name that would replace a fixture of segqa, such as `evaluation`."""
     for name in names:
         if name in reserved:
             raise UsageError(f"{name!r} cannot be declared: it is a fixture of segqa's; choose another name")

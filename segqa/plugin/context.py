@@ -1,4 +1,4 @@
-"""What the configuration of pytest holds for segqa: the session, and how pytest was started."""
+"""Read the session and the way pytest was started from the configuration of pytest."""
 
 from __future__ import annotations
 

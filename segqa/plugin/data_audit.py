@@ -1,4 +1,4 @@
-"""Auditing the data set of a session, and what the models were trained on with it."""
+"""Audit the data set of a session, together with the training data."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MANY_ALIKE = 0.1
 
 
 def audit_once(session: Session, request: pytest.FixtureRequest, dataset: Dataset) -> Audit:
-    """The audit of the cases that are evaluated. Of several workers one looks, and the others find what it has kept."""
+    """Return the audit of the evaluated cases. One worker of xdist makes it, the others load the stored result."""
     config = request.config
     train = _open_training_data(session, request)
     root = session.store.root
@@ -36,7 +36,7 @@ def audit_once(session: Session, request: pytest.FixtureRequest, dataset: Datase
 
 
 def warn_of_reading(session: Session, run: Run) -> None:
-    """Warn of what was odd when the masks and images of a run were read."""
+    """Warn of irregularities that were noted while the images and masks of a run were read."""
     session.warn(*(f"{run.dataset}: {note}" for note in run.provenance.get("reading_notes", ())))
     noted = list(run.columns.notes)
     if noted:
@@ -48,7 +48,7 @@ def warn_of_reading(session: Session, run: Run) -> None:
 
 
 def _warn_of_look_alikes(session: Session, audit: Audit) -> None:
-    """Warn where images look alike as the frames of a video do, and cases count as independent."""
+    """Warn if many images look alike, as the frames of a video do, while cases count as independent."""
     alike, cases = len({*audit.near_duplicates.case_ids, *audit.repeated.case_ids}), audit.repeated.cases
     if not session.group_by and alike > _MANY_ALIKE * cases:
         session.warn(
@@ -59,18 +59,18 @@ def _warn_of_look_alikes(session: Session, audit: Audit) -> None:
 
 
 def _open_training_data(session: Session, request: pytest.FixtureRequest) -> Dataset | None:
-    """What the models were trained on; None where the user has not said."""
+    """Open the training data of the models; None if the user has not named any."""
     name = session.settings.train_dataset
     if not name:
         return None
     declared = name in session.datasets
     train: Dataset = request.getfixturevalue(name) if declared else open_train_folder(session)
     same = name == session.settings.dataset if declared else _is_evaluated(session)
-    # of a data set that is trained on and evaluated, one part is held out
+    # if one data set is used for both, a part of it is held out from training
     return split(train)[0] if same and session.options.get("held-out") else train
 
 
 def _is_evaluated(session: Session) -> bool:
-    """Whether the folder of the training data is the one that is evaluated."""
+    """Return whether the folder of the training data is the evaluated one."""
     evaluated = session.settings.dataset not in session.datasets
     return evaluated and is_same_location(session.train_location, session.dataset_location)

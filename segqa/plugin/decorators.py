@@ -1,6 +1,6 @@
-"""Declaring: `@segqa.model` and `@segqa.dataset` make a session fixture that the options can name.
+"""The decorators `@segqa.model` and `@segqa.dataset`, which declare session fixtures that the options can name.
 
-There is no registry: what is declared is found among the plugins and conftests that pytest has loaded.
+There is no registry: declarations are found in the plugins and conftests that pytest has loaded.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 _MARK = "_segqa_declares"
 _LOADED = "_segqa_loaded"
-"""The attribute of a declared function with the `__spec__` that its module had then; a reload makes another."""
+"""The attribute of a declared function that keeps the `__spec__` of its module; a reload creates another."""
 _PACKAGE = "segqa_fixtures"
 _FIXTURE = type(pytest.fixture(lambda: None))
-"""What pytest makes of a function. Of all that plugins hold nothing else is looked at: all pytest runs wait for it."""
+"""The type of a fixture. Attributes of plugins with other types are skipped: every pytest run waits for the search."""
 
 
 @overload
@@ -40,8 +40,8 @@ def model(function: Any = None, /, *, name: str = "") -> Any:
     The function may ask for other session fixtures, and may yield the model to clean up after it.
 
     Args:
-        function: what builds the model; `@segqa.model` and `@segqa.model(name="unet+int8")` are both understood.
-        name: of the model, where it cannot be that of a function.
+        function: builds the model; `@segqa.model` and `@segqa.model(name="unet+int8")` both work.
+        name: the name of the model, if it is no valid function name.
     """
     return _decorate(function, "model", name)
 
@@ -54,14 +54,14 @@ def dataset(function: Any = None, /, *, name: str = "") -> Any:
     """Declare a data set: a session fixture, named as the function, that returns a `segqa.Dataset`.
 
     Args:
-        function: what makes the data set; with and without parentheses, as `model`.
-        name: of the data set, where it cannot be that of a function.
+        function: returns the data set; works with and without parentheses, like `model`.
+        name: the name of the data set, if it is no valid function name.
     """
     return _decorate(function, "dataset", name)
 
 
 def _decorate(function: Any, kind: Kind, name: str) -> Any:
-    """The fixture, or what makes one of the function to come."""
+    """Return the fixture, or a decorator if no function is given yet."""
     if function is None:
         return lambda later: _declare(later, kind, name)
     return _declare(function, kind, name)
@@ -78,7 +78,7 @@ def _declare(function: Callable[..., Any], kind: Kind, name: str) -> Any:
 
 
 def _refuse_second(function: Callable[..., Any], kind: Kind, name: str) -> None:
-    """Refuse a second declaration of a name in one module: the first would be gone without a word.
+    """Refuse a second declaration of a name in one module: it would silently replace the first.
 
     Raises:
         SettingsError: names both places.
@@ -86,7 +86,7 @@ def _refuse_second(function: Callable[..., Any], kind: Kind, name: str) -> None:
     module = function.__globals__
     for bound, value in list(module.items()):
         mark = vars(value).get(_MARK) if type(value) is _FIXTURE else None
-        # a module that is loaded anew still holds what it declared before
+        # a reloaded module still holds its earlier declarations
         if mark is None or mark[0] != kind or mark[1].__globals__ is not module or _is_reloaded(mark[1], function):
             continue
         if (mark[2] or bound) == name:
@@ -94,19 +94,19 @@ def _refuse_second(function: Callable[..., Any], kind: Kind, name: str) -> None:
 
 
 def _is_reloaded(first: Callable[..., Any], second: Callable[..., Any]) -> bool:
-    """Return whether the module of a function was loaded anew, by `importlib.reload`, since another was made."""
+    """Return whether the module was reloaded, by `importlib.reload`, between two declarations."""
     return getattr(first, _LOADED, None) is not second.__globals__.get("__spec__")
 
 
 def _describe_second(kind: Kind, name: str, *functions: Callable[..., Any]) -> str:
-    """Say where a name is declared, and where again."""
+    """Describe where a name is declared twice."""
     places = [find_place(each) for each in functions]
     what = {"model": "model", "dataset": "data set"}[kind]
     return f"{what} {name!r} is declared twice, in {places[0]} and in {places[1]}; remove or rename one of them"
 
 
 def find_place(function: Callable[..., Any]) -> str:
-    """Return the file and the line of a function, the file relative to the working directory where it is below it."""
+    """Return the file and the line of a function, relative to the working directory if it is in there."""
     code = inspect.unwrap(function).__code__
     path = Path(code.co_filename)
     shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
@@ -114,10 +114,10 @@ def find_place(function: Callable[..., Any]) -> str:
 
 
 def load_fixtures(pluginmanager: pytest.PytestPluginManager, *files: Path) -> None:
-    """Load files that declare models and data sets, wherever they are: for the root `conftest.py`.
+    """Load files that declare models and data sets from any folder; call this in the root `conftest.py`.
 
-    `pytest_plugins = ["fixtures.models"]` names a package: with `--import-mode=importlib` Python finds none of that
-    name, or somebody else's. The files of a folder may import each other (`from .networks import Net`).
+    `pytest_plugins = ["fixtures.models"]` names a package: with `--import-mode=importlib` Python finds no package of
+    that name, or another project's. The files of a folder may import each other (`from .networks import Net`).
 
     Raises:
         pytest.UsageError: a file is not there.
@@ -131,7 +131,7 @@ def load_fixtures(pluginmanager: pytest.PytestPluginManager, *files: Path) -> No
 
 
 def _name_package(folder: Path) -> str:
-    """Return the name that a folder is imported by as a package; the same on every machine, as far as it can be."""
+    """Return the package name to import a folder by, which should be the same on every machine."""
     number, name = 1, _PACKAGE
     while name in sys.modules:
         if list(getattr(sys.modules[name], "__path__", ())) == [str(folder)]:
@@ -170,7 +170,7 @@ def find_declared(config: pytest.Config, kind: Kind) -> dict[str, Callable[..., 
 
 
 def require_one_declaration(config: pytest.Config) -> None:
-    """Refuse a name that a conftest which was loaded while collecting declares a second time.
+    """Refuse a name that is declared again in a conftest loaded during collection.
 
     Raises:
         SettingsError: names both places.
@@ -194,10 +194,10 @@ def fixture_functions(config: pytest.Config) -> dict[str, list[Callable[..., Any
 
 @contextmanager
 def build_model(function: Callable[..., Any], request: pytest.FixtureRequest) -> Iterator[Any]:
-    """What a declared function gives, its arguments taken from the fixtures of their names.
+    """Build a model with its declared function, whose parameters name fixtures, and tear it down afterwards.
 
-    Called here and not as the fixture that it also is, because that one would live until the session ends: of several
-    models each has to be gone before the next is built.
+    The function is called directly and not as a session fixture, which would live until the session ends: each model
+    must be removed before the next is built.
     """
     with refuse_exit(f"the fixture of model {function.__name__!r}"):
         given = function(**{name: request.getfixturevalue(name) for name in inspect.signature(function).parameters})

@@ -1,6 +1,6 @@
-"""Refuse to leave with exit code 0 in CI before the exit code of the session was decided.
+"""Refuse to exit with code 0 in CI before the exit code of the session is decided.
 
-A hook of a conftest, or what a conftest imports, can end pytest in many ways that print nothing and are green:
+A conftest, or a module that it imports, can end pytest in many ways that print nothing and pass:
 `sys.exit(0)`, `os._exit(0)`, `os.execv`, `pytest.exit(returncode=0)`, or a `pytest_cmdline_main` that returns 0.
 """
 
@@ -23,7 +23,7 @@ from segqa.support.environment import is_ci
 
 @pytest.hookimpl(wrapper=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, object, object]:
-    """Refuse, in CI, a conftest that leaves with exit code 0, or that unsets `CI`."""
+    """Refuse, in CI, a conftest that exits with code 0 or unsets `CI`."""
     if not read_ci(early_config) or not _has_settings_above(early_config):
         return (yield)
     try:
@@ -46,7 +46,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> Generator[None, object, object]:
-    """Refuse, in CI, a session that ends with exit code 0 before segqa has decided that."""
+    """Refuse, in CI, a session that ends with exit code 0 before segqa has decided the code."""
     if not _is_guarded(config):
         return (yield)
     try:
@@ -72,7 +72,7 @@ def refuse_exit_zero(config: pytest.Config, status_of: Callable[[], int]) -> Ite
 
     Args:
         config: pytest's.
-        status_of: gives the code to leave with in place of 0.
+        status_of: returns the code to exit with instead of 0.
     """
     leave, replacements = os._exit, (os.execv, os.execve)
     os._exit = make_exit_without_zero(status_of, config)
@@ -85,7 +85,7 @@ def refuse_exit_zero(config: pytest.Config, status_of: Callable[[], int]) -> Ite
 
 
 def make_exit_without_zero(status_of: Callable[[], int], config: pytest.Config | None = None) -> Any:
-    """Return a replacement of `os._exit` that leaves with another code than 0; forked children leave as they like."""
+    """Return a replacement of `os._exit` that never exits with 0; forked children may exit with any code."""
     process, leave = os.getpid(), os._exit
 
     def refuse(status: int) -> NoReturn:
@@ -102,7 +102,7 @@ def make_exit_without_zero(status_of: Callable[[], int], config: pytest.Config |
 
 
 def _make_refusing_exec(execute: Callable[..., NoReturn]) -> Any:
-    """Return a replacement of `os.execv` that refuses: another program would end with an exit code of its own."""
+    """Return a replacement of `os.execv` that raises: another program would end with its own exit code."""
     process = os.getpid()
 
     def refuse(*arguments: Any) -> NoReturn:

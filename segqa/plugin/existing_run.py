@@ -1,4 +1,4 @@
-"""A finished run in place of an evaluation: found by what was typed, held against the rest of it, judged as it is."""
+"""Load a finished run to judge without an evaluation (`--segqa-run`), and check it against the other options."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ _EVALUATION_OPTIONS = (
     "model-option",
     "checkpoint",
 )
-"""The options that only an evaluation can follow."""
+"""The options that need an evaluation."""
 
 _OUTCOME_OPTIONS = ("pick", "empty", "prompt", "limit", "where", "held-out", "mask-cutoff", "name-pattern")
-"""The options that decide outcomes: they may stand there if the run was made with them."""
+"""The options that change outcomes: they are allowed if the run was made with them."""
 
 
 def select_existing_run(session: Session, named: Sequence[str]) -> None:
-    """Let a session judge the run that `--segqa-run` names, with the settings that it was made with.
+    """Select the run that `--segqa-run` names, with the settings that it was made with.
 
     Args:
-        session: gets the run's folder, its model as the chosen one, and its settings.
-        named: the models that stand on the command line.
+        session: its existing run, chosen models and settings are set.
+        named: the models on the command line.
 
     Raises:
-        UsageError: there is no such run, it cannot be judged, or what else was typed says something else than it.
+        UsageError: there is no such run, it cannot be judged, or another option contradicts it.
     """
     from segqa.inference.merge_shards import find_folder
     from segqa.runs.store import read_header
@@ -56,7 +56,7 @@ def select_existing_run(session: Session, named: Sequence[str]) -> None:
 
 
 def load_existing_run(session: Session, folder: Path) -> Run:
-    """The run of a session that judges one, in the session's own store."""
+    """Load the existing run; import it into the store of the session if it is elsewhere."""
     from segqa.inference.merge_shards import import_run
     from segqa.runs.store import find_unchecked
 
@@ -70,14 +70,14 @@ def load_existing_run(session: Session, folder: Path) -> Run:
 
 
 def read_dataset_name(folder: Path) -> str:
-    """The data set of the run in a folder."""
+    """Return the name of the data set of the run in a folder."""
     from segqa.runs.store import read_header
 
     return read_header(folder)[0].dataset
 
 
 def _require_whole(run: Run, *, finished: bool) -> None:
-    """Refuse a run that is not there to be judged."""
+    """Refuse a shard, and a run that is not finished."""
     if "shard" in run.provenance:
         raise UsageError(f"run {run.id} is a shard, expected a whole: `segqa merge` makes one of all shards")
     if not finished:
@@ -86,20 +86,20 @@ def _require_whole(run: Run, *, finished: bool) -> None:
 
 
 def _require_agreement(session: Session, run: Run, named: Sequence[str]) -> None:
-    """Refuse what was typed and would make another run."""
+    """Refuse options that would make another run."""
     options = session.options
     new = [f"--segqa-{name}" for name in _EVALUATION_OPTIONS if name in options]
     if new:
         raise UsageError(f"--segqa-run judges what has been evaluated, so it goes without {' and '.join(new)}")
     if named and tuple(named) != (run.model,):
-        raise UsageError(f"run {run.id} is of model {run.model}, got --segqa-model {','.join(named)}; leave it away")
+        raise UsageError(f"run {run.id} is of model {run.model}, got --segqa-model {','.join(named)}; omit the option")
     for name in _OUTCOME_OPTIONS:
         made = _read_recorded_option(run, name)
         if name in options and options[name] != made:
             came = f"made {'without it' if made is None else f'with {made}'}"
             raise UsageError(
                 f"--segqa-{name} {options[name]} does not go with --segqa-run: {run.id} was {came}; "
-                "leave it away, or evaluate again"
+                "omit the option, or evaluate again"
             )
     bound = session.settings.thresholds_for(run.model).iou
     if bound != run.threshold:
@@ -110,7 +110,7 @@ def _require_agreement(session: Session, run: Run, named: Sequence[str]) -> None
 
 
 def _read_recorded_option(run: Run, option: str) -> Any:
-    """What a run was made with; None for nothing."""
+    """Return the value of an option that a run was made with; None for none."""
     known = run.provenance
     made = {**known.get("options", {}), **known.get("settings", {}), "pick": run.pick, "empty": run.empty}
     return made.get(option, made.get(option.replace("-", "_")))

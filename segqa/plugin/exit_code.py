@@ -1,7 +1,7 @@
-"""The exit code of a session: decided in one place, at its end, with a reason for every code but 0.
+"""Decide the exit code of a session, at its end, with a reason for every code but 0.
 
-Where `CI` is set, or a baseline is required explicitly, a session is *strict*: each model that a collected test asks
-for must have an evaluation, a baseline, and no regression that no test has failed for
+If `CI` is set or a baseline is required explicitly, a session is *strict*: each model that a collected test requests
+must have an evaluation and a baseline, and every regression must have failed a test
 (`docs/decisions/one-owner-of-the-verdict.md`).
 """
 
@@ -30,16 +30,16 @@ _GREEN = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
 
 
 def is_strict(session: Session) -> bool:
-    """Return whether every model that is asked for must be evaluated and judged."""
+    """Return whether every requested model must be evaluated and judged."""
     from segqa.plugin.baselines import is_explicitly_required
 
     return session.ci or is_explicitly_required(session)
 
 
 def find_reasons(session: pytest.Session, state: Session) -> None:
-    """Add what the tests did not say: to the findings what fails the session, to the warnings what does not.
+    """Add findings, which fail the session, and warnings, which do not, for problems that no test has reported.
 
-    A session that was stopped, a shard, and one that runs no tests are left alone.
+    Do nothing for a session that was stopped, a shard, or a session that runs no tests.
     """
     if state.shard is not None or runs_no_tests(session.config) or session.exitstatus in _STOPPED:
         return
@@ -70,12 +70,12 @@ def decide_exit_code(exit_status: int, state: Session) -> int:
 def _find_missing_evaluations(
     session: pytest.Session, state: Session, *, with_deselected: bool = True
 ) -> Iterator[str]:
-    """Name the models that were asked for and not evaluated, and a session that ended itself.
+    """Describe requested models without an evaluation, and a session that ended itself.
 
     Args:
         session: pytest's.
-        state: what was asked for, and what was evaluated.
-        with_deselected: whether to name models whose tests were left out by `-k`, `-m` or `--deselect`, too.
+        state: segqa's.
+        with_deselected: whether to include models whose tests were deselected by `-k`, `-m` or `--deselect`.
     """
     if (
         state.exit_message is not None
@@ -95,12 +95,12 @@ def _find_missing_evaluations(
 
 
 def _find_uncollected(session: pytest.Session, state: Session) -> Iterator[str]:
-    """Name a test module below the paths of the command line that asks for an evaluation and was not collected."""
+    """Describe a test module below the given paths that requests an evaluation and was not collected."""
     if state.requested_models or state.runs or not state.chosen_models:
         return
     here = session.config.invocation_params.dir
     folders = [folder for argument in session.config.args if (folder := here / argument).is_dir()]
-    # two levels are enough for suites, and an environment in a work tree is not searched
+    # two levels are enough for suites, and exclude a virtual environment
     for path in sorted({path for folder in folders for level in ("*.py", "*/*.py") for path in folder.glob(level)}):
         with suppress(SyntaxError, ValueError, OSError):
             if is_test_file(path, session.config) and asks_for_evaluation(path.read_text("utf-8"), session.config):
@@ -112,13 +112,13 @@ def _find_uncollected(session: pytest.Session, state: Session) -> Iterator[str]:
 
 
 def _find_unjudged(state: Session) -> Iterator[str]:
-    """Name the baselines of the data sets of this session whose model is not declared or not chosen any more."""
+    """Describe baselines of this session's data sets whose model is no longer declared or chosen."""
     from segqa.plugin.baselines import find_baseline_path, find_namesakes
 
     for folder in sorted({find_baseline_path(state, run).parent for run in state.runs.values()}):
         for path in sorted(folder.glob("*.jsonl")):
             model, known = path.stem, path.stem in state.models
-            # of several sessions each may judge one model, if the command line says so
+            # with --segqa-model or --segqa-run, another session may judge the other models
             if (
                 model in state.runs
                 or model in state.chosen_models
@@ -133,7 +133,7 @@ def _find_unjudged(state: Session) -> Iterator[str]:
 
 
 def _judge_unreported(session: pytest.Session, state: Session, judged: JudgedRun, *, strict: bool) -> None:
-    """Add what the gate says of a run, where no failing test has said it."""
+    """Add the verdict on a run if no failing test has reported it."""
     from segqa.plugin.baselines import has_baseline, is_required
 
     model, updates = judged.run.model, "update-baseline" in state.options
@@ -156,7 +156,7 @@ def _judge_unreported(session: pytest.Session, state: Session, judged: JudgedRun
 
 
 def _add_regression(state: Session, verdict: Verdict, *, strict: bool, was_said: bool) -> None:
-    """Add a regression that did not fail the session: a finding in a strict session, unless it is excused."""
+    """Add a regression that failed no test: a finding in a strict session, unless it is excused."""
     from segqa.plugin.known_failures import find_excuse
 
     why = f"{verdict.headline}; {verdict.findings[0].rule}: {verdict.findings[0].text}"
@@ -173,7 +173,7 @@ def _add_regression(state: Session, verdict: Verdict, *, strict: bool, was_said:
 
 
 def _is_reported(text: str, config: pytest.Config) -> bool:
-    """Return whether a failing test has said a text."""
+    """Return whether a failing test has reported a text."""
     stats = get_stats(config)
     failed = [*stats.get("failed", ()), *stats.get("error", ())]
     return any(text in report.longreprtext for report in failed)

@@ -1,4 +1,4 @@
-"""Keep the decided exit code, whatever ends the session or changes the code afterwards."""
+"""Keep the decided exit code, even if something ends the session early or changes the code afterwards."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from segqa.plugin.workers import is_worker
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
-    """Note a `pytest.exit` while tests are collected."""
+    """Record a `pytest.exit` during collection."""
     with _record_exit(get_session(session.config)):
         return (yield)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
-    """Note a `pytest.exit` while tests run; in a strict session no model ends the process with exit code 0."""
+    """Record a `pytest.exit` while tests run; in a strict session, keep a model from exiting with code 0."""
     config = session.config
     state = get_session(config)
     guarded = is_strict(state) and bool(state.requested_models) and not is_worker(config)
@@ -37,7 +37,7 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, objec
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, object]:
-    """Keep the exit code that was decided, whatever other plugins set after it, and keep `verdict.json` true."""
+    """Restore the decided exit code if another plugin has set it to 0, and update `verdict.json`."""
     result = yield
     state = find_session(session.config)
     if state is not None and state.exit_status is not None:
@@ -52,7 +52,7 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, obj
 
 @contextmanager
 def _record_exit(state: Session) -> Iterator[None]:
-    """Note the message of a `pytest.exit`."""
+    """Record the message of a `pytest.exit`."""
     try:
         yield
     except pytest.exit.Exception as error:
@@ -61,5 +61,5 @@ def _record_exit(state: Session) -> Iterator[None]:
 
 
 def _keep_exit_code(code: int) -> None:
-    """Keep a failure where another handler of `atexit`, registered earlier, calls `os._exit(0)`."""
+    """Keep a failure even if an `atexit` handler that was registered earlier calls `os._exit(0)`."""
     os._exit = make_exit_without_zero(lambda: code)

@@ -225,7 +225,7 @@ def clusters(pytestconfig: pytest.Config, evaluation: Run) -> Clusters:
 
 @pytest.fixture
 def gate(pytestconfig: pytest.Config, evaluation: Run) -> Verdict:
-    """The verdict of the regression gate: the evaluation compared with its baseline; see `segqa.gate`."""
+    """The verdict of the regression gate: the evaluation compared with its baseline; see `segqa.judge`."""
     from segqa.plugin.baselines import require_verdict
 
     return require_verdict(pytestconfig, _require_session(pytestconfig), evaluation)

@@ -1,4 +1,4 @@
-"""The session, from its configuration to its end, as pytest and xdist see it."""
+"""The hooks that wire segqa to pytest and xdist, from the configuration to the end of a session."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from segqa.support.escaping import to_block
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Check what was typed, and have pytest-html write a report; nothing where segqa is not used."""
+    """Configure the session, the report and the other hooks, if segqa is used."""
     for marker in MARKERS:
         config.addinivalue_line("markers", marker)
     models, datasets, options = find_declared(config, "model"), find_declared(config, "dataset"), read_options(config)
@@ -38,13 +38,13 @@ def pytest_configure(config: pytest.Config) -> None:
     claim_report_folder(config, session)
     _register_plugins(config)
     if not gc.get_freeze_count():
-        # all that was imported stays to the end; looking through it for garbage takes a twentieth of a session
+        # imported modules stay to the end; collecting garbage in them takes a twentieth of a session
         gc.freeze()
         config.add_cleanup(gc.unfreeze)
 
 
 def _register_plugins(config: pytest.Config) -> None:
-    """Register what is called for each test and at the end; a session that does not use segqa goes without."""
+    """Register the hooks that run for each test and at the end; a session without segqa does not need them."""
     from segqa.plugin import assertions, exit_guard, requested_models
     from segqa.plugin import ci_outputs as ci
     from segqa.plugin import known_failures as calls
@@ -69,7 +69,7 @@ def _register_plugins(config: pytest.Config) -> None:
 
 
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
-    """Answer `--segqa-list-models` in place of a test run."""
+    """Print the models for `--segqa-list-models` instead of running tests."""
     if "list-models" not in read_options(config):
         return None
     for name, function in find_declared(config, "model").items():
@@ -101,7 +101,7 @@ def pytest_testnodedown(node: Any) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
-    """When all tests are through: gather the runs of the workers; without any run there is nothing to report."""
+    """Gather the runs of the workers after all tests; without a run, withdraw the report."""
     try:
         return (yield)
     finally:
@@ -116,7 +116,7 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, objec
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Leave no empty folder behind, and nothing in the configuration."""
+    """Remove the session from the configuration, and its folder if that is empty."""
     session = find_session(config)
     if session is not None:
         if session.folder is not None and not is_worker(config):
@@ -128,11 +128,11 @@ def _list_fixtures() -> set[str]:
     """Return the names of segqa's fixtures, which no model and no data set may have."""
     from segqa import plugin
 
-    # the others are hooks, and what nobody would call a model
+    # the other names are hooks, or private
     return {name for name in plugin.__all__ if not name.startswith(("pytest_", "_segqa_"))}
 
 
 def _describe_model(name: str, function: Callable[..., Any]) -> str:
-    """A model's name and the first line of its docstring."""
+    """Return a model's name and the first line of its docstring."""
     lines = (function.__doc__ or "").strip().splitlines()
     return f"{name:<20} {lines[0]}" if lines else name

@@ -1,4 +1,4 @@
-"""Calling a test: what is added to its failure, and when a failure is expected because its cases are known to fail."""
+"""Call a test, add notes to its failure, and expect a failure that known failures explain."""
 
 from __future__ import annotations
 
@@ -30,10 +30,9 @@ if TYPE_CHECKING:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
-    """Turn the failure of a test into an expected one where known failures alone explain it.
+    """Turn the failure of a test into an expected one if known failures alone explain it.
 
-    The test is called a second time with the run as it would be without their failing cases. Where it holds then, they
-    are what it failed for.
+    The test is called again without their failing cases. If it passes then, they explain the failure.
     """
     pyfuncitem.config.stash[NOTES] = []
     pyfuncitem.config.stash[SHOWN_RUN] = None
@@ -66,10 +65,10 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
 
 
 def _refuse_most(known: Sequence[KnownFailure], run: Run) -> str:
-    """Say why known failures excuse nothing: together they mean more than half of the cases; empty if they do not.
+    """Explain that known failures that match more than half of the cases excuse nothing; empty if they match fewer.
 
     Args:
-        known: the entries that would excuse a test.
+        known: the entries to excuse a test with.
         run: all cases of the session, not a slice of them.
     """
     meant = sum(_match_cases(known, run.columns, run))
@@ -83,9 +82,9 @@ def _refuse_most(known: Sequence[KnownFailure], run: Run) -> str:
 
 
 def find_excuse(session: Session, verdict: Verdict) -> str:
-    """Return what excuses a regression: a reason on the command line, or known failures without which it is none.
+    """Return what excuses a regression: a reason on the command line, or known failures that explain all of it.
 
-    Empty where nothing does.
+    Empty if nothing excuses it.
     """
     from segqa.plugin.baselines import judge_without
 
@@ -101,7 +100,7 @@ def find_excuse(session: Session, verdict: Verdict) -> str:
 
 
 def exclude_known_failures(session: Session, run: Run) -> Run:
-    """Return a run without the failing cases that known failures excuse; the run itself where they excuse none."""
+    """Return a run without the failing cases that known failures excuse; the same run if they excuse none."""
     active = _find_active(session, run)
     if not active or _refuse_most(active, run):
         return run
@@ -114,12 +113,12 @@ def _get_today() -> date:
 
 
 def _find_active(session: Session, run: Run) -> list[KnownFailure]:
-    """Return the known failures that have not expired and that explain a failing case of a run."""
+    """Return the known failures that have not expired and match a failing case of a run."""
     return [known for known in session.settings.known if _get_today() <= known.until and _find_failing([known], run)]
 
 
 def _explain_failure(error: BaseException, known: KnownFailure, run: Run, *, expired: bool) -> None:
-    """Add to a failure why a known failure is none any more, or means nothing."""
+    """Add a note to a failure if a known failure has expired or matches no case."""
     if expired and _find_failing([known], run):
         error.add_note(f"known until {known.until}, which has passed: {known.reason} ({known.where})")
     if not run.is_partial and (problem := _find_misspelling(known, run)):
@@ -127,13 +126,13 @@ def _explain_failure(error: BaseException, known: KnownFailure, run: Run, *, exp
 
 
 def warn_of_misspelt_known_failures(session: Session, run: Run) -> None:
-    """Warn of the known failures that name a tag, value or case which a whole run does not have."""
+    """Warn of known failures that name a tag, value or case that the whole run does not have."""
     if not run.is_partial:
         session.warn(*filter(None, (_find_misspelling(known, run) for known in session.settings.known)))
 
 
 def _find_misspelling(known: KnownFailure, run: Run) -> str:
-    """Return what is wrong where a known failure names something that no case has; empty if nothing is."""
+    """Describe what a known failure names and no case has; empty if all names exist."""
     try:
         check_names(parse_condition(known.where), run.outcomes, run.edges)
     except SettingsError as problem:
@@ -142,7 +141,7 @@ def _find_misspelling(known: KnownFailure, run: Run) -> str:
 
 
 def _passes_without(item: pytest.Function, known: Sequence[KnownFailure], run: Run) -> bool:
-    """Whether a test holds where the known cases are left out.
+    """Return whether a test passes without the known cases.
 
     Without any case left nothing holds; but a test of a slice may fail by known cases alone.
     """
@@ -156,17 +155,17 @@ def _passes_without(item: pytest.Function, known: Sequence[KnownFailure], run: R
         return True
     except (Exception, pytest.fail.Exception):  # noqa: BLE001 - whatever it is, it does not hold
         return False
-    if inspect.iscoroutine(answer):  # what it would say is not known, so nothing excuses it
+    if inspect.iscoroutine(answer):  # its result is unknown, so nothing excuses it
         answer.close()
         return False
     return True
 
 
 def _build_arguments_without(item: pytest.Function, left_out: set[str], rest: Run) -> dict[str, Any]:
-    """The arguments of a test as they would be for the rest of a run, without some cases."""
+    """Return the arguments of a test for the rest of a run, without some cases."""
     from segqa.plugin.baselines import judge_without
 
-    # the arguments that pytest fills: one with a default is none of them
+    # the arguments that pytest fills, which excludes those with a default
     arguments: dict[str, Any] = {name: item.funcargs[name] for name in item._fixtureinfo.argnames}  # noqa: SLF001
     if "evaluation" in arguments:
         arguments["evaluation"] = rest
@@ -178,7 +177,7 @@ def _build_arguments_without(item: pytest.Function, left_out: set[str], rest: Ru
 
 
 def _find_failing(known: Sequence[KnownFailure], run: Run) -> set[str]:
-    """The ids of the failing cases that known failures mean, each of one of its entry's kinds."""
+    """Return the ids of the failing cases that known failures match by condition and failure kind."""
     failing = run.failures().outcomes
     codes = kind_codes(failing, run.threshold)
     found: set[str] = set()
@@ -189,7 +188,7 @@ def _find_failing(known: Sequence[KnownFailure], run: Run) -> set[str]:
 
 
 def _match_cases(known: Sequence[KnownFailure], cases: Outcomes, run: Run) -> Mask:
-    """Which of some cases of a run any of the entries means, bool `[n]`."""
+    """Return which cases of a run any of the entries matches, bool `[n]`."""
     meant = [parse_condition(each.where).holds(cases, run.edges) for each in known]
     found: Mask = np.logical_or.reduce([np.zeros(len(cases), np.bool_), *meant])
     return found

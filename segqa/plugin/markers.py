@@ -1,4 +1,4 @@
-"""The markers `segqa_slice` and `segqa_behaviour`."""
+"""Read the markers `segqa_slice` and `segqa_behaviour`, and count the tests that have the latter."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ SLICE_MARKER = "segqa_slice"
 
 @dataclass(frozen=True, slots=True)
 class SliceMarker:
-    """What the marker says.
+    """The arguments of the marker `segqa_slice`.
 
     Attributes:
-        name: of the slice, as findings call it.
-        where: which cases, as a condition.
-        min_cases: with fewer the test is skipped.
+        name: the name of the slice in findings.
+        where: the condition that its cases match.
+        min_cases: the minimum number of cases; with fewer the test is skipped.
     """
 
     name: str
@@ -44,13 +44,13 @@ class SliceMarker:
 
 
 def select_slice(node: pytest.Item, run: Run) -> Run:
-    """The part of the run that a test is marked for; the run itself where it is not."""
+    """Return the slice of the run that a test is marked with; the whole run without a marker."""
     mark = read_slice_marker(node)
     if mark is None:
         return run
     problem = ""
     try:
-        # in a part of the data set a slice may well have no case
+        # in a part of the data set a slice may have no case
         part = run.where(mark.where, mark.name, strict=not run.is_partial)
     except SettingsError as error:
         problem = f"segqa: slice {mark.name!r}: {error}"
@@ -66,10 +66,10 @@ def select_slice(node: pytest.Item, run: Run) -> Run:
 
 
 def check_slice_marker(node: pytest.Item) -> None:
-    """Refuse a marker that does not say what it has to, or whose condition cannot be read.
+    """Refuse a marker with wrong arguments or a condition that cannot be parsed.
 
     Raises:
-        UsageError: says for which test.
+        UsageError: names the test.
     """
     mark = read_slice_marker(node)
     if mark is None:
@@ -83,25 +83,25 @@ def check_slice_marker(node: pytest.Item) -> None:
 
 
 def read_slice_marker(node: pytest.Item) -> SliceMarker | None:
-    """The nearest marker of a test; None where there is none.
+    """Return the nearest slice marker of a test; None if it has none.
 
     Raises:
-        UsageError: it does not say what it has to say.
+        UsageError: the arguments of the marker are wrong.
     """
     return read_marker(node, SLICE_MARKER, SliceMarker, "(name, where=…, min_cases=8)")
 
 
 def read_marker(node: pytest.Item, name: str, make: Callable[..., Read], expected: str) -> Read | None:
-    """What the nearest marker of a name says; None where there is none.
+    """Return the nearest marker of a test with a given name, converted; None if it has none.
 
     Args:
         node: the test.
-        name: of the marker.
-        make: gets its arguments; a TypeError says what is wrong with them.
-        expected: the arguments as one writes them.
+        name: the name of the marker.
+        make: converts the arguments of the marker; raises a TypeError if they are wrong.
+        expected: the arguments as a user writes them, for the error.
 
     Raises:
-        UsageError: it does not say what it has to say.
+        UsageError: the arguments are wrong.
     """
     mark = node.get_closest_marker(name)
     if mark is None:
@@ -122,11 +122,11 @@ _KIND, _CAPABILITY = "segqa.behaviour", "segqa.capability"
 
 @dataclass(frozen=True, slots=True)
 class BehaviourMarker:
-    """What the marker says.
+    """The arguments of the marker `segqa_behaviour`.
 
     Attributes:
-        kind: of behaviour.
-        capability: what a model has to cope with.
+        kind: the kind of behaviour, one of `KINDS`.
+        capability: the capability that the test checks, such as robustness to blur.
     """
 
     kind: str
@@ -139,24 +139,24 @@ class BehaviourMarker:
 
     @property
     def properties(self) -> list[tuple[str, object]]:
-        """What reaches JUnit XML, and passes from worker to controller."""
+        """The properties of the test, which reach JUnit XML and pass from worker to controller."""
         return [(_KIND, self.kind), (_CAPABILITY, self.capability)]
 
 
 def read_behaviour_marker(node: pytest.Item) -> BehaviourMarker | None:
-    """The nearest marker of a test; None where there is none.
+    """Return the nearest behaviour marker of a test; None if it has none.
 
     Raises:
-        UsageError: it does not say what it has to say.
+        UsageError: the arguments of the marker are wrong.
     """
     return read_marker(node, BEHAVIOUR_MARKER, BehaviourMarker, "(kind, capability=…)")
 
 
 def count_behaviours(stats: Mapping[str, Iterable[Any]]) -> tuple[BehaviourResult, ...]:
-    """How many marked tests have passed and failed, by capability and kind.
+    """Count the marked tests that have passed and failed, by capability and kind.
 
     Args:
-        stats: the reports of the terminal, by category.
+        stats: the test reports, by category.
     """
     from segqa.report.session_result import BehaviourResult
 
@@ -165,7 +165,7 @@ def count_behaviours(stats: Mapping[str, Iterable[Any]]) -> tuple[BehaviourResul
 
 
 def _count_reports(stats: Mapping[str, Iterable[Any]], *categories: str) -> Counter[tuple[str, str]]:
-    """How many tests are in some categories, by capability and kind."""
+    """Count the tests in some categories, by capability and kind."""
     reports = (report for category in categories for report in stats.get(category, ()))
     known = (dict(getattr(report, "user_properties", ())) for report in reports)
     return Counter((about[_CAPABILITY], about[_KIND]) for about in known if _KIND in about)

@@ -1,6 +1,6 @@
-"""Hosting: a pytest session of one item, which has a model set up as for the suites and hands it to somebody else.
+"""Host a model: set it up in a pytest session of one item, and pass it to a program such as a server.
 
-A model is a fixture: it may ask for other fixtures, and may clean up after itself. So pytest sets it up here, too
+A model is a fixture: it may request other fixtures, and may clean up after itself. So pytest sets it up here, too
 (`docs/decisions/serving.md`).
 """
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from segqa.models.protocol import Model
     from segqa.settings import Settings
 
-# no warnings: with `error` among the user's filters a library's would end what is hosted
+# no warnings: with `error` in the user's filters, a warning of a library would end the session
 _QUIET = ("-qq", "--no-header", "-s", "-p", "no:cacheprovider", "-p", "no:warnings")
 _OFF = ("numprocesses", "timeout", "maxfail")
-"""Options of plugins that would run the item in another process, or end it: off, where there are such plugins."""
+"""Options of plugins that would run the item in another process or end it; they are switched off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +35,9 @@ class HostedModel:
     """A model that has been set up.
 
     Attributes:
-        model: what its fixture gave.
-        name: by which it was asked for.
-        settings: of `pyproject.toml`, with what stands on the command line in its place.
+        model: the value of its fixture.
+        name: its name.
+        settings: those of `pyproject.toml`, overridden by the command line.
     """
 
     model: Model
@@ -50,12 +50,12 @@ _USE = pytest.StashKey[Use]()
 
 
 def host(name: str, use: Use, arguments: Sequence[str] = ()) -> int:
-    """Set a model up, hand it over, and clean up after it when that returns.
+    """Set a model up, call a function with it, and tear it down when that returns.
 
     Args:
-        name: of the model, as `--segqa-model` has it.
-        use: gets the model, in the thread that calls this.
-        arguments: of pytest, such as `--segqa-device=cpu`, or a folder whose conftest declares the model.
+        name: the name of the model, as for `--segqa-model`.
+        use: is called with the model, in the thread of the caller.
+        arguments: further arguments of pytest, such as `--segqa-device=cpu` or a folder with the conftest of the model.
 
     Returns:
         pytest's exit code: 0 if `use` returned, 4 if the model is unknown or cannot be built.
@@ -64,14 +64,14 @@ def host(name: str, use: Use, arguments: Sequence[str] = ()) -> int:
 
 
 class _HostingPlugin:
-    """Puts one item in the place of all tests."""
+    """Replaces all tests with one item."""
 
     def __init__(self, use: Use) -> None:
         self._use = use
 
     @pytest.hookimpl(wrapper=True)
     def pytest_cmdline_main(self, config: pytest.Config) -> Generator[None, object, object]:
-        """Before anything else is: switch off what would not let it last."""
+        """Switch off, before anything else, the plugins that would end the session."""
         config.stash[_USE] = self._use
         config.stash[HOSTING] = True
         for name in _OFF:
@@ -81,7 +81,7 @@ class _HostingPlugin:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection(self, session: pytest.Session) -> bool:
-        """The test in this module, and no other."""
+        """Collect the test in this module, and no other."""
         module = pytest.Module.from_parent(session, path=Path(__file__))
         session.items = list(session.genitems(module))
         session.testscollected = len(session.items)
@@ -91,12 +91,12 @@ class _HostingPlugin:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
-        """No dot for what is no test to whoever runs it."""
+        """Print no dot: for the user this is no test."""
         return ("", "", "") if report.passed else None
 
 
 def test_hosted(model: Any, model_name: str, pytestconfig: pytest.Config) -> None:
-    """Hand the model over; a test so that pytest gives it what it needs."""
+    """Call the function with the model; this is a test so that pytest sets its fixtures up."""
     try:
         with _logging_to_stderr():
             pytestconfig.stash[_USE](HostedModel(model, model_name, get_session(pytestconfig).settings))
@@ -106,7 +106,7 @@ def test_hosted(model: Any, model_name: str, pytestconfig: pytest.Config) -> Non
 
 @contextmanager
 def _logging_to_stderr() -> Iterator[None]:
-    """Write warnings and errors to stderr at once; pytest would keep all of them in memory until the test is over."""
+    """Log warnings and errors to stderr at once; pytest would keep all of them in memory until the test ends."""
     root, written = logging.getLogger(), logging.StreamHandler()
     written.setLevel(logging.WARNING)
     written.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))

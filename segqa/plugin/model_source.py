@@ -1,4 +1,4 @@
-"""Digest the source that a model of a session is built from, and say what is wrong with its stored answers."""
+"""Compute a digest of the source that a model is built from, and report problems with its stored answers."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _IN_CI = 3
 
 
 def digest_builder(session: Session, config: pytest.Config, name: str) -> str:
-    """Return a digest of the source of a model's fixture and of those that it asks for, and of the model's options.
+    """Return a digest of the source of a model's fixture, the fixtures that it requests, and the model's options.
 
-    Options count where the fixture asks for them.
+    The options are included if a fixture requests them.
     """
     from segqa.models.source_digest import digest_source
 
@@ -34,7 +34,7 @@ def digest_builder(session: Session, config: pytest.Config, name: str) -> str:
     if not source or not any(_OPTIONS in inspect.signature(function).parameters for function in functions):
         return source
     options = session.model_options(name)
-    # as they are typed: a path made absolute would differ from machine to machine
+    # as given: an absolute path would differ from machine to machine
     options |= find_checkpoint(name, session.options.get("checkpoint", ()), session.models)
     content = json.dumps(options, sort_keys=True, default=str)
     return hashlib.sha256(f"{source} {content}".encode()).hexdigest()[:16]
@@ -43,7 +43,7 @@ def digest_builder(session: Session, config: pytest.Config, name: str) -> str:
 def _iterate_requested(
     function: Callable[..., Any], known: dict[str, list[Callable[..., Any]]]
 ) -> Iterator[Callable[..., Any]]:
-    """Yield a fixture's function and those of all fixtures that it asks for, directly or not."""
+    """Yield a fixture's function and those of all fixtures that it requests, directly or not."""
     waiting, asked = [function], set[str]()
     while waiting:
         one = waiting.pop()
@@ -54,7 +54,7 @@ def _iterate_requested(
 
 
 def read_spot_check(session: Session) -> SpotCheck:
-    """Return how many stored cases this session asks anew."""
+    """Return for how many stored cases this session calls the model again."""
     from segqa.inference.spot_check import SpotCheck
 
     settings = session.settings
@@ -65,7 +65,7 @@ def read_spot_check(session: Session) -> SpotCheck:
 
 
 def report_stored_answers(session: Session, run: Run) -> None:
-    """Add what is wrong with the stored answers of a run to the findings and warnings of a session, once."""
+    """Add problems with the stored answers of a run to the findings and warnings of a session, each once."""
     from segqa.inference.spot_check import StoredAnswers, judge_stored_answers
 
     findings, notes = judge_stored_answers(run, is_strict=session.ci)

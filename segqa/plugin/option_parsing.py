@@ -1,4 +1,4 @@
-"""Model options: what a model is built with, as the command line writes it."""
+"""Parse the options of models on the command line."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from segqa.errors import UsageError
 
 
 def parse_options(texts: tuple[str, ...] | list[str]) -> dict[str, dict[str, Any]]:
-    """`NAME.KEY=VALUE` as `{NAME: {KEY: VALUE}}`; a value that reads as TOML is what it reads as, else it is a text."""
+    """Parse `NAME.KEY=VALUE` to `{NAME: {KEY: VALUE}}`; a value that is not TOML is a string."""
     import tomllib
 
     options: dict[str, dict[str, Any]] = {}
@@ -28,20 +28,20 @@ def parse_options(texts: tuple[str, ...] | list[str]) -> dict[str, dict[str, Any
 
 
 def find_checkpoint(model: str, texts: Collection[str], models: Collection[str]) -> dict[str, str]:
-    """The checkpoint that `--segqa-checkpoint [NAME=]DIR` gives a model; one with its name counts first."""
+    """Return the option `checkpoint` that `--segqa-checkpoint [NAME=]DIR` sets; one with the model's name wins."""
     named = [folder for name, folder in (_split_name(text, models) for text in texts) if name == model]
     plain = [folder for name, folder in (_split_name(text, models) for text in texts) if not name]
     return {"checkpoint": (named or plain)[-1]} if named or plain else {}
 
 
 def _split_name(text: str, models: Collection[str]) -> tuple[str, str]:
-    """The model's name, if there is one, and the folder in `[NAME=]DIR`; a folder may have `=` in its own name."""
+    """Split `[NAME=]DIR` into the model's name, or an empty string, and the folder, which may contain `=`."""
     name, equals, folder = text.partition("=")
     return (name, folder) if equals and name in models else ("", text)
 
 
 def refuse_unknown_checkpoints(texts: Collection[str], models: Collection[str], here: Path) -> None:
-    """Refuse a folder that is not there, unless a model is named: that one will say so itself."""
+    """Refuse a checkpoint that does not exist; if a model is named, that model reports it."""
     from segqa.settings.checks import nearest
 
     for text in texts:
@@ -52,7 +52,7 @@ def refuse_unknown_checkpoints(texts: Collection[str], models: Collection[str], 
 
 
 def make_paths_absolute(options: dict[str, Any], paths: Collection[str], folder: Path) -> dict[str, Any]:
-    """The options with those that are paths made absolute."""
+    """Return the options with absolute paths."""
     for key in paths:
         if not isinstance(options.get(key, ""), str):
             raise UsageError(f"a model's {key} must be a path, got {options[key]!r}")

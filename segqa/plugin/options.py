@@ -1,4 +1,4 @@
-"""The options and the markers. What the installed plugin adds starts with `--segqa-`; short forms are a conftest's.
+"""The options and markers of the plugin. Options start with `--segqa-`; a conftest may add short forms.
 
 Every pytest run of an environment with segqa imports this module. It must not import `segqa.settings`, whose
 dataclasses take several milliseconds to make, so `tools/write_tables.py` writes the options of the settings here.
@@ -17,7 +17,7 @@ MARKERS = (
     "segqa_slice(name, where, min_cases=8): evaluation and clusters are those of a slice; too few cases are a skip",
     "segqa_behaviour(kind, capability): MFT, INV or DIR, and of what; passed and failed are counted in a table",
 )
-"""What `pytest --markers` says."""
+"""The text of `pytest --markers`."""
 
 # begin table options
 SETTING_OPTIONS: dict[str, dict[str, Any]] = {
@@ -183,7 +183,7 @@ def add_short_options(parser: pytest.Parser) -> None:
 
 
 def read_options(config: pytest.Config) -> dict[str, Any]:
-    """The options that the user gave, by name (`{"pick": "product"}`)."""
+    """Return the options on the command line, by name (`{"pick": "product"}`)."""
     values = {name: config.getoption(_to_dest(name)) for name in OPTIONS}
     return {name: value for name, value in values.items() if value is not None and value is not False}
 

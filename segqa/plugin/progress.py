@@ -1,4 +1,4 @@
-"""Progress on the terminal although pytest captures all output: a bar for a person, a line every 10 s for a log."""
+"""Show progress although pytest captures the output: a bar on a terminal, a line every 10 s in a log."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 def create_progress(config: pytest.Config, model: str) -> Progress:
-    """How to show an evaluation's progress here: not at all with `-q`, `-p no:terminal`, or in a worker."""
+    """Return the progress display of an evaluation; it shows nothing with `-q`, `-p no:terminal`, or in a worker."""
     if is_worker(config) or config.get_verbosity() < 0 or not config.pluginmanager.has_plugin("terminalreporter"):
         return lambda _done, _total: None
     terminal = TerminalProgress(config)
@@ -25,14 +25,14 @@ def create_progress(config: pytest.Config, model: str) -> Progress:
 
 
 class RecordedProgress:
-    """Progress that can be asked afterwards how far it was."""
+    """Progress that records how far it has come."""
 
     def __init__(self, shown: Progress) -> None:
         self._shown = shown
         self.done = self.total = 0
 
     def __call__(self, done: int, total: int) -> None:
-        """Remember, and pass on."""
+        """Record the progress and show it."""
         self.done, self.total = done, total
         self._shown(done, total)
 
@@ -46,7 +46,7 @@ class LogProgress:
         self._first: int | None = None
 
     def __call__(self, done: int, total: int) -> None:
-        """Write a line if it is time for one."""
+        """Write a line if the last one is old enough."""
         now = time.monotonic()
         if self._first is None:
             self._first, self._started, self._shown = done, now, now
@@ -60,7 +60,7 @@ class LogProgress:
 
 
 class TerminalProgress:
-    """What the user sees, as the file that tqdm wants: while it writes, pytest does not capture."""
+    """The user's terminal as a file for tqdm; pytest's capture is suspended while it writes."""
 
     encoding = "utf-8"
 
@@ -69,15 +69,15 @@ class TerminalProgress:
         self._capture = config.pluginmanager.getplugin("capturemanager")
 
     def isatty(self) -> bool:
-        """Whether this is a person's terminal and not a file."""
+        """Return whether this is a terminal and not a file."""
         return self._uncaptured(lambda: sys.__stdout__ is not None and sys.__stdout__.isatty())
 
     def write(self, text: str) -> None:
-        """Write, and show at once."""
+        """Write a text and flush."""
         self._uncaptured(lambda: self._writer.write(text, flush=True))
 
     def flush(self) -> None:
-        """Nothing waits: `write` has shown all."""
+        """Do nothing: `write` flushes."""
 
     def _uncaptured(self, act: Callable[[], T]) -> T:
         if self._capture is None:

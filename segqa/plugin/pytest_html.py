@@ -1,4 +1,4 @@
-"""What segqa adds to pytest-html's report: a title, a summary at the top, a column, the worst case of a failure."""
+"""Extend the report of pytest-html: a title, a summary, a column with the IoU, the worst case of a failure."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ if TYPE_CHECKING:
 
 
 class ReportHooks:
-    """What pytest-html calls; registered only where segqa is used, since its report is everybody's."""
+    """The hooks of pytest-html; registered only if segqa is used, since other tests have reports, too."""
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_html_report_title(self, report: Any) -> None:
-        """Name the report."""
+        """Set the title of the report."""
         report.title = "segqa"
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_html_results_summary(self, prefix: list[str], session: pytest.Session) -> None:
-        """Put verdict, numbers, histogram, clusters and the way to the review page above the list of tests."""
+        """Put verdict, scores, histogram, failure clusters and a link to the review page above the tests."""
         state = get_session(session.config)
         if not state.runs or state.shard is not None:
             return
@@ -48,12 +48,12 @@ class ReportHooks:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_html_results_table_header(self, cells: list[str]) -> None:
-        """A column for the mean IoU that a test was about; it sorts."""
+        """Add a sortable column for the mean IoU."""
         cells.insert(2, '<th class="sortable" data-column-type="iou">IoU</th>')
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_html_results_table_row(self, report: pytest.TestReport, cells: list[str]) -> None:
-        """The mean IoU of the evaluation that a test asked for."""
+        """Add the mean IoU of the evaluation that a test requested."""
         scores = [value for name, value in getattr(report, "user_properties", []) if name == "segqa.mean_iou"]
         shown = f"{float(scores[-1]):.4f}" if scores else ""
         cells.insert(2, f'<td class="col-iou">{shown}</td>')
@@ -61,7 +61,7 @@ class ReportHooks:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Show the worst case that a failing test is about, and link to it in the review page."""
+    """Show the worst case of a failing test, with a link to the review page."""
     report = yield
     state = find_session(item.config)
     if report.when == "call" and report.failed and state is not None:
@@ -70,7 +70,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
             found = [*getattr(report, "extras", []), *_render_extras(item.config, state, run)]
             report.extras = found  # type: ignore[attr-defined] # pytest-html's
     if report.failed:
-        # of the report, since that is what a worker sends; its attributes are JSON
+        # on the report, since a worker sends that; its attributes are JSON
         report.segqa_title = _read_title(item)  # type: ignore[attr-defined] # ours
     if report.when == "teardown":
         item.config.stash[SHOWN_RUN] = None
@@ -78,13 +78,13 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 
 def _read_title(item: pytest.Item) -> str:
-    """Return the first line of a test's docstring, which says what it expects; empty without one."""
+    """Return the first line of a test's docstring; empty without one."""
     function = getattr(item, "function", None)
     return (inspect.getdoc(function) or "").partition("\n")[0] if function is not None else ""
 
 
 def _find_page_address(config: pytest.Config) -> str:
-    """The address of the review page, as seen from pytest-html's report."""
+    """Return the URL of the review page relative to pytest-html's report; empty if one of them is missing."""
     page, report = get_session(config).page, getattr(config.option, "htmlpath", None)
     if page is None or not report:
         return ""
@@ -92,7 +92,7 @@ def _find_page_address(config: pytest.Config) -> str:
 
 
 def _render_extras(config: pytest.Config, session: Session, run: Run) -> list[dict[str, Any]]:
-    """The strip of the worst case that has one, and the way to it; in JSON's types, since they cross processes."""
+    """Return the images of the worst case and a link to it, in JSON's types, since they cross processes."""
     from pytest_html import extras
 
     from segqa.report.case_images import CaseImages
@@ -101,7 +101,7 @@ def _render_extras(config: pytest.Config, session: Session, run: Run) -> list[di
 
     worst = run.only(run.failures().outcomes, "failing").worst(len(run.outcomes))
     shown = None
-    # what is wrong with the store is said where the session ends; a hook must not end it
+    # problems of the store are reported at the end of the session; a hook must not end it
     with suppress(StoreError), CaseImages(session.store, run.id) as exhibits:
         shown = next(exhibits.get_all(worst.ids, 1), None)
     if shown is None:

@@ -1,4 +1,4 @@
-"""Actors are processes of Ray that ask the model in this session's place; each sets it up as this session does."""
+"""Run a model in actors of Ray, processes that each set it up as this session does."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class ModelFixture:
     """A model of the suites, set up by a pytest session of its own.
 
     Attributes:
-        name: of the model.
+        name: the name of the model.
         here: the folder that pytest was started in.
-        arguments: of pytest; what decides how a model is built.
+        arguments: the arguments of pytest that decide how a model is built.
     """
 
     name: str
@@ -39,11 +39,11 @@ class ModelFixture:
     arguments: tuple[str, ...]
 
     def hand_over(self, use: Callable[[Model], None]) -> None:
-        """Set the model up, hand it over, and have its fixture clean up.
+        """Set the model up, call a function with it, and tear it down.
 
         Raises:
             EngineError: the folder is not on this machine.
-            ModelError: pytest could not set the model up; says what it said.
+            ModelError: pytest could not set the model up; ends with its last lines.
         """
         try:
             os.chdir(self.here)
@@ -55,7 +55,7 @@ class ModelFixture:
             stack.enter_context(contextlib.redirect_stderr(said))
 
             def take(hosted: HostedModel) -> None:
-                # what a model prints in a week is not to be kept
+                # do not keep what a model prints in a long run
                 stack.close()
                 use(hosted.model)
 
@@ -65,7 +65,7 @@ class ModelFixture:
 
 
 def create_engine(session: Session, config: pytest.Config, model: str) -> RayEngine | None:
-    """Ray, if it is the engine of this session; None where this process asks the model itself."""
+    """Return an engine with Ray if the session uses it; None if this process calls the model."""
     if session.settings.engine == "local":
         return None
     from segqa.inference.engine import RayEngine
@@ -75,7 +75,7 @@ def create_engine(session: Session, config: pytest.Config, model: str) -> RayEng
 
 
 def _list_arguments(session: Session, config: pytest.Config) -> Iterator[str]:
-    """What a session has to be told to find the same models, and to build them in the same way."""
+    """Yield the arguments that make another session find the same models and build them in the same way."""
     yield f"--rootdir={config.rootpath}"
     if config.inipath is not None:
         yield f"--config-file={config.inipath}"
@@ -86,6 +86,6 @@ def _list_arguments(session: Session, config: pytest.Config) -> Iterator[str]:
 
 
 def _get_last_lines(text: str) -> str:
-    """What was said last, without the rules of pytest's terminal."""
+    """Return the last lines of an output, without the rules of pytest's terminal."""
     lines = [line.strip(" =_!") for line in text.splitlines()]
     return "\n".join([line for line in lines if line][-_LINES:])

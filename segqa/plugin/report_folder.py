@@ -1,4 +1,4 @@
-"""The folder of the reports: claimed at the beginning, removed where no test evaluates a model."""
+"""Claim the folder of the reports, and remove it if no test evaluates a model."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def requests_evaluation(item: pytest.Item) -> bool:
 
 
 def find_evaluation(item: pytest.Item) -> Run | None:
-    """Return the run that a test requested as `evaluation`; None where it did not, or that is no fixture of segqa."""
+    """Return the run that a test requested as `evaluation`; None if it did not, or a user's fixture has that name."""
     given = getattr(item, "funcargs", {}).get("evaluation")
     if given is None:
         return None

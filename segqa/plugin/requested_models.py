@@ -1,4 +1,4 @@
-"""Note which models the collected tests ask for."""
+"""Record which models the collected tests request."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from segqa.plugin.requested_fixtures import MODEL_NAME, requests_evaluation
 from segqa.plugin.suite_source import asks_for_evaluation
 
 MAY_SKIP = frozenset({"speed", "robustness"})
-"""The fixtures that skip every test that asks for them where they cannot or must not measure."""
+"""The fixtures that skip the tests that request them if they cannot or must not measure."""
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Note which models are asked for, before `-k`, `-m` or `--deselect` take tests away."""
+    """Record the requested models before `-k`, `-m` or `--deselect` remove tests."""
     if requests_evaluation(item):
         parameters = getattr(getattr(item, "callspec", None), "params", {})
         state, model = get_session(item.config), parameters.get(MODEL_NAME, "")
@@ -28,7 +28,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 def pytest_make_collect_report(
     collector: pytest.Collector,
 ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-    """Warn of a module that skips itself; its tests would have asked for every chosen model."""
+    """Warn of a module that skips itself, and record every chosen model as requested if its tests need one."""
     report = yield
     session = get_session(collector.config)
     if report.skipped and isinstance(collector, pytest.Module):

@@ -1,4 +1,4 @@
-"""Measuring how robust the models of a session are: once for all tests and workers that ask."""
+"""Measure the robustness of the models of a session, once for all tests and workers."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from segqa.runs.run import Run
 from segqa.support.plurals import format_count
 
 _DRAWN = 100
-"""Pictures of so many changed cases are kept, for a page of their own; to draw one takes as long as to predict one."""
+"""Maximum number of perturbed cases to draw for their own page; drawing one takes as long as predicting one."""
 
 Ask = Callable[[], Model | None]
-"""Gives the model, built by then; None where it must not be asked."""
+"""Returns the model, built on the first call; None if it must not be called."""
 
 
 def measure_or_skip(
     config: pytest.Config, session: Session, run: Run, dataset: Dataset, how: Evaluation, ask: Ask
 ) -> Robustness:
-    """How robust a model of the session is; skips where that shall not or cannot be known."""
+    """Return the robustness of a model of the session; skip the test if it must not or cannot be measured."""
     if find_library_version() is None:
         pytest.skip(MISSING_ALBUMENTATIONS)
     wanted = session.settings.robustness_for(run.model)
@@ -52,7 +52,7 @@ def measure_or_skip(
 
 
 def _measure(session: Session, measurement: RobustnessMeasurement, model: Model | None) -> Robustness:
-    """What is kept, or what measuring gives, with pictures of some changed cases."""
+    """Return the stored robustness, or measure it and draw some perturbed cases."""
     kept, problem = None, ""
     try:
         kept = measurement.find_earlier(model)
@@ -78,6 +78,6 @@ def _measure(session: Session, measurement: RobustnessMeasurement, model: Model 
     report_stored_answers(session, changed)
     settings = session.settings.report
     few = replace(settings, images=min(settings.images, _DRAWN))
-    # rules of two conditions say enough to choose by; those of three take five times as long
+    # rules of two conditions suffice to choose cases; those of three take five times as long
     draw_choice([(find_clusters(changed, depth=2), None)], measurement.dataset, session.store, few)
     return found

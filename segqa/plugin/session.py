@@ -1,4 +1,4 @@
-"""The state: what one pytest run of segqa knows."""
+"""The session: the configuration and the results of one pytest run with segqa."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:  # numpy and OpenCV would load with them
 
 @dataclass(slots=True)
 class Session:
-    """What one pytest run of segqa is configured with, and what it has found so far.
+    """The configuration and the results of one pytest run with segqa.
 
     The first ten fields and `shard` are fixed once the session is configured; tests fill the others.
 
@@ -111,19 +111,19 @@ class Session:
 
     @property
     def page(self) -> Path | None:
-        """The review page, or whatever is written in its place."""
+        """The path of the review page, or of the JSON file in its place."""
         name = "report.json" if self.settings.report.format == "json" else "index.html"
         return self.folder / name if self.folder else None
 
     @property
     def group_by(self) -> str:
-        """The tag whose cases depend on each other: of the gate, and of failure clusters; empty for none."""
+        """The tag whose cases with the same value count as one independent sample; empty for none."""
         typed: str | None = self.options.get("group-by")
         return self.settings.gate.group_by if typed is None else typed
 
     @property
     def store(self) -> Store:
-        """Where the runs are kept."""
+        """The store of the runs."""
         from segqa.runs.store import Store
 
         folder = self.options.get("cache-dir")
@@ -131,19 +131,19 @@ class Session:
 
     @property
     def dataset_location(self) -> Location:
-        """Where the data set lies, if it is a folder: as the command line or `pyproject.toml` means it."""
+        """The location of the data set, if it is a folder; relative to the command line or `pyproject.toml`."""
         return resolve_location(self.settings.dataset, self.start_folder if "dataset" in self.options else self.root)
 
     @property
     def train_location(self) -> Location:
-        """Where the training data lie, if they are a folder; as `dataset_location`."""
+        """The location of the training data, if they are a folder; like `dataset_location`."""
         return resolve_location(
             self.settings.train_dataset, self.start_folder if "train-dataset" in self.options else self.root
         )
 
     @property
     def reports(self) -> Path:
-        """The folder that the folders of reports are in."""
+        """The parent of the report folders."""
         typed = self.options.get("report")
         return self.start_folder / expand_home(typed) if typed else self.root / "reports"
 
@@ -155,13 +155,13 @@ class Session:
 
     @property
     def work_tree(self) -> WorkTree:
-        """The work tree of the models; what this session writes, or an earlier one has written, is no change."""
+        """The git work tree of the models, without the files that sessions write."""
         typed = [self.options[name] for name in ("markdown", "openmetrics") if name in self.options]
         paths = [self.start_folder / expand_home(path) for path in typed]
         return WorkTree(self.root, (self.baselines, self.store.root, self.reports, *paths))
 
     def claim_folder(self) -> Path:
-        """Make a folder of its own for the reports of this session.
+        """Make a new folder for the reports of this session.
 
         Raises:
             OSError: the folder cannot be made.
@@ -174,7 +174,7 @@ class Session:
         return self.folder
 
     def find_label_errors(self) -> tuple[LabelError, ...]:
-        """The labels that one should check, judged by the runs of this session and the last ones of other models."""
+        """Return probable label errors, found by the runs of this session and the last runs of other models."""
         from segqa.analysis.label_errors import find_label_errors
         from segqa.errors import StoreError
 
@@ -192,16 +192,16 @@ class Session:
         self.warnings += [text for text in dict.fromkeys(texts) if text not in self.warnings]
 
     def get_clusters(self, run: Run) -> Clusters:
-        """What the failures of a run, or of a part of it, have in common; searched for once."""
+        """Return the failure clusters of a run, or of a slice of one; each search runs once."""
         key = (run.id, run.part, run.condition)
         if key not in self.clusters:
             self.clusters[key] = self.find_clusters(run)
         return self.clusters[key]
 
     def find_clusters(self, run: Run) -> Clusters:
-        """Search for what the failures of a run have in common, with the groups of the gate.
+        """Find the failure clusters of a run, grouped like the gate.
 
-        Where no case of it has the tag, each case counts as independent, and a warning says so.
+        If no case has the tag, each case counts as independent, with a warning.
         """
         from segqa.analysis.failure_clusters.search import find_clusters
 
@@ -214,12 +214,12 @@ class Session:
         return find_clusters(run)
 
     def model_options(self, model: str, paths: Collection[str] = ()) -> dict[str, Any]:
-        """What a model is built with: `[tool.segqa.models.NAME]`, and what stands on the command line in its place.
+        """Return the options of a model: `[tool.segqa.models.NAME]`, overridden by the command line.
 
         Args:
-            model: its name.
-            paths: the options that are paths, made absolute here: in `pyproject.toml` they are relative to it, on the
-                command line to where pytest was started. With `checkpoint` among them, `--segqa-checkpoint` counts.
+            model: the name of the model.
+            paths: the options that are paths. They become absolute: in `pyproject.toml` they are relative to it, on the
+                command line to the start folder. If `checkpoint` is among them, `--segqa-checkpoint` applies.
         """
         written = dict(self.settings.models.get(model, {}))
         typed = parse_options(self.options.get("model-option", ())).get(model, {})

@@ -1,6 +1,6 @@
-"""The settings file of a session: the nearest `pyproject.toml` with `[tool.segqa]`, from the tests upwards.
+"""Find the settings file of a session: the nearest `pyproject.toml` with `[tool.segqa]`, from the tests upwards.
 
-It need not be the file that pytest reads: any `pytest.ini` in a folder above would make that folder pytest's rootdir.
+It may differ from the file that pytest reads: any `pytest.ini` in a folder above makes that folder pytest's rootdir.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from segqa.settings import find_settings_file, has_settings
 
 
 def choose_settings_file(config: pytest.Config) -> Path | None:
-    """Return the file with `[tool.segqa]` that counts for a session; None where there is none.
+    """Return the file with `[tool.segqa]` that a session reads; None if there is none.
 
-    That is, in this order: the file given by `-c`, the nearest one above the paths of the tests, the one in rootdir. A
-    worker of xdist reads what its controller has read.
+    The order is: the file given by `-c`, the nearest one above the paths of the tests, the one in rootdir. A worker of
+    xdist reads the file of its controller.
 
     Raises:
         SettingsError: the tests have different files, or one cannot be read.
@@ -31,7 +31,7 @@ def choose_settings_file(config: pytest.Config) -> Path | None:
         handed: str = read_input(config, SETTINGS_FILE)
         return Path(handed) if handed else None
     typed = _find_given_file(config)
-    # an actor of Ray is always given the file that pytest has found
+    # an actor of Ray always gets the file that pytest has found
     if typed is not None and not is_hosting(config):
         return typed
     found = {file: folder for folder in _list_test_folders(config) if (file := find_settings_file(folder)) is not None}
@@ -45,7 +45,7 @@ def choose_settings_file(config: pytest.Config) -> Path | None:
 
 
 def refuse_other_settings(config: pytest.Config, session: Session, folders: Iterable[Path]) -> None:
-    """Refuse tests below a settings file that this session does not read, since it was started further up.
+    """Refuse tests below a settings file that this session, started further up, does not read.
 
     Raises:
         SettingsError: there is such a test.
@@ -63,7 +63,7 @@ def refuse_other_settings(config: pytest.Config, session: Session, folders: Iter
 
 
 def describe_settings_file(config: pytest.Config, session: Session) -> str:
-    """Return which file was read, in a line."""
+    """Return a line that names the settings file."""
     if session.settings_file is None:
         return "segqa settings: defaults, no pyproject.toml with [tool.segqa] from the tests upwards"
     return f"segqa settings: {_shorten(session.settings_file, config)}"
@@ -84,5 +84,5 @@ def _list_test_folders(config: pytest.Config) -> list[Path]:
 
 
 def _shorten(path: Path, config: pytest.Config) -> str:
-    """Return a path as one would type it from where pytest was started."""
+    """Return a path relative to the folder that pytest was started in."""
     return os.path.relpath(path, config.invocation_params.dir)

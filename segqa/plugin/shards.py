@@ -1,4 +1,4 @@
-"""Shards in a session: which part of the cases it evaluates, and what it leaves to those who judge the whole."""
+"""Evaluate a shard of the cases in a session, without judging it."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from segqa.plugin.session import Session
 
 _OF_THE_WHOLE = ("update-baseline", "accept", "markdown", "openmetrics")
-"""The options that say what to do with a verdict."""
+"""The options that need a verdict, which a shard has not."""
 
 
 def read_shard(options: Mapping[str, Any]) -> Shard | None:
-    """The shard that stands on the command line; None for all of the data set.
+    """Return the shard on the command line; None for the whole data set.
 
     Raises:
-        UsageError: there is no such shard, or it goes with an option that only the whole can answer.
+        UsageError: there is no such shard, or another option needs the whole data set.
     """
     if "shard" not in options:
         return None
@@ -39,13 +39,13 @@ def read_shard(options: Mapping[str, Any]) -> Shard | None:
 
 
 def skip_in_shard(session: Session) -> None:
-    """Skip what judges, where just a part of the cases is evaluated."""
+    """Skip a test that judges, if the session evaluates a shard."""
     if session.shard is not None:
         pytest.skip(f"shard {session.shard} is judged when it is merged with the others, see `segqa merge`")
 
 
 def describe_shards(session: Session) -> Iterator[str]:
-    """What the terminal says of the runs of a session that evaluates a shard."""
+    """Yield the terminal's lines on the runs of a session that evaluates a shard."""
     for run in session.runs.values():
         whole = run.provenance["shard"]["cases"]
         cases = f"{len(run.expected)} of {format_count(whole, 'case')}"

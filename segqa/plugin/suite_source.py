@@ -1,4 +1,4 @@
-"""Read test modules that pytest has not imported: which of segqa's fixtures do their tests ask for?"""
+"""Parse test modules that pytest has not imported, to find the fixtures of segqa that their tests request."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ _Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def is_test_file(path: Path, config: pytest.Config) -> bool:
-    """Return whether pytest takes a file for a test module, by its own patterns or by `python_files`."""
+    """Return whether a file is a test module, by pytest's default patterns or by `python_files`."""
     return any(fnmatch(path.name, pattern) for pattern in (*_FILES, *config.getini("python_files")))
 
 
 def asks_for_evaluation(text: str, config: pytest.Config) -> bool:
-    """Return whether a test in a module asks for an evaluation, itself or by a fixture of the same module.
+    """Return whether a test in a module requests an evaluation, directly or by a fixture of the same module.
 
     Args:
         text: the module's source.
         config: pytest's; `python_functions` names more prefixes than `test`.
 
     Raises:
-        SyntaxError: it is no Python.
+        SyntaxError: the source is no Python.
         ValueError: likewise.
     """
     with warnings.catch_warnings():
@@ -39,7 +39,7 @@ def asks_for_evaluation(text: str, config: pytest.Config) -> bool:
     fixtures = {node.name: node for node in functions if _is_fixture(node)}
     prefixes = ("test", *config.getini("python_functions"))
     tests = [node for node in functions if not _is_fixture(node) and _matches(node.name, prefixes)]
-    # what is marked may be a class, or the module by `pytestmark`
+    # the marker may be on a class, or on the module by `pytestmark`
     asked = (
         {name for node in nodes if isinstance(node, ast.Call) for name in _names_used(node)} if tests else set[str]()
     )
@@ -49,7 +49,7 @@ def asks_for_evaluation(text: str, config: pytest.Config) -> bool:
 
 
 def _follow(asked: Iterable[str], fixtures: Mapping[str, _Function]) -> Collection[str]:
-    """Return what is asked for, and what the fixtures of the module ask for in turn."""
+    """Return the requested fixtures, and those that the fixtures of the module request in turn."""
     found, pending = set[str](), [*asked]
     while pending:
         name = pending.pop()

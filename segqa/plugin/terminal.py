@@ -1,4 +1,4 @@
-"""What the terminal and the test reports say of the runs."""
+"""Write the runs to the terminal, and their scores to the test reports."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
-    """Say which settings file was read."""
+    """Return a line that names the settings file."""
     from segqa.plugin.settings_file import describe_settings_file
 
     session = find_session(config)
@@ -31,7 +31,7 @@ def pytest_report_header(config: pytest.Config) -> str | None:
 
 
 def pytest_report_collectionfinish(config: pytest.Config, items: Sequence[pytest.Item]) -> str | None:
-    """Which models are evaluated on what, if any are."""
+    """Return a line that names the models and the data set to evaluate."""
     session = find_session(config)
     if session is None or not any(requests_model(item) for item in items):
         return None
@@ -44,7 +44,7 @@ def pytest_report_collectionfinish(config: pytest.Config, items: Sequence[pytest
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Attach what a test is of, before anything of it can fail."""
+    """Attach the behaviour that a test is marked with, before its setup can fail."""
     mark = read_behaviour_marker(item)
     if mark is not None:
         item.user_properties.extend(mark.properties)
@@ -52,7 +52,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """Attach the scores to the test, so that they reach JUnit XML and pass from worker to controller."""
+    """Attach the scores to the test, for JUnit XML and for the controller of xdist."""
     given = getattr(item, "funcargs", {})
     run = find_evaluation(item)
     if run is not None and find_session(item.config) is not None:
@@ -69,9 +69,9 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Let a report through to the controller whatever its texts are.
+    """Replace what UTF-8 cannot encode in the report of a worker.
 
-    pytest-xdist cannot send a text that UTF-8 cannot encode: the worker ends, and the session may pass.
+    pytest-xdist cannot send such a text: the worker ends, and the session may pass.
     """
     report = yield
     if is_worker(item.config):
@@ -83,7 +83,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """A paragraph for each run, where it is kept, and where the review page is."""
+    """Write a paragraph for each run, the folder of the run, and the path of the review page."""
     session = find_session(config)
     if session is None:
         return
@@ -104,7 +104,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Write what refuses the session below everything else, where it is seen."""
+    """Write the problem of the session last, where it is seen."""
     session = find_session(config)
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     if session is not None and session.problem and reporter is not None:
@@ -112,7 +112,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def _write_findings(terminalreporter: pytest.TerminalReporter, session: Session) -> None:
-    """Write why the session fails beside its tests, and what weakens a pass."""
+    """Write the findings, which fail the session, and the warnings."""
     for text in session.findings:
         terminalreporter.write_line(to_block(f"ERROR: segqa: {text}"), red=True)
     for text in session.warnings:
@@ -120,7 +120,7 @@ def _write_findings(terminalreporter: pytest.TerminalReporter, session: Session)
 
 
 def _render_runs(session: Session, config: pytest.Config) -> Iterator[str]:
-    """What there is to say of the runs."""
+    """Yield the lines on the runs."""
     from segqa.inference.spot_check import describe_spot_check
 
     if session.shard is not None:
@@ -145,7 +145,7 @@ def _render_runs(session: Session, config: pytest.Config) -> Iterator[str]:
 
 
 def _render_behaviours(terminalreporter: pytest.TerminalReporter) -> list[str]:
-    """Which behaviours hold, as a table; nothing where no test is marked with one."""
+    """Return the lines of the table of behaviours; none if no test is marked with one."""
     found = count_behaviours(terminalreporter.stats)
     if not found:
         return []
@@ -155,7 +155,7 @@ def _render_behaviours(terminalreporter: pytest.TerminalReporter) -> list[str]:
 
 
 def _list_run_properties(run: Run) -> list[tuple[str, object]]:
-    """The scores as JUnit XML's properties: built-in types only, others do not cross processes."""
+    """Return the scores as properties for JUnit XML, in built-in types, since others do not cross processes."""
     return [
         ("segqa.run", run.id),
         ("segqa.model", run.model),
@@ -170,7 +170,7 @@ def _list_run_properties(run: Run) -> list[tuple[str, object]]:
 
 
 def _list_verdict_properties(verdict: Verdict | None) -> list[tuple[str, object]]:
-    """What the gate says, for the test that asks it."""
+    """Return the verdict as properties for JUnit XML; none without a verdict."""
     if verdict is None:
         return []
     return [
@@ -182,5 +182,5 @@ def _list_verdict_properties(verdict: Verdict | None) -> list[tuple[str, object]
 
 
 def _shorten(path: Path, config: pytest.Config) -> str:
-    """A path as one would type it from where pytest was started."""
+    """Return a path relative to the folder that pytest was started in."""
     return os.path.relpath(path, config.invocation_params.dir)

@@ -1,4 +1,4 @@
-"""Collect the reports of the session's tests, and show an error of a fixture only once."""
+"""Collect the reports of the tests, and show the error of a fixture only once."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def get_stats(config: pytest.Config) -> dict[str, list[Any]]:
 
 
 def find_outcome(test: str, config: pytest.Config) -> str:
-    """Return what became of a test: its outcome, with the reason where there is one."""
+    """Return the outcome of a test, with the reason if there is one; `not run` if it has none."""
     for outcome, reports in get_stats(config).items():
         for report in reports:
             if outcome and getattr(report, "nodeid", None) == test:
@@ -36,14 +36,14 @@ def find_outcome(test: str, config: pytest.Config) -> str:
 
 
 def replace_terminal(config: pytest.Config) -> None:
-    """Collect the reports, and write why a session fails, where pytest's terminal is switched off."""
-    # a worker of xdist has no terminal, and its controller says all
+    """Collect the reports and write why a session fails, if pytest's terminal is switched off."""
+    # a worker of xdist has no terminal; its controller writes everything
     if not is_worker(config) and any(config.pluginmanager.is_blocked(name) for name in _TERMINAL):
         config.pluginmanager.register(_Reports(config), _NAME)
 
 
 class _Reports:
-    """What is needed of pytest's terminal."""
+    """A minimal substitute for pytest's terminal."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
@@ -64,7 +64,7 @@ class _Reports:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_unconfigure(self, config: pytest.Config) -> None:
-        """Write why the session fails beside its tests: nobody else does."""
+        """Write the problem and the findings of the session, which no other plugin writes."""
         session = find_session(config)
         if session is not None:
             for text in filter(None, [session.problem, *session.findings]):
@@ -78,13 +78,13 @@ _FIRST = "_segqa_first_shown_in"
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Name the first test with the error of a model's fixture in place of the same traceback again."""
+    """Replace the repeated traceback of a failing model fixture with the name of the first test that has it."""
     report = yield
     if call.when != "setup" or not report.failed or call.excinfo is None:
         return report
     if not requests_model(item):
         return report
-    # pytest keeps the error of a fixture, and raises the same object again
+    # pytest caches the error of a fixture, and raises the same object again
     error = call.excinfo.value
     first = vars(error).setdefault(_FIRST, item.nodeid)
     if first != item.nodeid:

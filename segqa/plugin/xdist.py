@@ -1,4 +1,4 @@
-"""Sharing an evaluation between pytest-xdist's workers: one evaluates under a lock, the others load its run."""
+"""Share an evaluation between the workers of pytest-xdist: one evaluates under a lock, the others load its run."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ if TYPE_CHECKING:  # not every session asks for it
 _AGAIN = "start again"
 
 _LEFT = 24 * 3600.0
-"""Seconds after which a session that has written nothing is over, if it holds no lock."""
+"""Seconds after which a session that holds no lock and has written nothing counts as ended."""
 
 
 def share_run(config: pytest.Config, store: Store, model: str, evaluate: Callable[[], Run]) -> Run:
-    """The run of a model in this session: evaluated by the first process that asks, loaded by the others."""
+    """Return the run of a model: the first process evaluates it, the others load it."""
     if not is_worker(config):
         return evaluate()
     return store.load(_make_once(config, store, model, "run", lambda: evaluate().id))
@@ -41,7 +41,7 @@ def share_run(config: pytest.Config, store: Store, model: str, evaluate: Callabl
 def share_robustness(
     config: pytest.Config, session: Session, model: str, measure: Callable[[], Robustness]
 ) -> Robustness:
-    """How robust a model is in this session: measured by the first process that asks, read by the others."""
+    """Return the robustness of a model: the first process measures it, the others load it."""
     from segqa.analysis.robustness.result import read_robustness
 
     found = None
@@ -51,13 +51,13 @@ def share_robustness(
         run_id = _make_once(config, session.store, model, "changed", lambda: measure().run)
         found = read_robustness(session.store, run_id)
     if found is None:
-        raise StoreError(f"what was measured of {model} has been removed meanwhile; start again")
+        raise StoreError(f"the robustness of {model} has been removed meanwhile; start again")
     session.robustness[model] = replace(found, command=session.command)
     return session.robustness[model]
 
 
 def gather_runs(config: pytest.Config, session: Session) -> None:
-    """Load, in the controller, the runs that the workers made."""
+    """Load the runs of the workers in the controller."""
     distributed = config.pluginmanager.getplugin("dsession")
     if distributed is None:
         return
@@ -71,7 +71,7 @@ def gather_runs(config: pytest.Config, session: Session) -> None:
 
 
 def _gather_model(session: Session, model: str, folder: Path) -> None:
-    """Load what the workers made of a model."""
+    """Load the run and the robustness of a model that the workers made."""
     run, changed = _find_pointer(folder, model, "run"), _find_pointer(folder, model, "changed")
     if run.exists():
         session.runs[model] = session.store.load(run.read_text(encoding="utf-8"))
@@ -80,14 +80,14 @@ def _gather_model(session: Session, model: str, folder: Path) -> None:
 
 
 def forget_session(store: Store, test_run: str) -> None:
-    """Forget what an earlier session under the same id has evaluated (`--testrunuid`): its runs are not this one's."""
+    """Remove the runs that an earlier session with the same id (`--testrunuid`) has shared."""
     shutil.rmtree(_find_session_folder(store, test_run), ignore_errors=True)
 
 
 def remove_leftovers(store: Store) -> None:
-    """Remove what sessions have left that were killed: folders that nothing was written to for a day and nobody holds.
+    """Remove the folders of killed sessions: those without a held lock that were last written to a day ago.
 
-    A session that runs holds the lock of what it evaluates; what it has evaluated was just written.
+    A running session holds the lock of its evaluation, or has just written its run.
     """
     for folder in (store.root / "sessions").glob("*/"):
         with suppress(OSError):
@@ -97,7 +97,7 @@ def remove_leftovers(store: Store) -> None:
 
 
 def _is_held(path: Path) -> bool:
-    """Whether a process holds a lock."""
+    """Return whether a process holds a lock."""
     lock = FileLock(path)
     try:
         lock.acquire(blocking=False)
@@ -116,7 +116,7 @@ def _gather_robustness(session: Session, model: str, run_id: str) -> None:
 
 
 def _make_once(config: pytest.Config, store: Store, model: str, what: str, make: Callable[[], str]) -> str:
-    """The id of a run of a model that the first worker makes which asks for it."""
+    """Return the id of a model's run: the first worker makes the run, the others read the id."""
     folder = _find_session_folder(store, read_input(config, "testrunuid"))
     pointer = _find_pointer(folder, model, what)
     # a worker that dies here loses the lock, and the next one resumes its run
@@ -130,10 +130,10 @@ def _make_once(config: pytest.Config, store: Store, model: str, what: str, make:
 
 @contextmanager
 def hold_lock(path: Path) -> Iterator[None]:
-    """Hold a lock while the block lasts; its folder is made.
+    """Hold a lock during the block, and make its folder.
 
     Raises:
-        StoreError: it cannot be made there.
+        StoreError: the lock cannot be made.
     """
     lock = FileLock(path)
     with explain_disk_errors("lock", path, _AGAIN):
@@ -146,7 +146,7 @@ def hold_lock(path: Path) -> Iterator[None]:
 
 
 def _find_pointer(folder: Path, model: str, what: str) -> Path:
-    """The file that says which run of a model was made in a session."""
+    """Return the file with the id of a model's run in a session."""
     return folder / f"{to_file_name(model)}.{what}"
 
 
