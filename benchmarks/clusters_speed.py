@@ -43,7 +43,7 @@ def make(cases: int) -> tuple[Run, pd.DataFrame]:
             tags={key: row[key] for key in tags},
             proposal_scores=(WRONG if row["failed"] else RIGHT,),
             picked=0,
-            nothing=NOTHING,
+            empty_prediction=NOTHING,
         )
         for number, row in enumerate(rows)
     )

@@ -121,7 +121,7 @@ def main() -> None:
     }
     ways |= {name: _bound(way, pair, target) for name, way in others().items()}
     measure(ways)
-    counter = TargetCounter.of(target)
+    counter = TargetCounter.from_target(target)
     for number in (10, 50):
         some = proposals[:number]
         print(f"\n{number} proposals against one target:\n")
@@ -131,7 +131,7 @@ def main() -> None:
                 "segqa count_each": lambda some=some: count_each(some, target),
                 "segqa TargetCounter, with the band": lambda some=some: [counter.count(mask) for mask in some],
                 "the same, the target prepared anew": lambda some=some: [
-                    each.count(mask) for each in [TargetCounter.of(target)] for mask in some
+                    each.count(mask) for each in [TargetCounter.from_target(target)] for mask in some
                 ],
             }
         )

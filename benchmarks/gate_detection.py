@@ -22,7 +22,7 @@ from scipy import stats
 
 from segqa import Counts, Outcome, ProposalScore, Run, compare, judge
 from segqa.gate.mean_change import classify_mean_change
-from segqa.stats.permutation_test import interval, judge_drops, raise_p
+from segqa.stats.permutation_test import compute_interval, judge_drops, raise_p
 
 PIXELS = 20_000
 SIZES = (24, 60, 240, 1192)
@@ -62,7 +62,7 @@ def run_of(ious: Floats, tags: NDArray[np.int64], videos: NDArray[np.int64] | No
                 tags=own,
                 proposal_scores=(ProposalScore(counts, counts),),
                 picked=0,
-                nothing=Counts(0, 0, PIXELS, PIXELS),
+                empty_prediction=Counts(0, 0, PIXELS, PIXELS),
             )
         )
     return Run("run", "model", "data", tuple(o.case_id for o in outcomes), tuple(outcomes), "agreement")
@@ -142,8 +142,8 @@ def mean_alone(seed: int, *, videos: int, kind: str) -> list[bool]:
         raise_p(drop.p, videos) <= 0.05,
         classify_mean_change(changes, video, 0.002) == "improved",
         classify_mean_change(changes - 0.002, video, 0.002) != "inconclusive",
-        interval(changes).low > 0,
-        interval(changes, video).low > 0,
+        compute_interval(changes).low > 0,
+        compute_interval(changes, video).low > 0,
     ]
 
 

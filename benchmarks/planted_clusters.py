@@ -62,7 +62,7 @@ def synthetic_run(scenario: Scenario) -> Run:
             tags={f"t{tag:02}": f"v{column[case]}" for tag, column in enumerate(columns)},
             proposal_scores=(WRONG if failed[case] else RIGHT,),
             picked=0,
-            nothing=NOTHING,
+            empty_prediction=NOTHING,
         )
         for case in range(CASES)
     )
@@ -107,7 +107,7 @@ def frames(videos: int, seed: int, null: float = 0.2, planted: tuple[str, ...] =
             tags={"video": f"v{video[case]:02}", **{name: f"v{column[case]}" for name, column in tags.items()}},
             proposal_scores=(WRONG if failed[case] else RIGHT,),
             picked=0,
-            nothing=NOTHING,
+            empty_prediction=NOTHING,
         )
         for case in range(len(video))
     )

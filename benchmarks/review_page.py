@@ -5,7 +5,7 @@
 A run of 10,000 cases with three proposals each, of which about 15 % fail, against a baseline that differs a little;
 with pictures of 200 of them, 512 × 384, from `../shared/data/ccp` if it is there, else drawn. All times are taken in
 Chromium, from an event to the second animation frame after it, so that painting counts; an event that does nothing
-takes the time of the row `nothing`. Medians, and the slowest in parentheses.
+takes the time of the row `empty_prediction`. Medians, and the slowest in parentheses.
 
 What the two give is not the same: pytest-html has one photo a row and no masks, filters by outcome only, and has no
 next case; the nearest that it has is to open a row.
@@ -151,7 +151,7 @@ def _outcome(number: int, tags: dict[str, str], sort: str, version: int) -> Outc
         proposals_key=digest[:32],
         proposal_scores=() if sort == "missed" else _offers(random, sort, target),
         picked=None if sort == "missed" else 0,
-        nothing=Counts(0, 0, target, PIXELS - target),
+        empty_prediction=Counts(0, 0, target, PIXELS - target),
         seconds=float(random.uniform(0.1, 0.4)),
     )
 

@@ -39,8 +39,8 @@ from segqa.inference.evaluator import Evaluation
 from segqa.inference.merge_shards import merge_parts, read_part
 from segqa.inference.timing import peak_memory
 from segqa.runs.outcome_columns import MemoryColumns
-from segqa.runs.parquet_blocks import held_of, table_of
-from segqa.runs.store import blocks
+from segqa.runs.parquet_blocks import from_table, to_table
+from segqa.runs.store import read_blocks
 
 Numbers: TypeAlias = NDArray[np.int64]
 
@@ -172,8 +172,8 @@ def pick_again(folder: Path, _: int, __: str) -> dict[str, float]:
     store = segqa.Store(folder / "whole", large=LARGE)
     first = store.load(store.run_ids()[0])
     second = store.begin(replace(first, id="second", expected=(), outcomes=(), pick="box_score"), "")
-    everything = map(held_of, blocks(store.run_folder(first.id)))
-    store.file(second.id, (table_of(held.picked_again(_by_box_score(held))) for held in everything))
+    everything = map(from_table, read_blocks(store.run_folder(first.id)))
+    store.file(second.id, (to_table(held.repick(_by_box_score(held))) for held in everything))
     store.finish(replace(second, provenance=first.provenance, edges=first.edges), "")
     return {}
 

@@ -11,7 +11,12 @@ NOTHING = Counts(0, 0, 0, 0)
 
 
 def outcome_of(
-    counts: Counts | None, case_id: str = "x", *, inside: Counts = NOTHING, oracle: Counts | None = None, **rest: Any
+    counts: Counts | None,
+    case_id: str = "x",
+    *,
+    interior_counts: Counts = NOTHING,
+    oracle: Counts | None = None,
+    **rest: Any,
 ) -> Outcome:
     """An outcome with these counts: one proposal, picked, and a second one with the oracle's counts if they are given.
 
@@ -20,7 +25,7 @@ def outcome_of(
     if counts is None:
         return Outcome(case_id=case_id, **{"error": "Traceback\nValueError: no", **rest})
     nothing = Counts(0, 0, counts.target, counts.fp + counts.tn)
-    offers = [ProposalScore(counts, inside)] if counts.predicted else []
+    offers = [ProposalScore(counts, interior_counts)] if counts.predicted else []
     offers += [ProposalScore(oracle, oracle)] if oracle is not None else []
     picked = 0 if counts.predicted else None
-    return Outcome(case_id=case_id, proposal_scores=tuple(offers), picked=picked, nothing=nothing, **rest)
+    return Outcome(case_id=case_id, proposal_scores=tuple(offers), picked=picked, empty_prediction=nothing, **rest)

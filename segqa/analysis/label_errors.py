@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from segqa.runs.failure_kinds import kind_name
+from segqa.runs.failure_kinds import get_kind_name
 from segqa.runs.run import Run
 
 
@@ -68,7 +68,7 @@ def _select_latest_runs(runs: Sequence[Run]) -> dict[str, Run]:
 def _find_label_error(case_id: str, answers: Sequence[tuple[str, int, float]]) -> LabelError | None:
     """Return the label error if all answers (model, kind code, IoU) fail in the same way, else None."""
     models, kinds, ious = zip(*answers, strict=True)
-    kind = kind_name(kinds[0])
+    kind = get_kind_name(kinds[0])
     if kind is None or len(set(kinds)) > 1:
         return None
     return LabelError(case_id, kind, tuple(sorted(models)), max(ious))

@@ -65,7 +65,7 @@ def _repick(outcomes: Outcomes, pickers: Sequence[Picker]) -> list[Outcomes]:
             for picks, picker in zip(picked, pickers, strict=True):
                 chosen = picker(proposals)
                 picks[place] = -1 if chosen is None else chosen
-    return [outcomes.picked_again(picks) for picks in picked]
+    return [outcomes.repick(picks) for picks in picked]
 
 
 def _to_proposals(scores: Floats) -> Proposals:

@@ -23,11 +23,11 @@ from segqa.report.exports import JudgedRun, as_json, as_markdown
 from segqa.report.session_result import SessionResult
 from segqa.report.tables import Format, flip_table, line_up, pick_lab
 from segqa.report.terminal import paragraph
-from segqa.runs.groups import group_numbers
+from segqa.runs.groups import number_groups
 from segqa.runs.run import Run, describe
 from segqa.runs.store import Store, find_unchecked
 from segqa.settings import Settings, find_settings_file, read_settings
-from segqa.stats.permutation_test import bootstrap_interval
+from segqa.stats.permutation_test import compute_bootstrap_interval
 from segqa.support.escaping import to_block, to_line
 
 Directory = Annotated[Path, typer.Option("--dir", metavar="DIR", help="Where runs are kept.", parser=expand_home)]
@@ -145,7 +145,7 @@ def _echo_line_up(runs: Sequence[Run], group_by: str, form: Format) -> None:
         SettingsError: no case of any has the tag to group by.
     """
     if not any(group_by in run.columns.tags for run in runs):
-        group_numbers(runs[0].columns, group_by)
+        number_groups(runs[0].columns, group_by)
     typer.echo(line_up(runs, group_by).render(form))
     if any(run.expected != runs[0].expected for run in runs):
         typer.echo("segqa: these runs are not over the same cases", err=True)
@@ -163,7 +163,7 @@ def _told(judged: JudgedRun) -> str:
     low, high = verdict.interval.low, verdict.interval.high
     lines.append(f"90% interval of the mean difference {low:+.4f} to {high:+.4f}")
     defined = comparison.defined
-    if boot := bootstrap_interval(defined.differences, defined.groups(judged.group_by)):
+    if boot := compute_bootstrap_interval(defined.differences, defined.groups(judged.group_by)):
         lines.append(f"the same by bootstrap {boot.low:+.4f} to {boot.high:+.4f}")
     counts = f"{len(comparison.broken)} broken, {len(comparison.fixed)} fixed"
     lines.append(f"{counts}, {comparison.worse} worse, {comparison.better} better")

@@ -110,7 +110,7 @@ class CategoricalBuilder:
 Places: TypeAlias = NDArray[np.int64]
 """Which ones of many, by their numbers."""
 
-_AT_A_TIME = 1 << 16
+_CHUNK_SIZE = 1 << 16
 _FEW = 32
 
 
@@ -229,8 +229,8 @@ class StringColumn(RowSequence[str]):
     def __iter__(self) -> Iterator[str]:
         text, edges = self.joined.text, self.joined.starts
         # numbers take five times as much as objects of Python
-        for first in range(0, len(self), _AT_A_TIME):
-            some = slice(first, first + _AT_A_TIME)
+        for first in range(0, len(self), _CHUNK_SIZE):
+            some = slice(first, first + _CHUNK_SIZE)
             where = np.arange(len(self))[some] if self.places is None else self.places[some]
             for start, end in zip(edges[where].tolist(), edges[where + 1].tolist(), strict=True):
                 yield text[start:end]
@@ -267,14 +267,14 @@ class StringBuilder:
     def append(self, text: str) -> None:
         """Append a string."""
         self._last.append(text)
-        if len(self._last) == _AT_A_TIME:
+        if len(self._last) == _CHUNK_SIZE:
             self._join()
 
     def extend(self, texts: Iterable[str]) -> None:
         """Append several strings."""
         rest = iter(texts)
         self._join()
-        while some := list(islice(rest, _AT_A_TIME)):
+        while some := list(islice(rest, _CHUNK_SIZE)):
             self._last = some
             self._join()
 

@@ -29,9 +29,9 @@ from typing import Any, get_args
 
 from segqa.errors import BaselineError
 from segqa.runs.outcome import Outcome, ProposalScore
-from segqa.runs.outcome_columns import gather
+from segqa.runs.outcome_columns import build_columns
 from segqa.runs.outcomes import Outcomes
-from segqa.runs.parquet_blocks import BLOCK, PartWriter, has_parquet, table_of
+from segqa.runs.parquet_blocks import BLOCK, PartWriter, has_parquet, to_table
 from segqa.runs.parquet_columns import ParquetColumns
 from segqa.runs.run import Run
 from segqa.runs.store import LARGE, Store, write_whole
@@ -241,11 +241,11 @@ def _digest_lines(lines: Iterable[str], digest: Any) -> Iterator[str]:
 def _gather_columns(outcomes: Iterator[Outcome], *, large: bool) -> Outcomes:
     """Gather outcomes into columns; those of a large baseline go to temporary files that are removed with them."""
     if not large or not has_parquet():
-        return Outcomes.of(outcomes)
+        return Outcomes.from_outcomes(outcomes)
     folder = tempfile.TemporaryDirectory(prefix="segqa-baseline-")
     writer = PartWriter(Path(folder.name))
-    while (held := gather(islice(outcomes, BLOCK))).ids:
-        writer.add(table_of(held))
+    while (held := build_columns(islice(outcomes, BLOCK))).ids:
+        writer.add(to_table(held))
     writer.close()
     columns = ParquetColumns(Path(folder.name))
     weakref.finalize(columns, folder.cleanup)
@@ -313,9 +313,9 @@ def _to_row(outcome: Outcome) -> dict[str, Any]:
     if outcome.pixels:
         row |= {"pixels": outcome.pixels, "prompt": outcome.prompt}
     row |= {"tags": dict(sorted(outcome.tags.items()))}
-    if outcome.nothing is None:
+    if outcome.empty_prediction is None:
         return row
-    row |= {"target": [outcome.nothing.target, outcome.nothing.target + outcome.nothing.tn]}
+    row |= {"target": [outcome.empty_prediction.target, outcome.empty_prediction.target + outcome.empty_prediction.tn]}
     row |= {"of": len(outcome.proposal_scores), "picked": outcome.picked, "best": outcome.best}
     if outcome.picked is not None:
         row["counts"] = outcome.proposal_scores[outcome.picked].numbers
@@ -356,7 +356,7 @@ def _from_row(row: Mapping[str, Any]) -> Outcome:
         pixels=pixels,
         proposal_scores=offers,
         picked=picked,
-        nothing=nothing,
+        empty_prediction=nothing,
     )
 
 

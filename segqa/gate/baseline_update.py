@@ -19,7 +19,7 @@ from segqa.gate.policy import Policy
 from segqa.gate.verdict import Verdict
 from segqa.inference.spot_check import judge_stored_answers
 from segqa.runs.provenance import describe_commits, read_changes
-from segqa.runs.run import Run, repeatable
+from segqa.runs.run import Run, find_repeatable_options
 from segqa.support.escaping import join_lines
 from segqa.support.git import Changes, WorkTree, explain_silence, find_commit
 from segqa.support.plurals import format_count
@@ -203,7 +203,7 @@ def _refuse_mixed_commits(run: Run) -> None:
 def _format_repeat_command(run: Run) -> str:
     """Return the command that evaluates a run again, in brackets; empty where it is unknown."""
     command = run.provenance.get("command", "")
-    return f" ({shlex.join(repeatable(command))})" if command.startswith("pytest") else ""
+    return f" ({shlex.join(find_repeatable_options(command))})" if command.startswith("pytest") else ""
 
 
 def _describe_commit(run: Run, tree: WorkTree) -> tuple[str, ...]:

@@ -17,11 +17,11 @@ from segqa.gate.baseline import get_scope
 from segqa.gate.coverage import NAME_IT, ChangedData, require_shared, split_changed
 from segqa.gate.pairs import Pairs, compute_change, fill_undefined
 from segqa.models.protocol import Floats
-from segqa.runs.failure_kinds import KINDS, ZERO_IOU_CODES, paired_kind_codes
-from segqa.runs.groups import Groups, group_numbers
+from segqa.runs.failure_kinds import KINDS, ZERO_IOU_CODES, compute_paired_kind_codes
+from segqa.runs.groups import Groups, number_groups
 from segqa.runs.run import Run
-from segqa.runs.slices import attributes_of, slices_by
-from segqa.scoring.metrics import METRIC_VERSION, resolve
+from segqa.runs.slices import assign_slices, list_attributes
+from segqa.scoring.metrics import METRIC_VERSION, resolve_empty
 from segqa.settings.checks import nearest
 from segqa.support.plurals import format_count
 
@@ -87,7 +87,7 @@ class Comparison:
         """Return the difference of another metric of the counts, float64 `[pairs]`."""
         sides = [side.metric(metric) for side in (self.pairs.before, self.pairs.after)]
         values = np.stack(sides, axis=1)
-        values[np.isnan(values)] = resolve(math.nan, self.candidate.empty)
+        values[np.isnan(values)] = resolve_empty(math.nan, self.candidate.empty)
         return compute_change(values)
 
     def mean_change(self, metric: str) -> float:
@@ -115,8 +115,8 @@ class Comparison:
         return replace(self, pairs=self.pairs.take(~np.isnan(self.differences)))
 
     def kind_codes(self) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
-        """The kinds of failure before and after, by the candidate's threshold, see `failures.paired_kind_codes`."""
-        return paired_kind_codes(self.pairs.before, self.pairs.after, self.candidate.threshold)
+        """The kinds of failure before and after, by the candidate's threshold, see `compute_paired_kind_codes`."""
+        return compute_paired_kind_codes(self.pairs.before, self.pairs.after, self.candidate.threshold)
 
     @property
     def identical(self) -> bool:
@@ -200,17 +200,17 @@ class Comparison:
             SettingsError: no case has this attribute.
         """
         after, before = self.pairs.after, self.pairs.before
-        known = attributes_of(after)
+        known = list_attributes(after)
         if attribute != "*" and attribute not in known:
             raise SettingsError(f"no case has a tag or property {attribute!r}; {nearest(attribute, known)}")
         found: list[SliceChange] = []
         moved = np.nan_to_num(self.differences) != 0
         gone = sorted(before.tags.keys() - set(known))
         for name in [*known, *gone] if attribute == "*" else [attribute]:
-            names = slices_by(after, name, self.candidate.edges)
+            names = assign_slices(after, name, self.candidate.edges)
             found += _compute_slices(name, names, moved, min_cases, groups)
             if name in before.tags:
-                former = slices_by(before, name, self.candidate.edges)
+                former = assign_slices(before, name, self.candidate.edges)
                 kept = _find_kept(former, names)
                 found += [
                     replace(each, name=f"{each.name} of the baseline", is_former=True)
@@ -220,12 +220,12 @@ class Comparison:
         return found
 
     def groups(self, tag: str) -> Groups | None:
-        """Return the group number of each pair by a tag; None for no tag, see `segqa.groups.group_numbers`.
+        """Return the group number of each pair by a tag; None for no tag, see `segqa.groups.number_groups`.
 
         Raises:
             SettingsError: no case has this tag.
         """
-        return group_numbers(self.pairs.after, tag)
+        return number_groups(self.pairs.after, tag)
 
     def latencies(self, percentile: float) -> tuple[float, float]:
         """Return a percentile of the seconds a case, in the baseline and now; NaN where they are not known."""
@@ -258,7 +258,7 @@ class Comparison:
     def _broken_by_other_data(self) -> Pairs:
         """The cases whose data have changed that passed and are a zero-IoU failure now."""
         pairs, threshold = self.changed.pairs, self.candidate.threshold
-        before, after = paired_kind_codes(pairs.before, pairs.after, threshold)
+        before, after = compute_paired_kind_codes(pairs.before, pairs.after, threshold)
         return pairs.take((before < 0) & np.isin(after, ZERO_IOU_CODES))
 
     def _collapses(self, side: int, other: int) -> Mask:
@@ -284,10 +284,11 @@ def compare(baseline: Run, candidate: Run, *, same_picker: bool = True) -> Compa
             than half of the baseline's cases, as far as the candidate was asked for them, say something about it.
 
     >>> from segqa.scoring.metrics import Counts
-    >>> from segqa.runs.outcome import Offer, Outcome
+    >>> from segqa.runs.outcome import ProposalScore, Outcome
     >>> def run(tp):
     ...     counts = Counts(tp, 0, 10 - tp, 10)
-    ...     case = Outcome(case_id="a", offers=(Offer(counts, counts),), picked=0, nothing=Counts(0, 0, 10, 10))
+    ...     scores = (ProposalScore(counts, counts),)
+    ...     case = Outcome(case_id="a", proposal_scores=scores, picked=0, empty_prediction=Counts(0, 0, 10, 10))
     ...     return Run("r", "m", "d", ("a",), (case,), "product")
     >>> compare(run(9), run(3)).broken[0].difference
     -0.6000000000000001

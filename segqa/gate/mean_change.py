@@ -10,7 +10,15 @@ import numpy as np
 from segqa.gate.comparison import Comparison
 from segqa.models.protocol import Floats
 from segqa.runs.groups import Groups
-from segqa.stats.permutation_test import Drop, Interval, detectable_drop, interval, judge_drops, judge_gain, smallest_p
+from segqa.stats.permutation_test import (
+    Drop,
+    Interval,
+    compute_detectable_drop,
+    compute_interval,
+    compute_smallest_p,
+    judge_drops,
+    judge_gain,
+)
 from segqa.support.plurals import format_count
 
 CLAIM_LEVEL = 0.01
@@ -84,8 +92,8 @@ def measure_mean_change(comparison: Comparison, tolerance: float, group_by: str)
     drop = judge_drops(differences, everything, [0.0], groups=groups, flips=_FLIPS)[0] if cases else None
     return MeanChange(
         drop,
-        interval(differences, groups).clip(-1, 1),
-        detectable_drop(differences, groups),
+        compute_interval(differences, groups).clip(-1, 1),
+        compute_detectable_drop(differences, groups),
         cases,
         samples,
         group_by,
@@ -119,7 +127,7 @@ def classify_mean_change(differences: Floats, groups: Groups | None = None, tole
         return "inconclusive"
     if not differences.any():
         return "similar"
-    if smallest_p(samples) > 0.05:
+    if compute_smallest_p(samples) > 0.05:
         return "inconclusive"
     if judge_gain(differences, groups=groups, flips=_FLIPS) <= CLAIM_LEVEL:
         return "improved"

@@ -69,7 +69,7 @@ class Pairs(Sequence[Pair]):
 
     def joined(self, others: Pairs) -> Pairs:
         """Return these pairs and others of the same two runs."""
-        sides = self.before.joined(others.before), self.after.joined(others.after)
+        sides = self.before.concatenate(others.before), self.after.concatenate(others.after)
         return Pairs(*sides, np.concatenate([self.ious, others.ious])) if others else self
 
     def __len__(self) -> int:

@@ -15,11 +15,11 @@ from segqa.errors import SettingsError
 from segqa.gate.comparison import compare
 from segqa.gate.rules import Rule, resolve_rules
 from segqa.gate.verdict import ALPHA, judge
-from segqa.runs.groups import Groups, group_numbers
+from segqa.runs.groups import Groups, number_groups
 from segqa.runs.outcome import Outcome, ProposalScore
 from segqa.runs.run import Run
 from segqa.scoring.metrics import Counts
-from segqa.stats.permutation_test import smallest_p
+from segqa.stats.permutation_test import compute_smallest_p
 
 NOISE = 20
 """So many noisy copies are judged; by chance one in twenty may be found worse."""
@@ -72,10 +72,10 @@ def run_self_test(
     if len(run.scored) < 10:
         raise SettingsError(f"a selftest needs a run with 10 scored cases or more, got {len(run.scored)}")
     rules = resolve_rules(()) if rules is None else tuple(rules)
-    groups = group_numbers(run.columns, group_by)
+    groups = number_groups(run.columns, group_by)
     scored = ~np.isnan(run.all_ious)
     samples = int(scored.sum()) if groups is None else len(np.unique(groups[scored]))
-    if smallest_p(samples) > alpha:
+    if compute_smallest_p(samples) > alpha:
         # of so few samples no mean is judged, so that none of its rules promises anything
         damages = _list_damages(run, [rule for rule in rules if not rule.subject.startswith("mean_")], groups)
     else:
@@ -190,7 +190,7 @@ def _change_ious(run: Run, iou_of: Callable[[Outcome], float | None]) -> Run:
 
 def _set_iou(run: Run, outcome: Outcome, iou: float | None) -> Outcome:
     """Return an outcome whose prediction covers as much of the target as the IoU says, and nothing else."""
-    nothing = outcome.nothing
+    nothing = outcome.empty_prediction
     if iou is None or nothing is None or not nothing.target or run.kind(outcome) == "missed":
         return outcome
     return _replace_prediction(outcome, round(min(max(iou, 0.0), 1.0) * nothing.target))
@@ -201,7 +201,7 @@ def _replace_prediction(outcome: Outcome, tp: int) -> Outcome:
 
     Where the target is empty that makes a rightly empty answer a hallucination.
     """
-    nothing = outcome.nothing
+    nothing = outcome.empty_prediction
     if nothing is None:
         return outcome
     # of a zero something has to be predicted, or it would be a missed case

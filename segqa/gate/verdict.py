@@ -20,7 +20,7 @@ from segqa.gate.pairs import Pairs
 from segqa.gate.rules import HIGHER_IS_WORSE, KINDS_OF_RULES, LATENCIES, LOWER_IS_WORSE, MEANS, Rule, resolve_rules
 from segqa.runs.failure_kinds import KINDS
 from segqa.runs.groups import suggest_groups
-from segqa.stats.permutation_test import Drop, Interval, judge_drops, raise_p, smallest_p
+from segqa.stats.permutation_test import Drop, Interval, compute_smallest_p, judge_drops, raise_p
 from segqa.support.escaping import join_lines
 from segqa.support.plurals import format_count, select_form
 
@@ -320,14 +320,14 @@ def _test_means(
 def _has_enough_samples(each: SliceChange, alpha: float) -> bool:
     """Return whether a slice has enough cases and independent samples to prove a drop of its mean."""
     enough = each.size >= MIN_JUDGED and each.samples >= MIN_GROUPS and each.changed >= MIN_CHANGED
-    return enough and smallest_p(each.samples) <= alpha
+    return enough and compute_smallest_p(each.samples) <= alpha
 
 
 def _describe_limits(rules: Sequence[Rule], change: MeanChange, alpha: float, comparison: Comparison) -> list[str]:
     """Describe what the tests of means cannot show and what they assume."""
     if not any(rule.subject in MEANS for rule in rules) or not change.cases:
         return []
-    if smallest_p(change.samples) > alpha:
+    if compute_smallest_p(change.samples) > alpha:
         return [f"with {change.sample_name} nothing can be proven about means; {_STILL_JUDGED}"]
     notes = []
     tolerance = _get_tolerance(rules)

@@ -17,7 +17,7 @@ from segqa.data.mask import Mask, resize_nearest
 from segqa.errors import ProposalsError
 from segqa.models.protocol import Proposals
 from segqa.runs.outcome import ProposalScore
-from segqa.runs.outcome_columns import offer_numbers
+from segqa.runs.outcome_columns import to_numbers
 from segqa.scoring.error_breakdown import Breakdown, break_down
 from segqa.scoring.metrics import METRIC_VERSION, Counts, TargetCounter
 from segqa.support.escaping import to_utf8
@@ -29,13 +29,13 @@ class CaseScores:
 
     Attributes:
         offers: of the proposals; broken down are those for which that was asked so far.
-        nothing: an empty prediction against the target.
+        empty_prediction: an empty prediction against the target.
         seconds: that the answer took.
         note: something odd about the target.
     """
 
     proposal_scores: tuple[ProposalScore, ...]
-    nothing: Counts
+    empty_prediction: Counts
     seconds: float
     note: str = ""
 
@@ -46,7 +46,7 @@ class CaseScores:
         Raises:
             ProposalsError: the masks have another size, and not as if scaled.
         """
-        counter = TargetCounter.of(target.mask)
+        counter = TargetCounter.from_target(target.mask)
         scored = zip(proposals.masks, proposals.mask_scores, proposals.box_scores, strict=True)
         offers = tuple(
             ProposalScore(*counter.count(fitted(mask, target.mask)), _number(mask_score), _number(box_score))
@@ -90,8 +90,8 @@ class CaseScores:
 
     def packed(self) -> bytes:
         """As files have it. Compressed less for the room than for the checksum, which tells what is damaged."""
-        offers = [offer_numbers(offer) for offer in self.proposal_scores]
-        content = [self.nothing.fn, self.nothing.tn, self.note, offers]
+        offers = [to_numbers(offer) for offer in self.proposal_scores]
+        content = [self.empty_prediction.fn, self.empty_prediction.tn, self.note, offers]
         return zlib.compress(to_utf8(json.dumps(content, ensure_ascii=False)).encode(), level=1)
 
     @classmethod
@@ -145,7 +145,7 @@ def require_scalable(shape: tuple[int, ...], wanted: tuple[int, int]) -> None:
 
 
 def _offer(numbers: Sequence[Any]) -> ProposalScore:
-    """An offer from what `offer_numbers` makes of it."""
+    """An offer from what `to_numbers` makes of it."""
     wrong = Breakdown(*numbers[10:]) if len(numbers) > 10 else None
     return ProposalScore(Counts(*numbers[2:6]), Counts(*numbers[6:10]), numbers[0], numbers[1], wrong)
 

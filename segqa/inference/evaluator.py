@@ -51,7 +51,7 @@ from segqa.models.pickers import find_picker
 from segqa.models.protocol import Model, Proposals
 from segqa.models.source_digest import digest_source
 from segqa.runs.outcome import Outcome
-from segqa.runs.provenance import provenance_of, read_changes, run_id, write_changes
+from segqa.runs.provenance import collect_provenance, make_run_id, read_changes, write_changes
 from segqa.runs.run import Run
 from segqa.runs.slices import Edges
 from segqa.runs.store import Store, read_header
@@ -331,7 +331,7 @@ class Evaluation:
         now = self.started or datetime.now(UTC)
         part = [] if self.shard is None else [f"{self.shard.number}of{self.shard.of}"]
         return Run(
-            id=run_id(now, name, dataset.name, *part),
+            id=make_run_id(now, name, dataset.name, *part),
             model=name,
             dataset=dataset.name,
             expected=self._own(dataset).own_ids,
@@ -340,7 +340,7 @@ class Evaluation:
             empty=self.empty,
             threshold=self.threshold,
             provenance={
-                **provenance_of(now, self.command, self._tree(store)),
+                **collect_provenance(now, self.command, self._tree(store)),
                 "options": dict(self.options),
                 "settings": dict(self.settings),
                 **about,

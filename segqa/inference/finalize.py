@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from segqa.runs.outcomes import Outcomes
-from segqa.runs.parquet_blocks import NEEDED, has_parquet
+from segqa.runs.parquet_blocks import PYARROW_NEEDED, has_parquet
 from segqa.runs.run import Run
 from segqa.runs.slices import Edges, find_edges
 from segqa.runs.store import Store
@@ -31,7 +31,7 @@ def finalize_run(store: Store, run: Run, key: str, edges: Edges | None, spent: M
         if has_parquet():
             store.pack(run.id)
         else:
-            notes = [*notes, NEEDED.format(store.large)]
+            notes = [*notes, PYARROW_NEEDED.format(store.large)]
     kept = store.load(run.id)
     outcomes = kept.columns
     cuts = found = find_edges(outcomes)

@@ -21,10 +21,10 @@ from segqa.inference.finalize import finalize_run
 from segqa.inference.proposal_cache import ProposalCache
 from segqa.inference.spot_check import STORED_ANSWERS, StoredAnswers
 from segqa.runs.parquet_blocks import has_parquet, merge_blocks
-from segqa.runs.provenance import read_changes, run_id, write_changes
-from segqa.runs.run import Run, repeatable
+from segqa.runs.provenance import make_run_id, read_changes, write_changes
+from segqa.runs.run import Run, find_repeatable_options
 from segqa.runs.slices import Edges
-from segqa.runs.store import Store, blocks, find_unchecked, is_in_parts, read_header, read_run
+from segqa.runs.store import Store, find_unchecked, is_in_parts, read_blocks, read_header, read_run
 from segqa.support.git import Changes
 from segqa.support.plurals import format_count, select_form
 
@@ -109,7 +109,7 @@ def merge_parts(parts: Sequence[ShardRun], store: Store) -> Run:
                 store.append(run.id, part.run.outcomes)
             import_proposals(part.folder, part.run, target)
         if is_large:
-            store.file(run.id, merge_blocks([blocks(part.folder) for part in parts]))
+            store.file(run.id, merge_blocks([read_blocks(part.folder) for part in parts]))
         spent = {"hardware": " and ".join(dict.fromkeys(str(part.run.provenance["hardware"]) for part in parts))}
         return finalize_run(store, run, _KEY, _edges_of(first), spent)
     except BaseException:
@@ -156,7 +156,7 @@ def _whole(parts: Sequence[ShardRun], expected: Sequence[str]) -> Run:
     """The run of all cases, without outcomes so far."""
     first = parts[0].run
     return Run(
-        id=run_id(datetime.now(UTC), first.model, first.dataset, "merged"),
+        id=make_run_id(datetime.now(UTC), first.model, first.dataset, "merged"),
         model=first.model,
         dataset=first.dataset,
         expected=expected,
@@ -175,7 +175,7 @@ def _provenance(parts: Sequence[ShardRun]) -> dict[str, Any]:
     left_out = {*_OF_ONE, "shard", "resumed_at", "dataset_digest", STORED_ANSWERS}
     common = {name: value for name, value in first.items() if name not in left_out}
     return common | {
-        "command": shlex.join(repeatable(first["command"])),
+        "command": shlex.join(find_repeatable_options(first["command"])),
         "started": min(each["started"] for each in known),
         "commit": first["commit"] if len({each["commit"] for each in known}) == 1 else "",
         **write_changes(Changes.merge([read_changes(each) for each in known])),
@@ -302,7 +302,7 @@ def import_run(folder: Path, store: Store) -> Run:
                 return there
     if is_in_parts(folder):
         kept = store.begin(replace(run, expected=()), "")
-        store.file(kept.id, blocks(folder))
+        store.file(kept.id, read_blocks(folder))
     else:
         kept = store.begin(run, "")
         store.append(kept.id, run.outcomes)

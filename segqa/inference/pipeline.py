@@ -189,7 +189,7 @@ class Pipeline:
         loaded.is_new = known is None
         if known is None:
             with self.stages.timed("measure"):
-                loaded.measured = CaseProperties.of(image, target.mask)
+                loaded.measured = CaseProperties.measure(image, target.mask)
 
     def _recall(self, loaded: _Loaded) -> None:
         """What is kept of counting; with it the case is settled, unless its masks are needed to pick or break down."""
@@ -262,7 +262,7 @@ class Pipeline:
             proposals_key=loaded.key.hex(),
             proposal_scores=tally.offered(loaded.picked, self.threshold),
             picked=loaded.picked,
-            nothing=tally.nothing,
+            empty_prediction=tally.empty_prediction,
             seconds=tally.seconds,
             cached=cached,
             note=tally.note,

@@ -25,7 +25,7 @@ from segqa.scoring.properties import PROPERTIES, PROPERTY_VERSION, CasePropertie
 from segqa.support.plurals import format_count
 from segqa.support.sqlite import Database
 
-_AT_A_TIME = 256
+_CHUNK_SIZE = 256
 _TABLE = """
 CREATE TABLE IF NOT EXISTS properties (
     key BLOB PRIMARY KEY, numbers TEXT, pixels TEXT, checksum INTEGER
@@ -82,9 +82,9 @@ def narrow(dataset: Dataset, condition: Condition, store: Store) -> tuple[Datase
     require_attributes(dataset, condition)
     if needs_pixels(condition, tags):
         with open_properties(store) as cache:
-            cases = Outcomes.of(_measured(dataset, cache, tags))
+            cases = Outcomes.from_outcomes(_measured(dataset, cache, tags))
     else:
-        cases = Outcomes.of(Outcome(case_id=case.id, tags=case.tags) for case in dataset)
+        cases = Outcomes.from_outcomes(Outcome(case_id=case.id, tags=case.tags) for case in dataset)
     edges = find_edges(cases)
     check_names(condition, cases, edges)
     kept = dataset.cases.take(np.flatnonzero(condition.holds(cases, edges)))
@@ -118,7 +118,7 @@ def _measured(dataset: Dataset, cache: PropertyCache, hidden: Collection[str]) -
             found = _look(case, cache, new)
             shown = {name: value for name, value in found.items() if name not in hidden}
             yield Outcome(case_id=case.id, tags=case.tags, properties=shown)
-            if len(new) >= _AT_A_TIME:
+            if len(new) >= _CHUNK_SIZE:
                 cache.put(new.items())
                 new.clear()
     cache.put(new.items())
@@ -133,7 +133,7 @@ def _look(case: Case, cache: PropertyCache, new: dict[bytes, CaseProperties]) ->
             image, target = case.image(), case.target()
             if image.shape[:2] != target.shape:
                 return {}
-            found = new[digests] = CaseProperties.of(image, target)
+            found = new[digests] = CaseProperties.measure(image, target)
     except CaseError:
         return {}
     return found.properties

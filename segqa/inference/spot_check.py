@@ -19,10 +19,10 @@ from segqa.errors import SettingsError
 from segqa.inference.model_identity import ModelIdentity
 from segqa.inference.pipeline import prediction_of
 from segqa.inference.proposal_cache import DAMAGE, CachedAnswer, ProposalCache
-from segqa.runs.failure_kinds import kind_of
+from segqa.runs.failure_kinds import find_kind
 from segqa.runs.outcome import Outcome
 from segqa.runs.run import Run
-from segqa.scoring.metrics import count, resolve
+from segqa.scoring.metrics import count, resolve_empty
 from segqa.support.plurals import format_count, select_form
 
 ReadAnswer = Callable[[bytes], CachedAnswer | None]
@@ -257,7 +257,7 @@ def _state(outcome: Outcome, threshold: float) -> str:
     """Return the status and the kind of failure of an outcome, in words."""
     if outcome.error:
         return f"an error ({outcome.error.strip().splitlines()[-1]})"
-    return kind_of(outcome, threshold) or "no failure"
+    return find_kind(outcome, threshold) or "no failure"
 
 
 def _agreement(old: Outcome, new: Outcome, stored_answer: ReadAnswer, new_answer: ReadAnswer) -> float | None:
@@ -275,7 +275,7 @@ def _agreement(old: Outcome, new: Outcome, stored_answer: ReadAnswer, new_answer
     ]
     if masks[0].shape != masks[1].shape:
         return 0.0
-    return float(resolve(count(np.asarray(masks[0]), np.asarray(masks[1])).iou, "one"))
+    return float(resolve_empty(count(np.asarray(masks[0]), np.asarray(masks[1])).iou, "one"))
 
 
 def _read(read: ReadAnswer, key: str) -> CachedAnswer | None:

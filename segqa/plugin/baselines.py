@@ -200,11 +200,11 @@ def refuse_early(session: Session) -> None:
         BaselineError: cases are left out, or the work tree has changes.
     """
     from segqa.gate.baseline_update import refuse_changes, refuse_part
-    from segqa.runs.run import narrowing
+    from segqa.runs.run import find_narrowing
 
     if "update-baseline" not in session.options or session.existing_run is not None:
         return
-    refuse_part(narrowing({"options": session.options}))
+    refuse_part(find_narrowing({"options": session.options}))
     if "allow-dirty" not in session.options:
         refuse_changes(session.work_tree.read_changes())
 

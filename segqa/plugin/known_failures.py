@@ -14,7 +14,7 @@ from segqa.errors import SettingsError
 from segqa.plugin.assertions import NOTES, SHOWN_RUN
 from segqa.plugin.context import find_session, get_session
 from segqa.plugin.requested_fixtures import find_evaluation
-from segqa.runs.failure_kinds import KINDS, kind_codes, read_expected_kinds
+from segqa.runs.failure_kinds import KINDS, compute_kind_codes, read_expected_kinds
 from segqa.runs.query import check_names, parse_condition
 from segqa.support.escaping import to_block
 from segqa.support.plurals import format_count, select_form
@@ -179,7 +179,7 @@ def _build_arguments_without(item: pytest.Function, left_out: set[str], rest: Ru
 def _find_failing(known: Sequence[KnownFailure], run: Run) -> set[str]:
     """Return the ids of the failing cases that known failures match by condition and failure kind."""
     failing = run.failures().outcomes
-    codes = kind_codes(failing, run.threshold)
+    codes = compute_kind_codes(failing, run.threshold)
     found: set[str] = set()
     for each in known:
         of_kind = np.isin(codes, [KINDS[kind].code for kind in read_expected_kinds(each)])

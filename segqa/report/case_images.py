@@ -38,7 +38,7 @@ from segqa.runs.checksums import compute_checksum
 from segqa.runs.outcome import Outcome
 from segqa.runs.run import Run
 from segqa.runs.store import Store
-from segqa.scoring.metrics import band_width, boundary_iou, count, hd95_and_nsd
+from segqa.scoring.metrics import boundary_iou, compute_band_width, count, hd95_and_nsd
 from segqa.settings import ReportSettings
 from segqa.support.environment import compute_fair_share
 from segqa.support.escaping import to_line
@@ -62,7 +62,7 @@ CREATE TABLE IF NOT EXISTS exhibits (
 _ADDED = {"key": "TEXT NOT NULL DEFAULT ''", "checksum": "INTEGER"}
 _COLUMNS = "case_id, about, photo, thumbnail, key, checksum"
 _LOOKED_BACK = 3
-_AT_A_TIME = 32
+_CHUNK_SIZE = 32
 _VERSION = 1  # of how exhibits are drawn
 
 
@@ -235,7 +235,7 @@ def draw_exhibits(
             return drawers.submit(_draw_or_warn, outcome, pixels, shown, key=key, size=size, photos=photos).result
 
         # some are drawn while the next ones are read, the first while the others are taken over
-        first, *rest = [new[start : start + _AT_A_TIME] for start in range(0, len(new), _AT_A_TIME)] or [[]]
+        first, *rest = [new[start : start + _CHUNK_SIZE] for start in range(0, len(new), _CHUNK_SIZE)] or [[]]
         begun = [begin(*each) for each in first]
         exhibits.put(_taken_over(wanted, drawn))
         for part in [*rest, []]:
@@ -391,7 +391,7 @@ def _thumbnail(drawn: Image) -> bytes:
 
 def _measure(prediction: Mask, target: Mask) -> dict[str, float]:
     """The scores that need pixels, as far as they are defined."""
-    tolerance = band_width(target.shape, BOUNDARY_TOLERANCE)
+    tolerance = compute_band_width(target.shape, BOUNDARY_TOLERANCE)
     distance, share = hd95_and_nsd(prediction, target, tolerance=tolerance, empty="nan")
     found = {
         "boundary_iou": boundary_iou(prediction, target, empty="nan"),

@@ -38,16 +38,16 @@ def select(found: Clusters, comparison: Comparison | None, limit: int) -> Outcom
         limit: so many cases at most.
     """
     run, cases, codes = found.run, found.run.columns, found.run.kind_codes
-    order = run.worst(len(cases)).within(cases)
+    order = run.worst(len(cases)).find_places_in(cases)
     order = order[~cases.failed[order]]
     failing, passing = order[codes[order] >= 0], order[codes[order] < 0]
-    newly = newly_failing(comparison).after.within(cases) if comparison else order[:0]
-    strata = [cluster.failing.take(~cluster.failing.failed).within(cases) for cluster in found]
+    newly = newly_failing(comparison).after.find_places_in(cases) if comparison else order[:0]
+    strata = [cluster.failing.take(~cluster.failing.failed).find_places_in(cases) for cluster in found]
     strata += [failing[codes[failing] == code] for code in range(len(KINDS))]
     strata += [failing[members[failing]] for _, members in run.slice_members(min_cases=8)]
     if comparison:
         by_change = comparison.pairs.by_change()
-        moved = by_change.take(np.abs(by_change.differences) > NOISE).after.within(cases)
+        moved = by_change.take(np.abs(by_change.differences) > NOISE).after.find_places_in(cases)
         strata += [moved, moved[::-1][:_GAINS]]
     some = random.Random(0).sample(range(len(passing)), min(_PASSING, len(passing)))  # noqa: S311 - no secret
     strata.append(passing[some])

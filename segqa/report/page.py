@@ -31,7 +31,7 @@ from segqa.runs.run import Run
 from segqa.runs.store import Store, write_whole
 from segqa.settings import ReportSettings
 
-_AT_A_TIME = 4096
+_CHUNK_SIZE = 4096
 
 KEYS = (
     (("j", "k"), "next and previous case of the list, as the arrows do"),
@@ -211,7 +211,7 @@ def as_data(value: object) -> str:
     "\u003c/script>"
     """
     if isinstance(value, Iterator):
-        return f"[{','.join(as_data(some)[1:-1] for some in iter(lambda: list(islice(value, _AT_A_TIME)), []))}]"
+        return f"[{','.join(as_data(some)[1:-1] for some in iter(lambda: list(islice(value, _CHUNK_SIZE)), []))}]"
     return json.dumps(value, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
 
 

@@ -18,12 +18,12 @@ from segqa.analysis.failure_clusters.clusters import Cluster
 from segqa.data.string_columns import CategoricalColumn
 from segqa.report.case_selection import newly_failing, newly_passing, select
 from segqa.report.exports import JudgedRun
-from segqa.runs.failure_kinds import KINDS, recoverable
+from segqa.runs.failure_kinds import KINDS, find_recoverable
 from segqa.runs.outcome import find_exception_line
 from segqa.runs.outcomes import Outcomes
 from segqa.runs.query import Predicate
 from segqa.runs.run import Run
-from segqa.runs.slices import attributes_of, slices_by
+from segqa.runs.slices import assign_slices, list_attributes
 from segqa.scoring.metrics import compute_metric
 
 KIND_NAMES = ("", *KINDS)
@@ -49,7 +49,7 @@ def columns(listing: CaseListing) -> Iterator[tuple[str, Any]]:
     yield "id", ids
     yield "key", map(case_key, ids)
     yield "kind", (run.kind_codes + 1).tolist()
-    yield "recoverable", recoverable(outcomes, run.threshold).astype(int).tolist()
+    yield "recoverable", find_recoverable(outcomes, run.threshold).astype(int).tolist()
     yield "iou", map(_exactly, run.all_ious.tolist())
     yield "oracle", map(_exactly, compute_metric(outcomes.oracle, "iou").tolist())
     yield from zip(("tp", "fp", "fn"), outcomes.counts[:, :3].T.tolist(), strict=True)
@@ -59,7 +59,7 @@ def columns(listing: CaseListing) -> Iterator[tuple[str, Any]]:
     yield "prompts", _named(outcomes.prompts)
     yield (
         "attributes",
-        {name: _attribute(name, slices_by(outcomes, name, run.edges)) for name in attributes_of(outcomes)},
+        {name: _attribute(name, assign_slices(outcomes, name, run.edges)) for name in list_attributes(outcomes)},
     )
     yield "clusters", [_cluster(cluster, outcomes) for cluster in judged.clusters]
     yield "notes", {places[case_id]: note for case_id, note in outcomes.notes}
@@ -73,7 +73,7 @@ def columns(listing: CaseListing) -> Iterator[tuple[str, Any]]:
 
 
 def _cluster(cluster: Cluster, listed: Outcomes) -> dict[str, Any]:
-    places = cluster.failing.within(listed)
+    places = cluster.failing.find_places_in(listed)
     return {"condition": cluster.condition, "kind": cluster.kind, "cases": places[places >= 0].tolist()}
 
 
@@ -88,13 +88,13 @@ def _compared(judged: JudgedRun, listed: Outcomes, places: Mapping[str, int]) ->
     change: list[float | int | None] = [0] * len(places)
     if judged.verdict is not None:
         comparison = judged.verdict.comparison
-        paired = comparison.pairs.after.within(listed)
+        paired = comparison.pairs.after.find_places_in(listed)
         for place, iou in zip(
             paired[paired >= 0].tolist(), comparison.pairs.ious[paired >= 0, 0].tolist(), strict=True
         ):
             before[place] = _exactly(iou)
         for code, pairs in ((1, newly_failing(comparison)), (2, newly_passing(comparison))):
-            moved = pairs.after.within(listed)
+            moved = pairs.after.find_places_in(listed)
             for place in moved[moved >= 0].tolist():
                 change[place] = code
         baseline = comparison.baseline
@@ -186,7 +186,7 @@ class CaseListing:
             return cls(judged, run)
         chosen = select(judged.clusters, judged.verdict.comparison if judged.verdict else None, most)
         errors = np.flatnonzero(run.columns.failed)[: most // 10]
-        places = np.union1d(chosen.within(run.columns), errors)
+        places = np.union1d(chosen.find_places_in(run.columns), errors)
         kept = run.columns.take(places)
         return cls(judged, replace(run, outcomes=kept, expected=kept.ids))
 

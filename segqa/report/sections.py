@@ -21,11 +21,11 @@ from segqa.report.exports import JudgedRun
 from segqa.report.page_data import case_key, link, shortened
 from segqa.report.session_result import SessionResult
 from segqa.report.tables import groups_within, has_choice, pick_lab
-from segqa.runs.failure_kinds import KINDS, kind_codes, kind_name, recoverable
+from segqa.runs.failure_kinds import KINDS, compute_kind_codes, find_recoverable, get_kind_name
 from segqa.runs.groups import suggest_groups
 from segqa.runs.outcomes import Outcomes
-from segqa.runs.run import Run, mean_of
-from segqa.stats.permutation_test import t_interval
+from segqa.runs.run import Run, compute_mean
+from segqa.stats.permutation_test import compute_t_interval
 from segqa.support.plurals import format_count, select_form
 
 _MOST_SLICES = 40
@@ -221,8 +221,8 @@ def _clusters(judged: JudgedRun, shown: PageCases) -> list[dict[str, Any]]:
 
 def _kinds(run: Run, comparison: Comparison | None, shown: PageCases) -> list[dict[str, Any]]:
     """The kinds of failure that there are, with examples."""
-    codes = kind_codes(newly_failing(comparison).after, run.threshold) if comparison else np.zeros(0, np.int8)
-    new = Counter(kind_name(code) for code in codes.tolist())
+    codes = compute_kind_codes(newly_failing(comparison).after, run.threshold) if comparison else np.zeros(0, np.int8)
+    new = Counter(get_kind_name(code) for code in codes.tolist())
     new["error"] = len(comparison.new_errors) if comparison else 0
     rows, choice = [], has_choice(run)
     for kind, count in run.kinds().most_common():
@@ -265,15 +265,15 @@ def _slices(run: Run, comparison: Comparison | None, group_by: str) -> tuple[lis
     total = len(run.failures()) / len(run.outcomes) if run.outcomes else 0.0
     change = np.full(len(run.outcomes), np.nan)
     if comparison:
-        change[comparison.pairs.after.within(run.columns)] = comparison.differences
+        change[comparison.pairs.after.find_places_in(run.columns)] = comparison.differences
     overall, scores, failed = float(run.mean_iou), run.all_ious, run.kind_codes >= 0
     groups, scored = groups_within(run.columns, group_by), ~np.isnan(scores)
-    lost, saved = run.best_ious - scores, recoverable(run.columns, run.threshold)
+    lost, saved = run.best_ious - scores, find_recoverable(run.columns, run.threshold)
     rows: list[dict[str, Any]] = []
     for name, members in run.slice_members(min_cases=5):
         ious, failing, count = _known(scores[members]), int(failed[members].sum()), int(members.sum())
-        bounds = t_interval(ious, None if groups is None else groups[members & scored]).clip(0, 1)
-        mean = mean_of(ious)
+        bounds = compute_t_interval(ious, None if groups is None else groups[members & scored]).clip(0, 1)
+        mean = compute_mean(ious)
         shown = four(mean)
         moved = _known(change[members])
         title = f"mean {shown}, 95 % interval {four(bounds.low)} to {four(bounds.high)}"
@@ -283,11 +283,11 @@ def _slices(run: Run, comparison: Comparison | None, group_by: str) -> tuple[lis
                 "count": count,
                 "mean": shown,
                 "recoverable": int(saved[members].sum()),
-                "regret": four(mean_of(_known(lost[members]))),
+                "regret": four(compute_mean(_known(lost[members]))),
                 "failing": failing,
                 "rate": failing / count,
                 "drawn": (mean, bounds.low, bounds.high, overall, title),
-                "change": f"{mean_of(moved):+.4f}" if len(moved) else "–",
+                "change": f"{compute_mean(moved):+.4f}" if len(moved) else "–",
                 "excess": failing - total * count,
             }
         )
@@ -320,7 +320,7 @@ def _compared(verdict: Verdict, shown: PageCases) -> dict[str, Any]:
     newly, fixed = newly_failing(comparison), newly_passing(comparison)
     others = np.ones(len(comparison.pairs), np.bool_)
     for told in (newly, fixed):
-        others[told.after.within(comparison.pairs.after)] = False
+        others[told.after.find_places_in(comparison.pairs.after)] = False
     changed = comparison.pairs.take(others).by_change()
     return {
         "headline": verdict.headline,

@@ -16,10 +16,10 @@ import numpy as np
 from segqa.analysis.replay import find_flips, replay, replay_each
 from segqa.errors import ProposalsError
 from segqa.models.pickers import PICKERS, product
-from segqa.runs.groups import Groups, group_numbers
+from segqa.runs.groups import Groups, number_groups
 from segqa.runs.outcomes import Outcomes
 from segqa.runs.run import Run
-from segqa.stats.permutation_test import t_interval
+from segqa.stats.permutation_test import compute_t_interval
 from segqa.support.escaping import to_line
 
 Format: TypeAlias = Literal["text", "md", "csv", "json"]
@@ -176,12 +176,12 @@ def flip_table(run: Run, pick: str) -> Table:
 
 def groups_within(cases: Outcomes, tag: str) -> Groups | None:
     """Return for each case the number of its group by a tag; None where no case has the tag."""
-    return group_numbers(cases, tag) if tag in cases.tags else None
+    return number_groups(cases, tag) if tag in cases.tags else None
 
 
 def _line(run: Run, group_by: str) -> tuple[str | int | float | None, ...]:
     ious, groups = run.ious, groups_within(run.scored, group_by)
-    mean = t_interval(ious, groups).clip(0, 1)
+    mean = compute_t_interval(ious, groups).clip(0, 1)
     weights = run.provenance.get("weights_bytes")
     seconds = run.scored.seconds[run.scored.seconds > 0]
     return (

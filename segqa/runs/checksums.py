@@ -16,10 +16,10 @@ from segqa.runs.outcome_columns import MemoryColumns
 from segqa.support.escaping import to_utf8
 from segqa.support.plurals import format_count
 
-AGAIN = "evaluate again (stored proposals answer), or restore it from a copy"
+EVALUATE_AGAIN = "evaluate again (stored proposals answer), or restore it from a copy"
 """What to do with a damaged run."""
 
-UNCHECKED = (
+UNCHECKED_NOTE = (
     "run {} has no checksums, because an earlier version of segqa made it: segqa can check that its counts add up, but "
     "not that nothing else was damaged; evaluate again to get them"
 )
@@ -53,10 +53,12 @@ def compute_file_checksum(path: Path) -> int:
 def add_checksum(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return a JSON document with a checksum of all that is in it; as JSON reads it back, its texts in UTF-8."""
     plain: dict[str, Any] = _to_utf8(json.loads(json.dumps(document)))
-    return {**plain, "checksum": _checksum_of(plain)}
+    return {**plain, "checksum": _compute_document_checksum(plain)}
 
 
-def require_checksum(document: Mapping[str, Any], path: Path, advice: str = AGAIN, *, is_new: bool = False) -> None:
+def require_checksum(
+    document: Mapping[str, Any], path: Path, advice: str = EVALUATE_AGAIN, *, is_new: bool = False
+) -> None:
     """Refuse a JSON document that was changed since it was written.
 
     Args:
@@ -69,7 +71,7 @@ def require_checksum(document: Mapping[str, Any], path: Path, advice: str = AGAI
         StoreError: it was changed; ends with what to do.
     """
     kept = document.get("checksum")
-    if (is_new or kept is not None) and kept != _checksum_of(document):
+    if (is_new or kept is not None) and kept != _compute_document_checksum(document):
         raise StoreError(f"{path} is damaged: its content does not match its checksum; {advice}")
 
 
@@ -84,8 +86,10 @@ def require_counts(held: MemoryColumns, where: str) -> None:
     """
     owners = np.repeat(np.arange(len(held.ids)), held.offered)
     counts, inside = held.numbers[:, :4].astype(np.int64), held.numbers[:, 4:]
-    is_wrong = (held.picked < -1) | (held.picked >= held.offered) | ((held.wanted >= 0) & (held.sizes < held.wanted))
-    of_offers = (counts[:, 0] + counts[:, 2] != held.wanted[owners]) | (counts.sum(axis=1) != held.sizes[owners])
+    is_wrong = (
+        (held.picked < -1) | (held.picked >= held.offered) | ((held.target_area >= 0) & (held.sizes < held.target_area))
+    )
+    of_offers = (counts[:, 0] + counts[:, 2] != held.target_area[owners]) | (counts.sum(axis=1) != held.sizes[owners])
     of_offers |= (held.numbers < 0).any(axis=1) | (inside > counts).any(axis=1)
     is_wrong[owners[of_offers]] = True
     if is_wrong.any():
@@ -93,7 +97,7 @@ def require_counts(held: MemoryColumns, where: str) -> None:
         raise StoreError(
             f"{where} is damaged: the counts of {format_count(int(is_wrong.sum()), 'case')} do not match the area "
             "of the target, such as "
-            f"those of {first!r}; {AGAIN}"
+            f"those of {first!r}; {EVALUATE_AGAIN}"
         )
 
 
@@ -106,7 +110,7 @@ def _to_utf8(value: Any) -> Any:
     return to_utf8(value) if isinstance(value, str) else value
 
 
-def _checksum_of(document: Mapping[str, Any]) -> str:
+def _compute_document_checksum(document: Mapping[str, Any]) -> str:
     """Return a digest of a JSON document without its checksum; the order of its keys says nothing."""
     content = {name: value for name, value in document.items() if name != "checksum"}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

@@ -21,7 +21,7 @@ from segqa.scoring.metrics import compute_metric
 from segqa.settings import KnownFailure
 from segqa.settings.checks import one_of
 
-_AT_A_TIME = 1 << 16
+_CHUNK_SIZE = 1 << 16
 
 WRONG_OBJECT_IOU = 0.05
 POOR_SHARE = 0.6
@@ -137,7 +137,7 @@ KINDS = MappingProxyType({kind.name: kind for kind in _TABLE})
 """Every kind of failure by its name; a case is of the first kind whose test it meets."""
 
 
-def kind_codes(outcomes: Outcomes, threshold: float, by_counts: Mask | None = None) -> NDArray[np.int8]:
+def compute_kind_codes(outcomes: Outcomes, threshold: float, by_counts: Mask | None = None) -> NDArray[np.int8]:
     """The kind of failure that each case is, as its place among `KINDS`; -1 where the case met the threshold.
 
     Args:
@@ -146,17 +146,19 @@ def kind_codes(outcomes: Outcomes, threshold: float, by_counts: Mask | None = No
         by_counts: for which cases a breakdown is ignored, bool `[n]`; for none by default. Where there is none,
             `boundary` is what meets the threshold away from the target's contour.
     """
-    counts, inside, failed, wrong = outcomes.counts, outcomes.inside, outcomes.failed, outcomes.wrong
+    counts, inside, failed, wrong = outcomes.counts, outcomes.interior_counts, outcomes.failed, outcomes.wrong
     if by_counts is not None:
         wrong = np.where(by_counts[:, None], -1, wrong)
     found = np.empty(len(outcomes), np.int8)
-    for start in range(0, len(found), _AT_A_TIME):
-        some = slice(start, start + _AT_A_TIME)
-        found[some] = _codes_of(counts[some], inside[some], wrong[some], failed[some], threshold)
+    for start in range(0, len(found), _CHUNK_SIZE):
+        some = slice(start, start + _CHUNK_SIZE)
+        found[some] = _classify(counts[some], inside[some], wrong[some], failed[some], threshold)
     return found
 
 
-def paired_kind_codes(before: Outcomes, after: Outcomes, threshold: float) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
+def compute_paired_kind_codes(
+    before: Outcomes, after: Outcomes, threshold: float
+) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
     """Return the kinds of failure of the same cases in two runs, decided in the same way on both sides.
 
     A baseline of earlier versions has no breakdowns. Where one side of a pair failed and has none, that of the other
@@ -165,11 +167,11 @@ def paired_kind_codes(before: Outcomes, after: Outcomes, threshold: float) -> tu
     lacks = np.zeros(len(before), np.bool_)
     for side in (before, after):
         lacks |= (side.metric("iou") < threshold) & (side.picked >= 0) & (side.wrong[:, 0] < 0)
-    return kind_codes(before, threshold, lacks), kind_codes(after, threshold, lacks)
+    return compute_kind_codes(before, threshold, lacks), compute_kind_codes(after, threshold, lacks)
 
 
-def _codes_of(counts: Whole, inside: Whole, wrong: Whole, failed: Mask, threshold: float) -> NDArray[np.int8]:
-    """Return the kind of each case as in `kind_codes`, from the columns that it depends on."""
+def _classify(counts: Whole, inside: Whole, wrong: Whole, failed: Mask, threshold: float) -> NDArray[np.int8]:
+    """Return the kind of each case as in `compute_kind_codes`, from the columns that it depends on."""
     iou, interior = compute_metric(counts, "iou"), compute_metric(inside, "iou")
     cases = CaseScores(
         failed=failed,
@@ -178,7 +180,7 @@ def _codes_of(counts: Whole, inside: Whole, wrong: Whole, failed: Mask, threshol
         iou=iou,
         precision=compute_metric(counts, "precision"),
         recall=compute_metric(counts, "recall"),
-        only_contour=_only_contour_wrong(counts, wrong, np.isnan(interior) | (interior >= threshold), threshold),
+        only_contour=_is_only_contour_wrong(counts, wrong, np.isnan(interior) | (interior >= threshold), threshold),
     )
     # a zero-IoU false positive fails at any threshold
     passed = ~failed & (((cases.target == 0) & (cases.predicted == 0)) | (iou >= max(threshold, WRONG_OBJECT_IOU)))
@@ -186,7 +188,7 @@ def _codes_of(counts: Whole, inside: Whole, wrong: Whole, failed: Mask, threshol
     return np.select(tests, range(-1, len(_TABLE))).astype(np.int8)
 
 
-def _only_contour_wrong(counts: Whole, wrong: Whole, right_inside: Mask, threshold: float) -> Mask:
+def _is_only_contour_wrong(counts: Whole, wrong: Whole, right_inside: Mask, threshold: float) -> Mask:
     """Return which cases are wrong along the contour: by their breakdown, or without one by their interior."""
     at_contour, elsewhere = wrong[:, 0], wrong[:, 1]
     union = np.maximum(counts[:, :3].sum(axis=1), 1)
@@ -198,19 +200,19 @@ ZERO_IOU_CODES = tuple(KINDS[kind].code for kind in ("hallucinated", "missed", "
 """The codes of the kinds whose IoU is below `WRONG_OBJECT_IOU`: nothing of the answer is right."""
 
 
-def kind_of(outcome: Outcome, threshold: float) -> str | None:
-    """The kind of failure that one outcome is, see `kind_codes`; None where the case met the threshold."""
-    return kind_name(int(kind_codes(Outcomes.of([outcome]), threshold)[0]))
+def find_kind(outcome: Outcome, threshold: float) -> str | None:
+    """The kind of failure that one outcome is, see `compute_kind_codes`; None where the case met the threshold."""
+    return get_kind_name(int(compute_kind_codes(Outcomes.from_outcomes([outcome]), threshold)[0]))
 
 
-def kind_name(code: int) -> str | None:
+def get_kind_name(code: int) -> str | None:
     """The kind with this code; None for -1."""
     return None if code < 0 else _TABLE[code].name
 
 
-def recoverable(outcomes: Outcomes, threshold: float) -> Mask:
+def find_recoverable(outcomes: Outcomes, threshold: float) -> Mask:
     """Where picking lost a case, not the model: it failed, and its best proposal meets the threshold."""
-    failed = kind_codes(outcomes, threshold) > KINDS["error"].code
+    failed = compute_kind_codes(outcomes, threshold) > KINDS["error"].code
     # rightly nothing is no proposal that could be picked instead, but where nothing is there all that is needed
     return failed & (compute_metric(outcomes.oracle, "iou") >= threshold)
 

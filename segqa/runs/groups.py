@@ -77,7 +77,7 @@ class Grouping:
         return f"{self}: {self.remedy}, or p-values and intervals count them as independent"
 
 
-def group_numbers(cases: Outcomes, tag: str) -> Groups | None:
+def number_groups(cases: Outcomes, tag: str) -> Groups | None:
     """For each case the number of its group, `[n]`, from 0 without gaps; None for no tag.
 
     A case without the tag is a group of its own.
@@ -112,21 +112,21 @@ def suggest_groups(cases: Iterable[Outcome]) -> Grouping | None:
     >>> suggest_groups(frames)
     Grouping(tag='video', values=2, cases=6)
     """
-    cases = Outcomes.of(cases)
-    found = [(tag, _grouping(tag, names)) for tag, names in sorted(cases.tags.items())]
+    cases = Outcomes.from_outcomes(cases)
+    found = [(tag, _make_grouping(tag, names)) for tag, names in sorted(cases.tags.items())]
     named = [each for tag, each in found if _is_group_name(tag) and each.cases >= 2 * each.values >= 4]
-    many = [each for tag, each in found if _is_many(each) and not _is_numeric(cases.tags[tag])]
+    many = [each for tag, each in found if _has_many_frames(each) and not _is_numeric(cases.tags[tag])]
     if several := named or many:
         return min(several, key=lambda each: (each.values, each.tag))
-    by_id = _by_id(cases)
-    return by_id if _is_many(by_id) else None
+    by_id = _group_by_id(cases)
+    return by_id if _has_many_frames(by_id) else None
 
 
-def _grouping(tag: str, names: CategoricalColumn) -> Grouping:
+def _make_grouping(tag: str, names: CategoricalColumn) -> Grouping:
     return Grouping(tag, len(names.used), int((names.codes >= 0).sum()))
 
 
-def _is_many(each: Grouping) -> bool:
+def _has_many_frames(each: Grouping) -> bool:
     return each.values >= _MANY_VALUES and each.cases >= _CASES_EACH * each.values
 
 
@@ -140,11 +140,11 @@ def _is_numeric(names: CategoricalColumn) -> bool:
     return all(text.replace(".", "", 1).isdigit() for _, text in names.used)
 
 
-def _by_id(cases: Outcomes) -> Grouping:
+def _group_by_id(cases: Outcomes) -> Grouping:
     """The groups of the first 20,000 cases by what stands before the number at the end of their ids."""
     found = CategoricalBuilder()
     for place, case_id in enumerate(islice(cases.ids, _READ)):
         if match := _NUMBERED.fullmatch(case_id):
             found.put(place, match[1])
     names = found.build(min(len(cases), _READ))
-    return _grouping("", names)
+    return _make_grouping("", names)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from segqa.scoring.error_breakdown import Breakdown, nothing_found
+from segqa.scoring.error_breakdown import Breakdown, compute_empty_breakdown
 from segqa.scoring.metrics import Counts
 
 
@@ -17,14 +17,14 @@ class ProposalScore:
 
     Attributes:
         counts: the proposal's mask against the target, at the target's own size.
-        inside: the same away from the target's contour, see `metrics.count_inside`.
+        interior_counts: the same away from the target's contour, see `metrics.count_inside`.
         mask_score: how good the mask, by the model; None where unknown.
         box_score: how sure the detection, by the model; None where unknown.
         breakdown: where its wrong pixels are, if it was picked and its IoU is below the run's threshold; else None.
     """
 
     counts: Counts
-    inside: Counts
+    interior_counts: Counts
     mask_score: float | None = None
     box_score: float | None = None
     breakdown: Breakdown | None = None
@@ -32,7 +32,7 @@ class ProposalScore:
     @property
     def numbers(self) -> tuple[int, ...]:
         """The counts, then those inside, as files keep them."""
-        return *self.counts, *self.inside
+        return *self.counts, *self.interior_counts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +49,7 @@ class Outcome:
         proposals_key: hex, under which the proposals are kept; empty for an error.
         offers: of the proposals, in the model's order.
         picked: which of them is the prediction; None where there was none.
-        nothing: an empty prediction against the target, so its area and size; None for an error.
+        empty_prediction: an empty prediction against the target, so its area and size; None for an error.
         seconds: inference, the case's part of its batch; as it was then if the proposals come from the store.
         cached: whether the proposals come from the store.
         note: something odd that did not stop the case.
@@ -65,7 +65,7 @@ class Outcome:
     proposals_key: str = ""
     proposal_scores: tuple[ProposalScore, ...] = ()
     picked: int | None = None
-    nothing: Counts | None = None
+    empty_prediction: Counts | None = None
     seconds: float = 0.0
     cached: bool = False
     note: str = ""
@@ -84,19 +84,19 @@ class Outcome:
     @property
     def counts(self) -> Counts | None:
         """The prediction against the target; None for an error."""
-        return self.nothing if self.picked is None else self.proposal_scores[self.picked].counts
+        return self.empty_prediction if self.picked is None else self.proposal_scores[self.picked].counts
 
     @property
-    def inside(self) -> Counts | None:
+    def interior_counts(self) -> Counts | None:
         """The same away from the target's contour; None where nothing was picked."""
-        return None if self.picked is None else self.proposal_scores[self.picked].inside
+        return None if self.picked is None else self.proposal_scores[self.picked].interior_counts
 
     @property
     def breakdown(self) -> Breakdown | None:
         """Where the prediction's wrong pixels are; None for an error, or where the run's threshold was met."""
         if self.picked is not None:
             return self.proposal_scores[self.picked].breakdown
-        return None if self.nothing is None else nothing_found(self.nothing.fn)
+        return None if self.empty_prediction is None else compute_empty_breakdown(self.empty_prediction.fn)
 
     @property
     def best(self) -> int | None:
@@ -108,7 +108,7 @@ class Outcome:
     @property
     def oracle(self) -> Counts | None:
         """The best proposal against the target; None for an error."""
-        return self.nothing if self.best is None else self.proposal_scores[self.best].counts
+        return self.empty_prediction if self.best is None else self.proposal_scores[self.best].counts
 
 
 def find_exception_line(text: str) -> str:

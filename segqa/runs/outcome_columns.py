@@ -17,7 +17,7 @@ from segqa.data.mask import Mask
 from segqa.data.string_columns import CategoricalBuilder, CategoricalColumn, Places, StringBuilder, StringColumn
 from segqa.models.protocol import Floats
 from segqa.runs.outcome import Outcome, ProposalScore
-from segqa.scoring.error_breakdown import Breakdown, nothing_found
+from segqa.scoring.error_breakdown import Breakdown, compute_empty_breakdown
 from segqa.scoring.metrics import Counts, compute_metric
 
 Whole: TypeAlias = NDArray[np.signedinteger[Any]]
@@ -88,7 +88,7 @@ class Columns(Protocol):
         ...
 
     @property
-    def inside(self) -> Whole:
+    def interior_counts(self) -> Whole:
         """The same away from the contours; zeros where nothing was picked."""
         ...
 
@@ -134,7 +134,7 @@ class Columns(Protocol):
         """For each of these cases mask score, box score and IoU of each offer; NaN where unknown or undefined."""
         ...
 
-    def picked_again(self, picked: Whole) -> Columns:
+    def repick(self, picked: Whole) -> Columns:
         """The same with another pick."""
         ...
 
@@ -148,7 +148,7 @@ class MemoryColumns:
         numbers: counts and counts inside of each offer, `[offers, 8]`.
         scores: mask score and box score of each offer, `[offers, 2]`; NaN where unknown.
         broken: breakdowns, by the place of the offer.
-        wanted: the target's area; -1 for an error.
+        target_area: its area in pixels; -1 for an error.
         sizes: of the target in pixels; -1 for an error.
         errors: the tracebacks, by the place of the case.
     """
@@ -165,7 +165,7 @@ class MemoryColumns:
     scores: Floats
     broken: Mapping[int, Breakdown]
     picked: Whole
-    wanted: Whole
+    target_area: Whole
     sizes: Whole
     seconds: Floats
     cached: Mask
@@ -174,10 +174,10 @@ class MemoryColumns:
 
     def rows(self, places: Iterable[int]) -> Iterator[Outcome]:
         """The outcomes of some cases, one by one."""
-        return map(self._row, places)
+        return map(self._to_outcome, places)
 
-    def _row(self, place: int) -> Outcome:
-        picked, wanted, size = int(self.picked[place]), int(self.wanted[place]), int(self.sizes[place])
+    def _to_outcome(self, place: int) -> Outcome:
+        picked, wanted, size = int(self.picked[place]), int(self.target_area[place]), int(self.sizes[place])
         return Outcome(
             case_id=self.ids[place],
             prompt=self.prompts.values[self.prompts.codes[place]],
@@ -188,16 +188,16 @@ class MemoryColumns:
             digest=self.digests[place],
             pixels=self.pixels[place],
             proposals_key=self.keys[place],
-            proposal_scores=tuple(map(self._offer, range(*self.starts[place : place + 2].tolist()))),
+            proposal_scores=tuple(map(self._to_proposal_score, range(*self.starts[place : place + 2].tolist()))),
             picked=None if picked < 0 else picked,
-            nothing=None if wanted < 0 else Counts(0, 0, wanted, size - wanted),
+            empty_prediction=None if wanted < 0 else Counts(0, 0, wanted, size - wanted),
             seconds=float(self.seconds[place]),
             cached=bool(self.cached[place]),
             note=self.notes.get(place, ""),
             error=self.errors.get(place, ""),
         )
 
-    def _offer(self, at: int) -> ProposalScore:
+    def _to_proposal_score(self, at: int) -> ProposalScore:
         numbers = self.numbers[at].tolist()
         mask_score, box_score = (None if math.isnan(score) else score for score in self.scores[at].tolist())
         return ProposalScore(Counts(*numbers[:4]), Counts(*numbers[4:]), mask_score, box_score, self.broken.get(at))
@@ -205,7 +205,7 @@ class MemoryColumns:
     @property
     def contents(self) -> bytes:
         """The same for two if and only if the digests are."""
-        return hash_of([list(self.digests)])
+        return hash_string_parts([list(self.digests)])
 
     @property
     def offered(self) -> Whole:
@@ -222,34 +222,34 @@ class MemoryColumns:
     @cached_property
     def counts(self) -> Whole:
         """Of the predictions; zeros for an error."""
-        return self._of_offers(self.picked, self.numbers[:, :4], self._nothing)
+        return self._select_numbers(self.picked, self.numbers[:, :4], self._empty_counts)
 
     @cached_property
-    def inside(self) -> Whole:
+    def interior_counts(self) -> Whole:
         """The same away from the contours; zeros where nothing was picked."""
-        return self._of_offers(self.picked, self.numbers[:, 4:], np.zeros_like(self._nothing))
+        return self._select_numbers(self.picked, self.numbers[:, 4:], np.zeros_like(self._empty_counts))
 
     @cached_property
     def wrong(self) -> Whole:
         """Wrong pixels at the contour, and elsewhere; -1 where the prediction was not broken down."""
         at = np.fromiter(self.broken, np.int64, len(self.broken))
         numbers = np.array([each.numbers for each in self.broken.values()], np.int64).reshape(-1, 7)
-        return wrong_pixels(at, numbers, np.where(self.picked < 0, -1, self.starts[:-1] + self.picked))
+        return count_wrong_pixels(at, numbers, np.where(self.picked < 0, -1, self.starts[:-1] + self.picked))
 
     @property
     def oracle(self) -> Whole:
         """The counts of the best offers; zeros for an error."""
-        return self._of_offers(self.best, self.numbers[:, :4], self._nothing)
+        return self._select_numbers(self.best, self.numbers[:, :4], self._empty_counts)
 
     @property
-    def _nothing(self) -> Whole:
+    def _empty_counts(self) -> Whole:
         """The counts of an empty prediction, `[n, 4]`; zeros for an error."""
         known = np.zeros((len(self.ids), 4), np.result_type(self.numbers, self.sizes))
-        known[:, 2] = np.maximum(self.wanted, 0)
-        known[:, 3] = np.maximum(self.sizes - self.wanted, 0) * (self.wanted >= 0)
+        known[:, 2] = np.maximum(self.target_area, 0)
+        known[:, 3] = np.maximum(self.sizes - self.target_area, 0) * (self.target_area >= 0)
         return known
 
-    def _of_offers(self, chosen: Whole, numbers: Whole, other: Whole) -> Whole:
+    def _select_numbers(self, chosen: Whole, numbers: Whole, other: Whole) -> Whole:
         """The numbers of one offer of each case; other ones where the choice is -1."""
         there = np.flatnonzero(chosen >= 0)
         other[there] = numbers[self.starts[there] + chosen[there]]
@@ -276,11 +276,11 @@ class MemoryColumns:
         """The places among these whose prediction was broken down, with the breakdown."""
         picked = self.picked[places]
         picks = np.where(picked < 0, -1, self.starts[places] + picked).tolist()
-        for place, (pick, missed) in enumerate(zip(picks, self.wanted[places].tolist(), strict=True)):
+        for place, (pick, missed) in enumerate(zip(picks, self.target_area[places].tolist(), strict=True)):
             if pick in self.broken:
                 yield place, self.broken[pick]
             elif pick < 0 <= missed:
-                yield place, nothing_found(missed)
+                yield place, compute_empty_breakdown(missed)
 
     def offer_scores(self, places: Places) -> Iterator[list[list[float]]]:
         """Mask score, box score and IoU of each offer of these cases."""
@@ -288,12 +288,12 @@ class MemoryColumns:
         starts, ends = self.starts[places].tolist(), self.starts[places + 1].tolist()
         return (told[start:end].tolist() for start, end in zip(starts, ends, strict=True))
 
-    def picked_again(self, picked: Whole) -> MemoryColumns:
+    def repick(self, picked: Whole) -> MemoryColumns:
         """The same with another pick."""
         return replace(self, picked=picked)
 
 
-def wrong_pixels(at: Places, numbers: Whole, picks: Places) -> Whole:
+def count_wrong_pixels(at: Places, numbers: Whole, picks: Places) -> Whole:
     """Read the wrong pixels of the predictions off breakdowns.
 
     Args:
@@ -315,7 +315,7 @@ def wrong_pixels(at: Places, numbers: Whole, picks: Places) -> Whole:
     return found
 
 
-def hash_of(parts: Iterable[Sequence[str]]) -> bytes:
+def hash_string_parts(parts: Iterable[Sequence[str]]) -> bytes:
     """A hash of texts, which come in parts of any size."""
     texts, lengths = hashlib.sha256(), hashlib.sha256()
     for part in parts:
@@ -334,7 +334,7 @@ class ColumnBuilder:
         self._properties: dict[str, array[float]] = {}
         self._starts, self._numbers, self._scores = array("q", [0]), array("q"), array("d")
         self._breakdowns: dict[int, Breakdown] = {}
-        self._picked, self._wanted, self._sizes = array("i"), array("q"), array("q")
+        self._picked, self._target_areas, self._sizes = array("i"), array("q"), array("q")
         self._seconds, self._cached = array("d"), array("b")
         self._notes: dict[int, str] = {}
         self._errors: dict[int, str] = {}
@@ -344,7 +344,7 @@ class ColumnBuilder:
 
     def add(self, outcome: Outcome) -> None:
         """One more."""
-        nothing = outcome.nothing
+        nothing = outcome.empty_prediction
         self.add_row(
             case_id=outcome.case_id,
             prompt=outcome.prompt,
@@ -353,9 +353,9 @@ class ColumnBuilder:
             digest=outcome.digest,
             pixels=outcome.pixels,
             key=outcome.proposals_key,
-            proposal_scores=[offer_numbers(offer) for offer in outcome.proposal_scores],
+            proposal_scores=[to_numbers(offer) for offer in outcome.proposal_scores],
             picked=outcome.picked,
-            wanted=None if nothing is None else nothing.target,
+            target_area=None if nothing is None else nothing.target,
             size=None if nothing is None else nothing.target + nothing.tn,
             seconds=outcome.seconds,
             cached=outcome.cached,
@@ -375,14 +375,14 @@ class ColumnBuilder:
         key: str,
         proposal_scores: Sequence[Sequence[Any]],
         picked: int | None,
-        wanted: int | None,
+        target_area: int | None,
         size: int | None,
         seconds: float,
         cached: bool,
         note: str,
         error: str,
     ) -> None:
-        """One more, as a row of plain values; each offer as `offer_numbers` has it."""
+        """One more, as a row of plain values; each offer as `to_numbers` has it."""
         place = len(self)
         for name, text in (("ids", case_id), ("digests", digest), ("pixels", pixels), ("keys", key)):
             self._texts[name].append(text)
@@ -394,9 +394,9 @@ class ColumnBuilder:
             column.extend([np.nan] * (place - len(column)))
             column.append(number)
         for offer in proposal_scores:
-            self._add_offer(offer)
+            self._add_proposal(offer)
         self._starts.append(len(self._scores) // 2)
-        self._wanted.append(-1 if wanted is None else wanted)
+        self._target_areas.append(-1 if target_area is None else target_area)
         self._sizes.append(-1 if size is None else size)
         self._seconds.append(seconds)
         self._cached.append(cached)
@@ -407,20 +407,20 @@ class ColumnBuilder:
         # last, since it says how many there are
         self._picked.append(-1 if picked is None else picked)
 
-    def _add_offer(self, offer: Sequence[Any]) -> None:
+    def _add_proposal(self, offer: Sequence[Any]) -> None:
         if len(offer) > 10:
             self._breakdowns[len(self._scores) // 2] = Breakdown(*offer[10:])
         self._scores.extend(np.nan if score is None else score for score in offer[:2])
         self._numbers.extend(offer[2:10])
 
-    def columns(self) -> MemoryColumns:
+    def build(self) -> MemoryColumns:
         """All of them; nothing can be added any more."""
         cases = len(self)
         texts = {name: found.build() for name, found in self._texts.items()}
         self._texts.clear()
         for column in self._properties.values():
             column.extend([np.nan] * (cases - len(column)))
-        numbers = _small(self._numbers)
+        numbers = _to_smallest_dtype(self._numbers)
         self._numbers = array("q")
         return MemoryColumns(
             **texts,
@@ -432,8 +432,8 @@ class ColumnBuilder:
             scores=np.array(self._scores).reshape(-1, 2),
             broken=self._breakdowns,
             picked=np.array(self._picked),
-            wanted=_small(self._wanted),
-            sizes=_small(self._sizes),
+            target_area=_to_smallest_dtype(self._target_areas),
+            sizes=_to_smallest_dtype(self._sizes),
             seconds=np.array(self._seconds),
             cached=np.array(self._cached, np.bool_),
             notes=self._notes,
@@ -441,21 +441,21 @@ class ColumnBuilder:
         )
 
 
-def _small(numbers: array[int]) -> Whole:
+def _to_smallest_dtype(numbers: array[int]) -> Whole:
     """Whole numbers, each in four bytes if that is enough for all."""
     found = np.array(numbers, np.int64)
     return found.astype(np.int32) if found.max(initial=0) < 1 << 31 else found
 
 
-def gather(outcomes: Iterable[Outcome]) -> MemoryColumns:
+def build_columns(outcomes: Iterable[Outcome]) -> MemoryColumns:
     """Outcomes as columns, in their order."""
     gathered = ColumnBuilder()
     for outcome in outcomes:
         gathered.add(outcome)
-    return gathered.columns()
+    return gathered.build()
 
 
-def offer_numbers(offer: ProposalScore) -> list[Any]:
+def to_numbers(offer: ProposalScore) -> list[Any]:
     """An offer as plain values: the two scores, the counts, those inside, and the breakdown if there is one."""
     wrong = offer.breakdown.numbers if offer.breakdown else ()
     return [offer.mask_score, offer.box_score, *offer.numbers, *wrong]

@@ -16,7 +16,7 @@ from segqa.data.mask import Mask
 from segqa.data.string_columns import CategoricalColumn, Places, RowSequence, StringColumn
 from segqa.models.protocol import Floats
 from segqa.runs.outcome import Outcome
-from segqa.runs.outcome_columns import Columns, Whole, gather
+from segqa.runs.outcome_columns import Columns, Whole, build_columns
 from segqa.scoring.error_breakdown import Breakdown
 from segqa.scoring.metrics import compute_metric
 from segqa.support.plurals import format_count
@@ -37,11 +37,11 @@ class Outcomes(RowSequence[Outcome]):
     places: Places | None = None
 
     @classmethod
-    def of(cls, outcomes: Iterable[Outcome]) -> Outcomes:
+    def from_outcomes(cls, outcomes: Iterable[Outcome]) -> Outcomes:
         """Any outcomes, in their order."""
         if isinstance(outcomes, Outcomes):
             return outcomes
-        return cls(gather(outcomes))
+        return cls(build_columns(outcomes))
 
     def take(self, chosen: Mask | Places) -> Outcomes:
         """Some of them, by a mask or by their places."""
@@ -50,11 +50,11 @@ class Outcomes(RowSequence[Outcome]):
         places = np.flatnonzero(chosen) if chosen.dtype == np.bool_ else chosen.astype(np.int64, copy=False)
         return Outcomes(self.columns, places if self.places is None else self.places[places])
 
-    def joined(self, others: Outcomes) -> Outcomes:
+    def concatenate(self, others: Outcomes) -> Outcomes:
         """Return these and then others, which are read off the same columns."""
         return Outcomes(self.columns, np.concatenate([self._all_places, others._all_places]))
 
-    def within(self, whole: Outcomes) -> Places:
+    def find_places_in(self, whole: Outcomes) -> Places:
         """Where each of these is among some outcomes of the same run; -1 where it is not."""
         if self.columns is not whole.columns:
             return whole.ids.find_places(self.ids)
@@ -88,88 +88,88 @@ class Outcomes(RowSequence[Outcome]):
     @property
     def ids(self) -> StringColumn:
         """Of the cases."""
-        return self._texts(self.columns.ids)
+        return self._select_strings(self.columns.ids)
 
     @property
     def digests(self) -> StringColumn:
         """Of the files of image and target."""
-        return self._texts(self.columns.digests)
+        return self._select_strings(self.columns.digests)
 
     @property
     def pixels(self) -> StringColumn:
         """Digests of their pixels; empty where they are not known."""
-        return self._texts(self.columns.pixels)
+        return self._select_strings(self.columns.pixels)
 
     @property
     def keys(self) -> StringColumn:
         """Of the proposals; empty for an error."""
-        return self._texts(self.columns.keys)
+        return self._select_strings(self.columns.keys)
 
     @property
     def prompts(self) -> CategoricalColumn:
         """What the model was asked for."""
-        return self._names(self.columns.prompts)
+        return self._select_categories(self.columns.prompts)
 
     @property
     def tags(self) -> dict[str, CategoricalColumn]:
         """By name, those that one of the cases has."""
-        names = {name: self._names(each) for name, each in self.columns.tags.items()}
+        names = {name: self._select_categories(each) for name, each in self.columns.tags.items()}
         return {name: each for name, each in names.items() if (each.codes >= 0).any()}
 
     @property
     def properties(self) -> Mapping[str, Floats]:
         """By name, those that one of the cases has; NaN where another has it not. Each is read when it is asked for."""
-        return _Some(self)
+        return _SelectedProperties(self)
 
     @property
     def failed(self) -> Mask:
         """Which could not be evaluated."""
-        return self._of(self.columns.failed)
+        return self._select(self.columns.failed)
 
     @property
     def counts(self) -> Whole:
         """Of the predictions: tp, fp, fn, tn, `[n, 4]`; zeros for an error."""
-        return self._of(self.columns.counts)
+        return self._select(self.columns.counts)
 
     @property
-    def inside(self) -> Whole:
+    def interior_counts(self) -> Whole:
         """The same away from the contours; zeros where nothing was picked."""
-        return self._of(self.columns.inside)
+        return self._select(self.columns.interior_counts)
 
     @property
     def wrong(self) -> Whole:
         """Wrong pixels at the contour, and elsewhere, `[n, 2]`; -1 where the prediction was not broken down."""
-        return self._of(self.columns.wrong)
+        return self._select(self.columns.wrong)
 
     @property
     def oracle(self) -> Whole:
         """The counts of the best offers, see `Outcome.oracle`; zeros for an error."""
-        return self._of(self.columns.oracle)
+        return self._select(self.columns.oracle)
 
     @property
     def best(self) -> Whole:
         """Which offer is the best; -1 where there is none."""
-        return self._of(self.columns.best)
+        return self._select(self.columns.best)
 
     @property
     def picked(self) -> Whole:
         """Which offer is the prediction; -1 where nothing was picked."""
-        return self._of(self.columns.picked)
+        return self._select(self.columns.picked)
 
     @property
     def offered(self) -> Whole:
         """How many offers there are."""
-        return self._of(self.columns.offered)
+        return self._select(self.columns.offered)
 
     @property
     def seconds(self) -> Floats:
         """Of inference."""
-        return self._of(self.columns.seconds)
+        return self._select(self.columns.seconds)
 
     @property
     def cached(self) -> Mask:
         """Whether the proposals come from the store."""
-        return self._of(self.columns.cached)
+        return self._select(self.columns.cached)
 
     @property
     def notes(self) -> list[tuple[str, str]]:
@@ -187,13 +187,13 @@ class Outcomes(RowSequence[Outcome]):
         """For each case mask score, box score and IoU of each offer; NaN where unknown or undefined."""
         return self.columns.offer_scores(self._all_places)
 
-    def picked_again(self, picked: Whole) -> Outcomes:
+    def repick(self, picked: Whole) -> Outcomes:
         """The same with another pick of each case."""
         everywhere = picked
         if self.places is not None:
             everywhere = self.columns.picked.copy()
             everywhere[self.places] = picked
-        return Outcomes(self.columns.picked_again(everywhere), self.places)
+        return Outcomes(self.columns.repick(everywhere), self.places)
 
     def metric(self, name: str) -> Floats:
         """`"iou"`, `"dice"`, `"precision"` or `"recall"` of the predictions; NaN where undefined and for errors."""
@@ -205,17 +205,17 @@ class Outcomes(RowSequence[Outcome]):
     def _all_places(self) -> Places:
         return np.arange(len(self)) if self.places is None else self.places
 
-    def _of(self, column: NDArray[Scalar]) -> NDArray[Scalar]:
+    def _select(self, column: NDArray[Scalar]) -> NDArray[Scalar]:
         return column if self.places is None else column[self.places]
 
-    def _texts(self, column: StringColumn) -> StringColumn:
+    def _select_strings(self, column: StringColumn) -> StringColumn:
         return column if self.places is None else column.take(self.places)
 
-    def _names(self, column: CategoricalColumn) -> CategoricalColumn:
+    def _select_categories(self, column: CategoricalColumn) -> CategoricalColumn:
         return column if self.places is None else column.take(self.places)
 
 
-class _Some(Mapping[str, NDArray[Any]]):
+class _SelectedProperties(Mapping[str, NDArray[Any]]):
     """Columns of numbers that one of some cases has, by name."""
 
     def __init__(self, outcomes: Outcomes) -> None:

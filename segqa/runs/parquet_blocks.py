@@ -13,14 +13,16 @@ from numpy.typing import NDArray
 
 from segqa.data.string_columns import CategoricalColumn, Places, StringColumn
 from segqa.errors import StoreError
-from segqa.runs.checksums import AGAIN, add_checksum, compute_file_checksum, require_checksum, require_counts
+from segqa.runs.checksums import EVALUATE_AGAIN, add_checksum, compute_file_checksum, require_checksum, require_counts
 from segqa.runs.outcome_columns import MemoryColumns, Whole
 from segqa.scoring.error_breakdown import Breakdown
 
 BLOCK = 1 << 16
 """Cases of a part file."""
 
-NEEDED = "runs of more than {:,} cases are kept in Parquet files, which needs pyarrow: pip install 'segqa[scale]'"
+PYARROW_NEEDED = (
+    "runs of more than {:,} cases are kept in Parquet files, which needs pyarrow: pip install 'segqa[scale]'"
+)
 """What to say where it is missing."""
 
 _INDEX = "index.json"
@@ -52,7 +54,7 @@ class PartWriter:
             path.unlink()
 
     def add(self, block: Any) -> None:
-        """A block of cases, as a table of pyarrow's (`table_of`); each id is greater than the one before it.
+        """A block of cases, as a table of pyarrow's (`to_table`); each id is greater than the one before it.
 
         Raises:
             StoreError: it is not.
@@ -67,7 +69,7 @@ class PartWriter:
         # a column of digests has no two alike, and a dictionary would only be tried
         plain = ["digest", "pixels", "key", "id"]
         named = [name for name in block.column_names if name not in plain]
-        path = self._folder / _name(len(self._rows))
+        path = self._folder / _name_part(len(self._rows))
         parquet.write_table(block, path, compression="zstd", compression_level=1, use_dictionary=named)
         self._rows.append(len(ids))
         self._checksums.append(compute_file_checksum(path))
@@ -78,7 +80,7 @@ class PartWriter:
         (self._folder / _INDEX).write_text(json.dumps(index) + "\n", encoding="utf-8")
 
 
-def is_filed(folder: Path) -> bool:
+def has_parts(folder: Path) -> bool:
     """Whether there are parts, all of them."""
     return (folder / _INDEX).is_file()
 
@@ -94,27 +96,27 @@ def verify_parts(folder: Path) -> str:
     Raises:
         StoreError: one was changed, a file is missing, or pyarrow is not installed.
     """
-    paths, index = list(parts_of(folder)), _index(folder)
+    paths, index = list(list_parts(folder)), _read_index(folder)
     if "checksums" not in index:
         for path in paths:
-            require_counts(held_of(read_part(path)), str(path))
+            require_counts(from_table(read_part(path)), str(path))
         return ""
     for path, wanted in zip(paths, index["checksums"], strict=True):
         if compute_file_checksum(path) != wanted:
-            raise StoreError(f"{path} is damaged: its content does not match its checksum; {AGAIN}")
+            raise StoreError(f"{path} is damaged: its content does not match its checksum; {EVALUATE_AGAIN}")
     return str(index["checksum"])
 
 
-def tables(folder: Path) -> Iterator[Any]:
+def read_tables(folder: Path) -> Iterator[Any]:
     """The blocks in a folder, one after the other, as tables of pyarrow's.
 
     Raises:
         StoreError: they are damaged, or pyarrow is not installed.
     """
-    return map(read_part, parts_of(folder))
+    return map(read_part, list_parts(folder))
 
 
-def table_of(held: MemoryColumns) -> Any:
+def to_table(held: MemoryColumns) -> Any:
     """Columns in memory as a table of pyarrow's, as part files have it."""
     import pyarrow as pa
 
@@ -127,7 +129,7 @@ def table_of(held: MemoryColumns) -> Any:
             broken.setdefault(place, []).extend([at - int(held.starts[place]), *held.broken[at].numbers])
     columns: dict[str, Any] = {
         "id": pa.array(held.ids, pa.string()),
-        "prompt": _dictionary(held.prompts),
+        "prompt": _to_dictionary(held.prompts),
         "digest": pa.array(held.digests, pa.string()),
         "pixels": pa.array(held.pixels, pa.string()),
         "key": pa.array(held.keys, pa.string()),
@@ -137,7 +139,7 @@ def table_of(held: MemoryColumns) -> Any:
         "broken": pa.array([broken.get(place) for place in range(cases)], pa.list_(pa.int64())),
         "picked": held.picked.astype(np.int32),
         "best": held.best.astype(np.int32),
-        "wanted": held.wanted.astype(np.int64),
+        "wanted": held.target_area.astype(np.int64),
         "size": held.sizes.astype(np.int64),
         "seconds": held.seconds,
         "cached": held.cached,
@@ -145,16 +147,16 @@ def table_of(held: MemoryColumns) -> Any:
         "note": pa.array([held.notes.get(place) for place in range(cases)], pa.string()),
         "error": pa.array([held.errors.get(place) for place in range(cases)], pa.string()),
     }
-    for begin, counts in (("", held.counts), ("inside_", held.inside), ("best_", held.oracle)):
+    for begin, counts in (("", held.counts), ("inside_", held.interior_counts), ("best_", held.oracle)):
         columns |= {begin + name: counts[:, at].astype(np.int64) for at, name in enumerate(COUNTS)}
-    columns |= {TAG + name: _dictionary(names) for name, names in held.tags.items() if (names.codes >= 0).any()}
+    columns |= {TAG + name: _to_dictionary(names) for name, names in held.tags.items() if (names.codes >= 0).any()}
     for name, numbers in held.properties.items():
         if not np.isnan(numbers).all():
             columns[PROPERTY + name] = pa.array(numbers, pa.float64(), from_pandas=True)
     return pa.table(columns)
 
 
-def breakdowns_in(column: Any, starts: Places) -> tuple[Places, Whole]:
+def read_breakdowns(column: Any, starts: Places) -> tuple[Places, Whole]:
     """Read the column `broken` of a table.
 
     Args:
@@ -171,13 +173,13 @@ def breakdowns_in(column: Any, starts: Places) -> tuple[Places, Whole]:
     return np.repeat(starts, lengths // 8) + numbers[:, 0], numbers[:, 1:]
 
 
-def held_of(table: Any) -> MemoryColumns:
+def from_table(table: Any) -> MemoryColumns:
     """The columns of a table, in memory."""
     numbers, scores, broken = (table.column(name).combine_chunks() for name in ("numbers", "scores", "broken"))
-    starts = np.concatenate([[0], np.cumsum(_array(table, "offered"), dtype=np.int64)])
+    starts = np.concatenate([[0], np.cumsum(_to_array(table, "offered"), dtype=np.int64)])
     by_offer = {
         at: Breakdown(*found)
-        for at, found in zip(*(each.tolist() for each in breakdowns_in(broken, starts[:-1])), strict=True)
+        for at, found in zip(*(each.tolist() for each in read_breakdowns(broken, starts[:-1])), strict=True)
     }
     notes, errors = (
         {place: text for place, text in enumerate(column.to_pylist()) if text}
@@ -185,29 +187,35 @@ def held_of(table: Any) -> MemoryColumns:
     )
     return MemoryColumns(
         ids=StringColumn.from_strings(table.column("id").to_pylist()),
-        prompts=_undone(table.column("prompt")),
-        tags={name.removeprefix(TAG): _undone(table.column(name)) for name in table.column_names if TAG in name[:4]},
+        prompts=_from_dictionary(table.column("prompt")),
+        tags={
+            name.removeprefix(TAG): _from_dictionary(table.column(name))
+            for name in table.column_names
+            if TAG in name[:4]
+        },
         properties={
-            name.removeprefix(PROPERTY): _array(table, name) for name in table.column_names if name.startswith(PROPERTY)
+            name.removeprefix(PROPERTY): _to_array(table, name)
+            for name in table.column_names
+            if name.startswith(PROPERTY)
         },
         digests=StringColumn.from_strings(table.column("digest").to_pylist()),
-        pixels=_pixels_of(table),
+        pixels=_read_pixels(table),
         keys=StringColumn.from_strings(table.column("key").to_pylist()),
         starts=starts,
-        numbers=small(numbers.flatten().to_numpy(zero_copy_only=False)).reshape(-1, 8),
+        numbers=to_smallest_dtype(numbers.flatten().to_numpy(zero_copy_only=False)).reshape(-1, 8),
         scores=scores.flatten().to_numpy(zero_copy_only=False).reshape(-1, 2),
         broken=by_offer,
-        picked=_array(table, "picked"),
-        wanted=small(_array(table, "wanted")),
-        sizes=small(_array(table, "size")),
-        seconds=_array(table, "seconds"),
-        cached=_array(table, "cached"),
+        picked=_to_array(table, "picked"),
+        target_area=to_smallest_dtype(_to_array(table, "wanted")),
+        sizes=to_smallest_dtype(_to_array(table, "size")),
+        seconds=_to_array(table, "seconds"),
+        cached=_to_array(table, "cached"),
         notes=notes,
         errors=errors,
     )
 
 
-def parts_of(folder: Path) -> dict[Path, int]:
+def list_parts(folder: Path) -> dict[Path, int]:
     """The part files in a folder, each with how many cases it has.
 
     Raises:
@@ -215,13 +223,13 @@ def parts_of(folder: Path) -> dict[Path, int]:
     """
     if not has_parquet():
         raise StoreError(f"{folder} has Parquet files, which needs pyarrow: pip install 'segqa[scale]'")
-    found = {folder / _name(number): cases for number, cases in enumerate(_index(folder)["rows"])}
+    found = {folder / _name_part(number): cases for number, cases in enumerate(_read_index(folder)["rows"])}
     if missing := [path.name for path in found if not path.is_file()]:
         raise StoreError(f"{folder} is damaged: {missing[0]} is not there")
     return found
 
 
-def _index(folder: Path) -> dict[str, Any]:
+def _read_index(folder: Path) -> dict[str, Any]:
     """The index of the part files in a folder, checked."""
     path = folder / _INDEX
     try:
@@ -229,11 +237,11 @@ def _index(folder: Path) -> dict[str, Any]:
         require_checksum(index, path, is_new="checksums" in index)
         index["rows"] = [int(cases) for cases in index["rows"]]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise StoreError(f"{path} is damaged: {error}; {AGAIN}") from error
+        raise StoreError(f"{path} is damaged: {error}; {EVALUATE_AGAIN}") from error
     return index
 
 
-def _name(number: int) -> str:
+def _name_part(number: int) -> str:
     return f"part-{number:05}.parquet"
 
 
@@ -249,13 +257,13 @@ def read_part(path: Path, names: Sequence[str] | None = None) -> Any:
         raise StoreError(f"{path} is damaged: {error}") from error
 
 
-def _pixels_of(table: Any) -> StringColumn:
+def _read_pixels(table: Any) -> StringColumn:
     """The digests of the pixels; empty where a part was written before there were any."""
     known = table.column("pixels").to_pylist() if "pixels" in table.column_names else [None] * len(table)
     return StringColumn.from_strings(digest or "" for digest in known)
 
 
-def _dictionary(names: CategoricalColumn) -> Any:
+def _to_dictionary(names: CategoricalColumn) -> Any:
     import pyarrow as pa
 
     return pa.DictionaryArray.from_arrays(
@@ -263,19 +271,19 @@ def _dictionary(names: CategoricalColumn) -> Any:
     )
 
 
-def _undone(column: Any) -> CategoricalColumn:
+def _from_dictionary(column: Any) -> CategoricalColumn:
     """The names in a column."""
     whole = column.combine_chunks()
     codes = whole.indices.fill_null(-1).to_numpy(zero_copy_only=False)
     return CategoricalColumn(tuple(whole.dictionary.to_pylist()), codes)
 
 
-def _array(table: Any, name: str) -> NDArray[Any]:
+def _to_array(table: Any, name: str) -> NDArray[Any]:
     found: NDArray[Any] = table.column(name).to_numpy()
     return found
 
 
-def small(numbers: NDArray[Any], least: type[np.signedinteger[Any]] = np.int32) -> Whole:
+def to_smallest_dtype(numbers: NDArray[Any], least: type[np.signedinteger[Any]] = np.int32) -> Whole:
     """Whole numbers in the smallest type that holds them all."""
     low, high = int(numbers.min(initial=0)), int(numbers.max(initial=0))
     fits = np.result_type(np.min_scalar_type(min(low, -1)), np.min_scalar_type(-max(high, 1) - 1), least)
@@ -286,12 +294,12 @@ def merge_blocks(feeds: Sequence[Iterator[Any]]) -> Iterator[Any]:
     """The cases of all feeds in the order of their ids, as tables of pyarrow's with `BLOCK` cases each.
 
     Args:
-        feeds: tables (`blocks.table_of`), of each feed in the order of their ids.
+        feeds: tables (`blocks.to_table`), of each feed in the order of their ids.
     """
-    return _in_blocks(_in_order(feeds))
+    return _split_into_blocks(_merge_in_order(feeds))
 
 
-def _in_order(feeds: Sequence[Iterator[Any]]) -> Iterator[Any]:
+def _merge_in_order(feeds: Sequence[Iterator[Any]]) -> Iterator[Any]:
     """Tables of any size, one behind the other in the order of their ids."""
     heads = [(feed, head) for feed in feeds if (head := next(feed, None)) is not None]
     while heads:
@@ -299,38 +307,38 @@ def _in_order(feeds: Sequence[Iterator[Any]]) -> Iterator[Any]:
         bound = min(head.column("id")[-1].as_py() for _, head in heads)
         taken, left = [], []
         for feed, head in heads:
-            many = _up_to(head, bound)
+            many = _count_up_to(head, bound)
             taken.append(head.slice(0, many))
             rest = head.slice(many) if many < len(head) else next(feed, None)
             if rest is not None:
                 left.append((feed, rest))
         heads = left
-        yield _joined(taken).sort_by("id")
+        yield _concatenate(taken).sort_by("id")
 
 
-def _up_to(head: Any, bound: str) -> int:
+def _count_up_to(head: Any, bound: str) -> int:
     """How many rows of a table have an id up to this one."""
     from pyarrow import compute
 
     return int(compute.sum(compute.less_equal(head.column("id"), bound)).as_py())
 
 
-def _in_blocks(tables: Iterable[Any]) -> Iterator[Any]:
+def _split_into_blocks(tables: Iterable[Any]) -> Iterator[Any]:
     """The same rows, in blocks of one size."""
     waiting: list[Any] = []
     for table in tables:
         waiting.append(table)
         if sum(map(len, waiting)) < BLOCK:
             continue
-        whole = _joined(waiting)
+        whole = _concatenate(waiting)
         full = len(whole) - len(whole) % BLOCK
         yield from (whole.slice(start, BLOCK) for start in range(0, full, BLOCK))
         waiting = [whole.slice(full)]
     if rest := [table for table in waiting if len(table)]:
-        yield _joined(rest)
+        yield _concatenate(rest)
 
 
-def _joined(tables: Sequence[Any]) -> Any:
+def _concatenate(tables: Sequence[Any]) -> Any:
     """Tables one behind the other; each may have names and columns of its own."""
     import pyarrow as pa
 

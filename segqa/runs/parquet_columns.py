@@ -16,8 +16,17 @@ from segqa.data.mask import Mask
 from segqa.data.string_columns import CategoricalColumn, Places, StringBuilder, StringColumn
 from segqa.models.protocol import Floats
 from segqa.runs.outcome import Outcome
-from segqa.runs.outcome_columns import Columns, MemoryColumns, Whole, hash_of, wrong_pixels
-from segqa.runs.parquet_blocks import COUNTS, PROPERTY, TAG, breakdowns_in, held_of, parts_of, read_part, small
+from segqa.runs.outcome_columns import Columns, MemoryColumns, Whole, count_wrong_pixels, hash_string_parts
+from segqa.runs.parquet_blocks import (
+    COUNTS,
+    PROPERTY,
+    TAG,
+    from_table,
+    list_parts,
+    read_breakdowns,
+    read_part,
+    to_smallest_dtype,
+)
 from segqa.scoring.error_breakdown import Breakdown
 
 
@@ -33,156 +42,156 @@ class ParquetColumns:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        parts = parts_of(folder)
+        parts = list_parts(folder)
         self._parts = list(parts)
         self._edges = np.concatenate([[0], np.cumsum(list(parts.values()), dtype=np.int64)])
-        self._held = lru_cache(maxsize=2)(lambda number: held_of(read_part(self._parts[number])))
+        self._held = lru_cache(maxsize=2)(lambda number: from_table(read_part(self._parts[number])))
 
     @cached_property
     def ids(self) -> StringColumn:
         """Of the cases."""
-        return self._texts("id")
+        return self._read_strings("id")
 
     @cached_property
     def prompts(self) -> CategoricalColumn:
         """What the model was asked for."""
-        return self._names("prompt")
+        return self._read_categories("prompt")
 
     @cached_property
     def tags(self) -> Mapping[str, CategoricalColumn]:
         """By name."""
-        return {name.removeprefix(TAG): self._names(name) for name in self._beginning(TAG)}
+        return {name.removeprefix(TAG): self._read_categories(name) for name in self._find_names(TAG)}
 
     @property
     def properties(self) -> Mapping[str, Floats]:
         """By name, each read when it is asked for."""
-        names = [name.removeprefix(PROPERTY) for name in self._beginning(PROPERTY)]
-        return _Read(names, lambda name: self._numbers(PROPERTY + name))
+        names = [name.removeprefix(PROPERTY) for name in self._find_names(PROPERTY)]
+        return _LazyColumns(names, lambda name: self._read_numbers(PROPERTY + name))
 
     @property
     def digests(self) -> StringColumn:
         """Of the files of image and target."""
-        return self._texts("digest")
+        return self._read_strings("digest")
 
     @property
     def pixels(self) -> StringColumn:
         """Digests of their pixels; empty where they are not known."""
-        return self._texts("pixels")
+        return self._read_strings("pixels")
 
     @property
     def contents(self) -> bytes:
         """The same for two if and only if the digests are."""
-        return hash_of(column.to_pylist() for column in self._columns("digest"))
+        return hash_string_parts(column.to_pylist() for column in self._read_columns("digest"))
 
     @property
     def keys(self) -> StringColumn:
         """Of the proposals."""
-        return self._texts("key")
+        return self._read_strings("key")
 
     @property
     def offered(self) -> Whole:
         """How many offers there are."""
-        return small(self._numbers("offered"), np.int8)
+        return to_smallest_dtype(self._read_numbers("offered"), np.int8)
 
     @cached_property
     def picked(self) -> Whole:
         """Which offer is the prediction."""
-        return small(self._numbers("picked"), np.int8)
+        return to_smallest_dtype(self._read_numbers("picked"), np.int8)
 
     @property
     def best(self) -> Whole:
         """Which offer has the highest IoU."""
-        return small(self._numbers("best"), np.int8)
+        return to_smallest_dtype(self._read_numbers("best"), np.int8)
 
     @cached_property
     def counts(self) -> Whole:
         """Of the predictions."""
-        return self._four("")
+        return self._read_counts("")
 
     @property
-    def inside(self) -> Whole:
+    def interior_counts(self) -> Whole:
         """The same away from the contours."""
-        return self._four("inside_")
+        return self._read_counts("inside_")
 
     @cached_property
     def wrong(self) -> Whole:
         """Wrong pixels at the contour, and elsewhere."""
         offered, picked = self.offered.astype(np.int64), self.picked
         edges, found = self._edges.tolist(), [np.zeros((0, 2), np.int64)]
-        for column, start, end in zip(self._columns("broken"), edges, edges[1:], strict=False):
+        for column, start, end in zip(self._read_columns("broken"), edges, edges[1:], strict=False):
             starts = np.concatenate([[0], np.cumsum(offered[start:end])[:-1]])
-            at, numbers = breakdowns_in(column, starts)
+            at, numbers = read_breakdowns(column, starts)
             picks = np.where(picked[start:end] < 0, -1, starts + picked[start:end])
-            found.append(wrong_pixels(at, numbers, picks))
-        return small(np.concatenate(found))
+            found.append(count_wrong_pixels(at, numbers, picks))
+        return to_smallest_dtype(np.concatenate(found))
 
     @property
     def oracle(self) -> Whole:
         """The counts of the best offers."""
-        return self._four("best_")
+        return self._read_counts("best_")
 
     @property
     def seconds(self) -> Floats:
         """Of inference."""
-        return self._numbers("seconds")
+        return self._read_numbers("seconds")
 
     @property
     def cached(self) -> Mask:
         """Whether the proposals come from the store."""
-        return self._numbers("cached").astype(np.bool_)
+        return self._read_numbers("cached").astype(np.bool_)
 
     @cached_property
     def failed(self) -> Mask:
         """Which cases could not be evaluated."""
-        return self._numbers("failed").astype(np.bool_)
+        return self._read_numbers("failed").astype(np.bool_)
 
     @cached_property
     def notes(self) -> Mapping[int, str]:
         """By the place of the case."""
-        notes = chain.from_iterable(column.to_pylist() for column in self._columns("note"))
+        notes = chain.from_iterable(column.to_pylist() for column in self._read_columns("note"))
         return {place: note for place, note in enumerate(notes) if note}
 
     def rows(self, places: Iterable[int]) -> Iterator[Outcome]:
         """The outcomes of some cases, one by one."""
-        for number, members in groupby(places, key=self._part_of):
+        for number, members in groupby(places, key=self._find_part):
             start = int(self._edges[number])
             yield from self._held(number).rows(place - start for place in members)
 
     def breakdowns(self, places: Places) -> Iterator[tuple[int, Breakdown]]:
         """The places among these whose prediction was broken down, with the breakdown."""
         first = 0
-        for held, some in self._blocks(places):
+        for held, some in self._read_blocks(places):
             for place, found in held.breakdowns(some):
                 yield first + place, found
             first += len(some)
 
     def offer_scores(self, places: Places) -> Iterator[list[list[float]]]:
         """Mask score, box score and IoU of each offer of these cases."""
-        return chain.from_iterable(held.offer_scores(some) for held, some in self._blocks(places))
+        return chain.from_iterable(held.offer_scores(some) for held, some in self._read_blocks(places))
 
-    def picked_again(self, picked: Whole) -> Columns:
+    def repick(self, picked: Whole) -> Columns:
         """The same with another pick."""
-        return _Repicked(self._folder, picked)
+        return _RepickedColumns(self._folder, picked)
 
-    def _part_of(self, place: int) -> int:
+    def _find_part(self, place: int) -> int:
         return int(np.searchsorted(self._edges, place, side="right")) - 1
 
-    def _blocks(self, places: Places) -> Iterator[tuple[MemoryColumns, Places]]:
+    def _read_blocks(self, places: Places) -> Iterator[tuple[MemoryColumns, Places]]:
         """The blocks that some cases are in, each with their places in it; in the order of the cases."""
         numbers = np.searchsorted(self._edges, places, side="right") - 1
         changes = np.flatnonzero(np.diff(numbers)) + 1
         for some in np.split(places, changes) if len(places) else []:
-            number = self._part_of(some[0])
+            number = self._find_part(some[0])
             yield self._held(number), some - self._edges[number]
 
-    def _beginning(self, what: str) -> list[str]:
+    def _find_names(self, what: str) -> list[str]:
         """The names of the columns of a sort, of all parts."""
         from pyarrow import parquet
 
         schemas = [parquet.read_schema(path) for path in self._parts]
         return sorted({name for schema in schemas for name in schema.names if name.startswith(what)})
 
-    def _columns(self, name: str) -> Iterator[Any]:
+    def _read_columns(self, name: str) -> Iterator[Any]:
         """A column, part by part; of a part that does not have it, nulls."""
         import pyarrow as pa
 
@@ -191,33 +200,33 @@ class ParquetColumns:
             yield table.column(0).combine_chunks() if table.num_columns else pa.nulls(rows)
         pa.default_memory_pool().release_unused()
 
-    def _numbers(self, name: str) -> NDArray[Any]:
+    def _read_numbers(self, name: str) -> NDArray[Any]:
         """A column of numbers; NaN where there is none."""
         import pyarrow as pa
 
         parts = (
             np.full(len(column), math.nan) if pa.types.is_null(column.type) else column.to_numpy(zero_copy_only=False)
-            for column in self._columns(name)
+            for column in self._read_columns(name)
         )
         return np.concatenate([np.zeros(0, np.int8), *parts])
 
-    def _four(self, begin: str) -> Whole:
+    def _read_counts(self, begin: str) -> Whole:
         """Four columns of counts side by side."""
-        columns = [small(self._numbers(begin + name)) for name in COUNTS]
+        columns = [to_smallest_dtype(self._read_numbers(begin + name)) for name in COUNTS]
         return np.stack(columns, axis=1)
 
-    def _texts(self, name: str) -> StringColumn:
+    def _read_strings(self, name: str) -> StringColumn:
         import pyarrow as pa
 
         joining = StringBuilder()
-        for column in self._columns(name):
+        for column in self._read_columns(name):
             joining.extend(column.fill_null("").to_pylist() if column.type != pa.null() else [""] * len(column))
         return joining.build()
 
-    def _names(self, name: str) -> CategoricalColumn:
+    def _read_categories(self, name: str) -> CategoricalColumn:
         known: dict[str, int] = {}
         codes = []
-        for column in self._columns(name):
+        for column in self._read_columns(name):
             values = getattr(column, "dictionary", None)
             own = [] if values is None else values.to_pylist()
             to = np.array([*(known.setdefault(value, len(known)) for value in own), -1], np.int32)
@@ -226,16 +235,16 @@ class ParquetColumns:
         return CategoricalColumn(tuple(known), np.concatenate([np.zeros(0, np.int32), *codes]))
 
 
-class _Repicked(ParquetColumns):
+class _RepickedColumns(ParquetColumns):
     """Filed columns with another pick than the files have."""
 
     def __init__(self, folder: Path, picked: Whole) -> None:
         super().__init__(folder)
         own = self._held
-        self._held = lru_cache(maxsize=2)(lambda number: own(number).picked_again(picked[slice(*self._ends(number))]))
+        self._held = lru_cache(maxsize=2)(lambda number: own(number).repick(picked[slice(*self._find_bounds(number))]))
         self.picked = picked
 
-    def _ends(self, number: int) -> tuple[int, int]:
+    def _find_bounds(self, number: int) -> tuple[int, int]:
         return int(self._edges[number]), int(self._edges[number + 1])
 
     @cached_property
@@ -244,12 +253,12 @@ class _Repicked(ParquetColumns):
         return np.concatenate([self._held(number).counts for number in range(len(self._parts))])
 
     @property
-    def inside(self) -> Whole:
+    def interior_counts(self) -> Whole:
         """The same away from the contours."""
-        return np.concatenate([self._held(number).inside for number in range(len(self._parts))])
+        return np.concatenate([self._held(number).interior_counts for number in range(len(self._parts))])
 
 
-class _Read(Mapping[str, NDArray[Any]]):
+class _LazyColumns(Mapping[str, NDArray[Any]]):
     """Columns by name, each read when it is asked for."""
 
     def __init__(self, names: Sequence[str], read: Callable[[str], NDArray[Any]]) -> None:

@@ -14,16 +14,16 @@ from segqa.support.escaping import to_file_name
 from segqa.support.git import Changes, WorkTree, explain_silence
 
 
-def run_id(now: datetime, *names: str) -> str:
+def make_run_id(now: datetime, *names: str) -> str:
     """The id of a run: when it was begun, and what of.
 
-    >>> run_id(datetime(2026, 11, 22, 9, 30), "unet", "my photos")
+    >>> make_run_id(datetime(2026, 11, 22, 9, 30), "unet", "my photos")
     '20261122-093000-unet-my-photos'
     """
     return to_file_name("-".join([f"{now:%Y%m%d-%H%M%S}", *names]))
 
 
-def provenance_of(now: datetime, command: str, tree: WorkTree) -> dict[str, Any]:
+def collect_provenance(now: datetime, command: str, tree: WorkTree) -> dict[str, Any]:
     """Return where a run comes from, in JSON's types.
 
     Args:
@@ -39,11 +39,11 @@ def provenance_of(now: datetime, command: str, tree: WorkTree) -> dict[str, Any]
         **write_changes(tree.read_changes()),
         "python": platform.python_version(),
         "machine": platform.machine(),
-        "versions": _versions(),
+        "versions": _collect_versions(),
     }
 
 
-def _versions() -> dict[str, str]:
+def _collect_versions() -> dict[str, str]:
     """Of what may decide the scores, as far as it is in use here."""
     used = [name for name in ("torch", "transformers", "segmentation_models_pytorch") if name in sys.modules]
     found = {name: str(getattr(sys.modules[name], "__version__", "")) for name in used}

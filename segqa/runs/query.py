@@ -29,7 +29,7 @@ from segqa.data.string_columns import CategoricalColumn
 from segqa.errors import SettingsError
 from segqa.runs.outcome import Outcome
 from segqa.runs.outcomes import Outcomes
-from segqa.runs.slices import Edges, number, numbers_of, slices_by
+from segqa.runs.slices import Edges, assign_slices, parse_number, read_numbers
 from segqa.scoring.properties import PROPERTIES
 from segqa.settings.checks import nearest
 
@@ -77,8 +77,8 @@ class Predicate:
 
     def __str__(self) -> str:
         """As it is written in a condition."""
-        name = ("tag:" if self.only_tag or self.sign == "has" else "") + _quoted(self.name)
-        return name if self.sign == "has" else f"{name}{self.sign}{_quoted(self.value)}"
+        name = ("tag:" if self.only_tag or self.sign == "has" else "") + _quote(self.name)
+        return name if self.sign == "has" else f"{name}{self.sign}{_quote(self.value)}"
 
     def holds(self, cases: Outcomes, edges: Edges) -> Mask:
         """Which cases meet it; one that does not have the attribute does not, whatever the sign."""
@@ -86,9 +86,9 @@ class Predicate:
         if self.sign == "has":
             return tag.map_values(lambda text: "no" if text.lower() in _NO else "yes").equals("yes")
         if self.sign in _ORDERS:
-            found: Mask = _ORDERS[self.sign](numbers_of(cases, self.name), number(self.value))
+            found: Mask = _ORDERS[self.sign](read_numbers(cases, self.name), parse_number(self.value))
         else:
-            columns = _columns_of(self, cases, edges)
+            columns = _find_columns(self, cases, edges)
             named = np.logical_or.reduce([column.equals(self.value) for column in columns])
             there = np.logical_or.reduce([column.codes >= 0 for column in columns])
             found = named if self.sign == "=" else there & ~named
@@ -169,13 +169,13 @@ def parse_condition(text: str) -> Condition:
     >>> str(parse_condition("camera=C2 and ( action = 'Modern Jazz' or tag:night )"))
     "camera=C2 and (action='Modern Jazz' or tag:night)"
     """
-    return _Parser(text).whole()
+    return _Parser(text).parse()
 
 
-def joined(first: str, second: str) -> str:
+def join_conditions(first: str, second: str) -> str:
     """The text of a condition that holds where these two do; an empty one always holds.
 
-    >>> joined("a=1 or b=2", "c=3")
+    >>> join_conditions("a=1 or b=2", "c=3")
     '(a=1 or b=2) and c=3'
     """
     parts = [parse_condition(text) for text in (first, second) if text]
@@ -188,7 +188,7 @@ def check_names(condition: Condition, cases: Iterable[Outcome], edges: Edges, *,
     Raises:
         SettingsError: with the nearest name or value that there is.
     """
-    cases = Outcomes.of(cases)
+    cases = Outcomes.from_outcomes(cases)
     check_attributes(condition, cases.tags, cases.properties)
     if values:
         for predicate in condition.predicates():
@@ -224,22 +224,22 @@ def needs_pixels(condition: Condition, tags: Iterable[str]) -> bool:
 def _check_value(predicate: Predicate, cases: Outcomes, edges: Edges) -> None:
     """Refuse a value that none of the cases has, and a comparison with what is no number."""
     if predicate.sign in _ORDERS:
-        if math.isnan(number(predicate.value)):
+        if math.isnan(parse_number(predicate.value)):
             raise SettingsError(f"{predicate} compares with {predicate.value!r}; expected a number")
         return
     if predicate.sign == "has":
         return
-    values = {value for column in _columns_of(predicate, cases, edges) for _, value in column.used}
+    values = {value for column in _find_columns(predicate, cases, edges) for _, value in column.used}
     if predicate.value not in values:
         raise SettingsError(f"no case has {predicate.name}={predicate.value}; {nearest(predicate.value, values)}")
 
 
-def _columns_of(predicate: Predicate, cases: Outcomes, edges: Edges) -> list[CategoricalColumn]:
+def _find_columns(predicate: Predicate, cases: Outcomes, edges: Edges) -> list[CategoricalColumn]:
     """What cases have under a predicate's name: the slice that they are in and the tag as it is written, or the id."""
     if predicate.name == _ID:
         return [CategoricalColumn(tuple(cases.ids), np.arange(len(cases), dtype=np.int32))]
     tag = cases.tags.get(predicate.name)
-    return [slices_by(cases, predicate.name, edges), *([] if tag is None else [tag])]
+    return [assign_slices(cases, predicate.name, edges), *([] if tag is None else [tag])]
 
 
 class _Parser:
@@ -247,54 +247,54 @@ class _Parser:
 
     def __init__(self, text: str) -> None:
         self._text = text
-        self._tokens = list(self._read())
+        self._tokens = list(self._tokenize())
         self._at = 0
 
-    def whole(self) -> Condition:
-        found = self._some()
+    def parse(self) -> Condition:
+        found = self._parse_or()
         if self._at < len(self._tokens):
-            raise self._problem("'and', 'or' or the end")
+            raise self._make_error("'and', 'or' or the end")
         return found
 
-    def _some(self) -> Condition:
-        parts = [self._every()]
+    def _parse_or(self) -> Condition:
+        parts = [self._parse_and()]
         while self._take("or"):
-            parts.append(self._every())
+            parts.append(self._parse_and())
         return Or(tuple(parts)) if len(parts) > 1 else parts[0]
 
-    def _every(self) -> Condition:
-        parts = [self._one()]
+    def _parse_and(self) -> Condition:
+        parts = [self._parse_term()]
         while self._take("and"):
-            parts.append(self._one())
+            parts.append(self._parse_term())
         return And(tuple(parts)) if len(parts) > 1 else parts[0]
 
-    def _one(self) -> Condition:
+    def _parse_term(self) -> Condition:
         if self._take("not"):
-            return Not(self._one())
+            return Not(self._parse_term())
         if self._take("("):
-            found = self._some()
+            found = self._parse_or()
             if not self._take(")"):
-                raise self._problem("')'")
+                raise self._make_error("')'")
             return found
-        return self._predicate()
+        return self._parse_predicate()
 
-    def _predicate(self) -> Predicate:
+    def _parse_predicate(self) -> Predicate:
         only_tag = self._peek().startswith("tag:")
-        name = self._word("the name of a tag or a property")
+        name = self._parse_word("the name of a tag or a property")
         if only_tag:
-            name = name.removeprefix("tag:") or self._word("the name of a tag")
+            name = name.removeprefix("tag:") or self._parse_word("the name of a tag")
         sign = self._peek()
         if sign not in {"=", "!=", *_ORDERS}:
             if only_tag:
                 return Predicate(name, "has")
-            raise self._problem("'=' or another comparison")
+            raise self._make_error("'=' or another comparison")
         self._at += 1
-        return Predicate(name, sign, self._word("a value"), only_tag)
+        return Predicate(name, sign, self._parse_word("a value"), only_tag)
 
-    def _word(self, what: str) -> str:
+    def _parse_word(self, what: str) -> str:
         token = self._peek()
         if token in {"(", ")", "=", "!=", "", *_ORDERS} or token in _WORDS:
-            raise self._problem(what)
+            raise self._make_error(what)
         self._at += 1
         return re.sub(r"\\(.)", r"\1", token[1:-1], flags=re.DOTALL) if token[0] in "'\"" else token
 
@@ -306,12 +306,12 @@ class _Parser:
     def _peek(self) -> str:
         return self._tokens[self._at][0] if self._at < len(self._tokens) else ""
 
-    def _problem(self, expected: str) -> SettingsError:
+    def _make_error(self, expected: str) -> SettingsError:
         place = self._tokens[self._at][1] if self._at < len(self._tokens) else len(self._text)
         came = repr(self._text[place : place + 20].strip()) if place < len(self._text) else "the end"
         return SettingsError(f"condition {self._text!r}: expected {expected}, got {came}")
 
-    def _read(self) -> Iterator[tuple[str, int]]:
+    def _tokenize(self) -> Iterator[tuple[str, int]]:
         """The tokens, each with where it begins."""
         place = 0
         while self._text[place:].strip():
@@ -322,7 +322,7 @@ class _Parser:
             place = match.end()
 
 
-def _quoted(text: str) -> str:
+def _quote(text: str) -> str:
     """A name or a value as it is written: in quotes where it could be read as something else."""
     if _PLAIN.fullmatch(text) and text not in _WORDS and not text.startswith("tag:"):
         return text

@@ -19,17 +19,17 @@ from segqa.data.mask import Mask
 from segqa.data.string_columns import StringColumn
 from segqa.errors import SettingsError
 from segqa.models.protocol import Floats
-from segqa.runs.failure_kinds import KINDS, kind_codes, kind_of, recoverable
+from segqa.runs.failure_kinds import KINDS, compute_kind_codes, find_kind, find_recoverable
 from segqa.runs.outcome import Outcome
 from segqa.runs.outcomes import Outcomes
-from segqa.runs.query import Predicate, check_names, joined, parse_condition
-from segqa.runs.slices import Edges, attributes_of, slices_by
-from segqa.scoring.metrics import Counts, compute_metric, resolve
+from segqa.runs.query import Predicate, check_names, join_conditions, parse_condition
+from segqa.runs.slices import Edges, assign_slices, list_attributes
+from segqa.scoring.metrics import Counts, compute_metric, resolve_empty
 from segqa.settings import EmptyPolicy
 from segqa.settings.checks import nearest
 from segqa.support.plurals import format_count
 
-_AT_A_TIME = 1 << 16
+_CHUNK_SIZE = 1 << 16
 _REASON_LENGTH = 400
 
 CHANGED = "changed"
@@ -90,7 +90,7 @@ class Run:
     provenance: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "outcomes", Outcomes.of(self.outcomes))
+        object.__setattr__(self, "outcomes", Outcomes.from_outcomes(self.outcomes))
         object.__setattr__(self, "expected", StringColumn.from_strings(self.expected))
 
     def __repr__(self) -> str:
@@ -136,25 +136,25 @@ class Run:
 
     def iou(self, outcome: Outcome) -> float:
         """The IoU of an outcome under the run's policy for empty masks; NaN for an error."""
-        return math.nan if outcome.counts is None else resolve(outcome.counts.iou, self.empty)
+        return math.nan if outcome.counts is None else resolve_empty(outcome.counts.iou, self.empty)
 
     def kind(self, outcome: Outcome) -> str | None:
         """The kind of failure, see `segqa.runs.failure_kinds.KINDS`; None where the case met the threshold."""
-        return kind_of(outcome, self.threshold)
+        return find_kind(outcome, self.threshold)
 
     @property
     def kind_codes(self) -> NDArray[np.int8]:
         """The kind of failure of each outcome as its place among `KINDS`; -1 where the case met the threshold."""
-        return kind_codes(self.columns, self.threshold)
+        return compute_kind_codes(self.columns, self.threshold)
 
     def recoverable(self, outcome: Outcome) -> bool:
         """Whether picking lost this case, not the model."""
-        return bool(recoverable(Outcomes.of([outcome]), self.threshold)[0])
+        return bool(find_recoverable(Outcomes.from_outcomes([outcome]), self.threshold)[0])
 
     def values(self, metric: str) -> Floats:
         """A metric of each outcome under the run's policy for empty masks, float64 `[n]`; NaN for an error."""
         values = self.columns.metric(metric)
-        values[np.isnan(values) & ~self.columns.failed] = resolve(math.nan, self.empty)
+        values[np.isnan(values) & ~self.columns.failed] = resolve_empty(math.nan, self.empty)
         return values
 
     @property
@@ -171,14 +171,14 @@ class Run:
     @property
     def mean_iou(self) -> Score:
         """The mean over the scored cases; NaN where there are none."""
-        return Score.read(mean_of(self.ious), "mean IoU", self)
+        return Score.read(compute_mean(self.ious), "mean IoU", self)
 
     def mean(self, metric: str) -> Score:
         """The mean of `"iou"`, `"dice"`, `"precision"` or `"recall"` over the scored cases; NaN without any."""
         if metric not in ("iou", "dice", "precision", "recall"):
             raise SettingsError(f"unknown metric {metric!r}; {nearest(metric, ('iou', 'dice', 'precision', 'recall'))}")
         values = self.values(metric)
-        return Score.read(mean_of(values[~np.isnan(values)]), f"mean {metric}", self)
+        return Score.read(compute_mean(values[~np.isnan(values)]), f"mean {metric}", self)
 
     @property
     def p05(self) -> Score:
@@ -197,13 +197,13 @@ class Run:
         """The IoU of each outcome's best proposal, float64 `[n]`; it means nothing for errors and undefined cases."""
         # in a scored case an undefined oracle is rightly nothing, whatever the policy for those who picked it
         best = compute_metric(self.columns.oracle, "iou")
-        best[np.isnan(best)] = resolve(math.nan, self.empty if self.empty != "nan" else "one")
+        best[np.isnan(best)] = resolve_empty(math.nan, self.empty if self.empty != "nan" else "one")
         return best
 
     @property
     def oracle_iou(self) -> Score:
         """The mean IoU that picking the best proposal of each case would have had."""
-        return Score.read(mean_of(self.best_ious[~np.isnan(self.all_ious)]), "oracle IoU", self)
+        return Score.read(compute_mean(self.best_ious[~np.isnan(self.all_ious)]), "oracle IoU", self)
 
     @property
     def regret(self) -> Score:
@@ -252,8 +252,8 @@ class Run:
 
     @property
     def narrowed_by(self) -> list[str]:
-        """The options that left cases out, see `narrowing`."""
-        return narrowing(self.provenance)
+        """The options that left cases out, see `find_narrowing`."""
+        return find_narrowing(self.provenance)
 
     def where(self, condition: str, name: str = "", *, strict: bool = True) -> Run:
         """The part of the run that a condition means (`"camera=C2 and brightness=dark"`, see `segqa.conditions`).
@@ -270,7 +270,7 @@ class Run:
         if strict:
             check_names(parsed, self.columns, self.edges)
         kept = self.columns.take(parsed.holds(self.columns, self.edges))
-        return replace(self.only(kept, name or str(parsed)), condition=joined(self.condition, condition))
+        return replace(self.only(kept, name or str(parsed)), condition=join_conditions(self.condition, condition))
 
     def slice(self, attribute: str, value: str) -> Run:
         """The part of the run whose cases have this value of a tag or a measured property (`"brightness", "dark"`).
@@ -283,9 +283,9 @@ class Run:
     @property
     def how_to_repeat(self) -> str:
         """The command that evaluates just these cases again."""
-        words = repeatable(str(self.provenance.get("command", "")))
+        words = find_repeatable_options(str(self.provenance.get("command", "")))
         evaluated = str(self.provenance.get("options", {}).get("where", ""))
-        condition = joined(evaluated, self.condition)
+        condition = join_conditions(evaluated, self.condition)
         if not condition:
             return shlex.join(words)
         unknown = "proposals" in {predicate.name for predicate in parse_condition(condition).predicates()}
@@ -297,11 +297,11 @@ class Run:
     def command_for(self, case_id: str) -> str:
         """The command that evaluates just this case again."""
         condition = str(Predicate("id", "=", case_id))
-        return replace(self, condition=joined(self.condition, condition)).how_to_repeat
+        return replace(self, condition=join_conditions(self.condition, condition)).how_to_repeat
 
     def only(self, outcomes: Iterable[Outcome], part: str) -> Run:
         """The part of the run that consists of these outcomes, under a name; nothing is missing in it."""
-        kept = Outcomes.of(outcomes)
+        kept = Outcomes.from_outcomes(outcomes)
         return replace(self, outcomes=kept, expected=kept.ids, part=part, condition="")
 
     def slices(self, *, min_cases: int = 1) -> Iterator[Run]:
@@ -311,12 +311,12 @@ class Run:
         """
         for condition, members in self.slice_members(min_cases=min_cases):
             part = self.only(self.columns.take(members), condition)
-            yield replace(part, condition=joined(self.condition, condition))
+            yield replace(part, condition=join_conditions(self.condition, condition))
 
     def slice_members(self, *, min_cases: int = 1) -> Iterator[tuple[str, Mask]]:
         """The same as conditions, each with which of the outcomes it means, bool `[n]`."""
-        for attribute in attributes_of(self.columns):
-            names = slices_by(self.columns, attribute, self.edges)
+        for attribute in list_attributes(self.columns):
+            names = assign_slices(self.columns, attribute, self.edges)
             for code, value in names.used:
                 members = names.codes == code
                 if min_cases <= members.sum() < len(self.outcomes):
@@ -358,7 +358,7 @@ class Failures:
     @property
     def recoverable(self) -> int:
         """How many of them another pick would have saved."""
-        return int(recoverable(self.outcomes, self.run.threshold).sum())
+        return int(find_recoverable(self.outcomes, self.run.threshold).sum())
 
     @property
     def regret(self) -> Score:
@@ -367,10 +367,10 @@ class Failures:
 
 
 @lru_cache(maxsize=8)
-def repeatable(command: str) -> tuple[str, ...]:
+def find_repeatable_options(command: str) -> tuple[str, ...]:
     """The words of a command that may be given again for a part of the cases; of another one than pytest the plain one.
 
-    >>> repeatable("pytest suites --model=unet --segqa-update-baseline")
+    >>> find_repeatable_options("pytest suites --model=unet --segqa-update-baseline")
     ('pytest', 'suites', '--model=unet')
     """
     try:
@@ -385,7 +385,7 @@ def repeatable(command: str) -> tuple[str, ...]:
     return tuple(word for word in kept if not word.startswith(left_out))
 
 
-def narrowing(provenance: Mapping[str, Any]) -> list[str]:
+def find_narrowing(provenance: Mapping[str, Any]) -> list[str]:
     """The options in a run's provenance that left cases of its data set out, or changed them, such as `limit`.
 
     A held-out part is not meant: it is a data set of its own.
@@ -396,9 +396,10 @@ def narrowing(provenance: Mapping[str, Any]) -> list[str]:
 def describe(run: Run, outcome: Outcome) -> str:
     """One case in a line: IoU, kind, id, and what an oracle would have made of it.
 
-    >>> from segqa.runs.outcome import Offer
-    >>> wrong, right = (Offer(counts, counts) for counts in (Counts(0, 9, 9, 9), Counts(9, 0, 0, 18)))
-    >>> lost = Outcome(case_id="C2_00270", offers=(wrong, right), picked=0, nothing=Counts(0, 0, 9, 18))
+    >>> from segqa.runs.outcome import ProposalScore
+    >>> wrong, right = (ProposalScore(counts, counts) for counts in (Counts(0, 9, 9, 9), Counts(9, 0, 0, 18)))
+    >>> empty = Counts(0, 0, 9, 18)
+    >>> lost = Outcome(case_id="C2_00270", proposal_scores=(wrong, right), picked=0, empty_prediction=empty)
     >>> describe(Run("r", "m", "d", (), (lost,), "product"), lost)
     '0.0000  wrong_object  C2_00270  (proposal 1 has 1.0000)'
     """
@@ -414,7 +415,7 @@ def describe(run: Run, outcome: Outcome) -> str:
     return line
 
 
-def mean_of(values: Floats) -> float:
+def compute_mean(values: Floats) -> float:
     """The mean, exact in any order of summation; NaN where there are none."""
-    parts = (values[start : start + _AT_A_TIME].tolist() for start in range(0, len(values), _AT_A_TIME))
+    parts = (values[start : start + _CHUNK_SIZE].tolist() for start in range(0, len(values), _CHUNK_SIZE))
     return math.fsum(chain.from_iterable(parts)) / len(values) if len(values) else math.nan

@@ -36,51 +36,51 @@ def find_edges(cases: Iterable[Outcome]) -> dict[str, tuple[float, ...]]:
     >>> find_edges([Outcome(case_id=str(n), properties={"brightness": n / 10}) for n in range(1, 10)])
     {'brightness': (0.3, 0.6)}
     """
-    cases = Outcomes.of(cases)
+    cases = Outcomes.from_outcomes(cases)
     tags, properties = cases.tags, cases.properties
     found = {}
     for name, column in sorted(tags.items()):
         different = [text for _, text in column.used]
         many = len(different) > _MANY and np.count_nonzero(column.codes >= 0) < _FEW * len(different)
         if many and all(_NUMBER.fullmatch(text) for text in different):
-            found[name] = _thirds(_numbers(column))
+            found[name] = _compute_thirds(_parse_numbers(column))
     for name in sorted({*LEVELS, *COUNTS} & set(properties) - set(tags)):
-        found[name] = _thirds(properties[name])
+        found[name] = _compute_thirds(properties[name])
     return found
 
 
-def attributes_of(cases: Iterable[Outcome]) -> list[str]:
+def list_attributes(cases: Iterable[Outcome]) -> list[str]:
     """The names of all attributes of these cases: tags first, then properties, each in order."""
-    cases = Outcomes.of(cases)
+    cases = Outcomes.from_outcomes(cases)
     tags = set(cases.tags)
     return [*sorted(tags), *sorted(set(cases.properties) - tags)]
 
 
-def slices_by(cases: Iterable[Outcome], attribute: str, edges: Edges) -> CategoricalColumn:
+def assign_slices(cases: Iterable[Outcome], attribute: str, edges: Edges) -> CategoricalColumn:
     """For each case the value of an attribute, by which slices are named; none where it does not have it.
 
     >>> dim, none = Outcome(case_id="x", properties={"brightness": 0.2}), Outcome(case_id="y")
-    >>> list(slices_by([dim, none], "brightness", {"brightness": (0.3, 0.6)}))
+    >>> list(assign_slices([dim, none], "brightness", {"brightness": (0.3, 0.6)}))
     ['dark', None]
     """
-    cases = Outcomes.of(cases)
+    cases = Outcomes.from_outcomes(cases)
     tag, values = cases.tags.get(attribute), cases.properties.get(attribute)
-    by_tag = None if tag is None else tag.map_values(lambda text: _of_tag(text, edges.get(attribute)))
+    by_tag = None if tag is None else tag.map_values(lambda text: _find_tag_level(text, edges.get(attribute)))
     if values is None:
         return by_tag or CategoricalColumn((), np.full(len(cases), -1, np.int32))
-    by_number = _of_property(attribute, values, edges)
+    by_number = _assign_property_slices(attribute, values, edges)
     return by_number if by_tag is None else by_tag.fill_from(by_number)
 
 
-def numbers_of(cases: Outcomes, attribute: str) -> Floats:
+def read_numbers(cases: Outcomes, attribute: str) -> Floats:
     """For each case the number that a tag or property is, float64 `[n]`; NaN where it is none."""
     tag, known = cases.tags.get(attribute), cases.properties.get(attribute)
     values = np.full(len(cases), np.nan) if known is None else known
-    found: Floats = values if tag is None else np.where(tag.codes >= 0, _numbers(tag), values)
+    found: Floats = values if tag is None else np.where(tag.codes >= 0, _parse_numbers(tag), values)
     return found
 
 
-def number(text: str) -> float:
+def parse_number(text: str) -> float:
     """The number that a text is; NaN where it is none."""
     try:
         value = float(text)
@@ -91,13 +91,13 @@ def number(text: str) -> float:
     return value if math.isfinite(value) else math.nan
 
 
-def _numbers(column: CategoricalColumn) -> Floats:
+def _parse_numbers(column: CategoricalColumn) -> Floats:
     """The numbers that the texts of a column are, NaN where there is none."""
-    found: Floats = np.array([*map(number, column.values), math.nan])[column.codes]  # -1 is the last
+    found: Floats = np.array([*map(parse_number, column.values), math.nan])[column.codes]  # -1 is the last
     return found
 
 
-def _thirds(values: Floats) -> tuple[float, ...]:
+def _compute_thirds(values: Floats) -> tuple[float, ...]:
     """The values at one and two thirds of the way; fewer where they would cut nothing off."""
     # an observed value and not one between two: a count has whole edges then, and a file holds what was measured
     ordered = np.sort(values[~np.isnan(values)])
@@ -105,13 +105,15 @@ def _thirds(values: Floats) -> tuple[float, ...]:
     return tuple(sorted(cut for cut in cuts if cut < ordered[-1]))
 
 
-def _of_tag(text: str, cuts: tuple[float, ...] | None) -> str:
+def _find_tag_level(text: str, cuts: tuple[float, ...] | None) -> str:
     """The slice of a tag: the tag itself, or where its number lies."""
-    value = math.nan if cuts is None else number(text)
-    return text if cuts is None or math.isnan(value) else _name_of(sum(value > cut for cut in cuts), cuts, _TAG_LEVELS)
+    value = math.nan if cuts is None else parse_number(text)
+    return (
+        text if cuts is None or math.isnan(value) else _name_level(sum(value > cut for cut in cuts), cuts, _TAG_LEVELS)
+    )
 
 
-def _of_property(attribute: str, values: Floats, edges: Edges) -> CategoricalColumn:
+def _assign_property_slices(attribute: str, values: Floats, edges: Edges) -> CategoricalColumn:
     """The slices of a property."""
     if attribute == "border":
         names = tuple(BORDER[each] for each in (0.0, 1.0))
@@ -120,19 +122,19 @@ def _of_property(attribute: str, values: Floats, edges: Edges) -> CategoricalCol
         return CategoricalColumn((), np.full(len(values), -1, np.int32))
     cuts, levels = edges[attribute], LEVELS.get(attribute)
     places = np.where(np.isnan(values), -1, np.searchsorted(cuts, values)).astype(np.int32)
-    return CategoricalColumn(tuple(_name_of(place, cuts, levels) for place in range(len(cuts) + 1)), places)
+    return CategoricalColumn(tuple(_name_level(place, cuts, levels) for place in range(len(cuts) + 1)), places)
 
 
-def _name_of(place: int, cuts: tuple[float, ...], levels: tuple[str, str, str] | None) -> str:
+def _name_level(place: int, cuts: tuple[float, ...], levels: tuple[str, str, str] | None) -> str:
     """The name of the slice after so many cuts; without levels it is named by the numbers in it."""
     if levels is None:
-        return _range(place, cuts)
+        return _name_range(place, cuts)
     if not cuts:
         return levels[1]
     return levels[-1] if place == len(cuts) else levels[place]
 
 
-def _range(place: int, cuts: tuple[float, ...]) -> str:
+def _name_range(place: int, cuts: tuple[float, ...]) -> str:
     """The whole numbers of a slice: `0-1`, `2`, `3+`."""
     low = int(cuts[place - 1]) + 1 if place else 0
     if place == len(cuts):

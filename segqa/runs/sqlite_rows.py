@@ -16,9 +16,9 @@ from typing import Any
 
 from segqa.data.string_columns import StringColumn
 from segqa.errors import StoreError
-from segqa.runs.checksums import AGAIN, compute_checksum, hash_texts, require_counts
+from segqa.runs.checksums import EVALUATE_AGAIN, compute_checksum, hash_texts, require_counts
 from segqa.runs.outcome import Outcome
-from segqa.runs.outcome_columns import ColumnBuilder, MemoryColumns, offer_numbers
+from segqa.runs.outcome_columns import ColumnBuilder, MemoryColumns, to_numbers
 from segqa.support.disk_errors import explain_disk_errors
 from segqa.support.escaping import to_utf8
 
@@ -72,7 +72,7 @@ def open_rows(folder: Path) -> sqlite3.Connection:
 def prepare_to_append(database: sqlite3.Connection) -> None:
     """Add what the file of a run of an earlier version does not have."""
     with database:
-        for name in _missing_columns(database):
+        for name in _find_missing_columns(database):
             database.execute(f"ALTER TABLE outcomes ADD COLUMN {name}")
 
 
@@ -81,7 +81,7 @@ def append(database: sqlite3.Connection, outcomes: Iterable[Outcome]) -> None:
     names = [*_COLUMNS, "checksum"]
     marks = ", ".join("?" * len(names))
     statement = f"INSERT OR REPLACE INTO outcomes ({', '.join(names)}) VALUES ({marks})"  # noqa: S608 - constants
-    rows = [_row(outcome) for outcome in outcomes]
+    rows = [_to_row(outcome) for outcome in outcomes]
     with database:
         database.executemany(statement, [(*row, compute_checksum(row)) for row in rows])
 
@@ -92,8 +92,8 @@ def read_done(folder: Path) -> list[str]:
     Raises:
         StoreError: a row is damaged.
     """
-    with _reading(folder) as database:
-        return [row["case_id"] for row in _verified(database, folder, _SORTED) if not row["error"]]
+    with _open_for_reading(folder) as database:
+        return [row["case_id"] for row in _verify(database, folder, _SORTED) if not row["error"]]
 
 
 def read_expected(folder: Path) -> StringColumn:
@@ -102,8 +102,8 @@ def read_expected(folder: Path) -> StringColumn:
     Raises:
         StoreError: the file is damaged.
     """
-    with _reading(folder) as database:
-        return _expected(database)
+    with _open_for_reading(folder) as database:
+        return _read_expected(database)
 
 
 def read(folder: Path) -> tuple[StringColumn, MemoryColumns, str]:
@@ -115,41 +115,41 @@ def read(folder: Path) -> tuple[StringColumn, MemoryColumns, str]:
     Raises:
         StoreError: the file is damaged.
     """
-    with _reading(folder) as database, _no_garbage():
-        expected = _expected(database)
+    with _open_for_reading(folder) as database, _pause_garbage_collection():
+        expected = _read_expected(database)
         checksums: list[int | None] = []
-        held = _held(_verified(database, folder, _SORTED, checksums=checksums))
+        held = _build_columns(_verify(database, folder, _SORTED, checksums=checksums))
     require_counts(held, f"run {folder.name}")
-    return expected, held, _digest(expected, checksums)
+    return expected, held, _compute_digest(expected, checksums)
 
 
 def read_digest(folder: Path) -> str:
     """The digest of all rows, as `read` gives it, without making outcomes of them."""
-    with _reading(folder) as database:
-        expected = _expected(database)
+    with _open_for_reading(folder) as database:
+        expected = _read_expected(database)
         checksums: list[int | None] = []
-        for _ in _verified(database, folder, _SORTED, checksums=checksums):
+        for _ in _verify(database, folder, _SORTED, checksums=checksums):
             pass
-    return _digest(expected, checksums)
+    return _compute_digest(expected, checksums)
 
 
 def read_some(folder: Path, case_ids: Iterable[str]) -> MemoryColumns:
     """Read the rows of some cases; as `read`."""
-    with _reading(folder) as database:
-        return _held(_verified(database, folder, _AMONG, (json.dumps([*case_ids]),)))
+    with _open_for_reading(folder) as database:
+        return _build_columns(_verify(database, folder, _AMONG, (json.dumps([*case_ids]),)))
 
 
 def read_blocks(folder: Path, size: int) -> Iterator[MemoryColumns]:
     """Read all rows in the order of their ids, some at a time; as `read`."""
-    with _reading(folder) as database:
-        rows = _verified(database, folder, _SORTED)
-        while (held := _held(islice(rows, size))).ids:
+    with _open_for_reading(folder) as database:
+        rows = _verify(database, folder, _SORTED)
+        while (held := _build_columns(islice(rows, size))).ids:
             require_counts(held, f"run {folder.name}")
             yield held
 
 
 @contextmanager
-def _reading(folder: Path) -> Iterator[sqlite3.Connection]:
+def _open_for_reading(folder: Path) -> Iterator[sqlite3.Connection]:
     """The file of a run, to be read.
 
     Raises:
@@ -157,29 +157,29 @@ def _reading(folder: Path) -> Iterator[sqlite3.Connection]:
     """
     path = folder / FILE
     if not path.exists():
-        raise StoreError(f"cases of run {folder.name} are damaged: {path} is not there; {AGAIN}")
+        raise StoreError(f"cases of run {folder.name} are damaged: {path} is not there; {EVALUATE_AGAIN}")
     try:
         with (
-            explain_disk_errors("cases", path, f"cases of run {folder.name} are damaged: {AGAIN}"),
+            explain_disk_errors("cases", path, f"cases of run {folder.name} are damaged: {EVALUATE_AGAIN}"),
             connect(folder) as database,
         ):
             yield database
     except (ValueError, TypeError, LookupError, OverflowError) as error:
-        raise StoreError(f"cases of run {folder.name} are damaged: {error}; {AGAIN}") from error
+        raise StoreError(f"cases of run {folder.name} are damaged: {error}; {EVALUATE_AGAIN}") from error
 
 
-def _expected(database: sqlite3.Connection) -> StringColumn:
+def _read_expected(database: sqlite3.Connection) -> StringColumn:
     found = database.execute(f"SELECT case_id FROM expected {_SORTED}")  # noqa: S608 - a constant
     return StringColumn.from_strings(row["case_id"] for row in found)
 
 
-def _missing_columns(database: sqlite3.Connection) -> list[str]:
+def _find_missing_columns(database: sqlite3.Connection) -> list[str]:
     """The columns that the file of an earlier version does not have."""
     there = {row["name"] for row in database.execute("PRAGMA table_info(outcomes)")}
     return [name for name in _ADDED if name not in there]
 
 
-def _verified(
+def _verify(
     database: sqlite3.Connection,
     folder: Path,
     which: str,
@@ -199,18 +199,20 @@ def _verified(
     Raises:
         StoreError: a row does not match its checksum; names the case.
     """
-    missing, many = _missing_columns(database), len(_COLUMNS)
+    missing, many = _find_missing_columns(database), len(_COLUMNS)
     columns = ", ".join(f"NULL AS {name}" if name in missing else name for name in (*_COLUMNS, "checksum"))
     for row in database.execute(f"SELECT {columns} FROM outcomes {which}", values):  # noqa: S608 - constants
         kept = row[many]
         if kept is not None and kept != compute_checksum(row[:many]):
-            raise StoreError(f"run {folder.name} is damaged: case {row[0]!r} does not match its checksum; {AGAIN}")
+            raise StoreError(
+                f"run {folder.name} is damaged: case {row[0]!r} does not match its checksum; {EVALUATE_AGAIN}"
+            )
         if checksums is not None:
             checksums.append(kept)
         yield row
 
 
-def _digest(expected: Iterable[str], checksums: Sequence[int | None]) -> str:
+def _compute_digest(expected: Iterable[str], checksums: Sequence[int | None]) -> str:
     """A digest of the expected ids and of all rows; empty where one has no checksum."""
     if None in checksums:
         return ""
@@ -218,7 +220,7 @@ def _digest(expected: Iterable[str], checksums: Sequence[int | None]) -> str:
 
 
 @contextmanager
-def _no_garbage() -> Iterator[None]:
+def _pause_garbage_collection() -> Iterator[None]:
     """Nothing that is made inside is garbage; to look for some among a million objects takes as long as making them."""
     was_on = gc.isenabled()
     gc.disable()
@@ -229,25 +231,25 @@ def _no_garbage() -> Iterator[None]:
             gc.enable()
 
 
-def _held(rows: Iterable[sqlite3.Row]) -> MemoryColumns:
+def _build_columns(rows: Iterable[sqlite3.Row]) -> MemoryColumns:
     """Some rows as columns."""
     gathered = ColumnBuilder()
     for row in rows:
-        _gather(row, gathered)
-    return gathered.columns()
+        _add_row(row, gathered)
+    return gathered.build()
 
 
-def _row(outcome: Outcome) -> tuple[Any, ...]:
+def _to_row(outcome: Outcome) -> tuple[Any, ...]:
     """An outcome as a row in the order of the columns; an error has no target (NULL), never zeros.
 
     Errors and notes quote names of files and what others have raised: they are escaped here, for all that is stored.
     """
-    nothing = outcome.nothing
+    nothing = outcome.empty_prediction
     values = {name: getattr(outcome, name) for name in _PLAIN}
     values |= {
         "tags": json.dumps(dict(outcome.tags), ensure_ascii=False),
         "properties": json.dumps(dict(outcome.properties)),
-        "offers": json.dumps([offer_numbers(offer) for offer in outcome.proposal_scores]),
+        "offers": json.dumps([to_numbers(offer) for offer in outcome.proposal_scores]),
         "wanted": None if nothing is None else nothing.target,
         "size": None if nothing is None else nothing.target + nothing.tn,
         # what is read back is compared as text, where 1 and 1.0 differ
@@ -258,13 +260,14 @@ def _row(outcome: Outcome) -> tuple[Any, ...]:
     return tuple(to_utf8(value) if isinstance(value, str) else value for value in found)
 
 
-def _gather(row: sqlite3.Row, gathered: ColumnBuilder) -> None:
+def _add_row(row: sqlite3.Row, gathered: ColumnBuilder) -> None:
     """Put a row into the columns."""
     gathered.add_row(
-        **{name: row[name] for name in ("case_id", "prompt", "digest", "picked", "wanted", "size", "seconds")},
+        **{name: row[name] for name in ("case_id", "prompt", "digest", "picked", "size", "seconds")},
         **{name: row[name] for name in ("note", "error")},
-        tags=_tags(row["tags"]),
+        tags=_parse_tags(row["tags"]),
         properties=json.loads(row["properties"]),
+        target_area=row["wanted"],
         key=row["proposals_key"],
         pixels=row["pixels"] or "",
         proposal_scores=json.loads(row["offers"]),
@@ -273,6 +276,6 @@ def _gather(row: sqlite3.Row, gathered: ColumnBuilder) -> None:
 
 
 @lru_cache(maxsize=4096)
-def _tags(text: str) -> Mapping[str, str]:
+def _parse_tags(text: str) -> Mapping[str, str]:
     """Tags from JSON; many outcomes get the same ones, so nobody can change them."""
     return MappingProxyType(json.loads(text))

@@ -22,12 +22,12 @@ from filelock import FileLock, Timeout
 
 from segqa.errors import StoreError
 from segqa.runs import sqlite_rows
-from segqa.runs.checksums import AGAIN, UNCHECKED, add_checksum, hash_texts, require_checksum
+from segqa.runs.checksums import EVALUATE_AGAIN, UNCHECKED_NOTE, add_checksum, hash_texts, require_checksum
 from segqa.runs.outcome import Outcome
 from segqa.runs.outcomes import Outcomes
-from segqa.runs.parquet_blocks import BLOCK, PartWriter, is_filed, table_of, tables, verify_parts
+from segqa.runs.parquet_blocks import BLOCK, PartWriter, has_parts, read_tables, to_table, verify_parts
 from segqa.runs.parquet_columns import ParquetColumns
-from segqa.runs.run import Run, narrowing
+from segqa.runs.run import Run, find_narrowing
 from segqa.support.disk_errors import explain_disk_errors
 from segqa.support.plurals import format_count
 
@@ -89,7 +89,7 @@ class Store:
             StoreError: the file of the order is damaged.
         """
         there = {path.parent.name for path in self.root.glob("runs/*/run.json")}
-        ordered = [run_id for run_id in self._order() if run_id in there]
+        ordered = [run_id for run_id in self._read_order() if run_id in there]
         return [*sorted(there.difference(ordered)), *ordered]
 
     def find_id(self, begin: str) -> str:
@@ -120,7 +120,7 @@ class Store:
         Returns:
             The run under its final id.
         """
-        with self._kept(run.id):
+        with self._keep(run.id):
             folder = claim_folder(self.run_folder(run.id))
             run = replace(run, id=folder.name)
             sqlite_rows.create(folder, run.expected)
@@ -136,15 +136,15 @@ class Store:
     @contextmanager
     def appending(self, run_id: str) -> Iterator[Callable[[Iterable[Outcome]], None]]:
         """A function that commits outcomes; when it returns they survive a `kill -9`."""
-        with self._kept(run_id):
+        with self._keep(run_id):
             database = sqlite_rows.open_rows(self.run_folder(run_id))
         with closing(database):
 
             def append(outcomes: Iterable[Outcome]) -> None:
-                with self._kept(run_id):
+                with self._keep(run_id):
                     sqlite_rows.append(database, outcomes)
 
-            with self._kept(run_id):
+            with self._keep(run_id):
                 sqlite_rows.prepare_to_append(database)
             yield append
 
@@ -154,7 +154,7 @@ class Store:
         Raises:
             StoreError: the run is damaged, so that it cannot be continued.
         """
-        header, folder = self._header(run_id), self.run_folder(run_id)
+        header, folder = self._read_header(run_id), self.run_folder(run_id)
         if is_in_parts(folder):
             verify_parts(folder / _PARTS)
             return list(ParquetColumns(folder / _PARTS).ids)
@@ -171,7 +171,7 @@ class Store:
         folder = self.run_folder(run_id)
         if is_in_parts(folder):
             return False
-        with self._kept(run_id), sqlite_rows.connect(folder) as database:
+        with self._keep(run_id), sqlite_rows.connect(folder) as database:
             cases = database.execute("SELECT count(*) FROM expected").fetchone()[0]
         return bool(max(cases, whole) > self.large)
 
@@ -182,24 +182,24 @@ class Store:
             StoreError: it has not all of its cases, or pyarrow is not installed.
         """
         folder = self.run_folder(run_id)
-        with self._kept(run_id), sqlite_rows.connect(folder) as database:
+        with self._keep(run_id), sqlite_rows.connect(folder) as database:
             there, wanted = (
                 database.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608 - constants
                 for table in ("outcomes", "expected")
             )
         if there != wanted:
             raise StoreError(f"run {run_id} has {there} of {wanted} cases; evaluate the others first")
-        self.file(run_id, blocks(folder))
+        self.file(run_id, read_blocks(folder))
 
     def file(self, run_id: str, tables: Iterable[Any]) -> None:
         """Write all cases of a run as part files; they take the place of its rows.
 
         Args:
             run_id: the run.
-            tables: its cases in the order of their ids, see `blocks`.
+            tables: its cases in the order of their ids, see `read_blocks`.
         """
         folder = self.run_folder(run_id)
-        with self._kept(run_id):
+        with self._keep(run_id):
             writer = PartWriter(folder / _PARTS)
             for table in tables:
                 writer.add(table)
@@ -220,7 +220,7 @@ class Store:
 
     def update_header(self, run: Run) -> None:
         """Write the provenance of an unfinished run again."""
-        header = self._header(run.id)
+        header = self._read_header(run.id)
         self._write(run, header["key"], header["cases"], finished=False)
 
     def load(self, run_id: str) -> Run:
@@ -229,7 +229,7 @@ class Store:
         Raises:
             StoreError: there is no such run, or its files are damaged or of another version.
         """
-        self._header(run_id)
+        self._read_header(run_id)
         return read_run(self.run_folder(run_id))
 
     def outcomes_of(self, run_id: str, case_ids: Collection[str]) -> Outcomes:
@@ -238,7 +238,7 @@ class Store:
         Raises:
             StoreError: as `load`.
         """
-        self._header(run_id)
+        self._read_header(run_id)
         folder = self.run_folder(run_id)
         if is_in_parts(folder):
             outcomes = Outcomes(ParquetColumns(folder / _PARTS))
@@ -247,11 +247,11 @@ class Store:
 
     def unfinished(self, key: str) -> str | None:
         """The newest unfinished run with this key, if there is one."""
-        return self._newest(key, finished=False)
+        return self._find_newest(key, finished=False)
 
     def finished(self, key: str) -> str | None:
         """The newest finished run with this key, if there is one: evaluating again would make the same."""
-        return self._newest(key, finished=True)
+        return self._find_newest(key, finished=True)
 
     def with_others(self, runs: Iterable[Run], say: Callable[[str], None]) -> list[Run]:
         """Some runs, after the last whole run of every other model over a data set of the same name.
@@ -263,7 +263,7 @@ class Store:
         runs = list(runs)
         models, names = {run.model for run in runs}, {run.dataset for run in runs}
         latest: dict[str, str] = {}
-        for run_id, about in self._whole(say):
+        for run_id, about in self._read_whole(say):
             if about["dataset"] in names and about["model"] not in models:
                 latest.setdefault(about["model"], run_id)
         others = []
@@ -276,29 +276,31 @@ class Store:
 
     def last_whole(self, model: str) -> str | None:
         """The id of the last finished run of a model over a whole data set; None where there is none."""
-        return next((run_id for run_id, about in self._whole() if about["model"] == model), None)
+        return next((run_id for run_id, about in self._read_whole() if about["model"] == model), None)
 
     def recent(self, model: str, dataset: str, count: int) -> list[str]:
         """The ids of the last runs of a model over data sets of a name, the newest first."""
-        runs = ((run_id, header["run"]) for run_id, header in self._headers())
+        runs = ((run_id, header["run"]) for run_id, header in self._read_headers())
         wanted = (model, dataset)
         return list(islice((run_id for run_id, run in runs if (run["model"], run["dataset"]) == wanted), count))
 
     def headers_of(self, model: str) -> Iterator[tuple[str, dict[str, Any]]]:
         """The ids and headers of a model's runs, finished or not, the newest first."""
-        return ((run_id, header) for run_id, header in self._headers() if header["run"]["model"] == model)
+        return ((run_id, header) for run_id, header in self._read_headers() if header["run"]["model"] == model)
 
     def last_with(self, model: str, fingerprint: str) -> str | None:
         """The id of the last finished run of a model with this fingerprint over a whole data set; None for neither."""
         wanted = (model, fingerprint)
-        known = ((run_id, about["model"], about["provenance"].get("fingerprint")) for run_id, about in self._whole())
+        known = (
+            (run_id, about["model"], about["provenance"].get("fingerprint")) for run_id, about in self._read_whole()
+        )
         return next((run_id for run_id, *who in known if tuple(who) == wanted), None) if fingerprint else None
 
-    def _headers(self, say: Callable[[str], None] = lambda _: None) -> Iterator[tuple[str, dict[str, Any]]]:
+    def _read_headers(self, say: Callable[[str], None] = lambda _: None) -> Iterator[tuple[str, dict[str, Any]]]:
         """The ids and headers of the runs that can be read, the newest first; of damaged ones a line is said."""
         for run_id in reversed(self.run_ids()):
             try:
-                header = self._header(run_id)
+                header = self._read_header(run_id)
             except _OtherVersionError:
                 continue
             except StoreError as error:
@@ -306,40 +308,40 @@ class Store:
                 continue
             yield run_id, header
 
-    def _whole(self, say: Callable[[str], None] = lambda _: None) -> Iterator[tuple[str, dict[str, Any]]]:
+    def _read_whole(self, say: Callable[[str], None] = lambda _: None) -> Iterator[tuple[str, dict[str, Any]]]:
         """The ids of the finished runs over whole data sets, newest first, and what their headers say of them."""
-        for run_id, header in self._headers(say):
-            if header["finished"] and not narrowing(header["run"]["provenance"]):
+        for run_id, header in self._read_headers(say):
+            if header["finished"] and not find_narrowing(header["run"]["provenance"]):
                 yield run_id, header["run"]
 
     def is_finished(self, run_id: str) -> bool:
         """Whether every case of the run has been tried."""
-        return bool(self._header(run_id)["finished"])
+        return bool(self._read_header(run_id)["finished"])
 
     @contextmanager
     def writing(self, run_id: str) -> Iterator[bool]:
         """Hold the right to write a run; yields False where another process has it."""
         lock = FileLock(self.run_folder(run_id) / "write.lock")
-        with self._kept(run_id), suppress(Timeout):
+        with self._keep(run_id), suppress(Timeout):
             lock.acquire(blocking=False)
         try:
             yield lock.is_locked
         finally:
             lock.release()
 
-    def _newest(self, key: str, *, finished: bool) -> str | None:
+    def _find_newest(self, key: str, *, finished: bool) -> str | None:
         """The newest run with this key that is finished, or is not."""
         wanted = (key, finished)
-        found = (run_id for run_id, header in self._headers() if (header["key"], header["finished"]) == wanted)
+        found = (run_id for run_id, header in self._read_headers() if (header["key"], header["finished"]) == wanted)
         return next(found, None)
 
-    def _header(self, run_id: str) -> dict[str, Any]:
+    def _read_header(self, run_id: str) -> dict[str, Any]:
         folder = self.run_folder(run_id)
         if not (folder / _HEADER).exists():
             raise StoreError(f"no run {run_id!r} in {self.root}; `segqa runs` lists them")
-        return _header(folder)
+        return _read_header(folder)
 
-    def _order(self) -> list[str]:
+    def _read_order(self) -> list[str]:
         """The ids of the runs that were begun or finished here, in that order; some may have been removed since."""
         path = self.root / _ORDER
         advice = "remove it, and the runs are ordered by their ids: by the clock of the machine that made them"
@@ -354,8 +356,11 @@ class Store:
 
     def _put_last(self, run_id: str) -> None:
         """Make a run the newest one."""
-        with explain_disk_errors("list of runs", self.root / _ORDER, AGAIN), FileLock(self.root / "order.lock"):
-            others = [each for each in self._order() if each != run_id and self.run_folder(each).is_dir()]
+        with (
+            explain_disk_errors("list of runs", self.root / _ORDER, EVALUATE_AGAIN),
+            FileLock(self.root / "order.lock"),
+        ):
+            others = [each for each in self._read_order() if each != run_id and self.run_folder(each).is_dir()]
             write_whole(self.root / _ORDER, json.dumps(add_checksum({"runs": [*others, run_id]})) + "\n")
 
     def _write(self, run: Run, key: str, cases: Mapping[str, str], *, finished: bool) -> None:
@@ -364,12 +369,12 @@ class Store:
         described |= {"edges": dict(run.edges), "provenance": dict(run.provenance)}
         header = {"version": RUN_VERSION, "finished": finished, "key": key, "run": described, "cases": dict(cases)}
         text = json.dumps(add_checksum(header), indent=2, ensure_ascii=False)
-        with self._kept(run.id):
+        with self._keep(run.id):
             write_whole(self.run_folder(run.id) / _HEADER, f"{text}\n")
 
-    def _kept(self, run_id: str) -> AbstractContextManager[None]:
+    def _keep(self, run_id: str) -> AbstractContextManager[None]:
         """Errors of the disk as a `StoreError`, where the files of a run are written."""
-        return explain_disk_errors(f"files of run {run_id}", self.run_folder(run_id), AGAIN)
+        return explain_disk_errors(f"files of run {run_id}", self.run_folder(run_id), EVALUATE_AGAIN)
 
 
 def read_header(folder: Path) -> tuple[Run, bool]:
@@ -378,13 +383,13 @@ def read_header(folder: Path) -> tuple[Run, bool]:
     Raises:
         StoreError: there is no run in it, or one that is damaged or of another version.
     """
-    header = _header(folder)
+    header = _read_header(folder)
     try:
         fields = dict(header["run"])
         edges = {name: tuple(cuts) for name, cuts in fields.pop("edges").items()}
         return Run(expected=(), outcomes=(), edges=edges, **fields), bool(header["finished"])
     except (KeyError, TypeError, AttributeError) as error:
-        raise StoreError(f"{folder / _HEADER} is damaged: it has no {error}; {AGAIN}") from error
+        raise StoreError(f"{folder / _HEADER} is damaged: it has no {error}; {EVALUATE_AGAIN}") from error
 
 
 def read_run(folder: Path) -> Run:
@@ -394,7 +399,7 @@ def read_run(folder: Path) -> Run:
     counts tell.
     """
     run, _ = read_header(folder)
-    header = _header(folder)
+    header = _read_header(folder)
     if is_in_parts(folder):
         _require_digest(header, folder, "parts", verify_parts(folder / _PARTS))
         outcomes = Outcomes(ParquetColumns(folder / _PARTS))
@@ -408,26 +413,26 @@ def read_run(folder: Path) -> Run:
 
 def find_unchecked(folder: Path) -> str:
     """Say what cannot be checked of the finished run in a folder, of whatever store; empty where all can."""
-    header = _header(folder)
+    header = _read_header(folder)
     has_all = "checksum" in header and any(header.get("cases", {}).values())
-    return "" if has_all or not header["finished"] else UNCHECKED.format(folder.name)
+    return "" if has_all or not header["finished"] else UNCHECKED_NOTE.format(folder.name)
 
 
 def is_in_parts(folder: Path) -> bool:
     """Whether the cases of the run in a folder are in part files."""
-    return is_filed(folder / _PARTS)
+    return has_parts(folder / _PARTS)
 
 
-def blocks(folder: Path) -> Iterator[Any]:
+def read_blocks(folder: Path) -> Iterator[Any]:
     """The outcomes of the run in a folder as tables of pyarrow's, sorted by id, some at a time.
 
     Raises:
         StoreError: its files are damaged.
     """
     if is_in_parts(folder):
-        yield from tables(folder / _PARTS)
+        yield from read_tables(folder / _PARTS)
         return
-    yield from map(table_of, sqlite_rows.read_blocks(folder, BLOCK))
+    yield from map(to_table, sqlite_rows.read_blocks(folder, BLOCK))
 
 
 def claim_folder(wanted: Path) -> Path:
@@ -475,7 +480,7 @@ def _list_newest(run_ids: Sequence[str]) -> str:
     return (", ".join(run_ids[: -_LISTED - 1 : -1]) or "none") + more
 
 
-def _header(folder: Path) -> dict[str, Any]:
+def _read_header(folder: Path) -> dict[str, Any]:
     path = folder / _HEADER
     try:
         header: object = json.loads(path.read_text(encoding="utf-8"))
@@ -487,7 +492,7 @@ def _header(folder: Path) -> dict[str, Any]:
         raise _refuse_version(header, path)
     require_checksum(header, path)
     if not _is_header(header):
-        raise StoreError(f"{path} is damaged: it does not say what the run is of; {AGAIN}")
+        raise StoreError(f"{path} is damaged: it does not say what the run is of; {EVALUATE_AGAIN}")
     return header
 
 
@@ -516,7 +521,7 @@ def _require_expected(header: Mapping[str, Any], folder: Path, expected: Iterabl
     """Refuse an unfinished run whose list of cases was changed; that of a finished one is part of its digest."""
     wanted = header.get("cases", {}).get("expected")
     if wanted and wanted != hash_texts(expected):
-        raise StoreError(f"run {folder.name} is damaged: the list of its cases was changed; {AGAIN}")
+        raise StoreError(f"run {folder.name} is damaged: the list of its cases was changed; {EVALUATE_AGAIN}")
 
 
 def _require_digest(header: Mapping[str, Any], folder: Path, what: str, digest: str) -> None:
@@ -526,4 +531,4 @@ def _require_digest(header: Mapping[str, Any], folder: Path, what: str, digest: 
     """
     wanted = header.get("cases", {}).get(what)
     if wanted and wanted != digest:
-        raise StoreError(f"run {folder.name} is damaged: outcomes were lost, added or changed; {AGAIN}")
+        raise StoreError(f"run {folder.name} is damaged: outcomes were lost, added or changed; {EVALUATE_AGAIN}")

@@ -60,7 +60,7 @@ class Breakdown:
         return tuple(getattr(self, name) for name in self.__slots__)
 
 
-def nothing_found(target: int) -> Breakdown:
+def compute_empty_breakdown(target: int) -> Breakdown:
     """Of an empty prediction: a target of so many pixels, of which all are missed."""
     return Breakdown(0, 0, 0, 0, 0, target, target)
 
@@ -80,7 +80,7 @@ def break_down(prediction: Mask, target: Mask) -> Breakdown:
         fp, fn = int(prediction.sum()), int(target.sum())
         return Breakdown(0, 0, fp, 0, 0, fn, fp + fn)
     neither = ~(prediction | target)
-    contested = _within(right, width) & _within(neither, width)
+    contested = _dilate(right, width) & _dilate(neither, width)
     false_positives = _split(prediction & ~target, prediction, contested, (right, neither), width)
     false_negatives = _split(target & ~prediction, target, contested, (right, neither), width)
     return Breakdown(*false_positives, *false_negatives, int((prediction | target).sum()))
@@ -90,38 +90,38 @@ def _split(wrong: Mask, mask: Mask, contested: Mask, neighbours: tuple[Mask, Mas
     """Boundary, extent and segment pixels of the wrong ones, which belong to `mask`."""
     if not wrong.any():
         return 0, 0, 0
-    boundary = _touching(_within(wrong & contested, width) & wrong, neighbours)
+    boundary = _find_touching(_dilate(wrong & contested, width) & wrong, neighbours)
     rest = wrong & ~boundary
-    labels, found = _components(mask)
+    labels, found = _label_components(mask)
     # the components that hold a true positive: what of them is wrong is their extent
-    reaches_target = _numbers(labels, neighbours[0], found)
+    reaches_target = _find_labels(labels, neighbours[0], found)
     extent = int(reaches_target[labels[rest]].sum())
     at_boundary = int(boundary.sum())
     return at_boundary, extent, int(wrong.sum()) - at_boundary - extent
 
 
-def _touching(patches: Mask, neighbours: tuple[Mask, Mask]) -> Mask:
+def _find_touching(patches: Mask, neighbours: tuple[Mask, Mask]) -> Mask:
     """The patches (8-connected components) that have a pixel of each neighbour beside them."""
-    labels, found = _components(patches)
+    labels, found = _label_components(patches)
     kept = np.ones(found, np.bool_)
     kept[0] = False
     for neighbour in neighbours:
-        kept &= _numbers(labels, _within(neighbour, 1) & patches, found)
+        kept &= _find_labels(labels, _dilate(neighbour, 1) & patches, found)
     return kept[labels]
 
 
-def _components(mask: Mask) -> tuple[NDArray[np.int32], int]:
+def _label_components(mask: Mask) -> tuple[NDArray[np.int32], int]:
     """The number of each pixel's 8-connected component, 0 for the background, and how many numbers there are."""
     found, labels = cv2.connectedComponents(np.ascontiguousarray(mask).view(np.uint8), connectivity=8)
     return labels.astype(np.int32, copy=False), found
 
 
-def _numbers(labels: NDArray[np.int32], where: Mask, found: int) -> Mask:
+def _find_labels(labels: NDArray[np.int32], where: Mask, found: int) -> Mask:
     """Which of so many components have a pixel there, `[found]`."""
     return np.bincount(labels[where], minlength=found) > 0
 
 
-def _within(mask: Mask, width: int) -> Mask:
+def _dilate(mask: Mask, width: int) -> Mask:
     """The pixels whose rounded Euclidean distance to a mask is at most `width`; none where the mask is empty."""
     if not mask.any():
         return np.zeros_like(mask)

@@ -1,6 +1,6 @@
 """Metrics: how well a prediction meets its target. Counts of two masks first, then formulas on the counts.
 
-Every function here is pure. Undefined is NaN, and `resolve` is the one place where NaN becomes a number.
+Every function here is pure. Undefined is NaN, and `resolve_empty` is the one place where NaN becomes a number.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ METRIC_VERSION = 2
 _BYTES = np.dtype(np.uint8)
 
 
-_AT_A_TIME = 1 << 16
+_CHUNK_SIZE = 1 << 16
 
 
 class Counts(NamedTuple):
@@ -79,11 +79,11 @@ class Counts(NamedTuple):
     def _share(self, metric: str) -> float:
         """TP over a number of pixels, by the rules of the class docstring."""
         if self.tp:
-            return float(self.tp / _OVER[metric](self.tp, self.fp, self.fn))
+            return float(self.tp / _FORMULAS[metric](self.tp, self.fp, self.fn))
         return 0.0 if self.fp or self.fn else math.nan
 
 
-_OVER: Mapping[str, Callable[[Any, Any, Any], Any]] = MappingProxyType(
+_FORMULAS: Mapping[str, Callable[[Any, Any, Any], Any]] = MappingProxyType(
     {
         "iou": lambda tp, fp, fn: tp + fp + fn,
         "dice": lambda tp, fp, fn: (2 * tp + fp + fn) / 2,
@@ -106,26 +106,26 @@ def compute_metric(counts: NDArray[Any], metric: str) -> NDArray[np.float64]:
     """
     found = np.empty(len(counts))
     # some at a time: of millions the steps in between would take more memory than the counts
-    for start in range(0, len(counts), _AT_A_TIME):
-        tp, fp, fn = counts[start : start + _AT_A_TIME, :3].T.astype(np.int64)
+    for start in range(0, len(counts), _CHUNK_SIZE):
+        tp, fp, fn = counts[start : start + _CHUNK_SIZE, :3].T.astype(np.int64)
         with np.errstate(divide="ignore", invalid="ignore"):
-            share = np.where(tp > 0, tp / _OVER[metric](tp, fp, fn), np.where(fp + fn > 0, 0.0, np.nan))
-        found[start : start + _AT_A_TIME] = share
+            share = np.where(tp > 0, tp / _FORMULAS[metric](tp, fp, fn), np.where(fp + fn > 0, 0.0, np.nan))
+        found[start : start + _CHUNK_SIZE] = share
     return found
 
 
-_STANDS_FOR: Mapping[EmptyPolicy, float] = MappingProxyType({"one": 1.0, "zero": 0.0, "nan": math.nan})
+_EMPTY_VALUES: Mapping[EmptyPolicy, float] = MappingProxyType({"one": 1.0, "zero": 0.0, "nan": math.nan})
 
 
-def resolve(value: float, empty: EmptyPolicy) -> float:
+def resolve_empty(value: float, empty: EmptyPolicy) -> float:
     """The number that an undefined metric stands for: `"one"` 1.0, `"zero"` 0.0, `"nan"` NaN.
 
-    >>> resolve(math.nan, "one"), resolve(0.25, "one")
+    >>> resolve_empty(math.nan, "one"), resolve_empty(0.25, "one")
     (1.0, 0.25)
     """
-    if empty not in _STANDS_FOR:
-        raise SettingsError(f"empty must be one of {', '.join(_STANDS_FOR)}, got {empty!r}")
-    return _STANDS_FOR[empty] if math.isnan(value) else value
+    if empty not in _EMPTY_VALUES:
+        raise SettingsError(f"empty must be one of {', '.join(_EMPTY_VALUES)}, got {empty!r}")
+    return _EMPTY_VALUES[empty] if math.isnan(value) else value
 
 
 def count(prediction: ArrayLike, target: ArrayLike) -> Counts:
@@ -137,9 +137,9 @@ def count(prediction: ArrayLike, target: ArrayLike) -> Counts:
     >>> count([[1, 1, 0]], [[0, 1, 1]])
     Counts(tp=1, fp=1, fn=1, tn=0)
     """
-    p, t = _pair(prediction, target)
+    p, t = _check_pair(prediction, target)
     t8 = t.view(_BYTES)
-    return _compared(p.view(_BYTES), t8, _ones(t8))
+    return _count_pixels(p.view(_BYTES), t8, _count_ones(t8))
 
 
 def count_each(predictions: Iterable[ArrayLike], target: ArrayLike) -> list[Counts]:
@@ -159,37 +159,37 @@ def count_each(predictions: Iterable[ArrayLike], target: ArrayLike) -> list[Coun
     """
     t = as_mask(target)
     t8 = t.view(_BYTES)
-    wanted, found = _ones(t8), []
+    wanted, found = _count_ones(t8), []
     for prediction in predictions:
         p = as_mask(prediction)
         if p.shape != t.shape:
-            raise MaskError(_unlike(p.shape, t.shape))
-        found.append(_compared(p.view(_BYTES), t8, wanted))
+            raise MaskError(_describe_shapes(p.shape, t.shape))
+        found.append(_count_pixels(p.view(_BYTES), t8, wanted))
     return found
 
 
 def iou(prediction: ArrayLike, target: ArrayLike, *, empty: EmptyPolicy = "one") -> float:
-    """Intersection over union of two masks `[H, W]`; see `Counts.iou` and `resolve`.
+    """Intersection over union of two masks `[H, W]`; see `Counts.iou` and `resolve_empty`.
 
     >>> iou([[1, 1, 0]], [[0, 1, 0]])
     0.5
     """
-    return resolve(count(prediction, target).iou, empty)
+    return resolve_empty(count(prediction, target).iou, empty)
 
 
 def dice(prediction: ArrayLike, target: ArrayLike, *, empty: EmptyPolicy = "one") -> float:
-    """Dice's coefficient of two masks `[H, W]`; see `Counts.dice` and `resolve`."""
-    return resolve(count(prediction, target).dice, empty)
+    """Dice's coefficient of two masks `[H, W]`; see `Counts.dice` and `resolve_empty`."""
+    return resolve_empty(count(prediction, target).dice, empty)
 
 
 def precision(prediction: ArrayLike, target: ArrayLike, *, empty: EmptyPolicy = "one") -> float:
-    """The share of the prediction that is right; see `Counts.precision` and `resolve`."""
-    return resolve(count(prediction, target).precision, empty)
+    """The share of the prediction that is right; see `Counts.precision` and `resolve_empty`."""
+    return resolve_empty(count(prediction, target).precision, empty)
 
 
 def recall(prediction: ArrayLike, target: ArrayLike, *, empty: EmptyPolicy = "one") -> float:
-    """The share of the target that is found; see `Counts.recall` and `resolve`."""
-    return resolve(count(prediction, target).recall, empty)
+    """The share of the target that is found; see `Counts.recall` and `resolve_empty`."""
+    return resolve_empty(count(prediction, target).recall, empty)
 
 
 def boundary_iou(prediction: ArrayLike, target: ArrayLike, *, ratio: float = 0.02, empty: EmptyPolicy = "one") -> float:
@@ -204,10 +204,10 @@ def boundary_iou(prediction: ArrayLike, target: ArrayLike, *, ratio: float = 0.0
         ratio: the band's width as a share of the image's diagonal, above 0.
         empty: what it is where both masks are empty.
     """
-    p, t = _pair(prediction, target)
-    width = band_width(p.shape, ratio)
+    p, t = _check_pair(prediction, target)
+    width = compute_band_width(p.shape, ratio)
     p, t = _crop(p, t)
-    return resolve(count(_inner_band(p, width), _inner_band(t, width)).iou, empty)
+    return resolve_empty(count(_find_inner_band(p, width), _find_inner_band(t, width)).iou, empty)
 
 
 def hausdorff(prediction: ArrayLike, target: ArrayLike, *, percentile: float = 100) -> float:
@@ -229,7 +229,7 @@ def hausdorff(prediction: ArrayLike, target: ArrayLike, *, percentile: float = 1
     """
     if not 0 <= percentile <= 100:
         raise SettingsError(f"percentile must be from 0 to 100, got {percentile}")
-    return _Apart.of(prediction, target).hausdorff(percentile)
+    return _SurfaceDistances.from_masks(prediction, target).hausdorff(percentile)
 
 
 def hd95(prediction: ArrayLike, target: ArrayLike) -> float:
@@ -257,23 +257,23 @@ def hd95_and_nsd(
     """Both, see `hd95` and `nsd`; what takes long, the distances, is computed once."""
     if not tolerance >= 0:
         raise SettingsError(f"tolerance must be 0 or more pixels, got {tolerance}")
-    apart = _Apart.of(prediction, target)
-    return apart.hausdorff(95), resolve(apart.share_within(tolerance), empty)
+    apart = _SurfaceDistances.from_masks(prediction, target)
+    return apart.hausdorff(95), resolve_empty(apart.share_within(tolerance), empty)
 
 
-def band_width(shape: tuple[int, ...], ratio: float = 0.02) -> int:
+def compute_band_width(shape: tuple[int, ...], ratio: float = 0.02) -> int:
     """The width in pixels of a boundary band in an image of shape `(height, width)`: at least 1."""
     if not 0 < ratio < math.inf:
         raise SettingsError(f"ratio must be above 0, got {ratio}")
     return max(1, round(ratio * math.hypot(*shape)))
 
 
-def count_inside(prediction: Mask, target: Mask, ratio: float = 0.02) -> Counts:
+def count_interior(prediction: Mask, target: Mask, ratio: float = 0.02) -> Counts:
     """The counts away from the target's contour: pixels within a boundary band of it, on either side, are left out.
 
     Where these agree and the plain ones do not, only the contour is wrong.
     """
-    return TargetCounter.of(target, ratio).count(prediction)[1]
+    return TargetCounter.from_target(target, ratio).count(prediction)[1]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -297,52 +297,52 @@ class TargetCounter:
     areas: tuple[int, int, int]
 
     @classmethod
-    def of(cls, target: Mask, ratio: float = 0.02) -> TargetCounter:
+    def from_target(cls, target: Mask, ratio: float = 0.02) -> TargetCounter:
         """For a target `[H, W]`; the bands are so wide as a share of the image's diagonal."""
-        width = band_width(target.shape, ratio)
+        width = compute_band_width(target.shape, ratio)
         box = bounding_box(target, margin=width)
         whole = core = reach = np.ascontiguousarray(target[box]).view(_BYTES)
         if whole.size:  # OpenCV takes no array without pixels
-            core, reach = _eroded_and_dilated(whole, 2 * width + 1)
-        return cls(target.shape, box, whole, core, reach, (_ones(whole), _ones(core), _ones(reach)))
+            core, reach = _erode_and_dilate(whole, 2 * width + 1)
+        return cls(target.shape, box, whole, core, reach, (_count_ones(whole), _count_ones(core), _count_ones(reach)))
 
     def count(self, prediction: Mask) -> tuple[Counts, Counts]:
-        """The counts of a prediction `[H, W]`, and those away from the target's contour, see `count_inside`."""
+        """The counts of a prediction `[H, W]`, and those away from the target's contour, see `count_interior`."""
         if prediction.shape != self.shape:
-            raise MaskError(_unlike(prediction.shape, self.shape))
+            raise MaskError(_describe_shapes(prediction.shape, self.shape))
         p8 = prediction.view(_BYTES)
-        predicted, size = _ones(p8), p8.size
+        predicted, size = _count_ones(p8), p8.size
         wanted, core, reach = self.areas
         near = p8[self.box]
-        nearby = _ones(near)
+        nearby = _count_ones(near)
         # what lies beyond the box meets nothing there, so that only the box is compared
-        met = _met(near, nearby, self.whole, wanted)
-        right = _met(near, nearby, self.core, core)
-        beyond = predicted - _met(near, nearby, self.reach, reach)
-        return _counts(met, predicted, wanted, size), Counts(right, beyond, core - right, size - reach - beyond)
+        met = _count_intersection(near, nearby, self.whole, wanted)
+        right = _count_intersection(near, nearby, self.core, core)
+        beyond = predicted - _count_intersection(near, nearby, self.reach, reach)
+        return _to_counts(met, predicted, wanted, size), Counts(right, beyond, core - right, size - reach - beyond)
 
 
-def _compared(prediction: NDArray[np.uint8], target: NDArray[np.uint8], wanted: int) -> Counts:
+def _count_pixels(prediction: NDArray[np.uint8], target: NDArray[np.uint8], wanted: int) -> Counts:
     """The counts of two masks of one shape; of the target's pixels so many are wanted."""
-    predicted = _ones(prediction)
-    return _counts(_met(prediction, predicted, target, wanted), predicted, wanted, prediction.size)
+    predicted = _count_ones(prediction)
+    return _to_counts(_count_intersection(prediction, predicted, target, wanted), predicted, wanted, prediction.size)
 
 
-def _counts(met: int, predicted: int, wanted: int, size: int) -> Counts:
+def _to_counts(met: int, predicted: int, wanted: int, size: int) -> Counts:
     """The counts of two masks, from how many pixels they share, their areas, and how many there are."""
     return Counts(met, predicted - met, wanted - met, size - predicted - wanted + met)
 
 
-def _met(first: NDArray[np.uint8], ones: int, second: NDArray[np.uint8], others: int) -> int:
+def _count_intersection(first: NDArray[np.uint8], ones: int, second: NDArray[np.uint8], others: int) -> int:
     """How many pixels two masks share, from their areas and where they differ: passes over bytes, no temporaries.
 
     Each area is what both share and what only one has; what only one has is where they differ: the sum of the
-    differences, as exact as `_ones`.
+    differences, as exact as `_count_ones`.
     """
     return (ones + others - int(cv2.norm(first, second, cv2.NORM_L1))) // 2 if first.size else 0
 
 
-def _ones(pixels: NDArray[np.uint8]) -> int:
+def _count_ones(pixels: NDArray[np.uint8]) -> int:
     """How many of these zeros and ones `[H, W]` are one: OpenCV adds bytes faster than it counts those that are not 0.
 
     Exact: the sum is a double. OpenCV takes no array without pixels.
@@ -350,15 +350,15 @@ def _ones(pixels: NDArray[np.uint8]) -> int:
     return int(cv2.sumElems(pixels)[0]) if pixels.size else 0
 
 
-def _pair(prediction: ArrayLike, target: ArrayLike) -> tuple[Mask, Mask]:
+def _check_pair(prediction: ArrayLike, target: ArrayLike) -> tuple[Mask, Mask]:
     """Two masks of one shape."""
     p, t = as_mask(prediction), as_mask(target)
     if p.shape != t.shape:
-        raise MaskError(_unlike(p.shape, t.shape))
+        raise MaskError(_describe_shapes(p.shape, t.shape))
     return p, t
 
 
-def _unlike(prediction: tuple[int, ...], target: tuple[int, ...]) -> str:
+def _describe_shapes(prediction: tuple[int, ...], target: tuple[int, ...]) -> str:
     """What to say of two shapes."""
     return f"prediction and target must have one shape, got {prediction} and {target}; resize one of them"
 
@@ -369,28 +369,28 @@ def _crop(prediction: Mask, target: Mask) -> tuple[Mask, Mask]:
     return np.pad(prediction[box], 1), np.pad(target[box], 1)
 
 
-def _inner_band(mask: Mask, width: int) -> Mask:
+def _find_inner_band(mask: Mask, width: int) -> Mask:
     """The pixels of a mask that erosion by `width` takes away; outside the array there is background."""
     kernel = cv2.getStructuringElement(cv2.MORPH_RECT, (2 * width + 1, 2 * width + 1))
     inside = cv2.erode(mask.view(np.uint8), kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0)
     return mask & ~inside.view(np.bool_)
 
 
-def _eroded_and_dilated(pixels: NDArray[np.uint8], side: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def _erode_and_dilate(pixels: NDArray[np.uint8], side: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Zeros and ones eroded and dilated by a square; outside the array nothing is. One pass that counts serves both."""
     depth = cv2.CV_16U if side * side < 2**16 else cv2.CV_32S  # the narrower, the faster
     ones = cv2.boxFilter(pixels, depth, (side, side), normalize=False, borderType=cv2.BORDER_CONSTANT)
     return (ones == side * side).view(np.uint8), (ones > 0).view(np.uint8)
 
 
-def _edge(mask: Mask) -> Mask:
+def _find_edge(mask: Mask) -> Mask:
     """The pixels of a mask, with a margin around it, that touch a background pixel by a side."""
     inside = cv2.erode(mask.view(np.uint8), cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3)))
     return mask & ~inside.view(np.bool_)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Apart:
+class _SurfaceDistances:
     """How far each edge pixel of two masks is from the other one's edge.
 
     Attributes:
@@ -404,14 +404,14 @@ class _Apart:
     without: tuple[float, float] = (math.nan, math.nan)
 
     @classmethod
-    def of(cls, prediction: ArrayLike, target: ArrayLike) -> _Apart:
+    def from_masks(cls, prediction: ArrayLike, target: ArrayLike) -> _SurfaceDistances:
         """Of a prediction and a target, each `[H, W]`."""
-        p, t = _crop(*_pair(prediction, target))
+        p, t = _crop(*_check_pair(prediction, target))
         if not p.any() or not t.any():
             nothing = np.empty(0)
             return cls(nothing, nothing, (math.inf, 0.0) if p.any() or t.any() else (math.nan, math.nan))
-        p_edge, t_edge = _edge(p), _edge(t)
-        return cls(_from_to(p_edge, t_edge), _from_to(t_edge, p_edge))
+        p_edge, t_edge = _find_edge(p), _find_edge(t)
+        return cls(_compute_distances(p_edge, t_edge), _compute_distances(t_edge, p_edge))
 
     def hausdorff(self, percentile: float) -> float:
         """The greater one of the percentiles of both directions."""
@@ -426,7 +426,7 @@ class _Apart:
         return float((np.concatenate([self.there, self.back]) <= tolerance).mean())
 
 
-def _from_to(edge: Mask, other: Mask) -> NDArray[np.float64]:
+def _compute_distances(edge: Mask, other: Mask) -> NDArray[np.float64]:
     """For each pixel of an edge, the Euclidean distance in pixels to the nearest pixel of another one.
 
     Exact below 2,048 pixels where the diagonal of both masks' box is below 4,096; within 0.001 up to 10,000.

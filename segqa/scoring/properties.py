@@ -52,7 +52,7 @@ class CaseProperties:
     """What is known of the pixels of a case, whatever a model makes of them.
 
     Attributes:
-        properties: see `measure`.
+        properties: see `compute_properties`.
         pixels: see `digest_pixels`; empty where nobody has read them.
     """
 
@@ -60,9 +60,9 @@ class CaseProperties:
     pixels: str = ""
 
     @classmethod
-    def of(cls, image: Image, target: Mask) -> CaseProperties:
+    def measure(cls, image: Image, target: Mask) -> CaseProperties:
         """Measure an image and a target of the same size."""
-        return cls(measure(image, target), digest_pixels(image, target))
+        return cls(compute_properties(image, target), digest_pixels(image, target))
 
 
 def digest_pixels(image: Image, target: Mask) -> str:
@@ -74,17 +74,17 @@ def digest_pixels(image: Image, target: Mask) -> str:
         image: RGB uint8 `[H, W, 3]`, upright.
         target: bool `[H, W]`.
     """
-    return _digest(image.shape, image) + _digest(target.shape, np.packbits(target))
+    return _hash_pixels(image.shape, image) + _hash_pixels(target.shape, np.packbits(target))
 
 
-def _digest(shape: tuple[int, ...], pixels: NDArray[np.uint8]) -> str:
+def _hash_pixels(shape: tuple[int, ...], pixels: NDArray[np.uint8]) -> str:
     """Return 16 hex digits of a SHA-256."""
     digest = hashlib.sha256(repr(shape).encode())
     digest.update(np.ascontiguousarray(pixels).data)
     return digest.hexdigest()[:16]
 
 
-def measure(image: Image, target: Mask) -> dict[str, float]:
+def compute_properties(image: Image, target: Mask) -> dict[str, float]:
     """The properties of a case; what is not defined (the elongation of nothing) is left out.
 
     Args:
@@ -109,27 +109,31 @@ def measure(image: Image, target: Mask) -> dict[str, float]:
         "sharpness": float(edges[0, 0]) ** 2,
         "target_area": cv2.countNonZero(target.view(np.uint8)) / target.size,
     }
-    box = _box(target)
-    return found | ({"components": 0.0} if box is None else _of_shape(target, box) | _of_colours(image, target, box))
+    box = _find_box(target)
+    return found | (
+        {"components": 0.0}
+        if box is None
+        else _compute_shape_properties(target, box) | _compute_colour_properties(image, target, box)
+    )
 
 
-def _of_shape(target: Mask, box: Box) -> dict[str, float]:
+def _compute_shape_properties(target: Mask, box: Box) -> dict[str, float]:
     """What is measured on the target alone."""
     pixels = np.ascontiguousarray(target[box]).view(np.uint8)
     # each component has one outer contour; following these is faster than numbering the pixels
     nesting = cv2.findContours(pixels, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)[1]
     components = np.count_nonzero(nesting[0, :, 3] < 0)
     touching = any(side.any() for side in (target[0], target[-1], target[:, 0], target[:, -1]))
-    return {"components": float(components), "border": float(touching), "elongation": _elongation(pixels)}
+    return {"components": float(components), "border": float(touching), "elongation": _compute_elongation(pixels)}
 
 
-def _box(target: Mask) -> Box | None:
+def _find_box(target: Mask) -> Box | None:
     """Rows and columns of the box around the object; None where there is none."""
     box = bounding_box(target)
     return box if box[0].stop else None
 
 
-def _elongation(pixels: Image) -> float:
+def _compute_elongation(pixels: Image) -> float:
     """The ratio of the axes, from the central moments; each pixel is a square, so that a thin line has a width."""
     # the pixels are 0 and 1 already; to be told that they are binary takes OpenCV twice as long
     m = cv2.moments(pixels)
@@ -139,16 +143,16 @@ def _elongation(pixels: Image) -> float:
     return (half + root) / math.sqrt(max(xx * yy - xy * xy, 1e-12))
 
 
-def _of_colours(image: Image, target: Mask, box: Box) -> dict[str, float]:
+def _compute_colour_properties(image: Image, target: Mask, box: Box) -> dict[str, float]:
     """What is measured on object against background."""
-    inside, outside = _colours(image[box], target[box]), _colours(image, ~target)
+    inside, outside = _read_colours(image[box], target[box]), _read_colours(image, ~target)
     if not inside.any() or not outside.any():
         return {}
     shared = np.sqrt(inside / inside.sum() * (outside / outside.sum())).sum()
     return {"colour_similarity": min(1.0, float(shared))}
 
 
-def _colours(image: Image, where: Mask) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+def _read_colours(image: Image, where: Mask) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
     """How many of these pixels have each colour, float64 `[8, 8, 8]`; of a large image every n-th row is looked at."""
     step = max(1, min(where.size // _SAMPLED, len(where) // _ROWS))
     pixels = where[::step].view(np.uint8)

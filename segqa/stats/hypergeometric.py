@@ -15,7 +15,7 @@ Whole: TypeAlias = NDArray[np.int64]
 _NEGLIGIBLE = 1e-16
 
 
-def log_tail(failing: Whole, support: Whole, failing_all: int, cases: int) -> Floats:
+def compute_log_tail(failing: Whole, support: Whole, failing_all: int, cases: int) -> Floats:
     """The natural logarithm of P(X >= failing) where X of `support` cases drawn from all fail; hypergeometric.
 
     Args:
@@ -24,33 +24,37 @@ def log_tail(failing: Whole, support: Whole, failing_all: int, cases: int) -> Fl
         failing_all: failures in all.
         cases: in all.
 
-    >>> round(float(np.exp(log_tail(np.array([2]), np.array([2]), 2, 4))[0]), 9)  # one of six pairs
+    >>> round(float(np.exp(compute_log_tail(np.array([2]), np.array([2]), 2, 4))[0]), 9)  # one of six pairs
     0.166666667
     """
     f, s = np.asarray(failing, dtype=np.float64), np.asarray(support, dtype=np.float64)
     low = np.maximum(0, s + failing_all - cases)
     top = np.minimum(s, failing_all)
     at = np.clip(f, low, top)
-    first = _log_choose(failing_all, at) + _log_choose(cases - failing_all, s - at) - _log_choose(np.float64(cases), s)
+    first = (
+        _compute_log_binomial(failing_all, at)
+        + _compute_log_binomial(cases - failing_all, s - at)
+        - _compute_log_binomial(np.float64(cases), s)
+    )
     # so far below the mode that the sum has no room in a float, the tail is all there is
     with np.errstate(over="ignore", invalid="ignore"):
-        tail = np.minimum(0.0, first + np.log(_relative_sum(at, s, top, failing_all, cases)))
+        tail = np.minimum(0.0, first + np.log(_sum_relative_terms(at, s, top, failing_all, cases)))
     return np.where(f > top, -np.inf, np.where(f <= low, 0.0, tail))
 
 
-def fewest(support: Whole, failing_all: int, cases: int, log_p: float) -> Whole:
+def find_fewest(support: Whole, failing_all: int, cases: int, log_p: float) -> Whole:
     """For each support the fewest failures with a tail of at most `log_p`; where there are none, one too many."""
     low = np.zeros_like(support)
     high = np.minimum(support, failing_all) + 1
     while (low < high).any():
         middle = (low + high) // 2
-        rare = log_tail(middle, support, failing_all, cases) <= log_p
+        rare = compute_log_tail(middle, support, failing_all, cases) <= log_p
         high = np.where(rare, middle, high)
         low = np.where(rare, low, np.minimum(middle + 1, high))
     return high
 
 
-def _relative_sum(at: Floats, s: Floats, top: Floats, failing_all: int, cases: int) -> Floats:
+def _sum_relative_terms(at: Floats, s: Floats, top: Floats, failing_all: int, cases: int) -> Floats:
     """The sum of the probabilities from `at` to `top`, in units of the first one."""
     total, term, x = np.ones_like(at), np.ones_like(at), at.copy()
     # each term is the one before times a simple ratio; past the mode they shrink faster than geometrically
@@ -63,7 +67,7 @@ def _relative_sum(at: Floats, s: Floats, top: Floats, failing_all: int, cases: i
     return total
 
 
-def _log_choose(n: float, k: Floats) -> Floats:
+def _compute_log_binomial(n: float, k: Floats) -> Floats:
     """The logarithm of the binomial coefficient."""
     chosen: Floats = gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)
     return chosen

@@ -56,7 +56,7 @@ class Interval:
         return Interval(min(max(self.low, low), high), max(min(self.high, high), low))
 
 
-def interval(differences: Floats, groups: Groups | None = None, *, level: float = 0.9) -> Interval:
+def compute_interval(differences: Floats, groups: Groups | None = None, *, level: float = 0.9) -> Interval:
     """Compute a confidence interval of the mean, by a t statistic corrected for skewness (Johnson, JASA 1978).
 
     With groups the standard error is that of the jackknife that leaves out a group at a time, with as many degrees of
@@ -68,11 +68,11 @@ def interval(differences: Floats, groups: Groups | None = None, *, level: float 
         groups: by default each pair is independent.
         level: 0.9 leaves 5 % on each side.
     """
-    mean, scores = _scores(differences, groups)
+    mean, scores = _compute_scores(differences, groups)
     samples = len(scores)
     if samples < 2:
         return Interval(-math.inf, math.inf)
-    spread = _spread(scores)
+    spread = _compute_spread(scores)
     if spread == 0:
         return Interval(mean, mean)
     centre = mean + float((scores**3).mean()) / (6 * spread**2 * samples)
@@ -80,12 +80,14 @@ def interval(differences: Floats, groups: Groups | None = None, *, level: float 
     return Interval(centre - reach, centre + reach)
 
 
-def bootstrap_interval(differences: Floats, groups: Groups | None = None, *, level: float = 0.9) -> Interval | None:
+def compute_bootstrap_interval(
+    differences: Floats, groups: Groups | None = None, *, level: float = 0.9
+) -> Interval | None:
     """Compute the BCa bootstrap's interval, drawing whole groups.
 
     None below 60 samples, where it does not hold its level, and above 5,000.
     """
-    sums, sizes = _sums_and_sizes(differences, groups)
+    sums, sizes = _compute_sums_and_sizes(differences, groups)
     if not 60 <= len(sums) <= 5_000 or float(differences.std()) == 0:
         return None
     # half a second to import, and hardly ever needed
@@ -102,27 +104,27 @@ def bootstrap_interval(differences: Floats, groups: Groups | None = None, *, lev
     return Interval(float(found.low), float(found.high))
 
 
-def detectable_drop(differences: Floats, groups: Groups | None = None) -> float:
+def compute_detectable_drop(differences: Floats, groups: Groups | None = None) -> float:
     """Compute the smallest true drop of the mean that such a comparison sees in 80 % of the cases, at a level of 5 %.
 
     (t(0.95) + t(0.8)) · standard error, by Student's t; NaN with fewer than two samples.
     """
-    _, scores = _scores(differences, groups)
+    _, scores = _compute_scores(differences, groups)
     if len(scores) < 2:
         return math.nan
     reach = float(special.stdtrit(len(scores) - 1, 0.95) + special.stdtrit(len(scores) - 1, 0.8))
-    return reach * _spread(scores) / math.sqrt(len(scores))
+    return reach * _compute_spread(scores) / math.sqrt(len(scores))
 
 
-def t_interval(values: Floats, groups: Groups | None = None, *, level: float = 0.95) -> Interval:
-    """Compute a confidence interval of the mean by Student's t, with the standard error of `interval`.
+def compute_t_interval(values: Floats, groups: Groups | None = None, *, level: float = 0.95) -> Interval:
+    """Compute a confidence interval of the mean by Student's t, with the standard error of `compute_interval`.
 
     NaN for fewer than two samples.
     """
-    mean, scores = _scores(values, groups)
+    mean, scores = _compute_scores(values, groups)
     if len(scores) < 2:
         return Interval(math.nan, math.nan)
-    reach = float(special.stdtrit(len(scores) - 1, (1 + level) / 2)) * _spread(scores) / math.sqrt(len(scores))
+    reach = float(special.stdtrit(len(scores) - 1, (1 + level) / 2)) * _compute_spread(scores) / math.sqrt(len(scores))
     return Interval(mean - reach, mean + reach)
 
 
@@ -135,18 +137,18 @@ def raise_p(p: float, samples: int) -> float:
     return min(1.0, p * max(1.0, FEW_SAMPLES / max(1, samples)))
 
 
-def smallest_p(samples: int, flips: int = FLIPS) -> float:
+def compute_smallest_p(samples: int, flips: int = FLIPS) -> float:
     """Compute the smallest p-value that so many samples can have, raised where they are few.
 
     One flip of all samples leaves everything as it is.
 
-    >>> smallest_p(4) > 0.05 > smallest_p(7)
+    >>> compute_smallest_p(4) > 0.05 > compute_smallest_p(7)
     True
     """
     return raise_p(max(0.5**samples, 1 / (1 + flips)), samples)
 
 
-def _sums_and_sizes(differences: Floats, groups: Groups | None) -> tuple[Floats, Floats]:
+def _compute_sums_and_sizes(differences: Floats, groups: Groups | None) -> tuple[Floats, Floats]:
     """The sum and the number of the differences of each sample; groups without any are left out."""
     if groups is None:
         return differences, np.ones(len(differences))
@@ -154,12 +156,12 @@ def _sums_and_sizes(differences: Floats, groups: Groups | None) -> tuple[Floats,
     return np.bincount(groups, differences)[sizes > 0].astype(np.float64), sizes[sizes > 0]
 
 
-def _scores(differences: Floats, groups: Groups | None) -> tuple[float, Floats]:
+def _compute_scores(differences: Floats, groups: Groups | None) -> tuple[float, Floats]:
     """The mean, and for each sample a score: how far the mean would move without it, times samples less one.
 
     The standard error of the mean is that of the mean of the scores.
     """
-    sums, sizes = _sums_and_sizes(differences, groups)
+    sums, sizes = _compute_sums_and_sizes(differences, groups)
     total = len(differences)
     mean = float(sums.sum()) / total if total else math.nan
     if len(sums) < 2:
@@ -168,7 +170,7 @@ def _scores(differences: Floats, groups: Groups | None) -> tuple[float, Floats]:
     return mean, scores
 
 
-def _spread(scores: Floats) -> float:
+def _compute_spread(scores: Floats) -> float:
     """The standard deviation of scores around 0."""
     return math.sqrt(float((scores**2).sum()) / (len(scores) - 1))
 
@@ -211,17 +213,17 @@ def judge_drops(
     Returns:
         One for each set; p-values are 1 where a set has fewer than two pairs, or has not dropped at all.
     """
-    groups = _few(len(differences), groups)
-    half, (sums, squares, cubes), sizes = _powers(differences, members, tolerances, groups)
-    seen = _t(sums, squares, cubes, sizes)
+    groups = _find_few_groups(len(differences), groups)
+    half, (sums, squares, cubes), sizes = _sum_powers(differences, members, tolerances, groups)
+    seen = _compute_t(sums, squares, cubes, sizes)
     alone, together = np.ones(len(members)), np.ones(len(members))
     # sums and sums of cubes change with the signs, sums of squares do not
     total = np.concatenate([sums, cubes])
     # of two that are equal the flipped one has been rounded
     reached = seen + 1e-5 * np.abs(np.where(np.isfinite(seen), seen, 0))
-    for heads in _sums_of_heads(half, flips):
+    for heads in _draw_sums(half, flips):
         flips_of = heads - total
-        flipped = _t(flips_of[:, : len(members)], squares, flips_of[:, len(members) :], sizes)
+        flipped = _compute_t(flips_of[:, : len(members)], squares, flips_of[:, len(members) :], sizes)
         alone += (flipped <= reached).sum(axis=0)
         together += (flipped.min(axis=1, keepdims=True, initial=np.inf) <= reached).sum(axis=0)
     # one flip of all leaves everything as it is, and may have been rounded to something else
@@ -251,7 +253,7 @@ def judge_gain(differences: Floats, margin: float = 0.0, *, groups: Groups | Non
     return judge_drops(-differences, everything, [margin], groups=groups, flips=flips)[0].p
 
 
-def _few(pairs: int, groups: Groups | None) -> NDArray[np.int64] | None:
+def _find_few_groups(pairs: int, groups: Groups | None) -> NDArray[np.int64] | None:
     """The groups, so few that there is time for all flips.
 
     Where every pair's sign is a coin's, so is that of a sum of pairs: sets of them may be flipped as one.
@@ -261,7 +263,7 @@ def _few(pairs: int, groups: Groups | None) -> NDArray[np.int64] | None:
     return groups % MOST_ROWS
 
 
-def _powers(
+def _sum_powers(
     differences: Floats, members: Sequence[Mask], tolerances: Sequence[float], groups: Groups | None
 ) -> tuple[NDArray[np.float32], Floats, NDArray[np.int64]]:
     """The terms of the sets' sums, a set at a time: of many pairs there is no room for more than what is needed.
@@ -274,20 +276,20 @@ def _powers(
     rows = len(differences) if groups is None else int(groups.max(initial=-1)) + 1
     half, sums, sizes = np.empty((rows, 2 * many), np.float32), np.empty((3, many)), np.empty(many, np.int64)
     for place, (inside, tolerance) in enumerate(zip(members, tolerances, strict=True)):
-        terms = _by_group(np.where(inside, differences + tolerance, 0.0), groups, rows)
-        sizes[place] = np.count_nonzero(_by_group(inside, groups, rows))
+        terms = _sum_by_group(np.where(inside, differences + tolerance, 0.0), groups, rows)
+        sizes[place] = np.count_nonzero(_sum_by_group(inside, groups, rows))
         half[:, place], half[:, many + place] = 2 * terms, 2 * terms**3
         sums[:, place] = terms.sum(), (terms**2).sum(), (terms**3).sum()
     told = half[:, :many].any(axis=1)
     return half if told.all() else half[told], sums, sizes
 
 
-def _by_group(values: NDArray[Any], groups: Groups | None, rows: int) -> NDArray[Any]:
+def _sum_by_group(values: NDArray[Any], groups: Groups | None, rows: int) -> NDArray[Any]:
     """The sums over the pairs of each group."""
     return values if groups is None else np.bincount(groups, values, minlength=rows)
 
 
-def _t(sums: Floats, squares: Floats, cubes: Floats, sizes: NDArray[np.int64]) -> Floats:
+def _compute_t(sums: Floats, squares: Floats, cubes: Floats, sizes: NDArray[np.int64]) -> Floats:
     """Hall's transformed t statistic of sums of so many terms with these sums of powers; infinite where it is none."""
     some = np.maximum(sizes, 1)
     mean = sums / some
@@ -303,7 +305,7 @@ def _t(sums: Floats, squares: Floats, cubes: Floats, sizes: NDArray[np.int64]) -
     return np.where((sizes < 2) | np.isnan(found), np.inf, found)
 
 
-def _sums_of_heads(values: NDArray[np.float32], flips: int) -> Iterator[Floats]:
+def _draw_sums(values: NDArray[np.float32], flips: int) -> Iterator[Floats]:
     """Blocks of rows: for each toss of a coin per row of `values`, the column sums of those that showed heads.
 
     The same each time. Blocks are as large as a processor's cache likes them.

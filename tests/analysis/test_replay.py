@@ -35,7 +35,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def drop_times(run: Run) -> list[object]:
-    return [(o.case_id, o.proposal_scores, o.picked, o.counts, o.inside, o.status) for o in run.outcomes]
+    return [(o.case_id, o.proposal_scores, o.picked, o.counts, o.interior_counts, o.status) for o in run.outcomes]
 
 
 @pytest.mark.parametrize("pick", PICKERS)

@@ -40,7 +40,7 @@ def case(
         tags=tags,
         proposal_scores=(ProposalScore(counts, counts),),
         picked=0,
-        nothing=nothing,
+        empty_prediction=nothing,
     )
 
 

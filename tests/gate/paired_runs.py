@@ -23,7 +23,7 @@ def case_of(case_id: str, iou: float | None, tags: Mapping[str, str] | None = No
         case_id=case_id,
         proposal_scores=(ProposalScore(counts, counts),),
         picked=0,
-        nothing=Counts(0, 0, AREA, AREA),
+        empty_prediction=Counts(0, 0, AREA, AREA),
         **values,
     )
 

@@ -20,19 +20,25 @@ def mixed() -> Run:
     """A run with every sort of outcome."""
     right, wrong, nothing = Counts(8, 1, 2, 9), Counts(0, 9, 10, 1), Counts(0, 0, 10, 10)
     outcomes = (
-        Outcome(case_id="a", tags={"z": "1", "b": "é"}, digest="1", nothing=nothing),
+        Outcome(case_id="a", tags={"z": "1", "b": "é"}, digest="1", empty_prediction=nothing),
         Outcome(
             case_id="b",
             digest="2",
-            nothing=nothing,
+            empty_prediction=nothing,
             proposal_scores=(ProposalScore(wrong, wrong), ProposalScore(right, right)),
             picked=0,
         ),
-        Outcome(case_id="c", digest="3", nothing=nothing, proposal_scores=(ProposalScore(right, right),), picked=0),
-        Outcome(case_id="d", digest="4", error="Traceback\nValueError: no"),
-        Outcome(case_id="e", digest="5", nothing=Counts(0, 0, 0, 20)),
         Outcome(
-            case_id="x\u2028y", digest="6", nothing=nothing, proposal_scores=(ProposalScore(wrong, wrong),), picked=0
+            case_id="c", digest="3", empty_prediction=nothing, proposal_scores=(ProposalScore(right, right),), picked=0
+        ),
+        Outcome(case_id="d", digest="4", error="Traceback\nValueError: no"),
+        Outcome(case_id="e", digest="5", empty_prediction=Counts(0, 0, 0, 20)),
+        Outcome(
+            case_id="x\u2028y",
+            digest="6",
+            empty_prediction=nothing,
+            proposal_scores=(ProposalScore(wrong, wrong),),
+            picked=0,
         ),
     )
     return Run("r", "unet", "photos", tuple(o.case_id for o in outcomes), outcomes, "product")
@@ -69,7 +75,9 @@ def test_it_is_kept_by_data_set_and_model() -> None:
 def broken_down(numbers: tuple[int, ...]) -> Run:
     counts = Counts(65, 0, 35, 100)
     offer = ProposalScore(counts, Counts(30, 0, 0, 0), breakdown=Breakdown(*(*numbers, 100)))
-    outcome = Outcome(case_id="a", digest="1", nothing=Counts(0, 0, 100, 100), proposal_scores=(offer,), picked=0)
+    outcome = Outcome(
+        case_id="a", digest="1", empty_prediction=Counts(0, 0, 100, 100), proposal_scores=(offer,), picked=0
+    )
     return Run("r", "unet", "photos", ("a",), (outcome,), "product")
 
 

@@ -171,7 +171,7 @@ def test_identical_is_nothing_new_missing_broken_or_recovered(
 
 def test_other_metrics_have_their_differences() -> None:
     nothing = Counts(0, 0, 0, 100)
-    empty = replace(case_of("0001", 0.9), proposal_scores=(ProposalScore(nothing, nothing),), nothing=nothing)
+    empty = replace(case_of("0001", 0.9), proposal_scores=(ProposalScore(nothing, nothing),), empty_prediction=nothing)
     runs = [run_of([iou, 0.9], empty="zero") for iou in (0.9, 0.6)]
     found = compare(*(replace(run, outcomes=(run.outcomes[0], empty)) for run in runs))
     assert found.metric_differences("recall").tolist() == pytest.approx([-0.3, 0])

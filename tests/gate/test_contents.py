@@ -40,7 +40,9 @@ def changed(place: int, change: Change, iou: float = 0.9, **rest: Any) -> Run:
     run = run_with({place: change}, **rest)
     outcomes = list(run.outcomes)
     scored = case_of("x", iou)
-    outcomes[place] = replace(outcomes[place], proposal_scores=scored.proposal_scores, nothing=scored.nothing)
+    outcomes[place] = replace(
+        outcomes[place], proposal_scores=scored.proposal_scores, empty_prediction=scored.empty_prediction
+    )
     return replace(run, outcomes=tuple(outcomes))
 
 

@@ -15,14 +15,14 @@ from segqa.gate.rules import resolve_rules
 from segqa.gate.verdict import Verdict, judge
 from segqa.runs.run import Run
 from segqa.stats.permutation_test import (
-    bootstrap_interval,
-    detectable_drop,
-    interval,
+    compute_bootstrap_interval,
+    compute_detectable_drop,
+    compute_interval,
+    compute_smallest_p,
+    compute_t_interval,
     judge_drops,
     judge_gain,
     raise_p,
-    smallest_p,
-    t_interval,
 )
 from tests.gate.paired_runs import case_of, run_of
 
@@ -64,7 +64,7 @@ def null(seed: int, videos: int, kind: str, mean: float = 0.0) -> tuple[Floats, 
 def test_of_groups_of_one_size_the_interval_is_that_of_their_means() -> None:
     means = np.array([-0.02, -0.01, 0.0, 0.01, 0.02]) - 0.03
     low, high = stats.t.interval(0.9, 4, loc=means.mean(), scale=stats.sem(means))
-    found = interval(np.repeat(means, 30), np.repeat(np.arange(5), 30))
+    found = compute_interval(np.repeat(means, 30), np.repeat(np.arange(5), 30))
     assert [found.low, found.high] == pytest.approx([float(low), float(high)])
 
 
@@ -73,46 +73,48 @@ def test_of_groups_of_many_sizes_the_interval_is_the_jackknifes() -> None:
     differences = random.normal(0, 0.02, 9)[UNEQUAL] + random.normal(0, 0.01, len(UNEQUAL))
     without = np.array([differences[group != UNEQUAL].mean() for group in range(9)])
     error = math.sqrt(8 / 9 * ((without - differences.mean()) ** 2).sum())
-    found = interval(differences, UNEQUAL)
+    found = compute_interval(differences, UNEQUAL)
     assert (found.high - found.low) / 2 == pytest.approx(stats.t.ppf(0.95, 8) * error)
-    assert detectable_drop(differences, UNEQUAL) == pytest.approx((stats.t.ppf(0.95, 8) + stats.t.ppf(0.8, 8)) * error)
+    assert compute_detectable_drop(differences, UNEQUAL) == pytest.approx(
+        (stats.t.ppf(0.95, 8) + stats.t.ppf(0.8, 8)) * error
+    )
 
 
 def test_groups_of_one_case_change_nothing() -> None:
     differences = np.random.default_rng(1).exponential(0.02, 80)
     alone = np.arange(80)
-    assert interval(differences, alone) == interval(differences)
-    assert bootstrap_interval(differences, alone) == bootstrap_interval(differences)
-    assert detectable_drop(differences, alone) == detectable_drop(differences)
+    assert compute_interval(differences, alone) == compute_interval(differences)
+    assert compute_bootstrap_interval(differences, alone) == compute_bootstrap_interval(differences)
+    assert compute_detectable_drop(differences, alone) == compute_detectable_drop(differences)
     assert judge_gain(differences, 0.01, groups=alone) == judge_gain(differences, 0.01)
 
 
 def test_one_group_bounds_nothing() -> None:
-    found = interval(np.array([0.1, 0.2]), np.zeros(2, np.int64))
+    found = compute_interval(np.array([0.1, 0.2]), np.zeros(2, np.int64))
     assert (found.low, found.high) == (-math.inf, math.inf)
-    assert math.isnan(detectable_drop(np.array([0.1, 0.2]), np.zeros(2, np.int64)))
+    assert math.isnan(compute_detectable_drop(np.array([0.1, 0.2]), np.zeros(2, np.int64)))
 
 
 def test_a_group_without_any_case_counts_for_nothing() -> None:
     differences = np.random.default_rng(0).normal(0, 0.02, len(UNEQUAL))
     gaps = UNEQUAL * 3 + 1
-    assert interval(differences, gaps) == interval(differences, UNEQUAL)
-    assert t_interval(differences, gaps, level=0.9) == t_interval(differences, UNEQUAL, level=0.9)
-    assert detectable_drop(differences, gaps) == detectable_drop(differences, UNEQUAL)
+    assert compute_interval(differences, gaps) == compute_interval(differences, UNEQUAL)
+    assert compute_t_interval(differences, gaps, level=0.9) == compute_t_interval(differences, UNEQUAL, level=0.9)
+    assert compute_detectable_drop(differences, gaps) == compute_detectable_drop(differences, UNEQUAL)
 
 
 def test_the_bootstrap_draws_whole_groups() -> None:
     differences, video = null(0, 80, "symmetric")
     alone, grouped, bounds = (
-        bootstrap_interval(differences),
-        bootstrap_interval(differences, video),
-        interval(differences, video),
+        compute_bootstrap_interval(differences),
+        compute_bootstrap_interval(differences, video),
+        compute_interval(differences, video),
     )
     assert alone is not None
     assert grouped is not None
     assert grouped.high - grouped.low > 3 * (alone.high - alone.low)
     assert [grouped.low, grouped.high] == pytest.approx([bounds.low, bounds.high], abs=0.0015)
-    assert bootstrap_interval(differences[video < 59], video[video < 59]) is None
+    assert compute_bootstrap_interval(differences[video < 59], video[video < 59]) is None
 
 
 def test_a_gain_is_judged_as_a_drop_is_the_other_way_round() -> None:
@@ -149,7 +151,7 @@ def test_seven_groups_that_all_change_prove_it() -> None:
     assert judged(np.full(240, 0.02), video).name == "improved"
     assert judged(np.full(240, -0.02), video).name == "regressed"
     assert judged(np.full(240, -0.001), video).name == "similar"
-    assert smallest_p(6) > 0.05 > smallest_p(7)
+    assert compute_smallest_p(6) > 0.05 > compute_smallest_p(7)
 
 
 def test_one_broken_case_is_found_with_as_few_groups_as_one() -> None:
@@ -225,7 +227,7 @@ def test_frames_that_change_together_by_chance_are_seldom_claimed_improved_or_wo
         improved += classify_mean_change(differences, video) == "improved"
         (drop,) = judge_drops(differences, [np.ones(len(video), np.bool_)], [0.002], groups=video, flips=999)
         regressed += raise_p(drop.p, videos) <= 0.05
-        alone += interval(differences).low > 0
+        alone += compute_interval(differences).low > 0
     assert improved <= 12
     assert regressed <= 12
     assert alone > 24

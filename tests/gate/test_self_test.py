@@ -6,7 +6,7 @@ from segqa.gate.comparison import compare
 from segqa.gate.rules import resolve_rules
 from segqa.gate.self_test import DamageTrial, _add_noise, run_self_test
 from segqa.gate.verdict import judge
-from segqa.runs.groups import group_numbers
+from segqa.runs.groups import number_groups
 from tests.gate.paired_runs import run_of
 
 GOOD = [float(iou) for iou in np.random.default_rng(0).normal(0.9, 0.03, 120).clip(0, 0.99)]
@@ -62,7 +62,7 @@ def test_of_few_groups_no_mean_is_promised_but_broken_cases_are(videos: int, pro
 def test_noise_that_groups_share_cries_wolf_where_cases_count_as_independent() -> None:
     run = run_of(GOOD, tags=8)
     rules = resolve_rules(["slice(*).mean_iou:off", "mean_iou:-0"])
-    damage = _add_noise(group_numbers(run.columns, "camera"))
+    damage = _add_noise(number_groups(run.columns, "camera"))
     random = np.random.default_rng(0)
     copies = [compare(run, damage(run, random)) for _ in range(20)]
     alone, grouped = (sum(not judge(copy, rules, group_by=tag).passed for copy in copies) for tag in ("", "camera"))

@@ -24,7 +24,7 @@ def empty_target(case_id: str, predicted: int) -> Outcome:
     """A case where nothing is to be found, with so many pixels predicted."""
     nothing, counts = Counts(0, 0, 0, 100), Counts(0, predicted, 0, 100 - predicted)
     offers = (ProposalScore(counts, counts),)
-    return Outcome(case_id=case_id, digest="d", proposal_scores=offers, picked=0, nothing=nothing)
+    return Outcome(case_id=case_id, digest="d", proposal_scores=offers, picked=0, empty_prediction=nothing)
 
 
 def run_with(*predicted: int | None, good: int = 0, empty: EmptyPolicy = "nan") -> Run:

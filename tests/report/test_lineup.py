@@ -9,7 +9,7 @@ from segqa.report.tables import flip_table, line_up, pick_lab
 from segqa.runs.outcome import Outcome, ProposalScore
 from segqa.runs.run import Run
 from segqa.scoring.metrics import Counts
-from segqa.stats.permutation_test import t_interval
+from segqa.stats.permutation_test import compute_t_interval
 from tests.outcomes import outcome_of
 
 WRONG, RIGHT = Counts(0, 9, 9, 9), Counts(9, 0, 0, 18)
@@ -17,7 +17,7 @@ LOST = Outcome(
     case_id="lost",
     proposal_scores=(ProposalScore(WRONG, WRONG, 0.9, 0.1), ProposalScore(RIGHT, RIGHT, 0.8, 0.8)),
     picked=0,
-    nothing=Counts(0, 0, 9, 18),
+    empty_prediction=Counts(0, 0, 9, 18),
     seconds=0.5,
 )
 
@@ -30,12 +30,12 @@ def run_of(*outcomes: Outcome, **provenance: object) -> Run:
 def test_the_interval_is_students() -> None:
     ious = np.random.default_rng(0).random(50)
     expected = stats.t.interval(0.95, 49, loc=ious.mean(), scale=stats.sem(ious))
-    found = t_interval(ious)
+    found = compute_t_interval(ious)
     assert (found.low, found.high) == pytest.approx(expected)
 
 
 def test_one_case_has_no_interval() -> None:
-    found = t_interval(np.array([0.5]))
+    found = compute_t_interval(np.array([0.5]))
     assert math.isnan(found.low)
     assert math.isnan(found.high)
 
@@ -84,7 +84,7 @@ def test_logits_leave_the_product_out() -> None:
         case_id="logits",
         proposal_scores=(ProposalScore(WRONG, WRONG, -3.0, -2.0), ProposalScore(RIGHT, RIGHT, -1.0, 0.5)),
         picked=1,
-        nothing=Counts(0, 0, 9, 18),
+        empty_prediction=Counts(0, 0, 9, 18),
         seconds=0.5,
     )
     pickers = [str(row[0]) for row in pick_lab(run_of(LOST, logits)).rows]

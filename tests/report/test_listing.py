@@ -56,7 +56,7 @@ def test_every_column_is_that_of_the_whole_run(small: Reviewed) -> None:
 
 def test_errors_are_listed_too(small: Reviewed) -> None:
     lost = replace(
-        small.run.outcomes[3], proposal_scores=(), picked=None, nothing=None, error="Traceback\nValueError: no"
+        small.run.outcomes[3], proposal_scores=(), picked=None, empty_prediction=None, error="Traceback\nValueError: no"
     )
     outcomes = [*small.run.outcomes[:3], lost, *small.run.outcomes[4:]]
     run = replace(small.run, outcomes=outcomes)

@@ -171,7 +171,7 @@ def test_scores_without_bounds_do_not_stop_the_page(tmp_path: Path) -> None:
         case_id="x",
         proposal_scores=(ProposalScore(counts, counts, math.inf, math.nan),),
         picked=0,
-        nothing=Counts(0, 0, 9, 9),
+        empty_prediction=Counts(0, 0, 9, 9),
     )
     run = Run("r", "m", "d", ("x",), (odd,), "product")
     text = write_report(run, tmp_path, directory=tmp_path).read_text(encoding="utf-8")

@@ -59,7 +59,7 @@ def outcome(number: int) -> Outcome:
         proposals_key=f"{number:032x}",
         proposal_scores=(replace(offers[0], breakdown=wrong), offers[1]),
         picked=0,
-        nothing=Counts(0, 0, 90, 310),
+        empty_prediction=Counts(0, 0, 90, 310),
         seconds=0.25 + number,
         note="odd" if number == 2 else "",
     )

@@ -6,17 +6,17 @@ from segqa.data.mask import Mask
 from segqa.errors import SettingsError
 from segqa.runs.failure_kinds import (
     KINDS,
-    kind_codes,
-    kind_name,
-    kind_of,
-    paired_kind_codes,
+    compute_kind_codes,
+    compute_paired_kind_codes,
+    find_kind,
+    find_recoverable,
+    get_kind_name,
     read_expected_kinds,
-    recoverable,
 )
 from segqa.runs.outcome import Outcome, ProposalScore
 from segqa.runs.outcomes import Outcomes
 from segqa.scoring.error_breakdown import Breakdown, break_down
-from segqa.scoring.metrics import Counts, count, count_inside
+from segqa.scoring.metrics import Counts, count, count_interior
 from segqa.settings import parse_settings
 from tests.outcomes import NOTHING, outcome_of
 
@@ -40,21 +40,23 @@ from tests.outcomes import NOTHING, outcome_of
     ],
 )
 def test_the_first_kind_that_matches_counts(counts: Counts | None, inside: Counts | None, kind: str | None) -> None:
-    assert kind_of(outcome_of(counts, inside=inside or NOTHING), threshold=0.7) == kind
+    assert find_kind(outcome_of(counts, interior_counts=inside or NOTHING), threshold=0.7) == kind
 
 
 def test_recoverable_is_a_failure_whose_oracle_meets_the_threshold() -> None:
     good, bad = Counts(9, 0, 0, 9), Counts(0, 9, 9, 9)
     cases = [outcome_of(bad, oracle=good), outcome_of(bad, oracle=bad), outcome_of(good, oracle=good), outcome_of(None)]
-    assert recoverable(Outcomes.of(cases), 0.7).tolist() == [True, False, False, False]
+    assert find_recoverable(Outcomes.from_outcomes(cases), 0.7).tolist() == [True, False, False, False]
 
 
 def judged(prediction: Mask, target: Mask) -> Outcome:
     """The outcome of one prediction, broken down as an evaluation does it."""
     offer = ProposalScore(
-        count(prediction, target), count_inside(prediction, target), breakdown=break_down(prediction, target)
+        count(prediction, target), count_interior(prediction, target), breakdown=break_down(prediction, target)
     )
-    return Outcome(case_id="x", proposal_scores=(offer,), picked=0, nothing=count(np.zeros_like(target), target))
+    return Outcome(
+        case_id="x", proposal_scores=(offer,), picked=0, empty_prediction=count(np.zeros_like(target), target)
+    )
 
 
 def dancer() -> Mask:
@@ -72,8 +74,10 @@ def test_a_missing_arm_is_not_called_an_error_of_the_contour() -> None:
     without_arm[100:112] = False
     case = judged(without_arm, target)
     # no pixel of the arm is away from the contour, so that the interior alone sees nothing
-    assert kind_name(kind_codes(Outcomes.of([case]), 0.75, np.ones(1, np.bool_))[0]) == "boundary"
-    assert kind_of(case, 0.75) == "low"
+    assert (
+        get_kind_name(compute_kind_codes(Outcomes.from_outcomes([case]), 0.75, np.ones(1, np.bool_))[0]) == "boundary"
+    )
+    assert find_kind(case, 0.75) == "low"
 
 
 def test_a_mask_that_is_too_small_all_around_is_an_error_of_the_contour() -> None:
@@ -81,7 +85,7 @@ def test_a_mask_that_is_too_small_all_around_is_an_error_of_the_contour() -> Non
     target[150:200, 150:200] = True
     smaller = np.zeros_like(target)
     smaller[154:196, 154:196] = True
-    assert kind_of(judged(smaller, target), 0.75) == "boundary"
+    assert find_kind(judged(smaller, target), 0.75) == "boundary"
 
 
 @pytest.mark.parametrize(
@@ -92,32 +96,41 @@ def test_the_breakdown_decides_whether_it_is_the_contour(at_contour: int, elsewh
     counts = Counts(60, 0, 40, 100)
     wrong = Breakdown(0, 0, 0, at_contour, elsewhere, 0, 100)
     case = Outcome(
-        case_id="x", proposal_scores=(ProposalScore(counts, counts, breakdown=wrong),), picked=0, nothing=counts
+        case_id="x",
+        proposal_scores=(ProposalScore(counts, counts, breakdown=wrong),),
+        picked=0,
+        empty_prediction=counts,
     )
-    assert kind_of(case, 0.7) == kind
+    assert find_kind(case, 0.7) == kind
 
 
 def test_a_kind_needs_its_other_errors_to_leave_the_threshold() -> None:
     counts = Counts(62, 19, 19, 100)
     wrong = Breakdown(19, 0, 0, 2, 0, 17, 100)
     case = Outcome(
-        case_id="x", proposal_scores=(ProposalScore(counts, counts, breakdown=wrong),), picked=0, nothing=counts
+        case_id="x",
+        proposal_scores=(ProposalScore(counts, counts, breakdown=wrong),),
+        picked=0,
+        empty_prediction=counts,
     )
-    assert [kind_of(case, threshold) for threshold in (0.8, 0.9)] == ["boundary", "low"]
+    assert [find_kind(case, threshold) for threshold in (0.8, 0.9)] == ["boundary", "low"]
 
 
 def test_against_a_baseline_without_breakdowns_both_sides_are_decided_by_counts() -> None:
     counts, inside = Counts(65, 0, 35, 100), Counts(30, 0, 0, 0)
     missing_arm = Breakdown(0, 0, 0, 5, 30, 0, 100)
-    old = Outcomes.of(
-        [Outcome(case_id="x", proposal_scores=(ProposalScore(counts, inside),), picked=0, nothing=counts)]
+    old = Outcomes.from_outcomes(
+        [Outcome(case_id="x", proposal_scores=(ProposalScore(counts, inside),), picked=0, empty_prediction=counts)]
     )
     offer = ProposalScore(counts, inside, breakdown=missing_arm)
-    new = Outcomes.of([Outcome(case_id="x", proposal_scores=(offer,), picked=0, nothing=counts)])
-    passed = Outcomes.of([outcome_of(Counts(90, 0, 10, 100))])
-    names = [[kind_name(code[0]) for code in paired_kind_codes(*pair, 0.7)] for pair in ((old, new), (passed, new))]
+    new = Outcomes.from_outcomes([Outcome(case_id="x", proposal_scores=(offer,), picked=0, empty_prediction=counts)])
+    passed = Outcomes.from_outcomes([outcome_of(Counts(90, 0, 10, 100))])
+    names = [
+        [get_kind_name(code[0]) for code in compute_paired_kind_codes(*pair, 0.7)]
+        for pair in ((old, new), (passed, new))
+    ]
     assert names == [["boundary", "boundary"], [None, "low"]]
-    assert [kind_name(code[0]) for code in paired_kind_codes(new, new, 0.7)] == ["low", "low"]
+    assert [get_kind_name(code[0]) for code in compute_paired_kind_codes(new, new, 0.7)] == ["low", "low"]
 
 
 KNOWN = {"where": "camera=C2", "reason": "the mannequin", "until": "2020-01-31"}
@@ -146,6 +159,6 @@ def test_each_kind_says_what_it_is_and_what_to_try() -> None:
 
 @pytest.mark.parametrize("threshold", [0.0, 0.02, 0.05])
 def test_a_zero_iou_false_positive_fails_at_any_threshold(threshold: float) -> None:
-    assert kind_of(outcome_of(Counts(4, 50, 46, 5), inside=NOTHING), threshold) == "wrong_object"
-    assert kind_of(outcome_of(Counts(0, 5, 0, 5), inside=NOTHING), threshold) == "hallucinated"
-    assert kind_of(outcome_of(Counts(0, 0, 5, 5), inside=NOTHING), threshold) == "missed"
+    assert find_kind(outcome_of(Counts(4, 50, 46, 5), interior_counts=NOTHING), threshold) == "wrong_object"
+    assert find_kind(outcome_of(Counts(0, 5, 0, 5), interior_counts=NOTHING), threshold) == "hallucinated"
+    assert find_kind(outcome_of(Counts(0, 0, 5, 5), interior_counts=NOTHING), threshold) == "missed"

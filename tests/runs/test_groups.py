@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from segqa.errors import SettingsError
-from segqa.runs.groups import Grouping, group_numbers, suggest_groups
+from segqa.runs.groups import Grouping, number_groups, suggest_groups
 from segqa.runs.outcome import Outcome
 from segqa.runs.outcomes import Outcomes
 
@@ -23,7 +23,7 @@ def named(*case_ids: str) -> list[Outcome]:
 
 
 def test_cases_with_one_value_of_a_tag_are_one_group_and_those_without_it_are_alone() -> None:
-    numbers = group_numbers(Outcomes.of(tagged(video=["b", None, "a", "b", None])), "video")
+    numbers = number_groups(Outcomes.from_outcomes(tagged(video=["b", None, "a", "b", None])), "video")
     assert numbers is not None
     assert numbers[0] == numbers[3]
     assert sorted(np.unique(numbers, return_counts=True)[1].tolist()) == [1, 1, 1, 2]
@@ -31,10 +31,10 @@ def test_cases_with_one_value_of_a_tag_are_one_group_and_those_without_it_are_al
 
 
 def test_no_tag_makes_no_groups_and_an_unknown_one_is_refused() -> None:
-    cases = Outcomes.of(tagged(video=["a", "b"]))
-    assert group_numbers(cases, "") is None
+    cases = Outcomes.from_outcomes(tagged(video=["a", "b"]))
+    assert number_groups(cases, "") is None
     with pytest.raises(SettingsError, match="no case has a tag 'vidoe' to group by; did you mean 'video'"):
-        group_numbers(cases, "vidoe")
+        number_groups(cases, "vidoe")
 
 
 @pytest.mark.parametrize(

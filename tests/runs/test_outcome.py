@@ -10,7 +10,7 @@ from tests.outcomes import outcome_of
 
 def offering(*counts: Counts, picked: int | None = 0) -> Outcome:
     offers = tuple(ProposalScore(each, each) for each in counts)
-    return Outcome(case_id="x", proposal_scores=offers, picked=picked, nothing=Counts(0, 0, 5, 5))
+    return Outcome(case_id="x", proposal_scores=offers, picked=picked, empty_prediction=Counts(0, 0, 5, 5))
 
 
 def test_the_best_is_the_first_of_equals() -> None:
@@ -25,7 +25,7 @@ def test_without_proposals_the_prediction_is_empty() -> None:
     outcome = offering(picked=None)
     assert outcome.best is None
     assert outcome.counts == outcome.oracle == Counts(0, 0, 5, 5)
-    assert outcome.inside is None
+    assert outcome.interior_counts is None
 
 
 def test_an_error_has_neither_counts_nor_an_oracle() -> None:

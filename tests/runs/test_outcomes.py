@@ -11,7 +11,7 @@ import pytest
 from segqa.data.string_columns import CategoricalColumn
 from segqa.runs.outcome import Outcome, ProposalScore
 from segqa.runs.outcomes import Outcomes
-from segqa.runs.parquet_blocks import PartWriter, table_of
+from segqa.runs.parquet_blocks import PartWriter, to_table
 from segqa.runs.parquet_columns import ParquetColumns
 from segqa.scoring.error_breakdown import Breakdown
 from segqa.scoring.metrics import Counts
@@ -50,7 +50,7 @@ def _drawn(random: np.random.Generator, case_id: str) -> Outcome:
         proposals_key="ab" * int(random.integers(2)),
         proposal_scores=tuple(offers),
         picked=picked,
-        nothing=Counts(0, 0, 0, 20) if empty else Counts(0, 0, 7, 13),
+        empty_prediction=Counts(0, 0, 0, 20) if empty else Counts(0, 0, 7, 13),
         seconds=float(random.random()),
         cached=bool(random.integers(2)),
         note="odd" if random.random() < 0.2 else "",
@@ -68,11 +68,11 @@ def keep(request: pytest.FixtureRequest, tmp_path: Path) -> Keep:
         pytest.importorskip("pyarrow")
         writer = PartWriter(tmp_path / "cases")
         for start in range(0, len(cases), 15):
-            writer.add(table_of(Outcomes.of(cases[start : start + 15]).columns))  # type: ignore[arg-type] # in memory
+            writer.add(to_table(Outcomes.from_outcomes(cases[start : start + 15]).columns))  # type: ignore[arg-type] # in memory
         writer.close()
         return Outcomes(ParquetColumns(tmp_path / "cases"))
 
-    return Outcomes.of if request.param == "in memory" else in_files
+    return Outcomes.from_outcomes if request.param == "in memory" else in_files
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -93,7 +93,7 @@ def test_all_at_once_counts_as_one_by_one(seed: int, part: slice, keep: Keep) ->
     zeros = Counts(0, 0, 0, 0)
     assert columns.failed.tolist() == [bool(each.error) for each in cases]
     assert columns.counts.tolist() == [list(each.counts or zeros) for each in cases]
-    assert columns.inside.tolist() == [list(each.inside or zeros) for each in cases]
+    assert columns.interior_counts.tolist() == [list(each.interior_counts or zeros) for each in cases]
     assert columns.oracle.tolist() == [list(each.oracle or zeros) for each in cases]
     assert [None if best < 0 else best for best in columns.best.tolist()] == [each.best for each in cases]
     assert columns.offered.tolist() == [len(each.proposal_scores) for each in cases]
@@ -130,10 +130,10 @@ def test_another_pick(seed: int, keep: Keep) -> None:
     cases = drawn(seed)
     chosen = [len(each.proposal_scores) - 1 for each in cases]
     wanted = [replace(each, picked=None if pick < 0 else pick) for each, pick in zip(cases, chosen, strict=True)]
-    kept = keep(cases).picked_again(np.array(chosen))
+    kept = keep(cases).repick(np.array(chosen))
     assert list(kept) == wanted
-    assert kept.counts.tolist() == Outcomes.of(wanted).counts.tolist()
-    assert kept.inside.tolist() == Outcomes.of(wanted).inside.tolist()
+    assert kept.counts.tolist() == Outcomes.from_outcomes(wanted).counts.tolist()
+    assert kept.interior_counts.tolist() == Outcomes.from_outcomes(wanted).interior_counts.tolist()
     assert kept[20:5:-3] == wanted[20:5:-3]
 
 
@@ -149,12 +149,12 @@ def _scores(outcome: Outcome) -> list[list[float]]:
 def test_a_metric_of_all_is_that_of_each(metric: str) -> None:
     cases = drawn(0)
     wanted = [math.nan if each.counts is None else getattr(each.counts, metric) for each in cases]
-    np.testing.assert_array_equal(Outcomes.of(cases).metric(metric), wanted)
+    np.testing.assert_array_equal(Outcomes.from_outcomes(cases).metric(metric), wanted)
 
 
 def test_tags_and_properties_are_those_that_a_case_has() -> None:
     known = Outcome(case_id="a", tags={"camera": "C1"}, properties={"brightness": 0.5})
-    both = Outcomes.of([Outcome(case_id="x"), known, Outcome(case_id="y", tags={"light": "dim"})])
+    both = Outcomes.from_outcomes([Outcome(case_id="x"), known, Outcome(case_id="y", tags={"light": "dim"})])
     assert set(both.tags) == {"camera", "light"}
     assert list(both.tags["camera"]) == [None, "C1", None]
     assert both.properties["brightness"][1:2].tolist() == [0.5]
@@ -163,7 +163,7 @@ def test_tags_and_properties_are_those_that_a_case_has() -> None:
 
 
 def test_no_outcome_at_all() -> None:
-    none = Outcomes.of([])
+    none = Outcomes.from_outcomes([])
     assert len(none) == 0
     assert none.counts.shape == (0, 4)
     assert none.best.tolist() == none.metric("iou").tolist() == []
@@ -171,7 +171,7 @@ def test_no_outcome_at_all() -> None:
 
 
 def test_outcomes_are_told_by_the_first_of_them() -> None:
-    outcomes = Outcomes.of([Outcome(case_id=name) for name in "abcdef"])
+    outcomes = Outcomes.from_outcomes([Outcome(case_id=name) for name in "abcdef"])
     assert repr(outcomes) == "<6 outcomes: a, b, c, d, e, …>"
     assert repr(outcomes[:1]) == "<1 outcome: a>"
     assert repr(outcomes[:0]) == "<0 outcomes>"
@@ -179,8 +179,8 @@ def test_outcomes_are_told_by_the_first_of_them() -> None:
 
 def test_pixels_beyond_32_bits() -> None:
     huge = Counts(0, 0, 1 << 33, 5)
-    case = Outcome(case_id="a", proposal_scores=(ProposalScore(huge, huge),), picked=0, nothing=huge)
-    assert Outcomes.of([case])[0] == case
+    case = Outcome(case_id="a", proposal_scores=(ProposalScore(huge, huge),), picked=0, empty_prediction=huge)
+    assert Outcomes.from_outcomes([case])[0] == case
 
 
 def test_names_that_become_one() -> None:
@@ -203,7 +203,7 @@ def test_names_that_become_one() -> None:
 
 def test_a_case_takes_a_few_hundred_bytes() -> None:
     """An object each takes 2,200: a run of a hundred thousand cases has to fit beside its baseline."""
-    columns = Outcomes.of(drawn(0, 2_000)).columns
+    columns = Outcomes.from_outcomes(drawn(0, 2_000)).columns
     arrays = [value for value in vars(columns).values() if isinstance(value, np.ndarray)]
     arrays += [column.codes for column in columns.tags.values()] + list(columns.properties.values())
     texts = [columns.ids, columns.digests, columns.keys]

@@ -5,7 +5,17 @@ from hypothesis import strategies as st
 from segqa.errors import SettingsError
 from segqa.runs.outcome import Outcome
 from segqa.runs.outcomes import Outcomes
-from segqa.runs.query import And, Condition, Not, Or, Predicate, check_names, joined, needs_pixels, parse_condition
+from segqa.runs.query import (
+    And,
+    Condition,
+    Not,
+    Or,
+    Predicate,
+    check_names,
+    join_conditions,
+    needs_pixels,
+    parse_condition,
+)
 
 EDGES = {"brightness": (0.3, 0.6), "frame": (100.0, 200.0)}
 CASE = Outcome(
@@ -49,7 +59,7 @@ CASE = Outcome(
     ],
 )
 def test_what_a_condition_means(text: str, *, holds: bool) -> None:
-    assert parse_condition(text).holds(Outcomes.of([CASE]), EDGES).tolist() == [holds]
+    assert parse_condition(text).holds(Outcomes.from_outcomes([CASE]), EDGES).tolist() == [holds]
 
 
 @pytest.mark.parametrize(
@@ -89,14 +99,14 @@ def test_what_is_written_reads_as_it_was_meant(condition: Condition) -> None:
     again = parse_condition(str(condition))
     assert str(again) == str(condition)
     assert list(again.predicates()) == list(condition.predicates())
-    case = Outcomes.of([CASE])
+    case = Outcomes.from_outcomes([CASE])
     assert again.holds(case, EDGES) == condition.holds(case, EDGES)
 
 
 def test_both_of_two_conditions() -> None:
-    assert joined("a=1 or b=2", "c=3") == "(a=1 or b=2) and c=3"
-    assert joined("", "c = 3") == "c=3"
-    assert joined("", "") == ""
+    assert join_conditions("a=1 or b=2", "c=3") == "(a=1 or b=2) and c=3"
+    assert join_conditions("", "c = 3") == "c=3"
+    assert join_conditions("", "") == ""
 
 
 def test_unknown_names_are_answered_with_the_nearest() -> None:

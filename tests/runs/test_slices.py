@@ -1,5 +1,5 @@
 from segqa.runs.outcome import Outcome
-from segqa.runs.slices import Edges, attributes_of, find_edges, slices_by
+from segqa.runs.slices import Edges, assign_slices, find_edges, list_attributes
 
 
 def case(tags: dict[str, str] | None = None, **properties: float) -> Outcome:
@@ -7,20 +7,20 @@ def case(tags: dict[str, str] | None = None, **properties: float) -> Outcome:
 
 
 def slice_of(one: Outcome, attribute: str, edges: Edges) -> str | None:
-    return next(iter(slices_by([one], attribute, edges)))
+    return next(iter(assign_slices([one], attribute, edges)))
 
 
 def test_numbers_are_cut_into_thirds_with_readable_names() -> None:
     cases = [case(brightness=n / 10) for n in range(9)]
     edges = find_edges(cases)
-    assert list(slices_by(cases, "brightness", edges)) == ["dark"] * 3 + ["medium"] * 3 + ["bright"] * 3
+    assert list(assign_slices(cases, "brightness", edges)) == ["dark"] * 3 + ["medium"] * 3 + ["bright"] * 3
 
 
 def test_counts_are_named_by_their_numbers() -> None:
     cases = [case(proposals=float(n)) for n in [1, 1, 1, 2, 2, 3, 3, 5, 9]]
     edges = find_edges(cases)
     assert edges["proposals"] == (1.0, 3.0)
-    assert set(slices_by(cases, "proposals", edges)) == {"0-1", "2-3", "4+"}
+    assert set(assign_slices(cases, "proposals", edges)) == {"0-1", "2-3", "4+"}
 
 
 def test_a_cut_that_leaves_nothing_above_is_none() -> None:
@@ -33,12 +33,12 @@ def test_a_cut_that_leaves_nothing_above_is_none() -> None:
 
 def test_one_cut_makes_a_low_and_a_high_slice() -> None:
     edges = {"sharpness": (5.0,)}
-    assert list(slices_by([case(sharpness=s) for s in (5.0, 5.1)], "sharpness", edges)) == ["blurred", "sharp"]
+    assert list(assign_slices([case(sharpness=s) for s in (5.0, 5.1)], "sharpness", edges)) == ["blurred", "sharp"]
     assert slice_of(case(image_size=9.0), "image_size", {"image_size": ()}) == "medium"
 
 
 def test_the_border_is_touched_or_not() -> None:
-    assert list(slices_by([case(border=value) for value in (0.0, 1.0)], "border", {})) == ["free", "touching"]
+    assert list(assign_slices([case(border=value) for value in (0.0, 1.0)], "border", {})) == ["free", "touching"]
 
 
 def test_a_numeric_tag_is_cut_and_keeps_its_values() -> None:
@@ -71,4 +71,4 @@ def test_what_a_case_does_not_have_is_no_slice() -> None:
 
 def test_attributes_are_tags_first() -> None:
     cases = [case({"zoo": "1"}, brightness=0.1), case({"camera": "C1"}, zoo=3.0)]
-    assert attributes_of(cases) == ["camera", "zoo", "brightness"]
+    assert list_attributes(cases) == ["camera", "zoo", "brightness"]

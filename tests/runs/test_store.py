@@ -14,7 +14,7 @@ from segqa.errors import StoreError
 from segqa.runs.checksums import add_checksum
 from segqa.runs.outcome import Outcome, ProposalScore
 from segqa.runs.run import CHANGED, Run
-from segqa.runs.store import Store, blocks, write_whole
+from segqa.runs.store import Store, read_blocks, write_whole
 from segqa.scoring.metrics import Counts
 from tests.damage import flip_bits
 
@@ -30,7 +30,7 @@ FULL = Outcome(
         ProposalScore(Counts(0, 0, 4, 6), Counts(0, 0, 1, 2)),
     ),
     picked=1,
-    nothing=Counts(0, 0, 4, 6),
+    empty_prediction=Counts(0, 0, 4, 6),
     seconds=1.5,
     cached=True,
     note="odd",
@@ -71,7 +71,7 @@ def test_part_files_of_before_pixels_had_digests_are_read(store: Store) -> None:
     pytest.importorskip("pyarrow")
     run = begun(store)
     store.append(run.id, [FULL, FAILED])
-    tables = [table.drop_columns("pixels") for table in blocks(store.run_folder(run.id))]
+    tables = [table.drop_columns("pixels") for table in read_blocks(store.run_folder(run.id))]
     store.file(run.id, tables)
     found = store.load(run.id).columns
     assert list(found) == [replace(FULL, pixels=""), FAILED]
@@ -84,7 +84,7 @@ def test_some_cases_are_read_alone(store: Store, in_parts: bool) -> None:
     store.append(run.id, [FULL, FAILED])
     if in_parts:
         pytest.importorskip("pyarrow")
-        store.file(run.id, blocks(store.run_folder(run.id)))
+        store.file(run.id, read_blocks(store.run_folder(run.id)))
     assert [*store.outcomes_of(run.id, {FULL.case_id, "unknown"})] == [FULL]
     assert not len(store.outcomes_of(run.id, ()))
 
@@ -262,7 +262,7 @@ def test_part_files_that_were_not_finished_are_none(store: Store) -> None:
     store.append(run.id, [FULL, FAILED, replace(FULL, case_id="c")])
     wanted = store.load(run.id)
     with pytest.raises(KeyboardInterrupt):
-        store.file(run.id, interrupted(blocks(store.run_folder(run.id))))
+        store.file(run.id, interrupted(read_blocks(store.run_folder(run.id))))
     assert store.load(run.id) == wanted
     store.pack(run.id)
     assert store.load(run.id) == wanted
@@ -287,4 +287,4 @@ def test_part_files_are_sorted_and_have_each_case_once(store: Store) -> None:
     run = begun(store)
     store.append(run.id, [FULL])
     with pytest.raises(StoreError, match="each once"):
-        store.file(run.id, [*blocks(store.run_folder(run.id))] * 2)
+        store.file(run.id, [*read_blocks(store.run_folder(run.id))] * 2)

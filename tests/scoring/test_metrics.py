@@ -14,11 +14,11 @@ from segqa.scoring.metrics import (
     METRIC_VERSION,
     Counts,
     TargetCounter,
-    band_width,
     boundary_iou,
+    compute_band_width,
     count,
     count_each,
-    count_inside,
+    count_interior,
     dice,
     hausdorff,
     hd95,
@@ -26,7 +26,7 @@ from segqa.scoring.metrics import (
     nsd,
     precision,
     recall,
-    resolve,
+    resolve_empty,
 )
 from segqa.settings import EmptyPolicy
 from segqa.testing import mask_pairs
@@ -80,7 +80,7 @@ def test_one_empty_mask_scores_0_whatever_the_policy(metric: Callable[..., float
 
 def test_an_unknown_policy_is_refused() -> None:
     with pytest.raises(SettingsError, match="one, zero, nan, got 'two'"):
-        resolve(math.nan, "two")  # type: ignore[arg-type]
+        resolve_empty(math.nan, "two")  # type: ignore[arg-type]
 
 
 def test_masks_of_two_shapes_are_refused() -> None:
@@ -105,13 +105,13 @@ def test_views_that_are_not_contiguous_are_counted_right() -> None:
 def test_masks_of_any_shape_are_counted(shape: tuple[int, int]) -> None:
     p, t = np.random.default_rng(1).random((2, *shape)) > 0.5
     wanted = tuple(int(each.sum()) for each in (p & t, p & ~t, ~p & t, ~p & ~t))
-    assert count(p, t) == TargetCounter.of(t).count(p)[0] == wanted
+    assert count(p, t) == TargetCounter.from_target(t).count(p)[0] == wanted
 
 
 def test_a_band_of_any_width_is_left_out() -> None:
     whole = np.ones((700, 700), np.bool_)
-    width = band_width(whole.shape, 0.2)
-    assert TargetCounter.of(whole, 0.2).areas == (700**2, (700 - 2 * width) ** 2, 700**2)
+    width = compute_band_width(whole.shape, 0.2)
+    assert TargetCounter.from_target(whole, 0.2).areas == (700**2, (700 - 2 * width) ** 2, 700**2)
 
 
 def test_counts_add_up() -> None:
@@ -177,7 +177,7 @@ def test_hausdorff_of_a_shifted_square_is_the_shift() -> None:
 
 @given(PAIRS, RATIOS)
 def test_boundary_iou_is_that_of_sets_of_pixels(pair: tuple[Mask, Mask], ratio: float) -> None:
-    p, t = (slow.band(slow.pixels(mask), band_width(mask.shape, ratio)) for mask in pair)
+    p, t = (slow.band(slow.pixels(mask), compute_band_width(mask.shape, ratio)) for mask in pair)
     assert boundary_iou(*pair, ratio=ratio) == (slow.iou(p, t) if p or t else 1)
 
 
@@ -185,7 +185,7 @@ def test_boundary_iou_is_that_of_sets_of_pixels(pair: tuple[Mask, Mask], ratio: 
     ("shape", "ratio", "width"), [((3, 4), 0.02, 1), ((300, 400), 0.02, 10), ((3, 4), 0.5, 2), ((3, 4), 0.7, 4)]
 )
 def test_a_band_is_a_share_of_the_diagonal_rounded(shape: tuple[int, int], ratio: float, width: int) -> None:
-    assert band_width(shape, ratio) == width
+    assert compute_band_width(shape, ratio) == width
 
 
 def test_boundary_iou_grows_its_band_with_the_image() -> None:
@@ -211,18 +211,18 @@ def test_a_negative_tolerance_is_refused(tolerance: float) -> None:
 @given(PAIRS, RATIOS)
 def test_counts_inside_leave_out_the_band_around_the_contour(pair: tuple[Mask, Mask], ratio: float) -> None:
     p, t = map(slow.pixels, pair)
-    width = band_width(pair[0].shape, ratio)
+    width = compute_band_width(pair[0].shape, ratio)
     near = slow.band(t, width) | (slow.around(t, width) - t) & slow.pixels(np.ones_like(pair[0]))
-    assert count_inside(*pair, ratio) == slow.counts(p - near, t - near, pair[0].size - len(near))
+    assert count_interior(*pair, ratio) == slow.counts(p - near, t - near, pair[0].size - len(near))
 
 
 @given(PAIRS, PAIRS)
 def test_many_predictions_are_counted_as_each_alone(first: tuple[Mask, Mask], second: tuple[Mask, Mask]) -> None:
     target = first[1]
-    counter = TargetCounter.of(target)
+    counter = TargetCounter.from_target(target)
     for prediction in (first[0], target, ~target, second[0]):
         if prediction.shape == target.shape:
-            assert counter.count(prediction) == (count(prediction, target), count_inside(prediction, target))
+            assert counter.count(prediction) == (count(prediction, target), count_interior(prediction, target))
 
 
 @given(PAIRS, PAIRS)
@@ -240,8 +240,8 @@ def test_one_of_another_shape_is_refused() -> None:
     target = np.ones((3, 4), np.bool_)
     for refused in (
         lambda: count_each([target, target.T], target),
-        lambda: TargetCounter.of(target).count(np.ones((3, 5), np.bool_)),
-        lambda: TargetCounter.of(target).count(target.T),
+        lambda: TargetCounter.from_target(target).count(np.ones((3, 5), np.bool_)),
+        lambda: TargetCounter.from_target(target).count(target.T),
     ):
         with pytest.raises(MaskError, match=r"must have one shape, got \(\d, \d\) and \(3, 4\); resize one of them"):
             refused()
@@ -251,7 +251,7 @@ def test_columns_and_slices_of_larger_arrays_are_counted() -> None:
     drawn = np.random.default_rng(0).random((40, 60)) > 0.5
     prediction, target = drawn[::2, ::3], drawn.T[:20, 20:40].T[:, :20]
     assert count(prediction, target) == count(prediction.copy(), target.copy())
-    assert TargetCounter.of(target).count(prediction)[0] == count(prediction, target)
+    assert TargetCounter.from_target(target).count(prediction)[0] == count(prediction, target)
 
 
 @pytest.mark.parametrize("shape", [(0, 5), (5, 0)])
@@ -259,7 +259,7 @@ def test_masks_without_pixels_are_empty(shape: tuple[int, int]) -> None:
     nothing = np.zeros(shape, np.bool_)
     assert iou(nothing, nothing) == boundary_iou(nothing, nothing) == nsd(nothing, nothing, tolerance=1) == 1
     assert math.isnan(hd95(nothing, nothing))
-    assert TargetCounter.of(nothing).count(nothing) == (Counts(0, 0, 0, 0), Counts(0, 0, 0, 0))
+    assert TargetCounter.from_target(nothing).count(nothing) == (Counts(0, 0, 0, 0), Counts(0, 0, 0, 0))
 
 
 @pytest.mark.parametrize(
@@ -267,14 +267,14 @@ def test_masks_without_pixels_are_empty(shape: tuple[int, int]) -> None:
     [((300, 400), 0.02, 10), ((30, 40), 0.02, 1), ((3, 4), 0.02, 1), ((60, 80), 0.024, 2), ((60, 80), 0.026, 3)],
 )
 def test_a_band_is_as_wide_as_its_share_of_the_diagonal(shape: tuple[int, int], ratio: float, width: int) -> None:
-    assert band_width(shape, ratio) == width
+    assert compute_band_width(shape, ratio) == width
 
 
 def test_a_band_is_two_percent_of_the_diagonal_by_default() -> None:
     p, t = np.random.default_rng(3).random((2, 300, 400)) < 0.999
-    assert band_width((300, 400)) == band_width((300, 400), 0.02)
+    assert compute_band_width((300, 400)) == compute_band_width((300, 400), 0.02)
     assert boundary_iou(p, t) == boundary_iou(p, t, ratio=0.02) != boundary_iou(p, t, ratio=0.022)
-    assert count_inside(p, t) == count_inside(p, t, 0.02) != count_inside(p, t, 0.022)
+    assert count_interior(p, t) == count_interior(p, t, 0.02) != count_interior(p, t, 0.022)
 
 
 @given(PAIRS, st.sampled_from([0.15, 0.3, 0.6]))
@@ -285,7 +285,7 @@ def test_wider_bands_are_what_wider_erosion_takes_away(pair: tuple[Mask, Mask], 
     bands = [mask & ~ndimage.binary_erosion(mask, square) for mask in pair]
     assert boundary_iou(*pair, ratio=ratio) == iou(*bands)
     keep = ndimage.binary_erosion(t, square) | ~ndimage.binary_dilation(t, square)
-    assert count_inside(p, t, ratio) == tuple(
+    assert count_interior(p, t, ratio) == tuple(
         int((a & b & keep).sum()) for a, b in ((p, t), (p, ~t), (~p, t), (~p, ~t))
     )
 
@@ -310,7 +310,7 @@ def test_distances_count_in_both_directions() -> None:
 @pytest.mark.parametrize("empty", ["one", "zero", "nan"])
 def test_surface_distance_of_two_empty_masks_is_what_the_policy_says(empty: EmptyPolicy) -> None:
     nothing, something = np.zeros((4, 5), np.bool_), np.ones((4, 5), np.bool_)
-    assert nsd(nothing, nothing, tolerance=0, empty=empty) == pytest.approx(resolve(math.nan, empty), nan_ok=True)
+    assert nsd(nothing, nothing, tolerance=0, empty=empty) == pytest.approx(resolve_empty(math.nan, empty), nan_ok=True)
     assert nsd(nothing, something, tolerance=0, empty=empty) == nsd(something, nothing, tolerance=0, empty=empty) == 0
     assert nsd(nothing, something, tolerance=math.inf, empty=empty) == 0
     assert hd95(something, nothing) == math.inf
@@ -324,7 +324,7 @@ def test_counts_have_areas_and_an_order() -> None:
 
 def test_pixels_are_whole_numbers() -> None:
     p, t = np.random.default_rng(0).random((2, 30, 40)) > 0.5
-    counts = (count(p, t), *TargetCounter.of(t).count(p))
+    counts = (count(p, t), *TargetCounter.from_target(t).count(p))
     assert {type(number) for each in counts for number in each} == {int}
 
 
@@ -334,16 +334,16 @@ def test_the_version_stays_as_long_as_every_score_does() -> None:
     t = (rows - 30) ** 2 / 2 + (columns - 37) ** 2 < 300
     assert METRIC_VERSION == 2, "baselines are kept for scores of this version"
     assert count(p, t) == Counts(1093, 152, 238, 3317)
-    assert count_inside(p, t) == Counts(941, 68, 70, 3049)
+    assert count_interior(p, t) == Counts(941, 68, 70, 3049)
     assert boundary_iou(p, t) == 19 / 135
     assert (hd95(p, t), nsd(p, t, tolerance=2)) == (7, 58 / 152)
 
 
 def test_what_was_counted_cannot_be_changed() -> None:
-    counter = TargetCounter.of(np.ones((3, 4), np.bool_))
+    counter = TargetCounter.from_target(np.ones((3, 4), np.bool_))
     for made, name, error in ((Counts(1, 2, 3, 4), "tp", AttributeError), (counter, "areas", FrozenInstanceError)):
         with pytest.raises(error):
             setattr(made, name, 0)
         assert not hasattr(made, "__dict__")
-    assert counter != TargetCounter.of(np.ones((3, 4), np.bool_))
+    assert counter != TargetCounter.from_target(np.ones((3, 4), np.bool_))
     assert len({Counts(1, 2, 3, 4), Counts(1, 2, 3, 4)}) == 1

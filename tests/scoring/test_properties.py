@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from segqa.data.mask import Image, Mask
-from segqa.scoring.properties import PROPERTIES, digest_pixels, measure
+from segqa.scoring.properties import PROPERTIES, compute_properties, digest_pixels
 from tests.conftest import bright_square
 
 
@@ -20,7 +20,7 @@ def box(top: int, left: int, bottom: int, right: int, shape: tuple[int, int] = (
 
 
 def test_every_property_but_the_models_is_measured() -> None:
-    found = measure(*bright_square(3))
+    found = compute_properties(*bright_square(3))
     assert set(found) == PROPERTIES - {"proposals"}
     assert found["target_area"] == 144 / 2400
     assert found["image_size"] == 2400
@@ -28,19 +28,19 @@ def test_every_property_but_the_models_is_measured() -> None:
 
 
 def test_brightness_and_contrast_are_shares_of_white() -> None:
-    flat = measure(grey(51), box(5, 5, 9, 9))
+    flat = compute_properties(grey(51), box(5, 5, 9, 9))
     assert flat["brightness"] == pytest.approx(0.2)
     assert flat["contrast"] == 0
     half = grey(0)
     half[:20] = 255
-    assert measure(half, box(5, 5, 9, 9))["contrast"] == pytest.approx(0.5)
+    assert compute_properties(half, box(5, 5, 9, 9))["contrast"] == pytest.approx(0.5)
 
 
 def test_a_blurred_picture_is_less_sharp() -> None:
     noise = np.random.default_rng(0).integers(0, 255, (40, 60, 3), np.uint8)
     blurred = np.asarray(cv2.GaussianBlur(noise, (9, 9), 3), np.uint8)
     mask = box(5, 5, 9, 9)
-    assert measure(blurred, mask)["sharpness"] < measure(noise, mask)["sharpness"] / 10
+    assert compute_properties(blurred, mask)["sharpness"] < compute_properties(noise, mask)["sharpness"] / 10
 
 
 @pytest.mark.parametrize(
@@ -49,47 +49,47 @@ def test_a_blurred_picture_is_less_sharp() -> None:
     ids=["square", "oblong", "line", "pixel"],
 )
 def test_elongation_is_the_ratio_of_the_sides(mask: Mask, ratio: float) -> None:
-    assert measure(grey(9), mask)["elongation"] == pytest.approx(ratio)
+    assert compute_properties(grey(9), mask)["elongation"] == pytest.approx(ratio)
 
 
 def test_elongation_does_not_depend_on_the_direction() -> None:
     line = np.eye(40, dtype=np.bool_)
-    assert measure(grey(9, (40, 40)), line)["elongation"] == pytest.approx(
-        measure(grey(9, (40, 40)), line[:, ::-1].copy())["elongation"]
+    assert compute_properties(grey(9, (40, 40)), line)["elongation"] == pytest.approx(
+        compute_properties(grey(9, (40, 40)), line[:, ::-1].copy())["elongation"]
     )
-    assert measure(grey(9, (40, 40)), line)["elongation"] > 30
+    assert compute_properties(grey(9, (40, 40)), line)["elongation"] > 30
 
 
 @pytest.mark.parametrize("mask", [box(0, 5, 9, 9), box(30, 5, 40, 9), box(5, 0, 9, 9), box(5, 50, 9, 60)])
 def test_each_side_counts_as_border(mask: Mask) -> None:
-    assert measure(grey(9), mask)["border"] == 1
-    assert measure(grey(9), box(1, 1, 39, 59))["border"] == 0
+    assert compute_properties(grey(9), mask)["border"] == 1
+    assert compute_properties(grey(9), box(1, 1, 39, 59))["border"] == 0
 
 
 def test_corners_that_touch_are_one_component() -> None:
     mask = box(5, 5, 9, 9) | box(9, 9, 12, 12)
-    assert measure(grey(9), mask)["components"] == 1
-    assert measure(grey(9), mask | box(20, 20, 21, 21))["components"] == 2
+    assert compute_properties(grey(9), mask)["components"] == 1
+    assert compute_properties(grey(9), mask | box(20, 20, 21, 21))["components"] == 2
 
 
 def test_colours_are_alike_or_not() -> None:
     image, mask = bright_square(3)
-    assert measure(image, mask)["colour_similarity"] == 0
-    assert measure(grey(77), mask)["colour_similarity"] == pytest.approx(1)
+    assert compute_properties(image, mask)["colour_similarity"] == 0
+    assert compute_properties(grey(77), mask)["colour_similarity"] == pytest.approx(1)
 
 
 def test_what_is_not_defined_is_left_out() -> None:
-    empty = measure(grey(9), np.zeros((40, 60), np.bool_))
+    empty = compute_properties(grey(9), np.zeros((40, 60), np.bool_))
     assert empty["components"] == 0
     assert not {"elongation", "border", "colour_similarity"} & set(empty)
-    full = measure(grey(9), np.ones((40, 60), np.bool_))
+    full = compute_properties(grey(9), np.ones((40, 60), np.bool_))
     assert "colour_similarity" not in full
     assert not any(math.isnan(value) for value in {**empty, **full}.values())
 
 
 def test_a_view_of_a_mask_measures_the_same() -> None:
     image, mask = bright_square(5)
-    assert measure(image, mask[:, ::-1][:, ::-1]) == measure(image, mask)
+    assert compute_properties(image, mask[:, ::-1][:, ::-1]) == compute_properties(image, mask)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -98,7 +98,7 @@ def test_components_are_those_that_numbering_the_pixels_finds(seed: int) -> None
     blobs = np.random.default_rng(seed).random((8, 11)) < 0.5
     target = np.kron(blobs, np.ones((1 + seed % 2, 1 + seed % 3))).astype(np.bool_)
     numbered = cv2.connectedComponents(target.view(np.uint8), connectivity=8)[0] - 1
-    assert measure(np.zeros((*target.shape, 3), np.uint8), target)["components"] == numbered
+    assert compute_properties(np.zeros((*target.shape, 3), np.uint8), target)["components"] == numbered
 
 
 def test_a_large_image_is_sampled_and_says_the_same() -> None:
@@ -109,7 +109,7 @@ def test_a_large_image_is_sampled_and_says_the_same() -> None:
     noise[target] //= 4
     inside, outside = (np.histogramdd(noise[part], 8, [(0, 256)] * 3)[0] for part in (target, ~target))
     shared = np.sqrt(inside / inside.sum() * outside / outside.sum()).sum()
-    assert measure(noise, target)["colour_similarity"] == pytest.approx(shared, abs=0.01)
+    assert compute_properties(noise, target)["colour_similarity"] == pytest.approx(shared, abs=0.01)
 
 
 def test_the_digest_of_pixels_has_a_half_for_the_image_and_one_for_the_target() -> None:

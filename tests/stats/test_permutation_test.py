@@ -9,11 +9,11 @@ from segqa.stats.permutation_test import (
     MOST_ROWS,
     Drop,
     Interval,
-    _sums_of_heads,
-    _t,
-    bootstrap_interval,
-    detectable_drop,
-    interval,
+    _compute_t,
+    _draw_sums,
+    compute_bootstrap_interval,
+    compute_detectable_drop,
+    compute_interval,
     judge_drops,
 )
 
@@ -108,40 +108,40 @@ def test_cases_of_one_group_are_one_witness() -> None:
 def test_the_interval_is_the_t_intervals_where_there_is_no_skew() -> None:
     differences = np.array([-0.02, -0.01, 0.0, 0.01, 0.02]) - 0.03
     low, high = stats.t.interval(0.9, 4, loc=differences.mean(), scale=stats.sem(differences))
-    found = interval(differences)
+    found = compute_interval(differences)
     assert [found.low, found.high] == pytest.approx([float(low), float(high)])
-    assert interval(np.zeros(1)).low == -np.inf
-    assert interval(np.full(9, 0.5)).low == 0.5
+    assert compute_interval(np.zeros(1)).low == -np.inf
+    assert compute_interval(np.full(9, 0.5)).low == 0.5
 
 
 def test_the_bootstrap_is_near_it() -> None:
     differences = np.random.default_rng(2).exponential(0.02, 300)
-    found, boot = interval(differences), bootstrap_interval(differences)
+    found, boot = compute_interval(differences), compute_bootstrap_interval(differences)
     assert boot is not None
     assert boot.low == pytest.approx(found.low, abs=0.001)
     assert boot.high == pytest.approx(found.high, abs=0.001)
-    assert bootstrap_interval(differences[:59]) is None
-    assert bootstrap_interval(np.zeros(100)) is None
+    assert compute_bootstrap_interval(differences[:59]) is None
+    assert compute_bootstrap_interval(np.zeros(100)) is None
 
 
 def test_the_detectable_drop_is_the_textbooks() -> None:
     differences = np.random.default_rng(2).normal(0, 0.05, 400)
-    assert detectable_drop(differences) == pytest.approx(2.487 * differences.std(ddof=1) / 20, rel=0.005)
-    assert np.isnan(detectable_drop(np.zeros(1)))
-    assert np.isnan(detectable_drop(np.zeros(0)))
+    assert compute_detectable_drop(differences) == pytest.approx(2.487 * differences.std(ddof=1) / 20, rel=0.005)
+    assert np.isnan(compute_detectable_drop(np.zeros(1)))
+    assert np.isnan(compute_detectable_drop(np.zeros(0)))
 
 
 def test_the_statistic_is_the_one_of_the_definition() -> None:
     sets = [SKEWED, SKEWED[:9] * 5, -SKEWED[:2], np.full(7, -0.5), np.full(3, 0.1), np.zeros(4), SKEWED[:1], SKEWED[:0]]
     power = [np.array([(each**exponent).sum() for each in sets]) for exponent in (1, 2, 3)]
-    found = _t(power[0], power[1], power[2], np.array([len(each) for each in sets]))
+    found = _compute_t(power[0], power[1], power[2], np.array([len(each) for each in sets]))
     assert found[:3].tolist() == pytest.approx([hall(each) for each in sets[:3]], rel=1e-9)
     assert found[3:].tolist() == [-np.inf, np.inf, np.inf, np.inf, np.inf]
 
 
 def test_rounding_is_no_spread() -> None:
     values = np.full(1000, 0.1) + np.resize([1e-9, -1e-9], 1000)
-    assert _t(*(np.array([(-(values**k)).sum()]) for k in (1, 2, 3)), np.array([1000]))[0] == -np.inf  # type: ignore[call-arg]
+    assert _compute_t(*(np.array([(-(values**k)).sum()]) for k in (1, 2, 3)), np.array([1000]))[0] == -np.inf  # type: ignore[call-arg]
 
 
 @pytest.mark.parametrize("level", [0.8, 0.9])
@@ -149,19 +149,21 @@ def test_the_interval_is_corrected_for_skewness(level: float) -> None:
     n, mean, spread = len(SKEWED), SKEWED.mean(), SKEWED.std(ddof=1)
     centre = mean + ((SKEWED - mean) ** 3).mean() / (6 * spread**2 * n)
     reach = stats.t.ppf(1 - (1 - level) / 2, n - 1) * spread / n**0.5
-    found = interval(SKEWED, level=level)
+    found = compute_interval(SKEWED, level=level)
     assert [found.low, found.high] == pytest.approx([centre - reach, centre + reach], rel=1e-9)
 
 
 def test_two_differences_are_enough_for_an_interval() -> None:
-    found = interval(np.array([-0.1, 0.1]))
+    found = compute_interval(np.array([-0.1, 0.1]))
     assert found.high == -found.low == pytest.approx(stats.t.ppf(0.95, 1) * 0.1)
-    assert detectable_drop(np.array([-0.1, 0.1])) == pytest.approx((stats.t.ppf(0.95, 1) + stats.t.ppf(0.8, 1)) * 0.1)
+    assert compute_detectable_drop(np.array([-0.1, 0.1])) == pytest.approx(
+        (stats.t.ppf(0.95, 1) + stats.t.ppf(0.8, 1)) * 0.1
+    )
 
 
 @pytest.mark.parametrize(("cases", "made"), [(59, False), (60, True), (5000, True), (5001, False)])
 def test_the_bootstrap_is_for_60_to_5000_cases(cases: int, made: bool) -> None:
-    found = bootstrap_interval(np.resize(SKEWED, cases), level=0.5)
+    found = compute_bootstrap_interval(np.resize(SKEWED, cases), level=0.5)
     assert (found is not None) is made
     if found is not None:
         width = 2 * stats.norm.ppf(0.75) * SKEWED.std() / cases**0.5
@@ -169,7 +171,7 @@ def test_the_bootstrap_is_for_60_to_5000_cases(cases: int, made: bool) -> None:
 
 
 def test_each_coin_falls_either_way_and_knows_nothing_of_the_others() -> None:
-    heads = np.concatenate(list(_sums_of_heads(np.eye(9, dtype=np.float32), 10_000)))
+    heads = np.concatenate(list(_draw_sums(np.eye(9, dtype=np.float32), 10_000)))
     assert heads.shape == (10_000, 9)
     assert len(np.unique(heads, axis=0)) == 512
     assert heads.mean(axis=0) == pytest.approx(0.5, abs=0.02)
@@ -177,7 +179,7 @@ def test_each_coin_falls_either_way_and_knows_nothing_of_the_others() -> None:
 
 def test_many_coins_are_tossed_in_blocks() -> None:
     block = np.repeat([0, 1, 2], [1000, 1000, 100])
-    heads = np.concatenate(list(_sums_of_heads(np.eye(3, dtype=np.float32)[block], 2_500)))
+    heads = np.concatenate(list(_draw_sums(np.eye(3, dtype=np.float32)[block], 2_500)))
     assert heads.shape == (2_500, 3)
     assert heads.mean(axis=0) == pytest.approx([500, 500, 50], rel=0.02)
     assert heads.std(axis=0) == pytest.approx([250**0.5, 250**0.5, 5], rel=0.05)

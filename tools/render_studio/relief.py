@@ -114,7 +114,7 @@ class _Axis:
 class _Surface:
     """The visible side of a limb, by pixel; `place` is the distance in pixels along and across the axis."""
 
-    inside: NDArray[np.bool_]
+    interior_counts: NDArray[np.bool_]
     height: Floats
     normal: Normal
     along: Floats
@@ -140,7 +140,7 @@ def lay_limb(relief: Relief, limb: Limb) -> None:
     surface = _compute_surface(limb, axis, rows, columns)
     shown = _choose_cloths(limb, surface, axis)
     normal = _rotate_to_image(_bend_by_folds(surface, limb, shown), axis)
-    surface = replace(surface, inside=surface.inside & (shown != HOLE), normal=normal)
+    surface = replace(surface, interior_counts=surface.interior_counts & (shown != HOLE), normal=normal)
     _merge_surface(relief, limb, (rows, columns), surface, shown)
 
 
@@ -244,11 +244,11 @@ def _merge_surface(relief: Relief, limb: Limb, window: tuple[slice, slice], surf
     height = relief.height[window]
     gain = surface.height - height
     blend = np.float32(max(limb.blend, 1e-3))
-    share = np.clip(gain / (2 * blend) + np.float32(0.5), 0, 1) * surface.inside
+    share = np.clip(gain / (2 * blend) + np.float32(0.5), 0, 1) * surface.interior_counts
     for channel, value in zip(relief.normal, surface.normal, strict=True):
         channel[window] += share * (value - channel[window])
     height += share * gain + blend * share * (1 - share)
     table = np.array([*((*cloth.colour, cloth.gloss) for cloth in limb.cloths), (0, 0, 0, 0)], np.float32)
-    chosen, nearer = np.minimum(shown, len(limb.cloths)), surface.inside & (gain > 0)
+    chosen, nearer = np.minimum(shown, len(limb.cloths)), surface.interior_counts & (gain > 0)
     for part, channel in enumerate((*relief.colour, relief.gloss)):
         np.copyto(channel[window], table[:, part][chosen], where=nearer)

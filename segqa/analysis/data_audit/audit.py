@@ -12,7 +12,7 @@ from segqa.analysis.data_audit.image_hash import HASH_BITS, ImageHash, find_near
 from segqa.data.dataset import Dataset
 from segqa.data.reading_rules import explain_sizes
 from segqa.inference.evaluator import Progress, silent
-from segqa.runs.run import repeatable
+from segqa.runs.run import find_repeatable_options
 from segqa.runs.store import Store
 
 INVERTED_BORDER = 0.75
@@ -90,7 +90,7 @@ def audit_dataset(
         if train
         else None
     )
-    words = repeatable(command)
+    words = find_repeatable_options(command)
 
     def flaws(title: str, found: Iterable[Flaw]) -> Flaws:
         return Flaws(title, tuple(found), len(dataset), words)

@@ -13,7 +13,7 @@ from segqa.data.string_columns import CategoricalColumn
 from segqa.runs.outcome import Outcome
 from segqa.runs.outcomes import Outcomes
 from segqa.runs.query import Predicate
-from segqa.runs.slices import Edges, attributes_of, slices_by
+from segqa.runs.slices import Edges, assign_slices, list_attributes
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,12 +33,12 @@ class AttributeTable:
     @classmethod
     def from_cases(cls, cases: Iterable[Outcome], edges: Edges, *, min_cases: int) -> AttributeTable:
         """Make a table; slices with fewer than `min_cases` cases, and slices of all cases, are left out."""
-        cases = Outcomes.of(cases)
+        cases = Outcomes.from_outcomes(cases)
         seen: dict[bytes, Predicate] = {}
         twins: dict[Predicate, tuple[Predicate, ...]] = {}
         predicates, codes = [], []
-        for attribute in attributes_of(cases):
-            kept, column = _encode_values(slices_by(cases, attribute, edges), min_cases)
+        for attribute in list_attributes(cases):
+            kept, column = _encode_values(assign_slices(cases, attribute, edges), min_cases)
             new = []
             for code, value in enumerate(kept):
                 predicate = Predicate(attribute, "=", value)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from segqa.analysis.iou_gap import Gap
 from segqa.errors import SettingsError
-from segqa.runs.failure_kinds import KINDS, recoverable
+from segqa.runs.failure_kinds import KINDS, find_recoverable
 from segqa.runs.groups import Grouping
 from segqa.runs.outcomes import Outcomes
 from segqa.runs.query import And, Predicate
@@ -95,7 +95,7 @@ class Cluster:
     @property
     def recoverable(self) -> int:
         """Number of failures that another pick would have avoided."""
-        return int(recoverable(self.failing, self.part.threshold).sum())
+        return int(find_recoverable(self.failing, self.part.threshold).sum())
 
     @property
     def regret(self) -> float:

@@ -29,7 +29,7 @@ from segqa.analysis.failure_clusters.rule_lattice import Combination, Level, Rul
 from segqa.analysis.failure_clusters.significance import SEED, SearchCorrection
 from segqa.data.mask import Mask
 from segqa.models.protocol import Floats
-from segqa.stats.hypergeometric import Whole, log_tail
+from segqa.stats.hypergeometric import Whole, compute_log_tail
 
 MIN_GROUPS = 3
 """Minimum number of groups with failures of a cluster: two failing videos are only two failures."""
@@ -208,7 +208,7 @@ class GroupTest:
         weight = float(self._weights[len(rules[0]) - 1])
         chosen = np.flatnonzero(log_p + weight <= 0)
         failing, support = counts[:, chosen]
-        ranks = (log_tail(failing, support, len(self._failed[kind]), len(self._groups)) + weight).tolist()
+        ranks = (compute_log_tail(failing, support, len(self._failed[kind]), len(self._groups)) + weight).tolist()
         columns = zip(chosen.tolist(), failing.tolist(), support.tolist(), log_p[chosen].tolist(), ranks, strict=True)
         return [
             RuleMatch(0, kind, rules[at], failures, cases, p, p + weight, rank)

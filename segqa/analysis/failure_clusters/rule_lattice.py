@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from segqa.analysis.failure_clusters.attribute_table import AttributeTable
 from segqa.data.mask import Mask
 from segqa.models.protocol import Floats
-from segqa.stats.hypergeometric import Whole, fewest, log_tail
+from segqa.stats.hypergeometric import Whole, compute_log_tail, find_fewest
 
 Combination: TypeAlias = tuple[int, ...]
 """Attributes in ascending order; a rule adds a code for each."""
@@ -207,7 +207,7 @@ class RuleLattice:
             by_kind = []
             for total in failing.totals:
                 need = np.full(most + 1, most + 1, dtype=np.int64)
-                need[supports] = fewest(supports, total, failing.population, -log_weight)
+                need[supports] = find_fewest(supports, total, failing.population, -log_weight)
                 by_kind.append(need)
             needed.append(by_kind)
         return needed
@@ -242,7 +242,7 @@ class RuleLattice:
         for kind, total in enumerate(failing.totals):
             of_kind = [hit for hit in hits if hit.kind == kind]
             f, s = (np.array([getattr(hit, name) for hit in of_kind], np.int64) for name in ("failing", "support"))
-            for hit, log_p in zip(of_kind, log_tail(f, s, total, failing.population).tolist(), strict=True):
+            for hit, log_p in zip(of_kind, compute_log_tail(f, s, total, failing.population).tolist(), strict=True):
                 log_q = log_p + float(logs[len(hit.rule) - 1])
                 scored.append(replace(hit, log_p=log_p, log_q=log_q, rank=log_q))
         return sorted(scored, key=lambda hit: (hit.log_q, len(hit.rule), hit.rule, hit.kind))

@@ -18,7 +18,7 @@ from segqa.analysis.iou_gap import find_gap
 from segqa.data.mask import Mask
 from segqa.errors import SettingsError
 from segqa.runs.failure_kinds import KINDS
-from segqa.runs.groups import group_numbers, suggest_groups
+from segqa.runs.groups import number_groups, suggest_groups
 from segqa.runs.outcomes import Outcomes
 from segqa.runs.query import And
 from segqa.runs.run import Run
@@ -61,10 +61,10 @@ def find_clusters(
         SettingsError: an argument is out of range, or no case has the tag.
     """
     _check_arguments(alpha, min_cases, depth)
-    groups = group_numbers(run.columns, group_by) if len(run.outcomes) else None
+    groups = number_groups(run.columns, group_by) if len(run.outcomes) else None
     suggested = None if group_by else suggest_groups(run.columns)
     searched = _draw_sample(run.columns)
-    places, errors = searched.within(run.columns), searched.failed
+    places, errors = searched.find_places_in(run.columns), searched.failed
     split = int(errors.sum()) >= MIN_FAILING  # each of two searches gets half of alpha
     level = alpha / 2 if split else alpha
     searches = [_Search.prepare(run, searched.take(~errors), _BELOW, groups, level, min_cases, depth)]
@@ -176,7 +176,7 @@ class _Search:
         while depth > 1 and math.comb(width, depth) > _COMBINATIONS:
             depth -= 1
         lattice = RuleLattice(table, min_cases, depth)
-        places, codes = outcomes.within(run.columns), run.kind_codes
+        places, codes = outcomes.find_places_in(run.columns), run.kind_codes
         failed = {kind: np.flatnonzero(_match_kind(codes[places], kind)) for kind in kinds}
         failed = {kind: cases for kind, cases in failed.items() if len(cases)}
         test = _make_test(
@@ -198,7 +198,7 @@ class _Search:
             for hit, cluster in self._select_significant(
                 own, kind, left & ~taken if kind == BELOW else left, correction
             ):
-                taken[cluster.part.columns.within(self.run.columns)] = True
+                taken[cluster.part.columns.find_places_in(self.run.columns)] = True
                 yield hit.rank, cluster
 
     def _is_trivial(self, kind: str, hit: RuleMatch) -> bool:
@@ -219,7 +219,7 @@ class _Search:
                 cluster = self._build_cluster(hit, kind, left, math.exp(log_p), corrected)
                 yield hit, cluster
                 left = left.copy()
-                left[cluster.part.columns.within(self.run.columns)] = False
+                left[cluster.part.columns.find_places_in(self.run.columns)] = False
 
     def _test_rule(self, inside: Mask, failed: Mask, among: Mask) -> float:
         """Return the log p-value of a rule among the cases that count; infinite if it cannot be a cluster."""
@@ -233,7 +233,7 @@ class _Search:
         rule = tuple(self.table.predicates[attribute][code] for attribute, code in hit.rule)
         part = self.run.where(str(And(rule)))
         inside = np.zeros(len(self.codes), dtype=np.bool_)
-        inside[part.columns.within(self.run.columns)] = True
+        inside[part.columns.find_places_in(self.run.columns)] = True
         failed = _match_kind(self.codes, kind) & left
         failing = self.run.columns.take(inside & failed)
         return Cluster(

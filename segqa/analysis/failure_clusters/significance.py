@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from segqa.analysis.failure_clusters.rule_lattice import FailureSamples, RuleLattice, RuleMatch
 from segqa.data.mask import Mask
 from segqa.models.protocol import Floats
-from segqa.stats.hypergeometric import log_tail
+from segqa.stats.hypergeometric import compute_log_tail
 
 SEED = 20240101
 
@@ -97,7 +97,7 @@ class IndependentTest:
     def compute_log_p(self, inside: Mask, failed: Mask, among: Mask) -> float:
         """Test one rule among some of the cases."""
         failing, support = np.array([(inside & among & failed).sum()]), np.array([(inside & among).sum()])
-        return float(log_tail(failing, support, int((among & failed).sum()), int(among.sum()))[0])
+        return float(compute_log_tail(failing, support, int((among & failed).sum()), int(among.sum()))[0])
 
 
 def _choose_permutations(combinations: int, failures: int) -> int:

@@ -38,13 +38,13 @@ from segqa.inference.pipeline import prediction_of
 from segqa.inference.proposal_cache import ProposalCache
 from segqa.models.corruptions import find_library_version
 from segqa.models.protocol import Model
-from segqa.runs.failure_kinds import kind_name
-from segqa.runs.groups import group_numbers
+from segqa.runs.failure_kinds import get_kind_name
+from segqa.runs.groups import number_groups
 from segqa.runs.outcome import Outcome
 from segqa.runs.outcomes import Outcomes
 from segqa.runs.run import CHANGED, Run
 from segqa.runs.store import Store
-from segqa.scoring.metrics import METRIC_VERSION, count, resolve
+from segqa.scoring.metrics import METRIC_VERSION, count, resolve_empty
 from segqa.settings import EmptyPolicy
 from segqa.support.plurals import format_count
 
@@ -125,8 +125,8 @@ class RobustnessMeasurement:
 
     def number_groups(self, tag: str) -> dict[str, int]:
         """Return the group number of each unchanged case by a tag; an empty dict if no case has the tag."""
-        cases = Outcomes.of(self.sample.values())
-        numbers = group_numbers(cases, tag) if tag in cases.tags else None
+        cases = Outcomes.from_outcomes(self.sample.values())
+        numbers = number_groups(cases, tag) if tag in cases.tags else None
         return {} if numbers is None else dict(zip(cases.ids, numbers.tolist(), strict=True))
 
     def find_earlier(self, model: Model | None) -> Robustness | None:
@@ -185,7 +185,7 @@ class RobustnessMeasurement:
 
     def _compare_all(self, changed: Run) -> Iterator[PerturbationOutcome]:
         """Compare the predictions case by case."""
-        kinds = map(kind_name, changed.kind_codes.tolist())
+        kinds = map(get_kind_name, changed.kind_codes.tolist())
         outcomes = {after.case_id: (after, kind or "") for after, kind in zip(changed.outcomes, kinds, strict=True)}
         with ExitStack() as stack:
             here, there = (
@@ -249,7 +249,7 @@ def compute_agreement(
         empty: the value if both masks are empty.
     """
     moved, common = change.mask(severity, before)
-    return resolve(count(after & common, moved & common).iou, empty)
+    return resolve_empty(count(after & common, moved & common).iou, empty)
 
 
 def measure_robustness(

@@ -16,9 +16,9 @@ from segqa.analysis.robustness.perturbations import PERTURBATIONS, Perturbation,
 from segqa.analysis.robustness.stability import Origin, PerturbationOutcome, PerturbationOutcomes, Reading
 from segqa.errors import StoreError
 from segqa.runs.checksums import add_checksum, require_checksum
-from segqa.runs.run import Run, mean_of, repeatable
+from segqa.runs.run import Run, compute_mean, find_repeatable_options
 from segqa.runs.store import Store, write_whole
-from segqa.stats.permutation_test import interval
+from segqa.stats.permutation_test import compute_interval
 from segqa.support.disk_errors import explain_disk_errors
 from segqa.support.plurals import format_count
 
@@ -122,14 +122,14 @@ class Robustness:
         best = sorted(scored, key=lambda trial: (trial.drop, trial.case_id))
         numbers = [self.groups.get(trial.case_id, -1 - place) for place, trial in enumerate(scored)]
         groups = np.unique(numbers, return_inverse=True)[1].astype(np.int64)
-        reading = trials.make_reading(interval(gains, groups).low, "proven gain of IoU", best)
-        told = f"mean IoU {trials.before:.4f} → {float(trials.iou):.4f}, mean gain {mean_of(gains):+.4f}"
+        reading = trials.make_reading(compute_interval(gains, groups).low, "proven gain of IoU", best)
+        told = f"mean IoU {trials.before:.4f} → {float(trials.iou):.4f}, mean gain {compute_mean(gains):+.4f}"
         lines = [told if line.startswith("worst") else line for line in reading.lines]
         return Reading.from_value(reading, reading.name, lines, reading.hints)
 
     @property
     def _origin(self) -> Origin:
-        return Origin(f"{self.model} on {self.dataset}", self.run, repeatable(self.command))
+        return Origin(f"{self.model} on {self.dataset}", self.run, find_repeatable_options(self.command))
 
 
 def write_robustness(found: Robustness, store: Store, of: str) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from segqa.runs.query import Or, Predicate
-from segqa.runs.run import mean_of
+from segqa.runs.run import compute_mean
 from segqa.support.plurals import format_count
 
 SHOWN = 5
@@ -132,7 +132,7 @@ class PerturbationOutcomes:
     @property
     def before(self) -> float:
         """Mean IoU of the same cases on the unchanged images."""
-        return mean_of(np.array([trial.before for trial in self.found if not math.isnan(trial.iou)]))
+        return compute_mean(np.array([trial.before for trial in self.found if not math.isnan(trial.iou)]))
 
     @property
     def hallucinated(self) -> Reading:
@@ -170,4 +170,4 @@ class PerturbationOutcomes:
         """Compute the mean of a number over the outcomes that have it."""
         known = [trial for trial in self.found if not math.isnan(of(trial))]
         ordered = sorted(known, key=lambda trial: (of(trial) if lowest else -of(trial), trial.case_id, trial.severity))
-        return self.make_reading(mean_of(np.array([of(trial) for trial in known])), name, ordered)
+        return self.make_reading(compute_mean(np.array([of(trial) for trial in known])), name, ordered)

@@ -25,7 +25,7 @@ def draw_tags(cases: int, tags: int, values: int, seed: int) -> list[dict[str, s
 def make_outcome(case: int, tags: dict[str, str], offer: ProposalScore, better: ProposalScore | None = None) -> Outcome:
     """Return an outcome whose prediction has this score."""
     offers = (offer,) if better is None else (offer, better)
-    return Outcome(case_id=f"{case:05}", tags=tags, proposal_scores=offers, picked=0, nothing=NOTHING)
+    return Outcome(case_id=f"{case:05}", tags=tags, proposal_scores=offers, picked=0, empty_prediction=NOTHING)
 
 
 def make_run(tags: Sequence[dict[str, str]], fails: Callable[[dict[str, str], float], bool], seed: int = 0) -> Run:

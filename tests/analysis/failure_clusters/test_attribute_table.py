@@ -6,7 +6,7 @@ from segqa.analysis.failure_clusters.attribute_table import AttributeTable, _enc
 from segqa.data.string_columns import CategoricalColumn
 from segqa.runs.outcome import Outcome
 from segqa.runs.query import Predicate
-from segqa.runs.slices import slices_by
+from segqa.runs.slices import assign_slices
 
 
 def test_rare_slices_and_those_of_all_are_left_out() -> None:
@@ -49,7 +49,7 @@ def test_what_is_left_of_an_attribute_is_numbered_anew() -> None:
 
 
 def make_column(texts: list[str | None]) -> CategoricalColumn:
-    return slices_by([Outcome(case_id="", tags={} if text is None else {"tag": text}) for text in texts], "tag", {})
+    return assign_slices([Outcome(case_id="", tags={} if text is None else {"tag": text}) for text in texts], "tag", {})
 
 
 def test_a_slice_of_just_enough_cases_is_one() -> None:

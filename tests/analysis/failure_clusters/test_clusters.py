@@ -20,7 +20,7 @@ def make_cluster(failing: int, support: int, rest_failing: int = 4, recoverable:
     others = tuple(make_outcome(n, {}, RIGHT) for n in range(failing, support))
     ids = tuple(each.case_id for each in (*failed, *others))
     part = Run("r", "m", "d", ids, (*failed, *others), "agreement", part="camera=C2")
-    return Cluster("wrong_object", RULE, part, Outcomes.of(failed), support, rest_failing, 50, 1e-9, 0.004)
+    return Cluster("wrong_object", RULE, part, Outcomes.from_outcomes(failed), support, rest_failing, 50, 1e-9, 0.004)
 
 
 def test_a_cluster_is_told_with_its_numbers() -> None:
@@ -36,7 +36,7 @@ def test_a_cluster_is_told_with_its_numbers() -> None:
 
 def test_what_picking_loses_is_told_where_no_proposal_meets_the_threshold() -> None:
     better = Counts(43, 0, 57, 100)
-    failed = Outcomes.of([outcome_of(Counts(1, 50, 99, 50), str(n), oracle=better) for n in range(8)])
+    failed = Outcomes.from_outcomes([outcome_of(Counts(1, 50, 99, 50), str(n), oracle=better) for n in range(8)])
     part = Run("r", "m", "d", failed.ids, failed, "first")
     found = Cluster("wrong_object", RULE, part, failed, 8, 1, 50, 1e-9, 0.004)
     assert found.recoverable == part.failures("wrong_object").recoverable == 0

@@ -160,7 +160,11 @@ def test_ids_suggest_groups_as_tags_do() -> None:
     dark, bright = make_outcome(0, {"light": "dark"}, WRONG), make_outcome(0, {"light": "bright"}, RIGHT)
     outcomes = [
         Outcome(
-            case_id=f"{clip}_{n:03}", tags=own.tags, proposal_scores=own.proposal_scores, picked=0, nothing=own.nothing
+            case_id=f"{clip}_{n:03}",
+            tags=own.tags,
+            proposal_scores=own.proposal_scores,
+            picked=0,
+            empty_prediction=own.empty_prediction,
         )
         for clip in "abcdefghijklmnopqrstuvwx"
         for n, own in enumerate([dark] * 3 + [bright] * 6)

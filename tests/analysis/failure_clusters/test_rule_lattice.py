@@ -8,7 +8,7 @@ import pytest
 from segqa.analysis.failure_clusters.attribute_table import AttributeTable
 from segqa.analysis.failure_clusters.rule_lattice import FailureSamples, RuleLattice, RuleMatch
 from segqa.runs.outcome import Outcome
-from segqa.stats.hypergeometric import log_tail
+from segqa.stats.hypergeometric import compute_log_tail
 from tests.analysis.failure_clusters.synthetic import draw_tags
 
 Rules = dict[tuple[tuple[int, int], ...], frozenset[int]]
@@ -48,7 +48,7 @@ def find_expected_matches(lattice: RuleLattice, rules: Rules, failing: FailureSa
         for kind, failed in enumerate(sets):
             f = np.array([len(members & failed) for members in rules.values()])
             s = np.array([len(members) for members in rules.values()])
-            logs = log_tail(f, s, len(failed), failing.population)
+            logs = compute_log_tail(f, s, len(failed), failing.population)
             for rule, many, of, log_p in zip(rules, f.tolist(), s.tolist(), logs.tolist(), strict=True):
                 log_q = log_p + np.log(weights[len(rule) - 1])
                 if log_q <= 0:

@@ -94,7 +94,7 @@ def test_a_rule_does_not_say_what_the_kind_says() -> None:
     missed = np.random.default_rng(5).random(300) < 0.2
     outcomes = tuple(
         replace(
-            make_outcome(case, {}, RIGHT) if not lost else Outcome(case_id=f"{case:05}", nothing=NOTHING),
+            make_outcome(case, {}, RIGHT) if not lost else Outcome(case_id=f"{case:05}", empty_prediction=NOTHING),
             properties={"proposals": 0.0 if lost else 1.0 + case % 2},
         )
         for case, lost in enumerate(missed.tolist())
@@ -277,7 +277,7 @@ def test_what_is_hallucinated_is_rare_among_the_empty_targets() -> None:
             tags={**own, "scene": "empty"},
             proposal_scores=(ProposalScore(something, something),),
             picked=0,
-            nothing=nothing,
+            empty_prediction=nothing,
         )
         for n, own in enumerate(tags[:60])
     ]
@@ -303,7 +303,9 @@ def test_a_kind_is_rare_among_the_cases_that_have_a_target(kind: str, share: flo
     chances = np.random.default_rng(1).random(120).tolist()
     offers = [OF_KIND[kind] if chance < share else RIGHT for chance in chances]
     dance = [make_outcome(n, {"scene": "dance"}, offer) for n, offer in enumerate(offers)]
-    empty = [Outcome(case_id=f"e{n:04}", tags={"scene": "empty"}, nothing=Counts(0, 0, 0, 100)) for n in range(200)]
+    empty = [
+        Outcome(case_id=f"e{n:04}", tags={"scene": "empty"}, empty_prediction=Counts(0, 0, 0, 100)) for n in range(200)
+    ]
     run = Run("r", "m", "d", tuple(o.case_id for o in (*dance, *empty)), (*dance, *empty), "agreement")
     assert len(run.failures(kind)) > 20
     assert not len(find_clusters(run))
@@ -329,7 +331,7 @@ def test_a_large_run_is_searched_in_a_sample_and_counted_in_full() -> None:
         ids=ids, prompts=CategoricalColumn(("",), np.zeros(cases, np.int8)), tags=tags, properties={}, digests=none,
         pixels=none, keys=none,
         starts=np.arange(cases + 1), numbers=numbers, scores=np.full((cases, 2), np.nan), broken={},
-        picked=np.zeros(cases, np.int32), wanted=np.full(cases, 10), sizes=np.full(cases, 100),
+        picked=np.zeros(cases, np.int32), target_area=np.full(cases, 10), sizes=np.full(cases, 100),
         seconds=np.zeros(cases), cached=np.zeros(cases, np.bool_), notes={}, errors={},
     )  # fmt: skip
     found = find_clusters(Run("r", "m", "d", ids, Outcomes(held), "product"))
