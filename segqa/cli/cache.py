@@ -72,7 +72,7 @@ def verify(
     try:
         with _open(directory) as cache:
             entries = sum(held.entries for held in cache.holdings())
-            damaged, unchecked = list(cache.damaged()), cache.unchecked
+            damaged, unchecked = list(cache.find_damaged()), cache.unchecked
             if repair:
                 cache.remove(damaged)
     except SegqaError as error:

@@ -51,7 +51,7 @@ def report(
         baselines = [read_baseline(expand_home(name)) for name in names if name.endswith(".jsonl")]
         folder = baseline or root / expand_home(settings.gate.baseline)
         alone = [run for run in runs if [each.model for each in runs].count(run.model) == 1]
-        baselines += [found for run in alone if (found := _committed(run, folder, Store(directory)))]
+        baselines += [found for run in alone if (found := _read_committed_baseline(run, folder, Store(directory)))]
         page = _write(
             runs,
             out or Path("reports") / to_file_name("+".join(run.id for run in runs)),
@@ -78,7 +78,7 @@ def _write(runs: Sequence[Run], folder: Path, **options: Any) -> Path:
     return page
 
 
-def _committed(run: Run, folder: Path, store: Store) -> Run | None:
+def _read_committed_baseline(run: Run, folder: Path, store: Store) -> Run | None:
     """The committed baseline of a run that has kept none; None where there is none either."""
     path = get_baseline_path(folder, run)
     return read_baseline(path) if path.is_file() and not get_stored_baseline_path(store, run).is_file() else None

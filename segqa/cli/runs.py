@@ -19,7 +19,7 @@ from segqa.errors import SegqaError, StoreError
 from segqa.gate.baseline import is_baseline, read_baseline
 from segqa.gate.comparison import compare as pair_up
 from segqa.gate.policy import judge_with_settings
-from segqa.report.exports import JudgedRun, as_json, as_markdown
+from segqa.report.exports import JudgedRun, to_json, to_markdown
 from segqa.report.session_result import SessionResult
 from segqa.report.tables import Format, flip_table, line_up, pick_lab
 from segqa.report.terminal import paragraph
@@ -107,7 +107,7 @@ def compare(
     except SegqaError as error:
         raise refusal(str(error)) from error
     judged = JudgedRun(found[1], verdict, "", common, group_by=tag)
-    typer.echo({"text": _told, "md": _as_markdown, "json": _as_json}[form](judged))
+    typer.echo({"text": _format_comparison, "md": _format_markdown, "json": _format_json}[form](judged))
     if not verdict.passed:
         raise typer.Exit(1)
 
@@ -151,7 +151,7 @@ def _echo_line_up(runs: Sequence[Run], group_by: str, form: Format) -> None:
         typer.echo("segqa: these runs are not over the same cases", err=True)
 
 
-def _told(judged: JudgedRun) -> str:
+def _format_comparison(judged: JudgedRun) -> str:
     """A comparison in plain text."""
     verdict = judged.verdict
     assert verdict is not None  # noqa: S101 - the caller has made it
@@ -173,16 +173,16 @@ def _told(judged: JudgedRun) -> str:
     return "\n".join(lines if math.isnan(ratio) else [*lines, f"seconds a case: {ratio:.2f} times"])
 
 
-def _as_markdown(judged: JudgedRun) -> str:
-    return as_markdown([judged], _ending_of(judged))
+def _format_markdown(judged: JudgedRun) -> str:
+    return to_markdown([judged], _get_exit_code(judged))
 
 
-def _as_json(judged: JudgedRun) -> str:
-    ending = _ending_of(judged)
-    return json.dumps(as_json([judged], ending, 0 if ending.passed else 1), indent=2, ensure_ascii=False)
+def _format_json(judged: JudgedRun) -> str:
+    ending = _get_exit_code(judged)
+    return json.dumps(to_json([judged], ending, 0 if ending.passed else 1), indent=2, ensure_ascii=False)
 
 
-def _ending_of(judged: JudgedRun) -> SessionResult:
+def _get_exit_code(judged: JudgedRun) -> SessionResult:
     """Return how a comparison ends: a regression is its finding."""
     verdict = judged.verdict
     return SessionResult() if verdict is None or verdict.passed else SessionResult(findings=(verdict.headline,))

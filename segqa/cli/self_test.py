@@ -31,7 +31,7 @@ def selftest(
     """Test the gate of pyproject.toml: does it see what it promises, and is it silent where there is nothing?"""
     try:
         gate = read_project()[0].gate
-        run = find_run(directory, run_id or _last_of(directory, model))
+        run = find_run(directory, run_id or _find_last_run(directory, model))
         rules = resolve_rules([*gate.fail_on, *(fail_on or ())])
         tag = gate.group_by if group_by is None else group_by
         trials = trials_of(run, rules, alpha=gate.alpha, group_by=tag)
@@ -53,11 +53,11 @@ def _promise(trial: DamageTrial) -> str:
     return "ok" if trial.passed else "MISSED" if trial.promised else "CRIED WOLF"
 
 
-def _last_of(directory: Path, model: str) -> str:
+def _find_last_run(directory: Path, model: str) -> str:
     """The id of the last whole run of a model."""
     if not model:
         raise refusal("give a RUN, or --model NAME")
-    run_id = Store(directory).last_whole(model)
+    run_id = Store(directory).find_last_whole(model)
     if run_id is None:
         raise refusal(f"no whole run of {model!r} in {directory}; `segqa runs` lists what there is")
     return run_id

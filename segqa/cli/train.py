@@ -11,7 +11,7 @@ from segqa.cli.open_data import open_dataset
 from segqa.data.dataset import Dataset
 from segqa.data.storage import expand_home
 from segqa.errors import ModelError, UsageError
-from segqa.training.config import TrainingConfig, recipe_for
+from segqa.training.config import TrainingConfig, build_config
 
 _SMP = "resnet34 only: "
 
@@ -42,7 +42,7 @@ def train(
 ) -> None:
     """Train a network on the cases that the split leaves for it; the others validate it."""
     try:
-        recipe = recipe_for(
+        recipe = build_config(
             model,
             epochs=epochs,
             size=size,

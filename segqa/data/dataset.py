@@ -76,7 +76,7 @@ class Dataset:
         """The names of the tags that at least one case has."""
         return self.cases.tag_names
 
-    def by_id(self, case_ids: Collection[str]) -> dict[str, Case]:
+    def select_ids(self, case_ids: Collection[str]) -> dict[str, Case]:
         """Return the cases with these ids, as far as they exist."""
         found = self.cases.take(np.flatnonzero(self.ids.is_among(case_ids)))
         return {case.id: case for case in found}

@@ -38,7 +38,7 @@ class NearestNames:
 
         Empty where there is none; another number makes another name.
 
-        >>> names = NearestNames.of(["photo1.jpg.png", "PHOTO2.png", "photo3_person_0.png", "gt-photo4.png"])
+        >>> names = NearestNames.from_names(["photo1.jpg.png", "PHOTO2.png", "photo3_person_0.png", "gt-photo4.png"])
         >>> [names.find(f"photo{number}") for number in range(1, 6)]
         ['photo1.jpg.png', 'PHOTO2.png', 'photo3_person_0.png', 'gt-photo4.png', '']
         """

@@ -111,7 +111,7 @@ def _describe_cutoff(array: NDArray[Any]) -> str:
 def bounding_box(mask: Mask, margin: int = 0) -> tuple[slice, slice]:
     """Return rows and columns of the box around a mask, with a margin, clipped to the array; `0:0` for an empty mask.
 
-    >>> around(np.eye(3, 5, k=2, dtype=bool))
+    >>> bounding_box(np.eye(3, 5, k=2, dtype=bool))
     (slice(0, 3, None), slice(2, 5, None))
     """
     # searching bytes from both ends takes less time than `cv2.boundingRect`, or asking all rows and columns

@@ -294,7 +294,7 @@ class _Sample:
 
     def is_full(self, mask: MaskValues) -> bool:
         """Return whether a mask holds only 0 and 255, on the scale of 8 bits."""
-        return not mask.is_coloured and {self._scaled(value, mask) for value in self._counts(mask)} <= {0, 255}
+        return not mask.is_coloured and {self._scale(value, mask) for value in self._counts(mask)} <= {0, 255}
 
     def is_soft(self, mask: MaskValues) -> bool:
         """Return whether other values are only along the contour."""
@@ -348,7 +348,7 @@ class _Sample:
     def _counts(self, mask: MaskValues) -> Mapping[float, int]:
         return mask.raw if self.by_index else mask.greys
 
-    def _scaled(self, value: float, mask: MaskValues) -> float:
+    def _scale(self, value: float, mask: MaskValues) -> float:
         """Scale a value to 8 bits."""
         if mask.palette:
             return value

@@ -53,9 +53,9 @@ def resolve_location(name: str | os.PathLike[str], base: Path | None = None) -> 
         name: an address, or a path.
         base: what a path is relative to; where Python runs by default.
 
-    >>> located("s3://bucket/photos", Path("/home"))
+    >>> resolve_location("s3://bucket/photos", Path("/home"))
     's3://bucket/photos'
-    >>> located("photos", Path("/home")).as_posix()
+    >>> resolve_location("photos", Path("/home")).as_posix()
     '/home/photos'
     """
     text = os.fspath(name)
@@ -70,15 +70,15 @@ def get_location_name(location: Location) -> str:
     A link has its own name and not that of what it leads to, so that `data → data-v3` stays `data`. Only `.` and a
     path that ends with `..` have no name of their own: theirs is that of the folder they mean.
 
-    >>> name_of(Path("/photos/val/"))
+    >>> get_location_name(Path("/photos/val/"))
     'val'
-    >>> name_of(Path("/photos/val/.."))
+    >>> get_location_name(Path("/photos/val/.."))
     'photos'
-    >>> name_of("s3://bucket/photos/")
+    >>> get_location_name("s3://bucket/photos/")
     'photos'
-    >>> name_of("zip://photos::s3://bucket/all.zip")
+    >>> get_location_name("zip://photos::s3://bucket/all.zip")
     'photos'
-    >>> name_of("memory://")
+    >>> get_location_name("memory://")
     'memory'
     """
     if isinstance(location, Path):
@@ -90,7 +90,7 @@ def get_location_name(location: Location) -> str:
 def is_same_location(one: Location, other: Location) -> bool:
     """Return whether two locations are the same.
 
-    >>> is_same("s3://bucket/photos", "s3://bucket/photos/")
+    >>> is_same_location("s3://bucket/photos", "s3://bucket/photos/")
     True
     """
     if isinstance(one, Path) and isinstance(other, Path):

@@ -148,7 +148,7 @@ class StringColumn(RowSequence[str]):
     def from_strings(cls, texts: Iterable[str]) -> StringColumn:
         """Build from any strings.
 
-        >>> list(Texts.of(["C1", "", "C22"]))
+        >>> list(StringColumn.from_strings(["C1", "", "C22"]))
         ['C1', '', 'C22']
         """
         if isinstance(texts, StringColumn):
@@ -183,7 +183,7 @@ class StringColumn(RowSequence[str]):
     def find_places(self, others: StringColumn) -> Places:
         """Return the index of each of some other strings; -1 where it is missing.
 
-        >>> Texts.of(["a", "b", "c"]).places_of(Texts.of(["c", "d", "a"])).tolist()
+        >>> StringColumn.from_strings(["a", "b", "c"]).find_places(StringColumn.from_strings(["c", "d", "a"])).tolist()
         [2, -1, 0]
         """
         if self.places is None and StringColumn(others.joined).is_same(self):
@@ -195,10 +195,10 @@ class StringColumn(RowSequence[str]):
         known = {text: place for place, text in enumerate(self)}
         return np.fromiter((known.get(text, -1) for text in others), np.int64, len(others))
 
-    def without(self, others: StringColumn) -> StringColumn:
+    def exclude(self, others: StringColumn) -> StringColumn:
         """Return the strings that are not among others.
 
-        >>> list(Texts.of(["a", "b", "c"]).without(Texts.of(["b"])))
+        >>> list(StringColumn.from_strings(["a", "b", "c"]).exclude(StringColumn.from_strings(["b"])))
         ['a', 'c']
         """
         return self.take(np.flatnonzero(others.find_places(self) < 0))

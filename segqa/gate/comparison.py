@@ -128,7 +128,7 @@ class Comparison:
     def new(self) -> tuple[str, ...]:
         """The cases that the baseline does not have."""
         return tuple(
-            StringColumn.from_strings(self.candidate.expected).without(
+            StringColumn.from_strings(self.candidate.expected).exclude(
                 StringColumn.from_strings(self.baseline.expected)
             )
         )
@@ -136,7 +136,7 @@ class Comparison:
     @property
     def missing(self) -> tuple[str, ...]:
         """The cases of the baseline that have no outcome now."""
-        return tuple(StringColumn.from_strings(self.baseline.expected).without(self.candidate.columns.ids))
+        return tuple(StringColumn.from_strings(self.baseline.expected).exclude(self.candidate.columns.ids))
 
     @property
     def new_errors(self) -> tuple[str, ...]:
@@ -160,7 +160,7 @@ class Comparison:
         A rightly empty answer passes, whatever the policy for empty masks makes of its IoU. Of a case whose data have
         changed the IoUs cannot be compared, but what passed and is a zero-IoU failure now is broken all the same.
         """
-        return self.pairs.take(self._collapses(0, 1)).joined(self._broken_by_other_data)
+        return self.pairs.take(self._collapses(0, 1)).join(self._broken_by_other_data)
 
     @property
     def fixed(self) -> Pairs:
@@ -188,7 +188,7 @@ class Comparison:
 
     def worst(self, count: int = 5) -> Pairs:
         """Return the pairs that lost most."""
-        return self.pairs.by_change()[:count]
+        return self.pairs.sort_by_change()[:count]
 
     def slices(self, attribute: str = "*", *, min_cases: int = 8, groups: Groups | None = None) -> list[SliceChange]:
         """Return the slices of the pairs by one attribute, or by all, with `min_cases` cases or more but not all.
@@ -239,7 +239,7 @@ class Comparison:
         before, after = self.latencies(percentile)
         return after / before
 
-    def without(self, case_ids: set[str]) -> Comparison:
+    def exclude(self, case_ids: set[str]) -> Comparison:
         """Return the comparison without some cases; cases whose data have changed stay."""
         runs = [
             replace(

@@ -50,13 +50,14 @@ class Speed:
     p95: float
     reference: float | None = None
 
-    def slowed_from(self, before: Speed, slowdown: float) -> str:
+    def describe_slowdown(self, before: Speed, slowdown: float) -> str:
         """Say that this is slower than the reference of the speed before allows; empty where it is not."""
         reference = replace(before, p50=before.reference or before.p50)
         if self.p50 <= reference.limit(slowdown):
             return ""
         return (
-            f"the median case takes {self.p50:.3g} s on {self.machine}, {self.ratio_to(reference):.2g} times as long "
+            f"the median case takes {self.p50:.3g} s on {self.machine}, "
+            f"{self.compute_ratio(reference):.2g} times as long "
             f"as the reference ({reference.p50:.3g} s); expected at most slowdown = {slowdown:g} times"
         )
 
@@ -65,7 +66,7 @@ class Speed:
         reference = before.reference or before.p50
         return self if self.p50 <= reference else replace(self, reference=reference)
 
-    def ratio_to(self, other: Speed) -> float:
+    def compute_ratio(self, other: Speed) -> float:
         """Return the ratio of the medians, this one over the other."""
         return self.p50 / other.p50
 
@@ -80,7 +81,7 @@ class Speed:
 
     def is_near(self, other: Speed) -> bool:
         """Return whether the medians differ by a fifth or less, or by no more than noise."""
-        return 1 / _NEAR <= self.ratio_to(other) <= _NEAR or abs(self.p50 - other.p50) <= NOISE
+        return 1 / _NEAR <= self.compute_ratio(other) <= _NEAR or abs(self.p50 - other.p50) <= NOISE
 
 
 def compute_speed(run: Run) -> Speed | None:

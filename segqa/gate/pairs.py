@@ -67,7 +67,7 @@ class Pairs(Sequence[Pair]):
         """Return some of the pairs, by a mask or by their indices."""
         return Pairs(self.before.take(chosen), self.after.take(chosen), self.ious[chosen])
 
-    def joined(self, others: Pairs) -> Pairs:
+    def join(self, others: Pairs) -> Pairs:
         """Return these pairs and others of the same two runs."""
         sides = self.before.concatenate(others.before), self.after.concatenate(others.after)
         return Pairs(*sides, np.concatenate([self.ious, others.ious])) if others else self
@@ -99,7 +99,7 @@ class Pairs(Sequence[Pair]):
         """IoU now minus IoU then, float64 `[pairs]`, as in `compute_change`."""
         return compute_change(self.ious)
 
-    def by_change(self) -> Pairs:
+    def sort_by_change(self) -> Pairs:
         """Return the pairs sorted by change: largest loss first, ties by id, undefined on both sides last."""
         by_id = self.ids.sort_order()
         return self.take(by_id[np.argsort(self.differences[by_id], kind="stable")])
@@ -114,7 +114,7 @@ def compute_change(values: Floats) -> Floats:
     Returns:
         After minus before, float64 `[n]`; NaN where both are undefined.
 
-    >>> change_of(np.array([[0.5, 0.75], [math.nan, 0.0], [0.0, math.nan], [math.nan, math.nan]]))
+    >>> compute_change(np.array([[0.5, 0.75], [math.nan, 0.0], [0.0, math.nan], [math.nan, math.nan]]))
     array([ 0.25, -1.  ,  1.  ,   nan])
     """
     found: Floats = np.diff(fill_undefined(values), axis=1)[:, 0]

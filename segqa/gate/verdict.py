@@ -230,7 +230,7 @@ def _check_pairs(rule: Rule, comparison: Comparison, pairs: Pairs, what: str) ->
     """Check a rule that allows a number of pairs; the finding lists them."""
     if len(pairs) <= (rule.bound or 0.0):
         return None
-    ordered = pairs.by_change()
+    ordered = pairs.sort_by_change()
     text = f"{describe_support(len(ordered))} {what}, allowed {rule.bound:g}"
     return Finding(str(rule), text, ordered.ids, _format_cases(comparison, ordered))
 
@@ -264,7 +264,7 @@ def _check_kind(rule: Rule, comparison: Comparison) -> Finding | None:
     allowed = (rule.bound or 0.0) * (len(comparison.pairs) / 100 if rule.percent else 1)
     if counts[1] - counts[0] <= allowed + 1e-9:
         return None
-    turned = comparison.pairs.take(after & ~before).by_change()
+    turned = comparison.pairs.take(after & ~before).sort_by_change()
     text = f"{rule.subject} {counts[0]} → {counts[1]} of {describe_support(len(comparison.pairs))}"
     return Finding(str(rule), text, turned.ids, _format_cases(comparison, turned))
 
@@ -380,7 +380,7 @@ def _find_drop(
     surest, drop = proven[0]
     name = _format_slice(surest)
     inside = comparison.pairs if surest is None else comparison.pairs.take(surest.members)
-    lost = inside.take(inside.differences < 0).by_change()
+    lost = inside.take(inside.differences < 0).sort_by_change()
     where = f" in {name}" if name else ""
     groups = surest.samples if surest else change.samples
     support = describe_support(len(inside), groups if change.group_by else None)

@@ -46,7 +46,7 @@ class BatchSize:
         self._best: float | None = None
         self._is_warm = False
 
-    def succeeded(self, images: int, seconds: float) -> None:
+    def record_success(self, images: int, seconds: float) -> None:
         """A call for so many images took so long: the next one may ask for more."""
         if not self._grows or images < self.current:
             return
@@ -66,7 +66,7 @@ class BatchSize:
         self._best, self._is_warm = each, False
         self.current *= 2
 
-    def exhausted(self, images: int) -> None:
+    def record_failure(self, images: int) -> None:
         """A call for so many images needed more memory than there is."""
         self._grows = False
         self.current = min(self.current, max(1, images // 2))

@@ -40,7 +40,7 @@ class CaseScores:
     note: str = ""
 
     @classmethod
-    def of(cls, proposals: Proposals, target: Target, seconds: float) -> CaseScores:
+    def from_proposals(cls, proposals: Proposals, target: Target, seconds: float) -> CaseScores:
         """Count an answer against a target, at the target's size.
 
         Raises:
@@ -49,7 +49,7 @@ class CaseScores:
         counter = TargetCounter.from_target(target.mask)
         scored = zip(proposals.masks, proposals.mask_scores, proposals.box_scores, strict=True)
         offers = tuple(
-            ProposalScore(*counter.count(fitted(mask, target.mask)), _number(mask_score), _number(box_score))
+            ProposalScore(*counter.count(fit_mask(mask, target.mask)), _number(mask_score), _number(box_score))
             for mask, mask_score, box_score in scored
         )
         wanted = counter.areas[0]
@@ -70,16 +70,16 @@ class CaseScores:
         offer = self.proposal_scores[picked]
         return offer.breakdown is None and offer.counts.iou < threshold
 
-    def broken_down(self, picked: int, mask: Mask, target: Mask) -> CaseScores:
+    def break_down(self, picked: int, mask: Mask, target: Mask) -> CaseScores:
         """The same with the breakdown of a proposal, whose mask this is."""
         # many times as slow as counting: for those that nobody picks nobody asks
-        wrong = break_down(fitted(mask, target), target)
+        wrong = break_down(fit_mask(mask, target), target)
         offers = [
             replace(each, breakdown=wrong) if at == picked else each for at, each in enumerate(self.proposal_scores)
         ]
         return replace(self, proposal_scores=tuple(offers))
 
-    def offered(self, picked: int | None, threshold: float) -> tuple[ProposalScore, ...]:
+    def select_scores(self, picked: int | None, threshold: float) -> tuple[ProposalScore, ...]:
         """The offers as an outcome has them: broken down is none but the picked one, if it is below the threshold."""
         return tuple(
             each
@@ -88,14 +88,14 @@ class CaseScores:
             for at, each in enumerate(self.proposal_scores)
         )
 
-    def packed(self) -> bytes:
+    def pack(self) -> bytes:
         """As files have it. Compressed less for the room than for the checksum, which tells what is damaged."""
         offers = [to_numbers(offer) for offer in self.proposal_scores]
         content = [self.empty_prediction.fn, self.empty_prediction.tn, self.note, offers]
         return zlib.compress(to_utf8(json.dumps(content, ensure_ascii=False)).encode(), level=1)
 
     @classmethod
-    def unpacked(cls, packed: bytes, seconds: float) -> CaseScores:
+    def unpack(cls, packed: bytes, seconds: float) -> CaseScores:
         """What `packed` packed.
 
         Raises:
@@ -117,7 +117,7 @@ def tally_target(digest: bytes) -> bytes:
     return hashlib.sha256(digest + f" {METRIC_VERSION} {READER}".encode()).digest()[:16]
 
 
-def fitted(mask: Mask, target: Mask) -> Mask:
+def fit_mask(mask: Mask, target: Mask) -> Mask:
     """The mask at the target's size. What looks like a slip, and not like another resolution, is refused."""
     height, width = target.shape
     require_scalable(mask.shape, (height, width))

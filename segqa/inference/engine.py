@@ -21,7 +21,7 @@ from segqa.inference.batch_size import FIRST, LARGEST, BatchSetting
 from segqa.inference.pipeline import Pipeline
 from segqa.inference.property_cache import PropertyCache
 from segqa.inference.proposal_cache import ProposalCache, proposals_key
-from segqa.inference.ray_cluster import connected
+from segqa.inference.ray_cluster import connect
 from segqa.inference.worker import ModelSupplier, Report, Task, Worker, pack_case, unpack_case, versions
 from segqa.models.protocol import Model
 from segqa.runs.outcome import Outcome
@@ -53,7 +53,7 @@ class Pickled:
     is_recipe: bool
 
     @classmethod
-    def of(cls, model: object) -> Pickled:
+    def from_model(cls, model: object) -> Pickled:
         """Pack a model, or a function that builds one.
 
         Raises:
@@ -153,15 +153,15 @@ class Distributed:
         Raises:
             EngineError: no actor answers, or one says why it cannot.
         """
-        stored = self._stored(cases)
+        stored = self._find_stored(cases)
         yield from self.loop.outcomes([case for case in cases if case.id in stored])
         waiting = {case.id: case for case in cases if case.id not in stored}
         if not waiting:
             return
-        with connected(self.engine.settings):
-            yield from self._asked(waiting, None if stored else stop_after)
+        with connect(self.engine.settings):
+            yield from self._ask_cases(waiting, None if stored else stop_after)
 
-    def spent(self) -> dict[str, Any]:
+    def describe_usage(self) -> dict[str, Any]:
         """What stands in the provenance in place of what this process would say of itself."""
         if not self.machines:
             return {}
@@ -169,14 +169,14 @@ class Distributed:
         machine = f"{' and '.join(sorted(self.machines))}, {actors} actors"
         return {"hardware": machine, "batch_size": self.batch, "engine": {"name": "ray", "actors": actors}}
 
-    def _stored(self, cases: Sequence[Case]) -> set[str]:
+    def _find_stored(self, cases: Sequence[Case]) -> set[str]:
         """The ids of those that need not be asked."""
         if self.loop.refresh or not self.cache.knows(self.loop.name):
             return set()
         with ThreadPoolExecutor(_READERS, "segqa-digest") as readers:
             keys = dict(zip(readers.map(self._key, cases), (case.id for case in cases), strict=True))
         keys.pop(None, None)
-        missing = set(self.cache.missing(key for key in keys if key))
+        missing = set(self.cache.find_missing(key for key in keys if key))
         return {case_id for key, case_id in keys.items() if key not in missing}
 
     def _key(self, case: Case) -> bytes | None:
@@ -185,7 +185,7 @@ class Distributed:
             return proposals_key(self.loop.fingerprint, case.digest(), case.prompt)
         return None
 
-    def _asked(self, waiting: dict[str, Case], stop_after: int | None) -> Iterator[list[Outcome]]:
+    def _ask_cases(self, waiting: dict[str, Case], stop_after: int | None) -> Iterator[list[Outcome]]:
         """Have cases asked."""
         task, settings = replace(self._task(waiting.values()), stop_after=stop_after), self.engine.settings
         rows = _rows(len(waiting), self.batch_size, settings.actors)
@@ -262,7 +262,7 @@ class _Actor:
     def __call__(self, block: pa.Table) -> pa.Table:
         cases = [unpack_case(packed) for packed in block.column("case").to_pylist()]
         whole = self._evaluate(f"block of {cases[0].id}", cases)
-        return _table([whole] if whole else [self._evaluate(case.id, [case]) or _lost(case) for case in cases])
+        return _table([whole] if whole else [self._evaluate(case.id, [case]) or _describe_lost(case) for case in cases])
 
     def __del__(self) -> None:
         """Ray Data lets go of it when all is done."""
@@ -338,7 +338,7 @@ def _probe(cases: Iterable[Case]) -> tuple[bytes, bytes] | None:
     return None
 
 
-def _lost(case: Case) -> Report:
+def _describe_lost(case: Case) -> Report:
     """What is said of a case under which the processes end."""
     error = f"the process that evaluated it ended, {_ATTEMPTS} times alone and without a word: killed, or crashed"
     return Report([Outcome(case_id=case.id, prompt=case.prompt, tags=dict(case.tags), properties={}, error=error)])

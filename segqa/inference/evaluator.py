@@ -30,7 +30,7 @@ from segqa.errors import CaseError, ModelError, SettingsError, StoreError
 from segqa.inference.batch_size import BatchSetting, BatchSize
 from segqa.inference.engine import Distributed, Pickled, RayEngine, require_ray
 from segqa.inference.finalize import finalize_run
-from segqa.inference.model_identity import ModelIdentity, identify, identity_kept
+from segqa.inference.model_identity import ModelIdentity, identify, read_stored_identity
 from segqa.inference.pipeline import Pipeline
 from segqa.inference.predictor import Predictor
 from segqa.inference.property_cache import PropertyCache, open_properties
@@ -151,9 +151,9 @@ class Evaluation:
             ModelError: there is no such run, its model had no fingerprint, or proposals are missing; says of how many
                 cases.
         """
-        who = who or identity_kept(name, store, self.built_by)
+        who = who or read_stored_identity(name, store, self.built_by)
         cases = self._own(dataset)
-        missing = _missing(who.whole, cases, store)
+        missing = _find_missing(who.whole, cases, store)
         if missing:
             raise ModelError(
                 f"{len(missing)} of {format_count(len(cases), 'case')} {select_form(len(missing), 'has', 'have')} "
@@ -163,7 +163,9 @@ class Evaluation:
             )
         return self._run(_Nobody(), who, name, dataset, store, None)
 
-    def finished(self, model: Model | ModelIdentity | None, name: str, dataset: Dataset, store: Store) -> str | None:
+    def find_finished(
+        self, model: Model | ModelIdentity | None, name: str, dataset: Dataset, store: Store
+    ) -> str | None:
         """The id of a finished run that evaluating would only repeat; None where there is none.
 
         There is none where proposals kept earlier shall not be used, for a model without a `fingerprint`, and where
@@ -182,14 +184,14 @@ class Evaluation:
             who = model
         else:
             built_by = self.built_by
-            who = identity_kept(name, store, built_by) if model is None else identify(model, name, built_by)
+            who = read_stored_identity(name, store, built_by) if model is None else identify(model, name, built_by)
         if self.refresh or not self.cache or not who.known:
             return None
-        found = store.finished(self._key(name, who.whole, dataset))
+        found = store.find_finished(self._key(name, who.whole, dataset))
         if found is None:
             return None
         known = read_header(store.run_folder(found))[0].provenance
-        is_stale = StoredAnswers.of(known).stale > 0 or who.is_of_other_source(known.get("source", ""))
+        is_stale = StoredAnswers.from_provenance(known).stale > 0 or who.is_of_other_source(known.get("source", ""))
         return None if is_stale else found
 
     def _run(
@@ -201,10 +203,10 @@ class Evaluation:
         key = self._key(name, who.whole, dataset)
         about = self._describe(model, who, dataset, store)
         with ExitStack() as stack:
-            run = self._continued(store, key) or store.begin(self._new(name, dataset, about, store), key)
-            if not stack.enter_context(store.writing(run.id)):
+            run = self._find_unfinished(store, key) or store.begin(self._new(name, dataset, about, store), key)
+            if not stack.enter_context(store.hold_write_lock(run.id)):
                 run = store.begin(self._new(name, dataset, about, store), key)
-                stack.enter_context(store.writing(run.id))
+                stack.enter_context(store.hold_write_lock(run.id))
             if "resumed_at" in run.provenance:
                 store.update_header(run)
             path = store.proposals_path(run.id, shared=self.cache and bool(who.known))
@@ -233,8 +235,8 @@ class Evaluation:
                 cache.remove(cache.superfluous(max_bytes=int(self.max_cache_mb * 1e6)))
             spent: dict[str, Any] = {"stages": stages.summary(), "peak_mb": peak_memory()}
             spent |= {"batch_size": batch.current, "hardware": describe_hardware(self.threads)}
-            spent |= {STORED_ANSWERS: found.as_json()}
-            return finalize_run(store, run, key, self.edges, spent | work.spent())
+            spent |= {STORED_ANSWERS: found.to_json()}
+            return finalize_run(store, run, key, self.edges, spent | work.describe_usage())
 
     def _describe(self, model: Model, who: ModelIdentity, dataset: Dataset, store: Store) -> dict[str, Any]:
         """Return what a new run says of its model, its data and its work tree, in JSON's types."""
@@ -298,27 +300,27 @@ class Evaluation:
     def _evaluate(self, loop: Pipeline | Distributed, cases: CaseTable, run: Run, store: Store) -> frozenset[str]:
         """Go through the cases that the run does not have yet; return the ids of those that it has."""
         # an error may have been a moment's: a run that goes on tries it again
-        done_well = frozenset(store.done(run.id))
+        done_well = frozenset(store.read_done(run.id))
         pending = cases.take(np.flatnonzero(~cases.own_ids.is_among(done_well)))
         done = len(cases) - len(pending)
         self.progress(done, len(cases))
         stop_after = None if done_well else min(_STOP_AFTER, len(pending))
         # who asks other processes reads nothing here
         here = prefetch(pending) if self.engine is None else nullcontext()
-        with here, closing(loop.outcomes(pending, stop_after)) as found, store.appending(run.id) as append:
+        with here, closing(loop.outcomes(pending, stop_after)) as found, store.open_append(run.id) as append:
             for outcomes in found:
                 append(outcomes)
                 done += len(outcomes)
                 self.progress(done, len(cases))
         return done_well
 
-    def _continued(self, store: Store, key: str) -> Run | None:
+    def _find_unfinished(self, store: Store, key: str) -> Run | None:
         """The unfinished run with this key, without the outcomes that it has; None for none, or for a damaged one."""
-        run_id = store.unfinished(key)
+        run_id = store.find_unfinished(key)
         if run_id is None:
             return None
         try:
-            done = len(store.done(run_id))
+            done = len(store.read_done(run_id))
         except StoreError:  # damaged; what it had evaluated is among the proposals
             return None
         run, _ = read_header(store.run_folder(run_id))
@@ -391,7 +393,7 @@ def evaluate(
         UsageError: data set, picker or engine cannot be used. A case that fails is an outcome with status `error`.
     """
     cases = (dataset if isinstance(dataset, Dataset) else open_folder(dataset)).with_prompt(prompt)
-    asked = _built(model)
+    asked = _build_model(model)
     how = Evaluation(
         pick=pick,
         empty=empty,
@@ -405,7 +407,7 @@ def evaluate(
     if asked is not model:
         how = replace(how, built_by=digest_source([model]))
     if spot_check is not None:
-        how = replace(how, spot_check=SpotCheck.of_all(spot_check))
+        how = replace(how, spot_check=SpotCheck.for_all_cases(spot_check))
     with tempfile.TemporaryDirectory(prefix="segqa-") as nowhere:
         run = how.run(asked, to_utf8(name or type(asked).__name__), cases, Store(expand_home(directory or nowhere)))
     for text in chain(*judge_stored_answers(run, is_strict=True)):
@@ -413,7 +415,7 @@ def evaluate(
     return run
 
 
-def _built(model: Model | Callable[[], Model]) -> Model:
+def _build_model(model: Model | Callable[[], Model]) -> Model:
     """The model, or what a function builds."""
     if not hasattr(model, "predict") and not isinstance(model, type) and callable(model):
         return model()
@@ -423,7 +425,7 @@ def _built(model: Model | Callable[[], Model]) -> Model:
 def _engine(model: object, wanted: EngineName | RaySettings) -> RayEngine:
     """Ray with this model, or with what builds it."""
     require_ray()
-    return RayEngine(wanted if isinstance(wanted, RaySettings) else RaySettings(), Pickled.of(model))
+    return RayEngine(wanted if isinstance(wanted, RaySettings) else RaySettings(), Pickled.from_model(model))
 
 
 class ProgressBar:
@@ -453,14 +455,14 @@ class _Nobody:
         )
 
 
-def _missing(whole: str, cases: Collection[Case], store: Store) -> list[str]:
+def _find_missing(whole: str, cases: Collection[Case], store: Store) -> list[str]:
     """The ids of the cases without stored proposals, or with damaged ones; one that cannot be read is none of them."""
     keys: dict[bytes, str] = {}
     for case in cases:
         with suppress(CaseError):
             keys[proposals_key(whole, case.digest(), case.prompt)] = case.id
     with ProposalCache(store.shared_proposals) as cache:
-        return [keys[key] for key in cache.missing(keys)]
+        return [keys[key] for key in cache.find_missing(keys)]
 
 
 def _about_shard(shard: Shard, dataset: Dataset, who: ModelIdentity) -> dict[str, Any]:

@@ -111,7 +111,7 @@ def merge_parts(parts: Sequence[ShardRun], store: Store) -> Run:
         if is_large:
             store.file(run.id, merge_blocks([read_blocks(part.folder) for part in parts]))
         spent = {"hardware": " and ".join(dict.fromkeys(str(part.run.provenance["hardware"]) for part in parts))}
-        return finalize_run(store, run, _KEY, _edges_of(first), spent)
+        return finalize_run(store, run, _KEY, _get_edges(first), spent)
     except BaseException:
         shutil.rmtree(store.run_folder(run.id))
         raise
@@ -183,27 +183,27 @@ def _provenance(parts: Sequence[ShardRun]) -> dict[str, Any]:
         "options": {name: value for name, value in first["options"].items() if name != "shard"},
         "notes": [
             *dict.fromkeys(chain.from_iterable(each["notes"] for each in known)),
-            *_odd(parts),
+            *_find_differences(parts),
         ],
-        "parts": [_told(part) for part in parts],
-        STORED_ANSWERS: StoredAnswers.merge([StoredAnswers.of(each) for each in known]).as_json(),
+        "parts": [_describe_shard(part) for part in parts],
+        STORED_ANSWERS: StoredAnswers.merge([StoredAnswers.from_provenance(each) for each in known]).to_json(),
     }
 
 
-def _told(part: ShardRun) -> dict[str, Any]:
+def _describe_shard(part: ShardRun) -> dict[str, Any]:
     """What there is to say of a part, in JSON's types."""
     known = part.run.provenance
     about = {"run": part.run.id, "shard": str(part.shard), "cases": len(part.run.expected)}
     return about | {name: known[name] for name in ("command", *_OF_ONE) if name in known}
 
 
-def _odd(parts: Sequence[ShardRun]) -> Iterator[str]:
+def _find_differences(parts: Sequence[ShardRun]) -> Iterator[str]:
     """What the parts differ in, and what cannot be checked of them; a sentence each."""
-    yield from _unlike(parts)
+    yield from _describe_unchecked(parts)
     yield from filter(None, (find_unchecked(part.folder) for part in parts))
 
 
-def _unlike(parts: Sequence[ShardRun]) -> Iterator[str]:
+def _describe_unchecked(parts: Sequence[ShardRun]) -> Iterator[str]:
     """What the parts may differ in, though it may decide a pixel here and there; a sentence each."""
     first = parts[0].run.provenance
     for other in parts[1:]:
@@ -226,7 +226,7 @@ def _changes(provenance: Mapping[str, Any]) -> str:
     return "changes that git cannot tell" if changes is None else f"changes ({changes})" if changes else "no changes"
 
 
-def _edges_of(run: Run) -> Edges | None:
+def _get_edges(run: Run) -> Edges | None:
     """The edges that were known before the run, because its cases are a part of a data set; None for none."""
     if "where" not in run.provenance["options"]:
         return None
@@ -239,7 +239,7 @@ def _such(case_ids: Sequence[str]) -> str:
     return f" ({', '.join(case_ids[:_SHOWN])}{more})" if case_ids else ""
 
 
-def _chosen(name: str) -> Callable[[ShardRun], object]:
+def _get_setting(name: str) -> Callable[[ShardRun], object]:
     """Reads what was chosen by an option or a setting."""
 
     def read(part: ShardRun) -> object:
@@ -262,17 +262,17 @@ _AGREED: Mapping[str, Callable[[ShardRun], object]] = MappingProxyType(
         "threshold of IoU": lambda part: part.run.threshold,
         "metric version": lambda part: part.run.provenance["metric_version"],
         "property version": lambda part: part.about["property_version"],
-        "--segqa-prompt": _chosen("prompt"),
-        "--segqa-limit": _chosen("limit"),
-        "--segqa-held-out": _chosen("held-out"),
-        "--segqa-where": _chosen("where"),
-        "--segqa-mask-cutoff": _chosen("mask_cutoff"),
-        "mask_values": _chosen("mask_values"),
-        "mask_resize": _chosen("mask_resize"),
-        "mask_orientation": _chosen("mask_orientation"),
-        "image_bits": _chosen("image_bits"),
+        "--segqa-prompt": _get_setting("prompt"),
+        "--segqa-limit": _get_setting("limit"),
+        "--segqa-held-out": _get_setting("held-out"),
+        "--segqa-where": _get_setting("where"),
+        "--segqa-mask-cutoff": _get_setting("mask_cutoff"),
+        "mask_values": _get_setting("mask_values"),
+        "mask_resize": _get_setting("mask_resize"),
+        "mask_orientation": _get_setting("mask_orientation"),
+        "image_bits": _get_setting("image_bits"),
         "reading of masks and images": lambda part: part.run.provenance.get("reading"),
-        "--segqa-name-pattern": _chosen("name_pattern"),
+        "--segqa-name-pattern": _get_setting("name_pattern"),
         "cases of the data set (ids, prompts, tags and sizes of files)": lambda part: part.about["listing"],
     }
 )

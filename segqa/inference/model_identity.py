@@ -69,17 +69,17 @@ def identify(model: object, name: str, built_by: str = "") -> ModelIdentity:
     said = [notes] if isinstance(notes, str) else [str(note) for note in notes]
     said += [known.note] if isinstance(known, PartialFingerprint) else []
     # a computed fingerprint counts what it was given, and nothing else
-    source = f"{built_by}.{_source_of(model)}" if known else ""
+    source = f"{built_by}.{_digest_source(model)}" if known else ""
     weights, served = getattr(model, "weights_bytes", None), getattr(model, "served", {})
     return ModelIdentity(known, whole, weights, said, "", source, is_computed(model), served)
 
 
-def _source_of(model: object) -> str:
+def _digest_source(model: object) -> str:
     """Return a digest of the source of a model's class, and of the classes of what it holds."""
     return digest_source([type(model), *find_code(model)])
 
 
-def identity_kept(name: str, store: Store, built_by: str = "") -> ModelIdentity:
+def read_stored_identity(name: str, store: Store, built_by: str = "") -> ModelIdentity:
     """Return who the model of the last finished run under a name was.
 
     Args:
@@ -91,14 +91,14 @@ def identity_kept(name: str, store: Store, built_by: str = "") -> ModelIdentity:
         ModelError: there is no such run, its model has no fingerprint, or it may not be the model that is meant: a
             newer run of another one is not finished, or the run was copied here after another one was made here.
     """
-    headers = [(run_id, header) for run_id, header in store.headers_of(name) if "answers_of" in _provenance(header)]
+    headers = [(run_id, header) for run_id, header in store.read_headers(name) if "answers_of" in _provenance(header)]
     found = next(((run_id, header) for run_id, header in headers if header["finished"]), None)
     if found is None:
         raise ModelError(
             f"{name} cannot be scored again without the model: no finished run of it is kept in {store.root}"
         )
     run_id, header = found
-    who = identity_of(run_id, _provenance(header), store)
+    who = get_identity(run_id, _provenance(header), store)
     who = replace(who, source=f"{built_by}.")
     newer = takewhile(lambda each: each[0] != run_id, headers)
     # only an evaluation has a key that another one could go on with
@@ -115,7 +115,7 @@ def identity_kept(name: str, store: Store, built_by: str = "") -> ModelIdentity:
     return who
 
 
-def identity_of(run_id: str, provenance: Mapping[str, Any], store: Store) -> ModelIdentity:
+def get_identity(run_id: str, provenance: Mapping[str, Any], store: Store) -> ModelIdentity:
     """Return who the model of a run was, by the run's provenance.
 
     Raises:

@@ -141,7 +141,7 @@ class Pipeline:
                     yield begun.popleft().result()
             yield from (each.result() for each in begun)
 
-    def spent(self) -> dict[str, Any]:
+    def describe_usage(self) -> dict[str, Any]:
         """Nothing that the process which evaluates does not say itself."""
         return {}
 
@@ -154,7 +154,7 @@ class Pipeline:
         """Read a case; what fails becomes its error. Runs in the thread that reads ahead."""
         loaded = _Loaded(case)
         try:
-            with self.stages.timed("read"):
+            with self.stages.measure("read"):
                 self._read(loaded)
         except KeyboardInterrupt:
             raise
@@ -177,7 +177,7 @@ class Pipeline:
             return
         read = source.target if self.targets is None else partial(self.targets.read, source, loaded.digests)
         target = loaded.target = read()
-        answer = loaded.answer = None if self.refresh else self._kept(lambda: self.cache.get(loaded.key))
+        answer = loaded.answer = None if self.refresh else self._read_cache(lambda: self.cache.get(loaded.key))
         if answer is not None and known is not None:
             _require_same_size(target, answer.image_shape)
             return
@@ -188,19 +188,19 @@ class Pipeline:
             loaded.question = self.asker.question(image, loaded.case.prompt)
         loaded.is_new = known is None
         if known is None:
-            with self.stages.timed("measure"):
+            with self.stages.measure("measure"):
                 loaded.measured = CaseProperties.measure(image, target.mask)
 
     def _recall(self, loaded: _Loaded) -> None:
         """What is kept of counting; with it the case is settled, unless its masks are needed to pick or break down."""
-        tally = None if self.refresh else self._kept(lambda: self.cache.tally(loaded.key, loaded.target_key))
+        tally = None if self.refresh else self._read_cache(lambda: self.cache.tally(loaded.key, loaded.target_key))
         loaded.tally = tally
         if tally is None or not needs_only_scores(self.picker):
             return
         loaded.picked = self._pick(tally.scores)
         loaded.is_settled = not tally.lacks(loaded.picked, self.threshold)
 
-    def _kept(self, read: Callable[[], T | None]) -> T | None:
+    def _read_cache(self, read: Callable[[], T | None]) -> T | None:
         """What is in the cache; a damaged entry is none, and will be written anew."""
         try:
             return read()
@@ -241,7 +241,7 @@ class Pipeline:
             case_id=case.id,
             prompt=case.prompt,
             tags=dict(case.tags),
-            properties=self._shown(loaded),
+            properties=self._select_properties(loaded),
             digest=loaded.digests.hex(),
             pixels=loaded.measured.pixels,
             error=loaded.error,
@@ -256,11 +256,11 @@ class Pipeline:
             case_id=case.id,
             prompt=case.prompt,
             tags=dict(case.tags),
-            properties=self._shown(loaded, proposals=float(len(tally.proposal_scores))),
+            properties=self._select_properties(loaded, proposals=float(len(tally.proposal_scores))),
             digest=loaded.digests.hex(),
             pixels=loaded.measured.pixels,
             proposals_key=loaded.key.hex(),
-            proposal_scores=tally.offered(loaded.picked, self.threshold),
+            proposal_scores=tally.select_scores(loaded.picked, self.threshold),
             picked=loaded.picked,
             empty_prediction=tally.empty_prediction,
             seconds=tally.seconds,
@@ -272,18 +272,21 @@ class Pipeline:
         """Pick and count, by the pixels."""
         answer, target = loaded.known_answer, loaded.known_target
         picked = loaded.picked = self._pick(answer.proposals)
-        with self.stages.timed("score"):
+        with self.stages.measure("score"):
             if loaded.tally is None or loaded.tally.seconds != answer.seconds:
-                loaded.tally, loaded.is_counted = CaseScores.of(answer.proposals, target, answer.seconds), True
+                loaded.tally, loaded.is_counted = (
+                    CaseScores.from_proposals(answer.proposals, target, answer.seconds),
+                    True,
+                )
             if picked is not None and loaded.tally.lacks(picked, self.threshold):
                 mask = answer.proposals.masks[picked]
-                loaded.tally, loaded.is_counted = loaded.tally.broken_down(picked, mask, target.mask), True
+                loaded.tally, loaded.is_counted = loaded.tally.break_down(picked, mask, target.mask), True
 
     def _pick(self, proposals: Proposals) -> int | None:
-        with self.stages.timed("pick"):
-            return _checked(self.picker(proposals), len(proposals))
+        with self.stages.measure("pick"):
+            return _check_pick(self.picker(proposals), len(proposals))
 
-    def _shown(self, loaded: _Loaded, **more: float) -> dict[str, float]:
+    def _select_properties(self, loaded: _Loaded, **more: float) -> dict[str, float]:
         """The properties that no tag hides."""
         known = {**loaded.measured.properties, **more}
         return {name: value for name, value in known.items() if name not in self.hidden}
@@ -338,7 +341,7 @@ class _Loaded:
         return self.tally
 
 
-def prediction_of(proposals: Proposals, picked: int | None, shape: tuple[int, int]) -> Mask:
+def get_prediction(proposals: Proposals, picked: int | None, shape: tuple[int, int]) -> Mask:
     """The picked mask at the target's size; all background where nothing was picked."""
     if picked is None:
         return np.zeros(shape, dtype=np.bool_)
@@ -369,7 +372,7 @@ def _require_same_size(target: Target, image_shape: tuple[int, ...]) -> None:
         )
 
 
-def _checked(picked: int | None, available: int) -> int | None:
+def _check_pick(picked: int | None, available: int) -> int | None:
     """The picker's answer, refused where it is no index; a numpy integer becomes an int."""
     if picked is None:
         return None

@@ -78,8 +78,8 @@ class Predictor:
         """An image as the model wants it; may be called from another thread than the rest."""
         question = PredictRequest(image, prompt)
         if self._prepare is not None:
-            with self._stages.timed("prepare"):
-                question.prepared = self._prepared(question)
+            with self._stages.measure("prepare"):
+                question.prepared = self._prepare_image(question)
         return question
 
     def ask(self, questions: Sequence[PredictRequest]) -> None:
@@ -102,7 +102,7 @@ class Predictor:
             elif is_out_of_memory(error):
                 # its frames hold what the failed call has taken
                 error = None
-                self._batch.exhausted(len(part))
+                self._batch.record_failure(len(part))
                 rest, size = part + rest, self._batch.current
             else:
                 why, error = _describe_error(error), None
@@ -128,14 +128,16 @@ class Predictor:
             self.stop_after = None
         self._refused += 1
         if self._refused == self.stop_after:
-            raise ModelError(f"{error}{_place_of(error)}; no answer to the first {self._refused} images can be used")
+            raise ModelError(
+                f"{error}{_find_model_line(error)}; no answer to the first {self._refused} images can be used"
+            )
 
     def _attempt(self, questions: Sequence[PredictRequest]) -> Exception | None:
         """One call; what it raised, if it failed."""
         prompts = [each.prompt for each in questions]
         try:
             given = [self._give(each) for each in questions]
-            with self._stages.timed("infer", len(questions)):
+            with self._stages.measure("infer", len(questions)):
                 answers = _call(self._predict, given, prompts)
             if self._prepare is None:
                 self._compare(questions, given)
@@ -145,7 +147,7 @@ class Predictor:
         seconds = self._stages.last("infer")
         for question, proposals in zip(questions, found, strict=True):
             question.proposals, question.seconds = proposals, seconds
-        self._batch.succeeded(len(questions), seconds * len(questions))
+        self._batch.record_success(len(questions), seconds * len(questions))
         self.stop_after = None
         return None
 
@@ -154,9 +156,9 @@ class Predictor:
         if self._prepare is None:
             return question.image.copy()
         prepared, question.prepared = question.prepared, _NOTHING
-        return self._prepared(question) if prepared is _NOTHING else prepared
+        return self._prepare_image(question) if prepared is _NOTHING else prepared
 
-    def _prepared(self, question: PredictRequest) -> Any:
+    def _prepare_image(self, question: PredictRequest) -> Any:
         """Return what the model makes of a copy of an image."""
         assert self._prepare is not None  # noqa: S101 - only a model that prepares gets here
         given = question.image.copy()
@@ -190,7 +192,7 @@ def _describe_error(error: Exception) -> str:
     return find_exception_line("".join(traceback.format_exception_only(error)))
 
 
-def _place_of(error: Exception) -> str:
+def _find_model_line(error: Exception) -> str:
     """Return where in the model's own code segqa was called; empty where it was not."""
     frames = traceback.extract_tb(error.__traceback__)
     calls = [frame for frame in frames if not Path(frame.filename).is_relative_to(_SEGQA)]

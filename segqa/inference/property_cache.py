@@ -82,7 +82,7 @@ def narrow(dataset: Dataset, condition: Condition, store: Store) -> tuple[Datase
     require_attributes(dataset, condition)
     if needs_pixels(condition, tags):
         with open_properties(store) as cache:
-            cases = Outcomes.from_outcomes(_measured(dataset, cache, tags))
+            cases = Outcomes.from_outcomes(_measure_cases(dataset, cache, tags))
     else:
         cases = Outcomes.from_outcomes(Outcome(case_id=case.id, tags=case.tags) for case in dataset)
     edges = find_edges(cases)
@@ -110,7 +110,7 @@ def require_attributes(dataset: Dataset, condition: Condition) -> None:
     check_attributes(condition, tags, PROPERTIES)
 
 
-def _measured(dataset: Dataset, cache: PropertyCache, hidden: Collection[str]) -> Iterator[Outcome]:
+def _measure_cases(dataset: Dataset, cache: PropertyCache, hidden: Collection[str]) -> Iterator[Outcome]:
     """All cases with the properties that no tag hides; what is new is kept, some at a time."""
     new: dict[bytes, CaseProperties] = {}
     with prefetch(dataset):

@@ -162,11 +162,11 @@ class ProposalCache(Database):
         """
         row = self._find(f"{_TALLY} WHERE tallies.key = ? AND target = ?", key, target)
         # not by a function inside SQL: with another thread at the same connection that can lock both for ever
-        if row is None or not _is_of(row[3], *row[-2:]):
+        if row is None or not _is_consistent(row[3], *row[-2:]):
             return None
-        return _unpacked(*row[:-2])
+        return _unpack_scores(*row[:-2])
 
-    def missing(self, keys: Iterable[bytes]) -> list[bytes]:
+    def find_missing(self, keys: Iterable[bytes]) -> list[bytes]:
         """Those of some keys under which there is no answer, or a damaged one; in their order."""
         kept = f"SELECT {_ANSWER}, checksum FROM proposals WHERE key = ?"  # noqa: S608 - ours
         return [key for key in keys if (row := self._find(kept, key)) is None or not _is_whole(*row)]
@@ -209,7 +209,7 @@ class ProposalCache(Database):
     ) -> None:
         """Keep what has been packed elsewhere; as `put`."""
         today = _today()
-        rows, counted = [(*each, model, today, _checksum_of(*each), source) for each in answers], list(tallies)
+        rows, counted = [(*each, model, today, _compute_checksum(*each), source) for each in answers], list(tallies)
         with self._open_transaction():
             self._database.execute("BEGIN IMMEDIATE")
             # by name: in a file of an earlier version the columns may be in another order
@@ -276,7 +276,7 @@ class ProposalCache(Database):
         ]
         return sorted(found, key=lambda holding: (-holding.size, holding.model))
 
-    def damaged(self) -> Iterator[bytes]:
+    def find_damaged(self) -> Iterator[bytes]:
         """The keys of the entries that cannot be read.
 
         Raises:
@@ -296,7 +296,7 @@ class ProposalCache(Database):
     def _check_tallies(self, key: bytes) -> None:
         """Read all that was counted of an answer."""
         for row in self._find_all(f"{_TALLY} WHERE tallies.key = ?", key):
-            _unpacked(*row[:-2])
+            _unpack_scores(*row[:-2])
 
     @property
     def unchecked(self) -> int:
@@ -349,7 +349,7 @@ def _content(numbers: bytes, masks: bytes) -> bytes:
     return hashlib.sha256(masks + numbers).digest()[:16]
 
 
-def _is_of(content: object, *answer: Any) -> bool:
+def _is_consistent(content: object, *answer: Any) -> bool:
     """Whether a tally is of an answer."""
     try:
         return content == _content(*answer)
@@ -357,7 +357,7 @@ def _is_of(content: object, *answer: Any) -> bool:
         return False
 
 
-def _checksum_of(key: object, *values: object) -> int:
+def _compute_checksum(key: object, *values: object) -> int:
     """The checksum of an answer, whose values are as `_ANSWER` has them."""
     seconds, *sizes, numbers, masks = values
     # as text, where 1 and 1.0 differ
@@ -369,12 +369,14 @@ def _is_whole(*row: object) -> bool:
     """Whether an answer matches its checksum, which comes last; one of an earlier version has none."""
     *answer, checksum = row
     try:
-        return checksum is None or checksum == _checksum_of(*answer)
+        return checksum is None or checksum == _compute_checksum(*answer)
     except (TypeError, ValueError):  # of another type than was written
         return False
 
 
-def _unpacked(key: bytes, target: bytes, tally: bytes, of: bytes, seconds: float, checksum: int | None) -> CaseScores:
+def _unpack_scores(
+    key: bytes, target: bytes, tally: bytes, of: bytes, seconds: float, checksum: int | None
+) -> CaseScores:
     """A tally from its row, with the seconds of its answer.
 
     Raises:
@@ -382,7 +384,7 @@ def _unpacked(key: bytes, target: bytes, tally: bytes, of: bytes, seconds: float
     """
     if checksum is not None and checksum != compute_checksum((seconds,), key, target, tally, of):
         raise ProposalsError("a tally is damaged: it does not match its checksum")
-    return CaseScores.unpacked(tally, seconds)
+    return CaseScores.unpack(tally, seconds)
 
 
 def _day(used: object) -> date:
@@ -404,4 +406,4 @@ def pack(key: bytes, answer: CachedAnswer) -> Packed:
 
 def pack_tally(key: bytes, target: bytes, tally: CaseScores) -> PackedTally:
     """A tally as it is put into the file."""
-    return target, tally.packed(), key, tally.seconds
+    return target, tally.pack(), key, tally.seconds

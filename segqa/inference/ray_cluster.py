@@ -27,19 +27,19 @@ _STORE_BYTES = 256 * 10**6
 
 
 @contextmanager
-def connected(settings: RaySettings) -> Iterator[None]:
+def connect(settings: RaySettings) -> Iterator[None]:
     """Be connected to a cluster that has room for the actors; what was not there before is gone afterwards.
 
     Raises:
         EngineError: there is no cluster at the address, or too little of it.
     """
     with ExitStack() as stack:
-        stack.enter_context(_without_warnings())
+        stack.enter_context(_silence_warnings())
         stack.enter_context(_environment())
         import ray
         import ray.data
 
-        stack.enter_context(_without_logs())
+        stack.enter_context(_silence_logs())
         if not ray.is_initialized():
             stack.enter_context(_own_signals())
             _connect(settings)
@@ -93,7 +93,7 @@ def _environment() -> Iterator[None]:
 
 
 @contextmanager
-def _without_warnings() -> Iterator[None]:
+def _silence_warnings() -> Iterator[None]:
     """No warnings of Ray's: with `error` among the user's filters they would end the evaluation."""
     with warnings.catch_warnings():
         for category in (DeprecationWarning, FutureWarning, ResourceWarning, UserWarning):
@@ -105,7 +105,7 @@ def _without_warnings() -> Iterator[None]:
 
 
 @contextmanager
-def _without_logs() -> Iterator[None]:
+def _silence_logs() -> Iterator[None]:
     """Nothing of Ray's on the terminal; its files have it."""
     loggers = [logging.getLogger(name) for name in ("ray", "ray.data")]
     handlers = [handler for logger in loggers for handler in logger.handlers if not hasattr(handler, "baseFilename")]

@@ -17,7 +17,7 @@ import numpy as np
 
 from segqa.errors import SettingsError
 from segqa.inference.model_identity import ModelIdentity
-from segqa.inference.pipeline import prediction_of
+from segqa.inference.pipeline import get_prediction
 from segqa.inference.proposal_cache import DAMAGE, CachedAnswer, ProposalCache
 from segqa.runs.failure_kinds import find_kind
 from segqa.runs.outcome import Outcome
@@ -58,7 +58,7 @@ class SpotCheck:
             raise SettingsError(f"spot_check_iou must be above 0 and at most 1, got {self.iou}")
 
     @classmethod
-    def of_all(cls, cases: int, iou: float = 0.98) -> SpotCheck:
+    def for_all_cases(cls, cases: int, iou: float = 0.98) -> SpotCheck:
         """Return a spot check of so many cases, whatever the fingerprint is."""
         return cls(handwritten=cases, changed=cases, computed=cases, iou=iou)
 
@@ -69,7 +69,7 @@ class SpotCheck:
 
 
 DEFAULT_SPOT_CHECK = SpotCheck()
-NO_SPOT_CHECK = SpotCheck.of_all(0)
+NO_SPOT_CHECK = SpotCheck.for_all_cases(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +92,7 @@ class StoredAnswers:
     lowest_iou: float | None = None
     differences: tuple[str, ...] = field(default=())
 
-    def as_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """Return it in JSON's types, for a run's provenance."""
         return {**asdict(self), "differences": list(self.differences)}
 
@@ -110,7 +110,7 @@ class StoredAnswers:
         )
 
     @classmethod
-    def of(cls, provenance: Mapping[str, Any]) -> StoredAnswers:
+    def from_provenance(cls, provenance: Mapping[str, Any]) -> StoredAnswers:
         """Return what the provenance of a run says; nothing stored where it says nothing."""
         known = provenance.get(STORED_ANSWERS, {})
         return cls(**{**known, "differences": tuple(known.get("differences", ()))})
@@ -155,7 +155,7 @@ def judge_stored_answers(run: Run, *, is_strict: bool) -> tuple[list[str], list[
         run: its provenance says what was found.
         is_strict: whether answers of other source are wrong where no spot check has confirmed them; else a weakness.
     """
-    known = StoredAnswers.of(run.provenance)
+    known = StoredAnswers.from_provenance(run.provenance)
     to_do = _TO_DO_COMPUTED if run.provenance.get("fingerprint_computed") else _TO_DO
     findings, notes = list[str](), list[str]()
     if known.differences:
@@ -199,7 +199,7 @@ def describe_stored(run: Run) -> list[str]:
 
 def describe_spot_check(run: Run) -> list[str]:
     """Return the line on the spot check of a run; none where there was no check."""
-    known = StoredAnswers.of(run.provenance)
+    known = StoredAnswers.from_provenance(run.provenance)
     if not known.asked:
         return []
     lowest = "no two predictions to compare" if known.lowest_iou is None else f"lowest IoU {known.lowest_iou:.4f}"
@@ -269,7 +269,7 @@ def _agreement(old: Outcome, new: Outcome, stored_answer: ReadAnswer, new_answer
     if answers[0] is None or answers[1] is None:
         return None
     masks = [
-        prediction_of(answer.proposals, outcome.picked, answer.image_shape)
+        get_prediction(answer.proposals, outcome.picked, answer.image_shape)
         for answer, outcome in zip(answers, (old, new), strict=True)
         if answer is not None
     ]

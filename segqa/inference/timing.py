@@ -22,7 +22,7 @@ class StageTimer:
         self._seconds: dict[str, array[float]] = {stage: array("d") for stage in STAGES}
 
     @contextmanager
-    def timed(self, stage: str, cases: int = 1) -> Iterator[None]:
+    def measure(self, stage: str, cases: int = 1) -> Iterator[None]:
         """Take the time of a block that does so many cases; nothing of one that fails."""
         start = time.perf_counter()
         yield

@@ -190,7 +190,7 @@ class Worker:
         if who.whole != task.whole:
             raise ModelError(f"the model must be the same everywhere: expected {task.whole}, got {who.whole}")
         with limit_threads(task.threads):
-            bench = _Bench.of(model, task)
+            bench = _Bench.from_task(model, task)
             while (cases := self._blocks.get()) is not None:
                 self._attempt(lambda cases=cases: self._reports.put(bench.report(cases)))  # type: ignore[misc]
                 if self._problem:
@@ -212,7 +212,7 @@ class _Bench:
     threads: int
 
     @classmethod
-    def of(cls, model: Model, task: Task) -> _Bench:
+    def from_task(cls, model: Model, task: Task) -> _Bench:
         answers, measured = _Answers(), _Measured()
         batch, stages = BatchSize(task.batch_size), StageTimer()
         loop = Pipeline(

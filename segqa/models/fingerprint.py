@@ -73,6 +73,7 @@ class PartialFingerprint(str):
 def fingerprint_of(*things: object, options: Mapping[str, Any] | None = None, packages: Iterable[str] = ()) -> str:
     """Compute a fingerprint of all that decides a model's answers.
 
+    >>> import numpy as np
     >>> fingerprint_of(np.zeros(3), options={"cutoff": 0.5}) == fingerprint_of(np.zeros(3), options={"cutoff": 0.6})
     False
 

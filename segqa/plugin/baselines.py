@@ -149,7 +149,7 @@ def keep_baseline(session: Session, run: Run) -> None:
 
 def judge_without(session: Session, verdict: Verdict, case_ids: set[str]) -> Verdict:
     """Return the verdict without some cases."""
-    return _judge(session, verdict.comparison.without(case_ids))
+    return _judge(session, verdict.comparison.exclude(case_ids))
 
 
 def judge_runs(session: Session) -> Iterator[tuple[Run, Verdict | None, str]]:
@@ -263,7 +263,7 @@ def describe_slowdown(session: Session, run: Run) -> str:
     speed, kept = compute_speed(run), read_speeds(get_speed_path(session.baselines, run))
     if speed is None or "parts" in run.provenance or speed.machine not in kept:
         return ""
-    return speed.slowed_from(kept[speed.machine], session.settings.thresholds_for(run.model).slowdown)
+    return speed.describe_slowdown(kept[speed.machine], session.settings.thresholds_for(run.model).slowdown)
 
 
 def has_speed(session: Session, run: Run) -> bool:

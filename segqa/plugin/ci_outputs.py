@@ -84,14 +84,14 @@ def _write(session: pytest.Session, state: Session) -> None:
     except OSError as error:
         _report_disk_error(session, state, error)
     if os.environ.get("GITHUB_ACTIONS") == "true":
-        from segqa.report.exports import as_annotations
+        from segqa.report.exports import to_annotations
 
-        state.messages += as_annotations(state.judged_runs, build_session_result(session))
+        state.messages += to_annotations(state.judged_runs, build_session_result(session))
 
 
 def _write_reports(state: Session, ending: SessionResult) -> None:
     """Write the result of the session into its runs, the Markdown, the OpenMetrics file and the review page."""
-    from segqa.report.exports import as_markdown, as_openmetrics
+    from segqa.report.exports import to_markdown, to_openmetrics
     from segqa.report.page import write_review
     from segqa.report.session_result import write_ending
     from segqa.runs.store import write_whole
@@ -103,9 +103,9 @@ def _write_reports(state: Session, ending: SessionResult) -> None:
         with (state.start_folder / expand_home(state.options["markdown"])).open(
             "a", encoding="utf-8", errors="backslashreplace"
         ) as file:
-            file.write(as_markdown(state.judged_runs, ending))
+            file.write(to_markdown(state.judged_runs, ending))
     if "openmetrics" in state.options:
-        write_whole(state.start_folder / expand_home(state.options["openmetrics"]), as_openmetrics(state.judged_runs))
+        write_whole(state.start_folder / expand_home(state.options["openmetrics"]), to_openmetrics(state.judged_runs))
     if state.folder is not None and state.judged_runs:
         settings, suspicions = state.settings.report, state.find_label_errors()
         write_review(
@@ -119,14 +119,14 @@ def write_verdict(session: pytest.Session, state: Session) -> None:
     Raises:
         OSError: the file cannot be written.
     """
-    from segqa.report.exports import as_json
+    from segqa.report.exports import to_json
     from segqa.runs.store import write_whole
 
     if state.folder is None:
         return
     # without a run the folder was removed
     state.folder.mkdir(parents=True, exist_ok=True)
-    verdict: dict[str, Any] = as_json(state.judged_runs, build_session_result(session), int(session.exitstatus))
+    verdict: dict[str, Any] = to_json(state.judged_runs, build_session_result(session), int(session.exitstatus))
     write_whole(state.folder / "verdict.json", json.dumps(verdict, indent=2, ensure_ascii=False) + "\n")
 
 

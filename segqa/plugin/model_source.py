@@ -59,7 +59,7 @@ def read_spot_check(session: Session) -> SpotCheck:
 
     settings = session.settings
     if settings.spot_check is not None:
-        return SpotCheck.of_all(settings.spot_check, settings.spot_check_iou)
+        return SpotCheck.for_all_cases(settings.spot_check, settings.spot_check_iou)
     in_ci = _IN_CI if session.ci else 0
     return SpotCheck(handwritten=in_ci, changed=max(1, in_ci), iou=settings.spot_check_iou)
 
@@ -69,7 +69,7 @@ def report_stored_answers(session: Session, run: Run) -> None:
     from segqa.inference.spot_check import StoredAnswers, judge_stored_answers
 
     findings, notes = judge_stored_answers(run, is_strict=session.ci)
-    known = StoredAnswers.of(run.provenance)
+    known = StoredAnswers.from_provenance(run.provenance)
     is_computed = run.provenance.get("fingerprint_computed", False)
     is_unchecked = known.stored and not known.asked and not known.stale
     if is_unchecked and session.settings.spot_check == 0 and not is_computed:

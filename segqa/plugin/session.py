@@ -181,7 +181,7 @@ class Session:
         if self.label_errors is None:
             runs = list(self.runs.values())
             try:
-                runs = self.store.with_others(runs, self.warn)
+                runs = self.store.add_other_models(runs, self.warn)
             except StoreError as error:
                 self.problem = self.problem or str(error)
             self.label_errors = find_label_errors(runs)

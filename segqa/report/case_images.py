@@ -30,7 +30,7 @@ from segqa.data.rle import decode_mask, encode_mask
 from segqa.errors import CaseError
 from segqa.gate.baseline import digest_content, is_baseline
 from segqa.gate.comparison import Comparison
-from segqa.inference.pipeline import prediction_of
+from segqa.inference.pipeline import get_prediction
 from segqa.inference.proposal_cache import CachedAnswer, ProposalCache
 from segqa.report.case_selection import select
 from segqa.report.drawing import decode_picture, draw_strip, encode_picture, error_map, fit
@@ -116,7 +116,7 @@ class CaseImage:
         """About so many characters in a page."""
         return (len(self.photo) + len(self.thumbnail)) * 4 // 3 + len(json.dumps(self.layers)) + 200
 
-    def without_photo(self, picked: int | None) -> CaseImage:
+    def remove_photo(self, picked: int | None) -> CaseImage:
         """The same with nothing left of the photo, in the thumbnail neither."""
         if not self.photo:
             return self
@@ -171,13 +171,13 @@ class CaseImages(Database):
     def put(self, exhibits: Iterable[CaseImage]) -> None:
         """Keep exhibits, in the place of those of the same cases."""
         found = [(e.case_id, json.dumps(e.layers), e.photo, e.thumbnail, e.key) for e in exhibits]
-        rows = [(*values, _checksum_of(*values)) for values in found]
+        rows = [(*values, _compute_checksum(*values)) for values in found]
         into = f"INSERT OR REPLACE INTO exhibits ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)"  # noqa: S608 - ours
         with self._open_transaction():
             self._database.executemany(into, rows)
 
 
-def _checksum_of(case_id: str, about: str, photo: bytes, thumbnail: bytes, key: str) -> int:
+def _compute_checksum(case_id: str, about: str, photo: bytes, thumbnail: bytes, key: str) -> int:
     """The checksum of an exhibit as the file has it."""
     return compute_checksum((case_id, about, key), photo, thumbnail)
 
@@ -186,7 +186,7 @@ def _is_whole(*row: Any) -> bool:
     """Whether an exhibit matches its checksum, which comes last; one of an earlier version has none."""
     *values, checksum = row
     try:
-        return checksum is None or checksum == _checksum_of(*values)
+        return checksum is None or checksum == _compute_checksum(*values)
     except TypeError:  # of another type than was written
         return False
 
@@ -215,11 +215,11 @@ def draw_exhibits(
         before: outcomes of an earlier run with the same pixels, whose predictions to show as well.
     """
     outcomes = [outcome for outcome in outcomes if outcome.proposals_key]
-    cases = dataset.by_id({outcome.case_id for outcome in outcomes})
+    cases = dataset.select_ids({outcome.case_id for outcome in outcomes})
     outcomes = [outcome for outcome in outcomes if outcome.case_id in cases]
     with ExitStack() as stack, CaseImages(store, run.id) as exhibits:
         cache = stack.enter_context(ProposalCache(store.proposals_path(run.id)))
-        others = [stack.enter_context(each) for each in _drawn_before(run, store)]
+        others = [stack.enter_context(each) for each in _read_earlier_images(run, store)]
         wanted = [(each, _key(each, before.get(each.case_id), size=size, photos=photos)) for each in outcomes]
         drawn = [next((other for other in others if other.has(each.case_id, key)), None) for each, key in wanted]
         new = [each for each, other in zip(wanted, drawn, strict=True) if other is None]
@@ -237,7 +237,7 @@ def draw_exhibits(
         # some are drawn while the next ones are read, the first while the others are taken over
         first, *rest = [new[start : start + _CHUNK_SIZE] for start in range(0, len(new), _CHUNK_SIZE)] or [[]]
         begun = [begin(*each) for each in first]
-        exhibits.put(_taken_over(wanted, drawn))
+        exhibits.put(_reuse_image(wanted, drawn))
         for part in [*rest, []]:
             begun, done = [begin(*each) for each in part], begun
             exhibits.put(filter(None, (finish() for finish in done)))
@@ -280,16 +280,16 @@ def earlier_outcomes(baseline: Run, store: Store, case_ids: Collection[str]) -> 
     model: of its proposals that one is the prediction which has the same counts.
     """
     if not is_baseline(baseline):
-        return _by_id(baseline, case_ids)
-    twin = store.last_with(baseline.model, str(baseline.provenance["fingerprint"] or ""))
+        return _index_by_id(baseline, case_ids)
+    twin = store.find_last_with(baseline.model, str(baseline.provenance["fingerprint"] or ""))
     if twin is None:
         return {}
-    wanted = _by_id(baseline, case_ids)
-    pairs = [(kept, wanted[kept.case_id]) for kept in store.outcomes_of(twin, wanted)]
-    return {kept.case_id: again for kept, outcome in pairs if (again := _picked_as(kept, outcome)) is not None}
+    wanted = _index_by_id(baseline, case_ids)
+    pairs = [(kept, wanted[kept.case_id]) for kept in store.read_outcomes(twin, wanted)]
+    return {kept.case_id: again for kept, outcome in pairs if (again := _repick(kept, outcome)) is not None}
 
 
-def _by_id(run: Run, case_ids: Collection[str]) -> Before:
+def _index_by_id(run: Run, case_ids: Collection[str]) -> Before:
     return {outcome.case_id: outcome for outcome in run.columns.take(run.columns.ids.is_among(case_ids))}
 
 
@@ -308,13 +308,13 @@ def _hash(values: Sequence[object]) -> str:
     return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:32]
 
 
-def _drawn_before(run: Run, store: Store) -> Iterator[CaseImages]:
+def _read_earlier_images(run: Run, store: Store) -> Iterator[CaseImages]:
     """The exhibits of the last runs of the same model, as far as they have some."""
-    recent = store.recent(run.model, run.dataset, _LOOKED_BACK + 1)
+    recent = store.find_recent(run.model, run.dataset, _LOOKED_BACK + 1)
     return (CaseImages(store, each) for each in recent if each != run.id and _path(store, each).is_file())
 
 
-def _taken_over(wanted: Iterable[tuple[Outcome, str]], drawn: Iterable[CaseImages | None]) -> Iterator[CaseImage]:
+def _reuse_image(wanted: Iterable[tuple[Outcome, str]], drawn: Iterable[CaseImages | None]) -> Iterator[CaseImage]:
     """What has been drawn of the same things, without a baseline's prediction if none is wanted."""
     for (outcome, key), other in zip(wanted, drawn, strict=True):
         found = None if other is None else other.get(outcome.case_id)
@@ -363,7 +363,7 @@ def _draw(outcome: Outcome, pixels: _Pixels, before: Mask | None, *, key: str, s
     shape = photo.shape[0], photo.shape[1]
     target = resize_nearest(pixels.target, shape)
     proposals = pixels.answer.proposals
-    prediction = prediction_of(proposals, outcome.picked, whole)
+    prediction = get_prediction(proposals, outcome.picked, whole)
     background = photo if photos else _blank(shape)
     drawn = error_map(background, resize_nearest(prediction, shape), target)
     scale = shape[1] / proposals.masks.shape[2]
@@ -418,11 +418,11 @@ def _prediction_before(outcome: Outcome | None, cache: ProposalCache, pixels: _P
     answer = cache.find(bytes.fromhex(outcome.proposals_key)) if outcome.proposals_key else None
     if answer is None:
         return None
-    prediction = prediction_of(answer.proposals, outcome.picked, shape)
+    prediction = get_prediction(answer.proposals, outcome.picked, shape)
     return prediction if count(prediction, pixels.target) == outcome.counts else None
 
 
-def _picked_as(kept: Outcome, outcome: Outcome) -> Outcome | None:
+def _repick(kept: Outcome, outcome: Outcome) -> Outcome | None:
     """An outcome that is kept with its proposals, with that one picked which a baseline's outcome means."""
     if kept.error or outcome.error or digest_content(kept.digest, kept.prompt) != outcome.digest:
         return None

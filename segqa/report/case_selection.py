@@ -46,7 +46,7 @@ def select(found: Clusters, comparison: Comparison | None, limit: int) -> Outcom
     strata += [failing[codes[failing] == code] for code in range(len(KINDS))]
     strata += [failing[members[failing]] for _, members in run.slice_members(min_cases=8)]
     if comparison:
-        by_change = comparison.pairs.by_change()
+        by_change = comparison.pairs.sort_by_change()
         moved = by_change.take(np.abs(by_change.differences) > NOISE).after.find_places_in(cases)
         strata += [moved, moved[::-1][:_GAINS]]
     some = random.Random(0).sample(range(len(passing)), min(_PASSING, len(passing)))  # noqa: S311 - no secret
@@ -69,14 +69,14 @@ def newly_failing(comparison: Comparison) -> Pairs:
     """The pairs that met the threshold before and do not now, those that lost most first; not for noise."""
     before, after = comparison.kind_codes()
     lost = (comparison.differences < -NOISE) | np.isin(after, ZERO_IOU_CODES)
-    return comparison.pairs.take((before < 0) & (after >= 0) & lost).by_change()
+    return comparison.pairs.take((before < 0) & (after >= 0) & lost).sort_by_change()
 
 
 def newly_passing(comparison: Comparison) -> Pairs:
     """The pairs that did not meet the threshold before and do now, those that gained most first; not for noise."""
     before, after = comparison.kind_codes()
     gained = (comparison.differences > NOISE) | np.isin(before, ZERO_IOU_CODES)
-    return comparison.pairs.take((before >= 0) & (after < 0) & gained).by_change()[::-1]
+    return comparison.pairs.take((before >= 0) & (after < 0) & gained).sort_by_change()[::-1]
 
 
 def in_turn(strata: Sequence[Sequence[T] | NDArray[Any]]) -> Iterator[T]:

@@ -62,7 +62,7 @@ def histogram(ious: Floats, threshold: float, title: str, *, before: Floats | No
     """
     bars, steps = _bars(ious), _bars(ious if before is None else before)
     top = max(1, *(bar.count for bar in bars), *(bar.count for bar in steps))
-    drawn = "".join(_linked(_bar(bar, top), bar, link) for bar in bars)
+    drawn = "".join(_link_bar(_bar(bar, top), bar, link) for bar in bars)
     parts = [f'<g class="bars">{drawn}</g>', _axis(), _threshold(threshold)]
     if before is not None:
         parts.append(_steps(steps, top))
@@ -201,17 +201,17 @@ def _bar(bar: _Bar, top: int) -> str:
     y = _TOP + _HEIGHT - height
     rect = f'<rect x="{bar.x}" y="{y}" width="{_BAR}" height="{height}" fill="{bar.colour}"/>'
     label = _text(bar.x + _BAR / 2, y - 5, str(bar.count), "count") if bar.count else ""
-    return f"<g><title>{_told(bar)}</title>{rect}{label}</g>"
+    return f"<g><title>{_format_bar(bar)}</title>{rect}{label}</g>"
 
 
-def _linked(drawn: str, bar: _Bar, link: str) -> str:
+def _link_bar(drawn: str, bar: _Bar, link: str) -> str:
     """The bar as a link to its cases, if there is any to go to."""
     if not link or not bar.count:
         return drawn
-    return f'<a href="{escape(link + bar.filter)}" aria-label="{_told(bar)}">{drawn}</a>'
+    return f'<a href="{escape(link + bar.filter)}" aria-label="{_format_bar(bar)}">{drawn}</a>'
 
 
-def _told(bar: _Bar) -> str:
+def _format_bar(bar: _Bar) -> str:
     return f"IoU {bar.range}: {format_count(bar.count, 'case')}"
 
 
@@ -271,7 +271,7 @@ def robustness_section(found: Robustness) -> dict[str, Any]:
             f"{sum(t.kind == 'hallucinated' for t in each.found)} of {format_count(len(each), 'blank image')}"
             for each in blanks
         ],
-        "table": _table(found).shown(),
+        "table": _table(found).format_cells(),
     }
 
 

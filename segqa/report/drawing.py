@@ -58,8 +58,8 @@ def draw_strip(image: Image, prediction: Mask, target: Mask) -> Image:
     small_prediction, small_target = (resize_nearest(mask, shape) for mask in (prediction, target))
     panes = [
         photo,
-        _as_picture(small_target),
-        _as_picture(small_prediction),
+        _draw_mask(small_target),
+        _draw_mask(small_prediction),
         error_map(photo, small_prediction, small_target),
     ]
     gap = np.full((shape[0], _GAP, 3), 255, dtype=np.uint8)
@@ -104,6 +104,6 @@ def _tint(picture: Image, where: Mask, colour: tuple[int, int, int], opacity: fl
     cv2.copyTo(cv2.LUT(picture, becomes.astype(np.uint8)[None]), where.view(np.uint8), picture)
 
 
-def _as_picture(mask: Mask) -> NDArray[np.uint8]:
+def _draw_mask(mask: Mask) -> NDArray[np.uint8]:
     """A mask as a picture: white on dark grey, so that its frame shows on a white page."""
     return np.where(mask[:, :, None], np.uint8(255), np.uint8(40)).repeat(3, axis=2)

@@ -49,11 +49,11 @@ class PageCases:
         having = [self.exhibits[case_id] for case_id in case_ids if case_id in self.exhibits]
         return [
             Example(self.numbers[each.case_id], case_key(each.case_id), f"error map of {each.case_id[:120]}")
-            for each in varied(having[:_LOOKED_AT], COUNT)
+            for each in select_varied(having[:_LOOKED_AT], COUNT)
         ]
 
 
-def varied(exhibits: Sequence[CaseImage], count: int) -> list[CaseImage]:
+def select_varied(exhibits: Sequence[CaseImage], count: int) -> list[CaseImage]:
     """Some exhibits that look different: the first, then always the one that is least like those chosen before."""
     if len(exhibits) <= count:
         return list(exhibits)

@@ -66,11 +66,11 @@ class JudgedRun:
         return [
             cluster
             for cluster in self.clusters
-            if 2 * _failed_before(cluster, baseline.columns.ids, codes) < len(cluster.failing)
+            if 2 * _count_failed_before(cluster, baseline.columns.ids, codes) < len(cluster.failing)
         ]
 
 
-def as_json(judged: Iterable[JudgedRun], ending: SessionResult, exit_status: int) -> dict[str, Any]:
+def to_json(judged: Iterable[JudgedRun], ending: SessionResult, exit_status: int) -> dict[str, Any]:
     """The session for a script: what `verdict.json` holds."""
     return {
         "version": VERDICT_VERSION,
@@ -83,7 +83,7 @@ def as_json(judged: Iterable[JudgedRun], ending: SessionResult, exit_status: int
     }
 
 
-def as_markdown(judged: Sequence[JudgedRun], ending: SessionResult) -> str:
+def to_markdown(judged: Sequence[JudgedRun], ending: SessionResult) -> str:
     """The session for a pull request: at most 60,000 characters, whatever comes from outside escaped."""
     failing = ending.failing
     count = f" ({format_count(len(failing), 'test')})" if failing else ""
@@ -95,10 +95,10 @@ def as_markdown(judged: Sequence[JudgedRun], ending: SessionResult) -> str:
         lines += _section(one)
     if failing:
         lines += ["#### Failing tests", "", *(f"- {escape(name)}: {escape(why)}" for name, why in failing), ""]
-    return _cut(lines)
+    return _truncate(lines)
 
 
-def as_openmetrics(judged: Iterable[JudgedRun]) -> str:
+def to_openmetrics(judged: Iterable[JudgedRun]) -> str:
     """The numbers as OpenMetrics text, one family a number."""
     families: dict[str, list[str]] = {}
     for one in judged:
@@ -112,7 +112,7 @@ def as_openmetrics(judged: Iterable[JudgedRun]) -> str:
     return "\n".join([*lines, "# EOF", ""])
 
 
-def as_annotations(judged: Iterable[JudgedRun], ending: SessionResult) -> list[str]:
+def to_annotations(judged: Iterable[JudgedRun], ending: SessionResult) -> list[str]:
     """GitHub's workflow commands: one for each broken rule, and for each finding and warning of the session."""
     broken = [
         f"::error title={_command(f'segqa {one.run.model} {finding.rule}', more=True)}::{_command(finding.text)}"
@@ -131,7 +131,7 @@ def escape(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]()#|~!-])", r"\\\1", plain)
 
 
-def _failed_before(cluster: Cluster, case_ids: StringColumn, codes: NDArray[np.int8]) -> int:
+def _count_failed_before(cluster: Cluster, case_ids: StringColumn, codes: NDArray[np.int8]) -> int:
     """How many of a cluster's failures were failures of that kind in the baseline, which has these cases and kinds."""
     places = case_ids.find_places(cluster.failing.ids)
     before = codes[places[places >= 0]]
@@ -148,7 +148,7 @@ def _model(one: JudgedRun) -> dict[str, Any]:
     found["clusters"] = [{"condition": c.condition, "kind": c.kind, "failing": len(c.failing)} for c in one.clusters]
     found["cluster_note"] = one.clusters.note
     found["new_clusters"] = [cluster.condition for cluster in one.new_clusters]
-    known = StoredAnswers.of(run.provenance)
+    known = StoredAnswers.from_provenance(run.provenance)
     found["stored_answers"] = {
         "cases": int(run.columns.cached.sum()),
         "asked_anew": known.asked,
@@ -227,7 +227,7 @@ def _section(one: JudgedRun) -> list[str]:
     return [f"#### {escape(one.run.model)}", "", *lines, ""] if lines else []
 
 
-def _cut(lines: Sequence[str]) -> str:
+def _truncate(lines: Sequence[str]) -> str:
     """The lines as far as there is room."""
     end = "\n… cut here: verdict.json has all of it\n"
     kept: list[str] = []

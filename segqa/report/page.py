@@ -22,7 +22,7 @@ from segqa.report.examples import PageCases
 from segqa.report.exports import JudgedRun
 from segqa.report.page_data import KIND_NAMES, CaseListing, case_key, columns, link
 from segqa.report.page_images import FILES, PageImages, clear_files, collect, queues, write_files
-from segqa.report.sections import section_of, verdict_of
+from segqa.report.sections import build_section, get_verdict_word
 from segqa.report.session_result import SessionResult, behaviour_table
 from segqa.report.tables import has_choice, name_runs, show_line_up
 from segqa.report.templates import part, render
@@ -76,7 +76,7 @@ def write_review(
         The file to open: `index.html`, or `report.json`.
     """
     settings = settings or ReportSettings()
-    listings = [CaseListing.of(one) for one in judged]
+    listings = [CaseListing.from_run(one) for one in judged]
     content = _Content(judged, ending, suspicions, settings, listings, [_members(columns(each)) for each in listings])
     clear_files(folder)
     queued = queues(judged, store, settings)
@@ -134,18 +134,18 @@ def _data(content: _Content, collection: PageImages) -> Iterator[str]:
         "open": _newest([each.judged.run for each in content.listings]),
     }
     names = name_runs([each.judged.run for each in content.listings])
-    yield f'{as_data(known)[:-1]},"runs":['
+    yield f'{to_script_json(known)[:-1]},"runs":['
     for number, (run, shown) in enumerate(zip(content.columns, exhibits, strict=True)):
         yield ",{" if number else "{"
         yield from run
         listed = content.listings[number].listed
-        yield f'"name":{as_data(names[number])},"choice":{as_data(has_choice(listed))},'
-        yield f'"counts":{as_data(_counts_of(listed, list(shown)))},'
-        yield f'"exhibit":{as_data(shown)}}}'
+        yield f'"name":{to_script_json(names[number])},"choice":{to_script_json(has_choice(listed))},'
+        yield f'"counts":{to_script_json(_collect_counts(listed, list(shown)))},'
+        yield f'"exhibit":{to_script_json(shown)}}}'
     yield "]}"
 
 
-def _counts_of(run: Run, places: Sequence[int]) -> dict[int, list[tuple[int, int, int]]]:
+def _collect_counts(run: Run, places: Sequence[int]) -> dict[int, list[tuple[int, int, int]]]:
     """Return true positives, false positives and false negatives of each proposal of some cases, by their places."""
     cases = run.columns.take(np.array(places, np.int64))
     counts = ([(each.counts.tp, each.counts.fp, each.counts.fn) for each in case.proposal_scores] for case in cases)
@@ -175,24 +175,24 @@ def _page(content: _Content, collection: PageImages) -> Iterator[str]:
     ]
     return render(
         "review.html",
-        sections=[section_of(one, place, shown[place], listed=in_files) for place, one in enumerate(judged)],
+        sections=[build_section(one, place, shown[place], listed=in_files) for place, one in enumerate(judged)],
         names=name_runs(runs),
         side_by_side=show_line_up(runs, judged[0].group_by),
-        verdict=verdict_of(judged, content.ending),
+        verdict=get_verdict_word(judged, content.ending),
         total=sum(content.ending.counts.values()) if content.ending else 0,
         ending=content.ending,
-        behaviour=behaviour_table(content.ending.behaviour).shown() if content.ending else [],
+        behaviour=behaviour_table(content.ending.behaviour).format_cells() if content.ending else [],
         suspicions=[
             (one, _first_with([each.listed for each in content.listings], one.case_id)) for one in content.suspicions
         ],
         exhibits=[
-            as_data(exhibit.layers | {"photo": photo})
+            to_script_json(exhibit.layers | {"photo": photo})
             for exhibit, photo in zip(collection.all, collection.photos, strict=True)
         ],
-        pictures=[] if in_files else list(collection.encoded()),
+        pictures=[] if in_files else list(collection.encode()),
         suffix=collection.suffix,
         data=_data(content, collection),
-        kept=_kept(judged, collection, content.settings),
+        kept=_describe_images(judged, collection, content.settings),
         unlisted=[(each.judged.run, len(each.listed.outcomes)) for each in content.listings if each.left_out],
         policy="" if in_files else _policy(script),
         keys_told=KEYS,
@@ -204,20 +204,22 @@ def _page(content: _Content, collection: PageImages) -> Iterator[str]:
     )
 
 
-def as_data(value: object) -> str:
+def to_script_json(value: object) -> str:
     r"""JSON that can stand in a page: nothing in it ends a script element or begins a comment.
 
-    >>> print(as_data("</script>"))
+    >>> print(to_script_json("</script>"))
     "\u003c/script>"
     """
     if isinstance(value, Iterator):
-        return f"[{','.join(as_data(some)[1:-1] for some in iter(lambda: list(islice(value, _CHUNK_SIZE)), []))}]"
+        return (
+            f"[{','.join(to_script_json(some)[1:-1] for some in iter(lambda: list(islice(value, _CHUNK_SIZE)), []))}]"
+        )
     return json.dumps(value, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def _members(named: Iterable[tuple[str, Any]]) -> list[str]:
     """The members of an object in JSON, each with a comma behind it."""
-    return [f"{as_data(name)}:{as_data(value)}," for name, value in named]
+    return [f"{to_script_json(name)}:{to_script_json(value)}," for name, value in named]
 
 
 def _size(piece: str) -> int:
@@ -237,7 +239,7 @@ def _policy(script: str) -> str:
     return f"{fixed}; script-src 'sha256-{digest}'"
 
 
-def _kept(judged: Sequence[JudgedRun], collection: PageImages, settings: ReportSettings) -> str:
+def _describe_images(judged: Sequence[JudgedRun], collection: PageImages, settings: ReportSettings) -> str:
     """Which pictures the page has, and how there would be more."""
     total = sum(len(one.run.outcomes) for one in judged)
     what = "photos and masks" if collection.has_photos else "masks, and no photo,"

@@ -56,20 +56,20 @@ def columns(listing: CaseListing) -> Iterator[tuple[str, Any]]:
     yield "picked", _or_none(outcomes.picked)
     yield "best", _or_none(outcomes.best)
     yield "offers", map(_offers, outcomes.offer_scores())
-    yield "prompts", _named(outcomes.prompts)
+    yield "prompts", _encode_names(outcomes.prompts)
     yield (
         "attributes",
         {name: _attribute(name, assign_slices(outcomes, name, run.edges)) for name in list_attributes(outcomes)},
     )
     yield "clusters", [_cluster(cluster, outcomes) for cluster in judged.clusters]
     yield "notes", {places[case_id]: note for case_id, note in outcomes.notes}
-    errors = _named(_errors(outcomes))
+    errors = _encode_names(_errors(outcomes))
     yield "errors", {**errors, "reasons": [find_exception_line(error) for error in errors["values"]]}
     yield "cases", len(judged.run.outcomes)
     yield "whole", not run.narrowed_by and not judged.run.missing
     yield "wrong", {place: [round(share, 3) for share in each.shares.values()] for place, each in outcomes.breakdowns()}
     yield "command", _commands(run)
-    yield from _compared(judged, outcomes, places).items()
+    yield from _list_changes(judged, outcomes, places).items()
 
 
 def _cluster(cluster: Cluster, listed: Outcomes) -> dict[str, Any]:
@@ -82,7 +82,9 @@ def _or_none(choices: NDArray[Any]) -> Iterator[int | None]:
     return (None if choice < 0 else choice for choice in choices.tolist())
 
 
-def _compared(judged: JudgedRun, listed: Outcomes, places: Mapping[str, int]) -> dict[str, list[float | int | None]]:
+def _list_changes(
+    judged: JudgedRun, listed: Outcomes, places: Mapping[str, int]
+) -> dict[str, list[float | int | None]]:
     """IoU in the baseline, and whether a case fails newly (1, errors too) or passes newly (2)."""
     before: list[float | int | None] = [None] * len(places)
     change: list[float | int | None] = [0] * len(places)
@@ -107,16 +109,16 @@ def _compared(judged: JudgedRun, listed: Outcomes, places: Mapping[str, int]) ->
 
 def _offers(offers: Sequence[Sequence[float]]) -> list[list[float | None]]:
     """Mask score, box score and IoU of each proposal."""
-    return [[_rounded(value) for value in offer] for offer in offers]
+    return [[_round_score(value) for value in offer] for offer in offers]
 
 
 def _errors(outcomes: Outcomes) -> Iterator[str | None]:
     """Why each case could not be evaluated; None where it could."""
     failed = iter(outcomes.take(outcomes.failed))
-    return (shortened(next(failed).error) if lost else None for lost in outcomes.failed.tolist())
+    return (shorten_traceback(next(failed).error) if lost else None for lost in outcomes.failed.tolist())
 
 
-def _named(column: Iterable[str | None]) -> dict[str, Any]:
+def _encode_names(column: Iterable[str | None]) -> dict[str, Any]:
     """A column of names: the different ones, and for each case which of them it has; -1 for none."""
     values = list(column)
     names = sorted({value for value in values if value is not None})
@@ -126,11 +128,11 @@ def _named(column: Iterable[str | None]) -> dict[str, Any]:
 
 def _attribute(name: str, values: CategoricalColumn) -> dict[str, Any]:
     """A column of an attribute, with its slices as they are written in a condition."""
-    named = _named(values)
+    named = _encode_names(values)
     return {**named, "slices": [str(Predicate(name, "=", value)) for value in named["values"]]}
 
 
-def shortened(error: str) -> str:
+def shorten_traceback(error: str) -> str:
     """A traceback with files by their names alone: where they lie is nobody's business who reads the page."""
     return _PATH.sub(r"\1", _FILE.sub(r'File "\1"', error))
 
@@ -152,7 +154,7 @@ def _commands(run: Run) -> dict[str, Any]:
     }
 
 
-def _rounded(value: float) -> float | None:
+def _round_score(value: float) -> float | None:
     """A score with as many digits as are shown, and some; None for what is no number."""
     return round(value, 6) if math.isfinite(value) else None
 
@@ -179,7 +181,7 @@ class CaseListing:
     listed: Run
 
     @classmethod
-    def of(cls, judged: JudgedRun, most: int = MOST_LISTED) -> CaseListing:
+    def from_run(cls, judged: JudgedRun, most: int = MOST_LISTED) -> CaseListing:
         """The listing of a run: at most so many cases, chosen as those are that get a picture."""
         run = judged.run
         if len(run.outcomes) <= most:

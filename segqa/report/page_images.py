@@ -67,7 +67,7 @@ class PageImages:
         """Of the picture files."""
         return next((media_type(exhibit.thumbnail).removeprefix("image/") for exhibit in self.all), "webp")
 
-    def encoded(self) -> Iterator[tuple[str, int, str, str]]:
+    def encode(self) -> Iterator[tuple[str, int, str, str]]:
         """For each picture its kind, number, type, and itself in base64."""
         for number, (exhibit, photo) in enumerate(zip(self.all, self.photos, strict=True)):
             wanted = {"th": exhibit.thumbnail, "im": exhibit.photo if photo == number else b""}
@@ -131,4 +131,4 @@ def _queue(judged: JudgedRun, store: Store, limit: int, *, photos: bool) -> Queu
         return []
     with CaseImages(store, judged.run.id) as exhibits:
         found = [(exhibit, order[exhibit.case_id]) for exhibit in exhibits.get_all(order, limit)]
-    return found if photos else [(exhibit.without_photo(picked), picked) for exhibit, picked in found]
+    return found if photos else [(exhibit.remove_photo(picked), picked) for exhibit, picked in found]

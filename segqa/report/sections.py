@@ -18,9 +18,9 @@ from segqa.report.case_selection import NOISE, newly_failing, newly_passing
 from segqa.report.charts import BINS, bin_counts, changes, histogram, interval_axis, interval_bar, robustness_section
 from segqa.report.examples import PageCases
 from segqa.report.exports import JudgedRun
-from segqa.report.page_data import case_key, link, shortened
+from segqa.report.page_data import case_key, link, shorten_traceback
 from segqa.report.session_result import SessionResult
-from segqa.report.tables import groups_within, has_choice, pick_lab
+from segqa.report.tables import find_groups, has_choice, pick_lab
 from segqa.runs.failure_kinds import KINDS, compute_kind_codes, find_recoverable, get_kind_name
 from segqa.runs.groups import suggest_groups
 from segqa.runs.outcomes import Outcomes
@@ -33,7 +33,7 @@ _MOST_REPLAYED = 20_000
 _SHOWN = 8
 
 
-def verdict_of(judged: Sequence[JudgedRun], ending: SessionResult | None) -> str:
+def get_verdict_word(judged: Sequence[JudgedRun], ending: SessionResult | None) -> str:
     """The page's verdict in a word: how the tests ended; without tests, what the gate says."""
     if ending is not None:
         return ending.name
@@ -41,7 +41,7 @@ def verdict_of(judged: Sequence[JudgedRun], ending: SessionResult | None) -> str
     return "regressed" if "regressed" in names else names[0] if len(names) == 1 else "evaluated"
 
 
-def section_of(judged: JudgedRun, number: int, shown: PageCases, *, listed: bool) -> dict[str, Any]:
+def build_section(judged: JudgedRun, number: int, shown: PageCases, *, listed: bool) -> dict[str, Any]:
     """What the template needs to know of a run.
 
     Args:
@@ -75,7 +75,7 @@ def section_of(judged: JudgedRun, number: int, shown: PageCases, *, listed: bool
         "slices": slices,
         "more_slices": more,
         "slice_note": _interval_note(run, judged.group_by) if slices else "",
-        "compared": _compared(judged.verdict, shown) if judged.verdict else None,
+        "compared": _build_comparison(judged.verdict, shown) if judged.verdict else None,
         "why": judged.why or "There is no baseline; `pytest suites --segqa-update-baseline` makes one.",
         "robustness": robustness_section(judged.robustness) if judged.robustness else None,
         "groups": _groups(run, shown) if listed else [],
@@ -90,7 +90,7 @@ def headline(judged: JudgedRun) -> list[str]:
     told = [f"A case fails if its IoU is below {run.threshold:g}, or on an error."]
     clusters = [cluster for cluster in judged.clusters if cluster.kind != "failed"] or list(judged.clusters)
     if clusters:
-        told.append(_cluster_told(clusters[0]))
+        told.append(_describe_cluster(clusters[0]))
     elif len(failed):
         kind, count = run.kinds().most_common(1)[0]
         told.append(f"The most frequent kind is {kind} ({format_count(count, 'case')}): {KINDS[kind].meaning}.")
@@ -115,7 +115,7 @@ def four(value: float) -> str:
     return "–" if math.isnan(value) else f"{value:.4f}"
 
 
-def _cluster_told(cluster: Cluster) -> str:
+def _describe_cluster(cluster: Cluster) -> str:
     """A cluster in a sentence."""
     rest = "no other case does" if math.isinf(cluster.ratio) else f"{cluster.ratio:.1f} times the rest"
     return (
@@ -191,14 +191,14 @@ def _chips(judged: JudgedRun, number: int) -> list[dict[str, str]]:
 
 def _pickers(run: Run) -> list[tuple[str, ...]]:
     """The run under every picker, as it is shown; nothing where there is no choice, or it would take seconds."""
-    return pick_lab(run).shown() if has_choice(run) and len(run.outcomes) <= _MOST_REPLAYED else []
+    return pick_lab(run).format_cells() if has_choice(run) and len(run.outcomes) <= _MOST_REPLAYED else []
 
 
 def _distribution(run: Run, comparison: Comparison | None, address: str) -> dict[str, Any]:
     """The histogram, drawn and as a table."""
     before = None
     if comparison:
-        before = _known(comparison.pairs.ious[:, 0])
+        before = _keep_numbers(comparison.pairs.ious[:, 0])
     title = f"IoU of {format_count(len(run.ious), 'case')} of {run.title}"
     drawn = histogram(run.ious, run.threshold, title, before=before, link=f"#{address}")
     return {"histogram": drawn, "bins": _bins(run.ious, before)}
@@ -210,7 +210,7 @@ def _clusters(judged: JudgedRun, shown: PageCases) -> list[dict[str, Any]]:
     return [
         {
             "cluster": cluster,
-            "mean": _mean_of(judged.run, cluster.failing),
+            "mean": _format_mean(judged.run, cluster.failing),
             "regret": four(cluster.regret),
             "is_new": cluster in new,
             "examples": shown.examples(cluster.failing.ids),
@@ -255,7 +255,7 @@ def _changes(comparison: Comparison) -> dict[str, str]:
     return {"drawn": changes(differences, NOISE, f"IoU now minus IoU before, sorted: {told}"), "told": told}
 
 
-def _mean_of(run: Run, outcomes: Outcomes) -> str:
+def _format_mean(run: Run, outcomes: Outcomes) -> str:
     """The mean IoU of some cases as it is shown."""
     return four(run.only(outcomes, "").mean_iou)
 
@@ -267,15 +267,15 @@ def _slices(run: Run, comparison: Comparison | None, group_by: str) -> tuple[lis
     if comparison:
         change[comparison.pairs.after.find_places_in(run.columns)] = comparison.differences
     overall, scores, failed = float(run.mean_iou), run.all_ious, run.kind_codes >= 0
-    groups, scored = groups_within(run.columns, group_by), ~np.isnan(scores)
+    groups, scored = find_groups(run.columns, group_by), ~np.isnan(scores)
     lost, saved = run.best_ious - scores, find_recoverable(run.columns, run.threshold)
     rows: list[dict[str, Any]] = []
     for name, members in run.slice_members(min_cases=5):
-        ious, failing, count = _known(scores[members]), int(failed[members].sum()), int(members.sum())
+        ious, failing, count = _keep_numbers(scores[members]), int(failed[members].sum()), int(members.sum())
         bounds = compute_t_interval(ious, None if groups is None else groups[members & scored]).clip(0, 1)
         mean = compute_mean(ious)
         shown = four(mean)
-        moved = _known(change[members])
+        moved = _keep_numbers(change[members])
         title = f"mean {shown}, 95 % interval {four(bounds.low)} to {four(bounds.high)}"
         rows.append(
             {
@@ -283,7 +283,7 @@ def _slices(run: Run, comparison: Comparison | None, group_by: str) -> tuple[lis
                 "count": count,
                 "mean": shown,
                 "recoverable": int(saved[members].sum()),
-                "regret": four(compute_mean(_known(lost[members]))),
+                "regret": four(compute_mean(_keep_numbers(lost[members]))),
                 "failing": failing,
                 "rate": failing / count,
                 "drawn": (mean, bounds.low, bounds.high, overall, title),
@@ -300,7 +300,7 @@ def _slices(run: Run, comparison: Comparison | None, group_by: str) -> tuple[lis
 
 def _interval_note(run: Run, group_by: str) -> str:
     """What the intervals of a run's slices count as independent, where that is not simply its cases."""
-    groups = groups_within(run.columns, group_by)
+    groups = find_groups(run.columns, group_by)
     if groups is not None:
         return f"Intervals count the {format_count(int(groups.max()) + 1, 'group')} by {group_by!r}, not the cases."
     suggested = suggest_groups(run.columns)
@@ -309,25 +309,25 @@ def _interval_note(run: Run, group_by: str) -> str:
     )
 
 
-def _known(values: Floats) -> Floats:
+def _keep_numbers(values: Floats) -> Floats:
     """Those that are numbers."""
     return values[~np.isnan(values)]
 
 
-def _compared(verdict: Verdict, shown: PageCases) -> dict[str, Any]:
+def _build_comparison(verdict: Verdict, shown: PageCases) -> dict[str, Any]:
     """What there is to say against the baseline."""
     comparison = verdict.comparison
     newly, fixed = newly_failing(comparison), newly_passing(comparison)
     others = np.ones(len(comparison.pairs), np.bool_)
     for told in (newly, fixed):
         others[told.after.find_places_in(comparison.pairs.after)] = False
-    changed = comparison.pairs.take(others).by_change()
+    changed = comparison.pairs.take(others).sort_by_change()
     return {
         "headline": verdict.headline,
         "low": verdict.interval.low,
         "high": verdict.interval.high,
         "findings": verdict.findings,
-        "notes": [*_unlike(comparison), *verdict.notes],
+        "notes": [*_find_differences(comparison), *verdict.notes],
         "newly": newly,
         "fixed": fixed,
         "examples": shown.examples(newly.ids),
@@ -341,7 +341,7 @@ def _compared(verdict: Verdict, shown: PageCases) -> dict[str, Any]:
     }
 
 
-def _unlike(comparison: Comparison) -> list[str]:
+def _find_differences(comparison: Comparison) -> list[str]:
     """In what the two runs differ beside their outcomes."""
     before, after = comparison.baseline, comparison.candidate
     notes = []
@@ -366,7 +366,7 @@ def _groups(run: Run, shown: PageCases) -> list[dict[str, Any]]:
                 "key": case_key(outcome.case_id),
                 "number": shown.numbers.get(outcome.case_id),
                 "iou": "" if outcome.error else f"IoU {four(run.iou(outcome))}",
-                "error": shortened(outcome.error),
+                "error": shorten_traceback(outcome.error),
                 "command": run.command_for(outcome.case_id),
             }
         )

@@ -110,12 +110,12 @@ def read_ending(store: Store, run_id: str) -> SessionResult | None:
         with explain_disk_errors("result of a session", path, _ADVICE):
             kept = json.loads(path.read_text(encoding="utf-8"))
         require_checksum(kept, path, _ADVICE)
-        return _ending_from(kept)
+        return _parse_result(kept)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise StoreError(f"{path} is damaged: {error}; {_ADVICE}") from error
 
 
-def _ending_from(kept: Mapping[str, Any]) -> SessionResult:
+def _parse_result(kept: Mapping[str, Any]) -> SessionResult:
     """How tests went, from JSON."""
     return SessionResult(
         failing=tuple((name, why) for name, why in kept["failing"]),

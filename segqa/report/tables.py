@@ -44,14 +44,14 @@ class Table:
         """
         return {"text": self._text, "md": self._markdown, "csv": self._csv, "json": self._json}[form]()
 
-    def shown(self) -> list[tuple[str, ...]]:
+    def format_cells(self) -> list[tuple[str, ...]]:
         """Heading and rows as they are shown."""
-        return [self.columns, *(tuple(map(_shown, row)) for row in self.rows)]
+        return [self.columns, *(tuple(map(_format_cell, row)) for row in self.rows)]
 
-    def without(self, name: str) -> Table:
+    def exclude_column(self, name: str) -> Table:
         """Return the same without a column.
 
-        >>> Table(("model", "pick"), (("unet", "first"),)).without("pick").shown()
+        >>> Table(("model", "pick"), (("unet", "first"),)).exclude_column("pick").format_cells()
         [('model',), ('unet',)]
         """
         at = self.columns.index(name)
@@ -59,7 +59,7 @@ class Table:
         return Table(tuple(map(str, head)), tuple(rows))
 
     def _text(self) -> str:
-        shown = self.shown()
+        shown = self.format_cells()
         widths = [max(len(row[index]) for row in shown) for index in range(len(self.columns))]
         return "\n".join(self._line(row, widths) for row in shown)
 
@@ -72,7 +72,7 @@ class Table:
 
     def _markdown(self) -> str:
         rule = [":---" if self._is_text(index) else "---:" for index in range(len(self.columns))]
-        head, *body = ([_escaped(cell) for cell in row] for row in self.shown())
+        head, *body = ([_escape_markdown(cell) for cell in row] for row in self.format_cells())
         rows = [head, rule, *body]
         return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
@@ -97,13 +97,13 @@ def _unknown(cell: Cell) -> bool:
     return cell is None or (isinstance(cell, float) and math.isnan(cell))
 
 
-def _shown(cell: Cell) -> str:
+def _format_cell(cell: Cell) -> str:
     if _unknown(cell):
         return "–"
     return f"{cell:.4f}" if isinstance(cell, float) else to_line(str(cell))
 
 
-def _escaped(text: str) -> str:
+def _escape_markdown(text: str) -> str:
     """What would end a cell, a row or start a tag in Markdown, made harmless."""
     for found, harmless in (("\\", "\\\\"), ("|", "\\|"), ("`", "\\`"), ("<", "&lt;"), ("@", "&#64;")):
         text = text.replace(found, harmless)
@@ -129,7 +129,7 @@ def show_line_up(runs: Sequence[Run], group_by: str = "") -> list[tuple[str, ...
     if len(runs) < 2:
         return None
     table = line_up(runs, group_by)
-    heading, *rows = (table if any(map(has_choice, runs)) else table.without("picked by")).shown()
+    heading, *rows = (table if any(map(has_choice, runs)) else table.exclude_column("picked by")).format_cells()
     names = [row[0] if name == run.title else name for name, run, row in zip(name_runs(runs), runs, rows, strict=True)]
     return [heading, *((name, *row[1:]) for name, row in zip(names, rows, strict=True))]
 
@@ -174,13 +174,13 @@ def flip_table(run: Run, pick: str) -> Table:
     return Table(("case", f"{run.pick} picks", f"{pick} picks", "IoU before", "IoU after"), tuple(rows))
 
 
-def groups_within(cases: Outcomes, tag: str) -> Groups | None:
+def find_groups(cases: Outcomes, tag: str) -> Groups | None:
     """Return for each case the number of its group by a tag; None where no case has the tag."""
     return number_groups(cases, tag) if tag in cases.tags else None
 
 
 def _line(run: Run, group_by: str) -> tuple[str | int | float | None, ...]:
-    ious, groups = run.ious, groups_within(run.scored, group_by)
+    ious, groups = run.ious, find_groups(run.scored, group_by)
     mean = compute_t_interval(ious, groups).clip(0, 1)
     weights = run.provenance.get("weights_bytes")
     seconds = run.scored.seconds[run.scored.seconds > 0]

@@ -63,7 +63,7 @@ def write_report(
     runs = [runs] if isinstance(runs, Run) else list(runs)
     store, settings = Store(expand_home(directory)), settings or ReportSettings()
     rules = gate or GateSettings()
-    judged = [_judged(run, _baseline_of(run, runs, baselines, store), rules, store) for run in runs]
+    judged = [_judge_run(run, _read_baseline(run, runs, baselines, store), rules, store) for run in runs]
     if dataset is not None:
         cases = dataset if isinstance(dataset, Dataset) else open_folder(dataset)
         found = [(one.clusters, one.verdict.comparison if one.verdict else None) for one in judged]
@@ -72,13 +72,13 @@ def write_report(
         judged,
         store,
         expand_home(folder),
-        ending=_ending(runs, store),
-        suspicions=find_label_errors(store.with_others(runs, lambda text: warnings.warn(text, stacklevel=2))),
+        ending=_find_session_result(runs, store),
+        suspicions=find_label_errors(store.add_other_models(runs, lambda text: warnings.warn(text, stacklevel=2))),
         settings=settings,
     )
 
 
-def _baseline_of(run: Run, runs: Sequence[Run], baselines: Sequence[Run], store: Store) -> Run | None:
+def _read_baseline(run: Run, runs: Sequence[Run], baselines: Sequence[Run], store: Store) -> Run | None:
     """What a run is judged against; None for nothing."""
     fitting = [each for each in baselines if each.model == run.model and get_scope(each) == get_scope(run)]
     earlier = [
@@ -90,7 +90,7 @@ def _baseline_of(run: Run, runs: Sequence[Run], baselines: Sequence[Run], store:
     return read_baseline(kept) if kept.is_file() else None
 
 
-def _judged(run: Run, baseline: Run | None, rules: Settings | GateSettings, store: Store) -> JudgedRun:
+def _judge_run(run: Run, baseline: Run | None, rules: Settings | GateSettings, store: Store) -> JudgedRun:
     """A run, what the gate says of it, if anything, and what was measured of its robustness."""
     tag = (rules.gate if isinstance(rules, Settings) else rules).group_by
     found = find_clusters(run, group_by=tag)
@@ -103,7 +103,7 @@ def _judged(run: Run, baseline: Run | None, rules: Settings | GateSettings, stor
         return replace(judged, why=str(error))
 
 
-def _ending(runs: Sequence[Run], store: Store) -> SessionResult | None:
+def _find_session_result(runs: Sequence[Run], store: Store) -> SessionResult | None:
     """How the tests went, if the runs are of one session."""
     endings = [read_ending(store, run.id) for run in runs]
     return endings[0] if all(ending == endings[0] for ending in endings) else None

@@ -119,7 +119,7 @@ class Run:
     @property
     def missing(self) -> tuple[str, ...]:
         """The ids of the cases that have no outcome (yet)."""
-        return tuple(StringColumn.from_strings(self.expected).without(self.columns.ids))
+        return tuple(StringColumn.from_strings(self.expected).exclude(self.columns.ids))
 
     @property
     def undefined(self) -> int:

@@ -130,11 +130,11 @@ class Store:
 
     def append(self, run_id: str, outcomes: Iterable[Outcome]) -> None:
         """Commit outcomes, see `appending`."""
-        with self.appending(run_id) as append:
+        with self.open_append(run_id) as append:
             append(outcomes)
 
     @contextmanager
-    def appending(self, run_id: str) -> Iterator[Callable[[Iterable[Outcome]], None]]:
+    def open_append(self, run_id: str) -> Iterator[Callable[[Iterable[Outcome]], None]]:
         """A function that commits outcomes; when it returns they survive a `kill -9`."""
         with self._keep(run_id):
             database = sqlite_rows.open_rows(self.run_folder(run_id))
@@ -148,7 +148,7 @@ class Store:
                 sqlite_rows.prepare_to_append(database)
             yield append
 
-    def done(self, run_id: str) -> list[str]:
+    def read_done(self, run_id: str) -> list[str]:
         """The ids of the cases that have been evaluated without an error; of a run in part files, all.
 
         Raises:
@@ -232,7 +232,7 @@ class Store:
         self._read_header(run_id)
         return read_run(self.run_folder(run_id))
 
-    def outcomes_of(self, run_id: str, case_ids: Collection[str]) -> Outcomes:
+    def read_outcomes(self, run_id: str, case_ids: Collection[str]) -> Outcomes:
         """The outcomes of some cases, as far as a run has them, without reading those of all others.
 
         Raises:
@@ -245,15 +245,15 @@ class Store:
             return outcomes.take(outcomes.ids.is_among(case_ids))
         return Outcomes(sqlite_rows.read_some(folder, case_ids))
 
-    def unfinished(self, key: str) -> str | None:
+    def find_unfinished(self, key: str) -> str | None:
         """The newest unfinished run with this key, if there is one."""
         return self._find_newest(key, finished=False)
 
-    def finished(self, key: str) -> str | None:
+    def find_finished(self, key: str) -> str | None:
         """The newest finished run with this key, if there is one: evaluating again would make the same."""
         return self._find_newest(key, finished=True)
 
-    def with_others(self, runs: Iterable[Run], say: Callable[[str], None]) -> list[Run]:
+    def add_other_models(self, runs: Iterable[Run], say: Callable[[str], None]) -> list[Run]:
         """Some runs, after the last whole run of every other model over a data set of the same name.
 
         Args:
@@ -274,21 +274,21 @@ class Store:
                 say(_LEFT_OUT.format(run_id, error))
         return [*others, *runs]
 
-    def last_whole(self, model: str) -> str | None:
+    def find_last_whole(self, model: str) -> str | None:
         """The id of the last finished run of a model over a whole data set; None where there is none."""
         return next((run_id for run_id, about in self._read_whole() if about["model"] == model), None)
 
-    def recent(self, model: str, dataset: str, count: int) -> list[str]:
+    def find_recent(self, model: str, dataset: str, count: int) -> list[str]:
         """The ids of the last runs of a model over data sets of a name, the newest first."""
         runs = ((run_id, header["run"]) for run_id, header in self._read_headers())
         wanted = (model, dataset)
         return list(islice((run_id for run_id, run in runs if (run["model"], run["dataset"]) == wanted), count))
 
-    def headers_of(self, model: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    def read_headers(self, model: str) -> Iterator[tuple[str, dict[str, Any]]]:
         """The ids and headers of a model's runs, finished or not, the newest first."""
         return ((run_id, header) for run_id, header in self._read_headers() if header["run"]["model"] == model)
 
-    def last_with(self, model: str, fingerprint: str) -> str | None:
+    def find_last_with(self, model: str, fingerprint: str) -> str | None:
         """The id of the last finished run of a model with this fingerprint over a whole data set; None for neither."""
         wanted = (model, fingerprint)
         known = (
@@ -319,7 +319,7 @@ class Store:
         return bool(self._read_header(run_id)["finished"])
 
     @contextmanager
-    def writing(self, run_id: str) -> Iterator[bool]:
+    def hold_write_lock(self, run_id: str) -> Iterator[bool]:
         """Hold the right to write a run; yields False where another process has it."""
         lock = FileLock(self.run_folder(run_id) / "write.lock")
         with self._keep(run_id), suppress(Timeout):

@@ -101,7 +101,7 @@ def compute_metric(counts: NDArray[Any], metric: str) -> NDArray[np.float64]:
         counts: whole numbers `[n, 4 or more]`: tp, fp, fn and whatever follows.
         metric: `"iou"`, `"dice"`, `"precision"` or `"recall"`.
 
-    >>> shares(np.array([[3, 1, 2, 10], [0, 0, 0, 9]]), "iou")
+    >>> compute_metric(np.array([[3, 1, 2, 10], [0, 0, 0, 9]]), "iou")
     array([0.5, nan])
     """
     found = np.empty(len(counts))

@@ -73,13 +73,13 @@ class TrainingConfig:
             raise SettingsError(f"--seed must be 0 or more, got {self.seed}")
 
 
-def recipe_for(model: str, **options: Any) -> TrainingConfig:
+def build_config(model: str, **options: Any) -> TrainingConfig:
     """The recipe for a model, with what the options say instead of the defaults; `None` is not said.
 
     Raises:
         SettingsError: a value makes no sense, or an option is another model's.
 
-    >>> recipe_for("resnet34", encoder_weights="none").epochs
+    >>> build_config("resnet34", encoder_weights="none").epochs
     20
     """
     given = {name: value for name, value in options.items() if value is not None}

@@ -81,7 +81,7 @@ def read_pictures(dataset: Dataset, size: int, *, title: str) -> TrainingImages:
     return TrainingImages(tuple(dataset.ids), images, masks, digest.hexdigest()[:32])
 
 
-def training_batches(count: int, batch_size: int, seed: int, epoch: int) -> Iterator[tuple[Indices, Indices]]:
+def iterate_batches(count: int, batch_size: int, seed: int, epoch: int) -> Iterator[tuple[Indices, Indices]]:
     """The batches of one epoch, shuffled: which cases, and a seed for each one's augmentation."""
     draw = np.random.default_rng([seed, epoch])
     order, seeds = draw.permutation(count), draw.integers(2**32, size=count)

@@ -55,7 +55,7 @@ def model_card(recipe: TrainingConfig, provenance: Provenance, epoch: Epoch) -> 
     }
     made = {**_versions(), "python": platform.python_version(), "device": provenance.device, "commit": _commit()}
     parts = [_header(recipe), f"# {recipe.model}, trained by segqa", _usage(recipe.model)]
-    tables = {"Recipe": _used(recipe), "Training data": data, "Metrics": figures, "Made with": made}
+    tables = {"Recipe": _describe_config(recipe), "Training data": data, "Metrics": figures, "Made with": made}
     return "\n\n".join([*parts, *(_table(title, rows) for title, rows in tables.items())]) + "\n"
 
 
@@ -72,7 +72,7 @@ def _usage(model: str) -> str:
     return f"Evaluate it with `{command}`; load the network with `{load}`."
 
 
-def _used(recipe: TrainingConfig) -> dict[str, Any]:
+def _describe_config(recipe: TrainingConfig) -> dict[str, Any]:
     """What of the recipe matters to its model, and what is the same for all."""
     other = {"arch", "encoder", "encoder_weights"} if recipe.model == "unet" else {"width"}
     fixed = {"optimizer": "Adam", "loss": "binary cross-entropy with logits", "normalisation": "ImageNet's"}

@@ -15,7 +15,7 @@ from segqa.settings.checks import nearest
 from segqa.training.config import TrainingConfig
 
 
-def build_net(recipe: TrainingConfig, *, pretrained: bool = True) -> nn.Module:
+def build_network(recipe: TrainingConfig, *, pretrained: bool = True) -> nn.Module:
     """The network of a recipe; its random weights depend on the recipe's seed alone.
 
     Args:

@@ -28,10 +28,10 @@ from segqa.runs.store import write_whole
 from segqa.scoring.metrics import iou
 from segqa.training import resume as states
 from segqa.training.config import TrainingConfig
-from segqa.training.data import Indices, TrainingImages, read_pictures, training_batches
+from segqa.training.data import Indices, TrainingImages, iterate_batches, read_pictures
 from segqa.training.history import Epoch, best, to_csv, to_svg
 from segqa.training.model_card import Provenance, model_card
-from segqa.training.networks import build_net
+from segqa.training.networks import build_network
 from segqa.training.resume import TrainingState, restore, write_state
 
 _AHEAD = 4
@@ -87,8 +87,8 @@ def train(
 def _train(recipe: TrainingConfig, dataset: Dataset, out: Path, device: torch.device) -> list[Epoch]:
     resumed = (out / states.FILE).exists()
     # before the pictures: what cannot be built should not take long to say so
-    net = build_net(recipe, pretrained=not resumed).to(device)
-    setting = _setting(recipe, dataset, out, device)
+    net = build_network(recipe, pretrained=not resumed).to(device)
+    setting = _load_images(recipe, dataset, out, device)
     optimizer = torch.optim.Adam(net.parameters(), lr=recipe.learning_rate)
     scaler = torch.amp.GradScaler(device.type, enabled=device.type == "cuda")
     state = TrainingState(recipe, setting.provenance.digest, net, optimizer, scaler)
@@ -103,7 +103,7 @@ def _run(setting: _Setting, state: TrainingState) -> None:
     """All epochs that are left."""
     recipe = setting.recipe
     with tqdm(total=recipe.epochs, initial=len(state.history), desc="epochs", unit="epoch", disable=None) as bar:
-        while len(state.history) < recipe.epochs and not _exhausted(state.history, recipe.patience):
+        while len(state.history) < recipe.epochs and not _is_exhausted(state.history, recipe.patience):
             state.history.append(_epoch(setting, state, len(state.history) + 1))
             write_state(setting.out / states.FILE, state)
             _publish(setting, state)
@@ -111,7 +111,7 @@ def _run(setting: _Setting, state: TrainingState) -> None:
             tqdm.write(_line(state.history, recipe.epochs))
 
 
-def _setting(recipe: TrainingConfig, dataset: Dataset, out: Path, device: torch.device) -> _Setting:
+def _load_images(recipe: TrainingConfig, dataset: Dataset, out: Path, device: torch.device) -> _Setting:
     """The pictures of both parts of the split, read."""
     parts = split(dataset, held_out=recipe.held_out, seed=recipe.split_seed)
     if recipe.limit is not None:
@@ -127,7 +127,7 @@ def _setting(recipe: TrainingConfig, dataset: Dataset, out: Path, device: torch.
 
 def _epoch(setting: _Setting, state: TrainingState, number: int) -> Epoch:
     """Learn from every training case once, then look at those held out."""
-    torch.manual_seed(_seed(setting.recipe.seed, number))
+    torch.manual_seed(_derive_seed(setting.recipe.seed, number))
     loss = _learn(setting, state, number)
     if not math.isfinite(loss):
         raise ModelError(f"training diverged in epoch {number}: the loss is {loss}; lower the --learning-rate")
@@ -138,7 +138,7 @@ def _learn(setting: _Setting, state: TrainingState, number: int) -> float:
     """The mean loss over the training cases, after a step of the optimizer for each batch."""
     recipe, pictures = setting.recipe, setting.training
     augment = transforms.build_augmentation(recipe.flip)
-    batches = list(training_batches(len(pictures), recipe.batch_size, recipe.seed, number))
+    batches = list(iterate_batches(len(pictures), recipe.batch_size, recipe.seed, number))
 
     def load(chosen: tuple[Indices, Indices]) -> tuple[Tensor, Tensor]:
         return pictures.batch(chosen[0], augment, chosen[1])
@@ -204,13 +204,13 @@ def _line(history: list[Epoch], epochs: int) -> str:
     return f"epoch {last.epoch}/{epochs}  {losses}  validation IoU {last.validation_iou:.4f}{mark}"
 
 
-def _exhausted(history: list[Epoch], patience: int | None) -> bool:
+def _is_exhausted(history: list[Epoch], patience: int | None) -> bool:
     """Whether the last so many epochs brought nothing better."""
     top = best(history)
     return patience is not None and top is not None and history[-1].epoch - top.epoch >= patience
 
 
-def _seed(seed: int, epoch: int) -> int:
+def _derive_seed(seed: int, epoch: int) -> int:
     """A seed for the dropout of an epoch."""
     return int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])
 

@@ -82,7 +82,7 @@ def test_what_is_made_of_it_is_what_is_made_of_a_plain_one() -> None:
             Shard(number, 3).select_cases(PLAIN.limit(15).cases)
         )
     wanted = {"case 03", "case 11", "case 99"}
-    assert LARGE.by_id(wanted) == PLAIN.by_id(wanted)
+    assert LARGE.select_ids(wanted) == PLAIN.select_ids(wanted)
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def test_every_name_says_action_sequence_camera_and_frame(studio: Dataset) -> No
 
 
 def test_names_are_tags(studio: Dataset) -> None:
-    tags = studio.by_id(["Jazz_Jazz1_C1_00090"])["Jazz_Jazz1_C1_00090"].tags
+    tags = studio.select_ids(["Jazz_Jazz1_C1_00090"])["Jazz_Jazz1_C1_00090"].tags
     assert tags == {"action": "Jazz", "sequence": "Jazz1", "camera": "C1"}
 
 

@@ -130,7 +130,7 @@ def test_seconds_are_compared_where_both_are_known() -> None:
 
 
 def test_cases_can_be_left_out() -> None:
-    found = compare(run_of([0.9, 0.9, 0.9]), run_of([0.0, 0.9, None])).without({"0000", "0002"})
+    found = compare(run_of([0.9, 0.9, 0.9]), run_of([0.0, 0.9, None])).exclude({"0000", "0002"})
     assert not found.broken
     assert not found.new_errors
     assert not found.missing
@@ -284,7 +284,7 @@ def test_what_could_not_be_read_is_no_other_image(ious: tuple[float | None, floa
 
 
 def test_cases_that_are_left_out_are_left_out_of_the_pairs() -> None:
-    found = compare(run_of([0.9, 0.8], id="before"), run_of([0.9, 0.7], id="after")).without({"0000"})
+    found = compare(run_of([0.9, 0.8], id="before"), run_of([0.9, 0.7], id="after")).exclude({"0000"})
     assert (found.baseline.id, found.candidate.id) == ("before", "after")
     assert [pair.case_id for pair in found.pairs] == ["0001"]
     assert [outcome.case_id for outcome in found.baseline.outcomes] == ["0001"]

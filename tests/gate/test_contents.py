@@ -135,7 +135,7 @@ def test_what_cannot_be_read_has_not_changed(pair_up: Pairing) -> None:
 
 
 def test_cases_that_are_left_out_do_not_take_changed_ones_with_them() -> None:
-    found = compare(run_with({}), run_with({3: MASK_CHANGED})).without({"0003", "0004"})
+    found = compare(run_with({}), run_with({3: MASK_CHANGED})).exclude({"0003", "0004"})
     assert list(found.changed.by_id) == ["0003"]
     assert len(found.pairs) == 10
 

@@ -58,8 +58,8 @@ def test_small_slowdowns_are_counted_from_the_reference(tmp_path: Path) -> None:
         assert keep_speed(path, speed)
     kept = read_speeds(path)[HERE]
     assert kept.reference == 0.05
-    assert "1.8 times as long as the reference (0.05 s)" in speeds[2].slowed_from(kept, 1.5)
-    assert not speeds[2].slowed_from(speeds[1], 1.5)
+    assert "1.8 times as long as the reference (0.05 s)" in speeds[2].describe_slowdown(kept, 1.5)
+    assert not speeds[2].describe_slowdown(speeds[1], 1.5)
 
 
 @pytest.mark.parametrize(("p50", "accepted"), [(0.02, False), (0.5, True)], ids=["faster", "accepted"])

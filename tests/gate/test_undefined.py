@@ -83,7 +83,7 @@ def test_what_is_undefined_on_both_sides_is_left_out_of_the_mean_and_of_nothing_
 
 def test_a_change_that_is_undefined_comes_last() -> None:
     found = compare(run_with(0, 0, 9), run_with(0, 9, 0))
-    assert [pair.case_id for pair in found.pairs.by_change()] == ["x1", "x2", "x0"]
+    assert [pair.case_id for pair in found.pairs.sort_by_change()] == ["x1", "x2", "x0"]
     assert [pair.change for pair in found.worst(3)] == [
         "undefined → 0.0000",
         "0.0000 → undefined",

@@ -25,7 +25,7 @@ class Gpu:
 def after(calls: int, gpu: Gpu, setting: BatchSetting = "auto") -> BatchSize:
     batch = BatchSize(setting, gpu.memory)
     for _ in range(calls):
-        batch.succeeded(batch.current, gpu.call(batch.current))
+        batch.record_success(batch.current, gpu.call(batch.current))
     return batch
 
 
@@ -48,7 +48,7 @@ def test_where_nothing_is_gained_it_stays() -> None:
 def test_without_a_gpu_it_stays() -> None:
     batch = BatchSize("auto", lambda: None)
     for _ in range(10):
-        batch.succeeded(8, 1.0)
+        batch.record_success(8, 1.0)
     assert batch.current == 8
 
 
@@ -59,7 +59,7 @@ def test_a_number_stays() -> None:
 def test_smaller_calls_say_nothing() -> None:
     batch = BatchSize("auto", Gpu(GIGABYTE, 1.0).memory)
     for _ in range(10):
-        batch.succeeded(3, 1.0)
+        batch.record_success(3, 1.0)
     assert batch.current == 8
 
 
@@ -67,12 +67,12 @@ def test_what_was_too_much_is_halved_and_does_not_grow_again() -> None:
     gpu = Gpu(GIGABYTE, overhead=1.0)
     batch = after(4, gpu)
     assert batch.current == 32
-    batch.exhausted(32)
+    batch.record_failure(32)
     for _ in range(10):
-        batch.succeeded(batch.current, gpu.call(batch.current))
+        batch.record_success(batch.current, gpu.call(batch.current))
     assert batch.current == 16
     for _ in range(10):
-        batch.exhausted(batch.current)
+        batch.record_failure(batch.current)
     assert batch.current == 1
 
 

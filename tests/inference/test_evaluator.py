@@ -403,7 +403,7 @@ def test_a_run_that_another_process_writes_is_left_alone(squares: Squares, store
     with pytest.raises(KeyboardInterrupt):
         Evaluation(batch_size=2).run(Interrupted(after=1), "bright", data, store)
     (run_id,) = store.run_ids()
-    with store.writing(run_id):
+    with store.hold_write_lock(run_id):
         assert Evaluation().run(Bright(), "bright", data, store).id != run_id
 
 
@@ -518,7 +518,7 @@ def test_a_whole_copy_is_judged_in_place_of_a_damaged_run(squares: Squares, stor
 def test_a_damaged_unfinished_run_is_begun_anew(squares: Squares, store: Store) -> None:
     data, model = open_folder(squares(4)), Bright()
     whole = Evaluation().run(model, "net", data, store)
-    (_, header) = next(store.headers_of("net"))
+    (_, header) = next(store.read_headers("net"))
     run = store.begin(replace(whole, outcomes=()), header["key"])
     store.append(run.id, whole.outcomes[:2])
     flip_bit(store.run_folder(run.id) / "cases.sqlite", b'"proposals": 1.0', 2)
@@ -570,22 +570,22 @@ def test_a_run_says_how_long_its_stages_took(squares: Squares, store: Store) -> 
 
 def test_a_finished_run_is_found_by_what_it_was_made_of(squares: Squares, tmp_path: Path) -> None:
     dataset, store, how, model = open_folder(squares(3)), Store(tmp_path / ".segqa"), Evaluation(), Bright()
-    assert how.finished(model, "bright", dataset, store) is None
+    assert how.find_finished(model, "bright", dataset, store) is None
     run = how.run(model, "bright", dataset, store)
-    assert how.finished(model, "bright", dataset, store) == run.id
-    assert how.finished(None, "bright", dataset, store) == run.id
-    assert how.finished(Bright("other"), "bright", dataset, store) is None
-    assert how.finished(model, "bright", dataset.limit(2), store) is None
+    assert how.find_finished(model, "bright", dataset, store) == run.id
+    assert how.find_finished(None, "bright", dataset, store) == run.id
+    assert how.find_finished(Bright("other"), "bright", dataset, store) is None
+    assert how.find_finished(model, "bright", dataset.limit(2), store) is None
     for other in (replace(how, refresh=True), replace(how, cache=False), replace(how, threshold=0.5)):
-        assert other.finished(model, "bright", dataset, store) is None
+        assert other.find_finished(model, "bright", dataset, store) is None
 
 
 def test_of_a_model_that_can_be_any_no_run_is_found(squares: Squares, tmp_path: Path) -> None:
     dataset, store = open_folder(squares(3)), Store(tmp_path / ".segqa")
     Evaluation().run(Nameless(), "nameless", dataset, store)
-    assert Evaluation().finished(Nameless(), "nameless", dataset, store) is None
+    assert Evaluation().find_finished(Nameless(), "nameless", dataset, store) is None
     with pytest.raises(ModelError, match="it has no fingerprint"):
-        Evaluation().finished(None, "nameless", dataset, store)
+        Evaluation().find_finished(None, "nameless", dataset, store)
 
 
 def test_a_case_whose_mask_is_read_by_another_rule_counts_as_changed_data(squares: Squares) -> None:

@@ -50,9 +50,9 @@ def kill_while_writing(path: Path, start: int, seconds: float) -> int:
 
 def check(path: Path, kept: list[tuple[int, int]]) -> None:
     with ProposalCache(path) as cache:
-        assert list(cache.damaged()) == []
+        assert list(cache.find_damaged()) == []
         promised = [key.to_bytes(16, "big") for start, end in kept for key in range(start, end)]
-        assert cache.missing(promised) == []
+        assert cache.find_missing(promised) == []
         # a batch is there as a whole or not at all
         assert sum(held.entries for held in cache.holdings()) % 4 == 0
 

@@ -138,7 +138,7 @@ def test_the_whole_says_what_it_is_made_of(parts: list[Path], tmp_path: Path) ->
 def test_a_part_counts_as_one(parts: list[Path]) -> None:
     part = read_part(parts[0])
     assert part.run.narrowed_by == ["shard"]
-    assert Store(parts[0].parents[1]).last_whole("bright") is None
+    assert Store(parts[0].parents[1]).find_last_whole("bright") is None
     assert part.run.how_to_repeat == "pytest suites"
 
 
@@ -325,7 +325,7 @@ def test_proposals_that_were_not_to_be_shared_are_not(data: Dataset, tmp_path: P
     store = Store(tmp_path / "own")
     assert not store.shared_proposals.exists()
     with ProposalCache(store.proposals_path(whole.id)) as cache:
-        assert cache.missing(bytes.fromhex(outcome.proposals_key) for outcome in whole.scored) == []
+        assert cache.find_missing(bytes.fromhex(outcome.proposals_key) for outcome in whole.scored) == []
 
 
 def test_parts_of_one_store_share_its_proposals(data: Dataset, tmp_path: Path) -> None:
@@ -333,7 +333,7 @@ def test_parts_of_one_store_share_its_proposals(data: Dataset, tmp_path: Path) -
     runs = [evaluate(data, store, Shard(number, OF)) for number in (1, 2, 3)]
     whole = merged([store.run_folder(run.id) for run in runs], tmp_path)
     with ProposalCache(store.proposals_path(whole.id)) as cache:
-        assert cache.missing(bytes.fromhex(outcome.proposals_key) for outcome in whole.scored) == []
+        assert cache.find_missing(bytes.fromhex(outcome.proposals_key) for outcome in whole.scored) == []
 
 
 def test_damaged_proposals_leave_no_half_of_a_run(parts: list[Path], tmp_path: Path) -> None:

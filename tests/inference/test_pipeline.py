@@ -9,7 +9,7 @@ from segqa.data.mask import Image
 from segqa.errors import ProposalsError, StoreError
 from segqa.inference import pipeline as loop
 from segqa.inference.evaluator import Evaluation
-from segqa.inference.pipeline import _checked, prediction_of
+from segqa.inference.pipeline import _check_pick, get_prediction
 from segqa.inference.proposal_cache import ProposalCache
 from segqa.models.protocol import Proposals
 from segqa.runs.store import Store
@@ -21,12 +21,12 @@ Squares = Callable[[int], Path]
 @pytest.mark.parametrize("picked", [-1, 2, 99])
 def test_a_pick_that_is_no_index_is_refused(picked: int) -> None:
     with pytest.raises(ProposalsError, match=f"answered {picked}, expected an index below 2"):
-        _checked(picked, 2)
+        _check_pick(picked, 2)
 
 
 def test_a_prediction_without_a_pick_is_empty() -> None:
-    assert not prediction_of(Proposals.none((4, 6)), None, (2, 3)).any()
-    assert prediction_of(Proposals.single(np.ones((4, 6), np.bool_)), 0, (2, 3)).all()
+    assert not get_prediction(Proposals.none((4, 6)), None, (2, 3)).any()
+    assert get_prediction(Proposals.single(np.ones((4, 6), np.bool_)), 0, (2, 3)).all()
 
 
 def events(squares: Squares, folder: Path) -> list[str]:

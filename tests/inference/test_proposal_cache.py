@@ -140,7 +140,7 @@ def test_damaged_entries_are_found(tmp_path: Path) -> None:
         with closing(sqlite3.connect(path)) as database, database:
             database.execute("UPDATE proposals SET numbers = x'00' WHERE key = ?", (short,))
             database.execute("UPDATE proposals SET masks = x'00' WHERE key = ?", (broken,))
-        assert set(cache.damaged()) == {short, broken}
+        assert set(cache.find_damaged()) == {short, broken}
 
 
 def test_a_full_disk_is_said_and_keeps_what_was_there(tmp_path: Path) -> None:
@@ -150,8 +150,8 @@ def test_a_full_disk_is_said_and_keeps_what_was_there(tmp_path: Path) -> None:
         cache._database.execute(f"PRAGMA max_page_count = {pages}")
         with pytest.raises(StoreError, match=r"proposals in .*: database or disk is full; what was"):
             cache.put([(key, answer(500)) for key in keys(20)])
-        assert cache.missing([KEY, *keys(2)]) == keys(2)
-        assert list(cache.damaged()) == []
+        assert cache.find_missing([KEY, *keys(2)]) == keys(2)
+        assert list(cache.find_damaged()) == []
 
 
 def test_a_file_of_an_earlier_version_is_used_as_it_is(tmp_path: Path) -> None:

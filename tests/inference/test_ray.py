@@ -26,7 +26,7 @@ from segqa.data.mask import Image
 from segqa.errors import DatasetError, EngineError, ModelError
 from segqa.inference.engine import Pickled, RayEngine
 from segqa.inference.evaluator import Evaluation
-from segqa.inference.ray_cluster import connected
+from segqa.inference.ray_cluster import connect
 from segqa.models.protocol import Model
 from segqa.runs.outcome import Outcome
 from segqa.runs.run import Run
@@ -45,7 +45,7 @@ Build = Callable[[], Model]
 @pytest.fixture(scope="module")
 def started() -> Iterator[None]:
     """Ray, as a user may have started it before: the evaluations use it, and leave it."""
-    with connected(RaySettings(actors=2)):
+    with connect(RaySettings(actors=2)):
         yield
 
 
@@ -96,7 +96,7 @@ def end() -> None:
 
 
 def by_ray(build: Build, data: Path, store: Store, **how: Any) -> Run:
-    engine = RayEngine(how.pop("settings", RaySettings()), Pickled.of(build))
+    engine = RayEngine(how.pop("settings", RaySettings()), Pickled.from_model(build))
     return Evaluation(batch_size=2, engine=engine, **how).run(build(), "bright", open_folder(data), store)
 
 
@@ -137,7 +137,7 @@ def test_outcomes_and_proposals_are_those_of_this_process(started: None, photos:
 
 
 def test_a_log_that_ray_data_leaves_open_is_no_warning_of_the_users(started: None) -> None:
-    with connected(RaySettings()):
+    with connect(RaySettings()):
         warnings.warn("unclosed file <_io.FileIO name='logs/ray-data/1.log'>", ResourceWarning, stacklevel=1)
     with pytest.raises(ResourceWarning):
         warnings.warn("unclosed file <_io.FileIO name='mine.txt'>", ResourceWarning, stacklevel=1)

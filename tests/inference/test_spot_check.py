@@ -49,7 +49,7 @@ def evaluate(model: Bright, squares: Path, how: Evaluation = CHECKED, store: Sto
 
 
 def known_of(run: Run) -> StoredAnswers:
-    return StoredAnswers.of(run.provenance)
+    return StoredAnswers.from_provenance(run.provenance)
 
 
 def test_a_first_run_has_nothing_to_check(squares: Squares) -> None:
@@ -72,7 +72,7 @@ def test_a_computed_one_is_not(squares: Squares) -> None:
     folder, model = squares(5), Bright(fingerprint=Fingerprint("c0" * 16))
     evaluate(model, folder)
     assert known_of(evaluate(model, folder)) == StoredAnswers(stored=5)
-    assert known_of(evaluate(model, folder, Evaluation(spot_check=SpotCheck.of_all(2)))).asked == 2
+    assert known_of(evaluate(model, folder, Evaluation(spot_check=SpotCheck.for_all_cases(2)))).asked == 2
     assert model.asked == 7
 
 
@@ -172,7 +172,7 @@ def test_a_difference_of_some_pixels_is_told_and_no_finding(squares: Squares) ->
 def test_other_source_is_a_finding_until_a_check_agrees(squares: Squares) -> None:
     folder = squares(5)
     evaluate(Bright(), folder)
-    run = evaluate(Bright(), folder, replace(EDITED, spot_check=SpotCheck.of_all(0)))
+    run = evaluate(Bright(), folder, replace(EDITED, spot_check=SpotCheck.for_all_cases(0)))
     assert known_of(run) == StoredAnswers(stored=5, stale=5, unconfirmed=5)
     (text,), notes = judge_stored_answers(run, is_strict=True)
     assert "5 of 5 stored answers of bright are from other source" in text
@@ -204,10 +204,10 @@ def test_the_model_of_a_finished_run_is_not_taken_for_one_of_other_source(square
     folder = squares(5)
     store, dataset = Store(folder.parent / "store"), open_folder(folder)
     run = evaluate(Bright(), folder)
-    assert CHECKED.finished(Bright(), "bright", dataset, store) == run.id
-    assert EDITED.finished(Bright(), "bright", dataset, store) is None
+    assert CHECKED.find_finished(Bright(), "bright", dataset, store) == run.id
+    assert EDITED.find_finished(Bright(), "bright", dataset, store) is None
     evaluate(Bright(), folder, EDITED)
-    assert EDITED.finished(Bright(), "bright", dataset, store) is None
+    assert EDITED.find_finished(Bright(), "bright", dataset, store) is None
 
 
 def test_answers_of_before_source_was_kept_are_neither_right_nor_wrong(squares: Squares) -> None:

@@ -7,7 +7,7 @@ from segqa.inference.timing import StageTimer, peak_memory
 
 def test_time_is_shared_by_the_cases_of_a_block() -> None:
     stages = StageTimer()
-    with stages.timed("infer", 4):
+    with stages.measure("infer", 4):
         time.sleep(0.04)
     took = stages.summary()["infer"]
     assert took["cases"] == 4
@@ -18,7 +18,7 @@ def test_time_is_shared_by_the_cases_of_a_block() -> None:
 
 def test_a_block_that_fails_takes_no_time() -> None:
     stages = StageTimer()
-    with pytest.raises(ValueError, match="no"), stages.timed("read"):
+    with pytest.raises(ValueError, match="no"), stages.measure("read"):
         raise ValueError("no")
     assert stages.summary() == {}
 

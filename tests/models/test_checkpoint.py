@@ -137,7 +137,7 @@ def newer(folder: Path) -> None:
 DAMAGES = [
     pytest.param(cut_off, r"model\.safetensors is damaged or cut off", id="weights cut off"),
     pytest.param(written("model.safetensors", b""), r"model\.safetensors is damaged or cut off", id="weights empty"),
-    pytest.param(without_a_tensor, r"1 tensors missing, such as head\.bias; 1 tensors too many", id="other tensors"),
+    pytest.param(without_a_tensor, r"1 tensor missing, such as head\.bias; 1 tensor too many", id="other tensors"),
     pytest.param(configured(width=4), r"other shape, such as .* with \(8, 3, 3, 3\), not \(4", id="other width"),
     pytest.param(configured(width="x"), r"config\.json does not describe a UNet", id="width a word"),
     pytest.param(configured(depth=3), r"does not describe a UNet: .*'depth'", id="unknown argument"),

@@ -139,7 +139,7 @@ def test_a_prompt_longer_than_the_detector_reads_is_cut(all_boxes: GroundedSam) 
 
 
 def test_each_image_needs_a_prompt(all_boxes: GroundedSam) -> None:
-    with pytest.raises(CaseError, match="each image needs one prompt, got 2 images and 1 prompts"):
+    with pytest.raises(CaseError, match="each image needs one prompt, got 2 images and 1 prompt"):
         all_boxes.predict([noise(40, 60)] * 2, ["person."])
 
 
@@ -272,7 +272,7 @@ def test_a_missing_weight_is_not_made_up(dino: Path, sam: Path, tmp_path: Path) 
     weights = load_file(damaged / "model.safetensors")
     del weights["model.text_projection.weight"]
     save_file(weights, damaged / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(ModelError, match=r"1 weights are missing or of another shape, such as model\.text"):
+    with pytest.raises(ModelError, match=r"1 weight is missing or of another shape, such as model\.text"):
         GroundedSam(detector=damaged, segmenter=sam)
 
 

@@ -135,7 +135,7 @@ def test_an_empty_prompt_is_refused(prompt: str) -> None:
 
 
 def test_unequal_counts_are_refused() -> None:
-    with pytest.raises(CaseError, match="each image needs one prompt, got 1 images and 2 prompts"):
+    with pytest.raises(CaseError, match="each image needs one prompt, got 1 image and 2 prompts"):
         LangSam(predictor=Predictor()).predict([picture_of(1)], ["person.", "dog."])
 
 

@@ -36,9 +36,10 @@ def test_a_failing_test_shows_its_worst_case_and_leads_to_it(repository: Reposit
     text = the(repository, "report.html").read_text(encoding="utf-8").replace("&#34;", '"').replace("&quot;", '"')
     assert "worst: A_000: image, target, prediction, error map" in text.replace("&lt;", "<")
     assert f"case={case_key('A_000')}" in text
-    assert "<b>The mean over cases.</b> <code>suites/test_quality.py::test_mean_iou[inverted]</code>" in the(
-        repository, "index.html"
-    ).read_text(encoding="utf-8")
+    assert (
+        "<code>suites/test_quality.py::test_mean_iou[inverted]</code>: <b>assert mean IoU 0.0000 is below 0.5000"
+        in the(repository, "index.html").read_text(encoding="utf-8")
+    )
     assert "data:image/webp;base64,UklGR" in text
 
 

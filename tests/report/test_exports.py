@@ -5,7 +5,7 @@ import pytest
 from segqa.analysis.failure_clusters.search import find_clusters
 from segqa.gate.comparison import compare
 from segqa.gate.verdict import judge
-from segqa.report.exports import MAX_MARKDOWN, JudgedRun, as_annotations, as_json, as_markdown, as_openmetrics, escape
+from segqa.report.exports import MAX_MARKDOWN, JudgedRun, escape, to_annotations, to_json, to_markdown, to_openmetrics
 from segqa.report.session_result import SessionResult
 from segqa.runs.run import Run
 from tests.analysis.failure_clusters.synthetic import make_video_run
@@ -23,7 +23,7 @@ def broken(**rest: object) -> JudgedRun:
 
 
 def test_the_json_says_what_a_script_needs() -> None:
-    found = json.loads(json.dumps(as_json([broken()], SessionResult((("t", "why"),), findings=("no evaluation",)), 1)))
+    found = json.loads(json.dumps(to_json([broken()], SessionResult((("t", "why"),), findings=("no evaluation",)), 1)))
     (model,) = found["models"]
     assert (found["exit_status"], model["verdict"], model["broken"]) == (1, "regressed", ["0000"])
     assert model["findings"][0]["rule"] == "broken:0"
@@ -44,7 +44,7 @@ def test_the_json_says_what_a_script_needs() -> None:
     ],
 )
 def test_markdown_says_passed_only_where_nothing_was_found(ending: SessionResult, head: str) -> None:
-    lines = as_markdown([], ending).splitlines()
+    lines = to_markdown([], ending).splitlines()
     assert lines[0] == f"### segqa: {head}"
     told = [
         line.strip("-* ").removeprefix("warning: ") for line in lines if line.startswith("- ") and "why" not in line
@@ -54,7 +54,7 @@ def test_markdown_says_passed_only_where_nothing_was_found(ending: SessionResult
 
 def test_what_is_not_known_is_null() -> None:
     nothing = JudgedRun(run_of([None]), None, "no baseline", find_clusters(run_of([None])))
-    (model,) = json.loads(json.dumps(as_json([nothing], SessionResult(), 0), allow_nan=False))["models"]
+    (model,) = json.loads(json.dumps(to_json([nothing], SessionResult(), 0), allow_nan=False))["models"]
     assert (model["mean_iou"], model["verdict"], model["why"]) == (None, "no baseline", "no baseline")
 
 
@@ -62,12 +62,12 @@ def test_json_and_markdown_say_what_limits_the_search_for_clusters() -> None:
     run = make_video_run(4, 5, lambda own, _: own["f0"] == "v1")
     one = JudgedRun(run, None, "no baseline", find_clusters(run, group_by="video"))
     note = "with 4 groups nothing can be proven at alpha 0.01"
-    assert f"- failure clusters: {note}" in as_markdown([one], SessionResult())
-    assert as_json([one], SessionResult(), 0)["models"][0]["cluster_note"] == note
+    assert f"- failure clusters: {note}" in to_markdown([one], SessionResult())
+    assert to_json([one], SessionResult(), 0)["models"][0]["cluster_note"] == note
 
 
 def test_markdown_shows_hostile_names_as_they_are() -> None:
-    text = as_markdown(
+    text = to_markdown(
         [broken(model=HOSTILE)], SessionResult(((HOSTILE, HOSTILE),), findings=(HOSTILE,), warnings=(HOSTILE,))
     )
     assert "<script>" not in text
@@ -82,7 +82,7 @@ def test_every_sign_of_markdown_is_escaped(sign: str) -> None:
 
 
 def test_a_long_text_is_cut_and_says_so() -> None:
-    text = as_markdown([broken()], SessionResult(tuple((f"test_{n}", "x" * 200) for n in range(1000))))
+    text = to_markdown([broken()], SessionResult(tuple((f"test_{n}", "x" * 200) for n in range(1000))))
     assert len(text) <= MAX_MARKDOWN
     assert text.endswith("… cut here: verdict.json has all of it\n")
 
@@ -92,25 +92,25 @@ def test_clusters_that_the_baseline_did_not_have_are_new() -> None:
     after = run_of([0.0 if case % 4 == 1 else 0.9 for case in range(80)], tags=4)
     assert [cluster.condition for cluster in judged(before, after).new_clusters] == ["camera=C1"]
     assert not judged(after, after).new_clusters
-    assert "new cluster: camera=C1" in as_markdown([judged(before, after)], SessionResult())
+    assert "new cluster: camera=C1" in to_markdown([judged(before, after)], SessionResult())
 
 
 def test_openmetrics_has_a_type_for_each_family_and_an_end() -> None:
-    lines = as_openmetrics([broken(model='a"b\\c')]).splitlines()
+    lines = to_openmetrics([broken(model='a"b\\c')]).splitlines()
     assert lines[-1] == "# EOF"
     assert 'segqa_mean_iou{model="a\\"b\\\\c",dataset="photos"} 0.855' in lines
     assert lines.count("# TYPE segqa_mean_iou gauge") == 1
 
 
 def test_annotations_are_one_line_each() -> None:
-    (line,) = as_annotations([broken(model="a,b:c\nd%")], SessionResult())
+    (line,) = to_annotations([broken(model="a,b:c\nd%")], SessionResult())
     assert line.startswith("::error title=segqa a%2Cb%3Ac%0Ad%25 broken%3A0::1 case collapsed")
     assert "\n" not in line
 
 
 def test_annotations_carry_what_the_session_found() -> None:
     ending = SessionResult(findings=("no evaluation\nat all",), warnings=("no baseline",))
-    assert as_annotations([], ending) == [
+    assert to_annotations([], ending) == [
         "::error title=segqa::no evaluation%0Aat all",
         "::warning title=segqa::no baseline",
     ]
@@ -118,7 +118,7 @@ def test_annotations_carry_what_the_session_found() -> None:
 
 def test_a_change_over_a_part_of_the_cases_says_over_which() -> None:
     one = judged(run_of([*[0.9] * 9, 0.1]), run_of([*[0.8] * 9, None]))
-    assert "| 0.8000 | 0.8200 | -0.1000 (9 cases scored in both runs) |" in as_markdown([one], SessionResult())
-    (model,) = as_json([one], SessionResult(), 1)["models"]
+    assert "| 0.8000 | 0.8200 | -0.1000 (9 cases scored in both runs) |" in to_markdown([one], SessionResult())
+    (model,) = to_json([one], SessionResult(), 1)["models"]
     named = [model[name] for name in ("paired_baseline_mean_iou", "paired_mean_iou", "mean_difference", "paired_cases")]
     assert named == pytest.approx([0.9, 0.8, -0.1, 9])

@@ -24,14 +24,14 @@ def judged(small: Reviewed) -> JudgedRun:
 
 
 def test_a_small_run_is_listed_whole(small: Reviewed) -> None:
-    listing = CaseListing.of(judged(small))
+    listing = CaseListing.from_run(judged(small))
     assert listing.left_out == 0
     assert listing.listed is small.run
 
 
 def test_what_newly_fails_is_listed_first(small: Reviewed) -> None:
     one = judged(small)
-    listing = CaseListing.of(one, most=12)
+    listing = CaseListing.from_run(one, most=12)
     told = dict(columns(listing))
     newly = [case_id for case_id, change in zip(told["id"], told["change"], strict=True) if change == 1]
     assert len(listing.listed.outcomes) == 12
@@ -43,7 +43,7 @@ def test_what_newly_fails_is_listed_first(small: Reviewed) -> None:
 
 def test_every_column_is_that_of_the_whole_run(small: Reviewed) -> None:
     one = judged(small)
-    whole, some = dict(columns(CaseListing.of(one))), dict(columns(CaseListing.of(one, most=10)))
+    whole, some = dict(columns(CaseListing.from_run(one))), dict(columns(CaseListing.from_run(one, most=10)))
     places = [whole["id"].index(case_id) for case_id in some["id"]]
     for name in ("key", "kind", "iou", "oracle", "picked", "tp", "offers", "before", "change"):
         everything, listed = list(whole[name]), list(some[name])
@@ -60,5 +60,5 @@ def test_errors_are_listed_too(small: Reviewed) -> None:
     )
     outcomes = [*small.run.outcomes[:3], lost, *small.run.outcomes[4:]]
     run = replace(small.run, outcomes=outcomes)
-    listing = CaseListing.of(JudgedRun(run, None, "", find_clusters(run)), most=10)
+    listing = CaseListing.from_run(JudgedRun(run, None, "", find_clusters(run)), most=10)
     assert lost.case_id in listing.listed.columns.ids

@@ -14,10 +14,10 @@ from PIL import Image as Pillow
 from segqa.analysis.failure_clusters.search import find_clusters
 from segqa.data.rle import decode_mask
 from segqa.errors import SettingsError
-from segqa.report.examples import varied
+from segqa.report.examples import select_varied
 from segqa.report.exports import JudgedRun
 from segqa.report.page import write_review
-from segqa.report.page_data import case_key, shortened
+from segqa.report.page_data import case_key, shorten_traceback
 from segqa.report.session_result import SessionResult, read_ending, write_ending
 from segqa.report.write import write_report
 from segqa.runs.outcome import Outcome, ProposalScore
@@ -189,7 +189,7 @@ def test_scores_without_bounds_do_not_stop_the_page(tmp_path: Path) -> None:
     ],
 )
 def test_files_in_a_traceback_are_told_by_their_names_alone(error: str, told: str) -> None:
-    assert shortened(error) == told
+    assert shorten_traceback(error) == told
 
 
 def test_new_errors_are_listed_and_newly_failing(tmp_path: Path) -> None:
@@ -245,7 +245,7 @@ def test_examples_are_chosen_to_differ(small: Reviewed) -> None:
         return CaseImage(name, (20, 20), (20, 20), "", (), thumbnail=picture)
 
     alike = [looks(f"dark{i}", 10 + i) for i in range(9)] + [looks("bright", 240), looks("grey", 120)]
-    assert {each.case_id for each in varied(alike, 3)} == {"dark0", "bright", "grey"}
+    assert {each.case_id for each in select_varied(alike, 3)} == {"dark0", "bright", "grey"}
 
 
 def test_a_key_of_a_case_is_short_and_its_own() -> None:

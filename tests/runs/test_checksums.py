@@ -131,8 +131,8 @@ def test_a_damaged_case_is_named_and_what_to_do(store: Store, kept: Run) -> None
     ):
         store.load(kept.id)
     with pytest.raises(StoreError, match="case 'case 05'"):
-        store.outcomes_of(kept.id, ["case 05"])
-    assert list(store.outcomes_of(kept.id, ["case 06"])) == [OUTCOMES[6]]
+        store.read_outcomes(kept.id, ["case 05"])
+    assert list(store.read_outcomes(kept.id, ["case 06"])) == [OUTCOMES[6]]
 
 
 @pytest.mark.parametrize(
@@ -149,17 +149,17 @@ def test_an_unfinished_run_that_was_damaged_does_not_go_on(store: Store) -> None
     ids = [each.case_id for each in OUTCOMES]
     run = store.begin(Run("r", "unet", "photos", ids, (), "first"), "k")
     store.append(run.id, OUTCOMES[:10])
-    assert "case 05" in store.done(run.id)
+    assert "case 05" in store.read_done(run.id)
     path = store.run_folder(run.id) / "cases.sqlite"
     whole = path.read_bytes()
     flip_bit(path, b"[[0.545, null, 45, 5, 45")
     with pytest.raises(StoreError, match="case 'case 05'"):
-        store.done(run.id)
+        store.read_done(run.id)
     path.write_bytes(whole)
     with closing(sqlite3.connect(path)) as database, database:
         database.execute("DELETE FROM expected WHERE case_id = 'case 20'")
     with pytest.raises(StoreError, match="the list of its cases was changed"):
-        store.done(run.id)
+        store.read_done(run.id)
 
 
 def test_what_an_earlier_version_made_is_read_and_it_is_said_what_cannot_be_checked(store: Store, kept: Run) -> None:
@@ -311,8 +311,8 @@ def test_a_flipped_bit_in_a_score_is_found(tmp_path: Path) -> None:
         with pytest.raises(MaskError, match="does not match its checksum"):
             cache.get(key)
         assert cache.find(key) is None
-        assert cache.missing([key, other]) == [key]
-        assert list(cache.damaged()) == [key]
+        assert cache.find_missing([key, other]) == [key]
+        assert list(cache.find_damaged()) == [key]
 
 
 def test_an_entry_of_an_earlier_version_is_used_and_counted(tmp_path: Path) -> None:
@@ -325,7 +325,7 @@ def test_an_entry_of_an_earlier_version_is_used_and_counted(tmp_path: Path) -> N
     with ProposalCache(path) as cache:
         assert cache.get(given[0][0]) is not None
         assert cache.unchecked == len(given)
-        assert list(cache.damaged()) == []
+        assert list(cache.find_damaged()) == []
 
 
 @pytest.mark.parametrize("dropped", [False, True])
@@ -339,7 +339,7 @@ def test_a_checksum_goes_along_with_an_entry(tmp_path: Path, dropped: bool) -> N
             cache._database.execute("ALTER TABLE proposals DROP COLUMN checksum")
     with ProposalCache(tmp_path / "here.sqlite") as cache:
         cache.take_over(tmp_path / "there.sqlite", [key for key, _ in given], "m")
-        assert cache.missing([key for key, _ in given]) == ([] if dropped else [given[0][0]])
+        assert cache.find_missing([key for key, _ in given]) == ([] if dropped else [given[0][0]])
 
 
 def test_properties_that_were_damaged_are_measured_again(tmp_path: Path) -> None:
@@ -491,13 +491,13 @@ def test_a_damaged_run_of_another_model_is_left_out_and_named(store: Store, kept
         named = 0
         for where in flip_bits(store.run_folder("other") / name, count):
             said: list[str] = []
-            found = store.with_others([kept], said.append)
+            found = store.add_other_models([kept], said.append)
             assert found[-1] == kept, where
             assert len(found) + len(said) == 2, where
             assert all(line.startswith("run other is left out: ") for line in said)
             named += bool(said)
-            assert store.finished("k") == kept.id
-            assert store.last_whole("unet") == kept.id
+            assert store.find_finished("k") == kept.id
+            assert store.find_last_whole("unet") == kept.id
         assert named > count / 4
 
 
@@ -509,14 +509,14 @@ def test_a_header_of_nothing_is_left_out_and_named(store: Store, kept: Run, text
     (store.root / "runs" / "broken").mkdir()
     (store.root / "runs" / "broken" / "run.json").write_text(text, encoding="utf-8", errors="surrogatepass")
     said: list[str] = []
-    assert store.with_others([kept], said.append) == [kept]
+    assert store.add_other_models([kept], said.append) == [kept]
     assert [line.partition(":")[0] for line in said] == ["run broken is left out"]
-    assert store.recent("unet", "photos", 3) == [kept.id]
+    assert store.find_recent("unet", "photos", 3) == [kept.id]
 
 
 def test_a_run_of_another_version_is_no_damage(store: Store, kept: Run) -> None:
     (store.root / "runs" / "old").mkdir()
     (store.root / "runs" / "old" / "run.json").write_text('{"version": 1}', encoding="utf-8")
     said: list[str] = []
-    assert store.with_others([kept], said.append) == [kept]
+    assert store.add_other_models([kept], said.append) == [kept]
     assert said == []

@@ -85,8 +85,8 @@ def test_some_cases_are_read_alone(store: Store, in_parts: bool) -> None:
     if in_parts:
         pytest.importorskip("pyarrow")
         store.file(run.id, read_blocks(store.run_folder(run.id)))
-    assert [*store.outcomes_of(run.id, {FULL.case_id, "unknown"})] == [FULL]
-    assert not len(store.outcomes_of(run.id, ()))
+    assert [*store.read_outcomes(run.id, {FULL.case_id, "unknown"})] == [FULL]
+    assert not len(store.read_outcomes(run.id, ()))
 
 
 def test_an_error_is_kept_without_counts(store: Store) -> None:
@@ -103,21 +103,21 @@ def test_two_runs_of_one_second_have_two_folders(store: Store) -> None:
 
 def test_only_an_unfinished_run_with_the_same_key_is_offered(store: Store) -> None:
     run = begun(store)
-    assert store.unfinished("k") == run.id
-    assert store.unfinished("other") is None
+    assert store.find_unfinished("k") == run.id
+    assert store.find_unfinished("other") is None
     store.finish(run, "k")
     assert store.is_finished(run.id)
-    assert store.unfinished("k") is None
+    assert store.find_unfinished("k") is None
 
 
 def test_only_a_finished_run_with_the_same_key_is_found_again(store: Store) -> None:
     run = begun(store)
-    assert store.finished("k") is None
+    assert store.find_finished("k") is None
     store.finish(run, "k")
-    assert store.finished("other") is None
+    assert store.find_finished("other") is None
     newer = begun(store)
     store.finish(newer, "k")
-    assert store.finished("k") == newer.id
+    assert store.find_finished("k") == newer.id
 
 
 def test_the_newest_run_is_the_last_one_made_whatever_its_id_says(store: Store) -> None:
@@ -125,16 +125,16 @@ def test_the_newest_run_is_the_last_one_made_whatever_its_id_says(store: Store) 
         run = store.begin(replace(begun(Store(store.root / "template")), id=run_id), "k")
         store.finish(run, "k")
     assert store.run_ids() == ["20270101", "20260101", "20250101"]
-    assert store.finished("k") == "20250101"
-    assert store.last_whole("unet") == "20250101"
-    assert store.recent("unet", "photos", 2) == ["20250101", "20260101"]
-    assert [run_id for run_id, _ in store.headers_of("unet")] == ["20250101", "20260101", "20270101"]
+    assert store.find_finished("k") == "20250101"
+    assert store.find_last_whole("unet") == "20250101"
+    assert store.find_recent("unet", "photos", 2) == ["20250101", "20260101"]
+    assert [run_id for run_id, _ in store.read_headers("unet")] == ["20250101", "20260101", "20270101"]
 
 
 def test_a_run_that_is_finished_is_newer_than_one_begun_since(store: Store) -> None:
     first, second = begun(store), begun(store)
     assert store.run_ids() == [first.id, second.id]
-    assert store.unfinished("k") == second.id
+    assert store.find_unfinished("k") == second.id
     store.finish(first, "k")
     assert store.run_ids() == [second.id, first.id]
 
@@ -181,17 +181,17 @@ def test_a_run_over_changed_cases_is_none_over_a_data_set(store: Store) -> None:
     store.finish(whole, "k")
     changed = replace(whole, id="s", dataset="photos-changed", provenance=options)
     store.finish(store.begin(changed, "c"), "c")
-    assert store.last_whole("unet") == whole.id
-    assert store.recent("unet", "photos", 3) == [whole.id]
-    assert store.recent("unet", "photos-changed", 3) == ["s"]
+    assert store.find_last_whole("unet") == whole.id
+    assert store.find_recent("unet", "photos", 3) == [whole.id]
+    assert store.find_recent("unet", "photos-changed", 3) == ["s"]
 
 
 def test_one_process_writes_a_run(store: Store) -> None:
     run = begun(store)
-    with store.writing(run.id) as first, store.writing(run.id) as second:
+    with store.hold_write_lock(run.id) as first, store.hold_write_lock(run.id) as second:
         assert first
         assert not second
-    with store.writing(run.id) as again:
+    with store.hold_write_lock(run.id) as again:
         assert again
 
 
@@ -205,7 +205,7 @@ def test_a_damaged_header_is_named(store: Store) -> None:
     (store.run_folder(run.id) / "run.json").write_text("{", encoding="utf-8")
     with pytest.raises(StoreError, match=r"run\.json is damaged"):
         store.load(run.id)
-    assert store.unfinished("k") is None
+    assert store.find_unfinished("k") is None
 
 
 def test_a_header_of_another_version_is_refused(store: Store) -> None:
@@ -248,11 +248,11 @@ def test_a_large_run_is_kept_in_part_files(store: Store) -> None:
         store.pack(run.id)
     store.append(run.id, [replace(FULL, case_id="c")])
     wanted = store.load(run.id)
-    assert store.done(run.id) == [FULL.case_id, "c"]
+    assert store.read_done(run.id) == [FULL.case_id, "c"]
     store.pack(run.id)
     assert not (store.run_folder(run.id) / "cases.sqlite").exists()
     assert store.load(run.id) == wanted
-    assert store.done(run.id) == [FULL.case_id, "b", "c"]
+    assert store.read_done(run.id) == [FULL.case_id, "b", "c"]
     assert not store.is_large(run.id)
 
 

@@ -3,16 +3,16 @@ from typing import Any
 import pytest
 
 from segqa.errors import SettingsError
-from segqa.training.config import recipe_for
+from segqa.training.config import build_config
 
 
 def test_the_defaults_are_the_story_s() -> None:
-    recipe = recipe_for("unet", width=None)
+    recipe = build_config("unet", width=None)
     assert (recipe.epochs, recipe.size, recipe.flip, recipe.batch_size) == (25, 256, 0.5, 16)
     assert (recipe.learning_rate, recipe.width, recipe.held_out, recipe.split_seed) == (1e-4, 64, 0.2, 42)
-    assert recipe_for("resnet34").epochs == 20
-    assert recipe_for("resnet34").encoder_weights == "imagenet"
-    assert recipe_for("resnet34", encoder_weights="none").encoder_weights is None
+    assert build_config("resnet34").epochs == 20
+    assert build_config("resnet34").encoder_weights == "imagenet"
+    assert build_config("resnet34", encoder_weights="none").encoder_weights is None
 
 
 @pytest.mark.parametrize(
@@ -30,4 +30,4 @@ def test_the_defaults_are_the_story_s() -> None:
 )
 def test_what_makes_no_sense_is_refused(model: str, options: dict[str, Any], said: str) -> None:
     with pytest.raises(SettingsError, match=said):
-        recipe_for(model, **options)
+        build_config(model, **options)

@@ -7,19 +7,19 @@ import pytest
 from segqa.data.folder import open_folder
 from segqa.errors import DatasetError
 from segqa.models import transforms
-from segqa.training.data import read_pictures, training_batches
+from segqa.training.data import iterate_batches, read_pictures
 from tests.conftest import bright_square, write_case
 
 
 def test_every_case_is_in_an_epoch_once() -> None:
-    batches = [chosen.tolist() for chosen, _ in training_batches(10, 4, seed=1, epoch=1)]
+    batches = [chosen.tolist() for chosen, _ in iterate_batches(10, 4, seed=1, epoch=1)]
     assert [len(batch) for batch in batches] == [4, 4, 2]
     assert sorted(index for batch in batches for index in batch) == list(range(10))
 
 
 def test_order_and_augmentation_follow_from_seed_and_epoch() -> None:
     def drawn(seed: int, epoch: int) -> list[object]:
-        return [(chosen.tolist(), seeds.tolist()) for chosen, seeds in training_batches(10, 4, seed, epoch)]
+        return [(chosen.tolist(), seeds.tolist()) for chosen, seeds in iterate_batches(10, 4, seed, epoch)]
 
     assert drawn(1, 2) == drawn(1, 2)
     assert len({repr(drawn(seed, epoch)) for seed, epoch in ((1, 1), (1, 2), (2, 1))}) == 3

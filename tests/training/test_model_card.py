@@ -2,7 +2,7 @@ from dataclasses import replace
 
 from huggingface_hub import ModelCard
 
-from segqa.training.config import recipe_for
+from segqa.training.config import build_config
 from segqa.training.history import Epoch
 from segqa.training.model_card import Provenance, model_card
 
@@ -11,7 +11,7 @@ EPOCH = Epoch(7, 0.2, 0.3, 0.8512)
 
 
 def test_the_card_says_how_it_was_trained_and_how_good_it_became() -> None:
-    card = model_card(recipe_for("unet", width=8, seed=3), PROVENANCE, EPOCH)
+    card = model_card(build_config("unet", width=8, seed=3), PROVENANCE, EPOCH)
     for line in (
         "| width | 8 |",
         "| seed | 3 |",
@@ -28,12 +28,12 @@ def test_the_card_says_how_it_was_trained_and_how_good_it_became() -> None:
 
 
 def test_the_hub_understands_its_header() -> None:
-    understood = ModelCard(model_card(recipe_for("resnet34"), PROVENANCE, EPOCH)).data
+    understood = ModelCard(model_card(build_config("resnet34"), PROVENANCE, EPOCH)).data
     assert understood.get("library_name") == "segmentation-models-pytorch"
     assert understood.get("pipeline_tag") == "image-segmentation"
 
 
 def test_other_cases_held_out_make_another_card() -> None:
-    recipe = recipe_for("unet")
+    recipe = build_config("unet")
     other = replace(PROVENANCE, validated_on=("c",))
     assert model_card(recipe, PROVENANCE, EPOCH) != model_card(recipe, other, EPOCH)

@@ -19,7 +19,7 @@ from segqa.data.subsets import split
 from segqa.errors import DatasetError, ModelError, SettingsError
 from segqa.models.network import Network
 from segqa.scoring.metrics import iou
-from segqa.training.config import recipe_for
+from segqa.training.config import build_config
 from segqa.training.history import Epoch, best
 from segqa.training.train import train
 from tests.conftest import bright_square, write_case
@@ -43,7 +43,7 @@ def dataset(folder: Path) -> Dataset:
 
 def run(dataset: Dataset, out: Path, *, resume: bool = False, **options: Any) -> list[Epoch]:
     defaults = {"epochs": EPOCHS, "size": 64, "batch_size": BATCH, "width": 8, "learning_rate": 1e-2}
-    recipe = recipe_for("unet", **defaults | options)
+    recipe = build_config("unet", **defaults | options)
     return train(recipe, dataset, out, device="cpu", threads=1, resume=resume)
 
 
@@ -126,7 +126,7 @@ def test_the_best_checkpoint_scores_what_the_history_says(dataset: Dataset, tmp_
 
 
 def test_what_is_trained_by_smp_loads_in_smp(dataset: Dataset, tmp_path: Path) -> None:
-    recipe = recipe_for("resnet34", epochs=1, size=64, encoder="resnet18", encoder_weights="none", limit=4)
+    recipe = build_config("resnet34", epochs=1, size=64, encoder="resnet18", encoder_weights="none", limit=4)
     train(recipe, dataset, tmp_path / "out", device="cpu", threads=1)
     net = smp.from_pretrained(tmp_path / "out", encoder_weights=None)
     assert net(torch.rand(1, 3, 64, 64)).shape == (1, 1, 64, 64)

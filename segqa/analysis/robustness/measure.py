@@ -33,8 +33,8 @@ from segqa.data.storage import expand_home
 from segqa.errors import DatasetError, SettingsError
 from segqa.inference.batch_size import BatchSetting
 from segqa.inference.evaluator import Evaluation, ProgressBar
-from segqa.inference.model_identity import ModelIdentity, identity_of
-from segqa.inference.pipeline import prediction_of
+from segqa.inference.model_identity import ModelIdentity, get_identity
+from segqa.inference.pipeline import get_prediction
 from segqa.inference.proposal_cache import ProposalCache
 from segqa.models.corruptions import find_library_version
 from segqa.models.protocol import Model
@@ -135,7 +135,9 @@ class RobustnessMeasurement:
         Args:
             model: identifies the model and is not called; None for the model of the run.
         """
-        run_id = self.how.finished(self._identity if model is None else model, self.run.model, self.dataset, self.store)
+        run_id = self.how.find_finished(
+            self._identity if model is None else model, self.run.model, self.dataset, self.store
+        )
         found = read_robustness(self.store, run_id, self._sample_digest) if run_id else None
         if found is None or found.errors > 0:
             return None
@@ -175,7 +177,7 @@ class RobustnessMeasurement:
     @property
     def _identity(self) -> ModelIdentity:
         """Identity of the model of the run, which may differ from the latest model of the same name."""
-        return identity_of(self.run.id, self.run.provenance, self.store)
+        return get_identity(self.run.id, self.run.provenance, self.store)
 
     @property
     def _sample_digest(self) -> str:
@@ -214,7 +216,7 @@ class _Prediction:
     def mask(self) -> Mask | None:
         """The predicted mask; None if its proposals are no longer cached."""
         answer = self._cache.find(bytes.fromhex(self._outcome.proposals_key))
-        return None if answer is None else prediction_of(answer.proposals, self._outcome.picked, answer.image_shape)
+        return None if answer is None else get_prediction(answer.proposals, self._outcome.picked, answer.image_shape)
 
 
 def _compare_predictions(

@@ -175,7 +175,7 @@ def read_agreements(store: Store, model: str, dataset: str) -> dict[str, float]:
         dataset: name of the perturbed data set.
     """
     found: dict[str, float] = {}
-    for run_id in store.recent(model, dataset, _LOOKED_BACK):
+    for run_id in store.find_recent(model, dataset, _LOOKED_BACK):
         with suppress(StoreError):
             measured = read_robustness(store, run_id)
             found |= {trial.compared: trial.agreement for trial in measured.trials} if measured else {}

@@ -17,7 +17,7 @@ EVERY_CAMERA_AND_SEQUENCE = list_scene_names()[::7]
 
 def assert_ships(names: Sequence[str], folder: Path) -> None:
     write_scenes(folder, names)
-    shipped = open_studio().by_id(names)
+    shipped = open_studio().select_ids(names)
     made = open_folder(folder)
     assert list(made.ids) == sorted(names)
     for case in made:
@@ -39,6 +39,6 @@ def test_all_scenes_are_as_shipped(tmp_path: Path) -> None:
 
 def test_a_mask_file_keeps_the_rendered_target_and_a_jpeg_nearly_the_image() -> None:
     scene = render_scene("Jazz_Jazz1_C2_00270")
-    case = open_studio().by_id([scene.name])[scene.name]
+    case = open_studio().select_ids([scene.name])[scene.name]
     np.testing.assert_array_equal(case.target(), scene.target)
     assert np.abs(case.image().astype(np.int32) - scene.image).mean() < 3
