@@ -299,7 +299,7 @@ def test_that_a_part_cannot_be_checked_is_noted_in_the_whole(parts: list[Path], 
 def test_what_may_decide_a_pixel_is_noted(parts: list[Path], tmp_path: Path) -> None:
     change(parts[1], "run", "provenance", "versions", "numpy", value="1.0")
     change(parts[2], "run", "provenance", "commit", value="f" * 40)
-    change(parts[2], "run", "provenance", "dirty", value=True)
+    change(parts[2], "run", "provenance", "changes", value={"files": ["model.py"], "count": 1, "digest": "ab"})
     whole = merged(parts, tmp_path)
     assert any("numpy" in note and note.endswith("has 1.0") for note in whole.provenance["notes"])
     assert any("commit ffffffffff" in note for note in whole.provenance["notes"])

@@ -37,7 +37,7 @@ def test_a_failing_test_shows_its_worst_case_and_leads_to_it(repository: Reposit
     assert "worst: A_000: image, target, prediction, error map" in text.replace("&lt;", "<")
     assert f"case={case_key('A_000')}" in text
     assert (
-        "<code>suites/test_quality.py::test_mean_iou[inverted]</code>: <b>assert mean IoU 0.0000 is below 0.5000"
+        "<code>suites/test_quality.py::test_mean_iou[inverted]</code>: <b>mean IoU 0.0000 is below 0.5000</b>"
         in the(repository, "index.html").read_text(encoding="utf-8")
     )
     assert "data:image/webp;base64,UklGR" in text
