@@ -1,7 +1,7 @@
 """Open and decode image files.
 
 Pillow reads them: it looks at the header before it decodes, and refuses a truncated file where OpenCV fills up with
-grey (`docs/decisions/reading-pictures.md`).
+grey (`docs/decisions/reading-images.md`).
 """
 
 from __future__ import annotations
