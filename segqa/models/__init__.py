@@ -1,1 +1,1 @@
-"""Models that come with segqa, one module each."""
+"""Model protocol, proposals, pickers, the built-in models, their runtimes, checkpoints and fingerprints."""

@@ -1,6 +1,6 @@
-"""Read and write checkpoints with PyTorch: a folder with a network and its preprocessing.
+"""Checkpoint reading, writing and upload with PyTorch: a folder with a network and its preprocessing.
 
-See `segqa.models.checkpoint_files` for the layout. Nothing is unpickled, and nothing is downloaded.
+See `segqa.models.checkpoint_files` for the layout. Reading never unpickles and never downloads.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ from segqa.support.plurals import format_count
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Checkpoint:
-    """What a checkpoint holds.
+    """The contents of a checkpoint.
 
     Attributes:
-        net: from `[N, 3, H, W]` to one logit a pixel, `[N, 1, H, W]`; in eval mode, on the CPU.
-        preprocessing: from an RGB image `[H, W, 3]` to what the net takes.
-        config: how the net was built.
-        notes: what had to be assumed.
+        net: maps `[N, 3, H, W]` to one logit a pixel, `[N, 1, H, W]`; in eval mode, on the CPU.
+        preprocessing: maps an RGB image `[H, W, 3]` to the input of the net.
+        config: the configuration that the net was built from.
+        notes: the assumptions that had to be made.
     """
 
     net: nn.Module
@@ -52,10 +52,10 @@ class Checkpoint:
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:
-    """The checkpoint in a folder.
+    """Read the checkpoint in a folder.
 
     Raises:
-        ModelError: a file is missing, damaged or does not fit the others; only safetensors are read.
+        ModelError: a file is missing, damaged or does not fit the others. Only safetensors files are read.
     """
     require_files(folder)
     config = read_config(folder)
@@ -66,20 +66,20 @@ def read_checkpoint(folder: Path) -> Checkpoint:
 
 
 def write_checkpoint(folder: Path, net: nn.Module, preprocessing: Transform, card: str) -> None:
-    """Write a checkpoint; each file appears whole or not at all, the weights last.
+    """Write a checkpoint. Each file is written atomically, the weights last.
 
-    The configuration never asks for pretrained encoder weights: whoever builds the net needs no network for it.
+    The configuration never asks for pretrained encoder weights, so building the net needs no network access.
 
     Args:
-        folder: made if it is not there. Where it holds a checkpoint of the same net already, it is replaced.
+        folder: created if it does not exist. An existing checkpoint of the same net is replaced.
         net: a `UNet` or a model of segmentation_models_pytorch.
-        preprocessing: a `Compose`.
-        card: the text of `README.md`.
+        preprocessing: an albumentations `Compose`.
+        card: the model card, the text of `README.md`.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     parent = folder if folder.is_dir() else folder.parent
     with tempfile.TemporaryDirectory(dir=parent, prefix=".checkpoint-") as temporary:
-        # one level deeper, since a temporary folder is closed to others
+        # one level deeper, since a temporary folder is readable by its owner only
         written = Path(temporary) / "checkpoint"
         _write(written, net, preprocessing, card)
         if folder.is_dir():
@@ -92,14 +92,14 @@ def write_checkpoint(folder: Path, net: nn.Module, preprocessing: Transform, car
 def push_to_hub(
     folder: Path, repo_id: str, *, private: bool = False, token: str | None = None, api: HfApi | None = None
 ) -> str:
-    """Upload a checkpoint as it is, with its preprocessing and its card; the URL of the commit.
+    """Upload a checkpoint with its preprocessing and model card, and return the URL of the commit.
 
     Args:
-        folder: the checkpoint; it is read first, so that nothing broken is published.
-        repo_id: such as `"somebody/some-model"`; made if it is not there.
-        private: whether a new repository is.
-        token: of the hub, if not the one that is logged in.
-        api: what talks to the hub.
+        folder: the checkpoint. It is read first, so that no broken one is published.
+        repo_id: such as `"somebody/some-model"`; created if it does not exist.
+        private: make a new repository private.
+        token: the hub's access token; the one that is logged in by default.
+        api: the client of the hub.
     """
     read_checkpoint(folder)
     hub = api or HfApi(token=token)
@@ -109,7 +109,7 @@ def push_to_hub(
 
 
 def sync(path: Path) -> None:
-    """Have the system write a file, or the entries of a folder, to the disk."""
+    """Flush a file, or the entries of a folder, to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -119,14 +119,14 @@ def sync(path: Path) -> None:
 
 def _write(folder: Path, net: Any, preprocessing: Transform, card: str) -> None:
     folder.mkdir()
-    # first: save_pretrained writes a card of its own where there is none
+    # first, since save_pretrained writes a card of its own if there is none
     (folder / CARD).write_text(card, encoding="utf-8")
     if isinstance(net, UNet):
         net.save_pretrained(folder)
     else:
         net.save_pretrained(folder, config={**net.config, "encoder_weights": None, "_model_class": type(net).__name__})
     preprocessing.save_pretrained(folder)
-    # safetensors lets nobody but the owner read what it writes
+    # safetensors creates files that only the owner can read
     shutil.copymode(folder / CARD, folder / WEIGHTS)
     for name in FILES:
         sync(folder / name)
@@ -134,7 +134,7 @@ def _write(folder: Path, net: Any, preprocessing: Transform, card: str) -> None:
 
 
 def _build(config: Mapping[str, Any], path: Path) -> nn.Module:
-    """The network that a configuration describes, with random weights."""
+    """Build the network that a configuration describes, with random weights."""
     _require_one_map(config, path)
     name = config["_model_class"]
     arguments = {key: value for key, value in config.items() if not key.startswith("_")}
@@ -147,7 +147,7 @@ def _build(config: Mapping[str, Any], path: Path) -> nn.Module:
 
 
 def _require_one_map(config: Mapping[str, Any], path: Path) -> None:
-    """Refuse networks that take or answer something else than an RGB image and one logit a pixel."""
+    """Refuse networks that do not map an RGB image to one logit a pixel."""
     expected = {"in_channels": 3, "classes": 1, "activation": None, "aux_params": None}
     for key, value in expected.items():
         if config.get(key, value) != value:
@@ -170,7 +170,7 @@ def _find_smp_class(name: str, path: Path) -> type[nn.Module]:
 
 
 def _load_weights(net: nn.Module, folder: Path) -> None:
-    """Put the weights into the network, all of them and no other."""
+    """Load the weights into the network; missing and unexpected weights are errors."""
     path = folder / WEIGHTS
     try:
         weights = load_file(path)
@@ -184,7 +184,7 @@ def _load_weights(net: nn.Module, folder: Path) -> None:
 
 
 def _describe_difference(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str:
-    """What keeps weights from fitting, with an example of each kind."""
+    """Describe why the weights do not fit, with an example of each kind of difference."""
     missing, unknown = sorted(wanted.keys() - found.keys()), sorted(found.keys() - wanted.keys())
     parts = [
         f"{format_count(len(names), 'tensor')} {what}, such as {names[0]}"

@@ -1,9 +1,8 @@
-"""The layout of a checkpoint's folder, as the Hugging Face hub has it; nothing here needs torch.
+"""Files of a checkpoint folder, in the layout of the Hugging Face hub; needs no torch.
 
-`config.json` says how to build the network, `model.safetensors` holds its weights,
-`albumentations_config_eval.json` its preprocessing, and `README.md` is its model card. It is what
-segmentation_models_pytorch and albumentations write with `save_pretrained`, too. `segqa export` puts the same network
-as `model.onnx` beside them.
+`config.json` describes how to build the network, `model.safetensors` holds its weights,
+`albumentations_config_eval.json` its preprocessing, and `README.md` is the model card. segmentation_models_pytorch and
+albumentations write the same files with `save_pretrained`. `segqa export` adds the same network as `model.onnx`.
 """
 
 from __future__ import annotations
@@ -19,24 +18,24 @@ from segqa.models.transforms import Transform
 from segqa.support.git import refuse_pointers
 
 Family: TypeAlias = Literal["unet", "smp"]
-"""segqa's own U-Net, or a network of segmentation_models_pytorch."""
+"""The network's family: segqa's own U-Net, or a network of segmentation_models_pytorch."""
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 CASES = "training_cases.json"
-"""The ids of the cases that the weights have seen, so that an evaluation can tell; written by the training."""
+"""The ids of the training cases, written by the training, so that an evaluation can detect leakage."""
 
 FILES = (CARD, transforms.FILE, CONFIG, WEIGHTS)
 """All files of a trained network, in the order in which they are replaced: the weights last."""
 
 UNET = "UNet"
-"""What `config.json` calls segqa's own network."""
+"""The name of segqa's own network in `config.json`."""
 
 _PICKLED = frozenset({".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"})
 _USUAL_SIZE = 256
 
 
 def require_files(folder: Path) -> None:
-    """Refuse a folder that has not what is read, saying what it has instead."""
+    """Refuse a folder that lacks a required file; the error lists the files that are there."""
     if not folder.is_dir():
         hint = f"; {_explain_pickle_refusal(folder)}" if folder.suffix in _PICKLED else ""
         raise ModelError(f"no checkpoint at {folder}: expected a folder with {CONFIG} and {WEIGHTS}{hint}")
@@ -49,7 +48,7 @@ def require_files(folder: Path) -> None:
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """How the network is built, from `config.json`."""
+    """Read `config.json`, which describes how to build the network."""
     path = folder / CONFIG
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
@@ -61,7 +60,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def require_family(folder: Path, family: Family | None) -> None:
-    """Refuse to evaluate one network under the name of another."""
+    """Refuse a checkpoint of another family than the requested one."""
     found: Family = "unet" if read_config(folder)["_model_class"] == UNET else "smp"
     if family is not None and found != family:
         kinds = {"unet": "segqa's U-Net", "smp": "a network of segmentation_models_pytorch"}
@@ -69,9 +68,9 @@ def require_family(folder: Path, family: Family | None) -> None:
 
 
 def read_preprocessing(folder: Path) -> tuple[Transform, tuple[str, ...]]:
-    """From an RGB image `[H, W, 3]` to what the network takes, and what had to be assumed.
+    """Read the preprocessing, from an RGB image `[H, W, 3]` to the network's input, and the assumptions made.
 
-    A checkpoint without a preprocessing (segmentation_models_pytorch alone writes none) is taken to want 256 × 256
+    A checkpoint without a preprocessing (segmentation_models_pytorch alone writes none) is assumed to need 256 × 256
     pixels and ImageNet's normalisation.
     """
     kept = folder / transforms.FILE
@@ -82,13 +81,13 @@ def read_preprocessing(folder: Path) -> tuple[Transform, tuple[str, ...]]:
 
 
 def read_training_cases(folder: Path) -> frozenset[str]:
-    """The ids of the cases that a network was trained on; none where nobody has kept them."""
+    """Return the ids of the cases that a network was trained on; empty if they were not recorded."""
     path = folder / CASES
     return frozenset(json.loads(path.read_text(encoding="utf-8"))["trained_on"]) if path.is_file() else frozenset()
 
 
 def compute_network_digest(folder: Path) -> str:
-    """Hex; changes whenever the network does, with its weights or how it is built."""
+    """Return a hex digest that changes whenever the weights or the configuration of the network do."""
     digests = [hashlib.sha256((folder / name).read_bytes()).digest() for name in (CONFIG, WEIGHTS)]
     return hashlib.sha256(b"".join(digests)).hexdigest()
 

@@ -1,4 +1,4 @@
-"""Distortions: what may befall a photo between the world and a model, each a step of albumentations."""
+"""Image corruptions for robustness tests (blur, noise, JPEG, brightness, …), built from albumentations transforms."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _Step: TypeAlias = Callable[[ModuleType, float, _Shape], Any]
 
 
 def find_library_version() -> str | None:
-    """The version of albumentations; None where it is not installed. It is not imported."""
+    """Return the version of albumentations without importing it; None if it is not installed."""
     try:
         return version("albumentations")
     except PackageNotFoundError:
@@ -25,20 +25,20 @@ def find_library_version() -> str | None:
 
 
 def build_corruption(name: str, amount: float, shape: _Shape, seed: int) -> Transform:
-    """The step of this name for images of a size; the same arguments do the same to the same image.
+    """Build the corruption of a name for images of one size; equal arguments give equal results.
 
     Args:
         name: one of `CORRUPTIONS`.
-        amount: how much of it, see `segqa.analysis.robustness.perturbations`.
+        amount: its strength, see `segqa.analysis.robustness.perturbations`.
         shape: `(height, width)` of the images.
-        seed: of what is random in it.
+        seed: for the random corruptions.
     """
     library = import_albumentations()
     return library.Compose([CORRUPTIONS[name](library, amount, shape)], seed=seed)
 
 
 def apply_corruption(transform: Transform, image: Image) -> Image:
-    """An image as a step changes it."""
+    """Return a corrupted image."""
     return np.ascontiguousarray(transform(image=image)["image"], dtype=np.uint8)
 
 
@@ -51,7 +51,7 @@ def _build_gamma(library: ModuleType, amount: float, _shape: _Shape) -> Any:
 
 
 def _build_contrast(library: ModuleType, amount: float, _shape: _Shape) -> Any:
-    # around the mean, where RandomBrightnessContrast would darken as well
+    # around the mean: RandomBrightnessContrast would also darken the image
     same = (1, 1)
     return library.ColorJitter(brightness=same, contrast=(amount, amount), saturation=same, hue=(0, 0), p=1)
 
@@ -85,4 +85,4 @@ CORRUPTIONS: Mapping[str, _Step] = MappingProxyType(
         "noise": _build_noise,
     }
 )
-"""What each step is made of, by its name."""
+"""The builder of each corruption, by name."""

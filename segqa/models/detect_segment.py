@@ -1,6 +1,6 @@
-"""`detect_segment`: any YOLOX detector finds boxes, any network with one map segments inside each; run by OpenCV.
+"""`detect_segment`: a YOLOX detector finds boxes, a segmentation network segments inside each; run by OpenCV.
 
-The shape of LangSAM (boxes with scores, masks with scores) on two small networks, without torch.
+It has the same structure as LangSAM (boxes with scores, masks with scores), with two small networks and no torch.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ _PADDING = 114
 
 
 class DetectSegment:
-    """A detector's boxes, each enlarged, cut out and segmented.
+    """A detector whose boxes are enlarged, cropped and segmented by a second network.
 
     The box score is the detector's objectness × class probability. The mask score is the mean probability inside the
-    mask, 0 where the mask is empty.
+    mask, 0 if the mask is empty.
 
     Args:
         detector: YOLOX as ONNX: letterboxed BGR 0–255 in, `[1, cells, 5 + classes]` (cx, cy, w, h, objectness, classes)
             out, not yet decoded.
         segmenter: TFLite or ONNX: RGB 0–1 in, one probability a pixel out, `[1, 1, h, w]` or `[1, h, w, 1]`.
-        detector_side: the detector's input, in pixels, a multiple of 32.
-        segmenter_side: the segmenter's input, in pixels.
-        class_index: what to detect; COCO's 0 is a person.
-        box_cutoff: detections with a lower score are left out.
-        overlap: of two boxes with a higher IoU the one with the lower score is left out.
-        enlarge: by how much the cut is larger than its box, on every side, as a share of the box's width or height.
-        mask_cutoff: object is where the probability is above it.
+        detector_side: side of the detector's input, in pixels, a multiple of 32.
+        segmenter_side: side of the segmenter's input, in pixels.
+        class_index: the class to detect; 0 is a person in COCO.
+        box_cutoff: detections with a lower score are dropped.
+        overlap: of two boxes with a higher IoU, the one with the lower score is dropped.
+        enlarge: margin around the box on every side, as a share of the box's width or height.
+        mask_cutoff: pixels with a higher probability are object.
 
     Raises:
-        ModelError: a file is missing, or is no network that OpenCV can read.
+        ModelError: a file is missing, or OpenCV cannot read it as a network.
     """
 
     def __init__(
@@ -78,11 +78,11 @@ class DetectSegment:
         self.fingerprint = fingerprint_of(type(self), *paths, options=arguments, packages=["opencv-python-headless"])
 
     def predict(self, images: Sequence[Image], prompts: Sequence[str]) -> list[Proposals]:
-        """Proposals for each image, the surest detection first.
+        """Return the proposals for each image, by descending box score.
 
         Args:
             images: RGB uint8 `[H, W, 3]`.
-            prompts: not looked at: the networks know what they were trained for.
+            prompts: ignored, since both networks have a fixed class.
         """
         del prompts
         return [self._propose(image) for image in images]
@@ -96,7 +96,7 @@ class DetectSegment:
         return Proposals(masks, np.array([score for _, score in segmented]), scores, boxes)
 
     def _detect(self, image: Image) -> tuple[Floats, Floats]:
-        """Boxes x0, y0, x1, y1 `[N, 4]` in pixels of the image and their scores `[N]`, the highest first."""
+        """Return boxes x0, y0, x1, y1 `[N, 4]` in pixels of the image and their scores `[N]`, in descending order."""
         letterboxed, scale = _letterbox(image[:, :, ::-1], self._detector_side)
         self._detector.setInput(letterboxed.transpose(2, 0, 1)[None].astype(np.float32))
         raw = np.asarray(self._detector.forward(), dtype=np.float64)[0]
@@ -109,7 +109,7 @@ class DetectSegment:
         return np.concatenate([corners[kept], corners[kept] + boxes[kept, 2:]], axis=1), scores[kept]
 
     def _segment(self, image: Image, box: Floats) -> tuple[Mask, float]:
-        """The mask inside a box, at the image's size, and its score."""
+        """Return the mask inside a box, at the image's size, and its score."""
         mask = np.zeros(image.shape[:2], dtype=np.bool_)
         x0, y0, x1, y1 = self._find_crop(box, image.shape)
         if x1 <= x0 or y1 <= y0:
@@ -120,14 +120,14 @@ class DetectSegment:
         return mask, float(probability[inside].mean(dtype=np.float64)) if inside.any() else 0.0
 
     def _find_crop(self, box: Floats, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
-        """The part of the image to segment: the box, enlarged on every side, clipped to the image."""
+        """Return the crop to segment: the box, enlarged on every side and clipped to the image."""
         width, height = box[2] - box[0], box[3] - box[1]
         grown = box + np.array([-width, -height, width, height]) * self._enlarge
         x0, y0, x1, y1 = np.clip(grown, 0, [shape[1], shape[0], shape[1], shape[0]]).astype(int)
         return int(x0), int(y0), int(x1), int(y1)
 
     def _compute_probability(self, cut: Image) -> NDArray[np.float32]:
-        """The segmenter's probability for each pixel of a cut."""
+        """Return the segmenter's probability for each pixel of a crop."""
         side = self._segmenter_side
         self._segmenter.setInput(cv2.dnn.blobFromImage(cut, 1 / 255, (side, side)))
         answer = np.asarray(self._segmenter.forward(), dtype=np.float32)
@@ -138,7 +138,7 @@ class DetectSegment:
 
 
 def _read_net(path: Path, role: str) -> Any:
-    """A network that `cv2.dnn` can run."""
+    """Read a network that `cv2.dnn` can run."""
     if not path.is_file():
         expected = "a YOLOX detector as .onnx" if role == "detector" else "a one-map segmenter as .tflite or .onnx"
         raise ModelError(
@@ -153,7 +153,7 @@ def _read_net(path: Path, role: str) -> Any:
 
 
 def _build_grid(side: int) -> tuple[Floats, Floats]:
-    """YOLOX's cells (x, y) `[cells, 2]` for an input of this side, and the stride of each `[cells, 1]`."""
+    """Return YOLOX's cells (x, y) `[cells, 2]` for an input of this side, and the stride of each `[cells, 1]`."""
     cells, strides = [], []
     for stride in _STRIDES:
         count = side // stride
@@ -164,7 +164,7 @@ def _build_grid(side: int) -> tuple[Floats, Floats]:
 
 
 def _letterbox(image: NDArray[np.uint8], side: int) -> tuple[NDArray[np.uint8], float]:
-    """The image scaled to fit into a square, top left, the rest grey; and the scale."""
+    """Return the image scaled into the top left of a square, padded with grey, and the scale."""
     height, width = image.shape[:2]
     scale = min(side / height, side / width)
     size = max(1, int(width * scale)), max(1, int(height * scale))
@@ -174,6 +174,6 @@ def _letterbox(image: NDArray[np.uint8], side: int) -> tuple[NDArray[np.uint8], 
 
 
 def _suppress(boxes: Floats, scores: Floats, cutoff: float, overlap: float) -> NDArray[np.intp]:
-    """The indices of the boxes x, y, w, h that are sure enough and overlap no surer one, the surest first."""
+    """Return the indices of the boxes x, y, w, h that survive non-maximum suppression, by descending score."""
     kept = cv2.dnn.NMSBoxes(boxes.tolist(), scores.tolist(), cutoff, overlap)
     return np.asarray(kept, dtype=np.intp).reshape(-1)

@@ -1,4 +1,4 @@
-"""Compute the fingerprint of a model: it changes whenever the model's answers could."""
+"""Model fingerprints: digests that change whenever the model's answers could."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ _NOT_CONTENT = frozenset({"__pycache__", ".DS_Store", ".git"})
 
 
 class Fingerprint(str):
-    """A fingerprint that `fingerprint_of` has computed; any other text is one that somebody has written by hand."""
+    """A fingerprint that `fingerprint_of` has computed; any other string counts as written by hand."""
 
     __slots__ = ()
 
     def __new__(cls, digits: str) -> Self:
-        """Take the digits that were computed.
+        """Create a fingerprint from a hex digest.
 
         Raises:
-            ModelError: they are no digest.
+            ModelError: the text is not a digest.
         """
         if _DIGEST.fullmatch(digits) is None:
             raise ModelError(
@@ -44,24 +44,24 @@ class Fingerprint(str):
 
 
 class PartialFingerprint(str):
-    """A fingerprint that does not count all of what it was given: it counts as written by hand.
+    """A fingerprint that does not cover everything it was given; it counts as written by hand.
 
     Attributes:
-        uncounted: what of the things could not be counted, with its class.
+        uncounted: the things that could not be counted, each with its class.
     """
 
     __slots__ = ("uncounted",)
     uncounted: tuple[str, ...]
 
     def __new__(cls, digits: str, uncounted: Iterable[str] = ()) -> Self:
-        """Take the digits, and what they do not count."""
+        """Create a fingerprint from a digest and the things that it does not cover."""
         made = super().__new__(cls, digits)
         made.uncounted = tuple(dict.fromkeys(uncounted))
         return made
 
     @property
     def note(self) -> str:
-        """What a run says of it."""
+        """The note that a run shows about this fingerprint."""
         more = len(self.uncounted) - _SHOWN
         shown = ", ".join(self.uncounted[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
         return (
@@ -71,32 +71,32 @@ class PartialFingerprint(str):
 
 
 def fingerprint_of(*things: object, options: Mapping[str, Any] | None = None, packages: Iterable[str] = ()) -> str:
-    """Compute a fingerprint of all that decides a model's answers.
+    """Compute a fingerprint of everything that determines a model's answers.
 
     >>> import numpy as np
     >>> fingerprint_of(np.zeros(3), options={"cutoff": 0.5}) == fingerprint_of(np.zeros(3), options={"cutoff": 0.6})
     False
 
     Args:
-        things: in any number and of any of these sorts:
+        things: any number of these:
 
-            - a text or a `Path` is a file or a folder, and counts by content: weights, say, with the files that it
-              names as its parts (ONNX's external data, the shards of an index);
-            - a class, function or module counts by the source of its file and of all of your files that it imports,
+            - a string or a `Path` is a file or a folder, and counts by content: for example weights, with the files
+              that it refers to (ONNX's external data, the shards of an index);
+            - a class, function or module counts by the source of its file and of all your files that it imports,
               directly or not; comments, docstrings and line breaks do not count;
-            - an object counts by its class and by its attributes in turn, those of other people's classes by what
-              pickle keeps of them; give `type(self)` where those differ from run to run;
-            - numbers, bytes, arrays, tensors and torch's networks count by value, members of a list one by one.
-        options: what the model is built with, in JSON's types. Names of models on a hub belong here.
-        packages: installed packages whose version decides answers, by the names that pip knows: `["torch"]`.
+            - an object counts by its class and, recursively, by its attributes; objects of third-party classes count
+              by their pickled state; pass `type(self)` if the attributes differ from run to run;
+            - numbers, bytes, arrays, tensors and torch modules count by value, members of a list one by one.
+        options: the model's arguments, of JSON types. Names of models on a hub belong here.
+        packages: installed packages whose version affects the answers, by their pip names: `["torch"]`.
 
     Returns:
-        A text of 32 hex digits; a `Fingerprint` if source is among the things and all of an object could be counted.
-        Else something could change under it, so it counts as written by hand: spot checks ask the model anew for some
-        of its stored cases.
+        A string of 32 hex digits. It is a `Fingerprint` if the things include source and every object could be
+        counted. Otherwise the model could change unnoticed, so it counts as written by hand: spot checks run the
+        model again on some of the cached cases.
 
     Raises:
-        ModelError: a file is not there, an object has no source of yours, an option is not of JSON's types, or a
+        ModelError: a file does not exist, an object has no source of yours, an option is not of a JSON type, or a
             package is not installed.
     """
     parts = [part for thing in things for part in _yield_parts(thing)]
@@ -112,10 +112,10 @@ def fingerprint_of(*things: object, options: Mapping[str, Any] | None = None, pa
 
 
 def is_computed(model: object) -> bool:
-    """Return whether the fingerprint of a model is computed, and its own.
+    """Return whether a model has a computed fingerprint of its own.
 
-    One that `__getattr__` gives is that of a model within, and one that a base class holds was computed for the base
-    class: neither counts what the model itself adds.
+    A fingerprint from `__getattr__` belongs to a wrapped model, and one stored on a base class was computed for the
+    base class. Neither covers what the model itself adds.
     """
     if not isinstance(getattr(model, "fingerprint", None), Fingerprint):
         return False
@@ -125,7 +125,7 @@ def is_computed(model: object) -> bool:
 
 
 def _yield_parts(thing: object) -> Iterator[Part]:
-    """Yield what is counted of a thing."""
+    """Yield the parts of a thing that are counted."""
     if isinstance(thing, Fingerprint):
         yield "fingerprint", thing.encode()
     elif isinstance(thing, str | Path):
@@ -142,7 +142,7 @@ def _yield_parts(thing: object) -> Iterator[Part]:
 
 
 def _yield_path_parts(path: Path) -> Iterator[Part]:
-    """Yield the content of a file, whatever its name, or of all files of a folder, with their names."""
+    """Yield the content of a file, without its name, or of all files of a folder, with their names."""
     if path.is_file():
         yield "file", _digest_file(path)
         for other in find_companion_files(path):
@@ -172,7 +172,7 @@ def _digest_file(path: Path) -> bytes:
 
 
 def _yield_object_parts(thing: Any) -> Iterator[Part]:
-    """Yield the source of a class, function, module or object, and the state of all but a class or module."""
+    """Yield the source of a class, function, module or object, and the state of an object or function."""
     if isinstance(thing, functools.partial):
         yield from _yield_object_parts(thing.func)
     elif isinstance(thing, MethodType):
@@ -189,7 +189,7 @@ def _yield_object_parts(thing: Any) -> Iterator[Part]:
 
 
 def _digest_code(thing: Any) -> bytes:
-    """Return a digest of the user's files that a class, function or module is defined in and imports."""
+    """Return a digest of the user's files that define a class, function or module, and of those they import."""
     own = find_file(thing)
     if own is None or not is_user_file(own):
         known = f"defined in {own}" if own is not None else "which has no file of source"
@@ -201,7 +201,7 @@ def _digest_code(thing: Any) -> bytes:
 
 
 def _find_source_files(thing: Any) -> Iterator[Path]:
-    """Yield the user's files that a function or a module, or a class and its bases, are defined in."""
+    """Yield the user's files that define a function or a module, or a class and its bases."""
     for each in thing.__mro__ if isinstance(thing, type) else [thing]:
         file = find_file(each) if each is not object else None
         if file is not None and is_user_file(file):
@@ -209,7 +209,7 @@ def _find_source_files(thing: Any) -> Iterator[Path]:
 
 
 def _digest_files(files: Iterable[Path]) -> bytes:
-    """Return a digest of the syntax of some files and of all of the user's that they import."""
+    """Return a digest of the syntax of some files and of all the user's files that they import."""
     edges = dict[Path, list[Path]]()
     waiting = list(files)
     while waiting:
@@ -237,14 +237,14 @@ def _find_version(package: str) -> str:
 
 
 _LOCATION = re.compile(rb"\x0a\x08location\x12([\x01-\x7f])")
-"""How ONNX's protobuf writes the key `location` of a tensor that is in another file, before the length of its name."""
+"""The protobuf bytes of the key `location` of an external ONNX tensor, up to the length of the file name."""
 
 
 def find_companion_files(path: Path) -> list[Path]:
-    """Return the files that a file names as parts of itself; they need not be there.
+    """Return the files that a file refers to as parts of itself; they need not exist.
 
-    ONNX's external data (torch's exporter writes `model.onnx.data` by default), the shards of an index of the Hugging
-    Face hub (`*.index.json`), and the `.bin` beside an OpenVINO `.xml`.
+    These are ONNX's external data (torch's exporter writes `model.onnx.data` by default), the shards of an index of the
+    Hugging Face hub (`*.index.json`), and the `.bin` beside an OpenVINO `.xml`.
     """
     find = next((find for ending, find in _FINDERS.items() if path.name.endswith(ending)), None)
     return sorted(path.parent / name for name in (find(path) if find is not None else ()))

@@ -1,4 +1,4 @@
-"""`langsam`: Grounding DINO finds boxes for the prompt, SAM 2 segments what is in each; both as in `transformers`."""
+"""`langsam` with `transformers`: Grounding DINO finds boxes for the prompt, SAM 2 segments each box."""
 
 from __future__ import annotations
 
@@ -32,25 +32,25 @@ _MODEL_TYPES = {"detector": ("grounding-dino",), "segmenter": ("sam2", "sam2_vid
 
 
 class GroundedSam:
-    """A detector that reads, and a segmenter that takes boxes.
+    """An open-vocabulary detector (Grounding DINO) followed by a box-prompted segmenter (SAM 2).
 
     The box score is Grounding DINO's, the mask score is the IoU that SAM 2 predicts for its own mask. The proposals
-    stand in the detector's order; a box may reach over the image's edge.
+    keep the detector's order; a box may extend beyond the image.
 
-    SAM 2 answers a box with one mask meant for boxes and three for doubtful prompts. `single` takes the one and leaves
-    it for the best of the three only where it is unstable (SAM 2's own rule, and what `lang_sam` does); `best` always
-    takes the one of the three with the highest predicted IoU.
+    For each box SAM 2 returns one mask meant for boxes and three for ambiguous prompts. `single` takes the one, and
+    falls back to the best of the three only if it is unstable (SAM 2's own rule, also used by `lang_sam`); `best`
+    always takes the one of the three with the highest predicted IoU.
 
     Args:
         detector: Grounding DINO, a name on the hub or a folder with `model.safetensors`, configuration and tokenizer.
-        segmenter: SAM 2 or 2.1, likewise. A folder is never looked up in the network.
-        box_cutoff: boxes whose score is not above it are left out.
-        text_cutoff: words of the prompt whose score is not above it do not name a box. No proposal depends on it.
+        segmenter: SAM 2 or 2.1, likewise. A folder is never looked up on the hub.
+        box_cutoff: boxes are kept if their score is above it.
+        text_cutoff: words of the prompt label a box if their score is above it. It does not affect the proposals.
         mask_choice: `single` or `best`, see above.
-        device: `auto` takes a GPU that CUDA knows, else the CPU; or as torch names it.
+        device: `auto` takes a GPU if CUDA has one, else the CPU; or a device name of torch.
 
     Raises:
-        ModelError: weights cannot be had, do not fit, or an argument makes no sense.
+        ModelError: weights are unavailable or do not fit, or an argument is invalid.
     """
 
     def __init__(
@@ -83,14 +83,14 @@ class GroundedSam:
         self.fingerprint = fingerprint_of(type(self), options=arguments, packages=["torch", "transformers"])
 
     def predict(self, images: Sequence[Image], prompts: Sequence[str]) -> list[Proposals]:
-        """Proposals for each image, in order, as many as boxes were found.
+        """Return the proposals for each image, in order, one proposal a box.
 
         Args:
             images: RGB uint8 `[H, W, 3]`, of any sizes.
-            prompts: `"person."`; several things are separated by dots. The last dot may be missing, case is ignored.
+            prompts: such as `"person."`; separate several things by dots. The last dot is optional, case is ignored.
 
         Raises:
-            CaseError: a prompt is empty, an image is not RGB, or there are not as many of one as of the other.
+            CaseError: a prompt is empty, an image is not RGB, or the numbers of images and prompts differ.
         """
         import torch
 
@@ -103,13 +103,13 @@ class GroundedSam:
         return [found[index] for index in range(len(images))]
 
     def _propose(self, images: Sequence[Image], prompt: str) -> list[Proposals]:
-        """Proposals for images of one size."""
+        """Return the proposals for images of one size."""
         pictures = [Pillow.fromarray(image) for image in images]
         detected = self._detect(pictures, prompt)
         return [self._segment(picture, *found) for picture, found in zip(pictures, detected, strict=True)]
 
     def _detect(self, pictures: list[Pillow.Image], prompt: str) -> list[tuple[Floats, Floats]]:
-        """For each picture its boxes x0, y0, x1, y1 `[N, 4]` and their scores `[N]`."""
+        """Return for each image its boxes x0, y0, x1, y1 `[N, 4]` and their scores `[N]`."""
         processor = self._detector_processor
         inputs = processor(images=pictures, text=[prompt] * len(pictures), return_tensors="pt").to(self._device)
         answers = processor.post_process_grounded_object_detection(
@@ -119,11 +119,11 @@ class GroundedSam:
             text_threshold=self._text_cutoff,
             target_sizes=[(picture.height, picture.width) for picture in pictures],
         )
-        # the labels say nothing about how many boxes there are: where there are none, they are ['']
+        # do not count the boxes by the labels: without a box, they are ['']
         return [(_to_floats(answer["boxes"]).reshape(-1, 4), _to_floats(answer["scores"])) for answer in answers]
 
     def _segment(self, picture: Pillow.Image, boxes: Floats, box_scores: Floats) -> Proposals:
-        """A mask and its score for each box; SAM 2 is asked for one picture at a time, and for none without a box."""
+        """Return a mask and its score for each box; SAM 2 runs on one image at a time, and only if there is a box."""
         if not len(boxes):
             return Proposals.none((picture.height, picture.width))
         inputs = self._segmenter_processor(images=picture, return_tensors="pt").to(self._device)
@@ -136,7 +136,7 @@ class GroundedSam:
         return Proposals(masks, np.concatenate([scores for _, scores in parts]), box_scores, boxes)
 
     def _predict_masks(self, embeddings: list[Any], size: tuple[int, int], boxes: Floats) -> tuple[Mask, Floats]:
-        """A mask `[N, H, W]` and a predicted IoU `[N]` for each box."""
+        """Return a mask `[N, H, W]` and a predicted IoU `[N]` for each box."""
         processor = self._segmenter_processor
         inputs = processor(original_sizes=[list(size)], input_boxes=[boxes.tolist()], return_tensors="pt")
         answer = self._segmenter(
@@ -146,7 +146,7 @@ class GroundedSam:
         )
         logits, scores = answer.pred_masks[0], answer.iou_scores[0]
         chosen = scores.argmax(dim=1)
-        # one at a time: at a photo's full size the logits of many boxes would fill the memory
+        # one at a time: at full image size, the logits of many boxes would fill the memory
         masks = [
             processor.post_process_masks([logits[None, box, index, None]], [list(size)])[0][0, 0].cpu().numpy()
             for box, index in enumerate(chosen.tolist())
@@ -155,12 +155,12 @@ class GroundedSam:
 
 
 def normalize_prompt(prompt: str) -> str:
-    """The prompt as Grounding DINO was trained on: lower-case, ending with a dot.
+    """Return the prompt in the form that Grounding DINO was trained on: lower-case, ending with a dot.
 
-    Without a dot `transformers` takes the prompts of a batch for one prompt's parts and merges them.
+    Without the dots, `transformers` merges the prompts of a batch into one.
 
     Raises:
-        CaseError: nothing is asked for.
+        CaseError: the prompt is empty.
 
     >>> normalize_prompt(" Person")
     'person.'
@@ -172,12 +172,12 @@ def normalize_prompt(prompt: str) -> str:
 
 
 def group_into_batches(images: Sequence[Image], prompts: Sequence[str]) -> list[list[int]]:
-    """The indices of the images that may share a batch: those of one size and one prompt.
+    """Return the indices of the images that may share a batch: those with equal size and prompt.
 
-    Images of different sizes would be padded, and Grounding DINO's scores move with the padding, by up to 0.25.
+    Images of different sizes would be padded, and padding changes Grounding DINO's scores by up to 0.25.
 
     Raises:
-        CaseError: an image is not RGB, or there are not as many prompts as images.
+        CaseError: an image is not RGB, or the numbers of images and prompts differ.
     """
     if len(images) != len(prompts):
         raise CaseError(
@@ -192,13 +192,13 @@ def group_into_batches(images: Sequence[Image], prompts: Sequence[str]) -> list[
 
 
 def _require_rgb(image: NDArray[Any]) -> None:
-    """Grey and RGBA images would fail deep inside, or be misread where a side is 1 or 3 pixels long."""
+    """Refuse grey and RGBA images: they would fail deep inside, or be misread if a side is 1 or 3 pixels long."""
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
         raise CaseError(f"image must be RGB, uint8 of shape (height, width, 3), got {image.dtype} of {image.shape}")
 
 
 def check_cutoffs(box_cutoff: float, text_cutoff: float) -> None:
-    """Refuse cutoffs that are no probabilities.
+    """Refuse cutoffs that are not probabilities.
 
     Raises:
         ModelError: one is not between 0 and 1.
@@ -210,12 +210,12 @@ def check_cutoffs(box_cutoff: float, text_cutoff: float) -> None:
 
 
 def count_weights_bytes(network: Any) -> int:
-    """The bytes of a torch module's parameters and buffers."""
+    """Return the size of a torch module's parameters and buffers, in bytes."""
     return sum(tensor.numel() * tensor.element_size() for tensor in network.state_dict().values())
 
 
 def format_first_line(error: BaseException) -> str:
-    """What an error says, in one line of bearable length."""
+    """Return the first line of an error message, shortened."""
     return textwrap.shorten((str(error).strip() or type(error).__name__).splitlines()[0], 200, placeholder="…")
 
 
@@ -228,23 +228,23 @@ def _require_transformers() -> None:
 
 
 def _load_detector(name: str | Path, device: Any) -> tuple[Any, Any]:
-    """Grounding DINO and what prepares its input."""
+    """Load Grounding DINO and its processor."""
     from transformers import GroundingDinoForObjectDetection, GroundingDinoProcessor
 
     return _load("detector", name, GroundingDinoForObjectDetection, GroundingDinoProcessor, device)
 
 
 def _load_segmenter(name: str | Path, device: Any) -> tuple[Any, Any]:
-    """SAM 2 and what prepares its input."""
+    """Load SAM 2 and its processor."""
     from transformers import Sam2Model, Sam2Processor
 
     return _load("segmenter", name, Sam2Model, Sam2Processor, device)
 
 
 def _load(role: str, name: str | Path, network: Any, processor: Any, device: Any) -> tuple[Any, Any]:
-    """A network with its weights, ready to answer, and its processor.
+    """Load a network with its weights, ready for inference, and its processor.
 
-    Only safetensors are read: the older format would be unpickled, which runs what it holds.
+    Only safetensors are read: loading the older pickle format can run arbitrary code.
     """
     from safetensors import SafetensorError
 
@@ -269,13 +269,13 @@ def _load(role: str, name: str | Path, network: Any, processor: Any, device: Any
 
 
 def _require_type(config: Mapping[str, Any], known: Sequence[str]) -> None:
-    """Refuse another model's folder before a network of the wrong kind is built and filled at random."""
+    """Refuse a folder of another architecture before a wrong network is built and initialised at random."""
     if config.get("model_type") not in known:
         raise ValueError(f"config.json must have the model_type {' or '.join(known)}, got {config.get('model_type')}")
 
 
 def _read(name: str | Path, network: Any, processor: Any, *, local: bool) -> tuple[Any, Any, Any]:
-    """A network, what of it was not in the file (`transformers` fills it at random and goes on), and its processor."""
+    """Return a network, the names of its missing weights (`transformers` fills them at random), and its processor."""
     import torch
 
     model, report = network.from_pretrained(
@@ -290,17 +290,17 @@ def _read(name: str | Path, network: Any, processor: Any, *, local: bool) -> tup
 
 
 def _has_bert_vocabulary(processor: Any) -> bool:
-    """Whether the tokenizer, if any, is BERT's: without its file `transformers` makes up one that knows no word."""
+    """Return whether the tokenizer, if any, has BERT's vocabulary: without it `transformers` makes up an empty one."""
     tokenizer = getattr(processor, "tokenizer", None)
     return tokenizer is None or tokenizer.convert_tokens_to_ids(["[CLS]", "[SEP]", "."]) == [101, 102, 1012]
 
 
 def resolve_name_or_folder(name: str, folder: Path) -> str | Path:
-    """What to load for a name that somebody wrote: the folder that it means to them, or the model of that name.
+    """Resolve a name that the user wrote to a local folder or to a model on the hub.
 
     Args:
-        name: as it was written.
-        folder: the same as an absolute path.
+        name: the name as written.
+        folder: the same name as an absolute path.
 
     >>> resolve_name_or_folder("facebook/sam2.1-hiera-small", Path("/nowhere/facebook/sam2.1-hiera-small"))
     'facebook/sam2.1-hiera-small'
@@ -309,12 +309,12 @@ def resolve_name_or_folder(name: str, folder: Path) -> str | Path:
 
 
 def _is_hub_name(name: str) -> bool:
-    """Names there have two parts: `facebook/sam2.1-hiera-small`."""
+    """Return whether a name has the two parts of a hub name: `facebook/sam2.1-hiera-small`."""
     return name.count("/") == 1 and not name.startswith((".", "/", "~")) and "\\" not in name
 
 
 def _is_local(role: str, name: str | Path) -> bool:
-    """Whether a name is a folder; what can only be one, and is not there, is refused before the network is asked."""
+    """Return whether a name is a folder; refuse a path that does not exist before any network access."""
     if Path(name).is_dir():
         return True
     if isinstance(name, Path) or not _is_hub_name(name):
@@ -331,9 +331,9 @@ def _build_load_error(role: str, name: str | Path, why: str) -> ModelError:
 
 
 def _compute_digests(network: Any, processor: Any) -> list[str]:
-    """All that decides a network's answers: weights, configuration, and how pictures and prompts are prepared.
+    """Return digests of all that determines a network's answers: weights, configuration and preprocessing.
 
-    Not where it was loaded from: the same model is the same on another machine.
+    The location is left out: the same model has the same digest on another machine.
     """
     tokenizer = getattr(processor, "tokenizer", None)
     words = "" if tokenizer is None else tokenizer.backend_tokenizer.to_str()
@@ -343,7 +343,7 @@ def _compute_digests(network: Any, processor: Any) -> list[str]:
 
 
 def _drop_origin(config: dict[str, Any]) -> dict[str, Any]:
-    """A configuration without where it comes from and which version wrote it."""
+    """Return a configuration without its origin and the version that wrote it."""
     dropped = ("_name_or_path", "transformers_version")
     kept = {key: value for key, value in config.items() if key not in dropped}
     return {key: _drop_origin(value) if isinstance(value, dict) else value for key, value in kept.items()}

@@ -1,4 +1,4 @@
-"""`http`: a model that answers over HTTP, be it `segqa serve` or any other API that a small table describes."""
+"""`http`: a model behind an HTTP API, either `segqa serve` or any API that the settings describe."""
 
 from __future__ import annotations
 
@@ -31,24 +31,24 @@ _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class HttpModel:
-    """Asks a server; each image in a request of its own, sent without loss.
+    """A client of a segmentation server; each image is sent losslessly in a request of its own.
 
-    Of `segqa serve` the model's fingerprint is that of what is served, and an answer by another model is an error.
-    Another API has none unless it is stated: nobody else knows when its answers could change.
+    With `segqa serve`, the fingerprint is that of the served model, and an answer by another model is an error.
+    Other APIs have none unless you state it, since only you know when their answers could change.
 
     Args:
-        url: of the server.
-        timeout: seconds for a connection, and between two parts of an answer.
-        retries: how often a request is made again that found no connection, or a server that is busy (429, 503).
-        backoff: seconds before the first of them; doubled before each further one, where the server does not say.
-        parallel: requests at a time.
-        token_env: the environment variable with the token of the server.
-        request: how another API is asked, see `segqa.models.http_api.RequestForm`.
-        response: where things stand in its answers, see `segqa.models.http_api.AnswerPlaces`.
-        fingerprint: of another API; to be changed whenever its answers could.
+        url: the server's URL.
+        timeout: seconds to connect, and between two parts of an answer.
+        retries: how often to repeat a request that could not connect or met a busy server (429, 503).
+        backoff: seconds before the first retry, doubled for each further one; `Retry-After` has precedence.
+        parallel: concurrent requests.
+        token_env: the environment variable that holds the server's token.
+        request: the request format of another API, see `segqa.models.http_api.RequestForm`.
+        response: the response format of another API, see `segqa.models.http_api.AnswerPlaces`.
+        fingerprint: for another API; change it whenever its answers could change.
 
     Raises:
-        ModelError: the settings cannot be used, or there is no such server.
+        ModelError: the settings are invalid, or the server cannot be reached.
     """
 
     def __init__(
@@ -85,10 +85,10 @@ class HttpModel:
         self._client.close()
 
     def predict(self, images: Sequence[Image], prompts: Sequence[str]) -> list[Proposals]:
-        """What the server offers for each image.
+        """Return the server's proposals for each image.
 
         Raises:
-            ModelError: it does not answer, refuses, or answers something else.
+            ModelError: the server does not answer, refuses the request, or sends an invalid answer.
         """
         with ThreadPoolExecutor(self._parallel) as pool:
             return list(pool.map(self._propose, images, prompts))
@@ -103,14 +103,14 @@ class HttpModel:
         return self._places.proposals(answer, image)
 
     def _identify(self, answers: str) -> str | None:
-        """Return the fingerprint that goes with what answers; computed only where the server says that its own is."""
+        """Return the fingerprint for the model that answers; computed only if the server says that its own is."""
         if not answers:
             return None
         found = fingerprint_of(type(self), options={"answers": answers, "form": str(self._form)})
         return found if isinstance(answers, Fingerprint) else str(found)
 
     def _request_identity(self) -> tuple[str, str]:
-        """Return name and fingerprint of what `segqa serve` serves; the latter is empty where that has none."""
+        """Return name and fingerprint of the model behind `segqa serve`; the fingerprint is empty if it has none."""
         card = self._parse_json(self._request("GET", "/model"))
         if not isinstance(card, dict) or "fingerprint" not in card:
             raise ModelError(
@@ -126,7 +126,7 @@ class HttpModel:
             raise ModelError(f"http: {self._url} had the model {self._served}, and has {came} now; start the run again")
 
     def _request(self, method: str, path: str, **arguments: Any) -> httpx.Response:
-        """An answer of 2xx; asked for again where the server is busy or cannot be reached."""
+        """Return a 2xx response; retry if the server is busy or cannot be reached."""
         for attempt in range(self._retries + 1):
             response, problem = self._attempt(method, f"{self._url}{path}", arguments)
             if response is not None and response.status_code not in _LATER:
@@ -139,7 +139,7 @@ class HttpModel:
         raise ModelError(f"http: {self._url}{path} {said}; asked {attempt + 1} times; is the server up, and url right?")
 
     def _attempt(self, method: str, url: str, arguments: dict[str, Any]) -> tuple[httpx.Response | None, str]:
-        """One request: what came back, or why nothing did."""
+        """Send one request; return the response, or the reason why there is none."""
         import httpx
 
         try:
@@ -147,13 +147,13 @@ class HttpModel:
         except (httpx.NetworkError, httpx.RemoteProtocolError, httpx.ConnectTimeout) as error:
             return None, f"cannot be reached: {str(error) or type(error).__name__}"
         except httpx.TimeoutException as error:
-            # not asked again: it may be at work on what it has been asked
+            # not retried: the server may still be working on the request
             raise ModelError(f"http: {url} gave no answer within {self._patience:g} s; raise timeout") from error
         except httpx.HTTPError as error:
             raise ModelError(f"http: {url} cannot be asked: {error}") from error
 
     def _compute_delay(self, response: httpx.Response | None, attempt: int) -> float:
-        """Seconds to wait: what the server says, or longer each time, not all at once."""
+        """Return the seconds to wait: `Retry-After`, or exponential backoff with jitter."""
         stated = _parse_retry_after(response.headers.get("retry-after", "")) if response is not None else None
         if stated is not None:
             return stated
@@ -185,7 +185,7 @@ def _check_url(url: str) -> str:
 
 
 def _encode_png(image: Image) -> bytes:
-    """Without loss, and quickly rather than small."""
+    """Encode an image as PNG, with fast rather than strong compression."""
     reversed_channels = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
     return np.asarray(cv2.imencode(".png", reversed_channels, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1]).tobytes()
 
@@ -197,7 +197,7 @@ def _require_success(response: httpx.Response) -> httpx.Response:
 
 
 def _summarize_response(response: httpx.Response | None) -> str:
-    """Why a server refuses, as `segqa serve` says it, or the beginning of what it says."""
+    """Return the reason for a refusal: the error of `segqa serve`, or the beginning of the response."""
     if response is None:
         return ""
     try:
@@ -208,7 +208,7 @@ def _summarize_response(response: httpx.Response | None) -> str:
 
 
 def _parse_retry_after(text: str) -> float | None:
-    """The seconds in a `Retry-After`: a number, or a date; None where it is neither."""
+    """Parse the seconds of a `Retry-After` header, a number or a date; None if it is neither."""
     try:
         return max(0.0, float(text))
     except ValueError:

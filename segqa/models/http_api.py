@@ -1,6 +1,6 @@
-"""An API is how an image is asked about over HTTP, and where in the answer its masks and scores stand.
+"""Request and response formats of HTTP segmentation APIs: how an image is sent, and where masks and scores are found.
 
-Places in an answer are written with dots, `*` for each of a list: `predictions.*.score`.
+Places in a response are written as dotted paths, with `*` for each item of a list: `predictions.*.score`.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ _WHERE = "[tool.segqa.models.http]"
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class RequestForm:
-    """How an image is sent: as PNG, the body itself or a file of a form.
+    """The request format: the image as PNG, sent as the body or as a file of a multipart form.
 
     Attributes:
-        path: behind the URL.
-        field: the name of the file in a form; empty where the image is the body.
-        prompt: the name of the prompt, in the form if there is one, else in the query; empty where it is not sent.
-        extra: what is sent beside it, in the same place.
+        path: appended to the URL.
+        field: the name of the file in the form; empty if the image is the body.
+        prompt: the name of the prompt, in the form if there is one, else in the query; empty if no prompt is sent.
+        extra: further values to send in the form or the query.
     """
 
     path: str = ""
@@ -42,7 +42,7 @@ class RequestForm:
     extra: Mapping[str, str] = dataclasses.field(default_factory=lambda: MappingProxyType({}))
 
     def arguments(self, png: bytes, prompt: str) -> dict[str, Any]:
-        """What `httpx.Client.post` is given."""
+        """Return the keyword arguments of `httpx.Client.post`."""
         said = {**self.extra, **({self.prompt: prompt} if self.prompt else {})}
         if self.field:
             return {"files": {self.field: ("image.png", png, "image/png")}, "data": said}
@@ -51,15 +51,15 @@ class RequestForm:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerPlaces:
-    """Where things stand in the JSON of an answer; in one that is a picture, the picture is the one mask.
+    """The response format: where the JSON holds masks, scores and boxes. An image as the response is the one mask.
 
-    A mask is COCO's run lengths (`{"size": [H, W], "counts": …}`, compressed or not) or a picture in base64.
+    A mask is COCO's run lengths (`{"size": [H, W], "counts": …}`, compressed or not) or an image in base64.
 
     Attributes:
-        masks: of the proposals.
-        scores: how good each mask is; empty where it is not said.
-        box_scores: how sure each detection is. Where only one of the scores is there, it is the other one as well.
-        boxes: x0, y0, x1, y1 of each; empty for the boxes around the masks.
+        masks: place of the masks.
+        scores: place of the mask scores; empty if there are none.
+        box_scores: place of the detection scores. If only one kind of score is given, it is used for both.
+        boxes: place of the boxes x0, y0, x1, y1; empty to use the bounding boxes of the masks.
     """
 
     masks: str = ""
@@ -68,10 +68,10 @@ class AnswerPlaces:
     boxes: str = ""
 
     def proposals(self, answer: object, image: Image) -> Proposals:
-        """The proposals in an answer about an image.
+        """Return the proposals in the response for an image.
 
         Raises:
-            ModelError: something does not stand where it should.
+            ModelError: a value is missing or has the wrong type.
         """
         if not self.masks:
             raise ModelError(f'http: the answer is no picture; say where its masks are: {_WHERE} response.masks = "…"')
@@ -86,7 +86,7 @@ class AnswerPlaces:
                 else [compute_box(mask) for mask in masks]
             )
             return Proposals(np.stack(masks), scores, box_scores, np.array(boxes))
-        except (ValueError, TypeError) as error:  # masks of several sizes, more scores than masks, a text for a number
+        except (ValueError, TypeError) as error:  # mask sizes differ, more scores than masks, a string for a number
             raise ModelError(f"http: the answer cannot be read as proposals: {error}") from error
 
     def _read_scores(self, answer: object, count: int) -> tuple[Floats, Floats]:
@@ -102,14 +102,14 @@ SERVE_ANSWER = AnswerPlaces(
     box_scores="predictions.*.proposals.*.box_score",
     boxes="predictions.*.proposals.*.box",
 )
-"""The API of `segqa serve`."""
+"""The response format of `segqa serve`."""
 
 
 def parse_api(request: object, response: object) -> tuple[RequestForm, AnswerPlaces]:
-    """The API that two tables of the settings describe.
+    """Parse the two tables of the settings that describe an API.
 
     Raises:
-        ModelError: a key is unknown or no text, or it is not said where the masks are.
+        ModelError: a key is unknown or not a string, or the place of the masks is missing.
     """
     form = RequestForm(**_parse_string_table(request, "request", RequestForm))
     places = AnswerPlaces(**_parse_string_table(response, "response", AnswerPlaces))
@@ -119,10 +119,10 @@ def parse_api(request: object, response: object) -> tuple[RequestForm, AnswerPla
 
 
 def find_values(answer: object, place: str) -> list[Any]:
-    """All that stands at a place of an answer.
+    """Return all values at a place of a response.
 
     Raises:
-        ModelError: says how far the place leads.
+        ModelError: the place does not exist; the message tells how far it leads.
 
     >>> find_values({"found": [{"score": 0.5}, {"score": 0.25}]}, "found.*.score")
     [0.5, 0.25]
@@ -143,10 +143,10 @@ def find_values(answer: object, place: str) -> list[Any]:
 
 
 def decode_image(data: bytes) -> Mask:
-    """The mask in the bytes of a picture: object where it is above 127.
+    """Decode an image file to a mask: values above 127 are object.
 
     Raises:
-        ModelError: it is none.
+        ModelError: the bytes are not an image.
     """
     grey = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE) if data else None
     if grey is None:
@@ -155,7 +155,7 @@ def decode_image(data: bytes) -> Mask:
 
 
 def _to_mask(found: object) -> Mask:
-    """A mask in one of the ways in which they are written."""
+    """Convert a mask in one of the supported encodings."""
     if isinstance(found, str):
         try:
             return decode_image(base64.b64decode(found.rpartition(",")[2], validate=True))
@@ -173,7 +173,7 @@ def _to_mask(found: object) -> Mask:
 
 
 def _to_floats(values: list[Any]) -> Floats:
-    """Numbers; null is one that is not known."""
+    """Convert to floats; null, an unknown score, becomes NaN."""
     return np.array([np.nan if value is None else value for value in values], np.float64)
 
 
@@ -184,13 +184,13 @@ def _to_box(box: object) -> Floats:
 
 
 def _describe_kind(found: list[Any]) -> str:
-    """What came in place of what was looked for, in a few words."""
+    """Describe the values that came instead of the expected ones, in a few words."""
     odd = found[0] if found else None
     return f"the keys {', '.join(sorted(map(str, odd))[:10])}" if isinstance(odd, dict) else type(odd).__name__
 
 
 def _parse_string_table(table: object, name: str, form: type) -> dict[str, Any]:
-    """A table of texts with known keys."""
+    """Parse a table of strings with known keys."""
     if not isinstance(table, Mapping):
         raise ModelError(f"{_WHERE} {name} must be a table, got {table!r}")
     known = [each.name for each in dataclasses.fields(form)]

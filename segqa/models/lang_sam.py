@@ -1,4 +1,4 @@
-"""`langsam` by the `lang-sam` package, for those who have it: its answers as proposals, its manners kept in."""
+"""`langsam` by the `lang-sam` package: an adapter that converts its answers and contains its side effects."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ _Answer = Mapping[str, Any]
 
 
 class LangSam:
-    """`lang_sam.LangSAM`, asked for images of one size at a time.
+    """`lang_sam.LangSAM` as a model; images of one size share a batch.
 
     Args:
         sam_type: SAM 2's size, as `lang_sam.SAM_MODELS` names it.
-        sam_checkpoint: its weights, a file; without one `lang_sam` fetches them.
-        detector: a folder with Grounding DINO's weights; without one `lang_sam` fetches Grounding DINO (base).
-        detector_processor: a folder with its tokenizer and preprocessing, often the same one. `lang_sam` lets both
-            folders bring code of their own and runs it, so name only folders that you trust.
-        box_cutoff: boxes whose score is not above it are left out.
-        text_cutoff: words of the prompt whose score is not above it do not name a box.
-        device: `auto` takes a GPU that CUDA knows, else the CPU; or as torch names it.
-        predictor: a `LangSAM` that is there already, in place of the first four. As nothing is known of its weights,
-            it has no fingerprint, and its proposals are not kept from run to run.
+        sam_checkpoint: SAM 2's weights, a file; downloaded by `lang_sam` if omitted.
+        detector: a folder with Grounding DINO's weights; `lang_sam` downloads Grounding DINO (base) if omitted.
+        detector_processor: a folder with its tokenizer and preprocessing, often the same one. `lang_sam` runs any code
+            that either folder contains, so name only folders that you trust.
+        box_cutoff: boxes are kept if their score is above it.
+        text_cutoff: words of the prompt label a box if their score is above it.
+        device: `auto` takes a GPU if CUDA has one, else the CPU; or a device name of torch.
+        predictor: an existing `LangSAM`, in place of the first four. Its weights are unknown, so the model has no
+            fingerprint, and its proposals are not cached across runs.
 
     Raises:
-        ModelError: the package is missing, a path is, or `LangSAM` cannot be built.
+        ModelError: the package or a path is missing, or `LangSAM` cannot be built.
     """
 
     fingerprint: str
@@ -78,15 +78,15 @@ class LangSam:
         )
 
     def predict(self, images: Sequence[Image], prompts: Sequence[str]) -> list[Proposals]:
-        """Proposals for each image, in order, as many as boxes were found.
+        """Return the proposals for each image, in order, one proposal a box.
 
         Args:
             images: RGB uint8 `[H, W, 3]`, of any sizes.
-            prompts: `"person."`; several things are separated by dots.
+            prompts: such as `"person."`; separate several things by dots.
 
         Raises:
-            CaseError: a prompt is empty, an image is not RGB, or there are not as many of one as of the other.
-            ProposalsError: `lang_sam` answered with something else than masks.
+            CaseError: a prompt is empty, an image is not RGB, or the numbers of images and prompts differ.
+            ProposalsError: `lang_sam` returned something other than masks.
         """
         asked = [normalize_prompt(prompt) for prompt in prompts]
         found: dict[int, Proposals] = {}
@@ -97,10 +97,10 @@ class LangSam:
         return [found[index] for index in range(len(images))]
 
     def _propose(self, pictures: list[Pillow.Image], prompt: str) -> list[Proposals]:
-        """Proposals for pictures of one size; one by one where that fails, as a single picture fails all of them."""
+        """Return the proposals for images of one size; on failure retry one by one, since one bad image fails all."""
         try:
             answers = self._ask(pictures, prompt)
-        except Exception:  # what it is depends on the versions of three packages: the detector is asked instead
+        except Exception:  # the exception type depends on the versions of three packages, so ask the detector instead
             if len(pictures) > 1:
                 return [proposals for picture in pictures for proposals in self._propose([picture], prompt)]
             if not self._has_no_box(pictures[0], prompt):
@@ -119,7 +119,7 @@ class LangSam:
         return answers
 
     def _has_no_box(self, picture: Pillow.Image, prompt: str) -> bool:
-        """Whether the detector finds no box: the one failure that means "no proposals", however it shows itself."""
+        """Return whether the detector finds no box: the only failure that means "no proposals", whatever was raised."""
         detector = getattr(self._predictor, "gdino", None)
         if detector is None:
             return False
@@ -132,7 +132,7 @@ def _get_shape(picture: Pillow.Image) -> tuple[int, int]:
 
 
 def _to_proposals(answer: _Answer, shape: tuple[int, int]) -> Proposals:
-    """One answer of `lang_sam`: its arrays are lists where there is no box, and lack an axis where there is one."""
+    """Convert one answer of `lang_sam`: without a box its arrays are lists, with one box they lack an axis."""
     boxes = _to_floats(answer["boxes"]).reshape(-1, 4)
     if not len(boxes):
         return Proposals.none(shape)
@@ -147,7 +147,7 @@ def _to_proposals(answer: _Answer, shape: tuple[int, int]) -> Proposals:
 
 
 def _to_array(values: Any) -> Any:
-    """An array of what may be a tensor, on a GPU even."""
+    """Return an array from a list, an array or a tensor on any device."""
     return np.asarray(values.cpu() if hasattr(values, "cpu") else values)
 
 
@@ -158,10 +158,10 @@ def _to_floats(values: Any) -> Floats:
 def _check_paths(
     sam_checkpoint: str | Path | None, detector: str | Path | None, processor: str | Path | None
 ) -> dict[str, str]:
-    """The paths that were given, by `LangSAM`'s names for them.
+    """Return the given paths by `LangSAM`'s names for them.
 
-    What is not there is refused: `lang_sam` would take it for a name on the hub, and run the code that comes with it.
-    Of the detector's two paths it would ignore a single one, and go to the network without a word.
+    A missing path is refused, since `lang_sam` would take it for a name on the hub and run the code that comes with it.
+    If only one of the detector's two paths is given, `lang_sam` would silently ignore it and download the model.
     """
     if (detector is None) != (processor is None):
         raise ModelError(
@@ -180,10 +180,10 @@ def _check_paths(
 
 
 def _import_lang_sam() -> ModuleType:
-    """The package, with what it does to the process when imported undone.
+    """Import the package and undo its side effects on the process.
 
-    On CUDA it enters a bfloat16 autocast and never leaves it. Autocast belongs to a thread, so it stays in one that
-    ends here, and no later model runs in it. It also lets matrix products round to TF32, for all.
+    On CUDA the import enters a bfloat16 autocast and never leaves it. Autocast is local to a thread, so the import runs
+    in a temporary thread and no later model is affected. It also allows TF32 in matrix products for the whole process.
     """
     try:
         with _contain_side_effects(), _preserve_tf32(), ThreadPoolExecutor(1) as thread:
@@ -207,7 +207,7 @@ def _build(module: ModuleType, device: Any, arguments: Mapping[str, str]) -> Any
 
 @contextlib.contextmanager
 def _contain_side_effects(device_type: str = "") -> Iterator[None]:
-    """Keep what `lang_sam` does from the rest: no prints, no handler on the root logger, no autocast on a device."""
+    """Contain the side effects of `lang_sam`: prints, handlers on the root logger, autocast on a device."""
     handlers = list(logging.root.handlers)
     try:
         with contextlib.redirect_stdout(io.StringIO()), _disable_autocast(device_type):
@@ -227,7 +227,7 @@ def _disable_autocast(device_type: str) -> contextlib.AbstractContextManager[Any
 
 @contextlib.contextmanager
 def _preserve_tf32() -> Iterator[None]:
-    """Leave torch's two switches for TF32 as they were."""
+    """Restore torch's two switches for TF32 on exit."""
     import torch
 
     switches: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn)
@@ -240,7 +240,7 @@ def _preserve_tf32() -> Iterator[None]:
 
 
 def _compute_fingerprint(model: LangSam, predictor: Any, module: ModuleType, arguments: Mapping[str, Any]) -> str:
-    """Covers the package by its files: it is installed from a repository whose version hardly ever moves."""
+    """Compute a fingerprint that covers the package by its files, since its version number hardly ever changes."""
     digests = [compute_weights_digest(predictor.gdino.model), compute_weights_digest(predictor.sam.model)]
     code = sorted(Path(str(module.__file__)).parent.rglob("*.py"))
     options = {**arguments, "weights": digests}

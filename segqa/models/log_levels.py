@@ -1,4 +1,4 @@
-"""Quiet: what a library logs of a failure that our own error says in one line."""
+"""Log levels of third-party libraries: silence messages that segqa's own errors already report."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def limit_logging(library: str, level: int) -> Iterator[None]:
-    """Let a library log nothing below a level inside the block."""
+    """Suppress a library's log messages below a level inside the block."""
     log = logging.getLogger(library)
     before = log.level
     log.setLevel(level)

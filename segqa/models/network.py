@@ -1,4 +1,4 @@
-"""`Network`: a segmentation network as a model; any image goes in, the mask has the image's size."""
+"""`Network`: a semantic segmentation network as a model, with preprocessing and masks at the image's own size."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _LIBRARIES = ("albumentations", "opencv-python-headless")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
-    """An image as the network takes it.
+    """A preprocessed image.
 
     Attributes:
         pixels: float32 `[h, w, 3]`.
@@ -38,17 +38,17 @@ class Prepared:
 
 
 class Network:
-    """A checkpoint's network: preprocessed, run, scaled back, cut.
+    """A checkpoint's network with preprocessing, resizing of the probabilities and a mask cutoff.
 
-    The mask score is the mean probability inside the mask, 0 where the mask is empty.
+    The mask score is the mean probability inside the mask, 0 if the mask is empty.
 
     Args:
-        folder: the checkpoint.
-        runtime: runs its network.
-        mask_cutoff: object is where the probability is above it.
+        folder: the checkpoint's folder.
+        runtime: runs the network.
+        mask_cutoff: pixels with a higher probability are object.
 
     Raises:
-        ModelError: the cutoff is none.
+        ModelError: the cutoff is not a probability.
     """
 
     def __init__(self, folder: Path, runtime: Runtime, *, mask_cutoff: float = 0.5) -> None:
@@ -82,20 +82,20 @@ class Network:
         precision: Precision = "float32",
         compiled: bool = False,
     ) -> Network:
-        """The network in a checkpoint's folder.
+        """Load the network in a checkpoint's folder.
 
         Args:
-            checkpoint: the folder.
-            name: of the model, for messages: `"unet"`.
-            family: which kind of network it must be: segqa's own U-Net, one of segmentation_models_pytorch, or either.
-            device: as the runtime takes it.
-            mask_cutoff: as the class takes it.
-            runtime: what runs it: torch, or ONNX Runtime what `segqa export` has written.
-            precision: `"float32"`; torch also takes `"float16"`, onnx `"int8"`.
-            compiled: by `torch.compile`.
+            checkpoint: the checkpoint's folder.
+            name: the model's name, for messages: `"unet"`.
+            family: the required kind of network: segqa's own U-Net, one of segmentation_models_pytorch, or either.
+            device: a device name of the runtime.
+            mask_cutoff: see the class.
+            runtime: torch, or ONNX Runtime for the file that `segqa export` has written.
+            precision: `"float32"`; torch also supports `"float16"`, onnx `"int8"`.
+            compiled: use `torch.compile`.
 
         Raises:
-            ModelError: there is no checkpoint, with how to come by one; or it is damaged, or of the other family.
+            ModelError: there is no checkpoint (the message says how to get one), or it is damaged or of another family.
         """
         if checkpoint is None or not Path(checkpoint).exists():
             raise ModelError(_describe_missing_checkpoint(name, checkpoint))
@@ -109,25 +109,25 @@ class Network:
             raise ModelError(f"{name}: {error}") from error
 
     def predict(self, images: Sequence[Image], prompts: Sequence[str]) -> list[Proposals]:
-        """One proposal for each image.
+        """Return one proposal for each image.
 
         Args:
             images: RGB uint8 `[H, W, 3]`.
-            prompts: not looked at: the network knows what it was trained for.
+            prompts: ignored, since the network segments one fixed class.
         """
         return self.predict_prepared([self.prepare(image, "") for image in images], prompts)
 
     def prepare(self, image: Image, prompt: str) -> Prepared:
-        """An image as the network takes it; evaluations call it while the network is busy with what came before."""
+        """Preprocess an image; evaluations call it in another thread while the network runs on the previous batch."""
         del prompt
         prepared = self._preprocessing(image=image)["image"]
-        # ToTensorV2 among its steps answers with a tensor that has the channels first
+        # with ToTensorV2 among its steps, the result is a tensor with the channels first
         pixels = prepared if isinstance(prepared, np.ndarray) else prepared.numpy().transpose(1, 2, 0)
         height, width = image.shape[:2]
         return Prepared(pixels.astype(np.float32, copy=False), (height, width))
 
     def predict_prepared(self, prepared: Sequence[Prepared], prompts: Sequence[str]) -> list[Proposals]:
-        """What `predict` answers, for images that `prepare` has been given."""
+        """Return the answers of `predict` for images that `prepare` has preprocessed."""
         del prompts
         if len({one.pixels.shape for one in prepared}) == 1:
             answers = list(self._compute_probabilities(np.stack([one.pixels for one in prepared])))
@@ -136,7 +136,7 @@ class Network:
         return [self._propose(answer, one.size) for answer, one in zip(answers, prepared, strict=True)]
 
     def _compute_probabilities(self, batch: Maps) -> Maps:
-        """The probability of each pixel, `[N, h, w]`, for prepared images `[N, h, w, 3]`."""
+        """Return the probability of each pixel, `[N, h, w]`, for prepared images `[N, h, w, 3]`."""
         height, width = batch.shape[1:3]
         stride = self._runtime.stride
         padding = ((0, 0), (0, -height % stride), (0, -width % stride), (0, 0))
@@ -150,9 +150,9 @@ class Network:
 
 
 def _open_runtime(folder: Path, name: RuntimeName, *, device: str, precision: Precision, compiled: bool) -> Runtime:
-    """What runs a checkpoint's network; torch is loaded only for its own."""
+    """Open the runtime for a checkpoint's network; torch is imported only for the torch runtime."""
     if name == "torch":
-        # heeded where torch has not been imported yet: its threads would keep cores busy while they wait
+        # effective only before torch is imported: waiting threads would otherwise spin and keep cores busy
         os.environ.setdefault("OMP_WAIT_POLICY", "passive")
         from segqa.models.torch_runtime import TorchRuntime
 
@@ -167,7 +167,7 @@ def _open_runtime(folder: Path, name: RuntimeName, *, device: str, precision: Pr
 
 
 def _describe_missing_checkpoint(name: str, checkpoint: str | Path | None) -> str:
-    """What to say where there is no checkpoint."""
+    """Return the error message for a missing checkpoint."""
     came = "no checkpoint given" if checkpoint is None else f"no checkpoint at {checkpoint}"
     return (
         f"{name}: {came}; train one (segqa train {name} --dataset DIR --out DIR) and name it: "

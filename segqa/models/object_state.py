@@ -1,4 +1,4 @@
-"""Read the state of an object: the values that it holds, the code that it reaches, and what cannot be counted."""
+"""Object state for fingerprints: the values an object holds, the code it reaches, and the parts without a digest."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from segqa.errors import ModelError
 from segqa.models.user_code import find_file, is_user_file
 
 Part: TypeAlias = tuple[str, bytes]
-"""What is counted: of which sort it is, and its content or a digest of that."""
+"""A counted part: its kind, and its content or a digest of it."""
 
 _PLAIN = (bool, int, float, complex, type(None), np.generic)
 _HOLDERS = (Mapping, list, tuple, set, frozenset, functools.partial, MethodType)
@@ -30,7 +30,7 @@ _CODE = (type, FunctionType, BuiltinFunctionType, ModuleType)
 _DECIDES_NOTHING = frozenset(
     {"_thread", "threading", "logging", "weakref", "_weakref", "concurrent", "queue", "_queue", "multiprocessing"}
 )
-"""Modules of locks, loggers and pools: an object of theirs counts by its class."""
+"""Modules of locks, loggers and pools: their objects count by class only."""
 _RANDOM = frozenset({"random", "_random", "numpy.random"})
 """Modules whose objects differ from process to process."""
 _NOT_IN_SCRIPT = (".debug_pkl", "serialization_id", "version", "byteorder")
@@ -38,11 +38,11 @@ _NOT_IN_SCRIPT = (".debug_pkl", "serialization_id", "version", "byteorder")
 
 @dataclass(slots=True)
 class ObjectState:
-    """What an object holds.
+    """The state of an object.
 
     Attributes:
-        content: in JSON's types.
-        code: the user's classes, functions and modules that it reaches.
+        content: the values, in JSON's types.
+        code: the user's classes, functions and modules that the object reaches.
         uncounted: the attributes that cannot be counted, with their classes.
     """
 
@@ -52,7 +52,7 @@ class ObjectState:
 
 
 def read_state(thing: object) -> ObjectState:
-    """Read what an object holds, however deep."""
+    """Read the state of an object, recursively."""
     state = ObjectState()
     try:
         state.content = _Reader(state).read_members(thing, "")
@@ -62,7 +62,7 @@ def read_state(thing: object) -> ObjectState:
 
 
 def find_code(thing: object) -> list[Any]:
-    """Find the user's classes, functions and modules that an object reaches; no value is read."""
+    """Find the user's classes, functions and modules that an object reaches, without reading any value."""
     state = ObjectState()
     with suppress(RecursionError):
         _Reader(state, reads_values=False).read_members(thing, "")
@@ -70,10 +70,10 @@ def find_code(thing: object) -> list[Any]:
 
 
 def digest_value(thing: object) -> Part | None:
-    """Return what is counted of a number, an array, a tensor, a foreign network or bytes; None for all else.
+    """Return the part for a number, an array, a tensor, a foreign network or bytes; None for other types.
 
     Raises:
-        ModelError: it is an array of objects.
+        ModelError: the thing is an array of objects.
     """
     if isinstance(thing, _PLAIN) and not isinstance(thing, enum.Enum):
         return "value", f"{type(thing).__name__} {thing!r}".encode()
@@ -91,25 +91,25 @@ def digest_value(thing: object) -> Part | None:
 
 
 def is_user_code(thing: Any) -> bool:
-    """Return whether a class, function or module, or the class of an object, is defined in a file of the user's."""
+    """Return whether a class, function or module, or the class of an object, is defined in a user file."""
     file = find_file(thing if isinstance(thing, _CODE) else type(thing))
     return file is not None and is_user_file(file)
 
 
 class _Reader:
-    """Reads objects, each once."""
+    """A recursive reader that visits each object once."""
 
     def __init__(self, state: ObjectState, *, reads_values: bool = True) -> None:
         self._state, self._reads_values = state, reads_values
-        # with the objects, so that no other one gets the id of one that is gone
+        # keep the objects alive, so that no id is reused
         self._read: dict[int, tuple[object, str | None]] = {}
 
     def read(self, thing: Any, place: str) -> Any:
-        """Return what is counted of a value; an object within itself counts as nothing.
+        """Return the state of a value; a reference to an enclosing object counts as nothing.
 
         Args:
             thing: the value.
-            place: names it to the user.
+            place: its location, for messages to the user.
         """
         if isinstance(thing, str | Path | enum.Enum):
             return str(thing)
@@ -127,7 +127,7 @@ class _Reader:
         return self._read[id(thing)][1]
 
     def read_members(self, thing: Any, place: str) -> Any:
-        """Return what is counted of what a collection, a function or an object holds."""
+        """Return the state of the members of a collection, a function or an object."""
         if is_user_code(thing):
             self._state.code.append(thing if isinstance(thing, _CODE) else type(thing))
         if isinstance(thing, Mapping):
@@ -146,13 +146,13 @@ class _Reader:
         return [str(getattr(thing, "__qualname__", type(thing).__qualname__)), members, held]
 
     def _read_foreign(self, thing: Any, place: str) -> Any:
-        """Return what pickle would keep of an object of somebody else's class; note one that it cannot keep."""
+        """Return the pickled state of an object of a third-party class; note one without such a state as uncounted."""
         kind = _format_name(thing if isinstance(thing, type) else type(thing))
         if isinstance(thing, type | ModuleType) or kind.partition(".")[0] in _DECIDES_NOTHING:
             return [kind, getattr(thing, "__name__", "")]
         try:
             parts = () if _is_random(thing) else thing.__reduce_ex__(4)
-        except Exception:  # noqa: BLE001 - whatever foreign code raises
+        except Exception:  # noqa: BLE001 - third-party code can raise anything
             parts = ()
         if not parts:
             self._state.uncounted.append(f"{place or 'the object'} ({kind})")
@@ -179,7 +179,7 @@ def _is_random(thing: object) -> bool:
 
 
 def _yield_attributes(thing: Any) -> Iterator[tuple[str, Any]]:
-    """Yield what an object of the user's, a function or a partial holds; not the fingerprint itself."""
+    """Yield the attributes of a user's object, a function or a partial, except the fingerprint itself."""
     if isinstance(thing, functools.partial):
         yield from {"args": thing.args, "keywords": thing.keywords, "func": thing.func}.items()
     elif isinstance(thing, MethodType):
@@ -210,12 +210,12 @@ def _read_cell(cell: Any) -> object:
 
 
 def compute_weights_digest(network: Any) -> str:
-    """Return a hex digest of a torch module's parameters and buffers: names, types, shapes and bytes."""
+    """Return a hex digest of a torch module's parameters and buffers: names, dtypes, shapes and bytes."""
     return _digest_tensors(network.state_dict())
 
 
 def _digest_weights(value: object) -> str | None:
-    """Return a digest of a tensor or of all that a network holds; None for what is neither."""
+    """Return a digest of a tensor or of a whole network; None for anything else."""
     torch: Any = sys.modules.get("torch")
     if torch is None or not hasattr(torch, "nn"):
         return None
@@ -224,7 +224,7 @@ def _digest_weights(value: object) -> str | None:
     if isinstance(value, torch.jit.ScriptModule):
         return _digest_script(value)
     if isinstance(value, torch.nn.Module):
-        # also the buffers that a checkpoint leaves out; and what it consists of
+        # includes non-persistent buffers, and the structure of the network
         held = {**dict(value.named_parameters()), **dict(value.named_buffers())}
         plain = [f"{name} {key} {each!r}" for name, key, each in _yield_plain_attributes(value)]
         layout = "\n".join([repr(value), *plain])
@@ -233,7 +233,7 @@ def _digest_weights(value: object) -> str | None:
 
 
 def _yield_plain_attributes(network: Any) -> Iterator[tuple[str, str, object]]:
-    """Yield the numbers and texts that the modules of a network hold beside their parameters, with their names."""
+    """Yield the plain numbers and strings that a network's modules hold besides their parameters, with their names."""
     for name, module in network.named_modules():
         for key, value in vars(module).items():
             if not key.startswith("_") and isinstance(value, (*_PLAIN, str)):

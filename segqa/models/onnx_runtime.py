@@ -1,4 +1,4 @@
-"""`OnnxRuntime`: a network that `segqa export` has written, run by ONNX Runtime; torch is not needed."""
+"""`OnnxRuntime`: run a network exported by `segqa export` with ONNX Runtime; needs no torch."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ if TYPE_CHECKING:
 
 INPUT, OUTPUT = "images", "logits"
 STRIDE, MADE_OF = "segqa_stride", "segqa_network"
-"""What an exported file says of itself: by what its input's sides must be divisible, and of which network it is."""
+"""The metadata keys of an exported file: the divisor of the input's sides, and the digest of the network."""
 
 _NAMES = {"float32": "model.onnx", "int8": "model.int8.onnx"}
 
 
 def get_onnx_path(folder: Path, precision: Precision) -> Path:
-    """Where a checkpoint's network stands as ONNX."""
+    """Return the path of a checkpoint's exported network."""
     if precision not in _NAMES:
         raise ModelError(f"onnx runs {' and '.join(_NAMES)}, got {precision!r}")
     return folder / _NAMES[precision]
 
 
 class OnnxRuntime:
-    """A checkpoint's network as ONNX.
+    """A checkpoint's network in ONNX format.
 
-    It takes as many threads as OpenCV is given, so that what limits one limits both.
+    It uses as many threads as OpenCV, so that one limit applies to both.
 
     Args:
-        folder: the checkpoint that it was exported from; one that has been trained on since is refused.
+        folder: the checkpoint that the file was exported from. If it has been trained further since, it is refused.
         path: the exported file.
-        device: `"cpu"`; `"cuda"` where ONNX Runtime has it; `"auto"` is the latter where it can.
+        device: `"cpu"`, `"cuda"` if ONNX Runtime supports it, or `"auto"` for CUDA if available.
 
     Raises:
-        ModelError: the file is missing, damaged or of another network; or there is no such device.
+        ModelError: the file is missing, damaged or of another network; or the device is unavailable.
     """
 
     def __init__(self, folder: Path, path: Path, *, device: str = "auto") -> None:
@@ -62,7 +62,7 @@ class OnnxRuntime:
         self.libraries = ("onnxruntime",)
 
     def compute_probabilities(self, batch: Maps) -> Maps:
-        """The probability of each pixel, `[N, h, w]`, for prepared images `[N, h, w, 3]`."""
+        """Return the probability of each pixel, `[N, h, w]`, for prepared images `[N, h, w, 3]`."""
         if cv2.getNumThreads() != self._threads:
             self._threads = cv2.getNumThreads()
             self._session = self._open()
@@ -74,23 +74,23 @@ class OnnxRuntime:
         onnxruntime = _import_library()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self._threads
-        # threads that wait for work by spinning take the core that reads the next image
+        # spinning threads would take the core that reads the next image
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        # 3: errors; its warnings are about graphs that it cannot simplify further
+        # 3: errors; the warnings concern graphs that cannot be simplified further
         options.log_severity_level = 3
         try:
             return onnxruntime.InferenceSession(str(self._path), options, providers=[self._provider])
-        except Exception as error:  # whatever onnxruntime raises derives from nothing else
+        except Exception as error:  # onnxruntime's exceptions have no common base class
             raise ModelError(f"{self._path} is damaged, or ONNX Runtime cannot run it: {error}") from error
 
 
 def to_planes(batch: Maps) -> Maps:
-    """Prepared images `[N, h, w, 3]` as an exported network takes them, `[N, 3, h, w]`."""
+    """Return prepared images `[N, h, w, 3]` in the layout of an exported network, `[N, 3, h, w]`."""
     return np.ascontiguousarray(batch.transpose(0, 3, 1, 2))
 
 
 def _find_provider(device: str) -> str:
-    """What ONNX Runtime calls a device."""
+    """Return ONNX Runtime's execution provider for a device."""
     available = _import_library().get_available_providers()
     cuda, cpu = "CUDAExecutionProvider", "CPUExecutionProvider"
     if device == "auto":

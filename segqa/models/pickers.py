@@ -1,4 +1,4 @@
-"""A picker chooses one of the proposals, by their scores alone; it never sees a target."""
+"""Pickers: functions that choose one proposal by its scores alone, without the target."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from segqa.models.protocol import Floats, Proposals
 from segqa.settings.checks import nearest
 
 Picker = Callable[[Proposals], int | None]
-"""From proposals to the index of the one picked; None where there is none to pick."""
+"""A function from proposals to the index of the picked one; None if there is none to pick."""
 
 
 def mask_score(proposals: Proposals) -> int | None:
-    """The highest mask score; the first of equals."""
+    """Return the index of the proposal with the highest mask score; the first of equals."""
     return _find_highest(proposals.mask_scores)
 
 
 def box_score(proposals: Proposals) -> int | None:
-    """The highest box score; the first of equals."""
+    """Return the index of the proposal with the highest box score; the first of equals."""
     return _find_highest(proposals.box_scores)
 
 
 def product(proposals: Proposals) -> int | None:
-    """The highest mask score × box score; the first of equals.
+    """Return the index of the proposal with the highest mask score × box score; the first of equals.
 
     A proposal with a negative score never wins over one without.
 
     Raises:
-        ProposalsError: all that are known have negative scores, as logits are, and they are several: the product of two
-            bad ones is high.
+        ProposalsError: several proposals have known scores, and each has a negative one, as logits are: the product of
+            two low scores would be high.
     """
     products = proposals.mask_scores * proposals.box_scores
     is_negative = (proposals.mask_scores < 0) | (proposals.box_scores < 0)
@@ -54,12 +54,12 @@ def product(proposals: Proposals) -> int | None:
 
 
 def agreement(proposals: Proposals) -> int | None:
-    """Where both scores agree: the highest sum of the two ranks, ties by product, then the first.
+    """Return the index of the proposal with the highest sum of the two score ranks; ties by product, then the first.
 
-    Where a score is negative, as logits are, ties go by mask score: a product would say nothing.
+    If a score is negative, as logits are, ties go by mask score, since a product would be meaningless.
 
-    A rank is the number of different lower scores, so the answer depends neither on the order of the proposals (that of
-    `sequential_agreement` does) nor on one of them being there twice. A proposal with a NaN score ranks below all.
+    A rank is the number of distinct lower scores. So the order of the proposals (unlike in `sequential_agreement`) and
+    duplicates do not affect the answer. A proposal with a NaN score ranks below all others.
     """
     known = ~(np.isnan(proposals.mask_scores) | np.isnan(proposals.box_scores))
     ranks = _compute_ranks(proposals.mask_scores, known) + _compute_ranks(proposals.box_scores, known)
@@ -72,9 +72,9 @@ def agreement(proposals: Proposals) -> int | None:
 
 
 def sequential_agreement(proposals: Proposals) -> int | None:
-    """Go through the proposals in order and move on only where *both* scores rise.
+    """Go through the proposals in order and move on only if *both* scores rise.
 
-    Kept to reproduce published numbers. Its answer depends on the order of the proposals: use `agreement`.
+    Kept to reproduce published numbers. The answer depends on the order of the proposals: prefer `agreement`.
     """
     scores = np.stack([proposals.mask_scores, proposals.box_scores], axis=1)
     best: int | None = None
@@ -85,26 +85,26 @@ def sequential_agreement(proposals: Proposals) -> int | None:
 
 
 def first(proposals: Proposals) -> int | None:
-    """The first proposal: the model's own order."""
+    """Return the index of the first proposal, in the model's own order."""
     return 0 if len(proposals) else None
 
 
 PICKERS = MappingProxyType(
     {picker.__name__: picker for picker in (mask_score, agreement, box_score, product, first, sequential_agreement)}
 )
-"""The pickers that a run can be asked for by name."""
+"""The named pickers that a run can select."""
 
 
 def needs_only_scores(picker: Picker) -> bool:
-    """Whether a picker is known to need no masks, as those with a name are."""
+    """Return whether a picker is known to need no masks; all named pickers need none."""
     return picker in PICKERS.values()
 
 
 def find_picker(name: str) -> Picker:
-    """The picker of that name.
+    """Return the picker of a name.
 
     Raises:
-        SettingsError: there is none, or it is `oracle`, which looks at the target and so cannot pick.
+        SettingsError: the name is unknown, or it is `oracle`, which needs the target and so cannot pick.
     """
     if name == "oracle":
         raise SettingsError("the oracle looks at the target and cannot pick; every report shows its IoU and the regret")
@@ -115,17 +115,17 @@ def find_picker(name: str) -> Picker:
 
 
 def _find_highest(scores: Floats) -> int | None:
-    """The index of the highest score, the first of equals; a NaN never wins over a number."""
+    """Return the index of the highest score, the first of equals; a NaN never wins over a number."""
     if not len(scores):
         return None
     highest = int(scores.argmax())
-    if math.isnan(scores[highest]):  # the highest to numpy: so it is seen, wherever it is
+    if math.isnan(scores[highest]):  # argmax treats NaN as the highest, so this finds one at any position
         return int(np.where(np.isnan(scores), -np.inf, scores).argmax())
     return highest
 
 
 def _compute_ranks(scores: Floats, known: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """For each score, how many different ones of the known are lower: a copy of a proposal takes nobody's rank."""
-    # by a set and not by numpy: there are a few proposals, seldom hundreds
+    """Return for each score the number of distinct lower known scores, so that duplicates do not change a rank."""
+    # a set is faster than numpy: there are a few proposals, seldom hundreds
     lower = {score: rank for rank, score in enumerate(sorted(set(scores[known].tolist())))}
     return np.array([lower.get(score, 0) for score in scores.tolist()], np.int64)

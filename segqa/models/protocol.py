@@ -1,4 +1,4 @@
-"""Proposals are what a model offers for a case: masks, each with a score for itself and one for its detection."""
+"""The model protocol (`Model`) and its answer (`Proposals`): masks with mask scores, box scores and boxes."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ _OTHER_WAYS = {
     1: "; if there is no mask: segqa.Proposals.none(image.shape[:2])",
     2: "; for one mask: segqa.Proposals.single(mask)",
 }
-"""What to write in place of masks of so many axes."""
+"""Advice for masks with the wrong number of axes, by that number."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Proposals:
-    """The masks that a model offers for one image; there may be none.
+    """The proposals of a model for one image; there may be none.
 
     Attributes:
         masks: `[N, H, W]` bool, True = object.
-        mask_scores: `[N]`, how good the mask (SAM's predicted IoU); higher is better. NaN = unknown.
-        box_scores: `[N]`, how sure the detection (Grounding DINO's); higher is better. NaN = unknown.
+        mask_scores: `[N]`, mask quality (SAM's predicted IoU); higher is better. NaN = unknown.
+        box_scores: `[N]`, detection confidence (Grounding DINO's); higher is better. NaN = unknown.
         boxes: `[N, 4]`, x0, y0, x1, y1 in pixels of the image.
 
-    Each may be given as an array, a tensor or a list. Masks may also hold {0, 1} or {0, 255}, or have the shape
-    `[N, 1, H, W]`; numbers that would need a cutoff are refused.
+    Each may be an array, a tensor or a list. Masks may also hold {0, 1} or {0, 255}, or have the shape
+    `[N, 1, H, W]`; values that would need a cutoff are refused.
 
     Raises:
         ProposalsError: an array has another shape or other values than stated here.
@@ -59,12 +59,12 @@ class Proposals:
         return len(self.masks)
 
     def copy(self) -> Proposals:
-        """Return the same proposals in memory of their own."""
+        """Return a deep copy."""
         return Proposals(self.masks.copy(), self.mask_scores.copy(), self.box_scores.copy(), self.boxes.copy())
 
     @classmethod
     def none(cls, shape: tuple[int, int]) -> Proposals:
-        """No proposal for an image of `(height, width)`: the model saw nothing.
+        """Return empty proposals for an image of `(height, width)`: the model found nothing.
 
         Raises:
             ProposalsError: the shape is not that of a mask.
@@ -75,12 +75,12 @@ class Proposals:
 
     @classmethod
     def single(cls, mask: Mask, score: float = 1.0) -> Proposals:
-        """One mask `[H, W]`, as a model without a detector gives it; its box is the mask's own.
+        """Return one mask `[H, W]` as proposals, for models without a detector; its box is the mask's bounding box.
 
-        It may be a tensor, have the shape `[1, H, W]`, and hold {0, 1} or {0, 255}.
+        The mask may be a tensor, have the shape `[1, H, W]`, and hold {0, 1} or {0, 255}.
 
         Raises:
-            ProposalsError: it is several masks, or numbers that would need a cutoff.
+            ProposalsError: there are several masks, or values that would need a cutoff.
         """
         array = _to_array(mask, "mask")
         while array.ndim > 2 and array.shape[0] == 1:
@@ -97,7 +97,7 @@ class Proposals:
 
 
 def _to_masks(values: object) -> Mask:
-    """Return masks as bool `[N, H, W]`."""
+    """Convert masks to bool `[N, H, W]`."""
     if isinstance(values, np.ndarray) and values.ndim == 3 and values.dtype == np.bool_:
         return values
     array = _to_array(values, "masks")
@@ -112,9 +112,9 @@ def _to_masks(values: object) -> Mask:
 
 
 def _to_numbers(values: object, name: str, shape: tuple[int, ...]) -> Floats:
-    """Return numbers in a shape; axes of length 1 may be missing or too many.
+    """Convert numbers to a shape; axes of length 1 may be missing or extra.
 
-    They are kept in full: a tie that rounding makes would be picked otherwise once the proposals have been stored.
+    Precision is kept: rounding could create a tie, and the pick would change once the proposals have been stored.
     """
     if isinstance(values, np.ndarray) and values.shape == shape and values.dtype == _NUMBER:
         return values
@@ -144,28 +144,28 @@ def _to_bool(array: NDArray[Any]) -> Mask:
 
 
 def compute_box(mask: Mask) -> tuple[float, float, float, float]:
-    """The box x0, y0, x1, y1 around a mask `[H, W]`, right and bottom edge exclusive; zeros where it is empty."""
+    """Return the bounding box x0, y0, x1, y1 of a mask `[H, W]`, right and bottom edge exclusive; zeros if empty."""
     rows, columns = bounding_box(mask)
     return float(columns.start), float(rows.start), float(columns.stop), float(rows.stop)
 
 
 class Model(Protocol):
-    """Anything that answers images with proposals.
+    """A segmentation model: anything that returns proposals for images.
 
     A model may also have a `fingerprint: str` that changes whenever its answers could (weights, arguments, code).
-    With one, its proposals are kept and used again by later runs; without one, they never are. And it may say the size
-    of its weights, `weights_bytes: int`, for comparisons.
+    With one, later runs reuse its cached proposals; without one, nothing is cached. It may also state the size of its
+    weights, `weights_bytes: int`, for comparisons.
 
-    It may split its work: with `prepare(image, prompt)` and `predict_prepared(prepared, prompts)` evaluations call the
-    first in another thread while the model works on what came before, and hand its answers to the second.
+    It may split its work into `prepare(image, prompt)` and `predict_prepared(prepared, prompts)`. Evaluations then call
+    the first in another thread while the model runs on the previous batch, and pass its results to the second.
     """
 
     def predict(self, images: Sequence[Image], prompts: Sequence[str]) -> Sequence[Proposals]:
-        """The proposals for each image, in order.
+        """Return the proposals for each image, in order.
 
         Args:
-            images: RGB, uint8, `[H, W, 3]` each, of any sizes. They are copies, made for this call.
-            prompts: what to segment, one an image (`"person."`).
+            images: RGB, uint8, `[H, W, 3]` each, of any sizes. They are copies made for this call.
+            prompts: the thing to segment, one an image (`"person."`).
 
         Returns:
             As many proposals as images; masks preferably at the image's own size. They are copied before the next call.

@@ -1,4 +1,4 @@
-"""A runtime runs a network: numbers in, probabilities out."""
+"""The protocol of a network runtime: prepared images in, probabilities out."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ Precision: TypeAlias = Literal["float32", "float16", "int8"]
 
 
 class Runtime(Protocol):
-    """What `Network` needs to run a network.
+    """A backend that runs a network for `Network`.
 
     Attributes:
-        stride: what the sides of its input must be divisible by.
-        arguments: how it was built, in JSON's types, as far as it decides the answers.
-        files: what it has read.
-        libraries: the installed distributions whose version decides the answers.
+        stride: the sides of its input must be divisible by it.
+        arguments: the arguments that affect the answers, in JSON's types.
+        files: the files that it has read.
+        libraries: the installed distributions whose version affects the answers.
     """
 
     @property
@@ -33,5 +33,5 @@ class Runtime(Protocol):
     def libraries(self) -> tuple[str, ...]: ...  # noqa: D102
 
     def compute_probabilities(self, batch: Maps) -> Maps:
-        """The probability of each pixel, `[N, h, w]`, for prepared images `[N, h, w, 3]`."""
+        """Return the probability of each pixel, `[N, h, w]`, for prepared images `[N, h, w, 3]`."""
         ...

@@ -1,4 +1,4 @@
-"""Digest the source that a model is built from, definition by definition: what is not reached does not count."""
+"""Digests of the source that a model depends on, per definition: unreachable code does not count."""
 
 from __future__ import annotations
 
@@ -21,44 +21,44 @@ from segqa.models.user_code import (
 )
 
 WHOLE = ""
-"""In the place of a name: all of a file."""
+"""Stands for all of a file, in place of a name."""
 
 Place: TypeAlias = tuple[Path, str]
 """A file, and the name of one of its top-level definitions, or `WHOLE`."""
 
 Import: TypeAlias = tuple[str, str, int]
-"""The module, the name in it (`WHOLE` for the module itself), and the dots in front of it."""
+"""The module, the name in it (`WHOLE` for the module itself), and the number of leading dots."""
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 _HOPS = 50
-"""So many imports are followed from file to file, so that a circle ends."""
+"""Maximum number of imports to follow from file to file, so that import cycles end."""
 
 _DYNAMIC = frozenset({"import_module", "__import__"})
 _BUILT_IN = frozenset(vars(builtins))
 
 
 def digest_source(things: Iterable[object]) -> str:
-    """Return a digest of the user's code that some things reach, as 16 hex digits; empty where none is the user's.
+    """Return a digest of the user's code that some things reach, as 16 hex digits; empty if they reach none.
 
-    Reached are the top-level definitions of the things and all that they name, directly or not, in whatever of the
-    user's files that is. Only the syntax counts: no comment, docstring or line break.
+    Reachable are the top-level definitions of the things and everything that they refer to, directly or not, in any of
+    the user's files. Only the syntax counts: no comments, docstrings or line breaks.
 
     Args:
         things: functions and classes.
 
     Raises:
-        ModelError: a file that is reached is no Python.
+        ModelError: a reachable file is not valid Python.
     """
     reached = reach(place for thing in things for place in _find_places(thing))
     if not reached:
         return ""
-    # where the files lie is not counted: a checkout may be anywhere
+    # the location of the files is not counted: a checkout may be anywhere
     labels = {(file, name): name.encode() + digest_syntax(_find_statements(file, name)) for file, name in reached}
     return digest_graph(labels, reached).hex()[:16]
 
 
 def reach(start: Iterable[Place]) -> dict[Place, list[Place]]:
-    """Return all definitions that some reach, with these, and what each of them names."""
+    """Return all definitions reachable from some, including these, each with the definitions that it refers to."""
     waiting, found = list(start), dict[Place, list[Place]]()
     while waiting:
         place = waiting.pop()
@@ -69,7 +69,7 @@ def reach(start: Iterable[Place]) -> dict[Place, list[Place]]:
 
 
 def _find_places(thing: Any) -> Iterator[Place]:
-    """Yield where a function, or a class with the user's classes that it derives from, is defined."""
+    """Yield the place of a function, or of a class and the user's classes that it derives from."""
     for each in thing.__mro__ if isinstance(thing, type) else [thing]:
         file = find_file(each)
         if file is not None and is_user_file(file):
@@ -79,12 +79,12 @@ def _find_places(thing: Any) -> Iterator[Place]:
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """The top level of a file.
+    """The symbol table of a file's top level.
 
     Attributes:
-        statements: by each name that they define or change.
-        imports: what is imported under a name; several, where one takes the place of another that is not there.
-        stars: the modules all of whose names are imported, with the dots.
+        statements: the statements that define or change each name.
+        imports: the imports of each name; several if one is a fallback for another.
+        stars: the modules of star imports, with the leading dots.
         body: all statements.
     """
 
@@ -125,7 +125,7 @@ def _add_imports(node: ast.AST, table: _Table) -> None:
 
 
 def _find_changed_names(statement: ast.stmt) -> set[str]:
-    """Return the names that a top-level statement defines, or may change: `CONFIG["x"] = 1`, `register(Model)`."""
+    """Return the names that a top-level statement defines or may change: `CONFIG["x"] = 1`, `register(Model)`."""
     if isinstance(statement, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
         return {statement.name}
     names = {node.id for node in ast.walk(statement) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
@@ -142,20 +142,20 @@ def _find_changed_names(statement: ast.stmt) -> set[str]:
 
 
 def _find_statements(file: Path, name: str) -> list[ast.stmt]:
-    """Return the statements that make a definition; an import is none, what it leads to counts by itself."""
+    """Return the statements that make up a definition, without imports, whose targets count by themselves."""
     table = _read_table(file)
     found = table.body if name == WHOLE else table.statements.get(name, [])
     return [each for each in found if not isinstance(each, ast.Import | ast.ImportFrom)]
 
 
 def _find_uses(file: Path, name: str) -> Iterator[Place]:
-    """Yield what a definition names: in its own file, and in those that it imports from."""
+    """Yield the places that a definition refers to, in its own file and in those that it imports from."""
     for statement in _find_statements(file, name):
         yield from _find_statement_uses(statement, file)
 
 
 def _find_statement_uses(statement: ast.stmt, file: Path) -> Iterator[Place]:
-    """Yield what a statement names. Imports inside a function count as if they stood at the top."""
+    """Yield the places that a statement refers to. Imports inside a function count as if they were at the top."""
     inner = _Table()
     _add_imports(statement, inner)
     for module, level in inner.stars:
@@ -169,7 +169,7 @@ def _find_statement_uses(statement: ast.stmt, file: Path) -> Iterator[Place]:
 
 
 def _resolve_name(file: Path, name: str, attributes: tuple[str, ...], hops: int = 0) -> Iterator[Place]:
-    """Yield what a name at the top level of a file stands for, there or where it is imported from."""
+    """Yield the places that a top-level name of a file refers to, there or where it is imported from."""
     table = _read_table(file)
     if name in table.statements:
         yield file, name
@@ -182,13 +182,13 @@ def _resolve_name(file: Path, name: str, attributes: tuple[str, ...], hops: int 
 
 
 def _resolve_import(file: Path, wanted: Import, attributes: tuple[str, ...], hops: int = 0) -> Iterator[Place]:
-    """Yield what an import leads to.
+    """Yield the places that an import refers to.
 
     Args:
-        file: with the import.
-        wanted: what it imports.
-        attributes: what is read off the name, the outermost last; none where it is used as a whole.
-        hops: imports that have been followed.
+        file: the file with the import.
+        wanted: the imported name.
+        attributes: the attributes read from the name, the outermost last; empty if it is used as a whole.
+        hops: the number of imports followed so far.
     """
     module, member, level = wanted
     names = (member, *attributes) if member else attributes
@@ -203,7 +203,7 @@ def _resolve_import(file: Path, wanted: Import, attributes: tuple[str, ...], hop
     if names and _is_bound_in(target, names[0]):
         yield from _resolve_name(target, names[0], names[1:], hops + 1)
     else:
-        # used as a whole, or by a name that is made in a way that nobody can follow
+        # used as a whole, or by a name that is created dynamically
         yield target, WHOLE
 
 
@@ -216,7 +216,7 @@ def _is_bound_in(file: Path, name: str) -> bool:
 
 
 def _find_free_names(node: ast.AST, bound: frozenset[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Yield the names that are not local, with the attributes that are read off them."""
+    """Yield the names that are not local, with the attributes that are read from them."""
     if isinstance(node, _FUNCTIONS):
         outside = [*node.args.defaults, *node.args.kw_defaults, *getattr(node, "decorator_list", [])]
         outside += [each.annotation for each in _list_arguments(node)]
@@ -239,7 +239,7 @@ def _find_free_names(node: ast.AST, bound: frozenset[str]) -> Iterator[tuple[str
 
 
 def _split_attributes(node: ast.expr) -> tuple[str, tuple[str, ...], ast.expr]:
-    """Return `a`, `("b", "c")` for `a.b.c`; an empty name, and what the attributes are read off, for all else."""
+    """Return `a`, `("b", "c")` and the base for `a.b.c`; for other expressions an empty name, and their base."""
     attributes: list[str] = []
     while isinstance(node, ast.Attribute):
         attributes.insert(0, node.attr)
@@ -253,7 +253,7 @@ def _list_arguments(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -
 
 
 def _find_locals(body: Iterable[ast.AST]) -> frozenset[str]:
-    """Return the names that a function's body assigns; those of a comprehension are not its own."""
+    """Return the names that a function's body assigns, except those inside comprehensions."""
     found, outer = set[str](), set[str]()
     waiting: list[ast.AST] = list(body)
     while waiting:

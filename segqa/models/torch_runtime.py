@@ -1,4 +1,4 @@
-"""Run a network of a checkpoint with PyTorch, on the device that is available."""
+"""`TorchRuntime`: run a checkpoint's network with PyTorch on the CPU or a GPU."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from segqa.models.runtime import Maps, Precision
 from segqa.models.unet import UNet
 
 LEAST_IOU = 0.99
-"""How well float16 or a compiled network has to agree with the network as it was trained."""
+"""Minimum agreement of a float16 or compiled network with the original network."""
 
 
 class TorchRuntime:
-    """A network in torch, in the layout of memory that convolutions like best.
+    """A checkpoint's network in PyTorch, with the channels-last memory format.
 
-    Where it runs faster than it was trained (float16, compiled), it is run both ways until the first batch in which the
-    plain network finds something, and refused where their masks are not the same.
+    A faster variant (float16, compiled) runs next to the original network until the first batch in which the original
+    finds an object. If their masks differ, the variant is refused.
 
     Args:
         folder: the checkpoint.
-        device: `"cpu"`, `"cuda"`, `"cuda:1"`, …; `"auto"` is a GPU where there is one.
-        precision: `"float32"`, or `"float16"`, which is for GPUs: a CPU takes longer for it.
-        compiled: by `torch.compile`; the first batch then takes a minute, and each new size of a batch again.
+        device: `"cpu"`, `"cuda"`, `"cuda:1"`, …; `"auto"` is a GPU if there is one.
+        precision: `"float32"`, or `"float16"`, which is for GPUs: it is slower on a CPU.
+        compiled: use `torch.compile`; the first batch then takes a minute, and so does each new batch size.
 
     Raises:
-        ModelError: there is no such device, or the checkpoint cannot be read.
+        ModelError: the device is unavailable, or the checkpoint cannot be read.
     """
 
     def __init__(
@@ -54,8 +54,8 @@ class TorchRuntime:
         self.libraries = ("torch", *smp)
 
     def compute_probabilities(self, batch: Maps) -> Maps:
-        """The probability of each pixel, `[N, h, w]`, for prepared images `[N, h, w, 3]`."""
-        # the channels stay last in memory, where torch says that they are the second axis
+        """Return the probability of each pixel, `[N, h, w]`, for prepared images `[N, h, w, 3]`."""
+        # a permuted view: the channels stay last in memory and become the second axis for torch
         images = torch.from_numpy(batch).to(self._device).permute(0, 3, 1, 2)
         with torch.inference_mode():
             found = self._run(self._fast, images, half=self._half)
@@ -69,7 +69,7 @@ class TorchRuntime:
         return np.asarray(torch.sigmoid(logits.float())[:, 0].cpu().numpy(), dtype=np.float32)
 
     def _check(self, found: Maps, wanted: Maps) -> None:
-        """Refuse answers that are not those of the plain network; nothing is known where that one finds nothing."""
+        """Refuse answers that differ from the original network's; without an object in those, nothing can be said."""
         ours, theirs = found > 0.5, wanted > 0.5
         if not theirs.any():
             return
@@ -84,21 +84,21 @@ class TorchRuntime:
 
 
 def _set_precision(device: torch.device, *, half: bool) -> AbstractContextManager[Any]:
-    """Half precision, or none: some libraries turn autocast on for the whole process when they are imported."""
+    """Return a context with half precision, or with autocast off, since some libraries enable it on import."""
     return torch.autocast(device.type, dtype=torch.float16 if half else None, enabled=half)
 
 
 def _find_stride(net: nn.Module) -> int:
-    """What the sides of a network's input must be divisible by."""
+    """Return the number by which the sides of a network's input must be divisible."""
     encoder: Any = getattr(net, "encoder", None)
     return int(encoder.output_stride) if getattr(net, "requires_divisible_input_shape", False) else 1
 
 
 def find_device(name: str) -> Any:
-    """The `torch.device` of a name; `auto` is a GPU if CUDA knows one, else the CPU.
+    """Return the `torch.device` of a name; `auto` is a GPU if CUDA has one, else the CPU.
 
     Raises:
-        ModelError: torch does not know it, or does not have it here.
+        ModelError: the name is invalid, or the device is unavailable.
     """
     import torch
 

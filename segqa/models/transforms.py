@@ -1,4 +1,4 @@
-"""Transforms: what happens to an image before a network sees it; the only module that imports albumentations."""
+"""Image preprocessing and augmentation with albumentations; the only module that imports it."""
 
 from __future__ import annotations
 
@@ -18,43 +18,43 @@ import cv2
 from segqa.errors import ModelError
 
 Transform: TypeAlias = Any
-"""An albumentations `Compose`: called with `image=` and perhaps `mask=`, it answers a dictionary with the same keys."""
+"""An albumentations `Compose`: takes `image=` and optionally `mask=`, and returns a dictionary with the same keys."""
 
 FILE = "albumentations_config_eval.json"
-"""The name under which albumentations keeps a preprocessing beside the weights."""
+"""The file name under which albumentations stores a preprocessing beside the weights."""
 
 _NO_UPDATES = "NO_ALBUMENTATIONS_UPDATE"
 _FOR_TORCH = "albumentations.pytorch"
 
 
 def build_resizing(size: int) -> Transform:
-    """Image and mask scaled to a square of this side, the mask nearest."""
+    """Return a transform that scales image and mask to a square of this side, the mask by nearest neighbour."""
     return import_albumentations().Compose([_build_resize(size)])
 
 
 def build_augmentation(flip: float) -> Transform:
-    """What training does to a picture that has its size: flipped with this probability, and normalised."""
+    """Return the training transform for resized images: flip with this probability, then normalise."""
     library = import_albumentations()
     return library.Compose([library.HorizontalFlip(p=flip), library.Normalize()])
 
 
 def build_normalization() -> Transform:
-    """What validation does to a picture that has its size: ImageNet's mean and standard deviation."""
+    """Return the validation transform for resized images: normalise by ImageNet's mean and standard deviation."""
     library = import_albumentations()
     return library.Compose([library.Normalize()])
 
 
 def build_preprocessing(size: int) -> Transform:
-    """What is done to an image to predict it: scaled to a square and normalised; this is kept beside the weights."""
+    """Return the inference transform, which is stored beside the weights: scale to a square, then normalise."""
     return import_albumentations().Compose([_build_resize(size), import_albumentations().Normalize()])
 
 
 def read_preprocessing(path: Path) -> Transform:
-    """The preprocessing in a file that albumentations' `save_pretrained` or segqa has written.
+    """Read a preprocessing file that albumentations' `save_pretrained` or segqa has written.
 
     Raises:
-        ModelError: it is not a preprocessing, or moves pixels other than by scaling the whole image: the mask would
-            not come back to where it belongs.
+        ModelError: it is not a preprocessing, or moves pixels other than by scaling the whole image: the mask could
+            not be mapped back.
     """
     try:
         transform = _parse_json(path.read_text(encoding="utf-8"))
@@ -68,9 +68,9 @@ def read_preprocessing(path: Path) -> Transform:
 
 
 def import_albumentations() -> ModuleType:
-    """The library, imported without asking the network for updates, and without importing torch.
+    """Import albumentations without its online update check and without importing torch.
 
-    Its steps for torch are there when somebody asks for them.
+    Its torch transforms are loaded on first access.
     """
     if "albumentations" in sys.modules:
         return sys.modules["albumentations"]
@@ -95,7 +95,7 @@ def _skip_update_check() -> Iterator[None]:
 
 @contextmanager
 def _hide_torch() -> Iterator[None]:
-    """Keep albumentations from importing torch, unless it is there: that takes longer than all else, for two steps."""
+    """Keep albumentations from importing torch if nobody else has: the import is slow and serves two transforms."""
     if "torch" in sys.modules:
         yield
         return
@@ -108,7 +108,7 @@ def _hide_torch() -> Iterator[None]:
 
 
 def _get_torch_attribute(name: str) -> Any:
-    """An attribute of albumentations that needs torch (PEP 562)."""
+    """Load a torch transform of albumentations on first access (PEP 562)."""
     if name == "pytorch" or name.startswith("ToTensor"):
         with suppress(ImportError):
             module = import_module(_FOR_TORCH)
@@ -119,7 +119,7 @@ def _get_torch_attribute(name: str) -> Any:
 def _parse_json(text: str) -> Transform:
     library = import_albumentations()
     with warnings.catch_warnings(), nullcontext() if "ToTensor" in text else _hide_torch():
-        # albumentations warns of an argument that it does not know, and goes on without it
+        # albumentations ignores an unknown argument with a warning
         warnings.simplefilter("error", UserWarning)
         return library.from_dict(json.loads(text))
 

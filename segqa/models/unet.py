@@ -1,4 +1,4 @@
-"""`UNet`: the classic U-Net, from scratch, for RGB images and one map.
+"""`UNet`: the classic U-Net architecture for RGB images and one output channel.
 
 After Ronneberger, Fischer and Brox, "U-Net: Convolutional Networks for Biomedical Image Segmentation" (2015), with
 batch norm, padded convolutions and spatial dropout.
@@ -25,10 +25,10 @@ class UNet(
     pipeline_tag="image-segmentation",
     tags=["semantic-segmentation", "pytorch"],
 ):
-    """A U-Net of four levels; its checkpoints have the layout of the Hugging Face hub.
+    """A U-Net with four levels; its checkpoints have the layout of the Hugging Face hub.
 
     Args:
-        width: channels of the first level; each level further down has twice as many, the bottom 16 times.
+        width: channels of the first level; each level below has twice as many, the bottom 16 times.
     """
 
     def __init__(self, width: int = 64) -> None:
@@ -43,9 +43,9 @@ class UNet(
         self.head = nn.Conv2d(width, 1, 1)
 
     def forward(self, images: Tensor) -> Tensor:
-        """One logit a pixel, `[N, 1, H, W]`, for images `[N, 3, H, W]` of any size.
+        """Return one logit a pixel, `[N, 1, H, W]`, for images `[N, 3, H, W]` of any size.
 
-        A size that four halvings do not divide is padded by its edge, and the logits are cut back.
+        Images whose size is not divisible by 16 are padded with their edge, and the logits are cropped.
         """
         height, width = images.shape[-2:]
         padding = (0, -width % _STRIDE, 0, -height % _STRIDE)
@@ -62,7 +62,7 @@ class UNet(
         return logits[..., :height, :width]
 
     def _save_pretrained(self, save_directory: Path) -> None:
-        """Save the weights, and a configuration that says whose they are, as segmentation_models_pytorch does."""
+        """Save the weights, and a configuration that names the class, as segmentation_models_pytorch does."""
         super()._save_pretrained(save_directory)
         config = {**(self._hub_mixin_config or {}), "_model_class": type(self).__name__}  # type: ignore[dict-item]
         text = json.dumps(config, sort_keys=True, indent=2)
@@ -70,10 +70,10 @@ class UNet(
 
 
 def _build_double_convolution(before: int, after: int) -> nn.Sequential:
-    """Two convolutions that keep the size, with spatial dropout between them."""
+    """Return two convolutions that keep the size, with spatial dropout between them."""
     return nn.Sequential(*_build_convolution(before, after), nn.Dropout2d(_DROPOUT), *_build_convolution(after, after))
 
 
 def _build_convolution(before: int, after: int) -> list[nn.Module]:
-    # batch norm has a bias of its own
+    # batch norm has its own bias
     return [nn.Conv2d(before, after, 3, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU(inplace=True)]

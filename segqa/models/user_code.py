@@ -1,4 +1,4 @@
-"""Find and read the Python files of the user's own code, as opposed to the standard library and installed packages."""
+"""The user's own Python files, as opposed to the standard library and installed packages: lookup, syntax, digests."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _OWN_MODELS = frozenset({_SEGQA / "models", _SEGQA / "demo"})
 _MECHANISM = frozenset(
     _SEGQA / "models" / f"{name}.py" for name in ("fingerprint", "object_state", "source_digest", "user_code")
 )
-"""What computes digests decides no answer: a change of it must not make all kept proposals unusable."""
+"""Modules that compute digests do not affect answers: a change of them must not invalidate cached proposals."""
 
 
 @lru_cache(maxsize=4096)
 def is_user_file(path: Path) -> bool:
-    """Return whether a file is the user's own code; the models that come with segqa count as that, too."""
+    """Return whether a file is the user's own code; segqa's built-in models count as user code, too."""
     path = path.resolve()
     if path.suffix != ".py" or not path.is_file() or path in _MECHANISM:
         return False
@@ -51,9 +51,9 @@ def _find_library_folders() -> frozenset[Path]:
 
 
 def find_file(thing: Any) -> Path | None:
-    """Return the source file of a class, function or module, by its code where it has some; None where there is none.
+    """Return the source file of a class, function or module, preferably from its code object; None if there is none.
 
-    A module's name is no safe way to its file: of two `conftest.py` pytest keeps the last one under that name.
+    A module's name does not identify its file: of two `conftest.py`, pytest keeps the last one under that name.
     """
     code = next(_yield_code(thing), None)
     name = code.co_filename if code is not None else getattr(_get_module(thing), "__file__", None)
@@ -62,13 +62,13 @@ def find_file(thing: Any) -> Path | None:
 
 
 def _yield_code(thing: Any) -> Iterator[CodeType]:
-    """Yield the code of a function, or of the methods that a class defines itself."""
+    """Yield the code objects of a function, or of the methods that a class defines itself."""
     own = vars(thing).values() if isinstance(thing, type) else [thing]
     for value in own:
         function = inspect.unwrap(getattr(value, "fget", None) or getattr(value, "__func__", None) or value)
         code = getattr(function, "__code__", None)
         is_own = not isinstance(thing, type) or getattr(function, "__module__", None) == thing.__module__
-        # generated methods, such as those of a dataclass, are of "<string>"
+        # generated methods, such as those of a dataclass, have the file name "<string>"
         if isinstance(code, CodeType) and is_own and not code.co_filename.startswith("<"):
             yield code
 
@@ -88,19 +88,19 @@ def _parse(path: Path, _stamp: tuple[int, int]) -> ast.Module:
 
 
 def parse_file(path: Path) -> ast.Module:
-    """Return the syntax tree of a file, as the file is now.
+    """Return the syntax tree of a file in its current state.
 
     Raises:
-        ModelError: it is no Python.
+        ModelError: the file is not valid Python.
     """
     found = path.stat()
     return _parse(path, (found.st_mtime_ns, found.st_size))
 
 
 def digest_syntax(nodes: Iterable[ast.AST]) -> bytes:
-    """Return a digest of syntax trees that no comment, docstring, blank or line break changes.
+    """Return a digest of syntax trees that ignores comments, docstrings, blanks and line breaks.
 
-    Empty fields are left out, so that a version of Python that adds one to a node keeps the digest.
+    Empty fields are left out, so that a Python version that adds a field to a node keeps the digest.
     """
     digest = hashlib.sha256()
     for node in nodes:
@@ -110,7 +110,7 @@ def digest_syntax(nodes: Iterable[ast.AST]) -> bytes:
 
 
 def _yield_tokens(value: object) -> Iterator[str]:
-    """Yield what a syntax tree consists of, depth first."""
+    """Yield the tokens of a syntax tree, depth first."""
     if isinstance(value, ast.AST):
         yield f"({type(value).__name__}"
         for name, field in ast.iter_fields(value):
@@ -137,10 +137,10 @@ def _drop_docstring(node: ast.AST, body: Any) -> Any:
 
 
 def digest_graph(labels: Mapping[Node, bytes], edges: Mapping[Node, Sequence[Node]]) -> bytes:
-    """Return a digest of what nodes are and of which names which, in order; two that change places change it.
+    """Return a digest of a labelled graph that depends on the order of each node's edges.
 
-    Where a node lies and what it is called is not counted. Nodes are told apart by their labels, then by those of the
-    nodes that they name, and so on until that tells no more of them apart (color refinement).
+    Names and locations of the nodes do not count. Nodes are distinguished by their labels, then by those of their
+    successors, and so on until the partition is stable (color refinement).
     """
     colors, told_apart = dict(labels), 0
     while told_apart < len(set(colors.values())):
@@ -153,7 +153,7 @@ def digest_graph(labels: Mapping[Node, bytes], edges: Mapping[Node, Sequence[Nod
 
 
 def find_imported_files(path: Path) -> list[Path]:
-    """Return the user's files that a file imports, anywhere in it, and the packages that these are in, in order."""
+    """Return the user's files that a file imports, anywhere in it, and their packages, in order."""
     return list(dict.fromkeys(file for node in ast.walk(parse_file(path)) for file in _find_import_files(node, path)))
 
 
@@ -168,33 +168,33 @@ def _find_import_files(node: ast.AST, importer: Path) -> Iterator[Path]:
 
 
 def find_module(name: str, importer: Path, level: int = 0) -> list[Path]:
-    """Return the user's files that importing a module runs: those of its packages, and its own.
+    """Return the user's files that importing a module runs: those of its packages, and the module's own.
 
-    Nothing is imported. A relative import is resolved by folders, so that it works whatever the importer is called.
+    Nothing is imported. A relative import is resolved by folders, so the importer's module name does not matter.
 
     Args:
-        name: of the module, with dots; may be empty for the package itself where the import is relative.
+        name: the module's dotted name; may be empty for the package itself if the import is relative.
         importer: the file with the import.
-        level: dots in front of the name.
+        level: the number of leading dots.
     """
     found = _find_steps(name, importer, level)
     return [path.resolve() for path in found if path is not None and is_user_file(path)]
 
 
 def module_exists(name: str, importer: Path, level: int = 0) -> bool:
-    """Return whether there is such a module, or such a folder of modules; arguments as for `find_module`."""
+    """Return whether a module, or a folder of modules, of this name exists; arguments as for `find_module`."""
     wanted = name.count(".") + 1 if name else 0
     return len(_find_steps(name, importer, level)) == wanted + bool(level)
 
 
 def find_module_file(name: str, importer: Path, level: int = 0) -> Path | None:
-    """Return the file of a module where it is the user's; arguments as for `find_module`."""
+    """Return the file of a module if it is the user's; arguments as for `find_module`."""
     path = _find_steps(name, importer, level)[-1] if module_exists(name, importer, level) else None
     return path.resolve() if path is not None and is_user_file(path) else None
 
 
 def _find_steps(name: str, importer: Path, level: int) -> list[Path | None]:
-    """Return, for a module and the packages that it is in, the file if it has one; they end where one is not found."""
+    """Return the file, if any, of each enclosing package and the module itself; stop at the first one not found."""
     parts = name.split(".") if name else []
     return list(_resolve_relative(parts, importer.parents[level - 1]) if level else _resolve_absolute(parts))
 
@@ -224,7 +224,7 @@ def _find_in_folder(folder: Path, name: str) -> Path | None:
 
 
 def _find_spec(name: str, parent: ModuleSpec | None) -> ModuleSpec | None:
-    """Return where a module is found, without importing it or its package."""
+    """Return the spec of a module without importing it or its package."""
     loaded = sys.modules.get(name)
     known = getattr(loaded, "__spec__", None)
     if isinstance(known, ModuleSpec):
