@@ -1,4 +1,4 @@
-"""For tests of your own metric, picker or model: strategies for hypothesis, and contracts (`segqa[testing]`).
+"""Property-based test tools for your own metric, picker or model: hypothesis strategies and laws (`segqa[testing]`).
 
 >>> from segqa import iou
 >>> check_iou(iou)

@@ -1,4 +1,4 @@
-"""A contract is a list of named laws; one that does not hold is shown on the smallest example that hypothesis finds."""
+"""Named property-based laws: build them, enforce them, and show the smallest counterexample that hypothesis finds."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from segqa.settings.checks import nearest
 T = TypeVar("T")
 
 EXAMPLES = 100
-"""Examples a law; they are the same each time."""
+"""Number of examples for each law; they are the same on each run."""
 
 
 class Law(Protocol):
-    """Raises `BrokenLawError` if it does not hold."""
+    """A property to check; calling it raises `BrokenLawError` if it does not hold."""
 
     def __call__(self, examples: int = EXAMPLES) -> None:
-        """Try it on so many examples, if it needs any."""
+        """Check the law on this number of examples, if it needs any."""
         ...
 
 
@@ -40,7 +40,7 @@ _SETTINGS = settings(
 
 
 class BrokenLawError(AssertionError):
-    """A law that does not hold, with an example."""
+    """A law that does not hold, with a counterexample."""
 
     def __init__(self, law: str, example: str) -> None:
         super().__init__(f"broken law: {law}\n{example}")
@@ -49,12 +49,12 @@ class BrokenLawError(AssertionError):
 
 
 def build_law(name: str, strategy: SearchStrategy[T], holds: Callable[[T], str | None]) -> Law:
-    """A law over all examples.
+    """Build a law that must hold for all examples of a strategy.
 
     Args:
-        name: what it says.
-        strategy: draws what it is tried on; laws that share a strategy share what was drawn.
-        holds: None where it holds for an example, else the example and what came, in words.
+        name: the law as a sentence.
+        strategy: draws the examples; laws that share a strategy share the drawn examples.
+        holds: returns None if the law holds for an example, else a description of the example and the result.
     """
 
     def attempt(example: T) -> None:
@@ -69,11 +69,11 @@ def build_law(name: str, strategy: SearchStrategy[T], holds: Callable[[T], str |
         try:
             _try_on(strategy, examples, attempt)
         except BrokenLawError as found:
-            # without the frames and notes of hypothesis: the example says it all
+            # omit the frames and notes of hypothesis: the example is enough
             raise BrokenLawError(found.law, found.example) from None
         except FlakyFailure as found:
             (first, *_) = (each for each in found.exceptions if isinstance(each, BrokenLawError))
-        # a function that answers differently each time breaks it, too
+        # an answer that differs from call to call breaks the law, too
         if isinstance(first, BrokenLawError):
             raise BrokenLawError(first.law, f"{first.example}\n(not always: the answers differ)") from None
         raise first
@@ -83,14 +83,14 @@ def build_law(name: str, strategy: SearchStrategy[T], holds: Callable[[T], str |
 
 @lru_cache(maxsize=64)
 def _draw_examples(strategy: SearchStrategy[T], examples: int) -> tuple[T, ...]:
-    """What laws with this strategy are tried on: drawing takes longer than trying, so it is done once for all."""
+    """Draw the examples for all laws with this strategy; cached, since drawing is slower than checking."""
     drawn: list[T] = []
     _try_on(strategy, examples, drawn.append)
     return tuple(drawn)
 
 
 def _try_on(strategy: SearchStrategy[T], examples: int, attempt: Callable[[T], None]) -> None:
-    """Try something on so many examples, the same each time; where it fails, hypothesis looks for the smallest one."""
+    """Run a function on a fixed set of examples; on failure, hypothesis shrinks to the smallest counterexample."""
 
     def try_it(example: T) -> None:
         attempt(example)
@@ -99,17 +99,17 @@ def _try_on(strategy: SearchStrategy[T], examples: int, attempt: Callable[[T], N
 
 
 def _find_failure(attempt: Callable[[T], None], examples: Iterable[T]) -> Exception | None:
-    """What is raised first; each example is a copy, so that it may be written to."""
+    """Return the first exception; each example is copied, so that it may be modified."""
     for example in examples:
         try:
             attempt(deepcopy(example))
-        except Exception as error:  # noqa: BLE001 - hypothesis has it raised again
+        except Exception as error:  # noqa: BLE001 - hypothesis raises it again
             return error
     return None
 
 
 def build_plain_law(name: str, holds: Callable[[], str | None]) -> Law:
-    """A law that needs no examples."""
+    """Build a law that needs no examples."""
 
     def run(examples: int = EXAMPLES) -> None:
         del examples
@@ -121,11 +121,11 @@ def build_plain_law(name: str, holds: Callable[[], str | None]) -> Law:
 
 
 def enforce(laws: Mapping[str, Law], leave_out: Collection[str] = (), examples: int = EXAMPLES) -> None:
-    """Try some laws, all but those left out.
+    """Check all laws except those left out.
 
     Raises:
-        BrokenLawError: of the first one that does not hold.
-        SettingsError: a law to be left out is none of them.
+        BrokenLawError: a law does not hold; raised for the first one.
+        SettingsError: `leave_out` contains an unknown law.
     """
     for name in leave_out:
         if name not in laws:
@@ -136,7 +136,7 @@ def enforce(laws: Mapping[str, Law], leave_out: Collection[str] = (), examples: 
 
 
 def broken(laws: Mapping[str, Law], examples: int = EXAMPLES) -> dict[str, str]:
-    """The laws that do not hold, each with an example."""
+    """Return the laws that do not hold, each with a counterexample."""
     found = {}
     for name, each in laws.items():
         try:
@@ -147,7 +147,7 @@ def broken(laws: Mapping[str, Law], examples: int = EXAMPLES) -> dict[str, str]:
 
 
 def render_side_by_side(**masks: Mask) -> str:
-    """Masks as text, `#` for object and `.` for background, under their names.
+    """Render masks as text side by side, `#` for object and `.` for background, under their names.
 
     >>> import numpy as np
     >>> print(render_side_by_side(prediction=np.eye(2, dtype=bool), target=np.ones((1, 2), bool)))
@@ -171,14 +171,14 @@ def render_side_by_side(**masks: Mask) -> str:
 
 
 def attempt_call(function: Callable[..., Any], *arguments: Any) -> tuple[Any, Exception | None]:
-    """What a function answers, or the exception that it raises."""
+    """Call a function; return its result, or the exception that it raises."""
     try:
         return function(*arguments), None
-    except Exception as error:  # noqa: BLE001 - whatever it raises is what is to be known
+    except Exception as error:  # noqa: BLE001 - the caller wants any exception
         return None, error
 
 
 def format_error(error: Exception) -> str:
-    """An exception in one line."""
+    """Format an exception in one line."""
     text = str(error).strip().splitlines()
     return f"{type(error).__name__}: {text[0] if text else ''}"[:200]

@@ -1,4 +1,4 @@
-"""What an overlap metric promises: laws of IoU, Dice and boundary IoU for a function of anyone's."""
+"""Property-based laws for overlap metrics: IoU, Dice, boundary IoU, mean IoU, and mask binarisation."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from segqa.testing.contract import (
 from segqa.testing.strategies import MAX_SIDE, Pair, mask_pairs, masks, shapes
 
 Metric: TypeAlias = Callable[[Mask, Mask], float]
-"""From a prediction and a target, bool `[H, W]`, to a number."""
+"""A metric of a prediction and a target, bool `[H, W]`."""
 
 _TOLERANCE = 1e-6
 
@@ -37,12 +37,12 @@ def check_iou(
 
     Args:
         fn: takes a prediction and a target, bool `[H, W]`.
-        empty: what it is where both masks are empty: 1, 0 or NaN.
-        leave_out: names of laws that it need not keep, see `iou_laws`.
-        examples: so many a law; they are the same each time.
+        empty: the expected value if both masks are empty: 1, 0 or NaN.
+        leave_out: names of laws to skip, see `iou_laws`.
+        examples: the number of examples for each law; they are the same on each run.
 
     Raises:
-        BrokenLawError: a law does not hold; with the masks and the numbers.
+        BrokenLawError: a law does not hold; the message shows the masks and the numbers.
     """
     enforce(iou_laws(fn, empty=empty), leave_out, examples)
 
@@ -50,23 +50,23 @@ def check_iou(
 def check_dice(
     fn: Metric, *, empty: EmptyPolicy = "one", leave_out: Collection[str] = (), examples: int = EXAMPLES
 ) -> None:
-    """Check that a function is Dice, 2 TP / (2 TP + FP + FN) (Dice 1945); as `check_iou`."""
+    """Check that a function is Dice, 2 TP / (2 TP + FP + FN) (Dice 1945); arguments as for `check_iou`."""
     enforce(dice_laws(fn, empty=empty), leave_out, examples)
 
 
 def check_boundary(
     fn: Metric, *, empty: EmptyPolicy = "one", leave_out: Collection[str] = (), examples: int = EXAMPLES
 ) -> None:
-    """Check a boundary metric from 0 to 1 such as boundary IoU (Cheng et al., 2021); as `check_iou`.
+    """Check a boundary metric from 0 to 1 such as boundary IoU (Cheng et al., 2021); arguments as for `check_iou`.
 
-    It need be neither monotone nor blind to what lies around: the width of its band may depend on the image's size.
-    NSD, whose tolerance bridges gaps, has to leave out `"0 for disjoint masks"`.
+    It may be non-monotone and depend on the surrounding background, since its band may scale with the image's size.
+    For NSD, whose tolerance bridges gaps, leave out `"0 for disjoint masks"`.
     """
     enforce(boundary_laws(fn, empty=empty), leave_out, examples)
 
 
 def iou_laws(fn: Metric, *, empty: EmptyPolicy = "one") -> dict[str, Law]:
-    """The laws that `check_iou` tries, by their names."""
+    """Return the laws of `check_iou` by name."""
 
     def dice_of_counts(tp: int, wrong: int) -> float:
         return 2 * tp / (2 * tp + wrong)
@@ -76,7 +76,7 @@ def iou_laws(fn: Metric, *, empty: EmptyPolicy = "one") -> dict[str, Law]:
 
 
 def dice_laws(fn: Metric, *, empty: EmptyPolicy = "one") -> dict[str, Law]:
-    """The laws that `check_dice` tries, by their names."""
+    """Return the laws of `check_dice` by name."""
 
     def iou_of_counts(tp: int, wrong: int) -> float:
         return tp / (tp + wrong)
@@ -86,7 +86,7 @@ def dice_laws(fn: Metric, *, empty: EmptyPolicy = "one") -> dict[str, Law]:
 
 
 def boundary_laws(fn: Metric, *, empty: EmptyPolicy = "one") -> dict[str, Law]:
-    """The laws that `check_boundary` tries, by their names."""
+    """Return the laws of `check_boundary` by name."""
     return {
         "a number from 0 to 1": _build_range_law(fn),
         "symmetric": _build_symmetry_law(fn),
@@ -99,7 +99,7 @@ def boundary_laws(fn: Metric, *, empty: EmptyPolicy = "one") -> dict[str, Law]:
 
 
 def _build_overlap_laws(fn: Metric, empty: EmptyPolicy) -> dict[str, Law]:
-    """What IoU and Dice have in common."""
+    """Return the laws that IoU and Dice share."""
     return {
         "a number from 0 to 1": _build_range_law(fn),
         "symmetric": _build_symmetry_law(fn),
@@ -125,7 +125,7 @@ def _render_pair(prediction: Any, target: Any, *lines: str) -> str:
 
 
 def _compute_value(fn: Metric, prediction: Any, target: Any) -> tuple[float, str]:
-    """What a function answers, as a float, and in words; NaN and the error where it has none."""
+    """Return a metric's value as a float and as text; NaN and the error if it raises."""
     answer, error = attempt_call(fn, prediction, target)
     if error is not None:
         return math.nan, format_error(error)
@@ -141,7 +141,7 @@ def _is_close(value: float, wanted: float) -> bool:
 
 
 def _has_object(pair: Pair) -> bool:
-    """Whether one of the masks has an object: what two empty ones give is a law of its own."""
+    """Return whether at least one mask has an object; two empty masks have a law of their own."""
     return bool(pair[0].any() or pair[1].any())
 
 
@@ -195,7 +195,7 @@ def _build_disjoint_law(fn: Metric) -> Law:
 
 @st.composite
 def _draw_changed_pair(draw: DrawFn, *, added: bool) -> tuple[Mask, Mask, Mask]:
-    """A pair that overlaps, and the prediction with a wrong pixel more or a right one less."""
+    """Draw an overlapping pair, and the prediction with one wrong pixel more or one right pixel less."""
     prediction, target = draw(mask_pairs().filter(lambda pair: bool((pair[0] & pair[1]).any())))
     places = np.flatnonzero(~prediction & ~target if added else prediction & target)
     changed = prediction.copy()
@@ -269,7 +269,7 @@ def _build_identity_law(
 
 
 def _build_refusal_laws(fn: Metric) -> dict[str, Law]:
-    """What is no pair of masks must not get a score."""
+    """Return the laws for invalid input, which must not get a score."""
     square = np.eye(3, dtype=np.bool_)
     wide = np.zeros((2, 3), np.bool_)
     wide[0] = True
@@ -313,16 +313,16 @@ Batches: TypeAlias = Sequence[Sequence[Pair]]
 def check_mean_iou(
     fn: Callable[[Batches], float], *, leave_out: Collection[str] = (), examples: int = EXAMPLES
 ) -> None:
-    """Check a function that turns batches of (prediction, target) into the mean IoU of all cases.
+    """Check that a function of batches of (prediction, target) returns the mean IoU of all cases.
 
     Raises:
-        BrokenLawError: it depends on how the cases are batched or ordered, or is not the mean over cases.
+        BrokenLawError: the result depends on the batches or the order of the cases, or is not the mean over cases.
     """
     enforce(mean_laws(fn), leave_out, examples)
 
 
 def mean_laws(fn: Callable[[Batches], float]) -> dict[str, Law]:
-    """The laws that `check_mean_iou` tries, by their names."""
+    """Return the laws of `check_mean_iou` by name."""
     one = np.ones((1, 1), np.bool_)
     kinds = st.sampled_from([(one, one), (~one, one), (np.array([[True, True]]), np.array([[True, False]]))])
     pairs = st.lists(kinds, min_size=1, max_size=MAX_SIDE)
@@ -359,16 +359,16 @@ def _count_iou(prediction: Mask, target: Mask) -> float:
 
 
 def check_binarise(fn: Callable[[Any], Any], *, leave_out: Collection[str] = (), examples: int = EXAMPLES) -> None:
-    """Check a function that turns the grey values of a mask file, uint8 `[H, W]`, into a mask, bool `[H, W]`.
+    """Check that a function converts the grey values of a mask file, uint8 `[H, W]`, to a mask, bool `[H, W]`.
 
     Raises:
-        BrokenLawError: it does not give back a mask of 0 and 255, or makes anti-aliased edges object.
+        BrokenLawError: it does not restore a mask of 0 and 255, or turns anti-aliased edges into object.
     """
     enforce(binarise_laws(fn), leave_out, examples)
 
 
 def binarise_laws(fn: Callable[[Any], Any]) -> dict[str, Law]:
-    """The laws that `check_binarise` tries, by their names."""
+    """Return the laws of `check_binarise` by name."""
 
     def read(grey: Any, wanted: Mask) -> str | None:
         answer, error = attempt_call(fn, grey.copy())
@@ -388,7 +388,7 @@ def binarise_laws(fn: Callable[[Any], Any]) -> dict[str, Law]:
         return read(mask.astype(np.uint8) * 255, mask)
 
     def soft(example: tuple[Mask, int]) -> str | None:
-        """A pixel of which less than half is object is background."""
+        """Check that a pixel of which less than half is object becomes background."""
         mask, edge = example
         padded = np.pad(mask, ((0, 0), (0, 1)))
         grey = np.where(padded, 255, 0).astype(np.uint8)

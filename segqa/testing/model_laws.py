@@ -1,4 +1,4 @@
-"""What a model promises: laws for anything with `predict(images, prompts)`."""
+"""Property-based laws for models, that is, for anything with `predict(images, prompts)`."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from segqa.models.protocol import Model, Proposals
 from segqa.testing.contract import Law, attempt_call, build_plain_law, enforce, format_error
 
 HUGE = (2400, 3200)
-"""Height and width of an image such as a camera takes."""
+"""Height and width of a typical camera image."""
 
 
 def check_model(
     model: Model, *, images: Sequence[Image] = (), prompt: str = "person.", leave_out: Collection[str] = ()
 ) -> None:
-    """Check that a model keeps what evaluations rely on.
+    """Check that a model fulfils what evaluations rely on.
 
     Args:
-        model: anything with `predict(images, prompts)`.
-        images: RGB uint8 `[H, W, 3]`, real ones if there are any; made-up ones by default.
-        prompt: what to segment.
-        leave_out: names of laws that it need not keep, see `model_laws`.
+        model: any object with `predict(images, prompts)`.
+        images: RGB uint8 `[H, W, 3]`, preferably real ones; synthetic ones by default.
+        prompt: the thing to segment.
+        leave_out: names of laws to skip, see `model_laws`.
 
     Raises:
         BrokenLawError: a law does not hold.
@@ -34,7 +34,7 @@ def check_model(
 
 
 def model_laws(model: Model, *, images: Sequence[Image] = (), prompt: str = "person.") -> dict[str, Law]:
-    """The laws that `check_model` tries, by their names."""
+    """Return the laws of `check_model` by name."""
     trial = _Trial(model, list(images) or render_test_images(), prompt)
     grey = np.repeat(trial.images[0].mean(axis=2, keepdims=True).astype(np.uint8), 3, axis=2)
     rules: dict[str, Callable[[], str | None]] = {
@@ -53,14 +53,14 @@ def model_laws(model: Model, *, images: Sequence[Image] = (), prompt: str = "per
 
 @dataclass(frozen=True)
 class _Trial:
-    """A model under trial. Each method says what is wrong, or None."""
+    """A model under test. Each check returns a description of the fault, or None."""
 
     model: Model
     images: list[Image]
     prompt: str
 
     def ask(self, images: Sequence[Image]) -> tuple[list[Proposals], str]:
-        """The answers to copies of some images, or what is wrong with them."""
+        """Return the answers to copies of some images, and the fault in them, if any."""
         found, error = attempt_call(self.model.predict, [image.copy() for image in images], [self.prompt] * len(images))
         problem = f"predict raised {format_error(error)}" if error is not None else _find_faults(found, images)
         return (list(found), "") if problem is None else ([], problem)
@@ -105,12 +105,12 @@ class _Trial:
 
 
 def render_test_images() -> list[Image]:
-    """Images of several sizes with something in them."""
+    """Return synthetic images of several sizes, each with an object."""
     return [_render_scene(shape) for shape in ((96, 64), (64, 96), (50, 50), (33, 71))]
 
 
 def _render_scene(shape: tuple[int, int]) -> Image:
-    """A bright ellipse before a gradient."""
+    """Return an image of a bright ellipse on a gradient."""
     height, width = shape
     rows, columns = np.mgrid[:height, :width]
     inside = ((rows - height / 2) / (height / 3)) ** 2 + ((columns - width / 2) / (width / 5)) ** 2 < 1
@@ -119,7 +119,7 @@ def _render_scene(shape: tuple[int, int]) -> Image:
 
 
 def _find_faults(answers: Any, images: Sequence[Image]) -> str | None:
-    """What is wrong with the answers to some images."""
+    """Return the first fault in the answers to some images, if any."""
     if not isinstance(answers, Sequence) or len(answers) != len(images):
         came = f"{len(answers)} answers" if isinstance(answers, Sequence) else type(answers).__name__
         return f"came {came} for {len(images)} images, expected a list with one Proposals each"
@@ -143,11 +143,11 @@ def _find_fault(offered: Any, image: Image) -> str | None:
 
 
 def _describe_difference(one: Proposals, other: Proposals) -> str | None:
-    """In what two answers differ, beyond rounding."""
+    """Return the difference between two answers beyond rounding errors, if any."""
     if len(one) != len(other):
         return f"{len(one)} and {len(other)} masks"
     changed = np.count_nonzero(one.masks != other.masks)
-    # float32 sums depend on how a batch is cut, so a pixel at the cutoff may flip
+    # float32 sums depend on the batch size, so a pixel at the cutoff may flip
     if changed > max(1, one.masks.size // 1000):
         return f"{changed} pixels differ"
     for name in ("mask_scores", "box_scores"):

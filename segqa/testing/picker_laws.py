@@ -1,4 +1,4 @@
-"""What a picker promises: laws for a function of anyone's that chooses one of the proposals by their scores."""
+"""Property-based laws for pickers, functions that choose one of the proposals by their scores."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from segqa.testing.contract import EXAMPLES, Law, attempt_call, build_law, build
 from segqa.testing.strategies import proposals
 
 Choose: TypeAlias = Callable[[Proposals], int | None]
-"""From proposals to the index of one of them; None for none."""
+"""A picker: from proposals to the index of one of them; None for none."""
 
 
 def check_picker(fn: Choose, *, leave_out: Collection[str] = (), examples: int = EXAMPLES) -> None:
     """Check that a function is a picker.
 
     Args:
-        fn: takes proposals, answers an index or None.
-        leave_out: names of laws that it need not keep, see `picker_laws`.
-        examples: so many a law; they are the same each time.
+        fn: takes proposals, returns an index or None.
+        leave_out: names of laws to skip, see `picker_laws`.
+        examples: the number of examples for each law; they are the same on each run.
 
     Raises:
-        BrokenLawError: a law does not hold; with the scores and the picks.
+        BrokenLawError: a law does not hold; the message shows the scores and the picks.
     """
     enforce(picker_laws(fn), leave_out, examples)
 
 
 def picker_laws(fn: Choose) -> dict[str, Law]:
-    """The laws that `check_picker` tries, by their names."""
+    """Return the laws of `check_picker` by name."""
     return {
         "a valid index": build_law("a valid index", _ANY, lambda offered: _check_validity(fn, offered)),
         "nothing to pick is None": build_plain_law("nothing to pick is None", lambda: _check_no_proposals(fn)),
@@ -56,7 +56,7 @@ def picker_laws(fn: Choose) -> dict[str, Law]:
 
 
 def _pick(fn: Choose, offered: Proposals) -> tuple[Any, str]:
-    """The pick, None where it is no index, and in words."""
+    """Return the pick, None if it is not a valid index, and its description."""
     answer, error = attempt_call(fn, offered)
     if error is not None:
         return None, format_error(error)
@@ -65,7 +65,7 @@ def _pick(fn: Choose, offered: Proposals) -> tuple[Any, str]:
 
 
 def _render_table(offered: Proposals, *lines: str) -> str:
-    """The scores of proposals as text."""
+    """Render the scores of proposals as text."""
     rows = [
         f"{index:>8}  {mask:>10g}  {box:>9g}"
         for index, (mask, box) in enumerate(zip(offered.mask_scores, offered.box_scores, strict=True))
@@ -91,9 +91,9 @@ def _check_no_proposals(fn: Choose) -> str | None:
 
 @st.composite
 def _draw_reordered(draw: DrawFn) -> tuple[Proposals, list[int]]:
-    """Proposals of which no two are equal in a score or in the product of both, and another order of them."""
+    """Draw proposals with distinct scores and distinct products of both, and a permutation of them."""
     eighths = st.tuples(st.integers(1, 8), st.integers(1, 8))
-    # one list of both scores: what it has too much of, hypothesis takes out
+    # one list for both scores, so that hypothesis can shrink it by removing proposals
     drawn = draw(st.lists(eighths, min_size=2, max_size=5, unique_by=(itemgetter(0), itemgetter(1), math.prod)))
     mask_scores, box_scores = np.array(drawn).T / 8
     order: list[int] = draw(st.permutations(range(len(drawn))))
@@ -103,7 +103,7 @@ def _draw_reordered(draw: DrawFn) -> tuple[Proposals, list[int]]:
 
 @st.composite
 def _draw_partly_unknown(draw: DrawFn) -> Proposals:
-    """Proposals of which some have no scores at all."""
+    """Draw proposals of which some have unknown scores."""
     offered = draw(proposals(min_size=2))
     unknown = np.array(draw(st.lists(st.booleans(), min_size=len(offered), max_size=len(offered))))
     scores = [np.where(unknown, np.nan, each) for each in (offered.mask_scores, offered.box_scores)]
@@ -132,7 +132,7 @@ def _check_order(fn: Choose, offered: Proposals, order: list[int]) -> str | None
 
 
 def _check_copies(fn: Choose, offered: Proposals) -> str | None:
-    """Of equals any may be picked; but one of them."""
+    """Check that a copy of the picked proposal changes nothing, except that either of the two may be picked."""
     before, _ = _pick(fn, offered)
     if before is None:
         return None
@@ -144,7 +144,7 @@ def _check_copies(fn: Choose, offered: Proposals) -> str | None:
 
 
 def _check_blindness(fn: Choose, offered: Proposals) -> str | None:
-    """A picker knows scores, no target: masks that hold something else are the same to it."""
+    """Check that the pick depends on the scores only, not on the content of the masks."""
     one = _pick(fn, offered)[1]
     for filled in (False, True):
         masks = np.full_like(offered.masks, filled)

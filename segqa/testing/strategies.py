@@ -1,7 +1,7 @@
 """Hypothesis strategies for masks, pairs of masks, proposals, images and cases.
 
-What they draw has structure, as real masks have: blobs, lines, frames, checkerboards, holes, single pixels, contact
-with the border; and there is noise. Examples shrink to few pixels, background first.
+The masks have realistic structure (blobs, lines, frames, checkerboards, holes, single pixels, contact with the border)
+or are noise. Examples shrink to few pixels, background first.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ Shape: TypeAlias = tuple[int, int]
 Pair: TypeAlias = tuple[Mask, Mask]
 
 MAX_SIDE = 5
-"""Masks are so high and wide at most, unless a shape is asked for: what breaks a law breaks it on few pixels."""
+"""Maximum height and width of masks by default: a few pixels are enough to break a law."""
 
 
 def shapes(max_side: int = MAX_SIDE) -> SearchStrategy[Shape]:
-    """Heights and widths from 1."""
+    """Return a strategy for heights and widths of at least 1."""
     return st.tuples(st.integers(1, max_side), st.integers(1, max_side))
 
 
 @st.composite
 def masks(draw: DrawFn, shape: Shape | None = None, *, max_side: int = MAX_SIDE) -> Mask:
-    """A mask, bool `[H, W]`.
+    """Draw a mask, bool `[H, W]`.
 
     Args:
-        draw: hypothesis gives it.
-        shape: height and width; small ones of all shapes by default.
-        max_side: of the shapes that are drawn.
+        draw: provided by hypothesis.
+        shape: height and width; random small ones by default.
+        max_side: maximum height and width if no shape is given.
     """
     size = draw(shapes(max_side)) if shape is None else shape
     return draw(st.sampled_from(_KINDS))(draw, size)
@@ -54,13 +54,13 @@ def mask_pairs(
     shape: Shape | None = None,
     max_side: int = MAX_SIDE,
 ) -> Pair:
-    """A prediction and a target of one shape: independent, nearly equal, or shifted; both may be empty.
+    """Draw a prediction and a target of one shape: independent, nearly equal, or shifted; both may be empty.
 
     Args:
-        draw: hypothesis gives it.
-        iou: what their IoU shall be, or from where to where; then the target is not empty.
-        shape: height and width; small ones of all shapes by default.
-        max_side: of the shapes that are drawn.
+        draw: provided by hypothesis.
+        iou: their IoU, or its lower and upper bound; the target is then not empty.
+        shape: height and width; random small ones by default.
+        max_side: maximum height and width if no shape is given.
     """
     size = draw(shapes(max_side)) if shape is None else shape
     target = draw(masks(size))
@@ -82,14 +82,14 @@ def mask_pairs(
 def proposals(
     draw: DrawFn, *, min_size: int = 0, max_size: int = 5, shape: Shape | None = None, unknown: bool = False
 ) -> Proposals:
-    """Proposals with scores from 0 to 1; equal scores are common, as they are in models that round.
+    """Draw proposals with scores from 0 to 1; equal scores are common, as they are in models that round.
 
     Args:
-        draw: hypothesis gives it.
-        min_size: so many masks at least.
-        max_size: so many at most.
-        shape: of the masks.
-        unknown: whether scores may be NaN.
+        draw: provided by hypothesis.
+        min_size: minimum number of masks.
+        max_size: maximum number of masks.
+        shape: height and width of the masks.
+        unknown: let scores be NaN, too.
     """
     size = draw(shapes(2)) if shape is None else shape
     count = draw(st.integers(min_size, max_size))
@@ -98,7 +98,7 @@ def proposals(
     listed = st.lists(score, min_size=count, max_size=count)
     mask_scores, box_scores = (np.array(draw(listed), float) / 8 for _ in range(2))
     if shape is None:
-        # so small masks have no structure: all are drawn at once, which is faster
+        # such small masks need no structure: one draw for all is faster
         stacked = _draw_noise(draw, (count, *size))
     else:
         stacked = np.array([draw(masks(size)) for _ in range(count)], np.bool_).reshape(count, *size)
@@ -107,7 +107,7 @@ def proposals(
 
 @st.composite
 def images(draw: DrawFn, shape: Shape | None = None, *, max_side: int = 48) -> Image:
-    """An RGB image, uint8 `[H, W, 3]`: flat, a gradient, an object on a background, grey, or noise."""
+    """Draw an RGB image, uint8 `[H, W, 3]`: flat, a gradient, an object on a background, grey, or noise."""
     height, width = size = draw(shapes(max_side)) if shape is None else shape
     first, second = (np.array(draw(st.tuples(*[st.integers(0, 255)] * 3)), np.uint8) for _ in range(2))
     kind = draw(st.sampled_from(["flat", "object", "gradient", "grey", "noise"]))
@@ -124,7 +124,7 @@ def images(draw: DrawFn, shape: Shape | None = None, *, max_side: int = 48) -> I
 
 @st.composite
 def cases(draw: DrawFn, shape: Shape | None = None) -> Case:
-    """A case whose image shows its target: an object brighter than the background."""
+    """Draw a case whose image shows its target: an object brighter than the background."""
     target = draw(masks(shape, max_side=12))
     dark, bright = draw(st.integers(0, 100)), draw(st.integers(150, 255))
     image = np.where(target, bright, dark).astype(np.uint8)[:, :, None].repeat(3, axis=2)
@@ -133,7 +133,7 @@ def cases(draw: DrawFn, shape: Shape | None = None) -> Case:
 
 @dataclass(frozen=True, eq=False)
 class MemorySource:
-    """A case's pixels in memory.
+    """An in-memory source of a case's image and mask.
 
     Attributes:
         pixels: RGB uint8 `[H, W, 3]`.
@@ -144,23 +144,23 @@ class MemorySource:
     mask: Mask
 
     def digest(self) -> bytes:
-        """Of the image."""
+        """Return the digest of the image."""
         return _digest_array(self.pixels)
 
     def image(self) -> Image:
-        """A copy of the image."""
+        """Return a copy of the image."""
         return self.pixels.copy()
 
     def target(self) -> Target:
-        """A copy of the target."""
+        """Return a copy of the target."""
         return Target(self.mask.copy())
 
     def target_digest(self) -> bytes:
-        """Of the target."""
+        """Return the digest of the target."""
         return _digest_array(self.mask)
 
     def stamp(self) -> str:
-        """Of both."""
+        """Return a stamp of image and target."""
         return (self.digest() + self.target_digest()).hex()
 
 
@@ -169,7 +169,7 @@ def _digest_array(array: Any) -> bytes:
 
 
 def _draw_with_iou(draw: DrawFn, target: Mask, low: float, high: float) -> Mask:
-    """A prediction whose IoU with a target lies between two bounds."""
+    """Draw a prediction whose IoU with a target lies between two bounds."""
     wanted, rest = int(target.sum()), int((~target).sum())
     assume(wanted > 0)
     ways = [(tp, fp) for tp in range(wanted, -1, -1) for fp in range(rest + 1) if low <= tp / (wanted + fp) <= high]
@@ -192,7 +192,7 @@ def _draw_pixel(draw: DrawFn, size: Shape) -> Mask:
 
 
 def _draw_box(draw: DrawFn, size: Shape) -> Mask:
-    """A filled rectangle; it may touch the border, be a line, or be everything."""
+    """Draw a filled rectangle; it may touch the border, be a line, or fill the mask."""
     mask = np.zeros(size, np.bool_)
     mask[tuple(_draw_interval(draw, side) for side in size)] = True
     return mask
@@ -204,7 +204,7 @@ def _draw_interval(draw: DrawFn, side: int) -> slice:
 
 
 def _draw_frame(draw: DrawFn, size: Shape) -> Mask:
-    """A rectangle with a hole, if it is large enough for one."""
+    """Draw a rectangle, with a hole if it is large enough for one."""
     mask = _draw_box(draw, size)
     rows, columns = bounding_box(mask)
     mask[rows.start + 1 : rows.stop - 1, columns.start + 1 : columns.stop - 1] = False
@@ -212,7 +212,7 @@ def _draw_frame(draw: DrawFn, size: Shape) -> Mask:
 
 
 def _draw_blob(draw: DrawFn, size: Shape) -> Mask:
-    """An ellipse."""
+    """Draw an ellipse."""
     radii = [draw(st.integers(1, max(1, side))) for side in size]
     centre = [draw(st.integers(0, side - 1)) for side in size]
     rows, columns = np.mgrid[: size[0], : size[1]]
@@ -220,7 +220,7 @@ def _draw_blob(draw: DrawFn, size: Shape) -> Mask:
 
 
 def _draw_line(draw: DrawFn, size: Shape) -> Mask:
-    """A diagonal line, one pixel wide."""
+    """Draw a diagonal line, one pixel wide."""
     rows, columns = np.mgrid[: size[0], : size[1]]
     return np.asarray(rows - columns == draw(st.integers(1 - size[1], size[0] - 1)))
 
@@ -231,7 +231,7 @@ def _draw_checkerboard(draw: DrawFn, size: Shape) -> Mask:
 
 
 def _draw_noise(draw: DrawFn, size: tuple[int, ...]) -> Mask:
-    """Any pixels at all; drawn as one number, whose bits they are."""
+    """Draw random pixels as the bits of one number."""
     count = math.prod(size)
     number = draw(st.integers(0, 2**count - 1))
     return np.array([number >> place & 1 for place in range(count)], np.bool_).reshape(size)
@@ -247,4 +247,4 @@ _KINDS: Sequence[Callable[[DrawFn, Shape], Mask]] = (
     _draw_checkerboard,
     _draw_noise,
 )
-"""The simplest first: that is where examples shrink to."""
+"""The simplest kinds first, since examples shrink towards them."""
