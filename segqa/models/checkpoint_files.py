@@ -35,7 +35,7 @@ _USUAL_SIZE = 256
 
 
 def require_files(folder: Path) -> None:
-    """Refuse a folder that lacks a required file; the error lists the files that are there."""
+    """Refuse a folder that lacks a required file; the error points out a pickle file that is there instead."""
     if not folder.is_dir():
         hint = f"; {_explain_pickle_refusal(folder)}" if folder.suffix in _PICKLED else ""
         raise ModelError(f"no checkpoint at {folder}: expected a folder with {CONFIG} and {WEIGHTS}{hint}")
