@@ -1,1 +1,1 @@
-"""Reports read a run and nothing else, so they can be made again at any time."""
+"""Reports of stored runs: review page, terminal output, tables, charts, and exports (JSON, Markdown, OpenMetrics)."""

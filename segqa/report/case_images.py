@@ -1,6 +1,6 @@
-"""An exhibit is a case as it is shown: its photo, target and proposals, small. A run keeps those of some of its cases.
+"""Case images: photo, target and proposals of selected cases, scaled down and stored with the run.
 
-They are drawn while the data set is at hand, so that a report can be made again without it, and on another machine.
+They are drawn while the data set is available, so reports can be rewritten later without it, on any machine.
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ THUMBNAIL = 176
 """Pixels of a thumbnail's longer side."""
 
 BOUNDARY_TOLERANCE = 0.0075
-"""How far two contours may lie apart to count as one, as a share of the diagonal; as Csurka et al. (2013) have it."""
+"""Maximum distance between matching contours, as a share of the diagonal, following Csurka et al. (2013)."""
 
 Before: TypeAlias = Mapping[str, Outcome]
-"""By case id, the outcomes of an earlier run, whose predictions are to be shown as well."""
+"""Outcomes of an earlier run by case id; their predictions are shown as well."""
 
 _GREY = 128
 _TABLE = """
@@ -63,12 +63,12 @@ _ADDED = {"key": "TEXT NOT NULL DEFAULT ''", "checksum": "INTEGER"}
 _COLUMNS = "case_id, about, photo, thumbnail, key, checksum"
 _LOOKED_BACK = 3
 _CHUNK_SIZE = 32
-_VERSION = 1  # of how exhibits are drawn
+_VERSION = 1  # of the drawing
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CaseImage:
-    """A case as it is shown.
+    """A case drawn for display: photo, target, proposals and thumbnail.
 
     Attributes:
         case_id: the case.
@@ -80,10 +80,10 @@ class CaseImage:
         before: the baseline's prediction; None where it is not known.
         measured: scores of the prediction that need pixels: `boundary_iou`, `boundary_f`, `hd95`, `pieces` of the
             prediction and `target_pieces`.
-        photo: the bytes of a picture file; empty where photos are left out.
+        photo: the bytes of an image file; empty without photos.
         thumbnail: the error map, as the bytes of a smaller one.
-        key: equal for two exhibits that were drawn of the same things in the same way; empty where that is not known.
-            That of one with a baseline's prediction begins with that of the same without it.
+        key: equal for two case images drawn from the same inputs with the same settings; empty if unknown.
+            With a baseline's prediction, the key starts with the key of the image without it.
     """
 
     case_id: str
@@ -100,7 +100,7 @@ class CaseImage:
 
     @property
     def layers(self) -> dict[str, Any]:
-        """All but the pictures, in JSON's types."""
+        """All fields except the images, as JSON types."""
         return {
             "shape": self.shape,
             "whole": self.whole,
@@ -113,11 +113,11 @@ class CaseImage:
 
     @property
     def size(self) -> int:
-        """About so many characters in a page."""
+        """Approximate size in a page, in characters."""
         return (len(self.photo) + len(self.thumbnail)) * 4 // 3 + len(json.dumps(self.layers)) + 200
 
     def remove_photo(self, picked: int | None) -> CaseImage:
-        """The same with nothing left of the photo, in the thumbnail neither."""
+        """Return a copy without the photo, in the thumbnail too."""
         if not self.photo:
             return self
         target = decode_mask(self.target, self.shape)
@@ -125,7 +125,7 @@ class CaseImage:
         return replace(self, photo=b"", thumbnail=_thumbnail(drawn))
 
     def strip(self, picked: int | None) -> Image:
-        """Image, target, prediction and error map side by side."""
+        """Return image, target, prediction and error map side by side."""
         picture = decode_picture(self.photo) if self.photo else _blank(self.shape)
         return draw_strip(picture, self._prediction(picked), decode_mask(self.target, self.shape))
 
@@ -134,23 +134,23 @@ class CaseImage:
 
 
 class CaseImages(Database):
-    """The exhibits of a run, in an SQLite file beside its cases; one that was damaged is none, and is drawn again."""
+    """The case images of a run, in an SQLite file beside its cases; damaged entries are ignored and drawn again."""
 
     def __init__(self, store: Store, run_id: str) -> None:
         super().__init__(_path(store, run_id), "exhibits", _TABLE)
         self._add_columns("exhibits", _ADDED)
 
     def case_ids(self) -> set[str]:
-        """The cases that have one."""
+        """Return the ids of the cases that have an image."""
         return {row[0] for row in self._find_all(f"SELECT {_COLUMNS} FROM exhibits") if _is_whole(*row)}  # noqa: S608 - ours
 
     def has(self, case_id: str, key: str) -> bool:
-        """Whether there is one of the case with this key, or with a baseline's prediction beside that."""
+        """Return whether the case has an image with this key, with or without a baseline's prediction."""
         found = self.get(case_id)
         return found is not None and found.key.startswith(key)
 
     def get(self, case_id: str) -> CaseImage | None:
-        """The exhibit of a case; None where there is none."""
+        """Return the image of a case, or None if there is none."""
         row = self._find(f"SELECT {_COLUMNS} FROM exhibits WHERE case_id = ?", case_id)  # noqa: S608 - ours
         if row is None or not _is_whole(*row):
             return None
@@ -161,7 +161,7 @@ class CaseImages(Database):
         return CaseImage(case_id, **about, photo=photo, thumbnail=thumbnail, key=key)
 
     def get_all(self, case_ids: Iterable[str], limit: int) -> Iterator[CaseImage]:
-        """The exhibits of these cases, in this order, as far as there are any; so many at most."""
+        """Return the images of these cases in this order, up to the limit; cases without an image are skipped."""
         there = self.case_ids()
         for case_id in islice((case_id for case_id in case_ids if case_id in there), limit):
             exhibit = self.get(case_id)
@@ -169,7 +169,7 @@ class CaseImages(Database):
                 yield exhibit
 
     def put(self, exhibits: Iterable[CaseImage]) -> None:
-        """Keep exhibits, in the place of those of the same cases."""
+        """Store case images, replacing those of the same cases."""
         found = [(e.case_id, json.dumps(e.layers), e.photo, e.thumbnail, e.key) for e in exhibits]
         rows = [(*values, _compute_checksum(*values)) for values in found]
         into = f"INSERT OR REPLACE INTO exhibits ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)"  # noqa: S608 - ours
@@ -178,16 +178,16 @@ class CaseImages(Database):
 
 
 def _compute_checksum(case_id: str, about: str, photo: bytes, thumbnail: bytes, key: str) -> int:
-    """The checksum of an exhibit as the file has it."""
+    """Return the checksum of a case image as stored in the file."""
     return compute_checksum((case_id, about, key), photo, thumbnail)
 
 
 def _is_whole(*row: Any) -> bool:
-    """Whether an exhibit matches its checksum, which comes last; one of an earlier version has none."""
+    """Return whether a case image matches its checksum, the last column; earlier versions have none."""
     *values, checksum = row
     try:
         return checksum is None or checksum == _compute_checksum(*values)
-    except TypeError:  # of another type than was written
+    except TypeError:  # the stored type differs from the one written
         return False
 
 
@@ -201,9 +201,9 @@ def draw_exhibits(
     photos: bool = True,
     before: Before = MappingProxyType({}),
 ) -> None:
-    """Draw these outcomes and keep them with the run; a case whose pixels cannot be had, or are others now, has none.
+    """Draw these outcomes and store them with the run; skip cases whose pixels are missing or have changed.
 
-    What one of the last runs of the same model has drawn of the same things is taken from there.
+    Images that a recent run of the same model drew from the same inputs are reused.
 
     Args:
         run: kept in the store, as are its proposals.
@@ -212,7 +212,7 @@ def draw_exhibits(
         store: where the run is.
         size: pixels of the longer side, at most.
         photos: whether to keep the photos; without them the masks are shown on grey.
-        before: outcomes of an earlier run with the same pixels, whose predictions to show as well.
+        before: outcomes of an earlier run with the same pixels; their predictions are shown as well.
     """
     outcomes = [outcome for outcome in outcomes if outcome.proposals_key]
     cases = dataset.select_ids({outcome.case_id for outcome in outcomes})
@@ -224,7 +224,7 @@ def draw_exhibits(
         drawn = [next((other for other in others if other.has(each.case_id, key)), None) for each, key in wanted]
         new = [each for each, other in zip(wanted, drawn, strict=True) if other is None]
         stack.enter_context(prefetch(cases[outcome.case_id] for outcome, _ in new))
-        # what takes long is OpenCV's and Pillow's, and leaves Python to others; files are read by this thread alone
+        # the slow parts are in OpenCV and Pillow, which release the GIL; only this thread reads files
         drawers = stack.enter_context(ThreadPoolExecutor(compute_fair_share(1), "segqa-draw"))
 
         def begin(outcome: Outcome, key: str) -> Callable[[], CaseImage | None]:
@@ -246,9 +246,9 @@ def draw_exhibits(
 def draw_choice(
     found: Sequence[tuple[Clusters, Comparison | None]], dataset: Dataset, store: Store, settings: ReportSettings
 ) -> None:
-    """Draw the cases of some runs that are worth it in one of them, in all of them, so that the runs compare.
+    """Select cases in each run and draw all of them in every run, so that the runs can be compared.
 
-    What has been drawn before stays as it is.
+    Existing images are kept.
 
     Args:
         found: the clusters of each run, and its comparison with a baseline if there is one.
@@ -274,10 +274,10 @@ def draw_choice(
 
 
 def earlier_outcomes(baseline: Run, store: Store, case_ids: Collection[str]) -> Before:
-    """The outcomes of these cases in a baseline, with the keys of their proposals, as far as these are still kept here.
+    """Return the outcomes of these cases in a baseline, with the keys of their cached proposals where available.
 
-    A baseline's file has no masks. But the run that it was made of may be in the store, or another one of the same
-    model: of its proposals that one is the prediction which has the same counts.
+    A baseline file has no masks. The store may still hold the run it was made from, or another run of the same
+    model. The proposal with the same counts is then the prediction.
     """
     if not is_baseline(baseline):
         return _index_by_id(baseline, case_ids)
@@ -294,12 +294,12 @@ def _index_by_id(run: Run, case_ids: Collection[str]) -> Before:
 
 
 def _path(store: Store, run_id: str) -> Path:
-    """Where a run's exhibits are."""
+    """Return the path of a run's case images."""
     return store.run_folder(run_id) / "exhibits.sqlite"
 
 
 def _key(outcome: Outcome, before: Outcome | None, *, size: int, photos: bool) -> str:
-    """What an exhibit is drawn of, and how."""
+    """Return a key of the inputs and settings that a case image is drawn from."""
     key = _hash([_VERSION, outcome.digest, outcome.proposals_key, outcome.picked, size, photos])
     return key if before is None else key + _hash([before.proposals_key, before.picked])
 
@@ -309,13 +309,13 @@ def _hash(values: Sequence[object]) -> str:
 
 
 def _read_earlier_images(run: Run, store: Store) -> Iterator[CaseImages]:
-    """The exhibits of the last runs of the same model, as far as they have some."""
+    """Open the case images of recent runs of the same model."""
     recent = store.find_recent(run.model, run.dataset, _LOOKED_BACK + 1)
     return (CaseImages(store, each) for each in recent if each != run.id and _path(store, each).is_file())
 
 
 def _reuse_image(wanted: Iterable[tuple[Outcome, str]], drawn: Iterable[CaseImages | None]) -> Iterator[CaseImage]:
-    """What has been drawn of the same things, without a baseline's prediction if none is wanted."""
+    """Yield images already drawn from the same inputs, without a baseline's prediction if none is wanted."""
     for (outcome, key), other in zip(wanted, drawn, strict=True):
         found = None if other is None else other.get(outcome.case_id)
         if found is not None:
@@ -324,7 +324,7 @@ def _reuse_image(wanted: Iterable[tuple[Outcome, str]], drawn: Iterable[CaseImag
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Pixels:
-    """All that is drawn of a case, at its own size."""
+    """The full-size pixel data of a case."""
 
     image: Image
     target: Mask
@@ -332,7 +332,7 @@ class _Pixels:
 
 
 def _read(case: Case, outcome: Outcome, cache: ProposalCache) -> _Pixels | None:
-    """The pixels of a case; None where they cannot be had, or are not those that were evaluated."""
+    """Return the pixels of a case, or None if they are missing or differ from those evaluated."""
     answer = cache.find(bytes.fromhex(outcome.proposals_key))
     if answer is None:
         return None
@@ -347,17 +347,17 @@ def _read(case: Case, outcome: Outcome, cache: ProposalCache) -> _Pixels | None:
 def _draw_or_warn(
     outcome: Outcome, pixels: _Pixels, before: Mask | None, *, key: str, size: int, photos: bool
 ) -> CaseImage | None:
-    """The exhibit of a case; a warning and none where drawing it fails, since its numbers are there all the same."""
+    """Draw a case image; warn and return None if drawing fails, since the scores are still valid."""
     try:
         return _draw(outcome, pixels, before, key=key, size=size, photos=photos)
-    except Exception as error:  # noqa: BLE001 - whatever it is, one picture is no reason to end a session
+    except Exception as error:  # noqa: BLE001 - one failed image must not end the session
         why = f"{type(error).__name__}: {error}"
         warnings.warn(to_line(f"case {outcome.case_id} has no picture, drawing it failed: {why}"), stacklevel=1)
         return None
 
 
 def _draw(outcome: Outcome, pixels: _Pixels, before: Mask | None, *, key: str, size: int, photos: bool) -> CaseImage:
-    """The exhibit of a case."""
+    """Draw the image of a case."""
     whole = pixels.target.shape[0], pixels.target.shape[1]
     photo = fit(pixels.image, size, size)
     shape = photo.shape[0], photo.shape[1]
@@ -390,7 +390,7 @@ def _thumbnail(drawn: Image) -> bytes:
 
 
 def _measure(prediction: Mask, target: Mask) -> dict[str, float]:
-    """The scores that need pixels, as far as they are defined."""
+    """Compute the scores that need pixels; undefined ones are omitted."""
     tolerance = compute_band_width(target.shape, BOUNDARY_TOLERANCE)
     distance, share = hd95_and_nsd(prediction, target, tolerance=tolerance, empty="nan")
     found = {
@@ -404,12 +404,12 @@ def _measure(prediction: Mask, target: Mask) -> dict[str, float]:
 
 
 def _pieces(mask: Mask) -> int:
-    """How many connected components a mask has."""
+    """Return the number of connected components of a mask."""
     return cv2.connectedComponents(mask.view(np.uint8), connectivity=8)[0] - 1
 
 
 def _prediction_before(outcome: Outcome | None, cache: ProposalCache, pixels: _Pixels) -> Mask | None:
-    """The prediction of an earlier run for the same case; None where it is not known any more."""
+    """Return an earlier run's prediction for the same case, or None if it is no longer known."""
     if outcome is None or outcome.error:
         return None
     shape = pixels.target.shape[0], pixels.target.shape[1]
@@ -423,7 +423,7 @@ def _prediction_before(outcome: Outcome | None, cache: ProposalCache, pixels: _P
 
 
 def _repick(kept: Outcome, outcome: Outcome) -> Outcome | None:
-    """An outcome that is kept with its proposals, with that one picked which a baseline's outcome means."""
+    """Return the cached outcome with the proposal picked that matches the baseline's outcome, or None."""
     if kept.error or outcome.error or digest_content(kept.digest, kept.prompt) != outcome.digest:
         return None
     if outcome.picked is None:
@@ -434,5 +434,5 @@ def _repick(kept: Outcome, outcome: Outcome) -> Outcome | None:
 
 
 def _blank(shape: tuple[int, int]) -> Image:
-    """What masks are shown on where photos are left out."""
+    """Return the grey background for masks shown without photos."""
     return np.full((*shape, 3), _GREY, dtype=np.uint8)

@@ -1,4 +1,4 @@
-"""A selection is which cases of a run are worth a picture: some of each sort, since the worst alone are all of one."""
+"""Selection of the cases to draw: regressions first, then a mix of clusters, failure kinds, slices and passes."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from segqa.runs.outcomes import Outcomes
 T = TypeVar("T")
 
 NOISE = 0.005
-"""A change in IoU up to this is shown as none."""
+"""Changes in IoU up to this value are shown as no change."""
 
 _PASSING = 12
 _GAINS = 8
 
 
 def select(found: Clusters, comparison: Comparison | None, limit: int) -> Outcomes:
-    """The cases to show, the most important first.
+    """Return the cases to show, the most important first.
 
-    First those that fail and did not before, as far as they leave a quarter to the others. Then in turn the worst of
+    Newly failing cases come first, with a quarter of the places reserved for others. Then follow in turn the worst of
     each cluster, kind and slice, the greatest drops and gains and a few that pass, chosen by a fixed seed; then
     whatever else fails, the worst first; then the rest. Errors are left out: there is nothing to draw of them.
 
     Args:
         found: the clusters of the run.
         comparison: with its baseline, if there is one.
-        limit: so many cases at most.
+        limit: maximum number of cases.
     """
     run, cases, codes = found.run, found.run.columns, found.run.kind_codes
     order = run.worst(len(cases)).find_places_in(cases)
@@ -51,7 +51,7 @@ def select(found: Clusters, comparison: Comparison | None, limit: int) -> Outcom
         strata += [moved, moved[::-1][:_GAINS]]
     some = random.Random(0).sample(range(len(passing)), min(_PASSING, len(passing)))  # noqa: S311 - no secret
     strata.append(passing[some])
-    # where very many newly fail, something of all else is worth seeing, too
+    # keep room for other cases when very many newly fail
     wanted = chain(newly[: limit * 3 // 4], in_turn(strata), newly, failing, passing)
     chosen = list(islice(_each_once(int(place) for place in wanted), limit))
     return cases.take(np.array(chosen, np.int64))
@@ -66,21 +66,21 @@ def _each_once(places: Iterator[int]) -> Iterator[int]:
 
 
 def newly_failing(comparison: Comparison) -> Pairs:
-    """The pairs that met the threshold before and do not now, those that lost most first; not for noise."""
+    """Return the pairs that newly fall below the threshold, largest loss first; changes within noise are ignored."""
     before, after = comparison.kind_codes()
     lost = (comparison.differences < -NOISE) | np.isin(after, ZERO_IOU_CODES)
     return comparison.pairs.take((before < 0) & (after >= 0) & lost).sort_by_change()
 
 
 def newly_passing(comparison: Comparison) -> Pairs:
-    """The pairs that did not meet the threshold before and do now, those that gained most first; not for noise."""
+    """Return the pairs that newly meet the threshold, largest gain first; changes within noise are ignored."""
     before, after = comparison.kind_codes()
     gained = (comparison.differences > NOISE) | np.isin(before, ZERO_IOU_CODES)
     return comparison.pairs.take((before >= 0) & (after < 0) & gained).sort_by_change()[::-1]
 
 
 def in_turn(strata: Sequence[Sequence[T] | NDArray[Any]]) -> Iterator[T]:
-    """The first of each, then the second of each, and so on."""
+    """Interleave the sequences: the first item of each, then the second of each, and so on."""
     for place in range(max(map(len, strata), default=0)):
         for stratum in strata:
             if place < len(stratum):

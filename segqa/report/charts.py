@@ -1,4 +1,4 @@
-"""Draw the charts of the page as SVG."""
+"""SVG charts of the review page: IoU histogram, per-case changes, confidence intervals and severity curves."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _SMALL_LEFT, _SMALL_TOP, _SMALL_SPAN, _SMALL_HEIGHT = 30, 10, 120, 90
 
 @dataclass(frozen=True, slots=True)
 class _Bar:
-    """One bar: its left edge, count, colour, what it holds in words, and as a filter of the review page."""
+    """A bar of the histogram: left edge, count, colour, label, and filter on the review page."""
 
     x: int
     count: int
@@ -38,7 +38,7 @@ class _Bar:
 
 
 def bin_counts(ious: Floats) -> tuple[int, list[int]]:
-    """How many IoUs are exactly 0, and how many of the others lie in each of 20 equal bins from 0 to 1.
+    """Count the IoUs that are exactly 0, and the others in 20 equal bins from 0 to 1.
 
     >>> zeros, bins = bin_counts(np.array([0.0, 0.0, 0.01, 1.0]))
     >>> zeros, bins[0], bins[19]
@@ -51,7 +51,7 @@ def bin_counts(ious: Floats) -> tuple[int, list[int]]:
 
 
 def histogram(ious: Floats, threshold: float, title: str, *, before: Floats | None = None, link: str = "") -> str:
-    """The distribution of IoU as SVG: a bar of its own for exact zeros, 20 bins, heights on a square-root scale.
+    """Draw the IoU distribution as SVG: a separate bar for exact zeros and 20 bins, heights on a square-root scale.
 
     Args:
         ious: float64 `[n]`, each from 0 to 1.
@@ -72,11 +72,11 @@ def histogram(ious: Floats, threshold: float, title: str, *, before: Floats | No
 
 
 def changes(differences: Floats, noise: float, title: str) -> str:
-    """The changes in IoU case by case as SVG, from the greatest drop to the greatest gain.
+    """Draw the per-case changes in IoU as SVG, from the largest drop to the largest gain.
 
     Args:
         differences: float64 `[n]`, each from -1 to 1.
-        noise: a change up to this is none, and left out.
+        noise: changes up to this value are omitted.
         title: for screen readers.
     """
     ordered = np.sort(differences[np.abs(differences) > noise])
@@ -98,7 +98,7 @@ def changes(differences: Floats, noise: float, title: str) -> str:
 
 
 def interval_axis(values: Sequence[float]) -> tuple[float, float]:
-    """Return where an axis for these numbers from 0 to 1 begins and ends: at whole twentieths; NaN is left out.
+    """Return the start and end of an axis for these numbers, rounded outwards to multiples of 0.05; NaN is ignored.
 
     >>> interval_axis([0.872, 0.913, math.nan])
     (0.85, 0.95)
@@ -111,7 +111,7 @@ def interval_axis(values: Sequence[float]) -> tuple[float, float]:
 
 
 def interval_bar(mean: float, low: float, high: float, overall: float, title: str, *, axis: tuple[float, float]) -> str:
-    """A mean with its interval as SVG, small; a tick stands at the overall mean. NaN draws no such part.
+    """Draw a mean with its interval as a small SVG, with a tick at the overall mean; NaN parts are omitted.
 
     Args:
         mean: from 0 to 1, as are the next three.
@@ -119,7 +119,7 @@ def interval_bar(mean: float, low: float, high: float, overall: float, title: st
         high: where it ends.
         overall: of all.
         title: for screen readers.
-        axis: what the left and the right end of the picture stand for, see `interval_axis`.
+        axis: values at the left and right end of the image, see `interval_axis`.
     """
 
     def place(value: float) -> float:
@@ -137,7 +137,7 @@ def interval_bar(mean: float, low: float, high: float, overall: float, title: st
 
 
 def severity_curves(ious: Sequence[float], agreements: Sequence[float], title: str) -> str:
-    """Mean IoU and mean agreement over the severities from 0 as SVG, small: a solid line with dots, a dashed one.
+    """Draw mean IoU (solid) and mean agreement (dashed) by severity, from 0, as a small SVG.
 
     Args:
         ious: by severity, each from 0 to 1; NaN is left out.
@@ -173,7 +173,7 @@ def _svg(width: int, height: int, title: str, content: str, *, role: str = "img"
 
 
 def _bars(ious: Floats) -> list[_Bar]:
-    """The bar of the zeros, then those of the bins."""
+    """Return the bar of the zeros, followed by those of the bins."""
     zeros, counts = bin_counts(ious)
     edges = [(index / BINS, (index + 1) / BINS) for index in range(BINS)]
     return [
@@ -186,17 +186,17 @@ def _bars(ious: Floats) -> list[_Bar]:
 
 
 def _x(index: int) -> int:
-    """The left edge of a bin's bar."""
+    """Return the left edge of a bin's bar."""
     return _LEFT + (index + 1) * (_BAR + _GAP) + _ZERO_GAP
 
 
 def _tall(count: int, top: int) -> int:
-    """A bar's height; the smallest count still shows."""
+    """Return a bar's height; even the smallest count stays visible."""
     return 0 if count == 0 else max(3, round(_HEIGHT * math.sqrt(count / top)))
 
 
 def _bar(bar: _Bar, top: int) -> str:
-    """A bar with its count above it."""
+    """Draw a bar with its count above it."""
     height = _tall(bar.count, top)
     y = _TOP + _HEIGHT - height
     rect = f'<rect x="{bar.x}" y="{y}" width="{_BAR}" height="{height}" fill="{bar.colour}"/>'
@@ -205,7 +205,7 @@ def _bar(bar: _Bar, top: int) -> str:
 
 
 def _link_bar(drawn: str, bar: _Bar, link: str) -> str:
-    """The bar as a link to its cases, if there is any to go to."""
+    """Wrap the bar in a link to its cases, if it has a link target."""
     if not link or not bar.count:
         return drawn
     return f'<a href="{escape(link + bar.filter)}" aria-label="{_format_bar(bar)}">{drawn}</a>'
@@ -216,7 +216,7 @@ def _format_bar(bar: _Bar) -> str:
 
 
 def _steps(bars: list[_Bar], top: int) -> str:
-    """The outline of the bars, that of the zeros apart, with a name."""
+    """Draw the outline of the bars with a label; the bar of zeros is separate."""
     steps = []
     for bar in bars:
         y = _TOP + _HEIGHT - _tall(bar.count, top)
@@ -227,7 +227,7 @@ def _steps(bars: list[_Bar], top: int) -> str:
 
 
 def _axis() -> str:
-    """The base line with its numbers."""
+    """Draw the base line with its numbers."""
     y = _TOP + _HEIGHT
     line = f'<line x1="{_LEFT - 4}" y1="{y}" x2="{_WIDTH - 8}" y2="{y}" stroke="{_INK}"/>'
     # a narrow page leaves every other number out, and the 0.0 that stands close to the bar of zeros
@@ -245,7 +245,7 @@ def _axis() -> str:
 
 
 def _threshold(threshold: float) -> str:
-    """The line at the threshold."""
+    """Draw the line at the threshold."""
     x = _x(0) - _GAP / 2 + threshold * BINS * (_BAR + _GAP)
     ends = f'x1="{x:.1f}" y1="{_TOP - 20}" x2="{x:.1f}" y2="{_TOP + _HEIGHT}"'
     line = f'<line {ends} stroke="{_INK}" stroke-dasharray="4 3"/>'
@@ -258,7 +258,7 @@ def _text(x: float, y: float, text: str, name: str = "") -> str:
 
 
 def robustness_section(found: Robustness) -> dict[str, Any]:
-    """What the template needs to know of a model's robustness."""
+    """Return the template values for a model's robustness."""
     curves = [_curves(found, change) for change in found.changes if not change.empties]
     blanks = [found.select_all(change.name) for change in found.changes if change.empties]
     return {
@@ -276,7 +276,7 @@ def robustness_section(found: Robustness) -> dict[str, Any]:
 
 
 def _curves(found: Robustness, change: Perturbation) -> dict[str, str]:
-    """The chart of a change, with its name and what is done at its most severe."""
+    """Return the chart of a corruption, with its name and its effect at the highest severity."""
     most = change.describe(len(change.amounts))
     steps = [found.select(change.name, severity) for severity in change.severities]
     ious = [steps[0].before, *(float(step.iou) for step in steps)]
@@ -294,7 +294,7 @@ def _curves(found: Robustness, change: Perturbation) -> dict[str, str]:
 
 
 def _table(found: Robustness) -> Table:
-    """The numbers behind the charts."""
+    """Return the numbers behind the charts as a table."""
     columns = ("change", "severity", "what is done", "mean IoU", "drop", "agreement", "errors")
     rows: list[tuple[Cell, ...]] = []
     for change in found.changes:

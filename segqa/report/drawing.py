@@ -1,6 +1,6 @@
-"""Drawing: what is wrong, painted on the photo; and a strip, which shows a case side by side.
+"""Drawing of error maps and side-by-side strips, and encoding of images.
 
-The colours differ for every type of colour vision, also where the photo has the tint's own colour: see the hatching.
+The colours are distinguishable for every type of colour vision; hatching helps where the photo has the same colour.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ _HATCH_EVERY, _HATCH_WIDTH = 7, 2
 
 
 def error_map(image: Image, prediction: Mask, target: Mask) -> Image:
-    """What is wrong, drawn on the photo: all three of one size `[H, W]`.
+    """Draw the errors on the photo; all three arrays have the same size `[H, W]`.
 
     False positives are vermilion with dark stripes rising to the right, false negatives blue with light stripes
     falling, true positives under a light veil; the target's contour is white inside black.
     """
     painted = image.copy()
-    # around both masks nothing is drawn
+    # nothing is drawn outside both masks
     box = bounding_box(prediction | target)
     rows, columns = np.ogrid[box]
     found, wanted = prediction[box], target[box]
@@ -52,7 +52,7 @@ def error_map(image: Image, prediction: Mask, target: Mask) -> Image:
 
 
 def draw_strip(image: Image, prediction: Mask, target: Mask) -> Image:
-    """Image, target, prediction and error map side by side, each at most 300 pixels high; masks resized nearest."""
+    """Draw image, target, prediction and error map side by side, each at most 300 pixels high; resize masks nearest."""
     photo = fit(image, STRIP_HEIGHT, STRIP_WIDTH)
     shape = photo.shape[0], photo.shape[1]
     small_prediction, small_target = (resize_nearest(mask, shape) for mask in (prediction, target))
@@ -67,14 +67,14 @@ def draw_strip(image: Image, prediction: Mask, target: Mask) -> Image:
 
 
 def fit(image: Image, height: int, width: int) -> Image:
-    """The image scaled down to fit; never enlarged, never less than a pixel."""
+    """Scale an image down to fit; never enlarge it, and keep at least one pixel per side."""
     scale = min(1.0, height / image.shape[0], width / image.shape[1])
     size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
     return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
 def encode_picture(picture: Image) -> bytes:
-    """A picture as the bytes of a WebP file; of a JPEG where this Pillow has no WebP."""
+    """Encode an image as WebP, or as JPEG if this Pillow has no WebP support."""
     buffer = io.BytesIO()
     if features.check("webp"):
         # method 4 takes more than twice as long for a file that is 5 % smaller
@@ -85,18 +85,18 @@ def encode_picture(picture: Image) -> bytes:
 
 
 def decode_picture(encoded: bytes) -> Image:
-    """The picture in the bytes of a file that `encode_picture` made."""
+    """Decode an image file written by `encode_picture`."""
     with Pillow.open(io.BytesIO(encoded)) as opened:
         return np.asarray(opened.convert("RGB"))
 
 
 def media_type(encoded: bytes) -> str:
-    """`image/webp` or `image/jpeg`, by how the bytes begin."""
+    """Return `image/webp` or `image/jpeg`, based on the first bytes."""
     return "image/webp" if encoded.startswith(b"RIFF") else "image/jpeg"
 
 
 def _tint(picture: Image, where: Mask, colour: tuple[int, int, int], opacity: float) -> None:
-    """Mix a colour into some pixels of a picture, in place."""
+    """Mix a colour into the selected pixels of an image, in place."""
     if not where.any():
         return
     # each value has one other that it becomes, so it is looked up; picking the pixels out takes ten times as long
@@ -105,5 +105,5 @@ def _tint(picture: Image, where: Mask, colour: tuple[int, int, int], opacity: fl
 
 
 def _draw_mask(mask: Mask) -> NDArray[np.uint8]:
-    """A mask as a picture: white on dark grey, so that its frame shows on a white page."""
+    """Draw a mask as an image, white on dark grey, so that its frame is visible on a white page."""
     return np.where(mask[:, :, None], np.uint8(255), np.uint8(40)).repeat(3, axis=2)

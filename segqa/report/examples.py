@@ -1,4 +1,4 @@
-"""Examples are cases of one sort that look different: six views of one scene say what one of them does."""
+"""Example thumbnails of the review page, chosen to look different from each other."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _LOOKED_AT = 40
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A thumbnail that leads to its case.
+    """A thumbnail that links to its case.
 
     Attributes:
-        number: of the exhibit in the page.
+        number: number of the case image in the page.
         key: of the case in addresses.
-        label: for who cannot see it.
+        label: text alternative for screen readers.
     """
 
     number: int
@@ -34,18 +34,18 @@ class Example:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PageCases:
-    """The exhibits of a run in a page.
+    """The case images of a run in a page.
 
     Attributes:
-        exhibits: by case id.
-        numbers: of the exhibits in the page, by case id.
+        exhibits: the case images by case id.
+        numbers: numbers of the case images in the page, by case id.
     """
 
     exhibits: Mapping[str, CaseImage]
     numbers: Mapping[str, int]
 
     def examples(self, case_ids: Iterable[str]) -> list[Example]:
-        """Some of these cases that look different, the first of them always."""
+        """Return some of these cases that look different, always including the first."""
         having = [self.exhibits[case_id] for case_id in case_ids if case_id in self.exhibits]
         return [
             Example(self.numbers[each.case_id], case_key(each.case_id), f"error map of {each.case_id[:120]}")
@@ -54,7 +54,7 @@ class PageCases:
 
 
 def select_varied(exhibits: Sequence[CaseImage], count: int) -> list[CaseImage]:
-    """Some exhibits that look different: the first, then always the one that is least like those chosen before."""
+    """Select case images that look different: start with the first, then add the one least like those chosen."""
     if len(exhibits) <= count:
         return list(exhibits)
     looks = np.stack([_look(exhibit) for exhibit in exhibits])
@@ -67,6 +67,6 @@ def select_varied(exhibits: Sequence[CaseImage], count: int) -> list[CaseImage]:
 
 
 def _look(exhibit: CaseImage) -> Floats:
-    """What an exhibit looks like, in 192 numbers."""
+    """Return a feature vector of 192 numbers for a case image."""
     small = cv2.resize(decode_picture(exhibit.thumbnail), (8, 8), interpolation=cv2.INTER_AREA)
     return small.astype(np.float64).ravel()

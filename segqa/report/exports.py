@@ -1,4 +1,4 @@
-"""Verdicts for machines and for pull requests: JSON, Markdown, OpenMetrics, annotations."""
+"""Exports of verdicts for scripts, CI and pull requests: JSON, Markdown, OpenMetrics and GitHub annotations."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ _CASES = 20
 
 @dataclass(frozen=True, slots=True, eq=False)
 class JudgedRun:
-    """A run, and what the gate says of it.
+    """A run with its gate verdict.
 
     Attributes:
         run: the run.
-        verdict: against its baseline; None where there is none.
-        why: there is none.
+        verdict: against its baseline; None if there is no baseline.
+        why: the reason for a missing verdict.
         clusters: what its failures have in common.
-        robustness: what became of changed cases; None where none were tried.
-        group_by: the tag that says which cases depend on each other; empty for none.
+        robustness: the results on perturbed cases; None if not measured.
+        group_by: the tag that groups dependent cases; empty for none.
     """
 
     run: Run
@@ -51,14 +51,14 @@ class JudgedRun:
 
     @property
     def name(self) -> str:
-        """The verdict in a word."""
+        """The verdict in one word."""
         if self.verdict is None:
             return "incomparable" if self.why.startswith("incomparable") else "no baseline"
         return self.verdict.name
 
     @property
     def new_clusters(self) -> list[Cluster]:
-        """The clusters of which fewer than half of the cases failed so in the baseline."""
+        """The clusters of which fewer than half of the cases failed in the same way in the baseline."""
         if self.verdict is None:
             return []
         baseline = self.verdict.comparison.baseline
@@ -71,7 +71,7 @@ class JudgedRun:
 
 
 def to_json(judged: Iterable[JudgedRun], ending: SessionResult, exit_status: int) -> dict[str, Any]:
-    """The session for a script: what `verdict.json` holds."""
+    """Return the session as JSON, the contents of `verdict.json`."""
     return {
         "version": VERDICT_VERSION,
         "exit_status": exit_status,
@@ -84,7 +84,7 @@ def to_json(judged: Iterable[JudgedRun], ending: SessionResult, exit_status: int
 
 
 def to_markdown(judged: Sequence[JudgedRun], ending: SessionResult) -> str:
-    """The session for a pull request: at most 60,000 characters, whatever comes from outside escaped."""
+    """Render the session as Markdown for a pull request: at most 60,000 characters, with external text escaped."""
     failing = ending.failing
     count = f" ({format_count(len(failing), 'test')})" if failing else ""
     lines = [f"### segqa: {ending.name}{count}", "", *_reasons(ending)]
@@ -99,7 +99,7 @@ def to_markdown(judged: Sequence[JudgedRun], ending: SessionResult) -> str:
 
 
 def to_openmetrics(judged: Iterable[JudgedRun]) -> str:
-    """The numbers as OpenMetrics text, one family a number."""
+    """Render the metrics as OpenMetrics text, one metric family per number."""
     families: dict[str, list[str]] = {}
     for one in judged:
         labels = ",".join(
@@ -113,7 +113,7 @@ def to_openmetrics(judged: Iterable[JudgedRun]) -> str:
 
 
 def to_annotations(judged: Iterable[JudgedRun], ending: SessionResult) -> list[str]:
-    """GitHub's workflow commands: one for each broken rule, and for each finding and warning of the session."""
+    """Return GitHub workflow commands, one for each broken rule, finding and warning of the session."""
     broken = [
         f"::error title={_command(f'segqa {one.run.model} {finding.rule}', more=True)}::{_command(finding.text)}"
         for one in judged
@@ -125,14 +125,14 @@ def to_annotations(judged: Iterable[JudgedRun], ending: SessionResult) -> list[s
 
 
 def escape(text: str) -> str:
-    """Text that Markdown shows as it is: no markup, no HTML, no mention, one line."""
+    """Escape text for Markdown: no markup, no HTML, no mentions, a single line."""
     flat = to_line(" ".join(text.split()))
     plain = flat.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("@", "@\u200b")
     return re.sub(r"([\\`*_{}\[\]()#|~!-])", r"\\\1", plain)
 
 
 def _count_failed_before(cluster: Cluster, case_ids: StringColumn, codes: NDArray[np.int8]) -> int:
-    """How many of a cluster's failures were failures of that kind in the baseline, which has these cases and kinds."""
+    """Count the cluster's failures that failed in the same way in the baseline, which has these cases and kinds."""
     places = case_ids.find_places(cluster.failing.ids)
     before = codes[places[places >= 0]]
     alike = before >= 0 if cluster.kind == BELOW else before == KINDS[cluster.kind].code
@@ -140,7 +140,7 @@ def _count_failed_before(cluster: Cluster, case_ids: StringColumn, codes: NDArra
 
 
 def _model(one: JudgedRun) -> dict[str, Any]:
-    """A run and its verdict in JSON's types; what is not known is null."""
+    """Return a run and its verdict as JSON types; unknown values are null."""
     run, verdict = one.run, one.verdict
     found: dict[str, Any] = {"model": run.model, "dataset": run.dataset, "run": run.id, "verdict": one.name}
     found |= {name: None if math.isnan(value) else value for name, value in _numbers(one).items()}
@@ -172,7 +172,7 @@ def _model(one: JudgedRun) -> dict[str, Any]:
 
 
 def _numbers(one: JudgedRun) -> dict[str, float]:
-    """What is counted and measured of a run."""
+    """Return the counts and scores of a run."""
     run, verdict = one.run, one.verdict
     numbers = {name: float(getattr(run, name)) for name in ("mean_iou", "p05", "pooled_iou", "oracle_iou", "regret")}
     numbers |= {"scored": len(run.scored), "failing": len(run.failures()), "clusters": len(one.clusters)}
@@ -197,19 +197,19 @@ def _table_row(one: JudgedRun) -> str:
 
 
 def _reasons(ending: SessionResult) -> list[str]:
-    """Render what the session found beside its tests, as a list."""
+    """Render the session's findings outside its tests as a list."""
     lines = [f"- **{escape(text)}**" for text in (ending.problem, *ending.findings) if text]
     lines += [f"- warning: {escape(text)}" for text in ending.warnings]
     return [*lines, ""] if lines else []
 
 
 def _trust(run: Run) -> list[str]:
-    """Say how far the answers of a run are stored ones, and how they were checked."""
+    """Describe how many answers of a run come from the cache, and how these were checked."""
     return [*describe_stored(run), *describe_spot_check(run)]
 
 
 def _section(one: JudgedRun) -> list[str]:
-    """What there is to say of one model."""
+    """Render the section of one model."""
     lines = []
     if one.verdict is None:
         lines.append(f"{escape(one.run.model)}: {escape(one.why)}")
@@ -228,7 +228,7 @@ def _section(one: JudgedRun) -> list[str]:
 
 
 def _truncate(lines: Sequence[str]) -> str:
-    """The lines as far as there is room."""
+    """Keep the lines that fit into the available space."""
     end = "\n… cut here: verdict.json has all of it\n"
     kept: list[str] = []
     room = MAX_MARKDOWN - len(end)
@@ -245,6 +245,6 @@ def _label(value: str) -> str:
 
 
 def _command(text: str, *, more: bool = False) -> str:
-    """Text in a workflow command; the properties need more signs escaped."""
+    """Escape text for a workflow command; properties need more characters escaped."""
     escaped = text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
     return escaped.replace(":", "%3A").replace(",", "%2C") if more else escaped

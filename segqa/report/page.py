@@ -1,4 +1,4 @@
-"""The review page: what a person opens after a run.
+"""The review page as HTML, with its embedded data, images and content security policy.
 
 It answers, from top to bottom: is it worse, where, what kind, show me, how do I reproduce it, what do I do with it?
 """
@@ -65,12 +65,12 @@ def write_review(
     """Write the review page of some runs.
 
     Args:
-        judged: the runs, with what the gate says of them.
-        store: where they are, with their exhibits.
-        folder: where to write; made if it is not there.
-        ending: how the tests went; None where there were none.
-        suspicions: the labels that one should check.
-        settings: form and size of the page.
+        judged: the runs with their gate verdicts.
+        store: the store of the runs and their case images.
+        folder: output folder; created if it does not exist.
+        ending: the test results; None without tests.
+        suspicions: the labels to check.
+        settings: format and size of the page.
 
     Returns:
         The file to open: `index.html`, or `report.json`.
@@ -97,13 +97,13 @@ def write_review(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Content:
-    """What a page is made of, but for its exhibits.
+    """The contents of a page, except its case images.
 
     Attributes:
-        judged: the runs, with what the gate says of them.
-        ending: how the tests went.
-        suspicions: the labels that one should check.
-        settings: form and size of the page.
+        judged: the runs with their gate verdicts.
+        ending: the test results.
+        suspicions: the labels to check.
+        settings: format and size of the page.
         listings: of the runs.
         columns: of the listed cases of each, as the members of an object in JSON, each with a comma behind it.
     """
@@ -117,7 +117,7 @@ class _Content:
 
 
 def _data(content: _Content, collection: PageImages) -> Iterator[str]:
-    """What the script knows, as JSON; in pieces, since all of it together would be there several times."""
+    """Yield the data of the page's script as JSON, in pieces to save memory."""
     ids = (each.listed.columns.ids for each in content.listings)
     exhibits = (
         {place: numbers[case_id] for place, case_id in enumerate(known) if case_id in numbers}
@@ -146,26 +146,26 @@ def _data(content: _Content, collection: PageImages) -> Iterator[str]:
 
 
 def _collect_counts(run: Run, places: Sequence[int]) -> dict[int, list[tuple[int, int, int]]]:
-    """Return true positives, false positives and false negatives of each proposal of some cases, by their places."""
+    """Return true positives, false positives and false negatives of each proposal of some cases, by case position."""
     cases = run.columns.take(np.array(places, np.int64))
     counts = ([(each.counts.tp, each.counts.fp, each.counts.fn) for each in case.proposal_scores] for case in cases)
     return dict(zip(places, counts, strict=True))
 
 
 def _newest(runs: Sequence[Run]) -> int:
-    """Return the number of the run that the page opens on: of the first run's model, the one that was made last."""
+    """Return the number of the run that the page opens on: the latest run of the first run's model."""
     same = [number for number, run in enumerate(runs) if (run.model, run.dataset) == (runs[0].model, runs[0].dataset)]
     return max(same, key=lambda number: (str(runs[number].provenance.get("started", "")), number))
 
 
 def _json(content: _Content, collection: PageImages) -> Iterator[str]:
-    """The numbers alone."""
+    """Write the numbers only, as JSON."""
     known = json.loads("".join(_data(content, collection)))
     yield json.dumps(known, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _page(content: _Content, collection: PageImages) -> Iterator[str]:
-    """The page; whatever comes from outside is escaped by the template, or is JSON that no tag can end."""
+    """Render the page; the template escapes external text, or it is JSON that no tag can end."""
     judged, in_files = content.judged, content.settings.format == "dir"
     script = part("review.js")
     runs = [one.run for one in judged]
@@ -205,7 +205,7 @@ def _page(content: _Content, collection: PageImages) -> Iterator[str]:
 
 
 def to_script_json(value: object) -> str:
-    r"""JSON that can stand in a page: nothing in it ends a script element or begins a comment.
+    r"""Encode JSON for a script element: nothing in it ends the element or begins a comment.
 
     >>> print(to_script_json("</script>"))
     "\u003c/script>"
@@ -218,29 +218,29 @@ def to_script_json(value: object) -> str:
 
 
 def _members(named: Iterable[tuple[str, Any]]) -> list[str]:
-    """The members of an object in JSON, each with a comma behind it."""
+    """Yield the members of a JSON object, each followed by a comma."""
     return [f"{to_script_json(name)}:{to_script_json(value)}," for name, value in named]
 
 
 def _size(piece: str) -> int:
-    """How many bytes it takes in a file."""
+    """Return the size in bytes in a file."""
     return len(piece) if piece.isascii() else len(piece.encode())
 
 
 def _first_with(runs: Sequence[Run], case_id: str) -> int | None:
-    """The number of the first run that has a case."""
+    """Return the number of the first run that has a case."""
     return next((number for number, run in enumerate(runs) if case_id in run.columns.ids), None)
 
 
 def _policy(script: str) -> str:
-    """A content security policy under which nothing runs but our script, and nothing is fetched."""
+    """Return a content security policy that runs only the page's own script and fetches nothing."""
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     fixed = "default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
     return f"{fixed}; script-src 'sha256-{digest}'"
 
 
 def _describe_images(judged: Sequence[JudgedRun], collection: PageImages, settings: ReportSettings) -> str:
-    """Which pictures the page has, and how there would be more."""
+    """Describe which images the page has, and how to get more."""
     total = sum(len(one.run.outcomes) for one in judged)
     what = "photos and masks" if collection.has_photos else "masks, and no photo,"
     text = (

@@ -1,4 +1,4 @@
-"""Build the data of the review page: its rows, which cases it lists, and the links into it."""
+"""Data of the review page: columns of the listed cases, the case listing, and links into the page."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ _PATH = re.compile(r"(?<![\w./:\\])(?:[A-Za-z]:)?(?:[/\\][^\s/\\'\":<>|]+)+[/\\]
 
 
 def columns(listing: CaseListing) -> Iterator[tuple[str, Any]]:
-    """The columns of the listed cases by name, with what the gate says, in JSON's types or as an iterator of these.
+    """Yield the columns of the listed cases by name, with the gate's findings, as JSON types or iterators of these.
 
-    One after the other: of a large run one is as large as the page.
+    Columns are yielded one by one, since a single column of a large run can be as large as the page.
     """
     judged, run, outcomes = listing.judged, listing.listed, listing.listed.columns
     ids = list(outcomes.ids)
@@ -78,14 +78,14 @@ def _cluster(cluster: Cluster, listed: Outcomes) -> dict[str, Any]:
 
 
 def _or_none(choices: NDArray[Any]) -> Iterator[int | None]:
-    """Which offer was chosen; None in the place of -1."""
+    """Yield the picked proposal of each case, with None in place of -1."""
     return (None if choice < 0 else choice for choice in choices.tolist())
 
 
 def _list_changes(
     judged: JudgedRun, listed: Outcomes, places: Mapping[str, int]
 ) -> dict[str, list[float | int | None]]:
-    """IoU in the baseline, and whether a case fails newly (1, errors too) or passes newly (2)."""
+    """Return the baseline IoUs, and a code for newly failing (1, errors included) or newly passing cases (2)."""
     before: list[float | int | None] = [None] * len(places)
     change: list[float | int | None] = [0] * len(places)
     if judged.verdict is not None:
@@ -108,18 +108,18 @@ def _list_changes(
 
 
 def _offers(offers: Sequence[Sequence[float]]) -> list[list[float | None]]:
-    """Mask score, box score and IoU of each proposal."""
+    """Return mask score, box score and IoU of each proposal."""
     return [[_round_score(value) for value in offer] for offer in offers]
 
 
 def _errors(outcomes: Outcomes) -> Iterator[str | None]:
-    """Why each case could not be evaluated; None where it could."""
+    """Yield the error of each case, or None if it was evaluated."""
     failed = iter(outcomes.take(outcomes.failed))
     return (shorten_traceback(next(failed).error) if lost else None for lost in outcomes.failed.tolist())
 
 
 def _encode_names(column: Iterable[str | None]) -> dict[str, Any]:
-    """A column of names: the different ones, and for each case which of them it has; -1 for none."""
+    """Encode a column of names: the distinct values, and an index per case, -1 for none."""
     values = list(column)
     names = sorted({value for value in values if value is not None})
     numbers = {name: number for number, name in enumerate(names)}
@@ -127,18 +127,18 @@ def _encode_names(column: Iterable[str | None]) -> dict[str, Any]:
 
 
 def _attribute(name: str, values: CategoricalColumn) -> dict[str, Any]:
-    """A column of an attribute, with its slices as they are written in a condition."""
+    """Encode an attribute column, with its slices in condition syntax."""
     named = _encode_names(values)
     return {**named, "slices": [str(Predicate(name, "=", value)) for value in named["values"]]}
 
 
 def shorten_traceback(error: str) -> str:
-    """A traceback with files by their names alone: where they lie is nobody's business who reads the page."""
+    """Reduce the file paths in a traceback to file names, so that the page reveals no folders."""
     return _PATH.sub(r"\1", _FILE.sub(r'File "\1"', error))
 
 
 def _commands(run: Run) -> dict[str, Any]:
-    """What evaluates one case again: the text around a simple id, and the whole for others."""
+    """Return the commands that evaluate one case again: a template for simple ids, full commands for the others."""
     before, _, after = run.command_for(_PLACEHOLDER).partition(_PLACEHOLDER)
     conditions = [str(Predicate("id", "=", case_id)) for case_id in run.columns.ids]
     odd = {
@@ -155,26 +155,26 @@ def _commands(run: Run) -> dict[str, Any]:
 
 
 def _round_score(value: float) -> float | None:
-    """A score with as many digits as are shown, and some; None for what is no number."""
+    """Round a score to slightly more digits than are shown; return None for non-finite values."""
     return round(value, 6) if math.isfinite(value) else None
 
 
 def _exactly(value: float) -> float | None:
-    """An IoU with so many digits that it lies on the same side of every bound; None for NaN."""
+    """Round an IoU with enough digits to stay on the same side of every bound; return None for NaN."""
     return None if math.isnan(value) else round(value, 9)
 
 
 MOST_LISTED = 50_000
-"""Ten megabytes of the page are the numbers of so many cases."""
+"""Maximum number of listed cases; their data takes about ten megabytes of the page."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CaseListing:
-    """A run as far as the page lists it.
+    """The part of a run that the page lists.
 
     Attributes:
-        judged: the run, with what the gate says of it.
-        listed: the run with the listed cases alone.
+        judged: the run with its gate verdict.
+        listed: the run reduced to the listed cases.
     """
 
     judged: JudgedRun
@@ -182,7 +182,7 @@ class CaseListing:
 
     @classmethod
     def from_run(cls, judged: JudgedRun, most: int = MOST_LISTED) -> CaseListing:
-        """The listing of a run: at most so many cases, chosen as those are that get a picture."""
+        """List a run, limited to `most` cases chosen in the same way as the case images."""
         run = judged.run
         if len(run.outcomes) <= most:
             return cls(judged, run)
@@ -194,12 +194,12 @@ class CaseListing:
 
     @property
     def left_out(self) -> int:
-        """How many cases are not listed."""
+        """The number of cases that are not listed."""
         return len(self.judged.run.outcomes) - len(self.listed.outcomes)
 
 
 def case_key(case_id: str) -> str:
-    """Ten hex digits that stand for a case in an address: an id may hold anything.
+    """Return ten hex digits that identify a case in a URL, since an id may contain any character.
 
     >>> case_key("Jazz C2 [270]")
     '292ac1510e'
@@ -208,7 +208,7 @@ def case_key(case_id: str) -> str:
 
 
 def link(number: int, **parameters: object) -> str:
-    """The address of a filter or a case of the page's run with this number.
+    """Return the URL fragment of a filter or case of the run with this number.
 
     >>> link(1, kind="missed")
     'run=1&kind=missed'
@@ -217,5 +217,5 @@ def link(number: int, **parameters: object) -> str:
 
 
 def permalink(run: Run, case_id: str) -> str:
-    """The address of a case of a run in any page that has the run, wherever it stands there."""
+    """Return a link to a case of a run that works in any page with the run, wherever it is listed."""
     return urlencode({"run": run.id, "case": case_key(case_id)})

@@ -1,4 +1,4 @@
-"""A collection is the exhibits of one page: those of all its runs, as many as there is room for."""
+"""Case images of a review page: selection within the size limit, encoding, and files beside the page."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from segqa.runs.store import Store, write_whole
 from segqa.settings import ReportSettings
 
 Queue: TypeAlias = Sequence[tuple[CaseImage, int | None]]
-"""The exhibits of a run, the most important first, each with the proposal that was picked."""
+"""The case images of a run, the most important first, each with its picked proposal."""
 
 FILES = "index_files"
-"""The folder of a page's files, beside it; all of it is ours."""
+"""The folder of a page's files, beside the page; segqa owns everything in it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PageImages:
-    """The exhibits of a page.
+    """The case images of a page.
 
     Attributes:
-        by_run: for each run, in order of importance, each with the proposal that was picked.
-        left_out: how many there would be beside them.
+        by_run: for each run, in order of importance, each with its picked proposal.
+        left_out: number of case images left out.
     """
 
     by_run: list[list[tuple[CaseImage, int | None]]]
@@ -39,12 +39,12 @@ class PageImages:
 
     @property
     def all(self) -> list[CaseImage]:
-        """Those of all runs; their places here are their numbers in the page."""
+        """The case images of all runs; their positions here are their numbers in the page."""
         return [exhibit for exhibits in self.by_run for exhibit, _ in exhibits]
 
     @property
     def numbers(self) -> list[dict[str, int]]:
-        """For each run the number of each case's exhibit."""
+        """For each run, the number of each case's image."""
         starts = [sum(map(len, self.by_run[:place])) for place in range(len(self.by_run))]
         return [
             {exhibit.case_id: start + place for place, (exhibit, _) in enumerate(exhibits)}
@@ -53,22 +53,22 @@ class PageImages:
 
     @property
     def photos(self) -> list[int]:
-        """For each exhibit the number of the first one with the same photo: runs over one data set share them."""
+        """For each case image, the number of the first one with the same photo, shared by runs on one data set."""
         first: dict[bytes, int] = {}
         return [first.setdefault(exhibit.photo, number) for number, exhibit in enumerate(self.all)]
 
     @property
     def has_photos(self) -> bool:
-        """Whether there are photos to be shown."""
+        """True if there are photos to show."""
         return any(exhibit.photo for exhibit in self.all)
 
     @property
     def suffix(self) -> str:
-        """Of the picture files."""
+        """The file suffix of the images."""
         return next((media_type(exhibit.thumbnail).removeprefix("image/") for exhibit in self.all), "webp")
 
     def encode(self) -> Iterator[tuple[str, int, str, str]]:
-        """For each picture its kind, number, type, and itself in base64."""
+        """Yield each image's kind, number, media type and base64 data."""
         for number, (exhibit, photo) in enumerate(zip(self.all, self.photos, strict=True)):
             wanted = {"th": exhibit.thumbnail, "im": exhibit.photo if photo == number else b""}
             for kind, encoded in wanted.items():
@@ -77,16 +77,16 @@ class PageImages:
 
 
 def queues(judged: Sequence[JudgedRun], store: Store, settings: ReportSettings) -> list[Queue]:
-    """The exhibits that the runs have, as many as are wanted."""
+    """Return the case images of each run, up to the configured number."""
     return [_queue(one, store, settings.images * len(judged), photos=settings.photos) for one in judged]
 
 
 def collect(queued: Sequence[Queue], room: float) -> PageImages:
-    """The exhibits that there is room for, in turn from each run.
+    """Collect case images in turn from each run until the space is used up.
 
     Args:
-        queued: the exhibits of each run.
-        room: characters.
+        queued: the case images of each run.
+        room: available space in characters.
     """
     by_run: list[list[tuple[CaseImage, int | None]]] = [[] for _ in queued]
     seen: set[bytes] = set()
@@ -103,12 +103,12 @@ def collect(queued: Sequence[Queue], room: float) -> PageImages:
 
 
 def clear_files(folder: Path) -> None:
-    """Remove the files of an earlier page: photos must not stay beside one that has none."""
+    """Remove the files of an earlier page, so that no photos stay beside a page without photos."""
     shutil.rmtree(folder / FILES, ignore_errors=True)
 
 
 def write_files(collection: PageImages, folder: Path) -> None:
-    """Pictures, strips, style and script of a page as files of their own."""
+    """Write images, strips, style sheet and script of a page as separate files."""
     for name in ("review.js", "review.css"):
         write_whole(folder / FILES / name, part(name))
     for kind in ("im", "th", "strips"):
@@ -122,7 +122,7 @@ def write_files(collection: PageImages, folder: Path) -> None:
 
 
 def _queue(judged: JudgedRun, store: Store, limit: int, *, photos: bool) -> Queue:
-    """The exhibits of a run, the most important first."""
+    """Return the case images of a run, the most important first."""
     comparison = judged.verdict.comparison if judged.verdict else None
     chosen = select(judged.clusters, comparison, len(judged.run.outcomes))
     picked = (None if pick < 0 else pick for pick in chosen.picked.tolist())

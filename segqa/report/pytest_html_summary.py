@@ -1,4 +1,4 @@
-"""The summary is what segqa puts at the top of pytest-html's report: the verdict, and where to look on."""
+"""Summary of verdict and findings at the top of pytest-html's report, with links to the review page."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from segqa.support.plurals import format_count
 
 
 def render_summary(found: Iterable[Clusters], ending: SessionResult, page: str, group_by: str = "") -> str:
-    """The summary as a piece of HTML; everything that comes from outside is escaped by the template.
+    """Render the summary as an HTML fragment; the template escapes all external text.
 
     Args:
-        found: what was found in each run; one section each.
-        ending: how the tests went.
+        found: the runs with their verdicts, one section each.
+        ending: the test results.
         page: the address of the review page, as seen from the report; empty for none.
-        group_by: the tag that says which cases depend on each other; empty for none.
+        group_by: the tag that groups dependent cases; empty for none.
     """
     found = list(found)
     pieces = render(
@@ -34,7 +34,7 @@ def render_summary(found: Iterable[Clusters], ending: SessionResult, page: str, 
 
 
 def _section(found: Clusters) -> dict[str, Any]:
-    """What the template needs to know of a run."""
+    """Return the template values of a run."""
     run = found.run
     title = f"Histogram of the IoU of {format_count(len(run.ious), 'case')} of {run.title}"
     return {

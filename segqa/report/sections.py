@@ -1,4 +1,4 @@
-"""A section is what the review page says of one run, before anything is clicked."""
+"""Sections of the review page, one per run, rendered without a script: headline, clusters, slices and comparison."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _SHOWN = 8
 
 
 def get_verdict_word(judged: Sequence[JudgedRun], ending: SessionResult | None) -> str:
-    """The page's verdict in a word: how the tests ended; without tests, what the gate says."""
+    """Return the page's verdict in one word: the test result or, without tests, the gate's verdict."""
     if ending is not None:
         return ending.name
     names = [one.name for one in judged if one.verdict is not None]
@@ -42,13 +42,13 @@ def get_verdict_word(judged: Sequence[JudgedRun], ending: SessionResult | None) 
 
 
 def build_section(judged: JudgedRun, number: int, shown: PageCases, *, listed: bool) -> dict[str, Any]:
-    """What the template needs to know of a run.
+    """Return the template values of a run.
 
     Args:
-        judged: the run, with what the gate says of it.
-        number: of the run in the page.
-        shown: its exhibits.
-        listed: whether cases are listed for who has no script.
+        judged: the run with its gate verdict.
+        number: number of the run in the page.
+        shown: its case images.
+        listed: list the cases for readers without a script.
     """
     run, comparison = judged.run, judged.verdict.comparison if judged.verdict else None
     slices, more = _slices(run, comparison, judged.group_by)
@@ -84,7 +84,7 @@ def build_section(judged: JudgedRun, number: int, shown: PageCases, *, listed: b
 
 
 def headline(judged: JudgedRun) -> list[str]:
-    """What fails and why, in a few sentences."""
+    """Summarize in a few sentences how many cases fail and why."""
     run = judged.run
     failed = run.failures()
     told = [f"A case fails if its IoU is below {run.threshold:g}, or on an error."]
@@ -111,12 +111,12 @@ def headline(judged: JudgedRun) -> list[str]:
 
 
 def four(value: float) -> str:
-    """A number as it is shown: with four digits, or not at all."""
+    """Format a number with four digits, or with a placeholder if it is unknown."""
     return "–" if math.isnan(value) else f"{value:.4f}"
 
 
 def _describe_cluster(cluster: Cluster) -> str:
-    """A cluster in a sentence."""
+    """Describe a cluster in one sentence."""
     rest = "no other case does" if math.isinf(cluster.ratio) else f"{cluster.ratio:.1f} times the rest"
     return (
         f"Where {cluster.condition}, {cluster.rate:.0%} are {cluster.kind} "
@@ -125,7 +125,7 @@ def _describe_cluster(cluster: Cluster) -> str:
 
 
 def _facts(run: Run) -> list[tuple[str, str]]:
-    """Where the run comes from, in a line."""
+    """Describe the provenance of the run in one line."""
     known = run.provenance
     options = known.get("options", {})
     commit = str(known.get("commit", ""))[:10] + (" with changes" if known.get("dirty") else "")
@@ -142,7 +142,7 @@ def _facts(run: Run) -> list[tuple[str, str]]:
 
 
 def _chips(judged: JudgedRun, number: int) -> list[dict[str, str]]:
-    """The headline numbers; those of cases link to these."""
+    """Return the headline numbers; case counts link to their cases."""
     run, verdict = judged.run, judged.verdict
 
     def chip(label: str, value: object, note: str = "", tone: str = "", **wants: str) -> dict[str, str]:
@@ -190,12 +190,12 @@ def _chips(judged: JudgedRun, number: int) -> list[dict[str, str]]:
 
 
 def _pickers(run: Run) -> list[tuple[str, ...]]:
-    """The run under every picker, as it is shown; nothing where there is no choice, or it would take seconds."""
+    """Return the run's results under every picker; nothing if there is no choice, or if it would take seconds."""
     return pick_lab(run).format_cells() if has_choice(run) and len(run.outcomes) <= _MOST_REPLAYED else []
 
 
 def _distribution(run: Run, comparison: Comparison | None, address: str) -> dict[str, Any]:
-    """The histogram, drawn and as a table."""
+    """Return the IoU histogram as a chart and as a table."""
     before = None
     if comparison:
         before = _keep_numbers(comparison.pairs.ious[:, 0])
@@ -205,7 +205,7 @@ def _distribution(run: Run, comparison: Comparison | None, address: str) -> dict
 
 
 def _clusters(judged: JudgedRun, shown: PageCases) -> list[dict[str, Any]]:
-    """The clusters, with examples."""
+    """Return the clusters with examples."""
     new = judged.new_clusters
     return [
         {
@@ -220,7 +220,7 @@ def _clusters(judged: JudgedRun, shown: PageCases) -> list[dict[str, Any]]:
 
 
 def _kinds(run: Run, comparison: Comparison | None, shown: PageCases) -> list[dict[str, Any]]:
-    """The kinds of failure that there are, with examples."""
+    """Return the failure kinds that occur, with examples."""
     codes = compute_kind_codes(newly_failing(comparison).after, run.threshold) if comparison else np.zeros(0, np.int8)
     new = Counter(get_kind_name(code) for code in codes.tolist())
     new["error"] = len(comparison.new_errors) if comparison else 0
@@ -237,7 +237,7 @@ def _kinds(run: Run, comparison: Comparison | None, shown: PageCases) -> list[di
 
 
 def _bins(ious: Floats, before: Floats | None) -> list[list[str]]:
-    """The histogram as a table."""
+    """Return the histogram as a table."""
     columns = [bin_counts(each) for each in (ious, before) if each is not None]
     rows = [["exactly 0", *(str(zeros) for zeros, _ in columns)]]
     return rows + [
@@ -247,7 +247,7 @@ def _bins(ious: Floats, before: Floats | None) -> list[list[str]]:
 
 
 def _changes(comparison: Comparison) -> dict[str, str]:
-    """The changes case by case, drawn and told."""
+    """Return the per-case changes as a chart and as text."""
     differences = comparison.differences
     worse, better = int((differences < -NOISE).sum()), int((differences > NOISE).sum())
     same = len(differences) - worse - better
@@ -256,12 +256,12 @@ def _changes(comparison: Comparison) -> dict[str, str]:
 
 
 def _format_mean(run: Run, outcomes: Outcomes) -> str:
-    """The mean IoU of some cases as it is shown."""
+    """Format the mean IoU of some cases."""
     return four(run.only(outcomes, "").mean_iou)
 
 
 def _slices(run: Run, comparison: Comparison | None, group_by: str) -> tuple[list[dict[str, Any]], int]:
-    """The slices in which most cases fail beyond the run's own rate, and how many there are beside them."""
+    """Return the slices with the most failures above the run's overall rate, and the number of other slices."""
     total = len(run.failures()) / len(run.outcomes) if run.outcomes else 0.0
     change = np.full(len(run.outcomes), np.nan)
     if comparison:
@@ -299,7 +299,7 @@ def _slices(run: Run, comparison: Comparison | None, group_by: str) -> tuple[lis
 
 
 def _interval_note(run: Run, group_by: str) -> str:
-    """What the intervals of a run's slices count as independent, where that is not simply its cases."""
+    """Describe the independent samples of the slice intervals, unless these are simply the cases."""
     groups = find_groups(run.columns, group_by)
     if groups is not None:
         return f"Intervals count the {format_count(int(groups.max()) + 1, 'group')} by {group_by!r}, not the cases."
@@ -310,12 +310,12 @@ def _interval_note(run: Run, group_by: str) -> str:
 
 
 def _keep_numbers(values: Floats) -> Floats:
-    """Those that are numbers."""
+    """Return the values that are numbers."""
     return values[~np.isnan(values)]
 
 
 def _build_comparison(verdict: Verdict, shown: PageCases) -> dict[str, Any]:
-    """What there is to say against the baseline."""
+    """Return the comparison with the baseline."""
     comparison = verdict.comparison
     newly, fixed = newly_failing(comparison), newly_passing(comparison)
     others = np.ones(len(comparison.pairs), np.bool_)
@@ -342,7 +342,7 @@ def _build_comparison(verdict: Verdict, shown: PageCases) -> dict[str, Any]:
 
 
 def _find_differences(comparison: Comparison) -> list[str]:
-    """In what the two runs differ beside their outcomes."""
+    """List the differences between the two runs other than their outcomes."""
     before, after = comparison.baseline, comparison.candidate
     notes = []
     if before.pick != after.pick:
@@ -355,7 +355,7 @@ def _find_differences(comparison: Comparison) -> list[str]:
 
 
 def _groups(run: Run, shown: PageCases) -> list[dict[str, Any]]:
-    """The cases that a page without a script shows, by kind: all that have a picture, and the errors."""
+    """Return the cases listed without a script, by kind: all that have an image, and the errors."""
     groups: dict[str, list[dict[str, Any]]] = {kind: [] for kind in [*KINDS, ""]}
     worst = run.worst(len(run.outcomes))
     for outcome in worst.take(worst.ids.is_among(shown.numbers) | worst.failed):
@@ -374,7 +374,7 @@ def _groups(run: Run, shown: PageCases) -> list[dict[str, Any]]:
 
 
 def _details(run: Run) -> list[tuple[str, Any]]:
-    """All that is known of where the run comes from."""
+    """Return the full provenance of the run."""
     known = run.provenance
     versions = ", ".join(f"{name} {version}" for name, version in known.get("versions", {}).items())
     options = ", ".join(f"{name} {value}" for name, value in known.get("options", {}).items())
@@ -407,12 +407,12 @@ def _details(run: Run) -> list[tuple[str, Any]]:
 
 
 def _part(part: Mapping[str, Any]) -> str:
-    """Where a part of a merged run comes from."""
+    """Describe the provenance of one part of a merged run."""
     where = f"{part['inference_seconds']:.1f} s on {part['hardware']}"
     return f"shard {part['shard']}: {format_count(part['cases'], 'case')}, {where} ({part['run']})"
 
 
 def _stages(run: Run) -> str:
-    """How long the stages took, median and 95th percentile of the cases."""
+    """Return the durations of the stages, median and 95th percentile over the cases."""
     stages = run.provenance.get("stages", {})
     return ", ".join(f"{name} {1e3 * took['p50']:.2f} ({1e3 * took['p95']:.2f})" for name, took in stages.items())

@@ -1,4 +1,4 @@
-"""An ending is how the tests of a session went; kept with its runs, so that a report made later can say it, too."""
+"""Test results of a session, stored with its runs so that later reports can include them."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _KINDS = ("MFT", "INV", "DIR")
 
 @dataclass(frozen=True, slots=True)
 class BehaviourResult:
-    """How the tests of one capability and kind of behaviour went.
+    """The test results of one capability and behaviour test type.
 
     Attributes:
-        capability: what the model has to cope with.
+        capability: the tested capability of the model.
         kind: `MFT`, `INV` or `DIR`.
-        passed: so many.
-        failed: so many, errors among them.
+        passed: number of passed tests.
+        failed: number of failed tests, errors included.
     """
 
     capability: str
@@ -43,17 +43,17 @@ class BehaviourResult:
 
 @dataclass(frozen=True, slots=True)
 class SessionResult:
-    """How the tests of a session went.
+    """The test results of a session.
 
     Attributes:
         failing: the tests that failed, name and reason each.
-        counts: how many passed, failed, were skipped, …, as pytest names it.
-        complete: whether all tests had their turn.
-        behaviour: how those went that are marked with `segqa_behaviour`.
-        findings: reasons to fail although no test has failed.
-        warnings: what weakens a pass without failing it.
-        problem: why the session could not be judged; empty if it could.
-        titles: what failing tests expect, in a sentence, by name; of a test without a docstring there is none.
+        counts: number of tests by outcome, with pytest's names (passed, failed, skipped, …).
+        complete: true if all tests ran.
+        behaviour: results of the tests marked with `segqa_behaviour`.
+        findings: reasons to fail other than failed tests.
+        warnings: problems that weaken a pass without failing it.
+        problem: the reason why the session could not be judged; empty if it could.
+        titles: by test name, the expectation of a failing test in a sentence; tests without a docstring have none.
     """
 
     failing: tuple[tuple[str, str], ...] = ()
@@ -67,26 +67,26 @@ class SessionResult:
 
     @property
     def passed(self) -> bool:
-        """Return whether all tests ran and passed, and nothing else was found."""
+        """True if all tests ran and passed, and there are no other findings."""
         return self.name == "passed"
 
     @property
     def name(self) -> str:
-        """In a word."""
+        """The result in one word."""
         if self.failing or self.findings:
             return "failed"
         return "passed" if self.complete and not self.problem else "incomplete"
 
 
 def behaviour_table(found: Sequence[BehaviourResult]) -> Table:
-    """Capabilities down, kinds of behaviour across."""
+    """Return a table with one row per capability and one column per behaviour test type."""
     cells = {(each.capability, each.kind): str(each) for each in found}
     rows = [(name, *(cells.get((name, kind)) for kind in _KINDS)) for name in sorted({name for name, _ in cells})]
     return Table(("capability", *_KINDS), tuple(rows))
 
 
 def write_ending(ending: SessionResult, store: Store, run_id: str) -> None:
-    """Keep it with a run.
+    """Store the session result with a run.
 
     Raises:
         StoreError: the disk is full, say.
@@ -98,7 +98,7 @@ def write_ending(ending: SessionResult, store: Store, run_id: str) -> None:
 
 
 def read_ending(store: Store, run_id: str) -> SessionResult | None:
-    """How the tests of the run's session went; None for a run that no test asked for.
+    """Read the result of the run's session, or return None for a run outside a test session.
 
     Raises:
         StoreError: the file is damaged.
@@ -116,7 +116,7 @@ def read_ending(store: Store, run_id: str) -> SessionResult | None:
 
 
 def _parse_result(kept: Mapping[str, Any]) -> SessionResult:
-    """How tests went, from JSON."""
+    """Parse a session result from JSON."""
     return SessionResult(
         failing=tuple((name, why) for name, why in kept["failing"]),
         counts=kept["counts"],

@@ -1,4 +1,4 @@
-"""Render small tables as text, Markdown, CSV or JSON; and tables of several runs side by side."""
+"""Tables as text, Markdown, CSV or JSON, and side-by-side tables of runs and pickers."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ Cell: TypeAlias = str | int | float | None
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows under a heading. Floats are shown with four digits, and in full in CSV and JSON; None is not known."""
+    """A heading with rows. Floats are shown with four digits, and in full in CSV and JSON; None means unknown."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
 
     def render(self, form: Format = "text") -> str:
-        """The table as text.
+        """Render the table in a format.
 
         >>> print(Table(("model", "mean IoU"), (("unet", 0.91671), ("x", None))).render("md"))
         | model | mean IoU |
@@ -45,11 +45,11 @@ class Table:
         return {"text": self._text, "md": self._markdown, "csv": self._csv, "json": self._json}[form]()
 
     def format_cells(self) -> list[tuple[str, ...]]:
-        """Heading and rows as they are shown."""
+        """Return heading and rows as formatted strings."""
         return [self.columns, *(tuple(map(_format_cell, row)) for row in self.rows)]
 
     def exclude_column(self, name: str) -> Table:
-        """Return the same without a column.
+        """Return a copy without a column.
 
         >>> Table(("model", "pick"), (("unet", "first"),)).exclude_column("pick").format_cells()
         [('model',), ('unet',)]
@@ -89,7 +89,7 @@ class Table:
         return json.dumps(objects, indent=2, ensure_ascii=False)
 
     def _is_text(self, index: int) -> bool:
-        """Whether a column holds words, which begin at the left, and not numbers."""
+        """Return whether a column holds text, which is left-aligned, rather than numbers."""
         return any(isinstance(row[index], str) for row in self.rows)
 
 
@@ -104,17 +104,17 @@ def _format_cell(cell: Cell) -> str:
 
 
 def _escape_markdown(text: str) -> str:
-    """What would end a cell, a row or start a tag in Markdown, made harmless."""
+    """Escape characters that would end a cell or row, or start a tag in Markdown."""
     for found, harmless in (("\\", "\\\\"), ("|", "\\|"), ("`", "\\`"), ("<", "&lt;"), ("@", "&#64;")):
         text = text.replace(found, harmless)
     return " ".join(text.split())
 
 
 def line_up(runs: Sequence[Run], group_by: str = "") -> Table:
-    """Set models side by side: how good, how sure of it, how fast, how large.
+    """Compare models side by side: quality, confidence intervals, speed and size.
 
     Args:
-        runs: one a line.
+        runs: the runs, one per row.
         group_by: a tag; the cases that share its value are one sample in the intervals of the runs that have it.
     """
     columns = ("model", "data set", "picked by", "cases", "mean IoU", "95 % interval", "zeros", "failing", "p05")
@@ -122,7 +122,7 @@ def line_up(runs: Sequence[Run], group_by: str = "") -> Table:
 
 
 def show_line_up(runs: Sequence[Run], group_by: str = "") -> list[tuple[str, ...]] | None:
-    """Return heading and rows for a page; None for one run. Where no model offers a choice, no picker is named.
+    """Return heading and rows for a page; None for one run. The picker is omitted if no model offers a choice.
 
     Runs of one model on one data set are named by their ids.
     """
@@ -141,14 +141,14 @@ def name_runs(runs: Sequence[Run]) -> list[str]:
 
 
 def has_choice(run: Run) -> bool:
-    """Return whether the model gave several masks for any case, so that there was something to pick."""
+    """Return whether the model gave several masks for any case, so that a picker has a choice."""
     return bool((run.columns.offered > 1).any())
 
 
 def pick_lab(run: Run) -> Table:
-    """One run under every picker; `better` and `worse` count the cases that it decides otherwise than the run did.
+    """Evaluate a run under every picker; `better` and `worse` count the cases that pass or fail unlike in the run.
 
-    `product` is left out where it refuses the scores of a case.
+    `product` is omitted if it rejects the scores of a case.
     """
     columns = ("picked by", "mean IoU", "zeros", "failing", "recoverable", "regret", "better", "worse")
     ordered = sorted(_replays(run), key=lambda replayed: -np.nan_to_num(replayed.mean_iou, nan=-1.0))
@@ -157,7 +157,7 @@ def pick_lab(run: Run) -> Table:
 
 
 def _replays(run: Run) -> list[Run]:
-    """The run under every picker that can choose by the scores of its proposals."""
+    """Replay the run under every picker that accepts the scores of its proposals."""
     try:
         return replay_each(run, list(PICKERS))
     except ProposalsError:
@@ -165,7 +165,7 @@ def _replays(run: Run) -> list[Run]:
 
 
 def flip_table(run: Run, pick: str) -> Table:
-    """The cases that another picker decides otherwise, the greatest gain first."""
+    """Return the cases whose result changes under another picker, the largest gain first."""
     replayed = replay(run, pick)
     rows = [
         (flip.before.case_id, flip.before.picked, flip.after.picked, run.iou(flip.before), replayed.iou(flip.after))
@@ -175,7 +175,7 @@ def flip_table(run: Run, pick: str) -> Table:
 
 
 def find_groups(cases: Outcomes, tag: str) -> Groups | None:
-    """Return for each case the number of its group by a tag; None where no case has the tag."""
+    """Return for each case the number of its group by a tag, or None if no case has the tag."""
     return number_groups(cases, tag) if tag in cases.tags else None
 
 

@@ -1,4 +1,4 @@
-"""The templates: what pages are made of. Whatever is put into one is escaped; a name that is not there is an error."""
+"""Jinja templates with autoescaping; undefined names are errors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from segqa.support.plurals import format_count
 
 
 def render(name: str, **values: Any) -> Iterator[str]:
-    """A template with values put in, piece by piece: a whole page can be large."""
+    """Render a template in pieces, since a whole page can be large."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -27,10 +27,10 @@ def render(name: str, **values: Any) -> Iterator[str]:
 
 
 def _to_line(value: object) -> object:
-    """Escape control characters in a plain text; markup that is put in as it is has lines of its own."""
+    """Escape control characters in plain text; markup is kept as it is."""
     return to_line(value) if type(value) is str else value
 
 
 def part(name: str) -> str:
-    """A file beside the templates, as it is."""
+    """Read a file beside the templates, unchanged."""
     return (files("segqa.report") / "templates" / name).read_text(encoding="utf-8")

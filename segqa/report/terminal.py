@@ -1,4 +1,4 @@
-"""A run in plain text, for a terminal."""
+"""Plain-text summaries of a run for the terminal."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from segqa.support.plurals import format_count
 
 
 def paragraph(run: Run) -> list[str]:
-    """A run in a few lines: its numbers, who failed how, and what is odd about its data."""
+    """Summarize a run in a few lines: scores, failures by kind, and data anomalies."""
     resumed, parts = run.provenance.get("resumed_at"), run.provenance.get("parts")
     lines = [
         f"{run.title}: mean IoU {run.mean_iou:.4f} ({run.tally})",
@@ -35,14 +35,14 @@ def paragraph(run: Run) -> list[str]:
 
 
 def findings(clusters: Clusters) -> list[str]:
-    """What the failures of a run have in common, a line each; nothing where that is nothing."""
+    """List the failure clusters of a run, one line each; nothing if there are none."""
     gap = [f"  {clusters.gap}"] if clusters.gap else []
     note = [f"  clusters: {clusters.note}"] if clusters.note else []
     return [*gap, *(f"  cluster {cluster}" for cluster in clusters), *note]
 
 
 def steadiness(found: Robustness) -> list[str]:
-    """How robust a model is, in two lines: where a mild change does most harm."""
+    """Summarize a model's robustness in two lines, with the mild change that does the most harm."""
     mild = [found.select(change.name) for change in found.changes if change.behaviour == "INV"]
     known = [trials for trials in mild if not math.isnan(trials.agreement)]
     cases, images = format_count(found.cases, "case"), format_count(len(found.trials), "changed image")
@@ -55,7 +55,7 @@ def steadiness(found: Robustness) -> list[str]:
 
 
 def suspicions(found: Sequence[LabelError], limit: int = 10) -> list[str]:
-    """The cases whose label one should check, a line each."""
+    """List the cases whose label should be checked, one line each."""
     lines = [str(each) for each in found[:limit]]
     if len(found) > limit:
         lines.append(f"… and {format_count(len(found) - limit, 'more label')} to check: `segqa labels` lists all")
@@ -63,6 +63,6 @@ def suspicions(found: Sequence[LabelError], limit: int = 10) -> list[str]:
 
 
 def _kinds(run: Run) -> str:
-    """How many failed in which way."""
+    """Count the failures by kind."""
     kinds = run.kinds().most_common()
     return ": " + ", ".join(f"{count} {kind}" for kind, count in kinds) if kinds else ""

@@ -1,4 +1,4 @@
-"""A report is made of stored runs, at any time, on any machine: the runs' own files are all that it needs."""
+"""Report writing from stored runs; needs only the runs' own files, at any time and on any machine."""
 
 from __future__ import annotations
 
@@ -39,26 +39,26 @@ def write_report(
 ) -> Path:
     """Write the review page of one run or several.
 
-    Of two runs of one model the first is the baseline of the second, unless one is given. A run of which nothing is
-    given is judged against the baseline that it was judged against when it was made, if there was one.
+    For two runs of one model, the first is the baseline of the second, unless one is given. A run without a given
+    baseline is judged against the baseline used when it was evaluated, if there was one.
 
     Args:
         runs: from `segqa.evaluate(…, directory=…)` or `Store.load`.
-        folder: where to write; made if it is not there.
-        directory: where the runs are kept, with their pictures.
-        baselines: what was good enough, from `read_baseline` or a run; one a model.
-        dataset: draw the pictures that are not there yet from here: a data set, or a folder with `images/` and
-            `masks/`. Its pixels have to be those that were evaluated.
-        gate: how to judge: the settings of the gate or, to be told which thresholds and known failures were relaxed
-            since the baseline was written, all settings; by the default rules where nothing is said.
-        settings: form and size of the page.
+        folder: output folder; created if it does not exist.
+        directory: the folder of the runs and their images.
+        baselines: baselines from `read_baseline`, or runs; one per model.
+        dataset: the source for drawing missing images: a data set, or a folder with `images/` and
+            `masks/`. Its pixels must be those that were evaluated.
+        gate: the settings of the gate or, to report which thresholds and known failures were relaxed
+            since the baseline was written, all settings. The default rules apply otherwise.
+        settings: format and size of the page.
 
     Returns:
         The file to open: `index.html`, or `report.json`.
 
     Raises:
         UsageError: a baseline is corrupt.
-        StoreError: what was measured of a run's robustness is damaged.
+        StoreError: the robustness results of a run are damaged.
     """
     runs = [runs] if isinstance(runs, Run) else list(runs)
     store, settings = Store(expand_home(directory)), settings or ReportSettings()
@@ -79,7 +79,7 @@ def write_report(
 
 
 def _read_baseline(run: Run, runs: Sequence[Run], baselines: Sequence[Run], store: Store) -> Run | None:
-    """What a run is judged against; None for nothing."""
+    """Read the baseline that a run is judged against, or return None."""
     fitting = [each for each in baselines if each.model == run.model and get_scope(each) == get_scope(run)]
     earlier = [
         each for each in runs[: runs.index(run)] if each.model == run.model and get_scope(each) == get_scope(run)
@@ -91,7 +91,7 @@ def _read_baseline(run: Run, runs: Sequence[Run], baselines: Sequence[Run], stor
 
 
 def _judge_run(run: Run, baseline: Run | None, rules: Settings | GateSettings, store: Store) -> JudgedRun:
-    """A run, what the gate says of it, if anything, and what was measured of its robustness."""
+    """Return a run with its gate verdict, if any, and its robustness results."""
     tag = (rules.gate if isinstance(rules, Settings) else rules).group_by
     found = find_clusters(run, group_by=tag)
     judged = JudgedRun(run, None, "", found, robustness=find_robustness(store, run), group_by=tag)
@@ -104,6 +104,6 @@ def _judge_run(run: Run, baseline: Run | None, rules: Settings | GateSettings, s
 
 
 def _find_session_result(runs: Sequence[Run], store: Store) -> SessionResult | None:
-    """How the tests went, if the runs are of one session."""
+    """Return the session's test results if all runs belong to one session."""
     endings = [read_ending(store, run.id) for run in runs]
     return endings[0] if all(ending == endings[0] for ending in endings) else None
