@@ -1,4 +1,4 @@
-"""The command `segqa`; one module a subcommand."""
+"""Command-line interface `segqa`, one module per subcommand."""
 
 from importlib.metadata import version
 from typing import Annotated
@@ -17,12 +17,12 @@ from segqa.cli.self_test import selftest
 from segqa.cli.serve import serve
 from segqa.cli.train import train
 
-# Rich would read `[tool.segqa]` in a help text as markup, and leave it out
+# in rich mode, `[tool.segqa]` in a help text would be dropped as markup
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode="markdown")
 
 
 def _print_version(wanted: bool) -> None:
-    """Print the version, and end."""
+    """Print the version and exit."""
     if wanted:
         typer.echo(f"segqa {version('segqa')}")
         raise typer.Exit

@@ -1,4 +1,4 @@
-"""`segqa baseline` looks at baselines and changes them: show, verify, diff, accept."""
+"""Commands of `segqa baseline`: show, verify, diff and accept."""
 
 from __future__ import annotations
 
@@ -120,5 +120,5 @@ def accept(
 
 
 def _judge(settings: Settings, path: Path, run: Run) -> Verdict:
-    """The verdict on a run against the baseline in a file."""
+    """Judge a run against the baseline in a file."""
     return judge_with_settings(settings, compare(read_baseline(path), run))

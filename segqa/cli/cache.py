@@ -1,4 +1,4 @@
-"""`segqa cache` looks after the proposals on disk: ls, prune, verify."""
+"""Commands of `segqa cache` for the proposal cache on disk: ls, prune and verify."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def prune(
     """Remove proposals, and give their room back to the disk."""
     if max_mb is None and older_than is None and model is None:
         raise refusal("say what may go: --max-mb, --older-than or --model")
-    before = None if older_than is None else date.today() - timedelta(days=older_than)  # noqa: DTZ011 - of this machine
+    before = None if older_than is None else date.today() - timedelta(days=older_than)  # noqa: DTZ011 - local date
     try:
         with _open(directory) as cache:
             if model is not None and model not in {held.model for held in cache.holdings()}:
@@ -95,7 +95,7 @@ def _path(directory: Path) -> Path:
 
 
 def _open(directory: Path) -> ProposalCache:
-    """The proposals in a folder of runs, which have to be there."""
+    """Open the proposal cache in a folder of runs; fail if it does not exist."""
     path = _path(directory)
     if not path.is_file():
         raise refusal(f"no proposals in {path}; `pytest suites` keeps them")

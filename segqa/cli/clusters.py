@@ -1,4 +1,4 @@
-"""`segqa clusters` says what the failures of a run have in common, `segqa labels` which labels one should check."""
+"""Commands `segqa clusters`, which finds failure clusters, and `segqa labels`, which finds suspected label errors."""
 
 from __future__ import annotations
 

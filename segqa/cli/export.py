@@ -1,4 +1,4 @@
-"""`segqa export` writes a trained network in another form, and checks it."""
+"""Command `segqa export`: export a trained network to another format and check its masks."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def export(
     ] = None,
 ) -> None:
     """Export a network; it is kept only if its masks are those that torch gives."""
-    del to  # there is one form so far
+    del to  # only one format so far
     try:
         _export(checkpoint, dataset, precision, limit, min_iou)
     except UsageError as error:
@@ -42,7 +42,7 @@ def export(
 
 
 def _export(checkpoint: Path, dataset: str, precision: Precision, limit: int, least_iou: float | None) -> None:
-    """Export, and say how well it agrees and how to use it."""
+    """Export the network, then print its agreement with torch and its usage."""
     try:
         from segqa.training.onnx_export import export_onnx
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""`segqa init` copies `conftest.py`, `fixtures/` and `suites/` into a user's repository: they are theirs to change."""
+"""Command `segqa init`: copy `conftest.py`, `fixtures/` and `suites/` into a repository as a starting point."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ regret = 0.09
 cases = 0                           # it takes a third of a second for an image, and there would be 1,800
 """
 
-# git merges no baseline line by line: the result would be no run that ever was
+# keep git from merging baselines line by line: the result would mix two runs
 _ATTRIBUTES = ("baselines/**/*.jsonl -merge",)
-# what every run writes; baselines/ is to be committed
+# outputs of every run; baselines/ must be committed
 _IGNORED = (".segqa/", "reports/")
 
 
@@ -69,18 +69,18 @@ def init(
 
 
 def _files() -> list[tuple[Path, Path]]:
-    """What to copy, and where to."""
+    """Return the files to copy, each as source and relative target."""
     package = Path(__file__).parents[1]
-    # in the wheel they lie inside the package, in a work tree beside it
+    # inside the package in a wheel, beside it in a work tree
     root = package / "starter" if (package / "starter").is_dir() else package.parent
     paths = [path for part in PARTS for path in sorted([root / part, *(root / part).rglob("*.py")]) if path.is_file()]
     return [(path, path.relative_to(root)) for path in paths]
 
 
 def _append_missing(path: Path, lines: Iterable[str]) -> None:
-    """Append to one of git's files the lines that it does not have; what is in it stays, byte by byte.
+    """Append missing lines to a git file; its existing bytes are kept.
 
-    A line counts as there with or without the slash at either end, which git reads as a narrower or wider pattern.
+    Slashes at either end of a line are ignored in the comparison; git reads them as a narrower or wider pattern.
     """
     text = path.read_bytes() if path.exists() else b""
     present = {line.strip().strip(b"/") for line in text.splitlines()}
@@ -95,7 +95,7 @@ def _append_missing(path: Path, lines: Iterable[str]) -> None:
 
 
 def _settings(path: Path) -> None:
-    """Write the settings where there are none, and say what to add where there is a file without them."""
+    """Write the settings if there is no settings file, otherwise print the lines to add."""
     wanted = _PYPROJECT if _configures_pytest(path.parent) else _PYTEST + _PYPROJECT
     if not path.exists():
         path.write_text(wanted.lstrip(), encoding="utf-8")
@@ -107,7 +107,7 @@ def _settings(path: Path) -> None:
 
 
 def _configures_pytest(folder: Path) -> bool:
-    """Return whether a folder has a configuration of pytest, and so is its rootdir."""
+    """Return whether a folder has a pytest configuration, which makes it the rootdir."""
     if any((folder / name).exists() for name in _PYTEST_FILES):
         return True
     tables = {"pyproject.toml": "[tool.pytest", "tox.ini": "[pytest]", "setup.cfg": "[tool:pytest]"}

@@ -1,4 +1,4 @@
-"""`segqa merge` makes the run of a whole data set of the runs of its shards."""
+"""Command `segqa merge`: combine the runs of all shards into one run of the whole data set."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def merge(
         run = merge_parts([read_part(folder) for folder in folders], store)
     except SegqaError as error:
         raise refusal(str(error)) from error
-    # the id alone goes where another command reads it
+    # print only the id to stdout, so that other commands can read it
     say(
         f"{run.title}: {format_count(len(run.outcomes), 'case')} of {format_count(len(folders), 'shard')} "
         f"({run.tally})",

@@ -1,4 +1,4 @@
-"""Opening the data set that a command names."""
+"""Data set loading for commands that take a data set by name or folder."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from segqa.settings import Settings
 
 
 def open_dataset(name: str, settings: Settings | None = None) -> Dataset:
-    """The embedded data set, or the one in a folder, read as the settings say."""
+    """Open the embedded data set of this name, or the one in a folder, with the project's settings."""
     if name == "studio":
         return open_studio()
     if difflib.get_close_matches(name, ["studio"]) and not expand_home(name).exists():

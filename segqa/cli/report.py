@@ -1,4 +1,4 @@
-"""`segqa report` writes the review page of stored runs again."""
+"""Command `segqa report`: write the review page of stored runs."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def report(
 
 
 def _write(runs: Sequence[Run], folder: Path, **options: Any) -> Path:
-    """Write the page, and print what it warns of: a damaged run that is left out, say."""
+    """Write the page and print its warnings, for example about a damaged run that was left out."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         page = write_report(runs, folder, **options)
@@ -79,6 +79,6 @@ def _write(runs: Sequence[Run], folder: Path, **options: Any) -> Path:
 
 
 def _read_committed_baseline(run: Run, folder: Path, store: Store) -> Run | None:
-    """The committed baseline of a run that has kept none; None where there is none either."""
+    """Return the committed baseline of a run that has stored none, or None if there is none."""
     path = get_baseline_path(folder, run)
     return read_baseline(path) if path.is_file() and not get_stored_baseline_path(store, run).is_file() else None

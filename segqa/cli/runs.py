@@ -1,4 +1,4 @@
-"""`segqa runs` lists what has been evaluated, `show` tells one run, `compare` sets several side by side."""
+"""Commands to list, show, compare and replay runs, with helpers shared by all commands."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def compare(
 
 
 def _require_order(names: Sequence[str], runs: Sequence[Run]) -> None:
-    """Refuse one run or baseline twice, and a baseline that would be judged against a run."""
+    """Refuse duplicate runs or baselines, and a baseline that would be judged against a run."""
     same = [Path(name).resolve() if is_baseline(run) else run.id for name, run in zip(names, runs, strict=True)]
     if twice := [name for name, times in Counter(same).items() if times > 1]:
         raise refusal(f"compare needs different runs, got {twice[0]} {same.count(twice[0])} times")
@@ -125,7 +125,7 @@ def _require_order(names: Sequence[str], runs: Sequence[Run]) -> None:
 
 
 def _describe_sides(before: Run, after: Run) -> Iterator[str]:
-    """Say what makes a comparison doubtful: an older run that is judged, other thresholds, or no settings."""
+    """Yield caveats of a comparison: an older run is judged, thresholds differ, or there are no settings."""
     times = [str(run.provenance.get("started") or "") for run in (before, after)]
     if all(times) and times[0] > times[1]:
         yield f"{after.id} is judged against {before.id}, which was made later; swap them if that is not wanted"
@@ -139,10 +139,10 @@ def _describe_sides(before: Run, after: Run) -> Iterator[str]:
 
 
 def _echo_line_up(runs: Sequence[Run], group_by: str, form: Format) -> None:
-    """Print runs side by side.
+    """Print a side-by-side table of runs.
 
     Raises:
-        SettingsError: no case of any has the tag to group by.
+        SettingsError: no case of any run has the tag to group by.
     """
     if not any(group_by in run.columns.tags for run in runs):
         number_groups(runs[0].columns, group_by)
@@ -152,9 +152,9 @@ def _echo_line_up(runs: Sequence[Run], group_by: str, form: Format) -> None:
 
 
 def _format_comparison(judged: JudgedRun) -> str:
-    """A comparison in plain text."""
+    """Format a comparison as plain text."""
     verdict = judged.verdict
-    assert verdict is not None  # noqa: S101 - the caller has made it
+    assert verdict is not None  # noqa: S101 - set by the caller
     comparison = verdict.comparison
     runs = [comparison.baseline, comparison.candidate]
     lines = [line_up(runs, judged.group_by).render("text"), "", verdict.story]
@@ -183,13 +183,13 @@ def _format_json(judged: JudgedRun) -> str:
 
 
 def _get_exit_code(judged: JudgedRun) -> SessionResult:
-    """Return how a comparison ends: a regression is its finding."""
+    """Return the session result of a comparison; a regression is a finding."""
     verdict = judged.verdict
     return SessionResult() if verdict is None or verdict.passed else SessionResult(findings=(verdict.headline,))
 
 
 def _run_or_baseline(directory: Path, name: str) -> Run:
-    """The baseline in a file of that name, or the run whose id begins so."""
+    """Return the baseline in the file of this name, or the run whose id starts with the name."""
     if not name.endswith(".jsonl"):
         return find_run(directory, name)
     try:
@@ -214,7 +214,7 @@ def pick(
 
 
 def find_run(directory: Path, begin: str) -> Run:
-    """The one run whose id is this or begins so."""
+    """Return the only run whose id equals or starts with this text."""
     store = Store(directory)
     try:
         run_id = store.find_id(begin)
@@ -227,21 +227,21 @@ def find_run(directory: Path, begin: str) -> Run:
 
 
 def read_project() -> tuple[Settings, Path]:
-    """Return the settings that count in the current folder, and the folder of their file.
+    """Return the settings that apply in the current folder, and the folder of their file.
 
     Raises:
-        SettingsError: the file cannot be read, or a value in it makes no sense.
+        SettingsError: the file cannot be read, or has an invalid value.
     """
     file = find_settings_file(Path())
     return read_settings(file), Path(os.path.relpath(file.parent)) if file else Path()
 
 
 def say(line: str, *, err: bool = False) -> None:
-    """Print one line, whatever stands in it."""
+    """Print one line, with control characters escaped."""
     typer.echo(to_line(line), err=err)
 
 
 def refusal(problem: str) -> typer.Exit:
-    """Say what is wrong in one line, and end with 4."""
+    """Print the problem and return an exit with code 4."""
     typer.echo(to_block(f"segqa: {problem}"), err=True)
     return typer.Exit(4)

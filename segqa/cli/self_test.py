@@ -1,4 +1,4 @@
-"""`segqa selftest` damages copies of a run, and says what the gate sees of it."""
+"""Command `segqa selftest`: damage copies of a run and report which damage the gate detects."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ def selftest(
 
 
 def _promise(trial: DamageTrial) -> str:
-    """Whether what was seen is what has to be."""
+    """Compare the gate's reaction with its promise: not promised, ok, missed, or false alarm."""
     if trial.promised is None:
         return "not promised"
     return "ok" if trial.passed else "MISSED" if trial.promised else "CRIED WOLF"
 
 
 def _find_last_run(directory: Path, model: str) -> str:
-    """The id of the last whole run of a model."""
+    """Return the id of the last complete run of a model."""
     if not model:
         raise refusal("give a RUN, or --model NAME")
     run_id = Store(directory).find_last_whole(model)

@@ -1,4 +1,4 @@
-"""`segqa serve` answers requests over HTTP with a model of the suites."""
+"""Command `segqa serve`: serve a model of the suites over HTTP."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def serve(
 
 
 def _serve(hosted: HostedModel, sock: socket.socket, limits: Limits, access: dict[str, Any], batch_size: int) -> None:
-    """Answer until stopped."""
+    """Serve requests until stopped."""
     from segqa.serving.model_info import describe_model
     from segqa.serving.queue import ModelThread, choose_batch_size
     from segqa.serving.server import make_server, run_server

@@ -1,4 +1,4 @@
-"""`segqa train` trains a network on a data set, and keeps the best checkpoint."""
+"""Command `segqa train`: train a network on a data set and keep the best checkpoint."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def train(
 def _train(
     recipe: TrainingConfig, dataset: Dataset, out: Path, device: str, threads: int | None, *, resume: bool
 ) -> None:
-    """Train, and say where the best checkpoint is."""
+    """Train the network, then print the folder and scores of the best checkpoint."""
     try:
         from segqa.training.history import best
         from segqa.training.train import train as run
