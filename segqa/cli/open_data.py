@@ -14,7 +14,7 @@ from segqa.settings import Settings
 
 
 def open_dataset(name: str, settings: Settings | None = None) -> Dataset:
-    """Open the embedded data set of this name, or the one in a folder, with the project's settings."""
+    """Open the embedded data set of this name, or the one in a folder, read with the given settings."""
     if name == "studio":
         return open_studio()
     if difflib.get_close_matches(name, ["studio"]) and not expand_home(name).exists():

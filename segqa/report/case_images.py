@@ -45,7 +45,7 @@ from segqa.support.escaping import to_line
 from segqa.support.sqlite import Database
 
 THUMBNAIL = 176
-"""Pixels of a thumbnail's longer side."""
+"""Length of a thumbnail's longer side, in pixels."""
 
 BOUNDARY_TOLERANCE = 0.0075
 """Maximum distance between matching contours, as a share of the diagonal, following Csurka et al. (2013)."""
@@ -74,9 +74,9 @@ class CaseImage:
         case_id: the case.
         shape: `(height, width)` of photo and masks here.
         whole: `(height, width)` of the case itself, at which all scores are computed.
-        target: the true mask, as `rle.encode_mask` writes it.
-        masks: of the proposals, in the model's order.
-        boxes: of the proposals: x0, y0, x1, y1 in pixels of the photo here.
+        target: the target mask, encoded by `rle.encode_mask`.
+        masks: masks of the proposals, in the model's order.
+        boxes: boxes of the proposals: x0, y0, x1, y1 in pixels of the photo here.
         before: the baseline's prediction; None where it is not known.
         measured: scores of the prediction that need pixels: `boundary_iou`, `boundary_f`, `hd95`, `pieces` of the
             prediction and `target_pieces`.
@@ -208,10 +208,10 @@ def draw_exhibits(
     Args:
         run: kept in the store, as are its proposals.
         outcomes: of the run.
-        dataset: where the pixels come from.
-        store: where the run is.
-        size: pixels of the longer side, at most.
-        photos: whether to keep the photos; without them the masks are shown on grey.
+        dataset: the source of the pixels.
+        store: the store of the run.
+        size: maximum length of the longer side, in pixels.
+        photos: keep the photos; without them, the masks are shown on grey.
         before: outcomes of an earlier run with the same pixels; their predictions are shown as well.
     """
     outcomes = [outcome for outcome in outcomes if outcome.proposals_key]
@@ -234,7 +234,7 @@ def draw_exhibits(
             shown = _prediction_before(before.get(outcome.case_id), cache, pixels)
             return drawers.submit(_draw_or_warn, outcome, pixels, shown, key=key, size=size, photos=photos).result
 
-        # some are drawn while the next ones are read, the first while the others are taken over
+        # draw some while the next ones are read, and the first while the others are reused
         first, *rest = [new[start : start + _CHUNK_SIZE] for start in range(0, len(new), _CHUNK_SIZE)] or [[]]
         begun = [begin(*each) for each in first]
         exhibits.put(_reuse_image(wanted, drawn))
@@ -252,9 +252,9 @@ def draw_choice(
 
     Args:
         found: the clusters of each run, and its comparison with a baseline if there is one.
-        dataset: where the pixels come from.
-        store: where the runs are.
-        settings: how many, how large, with or without photos.
+        dataset: the source of the pixels.
+        store: the store of the runs.
+        settings: number and size of the images, with or without photos.
     """
     chosen = [select(clusters, comparison, settings.images) for clusters, comparison in found]
     wanted = {case_id for outcomes in chosen for case_id in outcomes.ids}

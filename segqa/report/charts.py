@@ -55,10 +55,10 @@ def histogram(ious: Floats, threshold: float, title: str, *, before: Floats | No
 
     Args:
         ious: float64 `[n]`, each from 0 to 1.
-        threshold: a line is drawn there.
+        threshold: position of a vertical line.
         title: for screen readers.
-        before: those of a baseline, drawn as a line of steps.
-        link: with one, each bar links there, with `0` or a range such as `0.20-0.25` put behind it.
+        before: IoUs of a baseline, drawn as a step line.
+        link: link target of the bars; each bar appends `0` or a range such as `0.20-0.25`.
     """
     bars, steps = _bars(ious), _bars(ious if before is None else before)
     top = max(1, *(bar.count for bar in bars), *(bar.count for bar in steps))
@@ -117,7 +117,7 @@ def interval_bar(mean: float, low: float, high: float, overall: float, title: st
         mean: from 0 to 1, as are the next three.
         low: where its interval begins.
         high: where it ends.
-        overall: of all.
+        overall: the mean over all cases.
         title: for screen readers.
         axis: values at the left and right end of the image, see `interval_axis`.
     """
@@ -230,7 +230,7 @@ def _axis() -> str:
     """Draw the base line with its numbers."""
     y = _TOP + _HEIGHT
     line = f'<line x1="{_LEFT - 4}" y1="{y}" x2="{_WIDTH - 8}" y2="{y}" stroke="{_INK}"/>'
-    # a narrow page leaves every other number out, and the 0.0 that stands close to the bar of zeros
+    # narrow pages omit every other number, and the 0.0 next to the bar of zeros
     ticks = [
         _text(_x(index) - _GAP / 2, y + 15, f"{index / BINS:.1f}", "tick" if index and index % 4 == 0 else "tick minor")
         for index in range(0, BINS + 1, 2)

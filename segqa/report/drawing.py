@@ -17,7 +17,7 @@ from segqa.data.mask import Image, Mask, bounding_box, resize_nearest
 
 STRIP_HEIGHT = 300
 STRIP_WIDTH = 400
-"""Pixels of one pane of a strip, at most."""
+"""Maximum size of one pane of a strip, in pixels."""
 
 FALSE_POSITIVE = (213, 94, 0)
 FALSE_NEGATIVE = (0, 114, 178)
@@ -99,7 +99,7 @@ def _tint(picture: Image, where: Mask, colour: tuple[int, int, int], opacity: fl
     """Mix a colour into the selected pixels of an image, in place."""
     if not where.any():
         return
-    # each value has one other that it becomes, so it is looked up; picking the pixels out takes ten times as long
+    # use a lookup table, since every value maps to one other; selecting the pixels takes ten times as long
     becomes = np.arange(256)[:, None] * (1 - opacity) + np.array(colour) * opacity
     cv2.copyTo(cv2.LUT(picture, becomes.astype(np.uint8)[None]), where.view(np.uint8), picture)
 

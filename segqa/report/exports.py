@@ -23,7 +23,7 @@ from segqa.support.escaping import to_line
 from segqa.support.plurals import format_count
 
 MAX_MARKDOWN = 60_000
-"""Characters; GitHub takes 65,536 in a comment."""
+"""Maximum length in characters; GitHub accepts 65,536 in a comment."""
 
 VERDICT_VERSION = 1
 _CASES = 20
@@ -37,7 +37,7 @@ class JudgedRun:
         run: the run.
         verdict: against its baseline; None if there is no baseline.
         why: the reason for a missing verdict.
-        clusters: what its failures have in common.
+        clusters: the failure clusters of the run.
         robustness: the results on perturbed cases; None if not measured.
         group_by: the tag that groups dependent cases; empty for none.
     """

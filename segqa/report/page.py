@@ -1,6 +1,6 @@
-"""The review page as HTML, with its embedded data, images and content security policy.
+"""Review page as HTML, with its embedded data, images and content security policy.
 
-It answers, from top to bottom: is it worse, where, what kind, show me, how do I reproduce it, what do I do with it?
+From top to bottom: verdict, location and kind of the failures, examples, commands to reproduce them, next steps.
 """
 
 from __future__ import annotations
