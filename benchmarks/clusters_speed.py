@@ -20,7 +20,7 @@ import pandas as pd
 from sklearn.preprocessing import OneHotEncoder
 from sklearn.tree import DecisionTreeClassifier
 
-from segqa import Counts, Outcome, ProposalScore, Run, clusters
+from segqa import Counts, Outcome, ProposalScore, Run, find_clusters
 
 TAGS = 20
 NOTHING = Counts(0, 0, 10, 90)
@@ -73,7 +73,7 @@ def main(*sizes: int) -> None:
     for cases in sizes or (1192, 100_000):
         run, table = make(cases)
         ways: dict[str, Callable[[], object]] = {
-            "segqa": lambda run=run: clusters(run),  # type: ignore[misc]
+            "segqa": lambda run=run: find_clusters(run),  # type: ignore[misc]
             "tree": lambda table=table: tree(table),  # type: ignore[misc]
             "pairs": lambda table=table: group_by(table),  # type: ignore[misc]
         }
@@ -85,7 +85,7 @@ def main(*sizes: int) -> None:
                 seconds[name].append(time.perf_counter() - start)
         medians = {name: statistics.median(values) for name, values in seconds.items()}
         others = " | ".join(f"{medians[n]:.2f} ({medians[n] / medians['segqa']:.2f})" for n in ("tree", "pairs"))
-        print(f"{cases} | {medians['segqa']:.2f} | {others} | {clusters(run)[0]}", flush=True)
+        print(f"{cases} | {medians['segqa']:.2f} | {others} | {find_clusters(run)[0]}", flush=True)
 
 
 if __name__ == "__main__":

@@ -155,7 +155,7 @@ def grounds() -> Image:
 def dataset(cases: int) -> segqa.Dataset:
     """So many cases."""
     sources = map(Drawn, range(cases))
-    return segqa.Dataset.of(
+    return segqa.Dataset.from_cases(
         "drawn",
         (
             segqa.Case(f"{source.tags['action']}_{source.number:07}", "person.", source, source.tags)
@@ -182,7 +182,7 @@ def second(folder: Path, cases: int) -> Numbers:
     with _measured(found, "second evaluation", "second evaluation"):
         run = _evaluated(drawn, folder, "agreement")
     with _measured(found, "clusters"):
-        assert segqa.find_clusters(run).of("wrong_object")
+        assert segqa.find_clusters(run).select("wrong_object")
     with _measured(found, "compare and judge"):
         before = segqa.read_baseline(_baseline(folder))
         segqa.judge(segqa.compare(before, run, same_picker=False))

@@ -20,7 +20,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from segqa import Counts, Outcome, ProposalScore, Run, clusters
+from segqa import Counts, Outcome, ProposalScore, Run, find_clusters
 from segqa.analysis.failure_clusters.search import ALPHA
 from segqa.data.mask import Mask
 from segqa.models.protocol import Floats
@@ -71,7 +71,7 @@ def synthetic_run(scenario: Scenario) -> Run:
 
 def judge(scenario: Scenario) -> tuple[bool, bool, float]:
     """Whether the planted rule is on top of all, whether it is reported by default, and the best corrected p-value."""
-    ranked = clusters(synthetic_run(scenario), alpha=0.999)
+    ranked = find_clusters(synthetic_run(scenario), alpha=0.999)
     if not len(ranked):
         return False, False, 1.0
     top = ranked[0].condition == " and ".join(f"t{tag:02}=v0" for tag in range(scenario[0]))
@@ -118,7 +118,7 @@ def judge_frames(scenario: tuple[int, int, float, tuple[str, ...], str]) -> tupl
     """Whether the planted rule is the first reported cluster, and the best corrected p-value up to 0.05."""
     videos, seed, null, planted, group_by = scenario
     run = frames(videos, seed, null, planted)
-    found = list(clusters(run, group_by=group_by, alpha=0.05, depth=2 if planted else 3))
+    found = list(find_clusters(run, group_by=group_by, alpha=0.05, depth=2 if planted else 3))
     rule = " and ".join(f"{name}=v0" for name in planted)
     # a rule that names a failing video is right, whatever its p-value assumes
     found = [cluster for cluster in found if "video=" not in cluster.condition]

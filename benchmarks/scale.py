@@ -143,7 +143,7 @@ def dataset(cases: int) -> segqa.Dataset:
     }
     ids = StringColumn.from_strings(f"{number:08}" for number in range(cases))
     prompts = CategoricalColumn(("person.",), np.zeros(cases, np.int8))
-    return segqa.Dataset.of("drawn", CaseTable(ids, Drawn, prompts, tags))
+    return segqa.Dataset.from_cases("drawn", CaseTable(ids, Drawn, prompts, tags))
 
 
 def evaluate(folder: Path, cases: int, shard: str) -> dict[str, float]:

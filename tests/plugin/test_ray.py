@@ -69,12 +69,12 @@ def test_an_unknown_engine_is_refused(repository: Repository) -> None:
 def test_an_actor_gets_the_model_as_the_suites_have_it(repository: Repository) -> None:
     """In a process of its own, as an actor of Ray is one."""
     code = """
-from segqa.plugin.ray_actors import Fixture
+from segqa.plugin.ray_actors import ModelFixture
 import os, sys
 print("before")
 arguments = ("--rootdir=HERE", "HERE/suites", "--segqa-model-option=bright.cutoff=120")
 os.chdir("/")
-Fixture("bright", "HERE", arguments).hand_over(lambda model: print(model.fingerprint, os.getcwd()))
+ModelFixture("bright", "HERE", arguments).hand_over(lambda model: print(model.fingerprint, os.getcwd()))
 print("after")
 """.replace("HERE", str(repository.path))
     result = repository.run(sys.executable, "-c", code)

@@ -65,7 +65,7 @@ import os, signal, sys
 from pathlib import Path
 from segqa.data.folder import open_folder
 from segqa.training import train as module
-from segqa.training.config import recipe_for
+from segqa.training.config import build_config
 
 name, call = sys.argv[3], int(sys.argv[4])
 real, calls = getattr(module, name), []
@@ -77,7 +77,7 @@ def dying(*arguments, **options):
     return real(*arguments, **options)
 
 setattr(module, name, dying)
-recipe = recipe_for("unet", epochs=3, size=64, batch_size=4, width=8, learning_rate=1e-2)
+recipe = build_config("unet", epochs=3, size=64, batch_size=4, width=8, learning_rate=1e-2)
 module.train(recipe, open_folder(sys.argv[1]), Path(sys.argv[2]), device="cpu", threads=1)
 """
 
