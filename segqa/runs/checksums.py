@@ -1,4 +1,4 @@
-"""Integrity of what is stored: checksums, and counts that have to add up. Damage is found here before it is judged."""
+"""Integrity checks of stored runs: checksums of rows, documents and files, and consistency of pixel counts."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _CHUNK = 1 << 20
 
 
 def compute_checksum(values: Iterable[object], *blobs: bytes) -> int:
-    """Return the CRC-32 of a row: of its plain values, then of its blobs. One flipped bit always changes it."""
+    """Return the CRC-32 of a row: its plain values, then its blobs. It detects every single flipped bit."""
     found = zlib.crc32("\0".join(map(str, values)).encode())
     for blob in blobs:
         found = zlib.crc32(blob, found)
@@ -37,12 +37,12 @@ def compute_checksum(values: Iterable[object], *blobs: bytes) -> int:
 
 
 def hash_texts(texts: Iterable[object]) -> str:
-    """Return a digest of many texts or numbers, in their order."""
+    """Return an order-dependent digest of many strings or numbers."""
     return hashlib.sha256("\0".join(map(str, texts)).encode()).hexdigest()[:32]
 
 
 def compute_file_checksum(path: Path) -> int:
-    """Return the CRC-32 of a file: a third of the time of a digest, and all that damage needs."""
+    """Return the CRC-32 of a file. It detects damage in a third of the time of a cryptographic digest."""
     found = 0
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK):
@@ -102,7 +102,7 @@ def require_counts(held: MemoryColumns, where: str) -> None:
 
 
 def _to_utf8(value: Any) -> Any:
-    """Return a value of JSON's types without a text that UTF-8 cannot encode."""
+    """Return a JSON value without strings that UTF-8 cannot encode."""
     if isinstance(value, dict):
         return {to_utf8(name): _to_utf8(each) for name, each in value.items()}
     if isinstance(value, list):
@@ -111,6 +111,6 @@ def _to_utf8(value: Any) -> Any:
 
 
 def _compute_document_checksum(document: Mapping[str, Any]) -> str:
-    """Return a digest of a JSON document without its checksum; the order of its keys says nothing."""
+    """Return a digest of a JSON document without its checksum. The order of its keys does not matter."""
     content = {name: value for name, value in document.items() if name != "checksum"}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""The kinds of failure: their names, meanings, what to try, and the tests that decide which kind a case is.
+"""Failure kinds: their names, meanings and remedies, and the rules that classify a failed case.
 
 `KINDS` is the one table. A new kind is a row of it; `tools/write_tables.py` writes the table in `docs/failures.md`.
 """
@@ -29,7 +29,7 @@ POOR_SHARE = 0.6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaseScores:
-    """What the tests of the failure kinds look at; arrays `[n]`, a value for each case.
+    """Inputs of the failure classification: arrays `[n]`, one value per case.
 
     Attributes:
         failed: whether the case could not be evaluated.
@@ -52,7 +52,7 @@ class CaseScores:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailureKind:
-    """A row of the table.
+    """A failure kind: one row of the table `KINDS`.
 
     Attributes:
         name: in code, on the page, in rules, and in `kinds` of `[[tool.segqa.known]]`.
@@ -70,7 +70,7 @@ class FailureKind:
 
     @property
     def code(self) -> int:
-        """The place in the table, from 0."""
+        """Index in the table, from 0."""
         return list(KINDS).index(self.name)
 
 
@@ -138,7 +138,7 @@ KINDS = MappingProxyType({kind.name: kind for kind in _TABLE})
 
 
 def compute_kind_codes(outcomes: Outcomes, threshold: float, by_counts: Mask | None = None) -> NDArray[np.int8]:
-    """The kind of failure that each case is, as its place among `KINDS`; -1 where the case met the threshold.
+    """Return the failure kind of each case as an index into `KINDS`; -1 where the case met the threshold.
 
     Args:
         outcomes: of the cases.
@@ -159,7 +159,7 @@ def compute_kind_codes(outcomes: Outcomes, threshold: float, by_counts: Mask | N
 def compute_paired_kind_codes(
     before: Outcomes, after: Outcomes, threshold: float
 ) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
-    """Return the kinds of failure of the same cases in two runs, decided in the same way on both sides.
+    """Return the failure kinds of the same cases in two runs, classified by the same rules on both sides.
 
     A baseline of earlier versions has no breakdowns. Where one side of a pair failed and has none, that of the other
     side is ignored, too: or each such pair would seem to have changed.
@@ -189,7 +189,7 @@ def _classify(counts: Whole, inside: Whole, wrong: Whole, failed: Mask, threshol
 
 
 def _is_only_contour_wrong(counts: Whole, wrong: Whole, right_inside: Mask, threshold: float) -> Mask:
-    """Return which cases are wrong along the contour: by their breakdown, or without one by their interior."""
+    """Return which cases are wrong only at the contour, by the error breakdown or else by the interior counts."""
     at_contour, elsewhere = wrong[:, 0], wrong[:, 1]
     union = np.maximum(counts[:, :3].sum(axis=1), 1)
     told: Mask = (elsewhere <= at_contour) & (1 - elsewhere / union >= threshold)
@@ -201,24 +201,24 @@ ZERO_IOU_CODES = tuple(KINDS[kind].code for kind in ("hallucinated", "missed", "
 
 
 def find_kind(outcome: Outcome, threshold: float) -> str | None:
-    """The kind of failure that one outcome is, see `compute_kind_codes`; None where the case met the threshold."""
+    """Return the failure kind of one outcome, see `compute_kind_codes`; None where the case met the threshold."""
     return get_kind_name(int(compute_kind_codes(Outcomes.from_outcomes([outcome]), threshold)[0]))
 
 
 def get_kind_name(code: int) -> str | None:
-    """The kind with this code; None for -1."""
+    """Return the failure kind with this code; None for -1."""
     return None if code < 0 else _TABLE[code].name
 
 
 def find_recoverable(outcomes: Outcomes, threshold: float) -> Mask:
-    """Where picking lost a case, not the model: it failed, and its best proposal meets the threshold."""
+    """Return which failed cases have a proposal that meets the threshold: the picker chose the wrong mask."""
     failed = compute_kind_codes(outcomes, threshold) > KINDS["error"].code
     # rightly nothing is no proposal that could be picked instead, but where nothing is there all that is needed
     return failed & (compute_metric(outcomes.oracle, "iou") >= threshold)
 
 
 def read_expected_kinds(known: KnownFailure) -> tuple[str, ...]:
-    """Return the kinds of failure that an entry of `[[tool.segqa.known]]` expects.
+    """Return the failure kinds that an entry of `[[tool.segqa.known]]` expects.
 
     By default that is every kind but `error`: a model that raises fails for another reason than the known one.
 

@@ -42,7 +42,7 @@ _IDENTIFIER = frozenset({"id", "ident", "index", "key", "name", "no", "nr", "num
 
 @dataclass(frozen=True, slots=True)
 class Grouping:
-    """A sign that cases belong together.
+    """Evidence that cases belong to groups.
 
     Attributes:
         tag: that says which; empty where only the ids look alike.
@@ -68,17 +68,17 @@ class Grouping:
 
     @property
     def remedy(self) -> str:
-        """What to do about it."""
+        """Suggested remedy."""
         return f"set group_by = {self.tag!r}" if self.tag else "give them a tag and set group_by"
 
     @property
     def advice(self) -> str:
-        """The clause, with what to do about it."""
+        """Clause with the suggested remedy."""
         return f"{self}: {self.remedy}, or p-values and intervals count them as independent"
 
 
 def number_groups(cases: Outcomes, tag: str) -> Groups | None:
-    """For each case the number of its group, `[n]`, from 0 without gaps; None for no tag.
+    """Return the group number of each case, `[n]`, from 0 without gaps; None for no tag.
 
     A case without the tag is a group of its own.
 
@@ -102,7 +102,7 @@ def number_groups(cases: Outcomes, tag: str) -> Groups | None:
 
 
 def suggest_groups(cases: Iterable[Outcome]) -> Grouping | None:
-    """Say by what cases look grouped; None where nothing suggests groups.
+    """Return by what the cases look grouped; None where nothing suggests groups.
 
     In this order: a tag with one of `GROUP_NAMES`, a tag that is no number with at least 20 values and three cases to
     a value, ids that differ in a number at the end only (`cam3_00017`), with at least 20 such beginnings. Of several
@@ -131,7 +131,7 @@ def _has_many_frames(each: Grouping) -> bool:
 
 
 def _is_group_name(tag: str) -> bool:
-    """Whether a tag is named after what its cases share: `video` and `VideoId` are, `video_quality` is not."""
+    """Return whether a tag name denotes a group: `video` and `VideoId` do, `video_quality` does not."""
     words = {word.lower().removesuffix("s") for word in _WORD.findall(tag)} - _IDENTIFIER
     return bool(words) and words <= _SINGULAR
 
@@ -141,7 +141,7 @@ def _is_numeric(names: CategoricalColumn) -> bool:
 
 
 def _group_by_id(cases: Outcomes) -> Grouping:
-    """The groups of the first 20,000 cases by what stands before the number at the end of their ids."""
+    """Group the first 20,000 cases by the prefix before the number at the end of their ids."""
     found = CategoricalBuilder()
     for place, case_id in enumerate(islice(cases.ids, _READ)):
         if match := _NUMBERED.fullmatch(case_id):

@@ -1,4 +1,4 @@
-"""An outcome is what became of a case: what was offered and picked, how good it is, or why it could not be scored."""
+"""Outcome of one case: its proposals and their scores, the pick, the pixel counts, or the error."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from segqa.scoring.metrics import Counts
 
 @dataclass(frozen=True, slots=True)
 class ProposalScore:
-    """What a run keeps of a proposal: all that a picker looks at and a metric needs, but for the pixels.
+    """Stored record of a proposal: everything that pickers and metrics need, without the pixels.
 
     Attributes:
         counts: the proposal's mask against the target, at the target's own size.
@@ -31,13 +31,13 @@ class ProposalScore:
 
     @property
     def numbers(self) -> tuple[int, ...]:
-        """The counts, then those inside, as files keep them."""
+        """Counts, then interior counts, in the order of the files."""
         return *self.counts, *self.interior_counts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What became of one case.
+    """Evaluation result of one case.
 
     Attributes:
         case_id: the case.
@@ -78,22 +78,22 @@ class Outcome:
 
     @property
     def reason(self) -> str:
-        """The line of the traceback that names the exception; empty where all went well."""
+        """Line of the traceback that names the exception; empty without an error."""
         return find_exception_line(self.error)
 
     @property
     def counts(self) -> Counts | None:
-        """The prediction against the target; None for an error."""
+        """Counts of the prediction against the target; None for an error."""
         return self.empty_prediction if self.picked is None else self.proposal_scores[self.picked].counts
 
     @property
     def interior_counts(self) -> Counts | None:
-        """The same away from the target's contour; None where nothing was picked."""
+        """Counts away from the target's contour; None where nothing was picked."""
         return None if self.picked is None else self.proposal_scores[self.picked].interior_counts
 
     @property
     def breakdown(self) -> Breakdown | None:
-        """Where the prediction's wrong pixels are; None for an error, or where the run's threshold was met."""
+        """Error breakdown of the prediction; None for an error, or where the case met the run's threshold."""
         if self.picked is not None:
             return self.proposal_scores[self.picked].breakdown
         return None if self.empty_prediction is None else compute_empty_breakdown(self.empty_prediction.fn)
@@ -107,7 +107,7 @@ class Outcome:
 
     @property
     def oracle(self) -> Counts | None:
-        """The best proposal against the target; None for an error."""
+        """Counts of the best proposal against the target; None for an error."""
         return self.empty_prediction if self.best is None else self.proposal_scores[self.best].counts
 
 

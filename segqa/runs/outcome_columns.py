@@ -1,4 +1,4 @@
-"""Store the outcomes of many cases in columns, and build the columns case by case."""
+"""Columnar storage of outcomes: the `Columns` interface, columns in memory, and their builder."""
 
 from __future__ import annotations
 
@@ -25,71 +25,71 @@ Whole: TypeAlias = NDArray[np.signedinteger[Any]]
 
 
 class Columns(Protocol):
-    """The columns of many outcomes; see `Outcome` for what they mean. They are in memory, or in files."""
+    """Columns of many outcomes, in memory or in files; see `Outcome` for the fields."""
 
     @property
     def ids(self) -> StringColumn:
-        """Of the cases."""
+        """Ids of the cases."""
         ...
 
     @property
     def prompts(self) -> CategoricalColumn:
-        """What the model was asked for."""
+        """Prompts of the cases."""
         ...
 
     @property
     def tags(self) -> Mapping[str, CategoricalColumn]:
-        """By name."""
+        """Tags by name."""
         ...
 
     @property
     def properties(self) -> Mapping[str, Floats]:
-        """By name, each read when it is asked for; NaN where a case does not have it."""
+        """Properties by name, each read on first use; NaN where a case lacks it."""
         ...
 
     @property
     def digests(self) -> StringColumn:
-        """Of the files of image and target."""
+        """Digests of the image and target files."""
         ...
 
     @property
     def pixels(self) -> StringColumn:
-        """Digests of their pixels; empty where they are not known."""
+        """Digests of the image and target pixels; empty where unknown."""
         ...
 
     @property
     def contents(self) -> bytes:
-        """The same for two if and only if the digests are."""
+        """Content numbers; two cases have equal numbers if and only if their digests are equal."""
         ...
 
     @property
     def keys(self) -> StringColumn:
-        """Of the proposals."""
+        """Keys of the proposals."""
         ...
 
     @property
     def offered(self) -> Whole:
-        """How many offers there are."""
+        """Number of proposals of each case."""
         ...
 
     @property
     def picked(self) -> Whole:
-        """Which offer is the prediction; -1 where nothing was."""
+        """Index of the picked proposal; -1 where nothing was picked."""
         ...
 
     @property
     def best(self) -> Whole:
-        """Which offer has the highest IoU, the first of equals; -1 where there is none."""
+        """Index of the proposal with the highest IoU, the first of equals; -1 without any."""
         ...
 
     @property
     def counts(self) -> Whole:
-        """Of the predictions: tp, fp, fn, tn, `[n, 4]`; zeros for an error."""
+        """Counts of the predictions: tp, fp, fn, tn, `[n, 4]`; zeros for an error."""
         ...
 
     @property
     def interior_counts(self) -> Whole:
-        """The same away from the contours; zeros where nothing was picked."""
+        """Counts away from the targets' contours; zeros where nothing was picked."""
         ...
 
     @property
@@ -99,49 +99,49 @@ class Columns(Protocol):
 
     @property
     def oracle(self) -> Whole:
-        """The counts of the best offers, see `Outcome.oracle`; zeros for an error."""
+        """Counts of the best proposals, see `Outcome.oracle`; zeros for an error."""
         ...
 
     @property
     def seconds(self) -> Floats:
-        """Of inference."""
+        """Inference time in seconds."""
         ...
 
     @property
     def cached(self) -> Mask:
-        """Whether the proposals come from the store."""
+        """Flags of the cases whose proposals come from the store."""
         ...
 
     @property
     def failed(self) -> Mask:
-        """Which cases could not be evaluated."""
+        """Flags of the cases that could not be evaluated."""
         ...
 
     @property
     def notes(self) -> Mapping[int, str]:
-        """By the place of the case."""
+        """Notes by the index of the case."""
         ...
 
     def rows(self, places: Iterable[int]) -> Iterator[Outcome]:
-        """The outcomes of some cases, one by one."""
+        """Yield the outcomes of some cases."""
         ...
 
     def breakdowns(self, places: Places) -> Iterator[tuple[int, Breakdown]]:
-        """Where the prediction of one of these cases was broken down: its place among them, and the breakdown."""
+        """Return the error breakdowns of these cases, by the case's index among them."""
         ...
 
     def offer_scores(self, places: Places) -> Iterator[list[list[float]]]:
-        """For each of these cases mask score, box score and IoU of each offer; NaN where unknown or undefined."""
+        """Return mask score, box score and IoU of each proposal of these cases; NaN where unknown or undefined."""
         ...
 
     def repick(self, picked: Whole) -> Columns:
-        """The same with another pick."""
+        """Return a copy with another pick for each case."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class MemoryColumns:
-    """Columns in memory; what is not told here is told in `Columns`.
+    """In-memory columns; see `Columns` for the fields.
 
     Attributes:
         starts: which offers are whose, `[n + 1]`: those of case i go from `starts[i]` to `starts[i + 1]`.
@@ -173,7 +173,7 @@ class MemoryColumns:
     errors: Mapping[int, str]
 
     def rows(self, places: Iterable[int]) -> Iterator[Outcome]:
-        """The outcomes of some cases, one by one."""
+        """Yield the outcomes of some cases."""
         return map(self._to_outcome, places)
 
     def _to_outcome(self, place: int) -> Outcome:
@@ -204,29 +204,29 @@ class MemoryColumns:
 
     @property
     def contents(self) -> bytes:
-        """The same for two if and only if the digests are."""
+        """Content numbers; two cases have equal numbers if and only if their digests are equal."""
         return hash_string_parts([list(self.digests)])
 
     @property
     def offered(self) -> Whole:
-        """How many offers there are."""
+        """Number of proposals of each case."""
         return np.diff(self.starts)
 
     @cached_property
     def failed(self) -> Mask:
-        """Which cases could not be evaluated."""
+        """Flags of the cases that could not be evaluated."""
         found = np.zeros(len(self.ids), np.bool_)
         found[list(self.errors)] = True
         return found
 
     @cached_property
     def counts(self) -> Whole:
-        """Of the predictions; zeros for an error."""
+        """Counts of the predictions; zeros for an error."""
         return self._select_numbers(self.picked, self.numbers[:, :4], self._empty_counts)
 
     @cached_property
     def interior_counts(self) -> Whole:
-        """The same away from the contours; zeros where nothing was picked."""
+        """Counts away from the targets' contours; zeros where nothing was picked."""
         return self._select_numbers(self.picked, self.numbers[:, 4:], np.zeros_like(self._empty_counts))
 
     @cached_property
@@ -238,26 +238,26 @@ class MemoryColumns:
 
     @property
     def oracle(self) -> Whole:
-        """The counts of the best offers; zeros for an error."""
+        """Counts of the best proposals; zeros for an error."""
         return self._select_numbers(self.best, self.numbers[:, :4], self._empty_counts)
 
     @property
     def _empty_counts(self) -> Whole:
-        """The counts of an empty prediction, `[n, 4]`; zeros for an error."""
+        """Counts of an empty prediction, `[n, 4]`; zeros for an error."""
         known = np.zeros((len(self.ids), 4), np.result_type(self.numbers, self.sizes))
         known[:, 2] = np.maximum(self.target_area, 0)
         known[:, 3] = np.maximum(self.sizes - self.target_area, 0) * (self.target_area >= 0)
         return known
 
     def _select_numbers(self, chosen: Whole, numbers: Whole, other: Whole) -> Whole:
-        """The numbers of one offer of each case; other ones where the choice is -1."""
+        """Return the numbers of one proposal per case; fallback numbers where the choice is -1."""
         there = np.flatnonzero(chosen >= 0)
         other[there] = numbers[self.starts[there] + chosen[there]]
         return other
 
     @cached_property
     def best(self) -> Whole:
-        """Which offer of each case has the highest IoU, the first of equals; -1 where there is none."""
+        """Index of the proposal with the highest IoU, the first of equals; -1 without any."""
         ious = compute_metric(self.numbers, "iou")
         ious[np.isnan(ious)] = 2.0  # rightly nothing is above all
         found = np.full(len(self.ids), -1, np.int32)
@@ -273,7 +273,7 @@ class MemoryColumns:
         return found
 
     def breakdowns(self, places: Places) -> Iterator[tuple[int, Breakdown]]:
-        """The places among these whose prediction was broken down, with the breakdown."""
+        """Return the error breakdowns of these cases, by the case's index among them."""
         picked = self.picked[places]
         picks = np.where(picked < 0, -1, self.starts[places] + picked).tolist()
         for place, (pick, missed) in enumerate(zip(picks, self.target_area[places].tolist(), strict=True)):
@@ -283,18 +283,18 @@ class MemoryColumns:
                 yield place, compute_empty_breakdown(missed)
 
     def offer_scores(self, places: Places) -> Iterator[list[list[float]]]:
-        """Mask score, box score and IoU of each offer of these cases."""
+        """Return mask score, box score and IoU of each proposal of these cases."""
         told = np.column_stack([self.scores, compute_metric(self.numbers, "iou")])
         starts, ends = self.starts[places].tolist(), self.starts[places + 1].tolist()
         return (told[start:end].tolist() for start, end in zip(starts, ends, strict=True))
 
     def repick(self, picked: Whole) -> MemoryColumns:
-        """The same with another pick."""
+        """Return a copy with another pick for each case."""
         return replace(self, picked=picked)
 
 
 def count_wrong_pixels(at: Places, numbers: Whole, picks: Places) -> Whole:
-    """Read the wrong pixels of the predictions off breakdowns.
+    """Sum up the wrong pixels of the predictions from their error breakdowns.
 
     Args:
         at: which offers were broken down, of all offers of all cases.
@@ -316,7 +316,7 @@ def count_wrong_pixels(at: Places, numbers: Whole, picks: Places) -> Whole:
 
 
 def hash_string_parts(parts: Iterable[Sequence[str]]) -> bytes:
-    """A hash of texts, which come in parts of any size."""
+    """Return a hash of strings that come in parts of any size."""
     texts, lengths = hashlib.sha256(), hashlib.sha256()
     for part in parts:
         texts.update("".join(part).encode("utf-8", "surrogateescape"))
@@ -325,7 +325,7 @@ def hash_string_parts(parts: Iterable[Sequence[str]]) -> bytes:
 
 
 class ColumnBuilder:
-    """Outcomes as they come, put into columns one by one."""
+    """Builder that adds outcomes to columns one by one."""
 
     def __init__(self) -> None:
         self._texts = {name: StringBuilder() for name in ("ids", "digests", "pixels", "keys")}
@@ -343,7 +343,7 @@ class ColumnBuilder:
         return len(self._picked)
 
     def add(self, outcome: Outcome) -> None:
-        """One more."""
+        """Add an outcome."""
         nothing = outcome.empty_prediction
         self.add_row(
             case_id=outcome.case_id,
@@ -382,7 +382,7 @@ class ColumnBuilder:
         note: str,
         error: str,
     ) -> None:
-        """One more, as a row of plain values; each offer as `to_numbers` has it."""
+        """Add an outcome as a row of plain values, each proposal as returned by `to_numbers`."""
         place = len(self)
         for name, text in (("ids", case_id), ("digests", digest), ("pixels", pixels), ("keys", key)):
             self._texts[name].append(text)
@@ -414,7 +414,7 @@ class ColumnBuilder:
         self._numbers.extend(offer[2:10])
 
     def build(self) -> MemoryColumns:
-        """All of them; nothing can be added any more."""
+        """Return the columns. Nothing can be added afterwards."""
         cases = len(self)
         texts = {name: found.build() for name, found in self._texts.items()}
         self._texts.clear()
@@ -442,13 +442,13 @@ class ColumnBuilder:
 
 
 def _to_smallest_dtype(numbers: array[int]) -> Whole:
-    """Whole numbers, each in four bytes if that is enough for all."""
+    """Return integers as 32-bit numbers if all fit."""
     found = np.array(numbers, np.int64)
     return found.astype(np.int32) if found.max(initial=0) < 1 << 31 else found
 
 
 def build_columns(outcomes: Iterable[Outcome]) -> MemoryColumns:
-    """Outcomes as columns, in their order."""
+    """Return outcomes as columns, in their order."""
     gathered = ColumnBuilder()
     for outcome in outcomes:
         gathered.add(outcome)
@@ -456,6 +456,6 @@ def build_columns(outcomes: Iterable[Outcome]) -> MemoryColumns:
 
 
 def to_numbers(offer: ProposalScore) -> list[Any]:
-    """An offer as plain values: the two scores, the counts, those inside, and the breakdown if there is one."""
+    """Return a proposal as plain values: both scores, counts, interior counts, and the breakdown if any."""
     wrong = offer.breakdown.numbers if offer.breakdown else ()
     return [offer.mask_score, offer.box_score, *offer.numbers, *wrong]

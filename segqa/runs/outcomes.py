@@ -1,4 +1,4 @@
-"""Outcomes are those of many cases: a sequence of `Outcome`, each made when it is asked for, on top of columns.
+"""Sequence of outcomes on top of columns; each `Outcome` is built on access.
 
 An object each would take ten times the memory; what is computed over all of them is read off columns, all at once.
 """
@@ -26,7 +26,7 @@ Scalar = TypeVar("Scalar", bound=np.generic)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outcomes(RowSequence[Outcome]):
-    """Outcomes of many cases, or of some of them.
+    """Sequence of outcomes: all cases of a run, or a selection.
 
     Attributes:
         columns: of all cases.
@@ -38,24 +38,24 @@ class Outcomes(RowSequence[Outcome]):
 
     @classmethod
     def from_outcomes(cls, outcomes: Iterable[Outcome]) -> Outcomes:
-        """Any outcomes, in their order."""
+        """Build a sequence from outcomes, in their order."""
         if isinstance(outcomes, Outcomes):
             return outcomes
         return cls(build_columns(outcomes))
 
     def take(self, chosen: Mask | Places) -> Outcomes:
-        """Some of them, by a mask or by their places."""
+        """Return a selection, by a boolean mask or by indices."""
         if chosen.dtype == np.bool_ and chosen.all():
             return self
         places = np.flatnonzero(chosen) if chosen.dtype == np.bool_ else chosen.astype(np.int64, copy=False)
         return Outcomes(self.columns, places if self.places is None else self.places[places])
 
     def concatenate(self, others: Outcomes) -> Outcomes:
-        """Return these and then others, which are read off the same columns."""
+        """Return these outcomes followed by others of the same columns."""
         return Outcomes(self.columns, np.concatenate([self._all_places, others._all_places]))
 
     def find_places_in(self, whole: Outcomes) -> Places:
-        """Where each of these is among some outcomes of the same run; -1 where it is not."""
+        """Return the index of each outcome among others of the same run; -1 where it is absent."""
         if self.columns is not whole.columns:
             return whole.ids.find_places(self.ids)
         if whole.places is None:
@@ -87,53 +87,53 @@ class Outcomes(RowSequence[Outcome]):
 
     @property
     def ids(self) -> StringColumn:
-        """Of the cases."""
+        """Ids of the cases."""
         return self._select_strings(self.columns.ids)
 
     @property
     def digests(self) -> StringColumn:
-        """Of the files of image and target."""
+        """Digests of the image and target files."""
         return self._select_strings(self.columns.digests)
 
     @property
     def pixels(self) -> StringColumn:
-        """Digests of their pixels; empty where they are not known."""
+        """Digests of the image and target pixels; empty where unknown."""
         return self._select_strings(self.columns.pixels)
 
     @property
     def keys(self) -> StringColumn:
-        """Of the proposals; empty for an error."""
+        """Keys of the proposals; empty for an error."""
         return self._select_strings(self.columns.keys)
 
     @property
     def prompts(self) -> CategoricalColumn:
-        """What the model was asked for."""
+        """Prompts of the cases."""
         return self._select_categories(self.columns.prompts)
 
     @property
     def tags(self) -> dict[str, CategoricalColumn]:
-        """By name, those that one of the cases has."""
+        """Tags by name that at least one case has."""
         names = {name: self._select_categories(each) for name, each in self.columns.tags.items()}
         return {name: each for name, each in names.items() if (each.codes >= 0).any()}
 
     @property
     def properties(self) -> Mapping[str, Floats]:
-        """By name, those that one of the cases has; NaN where another has it not. Each is read when it is asked for."""
+        """Properties by name that at least one case has, each read on first use; NaN where a case lacks it."""
         return _SelectedProperties(self)
 
     @property
     def failed(self) -> Mask:
-        """Which could not be evaluated."""
+        """Flags of the cases that could not be evaluated."""
         return self._select(self.columns.failed)
 
     @property
     def counts(self) -> Whole:
-        """Of the predictions: tp, fp, fn, tn, `[n, 4]`; zeros for an error."""
+        """Counts of the predictions: tp, fp, fn, tn, `[n, 4]`; zeros for an error."""
         return self._select(self.columns.counts)
 
     @property
     def interior_counts(self) -> Whole:
-        """The same away from the contours; zeros where nothing was picked."""
+        """Counts away from the targets' contours; zeros where nothing was picked."""
         return self._select(self.columns.interior_counts)
 
     @property
@@ -143,52 +143,52 @@ class Outcomes(RowSequence[Outcome]):
 
     @property
     def oracle(self) -> Whole:
-        """The counts of the best offers, see `Outcome.oracle`; zeros for an error."""
+        """Counts of the best proposals, see `Outcome.oracle`; zeros for an error."""
         return self._select(self.columns.oracle)
 
     @property
     def best(self) -> Whole:
-        """Which offer is the best; -1 where there is none."""
+        """Index of the best proposal; -1 without any."""
         return self._select(self.columns.best)
 
     @property
     def picked(self) -> Whole:
-        """Which offer is the prediction; -1 where nothing was picked."""
+        """Index of the picked proposal; -1 where nothing was picked."""
         return self._select(self.columns.picked)
 
     @property
     def offered(self) -> Whole:
-        """How many offers there are."""
+        """Number of proposals of each case."""
         return self._select(self.columns.offered)
 
     @property
     def seconds(self) -> Floats:
-        """Of inference."""
+        """Inference time in seconds."""
         return self._select(self.columns.seconds)
 
     @property
     def cached(self) -> Mask:
-        """Whether the proposals come from the store."""
+        """Flags of the cases whose proposals come from the store."""
         return self._select(self.columns.cached)
 
     @property
     def notes(self) -> list[tuple[str, str]]:
-        """The ids of the cases with a note, and the notes."""
+        """Notes by case id."""
         known, ids = self.columns.notes, self.columns.ids
         if self.places is None:
             return [(ids[place], known[place]) for place in sorted(known)]
         return [(ids[place], known[place]) for place in map(int, self.places) if place in known] if known else []
 
     def breakdowns(self) -> Iterator[tuple[int, Breakdown]]:
-        """The places of the cases whose prediction was broken down, with the breakdown."""
+        """Return the error breakdowns, by the index of the case."""
         return self.columns.breakdowns(self._all_places)
 
     def offer_scores(self) -> Iterator[list[list[float]]]:
-        """For each case mask score, box score and IoU of each offer; NaN where unknown or undefined."""
+        """Return mask score, box score and IoU of each proposal of each case; NaN where unknown or undefined."""
         return self.columns.offer_scores(self._all_places)
 
     def repick(self, picked: Whole) -> Outcomes:
-        """The same with another pick of each case."""
+        """Return a copy with another pick for each case."""
         everywhere = picked
         if self.places is not None:
             everywhere = self.columns.picked.copy()
@@ -196,7 +196,7 @@ class Outcomes(RowSequence[Outcome]):
         return Outcomes(self.columns.repick(everywhere), self.places)
 
     def metric(self, name: str) -> Floats:
-        """`"iou"`, `"dice"`, `"precision"` or `"recall"` of the predictions; NaN where undefined and for errors."""
+        """Return `"iou"`, `"dice"`, `"precision"` or `"recall"` of each prediction; NaN if undefined or an error."""
         values = compute_metric(self.counts, name)
         values[self.failed] = np.nan
         return values
@@ -216,7 +216,7 @@ class Outcomes(RowSequence[Outcome]):
 
 
 class _SelectedProperties(Mapping[str, NDArray[Any]]):
-    """Columns of numbers that one of some cases has, by name."""
+    """Lazy mapping of the numeric columns that at least one selected case has."""
 
     def __init__(self, outcomes: Outcomes) -> None:
         self._outcomes = outcomes

@@ -31,14 +31,14 @@ COUNTS = ("tp", "fp", "fn", "tn")
 
 
 def has_parquet() -> bool:
-    """Whether pyarrow is installed."""
+    """Return whether pyarrow is installed."""
     from importlib.util import find_spec
 
     return find_spec("pyarrow") is not None
 
 
 class PartWriter:
-    """Writes part files, a block of cases each.
+    """Writer of part files, one block of cases each.
 
     Args:
         folder: gets them; made if it is not there. What is in it without an index is of a writer that was killed.
@@ -54,7 +54,7 @@ class PartWriter:
             path.unlink()
 
     def add(self, block: Any) -> None:
-        """A block of cases, as a table of pyarrow's (`to_table`); each id is greater than the one before it.
+        """Add a block of cases as an Arrow table (`to_table`), with strictly increasing ids.
 
         Raises:
             StoreError: it is not.
@@ -75,18 +75,18 @@ class PartWriter:
         self._checksums.append(compute_file_checksum(path))
 
     def close(self) -> None:
-        """Write the index: now it is whole."""
+        """Write the index, which completes the part files."""
         index = add_checksum({"rows": self._rows, "checksums": self._checksums})
         (self._folder / _INDEX).write_text(json.dumps(index) + "\n", encoding="utf-8")
 
 
 def has_parts(folder: Path) -> bool:
-    """Whether there are parts, all of them."""
+    """Return whether a folder has a complete set of part files."""
     return (folder / _INDEX).is_file()
 
 
 def verify_parts(folder: Path) -> str:
-    """Check that the part files in a folder are as they were written.
+    """Check that the part files in a folder are unchanged since they were written.
 
     Files without checksums are of an earlier version: their counts have to add up.
 
@@ -108,7 +108,7 @@ def verify_parts(folder: Path) -> str:
 
 
 def read_tables(folder: Path) -> Iterator[Any]:
-    """The blocks in a folder, one after the other, as tables of pyarrow's.
+    """Yield the blocks in a folder as Arrow tables.
 
     Raises:
         StoreError: they are damaged, or pyarrow is not installed.
@@ -117,7 +117,7 @@ def read_tables(folder: Path) -> Iterator[Any]:
 
 
 def to_table(held: MemoryColumns) -> Any:
-    """Columns in memory as a table of pyarrow's, as part files have it."""
+    """Return in-memory columns as an Arrow table with the schema of the part files."""
     import pyarrow as pa
 
     cases = len(held.ids)
@@ -174,7 +174,7 @@ def read_breakdowns(column: Any, starts: Places) -> tuple[Places, Whole]:
 
 
 def from_table(table: Any) -> MemoryColumns:
-    """The columns of a table, in memory."""
+    """Return the in-memory columns of an Arrow table."""
     numbers, scores, broken = (table.column(name).combine_chunks() for name in ("numbers", "scores", "broken"))
     starts = np.concatenate([[0], np.cumsum(_to_array(table, "offered"), dtype=np.int64)])
     by_offer = {
@@ -216,7 +216,7 @@ def from_table(table: Any) -> MemoryColumns:
 
 
 def list_parts(folder: Path) -> dict[Path, int]:
-    """The part files in a folder, each with how many cases it has.
+    """Return the part files in a folder, each with its number of cases.
 
     Raises:
         StoreError: the index is damaged, a file is missing, or pyarrow is not installed.
@@ -230,7 +230,7 @@ def list_parts(folder: Path) -> dict[Path, int]:
 
 
 def _read_index(folder: Path) -> dict[str, Any]:
-    """The index of the part files in a folder, checked."""
+    """Read and check the index of the part files in a folder."""
     path = folder / _INDEX
     try:
         index: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -246,7 +246,7 @@ def _name_part(number: int) -> str:
 
 
 def read_part(path: Path, names: Sequence[str] | None = None) -> Any:
-    """A part, or some columns of it, as far as it has them."""
+    """Read a part, or those of some columns that it has."""
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -258,7 +258,7 @@ def read_part(path: Path, names: Sequence[str] | None = None) -> Any:
 
 
 def _read_pixels(table: Any) -> StringColumn:
-    """The digests of the pixels; empty where a part was written before there were any."""
+    """Read the pixel digests; empty for parts of versions without them."""
     known = table.column("pixels").to_pylist() if "pixels" in table.column_names else [None] * len(table)
     return StringColumn.from_strings(digest or "" for digest in known)
 
@@ -272,7 +272,7 @@ def _to_dictionary(names: CategoricalColumn) -> Any:
 
 
 def _from_dictionary(column: Any) -> CategoricalColumn:
-    """The names in a column."""
+    """Return the names in a dictionary column."""
     whole = column.combine_chunks()
     codes = whole.indices.fill_null(-1).to_numpy(zero_copy_only=False)
     return CategoricalColumn(tuple(whole.dictionary.to_pylist()), codes)
@@ -284,14 +284,14 @@ def _to_array(table: Any, name: str) -> NDArray[Any]:
 
 
 def to_smallest_dtype(numbers: NDArray[Any], least: type[np.signedinteger[Any]] = np.int32) -> Whole:
-    """Whole numbers in the smallest type that holds them all."""
+    """Return integers in the smallest type that holds them all."""
     low, high = int(numbers.min(initial=0)), int(numbers.max(initial=0))
     fits = np.result_type(np.min_scalar_type(min(low, -1)), np.min_scalar_type(-max(high, 1) - 1), least)
     return numbers.astype(fits)
 
 
 def merge_blocks(feeds: Sequence[Iterator[Any]]) -> Iterator[Any]:
-    """The cases of all feeds in the order of their ids, as tables of pyarrow's with `BLOCK` cases each.
+    """Merge all feeds in the order of their ids, into Arrow tables with `BLOCK` cases each.
 
     Args:
         feeds: tables (`blocks.to_table`), of each feed in the order of their ids.
@@ -300,7 +300,7 @@ def merge_blocks(feeds: Sequence[Iterator[Any]]) -> Iterator[Any]:
 
 
 def _merge_in_order(feeds: Sequence[Iterator[Any]]) -> Iterator[Any]:
-    """Tables of any size, one behind the other in the order of their ids."""
+    """Yield merged tables of any size, in the order of their ids."""
     heads = [(feed, head) for feed in feeds if (head := next(feed, None)) is not None]
     while heads:
         # up to here nothing can come any more
@@ -317,14 +317,14 @@ def _merge_in_order(feeds: Sequence[Iterator[Any]]) -> Iterator[Any]:
 
 
 def _count_up_to(head: Any, bound: str) -> int:
-    """How many rows of a table have an id up to this one."""
+    """Return the number of rows with an id up to this one."""
     from pyarrow import compute
 
     return int(compute.sum(compute.less_equal(head.column("id"), bound)).as_py())
 
 
 def _split_into_blocks(tables: Iterable[Any]) -> Iterator[Any]:
-    """The same rows, in blocks of one size."""
+    """Yield the rows in blocks of equal size."""
     waiting: list[Any] = []
     for table in tables:
         waiting.append(table)
@@ -339,7 +339,7 @@ def _split_into_blocks(tables: Iterable[Any]) -> Iterator[Any]:
 
 
 def _concatenate(tables: Sequence[Any]) -> Any:
-    """Tables one behind the other; each may have names and columns of its own."""
+    """Concatenate tables, each with possibly different names and columns."""
     import pyarrow as pa
 
     joined = pa.concat_tables(tables, promote_options="default")

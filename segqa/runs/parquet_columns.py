@@ -1,4 +1,4 @@
-"""Filed columns are in Parquet files: outcomes by the million, of which only what is asked for is read."""
+"""Outcome columns in Parquet files, read on demand: runs with millions of cases."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from segqa.scoring.error_breakdown import Breakdown
 
 
 class ParquetColumns:
-    """Columns in part files, see `Columns`; the short ones that are asked for often stay in memory.
+    """Columns in part files, see `Columns`. Short columns in frequent use stay in memory.
 
     Args:
         folder: has the parts.
@@ -49,73 +49,73 @@ class ParquetColumns:
 
     @cached_property
     def ids(self) -> StringColumn:
-        """Of the cases."""
+        """Ids of the cases."""
         return self._read_strings("id")
 
     @cached_property
     def prompts(self) -> CategoricalColumn:
-        """What the model was asked for."""
+        """Prompts of the cases."""
         return self._read_categories("prompt")
 
     @cached_property
     def tags(self) -> Mapping[str, CategoricalColumn]:
-        """By name."""
+        """Tags by name."""
         return {name.removeprefix(TAG): self._read_categories(name) for name in self._find_names(TAG)}
 
     @property
     def properties(self) -> Mapping[str, Floats]:
-        """By name, each read when it is asked for."""
+        """Properties by name, each read on first use."""
         names = [name.removeprefix(PROPERTY) for name in self._find_names(PROPERTY)]
         return _LazyColumns(names, lambda name: self._read_numbers(PROPERTY + name))
 
     @property
     def digests(self) -> StringColumn:
-        """Of the files of image and target."""
+        """Digests of the image and target files."""
         return self._read_strings("digest")
 
     @property
     def pixels(self) -> StringColumn:
-        """Digests of their pixels; empty where they are not known."""
+        """Digests of the image and target pixels; empty where unknown."""
         return self._read_strings("pixels")
 
     @property
     def contents(self) -> bytes:
-        """The same for two if and only if the digests are."""
+        """Content numbers; two cases have equal numbers if and only if their digests are equal."""
         return hash_string_parts(column.to_pylist() for column in self._read_columns("digest"))
 
     @property
     def keys(self) -> StringColumn:
-        """Of the proposals."""
+        """Keys of the proposals."""
         return self._read_strings("key")
 
     @property
     def offered(self) -> Whole:
-        """How many offers there are."""
+        """Number of proposals of each case."""
         return to_smallest_dtype(self._read_numbers("offered"), np.int8)
 
     @cached_property
     def picked(self) -> Whole:
-        """Which offer is the prediction."""
+        """Index of the picked proposal."""
         return to_smallest_dtype(self._read_numbers("picked"), np.int8)
 
     @property
     def best(self) -> Whole:
-        """Which offer has the highest IoU."""
+        """Index of the proposal with the highest IoU."""
         return to_smallest_dtype(self._read_numbers("best"), np.int8)
 
     @cached_property
     def counts(self) -> Whole:
-        """Of the predictions."""
+        """Counts of the predictions."""
         return self._read_counts("")
 
     @property
     def interior_counts(self) -> Whole:
-        """The same away from the contours."""
+        """Counts away from the targets' contours."""
         return self._read_counts("inside_")
 
     @cached_property
     def wrong(self) -> Whole:
-        """Wrong pixels at the contour, and elsewhere."""
+        """Wrong pixels at the contour and elsewhere."""
         offered, picked = self.offered.astype(np.int64), self.picked
         edges, found = self._edges.tolist(), [np.zeros((0, 2), np.int64)]
         for column, start, end in zip(self._read_columns("broken"), edges, edges[1:], strict=False):
@@ -127,38 +127,38 @@ class ParquetColumns:
 
     @property
     def oracle(self) -> Whole:
-        """The counts of the best offers."""
+        """Counts of the best proposals."""
         return self._read_counts("best_")
 
     @property
     def seconds(self) -> Floats:
-        """Of inference."""
+        """Inference time in seconds."""
         return self._read_numbers("seconds")
 
     @property
     def cached(self) -> Mask:
-        """Whether the proposals come from the store."""
+        """Flags of the cases whose proposals come from the store."""
         return self._read_numbers("cached").astype(np.bool_)
 
     @cached_property
     def failed(self) -> Mask:
-        """Which cases could not be evaluated."""
+        """Flags of the cases that could not be evaluated."""
         return self._read_numbers("failed").astype(np.bool_)
 
     @cached_property
     def notes(self) -> Mapping[int, str]:
-        """By the place of the case."""
+        """Notes by the index of the case."""
         notes = chain.from_iterable(column.to_pylist() for column in self._read_columns("note"))
         return {place: note for place, note in enumerate(notes) if note}
 
     def rows(self, places: Iterable[int]) -> Iterator[Outcome]:
-        """The outcomes of some cases, one by one."""
+        """Yield the outcomes of some cases."""
         for number, members in groupby(places, key=self._find_part):
             start = int(self._edges[number])
             yield from self._held(number).rows(place - start for place in members)
 
     def breakdowns(self, places: Places) -> Iterator[tuple[int, Breakdown]]:
-        """The places among these whose prediction was broken down, with the breakdown."""
+        """Return the error breakdowns of these cases, by the case's index among them."""
         first = 0
         for held, some in self._read_blocks(places):
             for place, found in held.breakdowns(some):
@@ -166,18 +166,18 @@ class ParquetColumns:
             first += len(some)
 
     def offer_scores(self, places: Places) -> Iterator[list[list[float]]]:
-        """Mask score, box score and IoU of each offer of these cases."""
+        """Return mask score, box score and IoU of each proposal of these cases."""
         return chain.from_iterable(held.offer_scores(some) for held, some in self._read_blocks(places))
 
     def repick(self, picked: Whole) -> Columns:
-        """The same with another pick."""
+        """Return a copy with another pick for each case."""
         return _RepickedColumns(self._folder, picked)
 
     def _find_part(self, place: int) -> int:
         return int(np.searchsorted(self._edges, place, side="right")) - 1
 
     def _read_blocks(self, places: Places) -> Iterator[tuple[MemoryColumns, Places]]:
-        """The blocks that some cases are in, each with their places in it; in the order of the cases."""
+        """Yield the blocks of some cases with their row indices, in the order of the cases."""
         numbers = np.searchsorted(self._edges, places, side="right") - 1
         changes = np.flatnonzero(np.diff(numbers)) + 1
         for some in np.split(places, changes) if len(places) else []:
@@ -185,14 +185,14 @@ class ParquetColumns:
             yield self._held(number), some - self._edges[number]
 
     def _find_names(self, what: str) -> list[str]:
-        """The names of the columns of a sort, of all parts."""
+        """Return the names of the columns of one type in all parts."""
         from pyarrow import parquet
 
         schemas = [parquet.read_schema(path) for path in self._parts]
         return sorted({name for schema in schemas for name in schema.names if name.startswith(what)})
 
     def _read_columns(self, name: str) -> Iterator[Any]:
-        """A column, part by part; of a part that does not have it, nulls."""
+        """Yield a column part by part, with nulls for parts that lack it."""
         import pyarrow as pa
 
         for path, rows in zip(self._parts, np.diff(self._edges).tolist(), strict=True):
@@ -201,7 +201,7 @@ class ParquetColumns:
         pa.default_memory_pool().release_unused()
 
     def _read_numbers(self, name: str) -> NDArray[Any]:
-        """A column of numbers; NaN where there is none."""
+        """Read a numeric column; NaN where a value is missing."""
         import pyarrow as pa
 
         parts = (
@@ -211,7 +211,7 @@ class ParquetColumns:
         return np.concatenate([np.zeros(0, np.int8), *parts])
 
     def _read_counts(self, begin: str) -> Whole:
-        """Four columns of counts side by side."""
+        """Read the four count columns as one array."""
         columns = [to_smallest_dtype(self._read_numbers(begin + name)) for name in COUNTS]
         return np.stack(columns, axis=1)
 
@@ -236,7 +236,7 @@ class ParquetColumns:
 
 
 class _RepickedColumns(ParquetColumns):
-    """Filed columns with another pick than the files have."""
+    """Parquet columns with another pick than the files have."""
 
     def __init__(self, folder: Path, picked: Whole) -> None:
         super().__init__(folder)
@@ -249,17 +249,17 @@ class _RepickedColumns(ParquetColumns):
 
     @cached_property
     def counts(self) -> Whole:
-        """Of the predictions."""
+        """Counts of the predictions."""
         return np.concatenate([self._held(number).counts for number in range(len(self._parts))])
 
     @property
     def interior_counts(self) -> Whole:
-        """The same away from the contours."""
+        """Counts away from the targets' contours."""
         return np.concatenate([self._held(number).interior_counts for number in range(len(self._parts))])
 
 
 class _LazyColumns(Mapping[str, NDArray[Any]]):
-    """Columns by name, each read when it is asked for."""
+    """Mapping of columns by name, each read on first use."""
 
     def __init__(self, names: Sequence[str], read: Callable[[str], NDArray[Any]]) -> None:
         self._names, self._one = names, read

@@ -1,4 +1,4 @@
-"""Provenance is where a run comes from: what was typed, the commit, the versions. A run is named after it, too."""
+"""Provenance of a run: command line, git commit, package versions; and the run id."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from segqa.support.git import Changes, WorkTree, explain_silence
 
 
 def make_run_id(now: datetime, *names: str) -> str:
-    """The id of a run: when it was begun, and what of.
+    """Return a new run id, made of the start time, the model and the data set.
 
     >>> make_run_id(datetime(2026, 11, 22, 9, 30), "unet", "my photos")
     '20261122-093000-unet-my-photos'
@@ -24,7 +24,7 @@ def make_run_id(now: datetime, *names: str) -> str:
 
 
 def collect_provenance(now: datetime, command: str, tree: WorkTree) -> dict[str, Any]:
-    """Return where a run comes from, in JSON's types.
+    """Return the provenance of a run as JSON values.
 
     Args:
         now: when it begins.
@@ -44,14 +44,14 @@ def collect_provenance(now: datetime, command: str, tree: WorkTree) -> dict[str,
 
 
 def _collect_versions() -> dict[str, str]:
-    """Of what may decide the scores, as far as it is in use here."""
+    """Return the versions of the packages in use that may affect the scores."""
     used = [name for name in ("torch", "transformers", "segmentation_models_pytorch") if name in sys.modules]
     found = {name: str(getattr(sys.modules[name], "__version__", "")) for name in used}
     return {name: version(name) for name in ("segqa", "numpy", "opencv-python-headless", "pillow")} | found
 
 
 def read_changes(provenance: Mapping[str, Any]) -> Changes | None:
-    """Return the uncommitted changes that a run was made with; None where git did not know its work tree.
+    """Return the uncommitted changes at the time of a run; None outside a git work tree.
 
     Runs of earlier versions keep no list. They count what segqa itself had written as changes, too.
     """
@@ -64,14 +64,14 @@ def read_changes(provenance: Mapping[str, Any]) -> Changes | None:
 
 
 def write_changes(changes: Changes | None) -> dict[str, Any]:
-    """Return the part of a provenance that `read_changes` reads, in JSON's types."""
+    """Return uncommitted changes as JSON values for the provenance; see `read_changes`."""
     return {"dirty": bool(changes), "changes": None if changes is None else changes.to_json()}
 
 
 def describe_commits(
     run_id: str, provenance: Mapping[str, Any], tree: WorkTree, *, with_unknown: bool
 ) -> Iterator[str]:
-    """Say that a run, or a shard of it, was made at another commit than the one that is checked out.
+    """Yield warnings where a run or one of its shards was made at another commit than the checked-out one.
 
     Args:
         run_id: of the run.
@@ -91,7 +91,7 @@ def describe_commits(
 
 
 def _name_commits(run_id: str, provenance: Mapping[str, Any]) -> dict[str, str]:
-    """Return what was made at which commit: the run, or those of its shards; an unknown commit is empty."""
+    """Return the commit of the run or of each of its shards; an unknown commit is empty."""
     commit = str(provenance.get("commit") or "")
     shards: dict[str, list[str]] = {}
     for part in () if commit else provenance.get("parts", ()):

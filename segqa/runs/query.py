@@ -1,4 +1,4 @@
-"""A condition says which cases are meant: `camera=C2 and brightness=dark`.
+"""Query language for selecting cases, such as `camera=C2 and brightness=dark`: parser and evaluation.
 
 ```
 condition = all ("or" all)*
@@ -48,20 +48,20 @@ _ID = "id"
 
 
 class Condition(Protocol):
-    """Which cases are meant; its text is how it is written."""
+    """A condition that selects cases."""
 
     def holds(self, cases: Outcomes, edges: Edges) -> Mask:
-        """Which of some cases are meant, bool `[n]`."""
+        """Return which cases meet the condition, bool `[n]`."""
         ...
 
     def predicates(self) -> Iterator[Predicate]:
-        """The predicates in it, from left to right."""
+        """Return the predicates of the condition, from left to right."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Predicate:
-    """A single requirement: an attribute, how it is compared, and with what.
+    """A comparison of one attribute with a value.
 
     Attributes:
         name: of a tag or a property.
@@ -81,7 +81,7 @@ class Predicate:
         return name if self.sign == "has" else f"{name}{self.sign}{_quote(self.value)}"
 
     def holds(self, cases: Outcomes, edges: Edges) -> Mask:
-        """Which cases meet it; one that does not have the attribute does not, whatever the sign."""
+        """Return which cases meet the predicate. Cases without the attribute never do, whatever the operator."""
         tag = cases.tags.get(self.name) or CategoricalColumn((), np.full(len(cases), -1, np.int32))
         if self.sign == "has":
             return tag.map_values(lambda text: "no" if text.lower() in _NO else "yes").equals("yes")
@@ -95,13 +95,13 @@ class Predicate:
         return found & (tag.codes >= 0) if self.only_tag else found
 
     def predicates(self) -> Iterator[Predicate]:
-        """Itself."""
+        """Return the predicate itself."""
         yield self
 
 
 @dataclass(frozen=True, slots=True)
 class And:
-    """All of several conditions."""
+    """Conjunction of several conditions."""
 
     parts: tuple[Condition, ...]
 
@@ -110,19 +110,19 @@ class And:
         return " and ".join(f"({part})" if isinstance(part, Or) else str(part) for part in self.parts)
 
     def holds(self, cases: Outcomes, edges: Edges) -> Mask:
-        """Which cases meet all of them."""
+        """Return which cases meet all conditions."""
         found: Mask = np.logical_and.reduce([part.holds(cases, edges) for part in self.parts])
         return found
 
     def predicates(self) -> Iterator[Predicate]:
-        """Those of the parts."""
+        """Return the predicates of all parts."""
         for part in self.parts:
             yield from part.predicates()
 
 
 @dataclass(frozen=True, slots=True)
 class Or:
-    """At least one of several conditions."""
+    """Disjunction of several conditions."""
 
     parts: tuple[Condition, ...]
 
@@ -131,19 +131,19 @@ class Or:
         return " or ".join(map(str, self.parts))
 
     def holds(self, cases: Outcomes, edges: Edges) -> Mask:
-        """Which cases meet one of them."""
+        """Return which cases meet at least one condition."""
         found: Mask = np.logical_or.reduce([part.holds(cases, edges) for part in self.parts])
         return found
 
     def predicates(self) -> Iterator[Predicate]:
-        """Those of the parts."""
+        """Return the predicates of all parts."""
         for part in self.parts:
             yield from part.predicates()
 
 
 @dataclass(frozen=True, slots=True)
 class Not:
-    """The opposite of a condition."""
+    """Negation of a condition."""
 
     part: Condition
 
@@ -152,16 +152,16 @@ class Not:
         return f"not {self.part}" if isinstance(self.part, (Predicate, Not)) else f"not ({self.part})"
 
     def holds(self, cases: Outcomes, edges: Edges) -> Mask:
-        """Which cases do not meet it."""
+        """Return which cases do not meet the condition."""
         return ~self.part.holds(cases, edges)
 
     def predicates(self) -> Iterator[Predicate]:
-        """Those of the part."""
+        """Return the predicates of the negated condition."""
         return self.part.predicates()
 
 
 def parse_condition(text: str) -> Condition:
-    """The condition that a text states, see the module.
+    """Parse a condition; see the module for the grammar.
 
     Raises:
         SettingsError: it is no condition; says where and what was expected.
@@ -173,7 +173,7 @@ def parse_condition(text: str) -> Condition:
 
 
 def join_conditions(first: str, second: str) -> str:
-    """The text of a condition that holds where these two do; an empty one always holds.
+    """Return the text of the conjunction of two conditions. An empty condition always holds.
 
     >>> join_conditions("a=1 or b=2", "c=3")
     '(a=1 or b=2) and c=3'
@@ -196,7 +196,7 @@ def check_names(condition: Condition, cases: Iterable[Outcome], edges: Edges, *,
 
 
 def check_attributes(condition: Condition, tags: Iterable[str], properties: Iterable[str]) -> None:
-    """Refuse a condition that names a tag or property that there is not, whatever its values.
+    """Refuse a condition with an unknown tag or property, whatever its values.
 
     Raises:
         SettingsError: with the nearest name that there is.
@@ -213,7 +213,7 @@ def check_attributes(condition: Condition, tags: Iterable[str], properties: Iter
 
 
 def needs_pixels(condition: Condition, tags: Iterable[str]) -> bool:
-    """Whether a condition names something that is not among these tags but measured."""
+    """Return whether a condition needs measured properties, beyond these tags."""
     known = set(tags)
     return any(
         predicate.name in PROPERTIES - known and not predicate.only_tag and predicate.sign != "has"
@@ -222,7 +222,7 @@ def needs_pixels(condition: Condition, tags: Iterable[str]) -> bool:
 
 
 def _check_value(predicate: Predicate, cases: Outcomes, edges: Edges) -> None:
-    """Refuse a value that none of the cases has, and a comparison with what is no number."""
+    """Refuse a value that no case has, and an ordering comparison with a non-number."""
     if predicate.sign in _ORDERS:
         if math.isnan(parse_number(predicate.value)):
             raise SettingsError(f"{predicate} compares with {predicate.value!r}; expected a number")
@@ -243,7 +243,7 @@ def _find_columns(predicate: Predicate, cases: Outcomes, edges: Edges) -> list[C
 
 
 class _Parser:
-    """Reads a condition from left to right."""
+    """Recursive-descent parser of conditions."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -312,7 +312,7 @@ class _Parser:
         return SettingsError(f"condition {self._text!r}: expected {expected}, got {came}")
 
     def _tokenize(self) -> Iterator[tuple[str, int]]:
-        """The tokens, each with where it begins."""
+        """Return the tokens, each with its start position."""
         place = 0
         while self._text[place:].strip():
             match = _TOKEN.match(self._text, place)
@@ -323,7 +323,7 @@ class _Parser:
 
 
 def _quote(text: str) -> str:
-    """A name or a value as it is written: in quotes where it could be read as something else."""
+    """Return a name or a value, quoted where it would be ambiguous."""
     if _PLAIN.fullmatch(text) and text not in _WORDS and not text.startswith("tag:"):
         return text
     escaped = text.replace("\\", "\\\\").replace("'", "\\'")

@@ -1,4 +1,4 @@
-"""A run is all outcomes of one model over one data set, with its provenance; everything else is read off it."""
+"""Run: the outcomes of one model over one data set with provenance, aggregate metrics and failures."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _WITH_VALUE = ("--segqa-accept", "--segqa-shard", "--segqa-run")
 
 
 class Score(float):
-    """A number that knows which run it was read off, so that a failing assertion can say more than two numbers."""
+    """A float that remembers its run, so that a failing assertion can explain it."""
 
     __slots__ = ("name", "of")
     name: str
@@ -51,7 +51,7 @@ class Score(float):
 
     @classmethod
     def read(cls, value: float, name: str, of: Run) -> Score:
-        """The value of the metric called `name`, as read off the run (or part of a run) `of`."""
+        """Return the value of the metric `name` of the run (or part of a run) `of`."""
         score = cls(value)
         score.name, score.of = name, of
         return score
@@ -103,7 +103,7 @@ class Run:
 
     @property
     def columns(self) -> Outcomes:
-        """The outcomes, as what they are: columns of numbers."""
+        """Outcomes as columns."""
         return cast(Outcomes, self.outcomes)
 
     @property
@@ -123,36 +123,36 @@ class Run:
 
     @property
     def undefined(self) -> int:
-        """How many cases have an undefined IoU (both masks empty), whatever the policy makes of it."""
+        """Number of cases with an undefined IoU (both masks empty), whatever the policy for empty masks."""
         return int((np.isnan(self.columns.metric("iou")) & ~self.columns.failed).sum())
 
     @property
     def tally(self) -> str:
-        """Who is in the mean and who is not: `46 scored, 0 missing, 2 errors`."""
+        """Case counts by status: `46 scored, 0 missing, 2 errors`."""
         unscored = len(self.outcomes) - len(self.scored) - len(self.errors)
         left_out = f", {unscored} undefined" if unscored else ""
         errors = format_count(len(self.errors), "error")
         return f"{len(self.scored)} scored, {len(self.missing)} missing, {errors}{left_out}"
 
     def iou(self, outcome: Outcome) -> float:
-        """The IoU of an outcome under the run's policy for empty masks; NaN for an error."""
+        """Return the IoU of an outcome under the run's policy for empty masks; NaN for an error."""
         return math.nan if outcome.counts is None else resolve_empty(outcome.counts.iou, self.empty)
 
     def kind(self, outcome: Outcome) -> str | None:
-        """The kind of failure, see `segqa.runs.failure_kinds.KINDS`; None where the case met the threshold."""
+        """Return the failure kind, see `segqa.runs.failure_kinds.KINDS`; None where the case met the threshold."""
         return find_kind(outcome, self.threshold)
 
     @property
     def kind_codes(self) -> NDArray[np.int8]:
-        """The kind of failure of each outcome as its place among `KINDS`; -1 where the case met the threshold."""
+        """Failure kind of each outcome as an index into `KINDS`; -1 where the case met the threshold."""
         return compute_kind_codes(self.columns, self.threshold)
 
     def recoverable(self, outcome: Outcome) -> bool:
-        """Whether picking lost this case, not the model."""
+        """Return whether the picker chose the wrong mask although a proposal meets the threshold."""
         return bool(find_recoverable(Outcomes.from_outcomes([outcome]), self.threshold)[0])
 
     def values(self, metric: str) -> Floats:
-        """A metric of each outcome under the run's policy for empty masks, float64 `[n]`; NaN for an error."""
+        """Return a metric per outcome under the run's policy for empty masks, float64 `[n]`; NaN for an error."""
         values = self.columns.metric(metric)
         values[np.isnan(values) & ~self.columns.failed] = resolve_empty(math.nan, self.empty)
         return values
@@ -174,7 +174,7 @@ class Run:
         return Score.read(compute_mean(self.ious), "mean IoU", self)
 
     def mean(self, metric: str) -> Score:
-        """The mean of `"iou"`, `"dice"`, `"precision"` or `"recall"` over the scored cases; NaN without any."""
+        """Return the mean `"iou"`, `"dice"`, `"precision"` or `"recall"` of the scored cases; NaN without any."""
         if metric not in ("iou", "dice", "precision", "recall"):
             raise SettingsError(f"unknown metric {metric!r}; {nearest(metric, ('iou', 'dice', 'precision', 'recall'))}")
         values = self.values(metric)
@@ -182,7 +182,7 @@ class Run:
 
     @property
     def p05(self) -> Score:
-        """95 % of the scored cases have at least this IoU (interpolated linearly); NaN where there are none."""
+        """5th percentile of the IoU over the scored cases (interpolated linearly); NaN without any."""
         value = float(np.percentile(self.ious, 5)) if len(self.ious) else math.nan
         return Score.read(value, "5th percentile of IoU", self)
 
@@ -202,12 +202,12 @@ class Run:
 
     @property
     def oracle_iou(self) -> Score:
-        """The mean IoU that picking the best proposal of each case would have had."""
+        """Mean IoU with the best proposal of each case picked."""
         return Score.read(compute_mean(self.best_ious[~np.isnan(self.all_ious)]), "oracle IoU", self)
 
     @property
     def regret(self) -> Score:
-        """What picking lost: `oracle_iou` minus `mean_iou`."""
+        """IoU lost by picking: `oracle_iou` minus `mean_iou`."""
         return Score.read(self.oracle_iou - self.mean_iou, "regret", self)
 
     @property
@@ -218,7 +218,7 @@ class Run:
         return Score.read(share, "share of errors", self.only(self.errors, "errors"))
 
     def failures(self, kind: str | None = None) -> Failures:
-        """The cases that failed, of one kind or of all.
+        """Return the failed cases, of one failure kind or of all.
 
         Raises:
             SettingsError: there is no such kind.
@@ -230,24 +230,24 @@ class Run:
         return Failures(self, kind or "failed", self.columns.take(of_kind))
 
     def kinds(self) -> Counter[str]:
-        """How many cases failed, by kind."""
+        """Return the number of failed cases by failure kind."""
         codes = self.kind_codes
         return Counter({kind: many for code, kind in enumerate(KINDS) if (many := int((codes == code).sum()))})
 
     def worst(self, count: int = 5) -> Outcomes:
-        """The `count` worst cases: errors first, then by IoU, then by id; last a case without a score or an error."""
+        """Return the `count` worst cases: errors, then by IoU and id, and last cases without score or error."""
         badness = np.where(self.columns.failed, -1.0, np.nan_to_num(self.all_ious, nan=2.0))
         by_id = self.columns.ids.sort_order()
         return self.columns.take(by_id[np.argsort(badness[by_id], kind="stable")][:count])
 
     @property
     def is_partial(self) -> bool:
-        """Whether only a part of the data set was evaluated: by limit, condition, shard or `--segqa-held-out`."""
+        """True for a run over part of the data set: by limit, condition, shard or `--segqa-held-out`."""
         return bool(self.narrowed_by) or bool(self.provenance.get("options", {}).get("held-out"))
 
     @property
     def is_changed(self) -> bool:
-        """Whether the cases are not those of a data set, but what `segqa.robustness` made of them."""
+        """True where the cases are perturbed by `segqa.robustness`."""
         return CHANGED in self.provenance.get("options", {})
 
     @property

@@ -87,7 +87,7 @@ def append(database: sqlite3.Connection, outcomes: Iterable[Outcome]) -> None:
 
 
 def read_done(folder: Path) -> list[str]:
-    """The ids of the cases that have been evaluated without an error.
+    """Return the ids of the cases that have been evaluated without an error.
 
     Raises:
         StoreError: a row is damaged.
@@ -97,7 +97,7 @@ def read_done(folder: Path) -> list[str]:
 
 
 def read_expected(folder: Path) -> StringColumn:
-    """The ids of all cases that were to be evaluated, sorted.
+    """Return the sorted ids of all expected cases.
 
     Raises:
         StoreError: the file is damaged.
@@ -124,7 +124,7 @@ def read(folder: Path) -> tuple[StringColumn, MemoryColumns, str]:
 
 
 def read_digest(folder: Path) -> str:
-    """The digest of all rows, as `read` gives it, without making outcomes of them."""
+    """Return the digest of all rows as `read` does, without building outcomes."""
     with _open_for_reading(folder) as database:
         expected = _read_expected(database)
         checksums: list[int | None] = []
@@ -150,7 +150,7 @@ def read_blocks(folder: Path, size: int) -> Iterator[MemoryColumns]:
 
 @contextmanager
 def _open_for_reading(folder: Path) -> Iterator[sqlite3.Connection]:
-    """The file of a run, to be read.
+    """Open the file of a run for reading.
 
     Raises:
         StoreError: it is damaged: what is read from it cannot be what was written.
@@ -174,7 +174,7 @@ def _read_expected(database: sqlite3.Connection) -> StringColumn:
 
 
 def _find_missing_columns(database: sqlite3.Connection) -> list[str]:
-    """The columns that the file of an earlier version does not have."""
+    """Return the columns that a file of an earlier version lacks."""
     there = {row["name"] for row in database.execute("PRAGMA table_info(outcomes)")}
     return [name for name in _ADDED if name not in there]
 
@@ -187,7 +187,7 @@ def _verify(
     *,
     checksums: list[int | None] | None = None,
 ) -> Iterator[sqlite3.Row]:
-    """Some rows, each checked.
+    """Yield rows after verifying their checksums.
 
     Args:
         database: the file.
@@ -213,7 +213,7 @@ def _verify(
 
 
 def _compute_digest(expected: Iterable[str], checksums: Sequence[int | None]) -> str:
-    """A digest of the expected ids and of all rows; empty where one has no checksum."""
+    """Return a digest of the expected ids and all rows; empty where a row has no checksum."""
     if None in checksums:
         return ""
     return hash_texts([*expected, "", *checksums])
@@ -232,7 +232,7 @@ def _pause_garbage_collection() -> Iterator[None]:
 
 
 def _build_columns(rows: Iterable[sqlite3.Row]) -> MemoryColumns:
-    """Some rows as columns."""
+    """Return some rows as columns."""
     gathered = ColumnBuilder()
     for row in rows:
         _add_row(row, gathered)
@@ -240,7 +240,7 @@ def _build_columns(rows: Iterable[sqlite3.Row]) -> MemoryColumns:
 
 
 def _to_row(outcome: Outcome) -> tuple[Any, ...]:
-    """An outcome as a row in the order of the columns; an error has no target (NULL), never zeros.
+    """Return an outcome as a row in column order. An error has NULL for the target, never zeros.
 
     Errors and notes quote names of files and what others have raised: they are escaped here, for all that is stored.
     """

@@ -1,4 +1,4 @@
-"""The store keeps runs: one folder each under `.segqa/runs/`, a `run.json` and one row a case in `cases.sqlite`.
+"""Run store: a folder per run under `.segqa/runs/`, with `run.json` and one row per case in `cases.sqlite`.
 
 Outcomes are committed batch by batch, so that a killed run loses the batch in flight and nothing else. Those of a large
 run are turned into Parquet files once all are there (`cases/`, see `segqa.runs.parquet_blocks`). Everything that is
@@ -49,7 +49,7 @@ class _OtherVersionError(StoreError):
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """A folder of runs.
+    """Store of runs in a folder.
 
     Attributes:
         root: usually `.segqa`; made when the first run is.
@@ -60,7 +60,7 @@ class Store:
     large: int = LARGE
 
     def run_folder(self, run_id: str) -> Path:
-        """Where a run's files are."""
+        """Return the folder of a run."""
         return self.root / "runs" / run_id
 
     def proposals_path(self, run_id: str, *, shared: bool | None = None) -> Path:
@@ -111,7 +111,7 @@ class Store:
         raise StoreError(f"no runs begin with {begin!r} in {self.root}; {hint}")
 
     def begin(self, run: Run, key: str) -> Run:
-        """Make the folder of a run that has no outcomes yet.
+        """Create the folder of a run without outcomes.
 
         Args:
             run: its id is made unique here if it is taken.
@@ -135,7 +135,7 @@ class Store:
 
     @contextmanager
     def open_append(self, run_id: str) -> Iterator[Callable[[Iterable[Outcome]], None]]:
-        """A function that commits outcomes; when it returns they survive a `kill -9`."""
+        """Yield a function that commits outcomes. Once it returns, they survive a `kill -9`."""
         with self._keep(run_id):
             database = sqlite_rows.open_rows(self.run_folder(run_id))
         with closing(database):
@@ -149,7 +149,7 @@ class Store:
             yield append
 
     def read_done(self, run_id: str) -> list[str]:
-        """The ids of the cases that have been evaluated without an error; of a run in part files, all.
+        """Return the ids of the cases evaluated without an error; for a run in part files, all ids.
 
         Raises:
             StoreError: the run is damaged, so that it cannot be continued.
@@ -162,7 +162,7 @@ class Store:
         return sqlite_rows.read_done(folder)
 
     def is_large(self, run_id: str, *, whole: int = 0) -> bool:
-        """Whether a run is to be kept in part files, and is not yet.
+        """Return whether a run should be packed into part files and is not yet.
 
         Args:
             run_id: the run, with its rows.
@@ -176,7 +176,7 @@ class Store:
         return bool(max(cases, whole) > self.large)
 
     def pack(self, run_id: str) -> None:
-        """Turn the rows of a run into part files; nothing can be appended any more.
+        """Convert the rows of a run into part files. Nothing can be appended afterwards.
 
         Raises:
             StoreError: it has not all of its cases, or pyarrow is not installed.
@@ -224,7 +224,7 @@ class Store:
         self._write(run, header["key"], header["cases"], finished=False)
 
     def load(self, run_id: str) -> Run:
-        """A run, finished or not, with the outcomes that it has.
+        """Load a run, finished or not, with its outcomes so far.
 
         Raises:
             StoreError: there is no such run, or its files are damaged or of another version.
@@ -233,7 +233,7 @@ class Store:
         return read_run(self.run_folder(run_id))
 
     def read_outcomes(self, run_id: str, case_ids: Collection[str]) -> Outcomes:
-        """The outcomes of some cases, as far as a run has them, without reading those of all others.
+        """Read the outcomes of some cases, as far as a run has them, without reading all others.
 
         Raises:
             StoreError: as `load`.
@@ -246,15 +246,15 @@ class Store:
         return Outcomes(sqlite_rows.read_some(folder, case_ids))
 
     def find_unfinished(self, key: str) -> str | None:
-        """The newest unfinished run with this key, if there is one."""
+        """Return the newest unfinished run with this key, if any."""
         return self._find_newest(key, finished=False)
 
     def find_finished(self, key: str) -> str | None:
-        """The newest finished run with this key, if there is one: evaluating again would make the same."""
+        """Return the newest finished run with this key, if any: evaluating again would reproduce it."""
         return self._find_newest(key, finished=True)
 
     def add_other_models(self, runs: Iterable[Run], say: Callable[[str], None]) -> list[Run]:
-        """Some runs, after the last whole run of every other model over a data set of the same name.
+        """Return the last whole run of every other model over a data set of the same name, then these runs.
 
         Args:
             runs: some runs.
@@ -275,21 +275,21 @@ class Store:
         return [*others, *runs]
 
     def find_last_whole(self, model: str) -> str | None:
-        """The id of the last finished run of a model over a whole data set; None where there is none."""
+        """Return the id of a model's last finished run over a whole data set; None without one."""
         return next((run_id for run_id, about in self._read_whole() if about["model"] == model), None)
 
     def find_recent(self, model: str, dataset: str, count: int) -> list[str]:
-        """The ids of the last runs of a model over data sets of a name, the newest first."""
+        """Return the ids of a model's last runs over data sets of a name, newest first."""
         runs = ((run_id, header["run"]) for run_id, header in self._read_headers())
         wanted = (model, dataset)
         return list(islice((run_id for run_id, run in runs if (run["model"], run["dataset"]) == wanted), count))
 
     def read_headers(self, model: str) -> Iterator[tuple[str, dict[str, Any]]]:
-        """The ids and headers of a model's runs, finished or not, the newest first."""
+        """Return the ids and headers of a model's runs, finished or not, newest first."""
         return ((run_id, header) for run_id, header in self._read_headers() if header["run"]["model"] == model)
 
     def find_last_with(self, model: str, fingerprint: str) -> str | None:
-        """The id of the last finished run of a model with this fingerprint over a whole data set; None for neither."""
+        """Return the id of the last finished whole run of a model with this fingerprint; None without one."""
         wanted = (model, fingerprint)
         known = (
             (run_id, about["model"], about["provenance"].get("fingerprint")) for run_id, about in self._read_whole()
@@ -315,12 +315,12 @@ class Store:
                 yield run_id, header["run"]
 
     def is_finished(self, run_id: str) -> bool:
-        """Whether every case of the run has been tried."""
+        """Return whether every case of the run has been tried."""
         return bool(self._read_header(run_id)["finished"])
 
     @contextmanager
     def hold_write_lock(self, run_id: str) -> Iterator[bool]:
-        """Hold the right to write a run; yields False where another process has it."""
+        """Hold the write lock of a run. Yield False where another process holds it."""
         lock = FileLock(self.run_folder(run_id) / "write.lock")
         with self._keep(run_id), suppress(Timeout):
             lock.acquire(blocking=False)
@@ -330,7 +330,7 @@ class Store:
             lock.release()
 
     def _find_newest(self, key: str, *, finished: bool) -> str | None:
-        """The newest run with this key that is finished, or is not."""
+        """Return the newest finished (or unfinished) run with this key."""
         wanted = (key, finished)
         found = (run_id for run_id, header in self._read_headers() if (header["key"], header["finished"]) == wanted)
         return next(found, None)
@@ -355,7 +355,7 @@ class Store:
             raise StoreError(f"{path} is damaged: {error}; {advice}") from error
 
     def _put_last(self, run_id: str) -> None:
-        """Make a run the newest one."""
+        """Move a run to the end of the order."""
         with (
             explain_disk_errors("list of runs", self.root / _ORDER, EVALUATE_AGAIN),
             FileLock(self.root / "order.lock"),
@@ -373,7 +373,7 @@ class Store:
             write_whole(self.run_folder(run.id) / _HEADER, f"{text}\n")
 
     def _keep(self, run_id: str) -> AbstractContextManager[None]:
-        """Errors of the disk as a `StoreError`, where the files of a run are written."""
+        """Convert disk errors while writing a run into a `StoreError`."""
         return explain_disk_errors(f"files of run {run_id}", self.run_folder(run_id), EVALUATE_AGAIN)
 
 
@@ -419,12 +419,12 @@ def find_unchecked(folder: Path) -> str:
 
 
 def is_in_parts(folder: Path) -> bool:
-    """Whether the cases of the run in a folder are in part files."""
+    """Return whether the cases of the run in a folder are in part files."""
     return has_parts(folder / _PARTS)
 
 
 def read_blocks(folder: Path) -> Iterator[Any]:
-    """The outcomes of the run in a folder as tables of pyarrow's, sorted by id, some at a time.
+    """Yield the outcomes of the run in a folder as Arrow tables, sorted by id.
 
     Raises:
         StoreError: its files are damaged.
@@ -436,7 +436,7 @@ def read_blocks(folder: Path) -> Iterator[Any]:
 
 
 def claim_folder(wanted: Path) -> Path:
-    """Make a folder that nobody else has: the wanted one, or that name with a number behind it.
+    """Create a new folder: the requested one, or its name with a number appended.
 
     Raises:
         OSError: it cannot be made.
@@ -453,7 +453,7 @@ def claim_folder(wanted: Path) -> Path:
 
 
 def write_whole(path: Path, text: str | Iterable[str]) -> None:
-    """Write a file so that a reader sees the old or the new one, never a part, whatever happens in between.
+    """Write a file atomically: a reader sees the old or the new content, never a part.
 
     Args:
         path: of the file; its folder is made if it is not there.
@@ -475,7 +475,7 @@ def write_whole(path: Path, text: str | Iterable[str]) -> None:
 
 
 def _list_newest(run_ids: Sequence[str]) -> str:
-    """Return some ids of many, given oldest first, as a text that can be read."""
+    """Return the newest of many ids, given oldest first, as readable text."""
     more = f" and {format_count(len(run_ids) - _LISTED, 'older one')}" if len(run_ids) > _LISTED else ""
     return (", ".join(run_ids[: -_LISTED - 1 : -1]) or "none") + more
 
@@ -497,7 +497,7 @@ def _read_header(folder: Path) -> dict[str, Any]:
 
 
 def _refuse_version(header: object, path: Path) -> StoreError:
-    """The error for a header that is not of this version: of another one, or damaged."""
+    """Return the error for a header of another version or a damaged one."""
     came = header.get("version") if isinstance(header, dict) else header
     text = f"{path} has version {came}, expected {RUN_VERSION}; evaluate again"
     if not isinstance(header, dict) or not isinstance(came, int):
