@@ -1,4 +1,4 @@
-"""A breakdown says where the wrong pixels of a prediction are: boundary, extent, or a segment of their own.
+"""Error breakdown of a prediction: wrong pixels by boundary, extent and segment errors.
 
 After Bernhard et al., What's Outside the Intersection? Fine-grained Error Analysis for Semantic Segmentation Beyond IoU
 (WACV 2024).
@@ -22,7 +22,7 @@ BOUNDARY_RATIO = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Breakdown:
-    """The wrong pixels of a prediction; each is counted once.
+    """Wrong pixels of a prediction by error type; each is counted once.
 
     Attributes:
         fp_boundary: false positives along a contour that is there in both masks, but not in the same place.
@@ -44,7 +44,7 @@ class Breakdown:
 
     @property
     def shares(self) -> dict[str, float]:
-        """The six as shares of the union; with the IoU they add up to 1. None where both masks are empty.
+        """Six counts as shares of the union; with the IoU they add up to 1. None where both masks are empty.
 
         >>> Breakdown(1, 2, 0, 1, 0, 0, union=8).shares["fp_extent"]
         0.25
@@ -56,17 +56,17 @@ class Breakdown:
 
     @property
     def numbers(self) -> tuple[int, ...]:
-        """The seven numbers, in the order of the attributes."""
+        """Seven numbers, in the order of the attributes."""
         return tuple(getattr(self, name) for name in self.__slots__)
 
 
 def compute_empty_breakdown(target: int) -> Breakdown:
-    """Of an empty prediction: a target of so many pixels, of which all are missed."""
+    """Return the breakdown of an empty prediction, which misses all `target` pixels."""
     return Breakdown(0, 0, 0, 0, 0, target, target)
 
 
 def break_down(prediction: Mask, target: Mask) -> Breakdown:
-    """Where the wrong pixels are. Both masks `[H, W]` bool, of one shape.
+    """Compute the error breakdown of a prediction. Both masks are `[H, W]` bool, of one shape.
 
     A wrong pixel is at the boundary if it lies within d (1 % of the diagonal, rounded, at least 1) both of a true
     positive and of a true negative, or within d of such a pixel; and if its patch of such pixels touches both kinds.
@@ -87,7 +87,7 @@ def break_down(prediction: Mask, target: Mask) -> Breakdown:
 
 
 def _split(wrong: Mask, mask: Mask, contested: Mask, neighbours: tuple[Mask, Mask], width: int) -> tuple[int, int, int]:
-    """Boundary, extent and segment pixels of the wrong ones, which belong to `mask`."""
+    """Count boundary, extent and segment errors among the wrong pixels, which belong to `mask`."""
     if not wrong.any():
         return 0, 0, 0
     boundary = _find_touching(_dilate(wrong & contested, width) & wrong, neighbours)
@@ -101,7 +101,7 @@ def _split(wrong: Mask, mask: Mask, contested: Mask, neighbours: tuple[Mask, Mas
 
 
 def _find_touching(patches: Mask, neighbours: tuple[Mask, Mask]) -> Mask:
-    """The patches (8-connected components) that have a pixel of each neighbour beside them."""
+    """Return the patches (8-connected components) that are adjacent to every neighbour."""
     labels, found = _label_components(patches)
     kept = np.ones(found, np.bool_)
     kept[0] = False
@@ -111,18 +111,18 @@ def _find_touching(patches: Mask, neighbours: tuple[Mask, Mask]) -> Mask:
 
 
 def _label_components(mask: Mask) -> tuple[NDArray[np.int32], int]:
-    """The number of each pixel's 8-connected component, 0 for the background, and how many numbers there are."""
+    """Return the label of each pixel's 8-connected component, 0 for the background, and the number of labels."""
     found, labels = cv2.connectedComponents(np.ascontiguousarray(mask).view(np.uint8), connectivity=8)
     return labels.astype(np.int32, copy=False), found
 
 
 def _find_labels(labels: NDArray[np.int32], where: Mask, found: int) -> Mask:
-    """Which of so many components have a pixel there, `[found]`."""
+    """Return which of the `found` components have a pixel in `where`, `[found]`."""
     return np.bincount(labels[where], minlength=found) > 0
 
 
 def _dilate(mask: Mask, width: int) -> Mask:
-    """The pixels whose rounded Euclidean distance to a mask is at most `width`; none where the mask is empty."""
+    """Return the pixels whose rounded Euclidean distance to a mask is at most `width`; none for an empty mask."""
     if not mask.any():
         return np.zeros_like(mask)
     # a disc is as many chords as it has rows: the mask is widened to each of them, and moved up and down by its row

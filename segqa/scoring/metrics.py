@@ -1,4 +1,4 @@
-"""Metrics: how well a prediction meets its target. Counts of two masks first, then formulas on the counts.
+"""Segmentation metrics: pixel counts, IoU, Dice, precision, recall, and boundary and surface distances.
 
 Every function here is pure. Undefined is NaN, and `resolve_empty` is the one place where NaN becomes a number.
 """
@@ -29,7 +29,7 @@ _CHUNK_SIZE = 1 << 16
 
 
 class Counts(NamedTuple):
-    """Pixels of a prediction against its target; the overlap metrics are formulas on them.
+    """Confusion counts of a prediction against its target, with the overlap metrics as properties.
 
     A metric is NaN where both masks are empty. Where just one is empty there is nothing right, and all four are 0.
 
@@ -48,12 +48,12 @@ class Counts(NamedTuple):
 
     @property
     def predicted(self) -> int:
-        """The area of the prediction in pixels."""
+        """Area of the prediction in pixels."""
         return self.tp + self.fp
 
     @property
     def target(self) -> int:
-        """The area of the target in pixels."""
+        """Area of the target in pixels."""
         return self.tp + self.fn
 
     @property
@@ -68,16 +68,16 @@ class Counts(NamedTuple):
 
     @property
     def precision(self) -> float:
-        """How much of the prediction is right: TP / (TP + FP)."""
+        """Share of the prediction that is correct: TP / (TP + FP)."""
         return self._share("precision")
 
     @property
     def recall(self) -> float:
-        """How much of the target is found: TP / (TP + FN)."""
+        """Share of the target that is found: TP / (TP + FN)."""
         return self._share("recall")
 
     def _share(self, metric: str) -> float:
-        """TP over a number of pixels, by the rules of the class docstring."""
+        """Return TP over a number of pixels, by the rules of the class docstring."""
         if self.tp:
             return float(self.tp / _FORMULAS[metric](self.tp, self.fp, self.fn))
         return 0.0 if self.fp or self.fn else math.nan
@@ -95,7 +95,7 @@ _FORMULAS: Mapping[str, Callable[[Any, Any, Any], Any]] = MappingProxyType(
 
 
 def compute_metric(counts: NDArray[Any], metric: str) -> NDArray[np.float64]:
-    """A metric of many counts at once: what the property of `Counts` is for each, NaN where undefined.
+    """Compute a metric for many counts at once, as the property of `Counts` does for each; NaN where undefined.
 
     Args:
         counts: whole numbers `[n, 4 or more]`: tp, fp, fn and whatever follows.
@@ -118,7 +118,7 @@ _EMPTY_VALUES: Mapping[EmptyPolicy, float] = MappingProxyType({"one": 1.0, "zero
 
 
 def resolve_empty(value: float, empty: EmptyPolicy) -> float:
-    """The number that an undefined metric stands for: `"one"` 1.0, `"zero"` 0.0, `"nan"` NaN.
+    """Return the value of an undefined metric: `"one"` 1.0, `"zero"` 0.0, `"nan"` NaN.
 
     >>> resolve_empty(math.nan, "one"), resolve_empty(0.25, "one")
     (1.0, 0.25)
@@ -129,7 +129,7 @@ def resolve_empty(value: float, empty: EmptyPolicy) -> float:
 
 
 def count(prediction: ArrayLike, target: ArrayLike) -> Counts:
-    """The counts of a prediction `[H, W]` against its target `[H, W]`, both as `as_mask` takes them.
+    """Count a prediction `[H, W]` against its target `[H, W]`, both as `as_mask` takes them.
 
     Raises:
         MaskError: one is not a mask, or their shapes differ.
@@ -143,7 +143,7 @@ def count(prediction: ArrayLike, target: ArrayLike) -> Counts:
 
 
 def count_each(predictions: Iterable[ArrayLike], target: ArrayLike) -> list[Counts]:
-    """The counts of many predictions against one target, all `[H, W]`, as `count` has those of one.
+    """Count many predictions against one target, all `[H, W]`, as `count` does for one.
 
     The proposals of a case, say, of which the best one is the oracle's.
 
@@ -169,7 +169,7 @@ def count_each(predictions: Iterable[ArrayLike], target: ArrayLike) -> list[Coun
 
 
 def iou(prediction: ArrayLike, target: ArrayLike, *, empty: EmptyPolicy = "one") -> float:
-    """Intersection over union of two masks `[H, W]`; see `Counts.iou` and `resolve_empty`.
+    """Compute the intersection over union of two masks `[H, W]`; see `Counts.iou` and `resolve_empty`.
 
     >>> iou([[1, 1, 0]], [[0, 1, 0]])
     0.5
@@ -178,22 +178,22 @@ def iou(prediction: ArrayLike, target: ArrayLike, *, empty: EmptyPolicy = "one")
 
 
 def dice(prediction: ArrayLike, target: ArrayLike, *, empty: EmptyPolicy = "one") -> float:
-    """Dice's coefficient of two masks `[H, W]`; see `Counts.dice` and `resolve_empty`."""
+    """Compute the Dice coefficient of two masks `[H, W]`; see `Counts.dice` and `resolve_empty`."""
     return resolve_empty(count(prediction, target).dice, empty)
 
 
 def precision(prediction: ArrayLike, target: ArrayLike, *, empty: EmptyPolicy = "one") -> float:
-    """The share of the prediction that is right; see `Counts.precision` and `resolve_empty`."""
+    """Compute the share of the prediction that is correct; see `Counts.precision` and `resolve_empty`."""
     return resolve_empty(count(prediction, target).precision, empty)
 
 
 def recall(prediction: ArrayLike, target: ArrayLike, *, empty: EmptyPolicy = "one") -> float:
-    """The share of the target that is found; see `Counts.recall` and `resolve_empty`."""
+    """Compute the share of the target that is found; see `Counts.recall` and `resolve_empty`."""
     return resolve_empty(count(prediction, target).recall, empty)
 
 
 def boundary_iou(prediction: ArrayLike, target: ArrayLike, *, ratio: float = 0.02, empty: EmptyPolicy = "one") -> float:
-    """IoU of the two inner boundary bands (Cheng et al., Boundary IoU, CVPR 2021).
+    """Compute the IoU of the two inner boundary bands (Cheng et al., Boundary IoU, CVPR 2021).
 
     A mask's band is what it loses when eroded by `d` = `ratio` × the image's diagonal, rounded, at least 1 pixel, with
     a square of 2 d + 1; what lies outside the image counts as background.
@@ -211,7 +211,7 @@ def boundary_iou(prediction: ArrayLike, target: ArrayLike, *, ratio: float = 0.0
 
 
 def hausdorff(prediction: ArrayLike, target: ArrayLike, *, percentile: float = 100) -> float:
-    """The Hausdorff distance in pixels, or a percentile of it; the greater of the two directed ones.
+    """Compute the Hausdorff distance in pixels, or a percentile of it: the greater of the two directed distances.
 
     Distances run between edge pixels: those of a mask that touch, by a side, a pixel that is not of it (outside the
     image nothing is).
@@ -233,12 +233,12 @@ def hausdorff(prediction: ArrayLike, target: ArrayLike, *, percentile: float = 1
 
 
 def hd95(prediction: ArrayLike, target: ArrayLike) -> float:
-    """The 95th percentile of the Hausdorff distance in pixels, see `hausdorff`."""
+    """Compute the 95th percentile of the Hausdorff distance in pixels, see `hausdorff`."""
     return hausdorff(prediction, target, percentile=95)
 
 
 def nsd(prediction: ArrayLike, target: ArrayLike, *, tolerance: float, empty: EmptyPolicy = "one") -> float:
-    """Normalised surface distance: the share of the two edges that lies within a tolerance of the other one.
+    """Compute the normalised surface distance: the share of both edges within a tolerance of the other edge.
 
     After Nikolov et al. (2018), with edge pixels (see `hausdorff`) in place of surface elements.
 
@@ -254,7 +254,7 @@ def nsd(prediction: ArrayLike, target: ArrayLike, *, tolerance: float, empty: Em
 def hd95_and_nsd(
     prediction: ArrayLike, target: ArrayLike, *, tolerance: float, empty: EmptyPolicy = "one"
 ) -> tuple[float, float]:
-    """Both, see `hd95` and `nsd`; what takes long, the distances, is computed once."""
+    """Compute `hd95` and `nsd` together; the distances, the slow part, are computed once."""
     if not tolerance >= 0:
         raise SettingsError(f"tolerance must be 0 or more pixels, got {tolerance}")
     apart = _SurfaceDistances.from_masks(prediction, target)
@@ -262,14 +262,14 @@ def hd95_and_nsd(
 
 
 def compute_band_width(shape: tuple[int, ...], ratio: float = 0.02) -> int:
-    """The width in pixels of a boundary band in an image of shape `(height, width)`: at least 1."""
+    """Return the width in pixels of a boundary band in an image of shape `(height, width)`: at least 1."""
     if not 0 < ratio < math.inf:
         raise SettingsError(f"ratio must be above 0, got {ratio}")
     return max(1, round(ratio * math.hypot(*shape)))
 
 
 def count_interior(prediction: Mask, target: Mask, ratio: float = 0.02) -> Counts:
-    """The counts away from the target's contour: pixels within a boundary band of it, on either side, are left out.
+    """Count away from the target's contour: pixels within a boundary band on either side are left out.
 
     Where these agree and the plain ones do not, only the contour is wrong.
     """
@@ -278,7 +278,7 @@ def count_interior(prediction: Mask, target: Mask, ratio: float = 0.02) -> Count
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TargetCounter:
-    """Counts many predictions against one target, with what that needs of the target computed once.
+    """Counter of many predictions against one target, which prepares the target once.
 
     Attributes:
         shape: the target's `(height, width)`.
@@ -298,7 +298,7 @@ class TargetCounter:
 
     @classmethod
     def from_target(cls, target: Mask, ratio: float = 0.02) -> TargetCounter:
-        """For a target `[H, W]`; the bands are so wide as a share of the image's diagonal."""
+        """Prepare a target `[H, W]`; the band width is a share of the image's diagonal."""
         width = compute_band_width(target.shape, ratio)
         box = bounding_box(target, margin=width)
         whole = core = reach = np.ascontiguousarray(target[box]).view(_BYTES)
@@ -307,7 +307,7 @@ class TargetCounter:
         return cls(target.shape, box, whole, core, reach, (_count_ones(whole), _count_ones(core), _count_ones(reach)))
 
     def count(self, prediction: Mask) -> tuple[Counts, Counts]:
-        """The counts of a prediction `[H, W]`, and those away from the target's contour, see `count_interior`."""
+        """Count a prediction `[H, W]`, and count away from the target's contour; see `count_interior`."""
         if prediction.shape != self.shape:
             raise MaskError(_describe_shapes(prediction.shape, self.shape))
         p8 = prediction.view(_BYTES)
@@ -329,12 +329,12 @@ def _count_pixels(prediction: NDArray[np.uint8], target: NDArray[np.uint8], want
 
 
 def _to_counts(met: int, predicted: int, wanted: int, size: int) -> Counts:
-    """The counts of two masks, from how many pixels they share, their areas, and how many there are."""
+    """Return the counts of two masks from their intersection, their areas and the number of pixels."""
     return Counts(met, predicted - met, wanted - met, size - predicted - wanted + met)
 
 
 def _count_intersection(first: NDArray[np.uint8], ones: int, second: NDArray[np.uint8], others: int) -> int:
-    """How many pixels two masks share, from their areas and where they differ: passes over bytes, no temporaries.
+    """Return the intersection of two masks in pixels, from their areas and differences, without temporaries.
 
     Each area is what both share and what only one has; what only one has is where they differ: the sum of the
     differences, as exact as `_count_ones`.
@@ -343,7 +343,7 @@ def _count_intersection(first: NDArray[np.uint8], ones: int, second: NDArray[np.
 
 
 def _count_ones(pixels: NDArray[np.uint8]) -> int:
-    """How many of these zeros and ones `[H, W]` are one: OpenCV adds bytes faster than it counts those that are not 0.
+    """Return the number of ones among zeros and ones `[H, W]`. OpenCV sums bytes faster than it counts non-zeros.
 
     Exact: the sum is a double. OpenCV takes no array without pixels.
     """
@@ -351,7 +351,7 @@ def _count_ones(pixels: NDArray[np.uint8]) -> int:
 
 
 def _check_pair(prediction: ArrayLike, target: ArrayLike) -> tuple[Mask, Mask]:
-    """Two masks of one shape."""
+    """Check and return two masks of one shape."""
     p, t = as_mask(prediction), as_mask(target)
     if p.shape != t.shape:
         raise MaskError(_describe_shapes(p.shape, t.shape))
@@ -359,39 +359,39 @@ def _check_pair(prediction: ArrayLike, target: ArrayLike) -> tuple[Mask, Mask]:
 
 
 def _describe_shapes(prediction: tuple[int, ...], target: tuple[int, ...]) -> str:
-    """What to say of two shapes."""
+    """Describe two shapes for an error message."""
     return f"prediction and target must have one shape, got {prediction} and {target}; resize one of them"
 
 
 def _crop(prediction: Mask, target: Mask) -> tuple[Mask, Mask]:
-    """Both masks cut to the box around their union, with one background pixel around it on every side."""
+    """Crop both masks to the bounding box of their union, with a margin of one background pixel."""
     box = bounding_box(prediction | target)
     return np.pad(prediction[box], 1), np.pad(target[box], 1)
 
 
 def _find_inner_band(mask: Mask, width: int) -> Mask:
-    """The pixels of a mask that erosion by `width` takes away; outside the array there is background."""
+    """Return the pixels of a mask that erosion by `width` removes. Outside the array there is background."""
     kernel = cv2.getStructuringElement(cv2.MORPH_RECT, (2 * width + 1, 2 * width + 1))
     inside = cv2.erode(mask.view(np.uint8), kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0)
     return mask & ~inside.view(np.bool_)
 
 
 def _erode_and_dilate(pixels: NDArray[np.uint8], side: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Zeros and ones eroded and dilated by a square; outside the array nothing is. One pass that counts serves both."""
+    """Erode and dilate zeros and ones by a square in one counting pass. Outside the array there is nothing."""
     depth = cv2.CV_16U if side * side < 2**16 else cv2.CV_32S  # the narrower, the faster
     ones = cv2.boxFilter(pixels, depth, (side, side), normalize=False, borderType=cv2.BORDER_CONSTANT)
     return (ones == side * side).view(np.uint8), (ones > 0).view(np.uint8)
 
 
 def _find_edge(mask: Mask) -> Mask:
-    """The pixels of a mask, with a margin around it, that touch a background pixel by a side."""
+    """Return the pixels of a mask with a margin that share a side with a background pixel."""
     inside = cv2.erode(mask.view(np.uint8), cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3)))
     return mask & ~inside.view(np.bool_)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _SurfaceDistances:
-    """How far each edge pixel of two masks is from the other one's edge.
+    """Distances of the edge pixels of two masks to the other mask's edge.
 
     Attributes:
         there: from the prediction to the target, in pixels; empty where a mask is.
@@ -405,7 +405,7 @@ class _SurfaceDistances:
 
     @classmethod
     def from_masks(cls, prediction: ArrayLike, target: ArrayLike) -> _SurfaceDistances:
-        """Of a prediction and a target, each `[H, W]`."""
+        """Compute the distances of a prediction and a target, each `[H, W]`."""
         p, t = _crop(*_check_pair(prediction, target))
         if not p.any() or not t.any():
             nothing = np.empty(0)
@@ -414,20 +414,20 @@ class _SurfaceDistances:
         return cls(_compute_distances(p_edge, t_edge), _compute_distances(t_edge, p_edge))
 
     def hausdorff(self, percentile: float) -> float:
-        """The greater one of the percentiles of both directions."""
+        """Return the greater of the percentiles of both directions."""
         if not self.there.size:
             return self.without[0]
         return float(max(np.percentile(way, percentile) for way in (self.there, self.back)))
 
     def share_within(self, tolerance: float) -> float:
-        """The share of all edge pixels that is so near to the other edge."""
+        """Return the share of all edge pixels within a tolerance of the other edge."""
         if not self.there.size:
             return self.without[1]
         return float((np.concatenate([self.there, self.back]) <= tolerance).mean())
 
 
 def _compute_distances(edge: Mask, other: Mask) -> NDArray[np.float64]:
-    """For each pixel of an edge, the Euclidean distance in pixels to the nearest pixel of another one.
+    """Return the Euclidean distance in pixels of each edge pixel to the nearest pixel of another edge.
 
     Exact below 2,048 pixels where the diagonal of both masks' box is below 4,096; within 0.001 up to 10,000.
     """

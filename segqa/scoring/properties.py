@@ -1,4 +1,4 @@
-"""Properties are numbers measured on a case's image and target: how large, how dark, how sharp; and their digest."""
+"""Image properties of a case, such as object size, brightness and sharpness, and digests of its pixels."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _SAMPLED, _ROWS = 1 << 15, 64
 
 @dataclass(frozen=True, slots=True)
 class CaseProperties:
-    """What is known of the pixels of a case, whatever a model makes of them.
+    """Properties and pixel digest of a case, independent of any model.
 
     Attributes:
         properties: see `compute_properties`.
@@ -85,7 +85,7 @@ def _hash_pixels(shape: tuple[int, ...], pixels: NDArray[np.uint8]) -> str:
 
 
 def compute_properties(image: Image, target: Mask) -> dict[str, float]:
-    """The properties of a case; what is not defined (the elongation of nothing) is left out.
+    """Compute the properties of a case. Undefined ones (the elongation of an empty target) are left out.
 
     Args:
         image: RGB uint8 `[H, W, 3]`.
@@ -118,7 +118,7 @@ def compute_properties(image: Image, target: Mask) -> dict[str, float]:
 
 
 def _compute_shape_properties(target: Mask, box: Box) -> dict[str, float]:
-    """What is measured on the target alone."""
+    """Compute the properties of the target alone."""
     pixels = np.ascontiguousarray(target[box]).view(np.uint8)
     # each component has one outer contour; following these is faster than numbering the pixels
     nesting = cv2.findContours(pixels, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)[1]
@@ -128,13 +128,13 @@ def _compute_shape_properties(target: Mask, box: Box) -> dict[str, float]:
 
 
 def _find_box(target: Mask) -> Box | None:
-    """Rows and columns of the box around the object; None where there is none."""
+    """Return the rows and columns of the object's bounding box; None without an object."""
     box = bounding_box(target)
     return box if box[0].stop else None
 
 
 def _compute_elongation(pixels: Image) -> float:
-    """The ratio of the axes, from the central moments; each pixel is a square, so that a thin line has a width."""
+    """Compute the ratio of the axes from the central moments. Each pixel is a square, so a thin line has a width."""
     # the pixels are 0 and 1 already; to be told that they are binary takes OpenCV twice as long
     m = cv2.moments(pixels)
     xx, yy, xy = m["mu20"] / m["m00"] + 1 / 12, m["mu02"] / m["m00"] + 1 / 12, m["mu11"] / m["m00"]
@@ -144,7 +144,7 @@ def _compute_elongation(pixels: Image) -> float:
 
 
 def _compute_colour_properties(image: Image, target: Mask, box: Box) -> dict[str, float]:
-    """What is measured on object against background."""
+    """Compute the properties of the object against the background."""
     inside, outside = _read_colours(image[box], target[box]), _read_colours(image, ~target)
     if not inside.any() or not outside.any():
         return {}
@@ -153,7 +153,7 @@ def _compute_colour_properties(image: Image, target: Mask, box: Box) -> dict[str
 
 
 def _read_colours(image: Image, where: Mask) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-    """How many of these pixels have each colour, float64 `[8, 8, 8]`; of a large image every n-th row is looked at."""
+    """Return the colour histogram of these pixels, float64 `[8, 8, 8]`; large images are sampled every n-th row."""
     step = max(1, min(where.size // _SAMPLED, len(where) // _ROWS))
     pixels = where[::step].view(np.uint8)
     return cv2.calcHist([image[::step]], [0, 1, 2], pixels, [_BINS] * 3, [0, 256] * 3).astype(np.float64)
