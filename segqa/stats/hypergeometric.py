@@ -1,4 +1,4 @@
-"""Exact probabilities: how likely so many failures in a slice are by chance alone (Fisher's exact test, one-sided)."""
+"""Hypergeometric tail probabilities of failures in a slice (one-sided Fisher's exact test)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NEGLIGIBLE = 1e-16
 
 
 def compute_log_tail(failing: Whole, support: Whole, failing_all: int, cases: int) -> Floats:
-    """The natural logarithm of P(X >= failing) where X of `support` cases drawn from all fail; hypergeometric.
+    """Return the natural logarithm of P(X >= failing), X the hypergeometric failures among `support` drawn cases.
 
     Args:
         failing: failures in the slice, int `[n]`.
@@ -43,7 +43,7 @@ def compute_log_tail(failing: Whole, support: Whole, failing_all: int, cases: in
 
 
 def find_fewest(support: Whole, failing_all: int, cases: int, log_p: float) -> Whole:
-    """For each support the fewest failures with a tail of at most `log_p`; where there are none, one too many."""
+    """Return the fewest failures per support with a tail of at most `log_p`; one too many where there are none."""
     low = np.zeros_like(support)
     high = np.minimum(support, failing_all) + 1
     while (low < high).any():
@@ -55,7 +55,7 @@ def find_fewest(support: Whole, failing_all: int, cases: int, log_p: float) -> W
 
 
 def _sum_relative_terms(at: Floats, s: Floats, top: Floats, failing_all: int, cases: int) -> Floats:
-    """The sum of the probabilities from `at` to `top`, in units of the first one."""
+    """Return the sum of the probabilities from `at` to `top`, in units of the first one."""
     total, term, x = np.ones_like(at), np.ones_like(at), at.copy()
     # each term is the one before times a simple ratio; past the mode they shrink faster than geometrically
     while (x < top).any():
@@ -68,6 +68,6 @@ def _sum_relative_terms(at: Floats, s: Floats, top: Floats, failing_all: int, ca
 
 
 def _compute_log_binomial(n: float, k: Floats) -> Floats:
-    """The logarithm of the binomial coefficient."""
+    """Return the logarithm of the binomial coefficient."""
     chosen: Floats = gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)
     return chosen

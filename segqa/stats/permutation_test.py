@@ -1,4 +1,4 @@
-"""Sign flips: how likely a mean difference is if every pair could as well have come the other way round.
+"""Paired sign-flip permutation test for a mean difference, with confidence intervals and detection power.
 
 A studentised permutation test. Where nothing has changed, the sign of each paired difference is a coin's; the
 differences are flipped many times, and their t statistic is compared with the one that was seen. The statistic is
@@ -37,7 +37,7 @@ _BLOCK = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """Where a mean lies.
+    """Confidence interval of a mean.
 
     Attributes:
         low: its lower end.
@@ -105,7 +105,7 @@ def compute_bootstrap_interval(
 
 
 def compute_detectable_drop(differences: Floats, groups: Groups | None = None) -> float:
-    """Compute the smallest true drop of the mean that such a comparison sees in 80 % of the cases, at a level of 5 %.
+    """Compute the smallest true drop of the mean that the test detects with 80 % power at the 5 % level.
 
     (t(0.95) + t(0.8)) · standard error, by Student's t; NaN with fewer than two samples.
     """
@@ -138,7 +138,7 @@ def raise_p(p: float, samples: int) -> float:
 
 
 def compute_smallest_p(samples: int, flips: int = FLIPS) -> float:
-    """Compute the smallest p-value that so many samples can have, raised where they are few.
+    """Compute the smallest possible p-value for a number of samples, raised where they are few.
 
     One flip of all samples leaves everything as it is.
 
@@ -149,7 +149,7 @@ def compute_smallest_p(samples: int, flips: int = FLIPS) -> float:
 
 
 def _compute_sums_and_sizes(differences: Floats, groups: Groups | None) -> tuple[Floats, Floats]:
-    """The sum and the number of the differences of each sample; groups without any are left out."""
+    """Return the sum and the number of the differences of each sample; empty groups are left out."""
     if groups is None:
         return differences, np.ones(len(differences))
     sizes = np.bincount(groups).astype(np.float64)
@@ -157,7 +157,7 @@ def _compute_sums_and_sizes(differences: Floats, groups: Groups | None) -> tuple
 
 
 def _compute_scores(differences: Floats, groups: Groups | None) -> tuple[float, Floats]:
-    """The mean, and for each sample a score: how far the mean would move without it, times samples less one.
+    """Return the mean and a score per sample: the shift of the mean without it, times (samples - 1).
 
     The standard error of the mean is that of the mean of the scores.
     """
@@ -171,13 +171,13 @@ def _compute_scores(differences: Floats, groups: Groups | None) -> tuple[float, 
 
 
 def _compute_spread(scores: Floats) -> float:
-    """The standard deviation of scores around 0."""
+    """Return the standard deviation of scores around 0."""
     return math.sqrt(float((scores**2).sum()) / (len(scores) - 1))
 
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """Whether the mean of some pairs has dropped.
+    """Test result for a drop of the mean difference.
 
     Attributes:
         mean: of the differences.
@@ -254,7 +254,7 @@ def judge_gain(differences: Floats, margin: float = 0.0, *, groups: Groups | Non
 
 
 def _find_few_groups(pairs: int, groups: Groups | None) -> NDArray[np.int64] | None:
-    """The groups, so few that there is time for all flips.
+    """Return groups merged to at most `MOST_ROWS`, to bound the time of the flips.
 
     Where every pair's sign is a coin's, so is that of a sum of pairs: sets of them may be flipped as one.
     """
@@ -266,7 +266,7 @@ def _find_few_groups(pairs: int, groups: Groups | None) -> NDArray[np.int64] | N
 def _sum_powers(
     differences: Floats, members: Sequence[Mask], tolerances: Sequence[float], groups: Groups | None
 ) -> tuple[NDArray[np.float32], Floats, NDArray[np.int64]]:
-    """The terms of the sets' sums, a set at a time: of many pairs there is no room for more than what is needed.
+    """Return the terms of the sets' sums, built one set at a time to save memory.
 
     Returns:
         Twice the terms and, beside them, twice their cubes, `[n or groups, 2 · sets]`, without rows of zeros; the sums
@@ -285,12 +285,12 @@ def _sum_powers(
 
 
 def _sum_by_group(values: NDArray[Any], groups: Groups | None, rows: int) -> NDArray[Any]:
-    """The sums over the pairs of each group."""
+    """Return the sums over the pairs of each group."""
     return values if groups is None else np.bincount(groups, values, minlength=rows)
 
 
 def _compute_t(sums: Floats, squares: Floats, cubes: Floats, sizes: NDArray[np.int64]) -> Floats:
-    """Hall's transformed t statistic of sums of so many terms with these sums of powers; infinite where it is none."""
+    """Return Hall's transformed t statistic from sums of powers of the terms; infinite where undefined."""
     some = np.maximum(sizes, 1)
     mean = sums / some
     variance = squares / some - mean**2
@@ -306,7 +306,7 @@ def _compute_t(sums: Floats, squares: Floats, cubes: Floats, sizes: NDArray[np.i
 
 
 def _draw_sums(values: NDArray[np.float32], flips: int) -> Iterator[Floats]:
-    """Blocks of rows: for each toss of a coin per row of `values`, the column sums of those that showed heads.
+    """Yield blocks of column sums over random subsets of rows: one fair coin per row of `values` and flip.
 
     The same each time. Blocks are as large as a processor's cache likes them.
     """
