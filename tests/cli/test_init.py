@@ -101,7 +101,7 @@ def test_git_ignores_what_a_run_writes_and_not_the_baselines(tmp_path: Path) -> 
     ("before", "after"),
     [
         (b"*.pt", b"*.pt\n.segqa/\nreports/\n"),
-        (b"caf\xe9\r\n", b"caf\xe9\r\n.segqa/\nreports/\n"),
+        (b"\xe9t\xe9\r\n", b"\xe9t\xe9\r\n.segqa/\nreports/\n"),
         (b"/reports\n", b"/reports\n.segqa/\n"),
         (b".segqa\nreports/", b".segqa\nreports/"),
         (b"# reports/\n", b"# reports/\n.segqa/\nreports/\n"),
