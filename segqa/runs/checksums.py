@@ -17,13 +17,13 @@ from segqa.support.escaping import to_utf8
 from segqa.support.plurals import format_count
 
 EVALUATE_AGAIN = "evaluate again (stored proposals answer), or restore it from a copy"
-"""What to do with a damaged run."""
+"""Advice for a damaged run."""
 
 UNCHECKED_NOTE = (
     "run {} has no checksums, because an earlier version of segqa made it: segqa can check that its counts add up, but "
     "not that nothing else was damaged; evaluate again to get them"
 )
-"""What to say where a run cannot be verified."""
+"""Notice for a run that cannot be verified."""
 
 _CHUNK = 1 << 20
 

@@ -36,7 +36,7 @@ class CaseScores:
         target: pixels of the target.
         predicted: pixels of the prediction.
         iou: NaN where both are empty, as are precision and recall where they are undefined.
-        precision: share of the prediction that is right.
+        precision: share of the prediction that is correct.
         recall: share of the target that was found.
         only_contour: whether most wrong pixels lie along the contour and the IoU meets the threshold without them.
     """
@@ -134,7 +134,7 @@ _TABLE = (
 )
 
 KINDS = MappingProxyType({kind.name: kind for kind in _TABLE})
-"""Every kind of failure by its name; a case is of the first kind whose test it meets."""
+"""Failure kinds by name; a case gets the first kind whose test it meets."""
 
 
 def compute_kind_codes(outcomes: Outcomes, threshold: float, by_counts: Mask | None = None) -> NDArray[np.int8]:
@@ -197,7 +197,7 @@ def _is_only_contour_wrong(counts: Whole, wrong: Whole, right_inside: Mask, thre
 
 
 ZERO_IOU_CODES = tuple(KINDS[kind].code for kind in ("hallucinated", "missed", "wrong_object"))
-"""The codes of the kinds whose IoU is below `WRONG_OBJECT_IOU`: nothing of the answer is right."""
+"""Codes of the failure kinds with an IoU below `WRONG_OBJECT_IOU`: almost no predicted pixel is correct."""
 
 
 def find_kind(outcome: Outcome, threshold: float) -> str | None:
@@ -213,7 +213,7 @@ def get_kind_name(code: int) -> str | None:
 def find_recoverable(outcomes: Outcomes, threshold: float) -> Mask:
     """Return which failed cases have a proposal that meets the threshold: the picker chose the wrong mask."""
     failed = compute_kind_codes(outcomes, threshold) > KINDS["error"].code
-    # rightly nothing is no proposal that could be picked instead, but where nothing is there all that is needed
+    # an empty mask is no proposal to pick instead, but where the target is empty it is all that is needed
     return failed & (compute_metric(outcomes.oracle, "iou") >= threshold)
 
 

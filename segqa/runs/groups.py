@@ -27,10 +27,10 @@ GROUP_NAMES = frozenset({
     "scan", "scene", "seq", "sequence", "series", "session", "specimen", "study", "subject", "track", "trip", "video",
     "volume",
 })  # fmt: skip
-"""What tags are called whose cases belong together; `video_id`, `VideoName` and `videos` are such names, too."""
+"""Tag names that denote groups; variants such as `video_id`, `VideoName` and `videos` count, too."""
 
 Groups: TypeAlias = NDArray[np.int64]
-"""For each case the number of its group, `[n]`, from 0 without gaps."""
+"""Group number of each case, `[n]`, from 0 without gaps."""
 
 _SINGULAR = frozenset(name.removesuffix("s") for name in GROUP_NAMES)
 _MANY_VALUES, _CASES_EACH = 20, 3

@@ -17,10 +17,10 @@ class ProposalScore:
 
     Attributes:
         counts: the proposal's mask against the target, at the target's own size.
-        interior_counts: the same away from the target's contour, see `metrics.count_inside`.
-        mask_score: how good the mask, by the model; None where unknown.
-        box_score: how sure the detection, by the model; None where unknown.
-        breakdown: where its wrong pixels are, if it was picked and its IoU is below the run's threshold; else None.
+        interior_counts: counts away from the target's contour, see `metrics.count_interior`.
+        mask_score: the model's score of the mask quality; None where unknown.
+        box_score: the model's confidence in the detection; None where unknown.
+        breakdown: its error breakdown, if it was picked and its IoU is below the run's threshold; else None.
     """
 
     counts: Counts
@@ -41,19 +41,19 @@ class Outcome:
 
     Attributes:
         case_id: the case.
-        prompt: what the model was asked for.
+        prompt: the prompt given to the model.
         tags: the case's tags.
-        properties: what was measured on image and target, see `properties.measure`, and how many `proposals` there are.
+        properties: measured on image and target, see `CaseProperties.measure`, and the number of `proposals`.
         digest: hex, changes when the files of image or target do.
         pixels: hex, changes when their pixels do, see `properties.digest_pixels`; empty where it is not known.
         proposals_key: hex, under which the proposals are kept; empty for an error.
-        offers: of the proposals, in the model's order.
-        picked: which of them is the prediction; None where there was none.
+        proposal_scores: scores of the proposals, in the model's order.
+        picked: index of the proposal that is the prediction; None where there was none.
         empty_prediction: an empty prediction against the target, so its area and size; None for an error.
         seconds: inference, the case's part of its batch; as it was then if the proposals come from the store.
         cached: whether the proposals come from the store.
         note: something odd that did not stop the case.
-        error: the traceback; empty where all went well.
+        error: the traceback; empty without an error.
     """
 
     case_id: str
@@ -100,7 +100,7 @@ class Outcome:
 
     @property
     def best(self) -> int | None:
-        """Which proposal has the highest IoU, the first of equals; rightly nothing is above all. None without any."""
+        """Index of the proposal with the highest IoU, the first of equals; a correct empty mask wins. May be None."""
         ious = [offer.counts.iou for offer in self.proposal_scores]
         ranked = [2.0 if math.isnan(iou) else iou for iou in ious]
         return ranked.index(max(ranked)) if ranked else None

@@ -144,10 +144,10 @@ class MemoryColumns:
     """In-memory columns; see `Columns` for the fields.
 
     Attributes:
-        starts: which offers are whose, `[n + 1]`: those of case i go from `starts[i]` to `starts[i + 1]`.
-        numbers: counts and counts inside of each offer, `[offers, 8]`.
-        scores: mask score and box score of each offer, `[offers, 2]`; NaN where unknown.
-        broken: breakdowns, by the place of the offer.
+        starts: row offsets of the proposals, `[n + 1]`: those of case i go from `starts[i]` to `starts[i + 1]`.
+        numbers: counts and interior counts of each proposal, `[proposals, 8]`.
+        scores: mask score and box score of each proposal, `[proposals, 2]`; NaN where unknown.
+        broken: breakdowns, by the index of the proposal.
         target_area: its area in pixels; -1 for an error.
         sizes: of the target in pixels; -1 for an error.
         errors: the tracebacks, by the place of the case.
@@ -297,9 +297,9 @@ def count_wrong_pixels(at: Places, numbers: Whole, picks: Places) -> Whole:
     """Sum up the wrong pixels of the predictions from their error breakdowns.
 
     Args:
-        at: which offers were broken down, of all offers of all cases.
+        at: indices of the proposals with a breakdown, among those of all cases.
         numbers: of these breakdowns, see `Breakdown.numbers`, `[len(at), 7]`.
-        picks: which offer is the prediction of each case; -1 where nothing was picked.
+        picks: index of the picked proposal of each case; -1 where nothing was picked.
 
     Returns:
         Pixels at the contour, and elsewhere, `[len(picks), 2]`; -1 where the prediction was not broken down.
@@ -307,7 +307,7 @@ def count_wrong_pixels(at: Places, numbers: Whole, picks: Places) -> Whole:
     found = np.full((len(picks), 2), -1, np.int64)
     by_offer = np.full(max(at.max(initial=-1), picks.max(initial=-1)) + 2, -1, np.int64)
     by_offer[at] = np.arange(len(at))
-    chosen = by_offer[picks]  # -1 is the last, which is no offer
+    chosen = by_offer[picks]  # -1 is the last entry, which is no proposal
     known = chosen >= 0
     boundary = numbers[:, 0] + numbers[:, 3]
     elsewhere = numbers[:, 1] + numbers[:, 2] + numbers[:, 4] + numbers[:, 5]

@@ -23,7 +23,7 @@ BLOCK = 1 << 16
 PYARROW_NEEDED = (
     "runs of more than {:,} cases are kept in Parquet files, which needs pyarrow: pip install 'segqa[scale]'"
 )
-"""What to say where it is missing."""
+"""Advice where pyarrow is missing."""
 
 _INDEX = "index.json"
 TAG, PROPERTY = "tag:", "property:"
@@ -160,8 +160,8 @@ def read_breakdowns(column: Any, starts: Places) -> tuple[Places, Whole]:
     """Read the column `broken` of a table.
 
     Args:
-        column: for each case eight numbers for each offer that was broken down: which one, and the breakdown's.
-        starts: the place of each case's first offer.
+        column: per case, eight numbers per proposal with a breakdown: its index and the breakdown.
+        starts: the index of each case's first proposal.
 
     Returns:
         The places of these offers, and the numbers of their breakdowns, `[offers, 7]`.

@@ -76,7 +76,7 @@ class Predicate:
     only_tag: bool = False
 
     def __str__(self) -> str:
-        """As it is written in a condition."""
+        """Return the predicate as written in a condition."""
         name = ("tag:" if self.only_tag or self.sign == "has" else "") + _quote(self.name)
         return name if self.sign == "has" else f"{name}{self.sign}{_quote(self.value)}"
 
@@ -106,7 +106,7 @@ class And:
     parts: tuple[Condition, ...]
 
     def __str__(self) -> str:
-        """As it is written."""
+        """Return the condition as written."""
         return " and ".join(f"({part})" if isinstance(part, Or) else str(part) for part in self.parts)
 
     def holds(self, cases: Outcomes, edges: Edges) -> Mask:
@@ -127,7 +127,7 @@ class Or:
     parts: tuple[Condition, ...]
 
     def __str__(self) -> str:
-        """As it is written."""
+        """Return the condition as written."""
         return " or ".join(map(str, self.parts))
 
     def holds(self, cases: Outcomes, edges: Edges) -> Mask:
@@ -148,7 +148,7 @@ class Not:
     part: Condition
 
     def __str__(self) -> str:
-        """As it is written."""
+        """Return the condition as written."""
         return f"not {self.part}" if isinstance(self.part, (Predicate, Not)) else f"not ({self.part})"
 
     def holds(self, cases: Outcomes, edges: Edges) -> Mask:
@@ -235,7 +235,7 @@ def _check_value(predicate: Predicate, cases: Outcomes, edges: Edges) -> None:
 
 
 def _find_columns(predicate: Predicate, cases: Outcomes, edges: Edges) -> list[CategoricalColumn]:
-    """What cases have under a predicate's name: the slice that they are in and the tag as it is written, or the id."""
+    """Return the columns that a predicate's name refers to: slice and tag as written, or the id."""
     if predicate.name == _ID:
         return [CategoricalColumn(tuple(cases.ids), np.arange(len(cases), dtype=np.int32))]
     tag = cases.tags.get(predicate.name)

@@ -33,10 +33,10 @@ _CHUNK_SIZE = 1 << 16
 _REASON_LENGTH = 400
 
 CHANGED = "changed"
-"""The option in the provenance of a run over changed cases: the name of the data set that they are from."""
+"""Provenance option of a run over perturbed cases: the name of their original data set."""
 
 _FOR_ALL = ("--segqa-update-baseline", "--segqa-allow-dirty")
-"""Options that say nothing of a part of a data set."""
+"""Options that do not select a part of a data set."""
 
 _WITH_VALUE = ("--segqa-accept", "--segqa-shard", "--segqa-run")
 """The same, of those that are followed by a value: no part is made the baseline, and a case is asked for by its id."""
@@ -98,7 +98,7 @@ class Run:
 
     @property
     def title(self) -> str:
-        """Model, data set and part, as a heading."""
+        """Heading with model, data set and part."""
         return f"{self.model} on {self.dataset}" + (f", {self.part}" if self.part else "")
 
     @property
@@ -108,17 +108,17 @@ class Run:
 
     @property
     def scored(self) -> Outcomes:
-        """The outcomes that have an IoU."""
+        """Outcomes that have an IoU."""
         return self.columns.take(~np.isnan(self.all_ious))
 
     @property
     def errors(self) -> Outcomes:
-        """The outcomes of cases that could not be evaluated."""
+        """Outcomes of cases that could not be evaluated."""
         return self.columns.take(self.columns.failed)
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """The ids of the cases that have no outcome (yet)."""
+        """Ids of the cases that have no outcome (yet)."""
         return tuple(StringColumn.from_strings(self.expected).exclude(self.columns.ids))
 
     @property
@@ -159,18 +159,18 @@ class Run:
 
     @property
     def all_ious(self) -> Floats:
-        """The IoU of each outcome, see `values`."""
+        """IoU of each outcome, see `values`."""
         return self.values("iou")
 
     @property
     def ious(self) -> Floats:
-        """The IoU of every scored case, float64 `[n]`, in the order of `scored`."""
+        """IoU of every scored case, float64 `[n]`, in the order of `scored`."""
         ious = self.all_ious
         return ious[~np.isnan(ious)]
 
     @property
     def mean_iou(self) -> Score:
-        """The mean over the scored cases; NaN where there are none."""
+        """Mean IoU over the scored cases; NaN where there are none."""
         return Score.read(compute_mean(self.ious), "mean IoU", self)
 
     def mean(self, metric: str) -> Score:
@@ -188,13 +188,13 @@ class Run:
 
     @property
     def pooled_iou(self) -> Score:
-        """The IoU of all pixels taken together: large objects weigh more than in `mean_iou`."""
+        """IoU over the pixels of all cases; large objects weigh more than in `mean_iou`."""
         total = Counts(*self.columns.counts.sum(axis=0).tolist())
         return Score.read(total.iou, "pooled IoU", self)
 
     @property
     def best_ious(self) -> Floats:
-        """The IoU of each outcome's best proposal, float64 `[n]`; it means nothing for errors and undefined cases."""
+        """IoU of each outcome's best proposal, float64 `[n]`; meaningless for errors and undefined cases."""
         # in a scored case an undefined oracle is rightly nothing, whatever the policy for those who picked it
         best = compute_metric(self.columns.oracle, "iou")
         best[np.isnan(best)] = resolve_empty(math.nan, self.empty if self.empty != "nan" else "one")
@@ -212,7 +212,7 @@ class Run:
 
     @property
     def error_share(self) -> Score:
-        """The share of the expected cases that has no outcome to score: errors and missing ones."""
+        """Share of the expected cases without a score: errors and missing cases."""
         lost = len(self.errors) + len(self.missing)
         share = lost / len(self.expected) if self.expected else math.nan
         return Score.read(share, "share of errors", self.only(self.errors, "errors"))
@@ -252,11 +252,11 @@ class Run:
 
     @property
     def narrowed_by(self) -> list[str]:
-        """The options that left cases out, see `find_narrowing`."""
+        """Options that left cases out, see `find_narrowing`."""
         return find_narrowing(self.provenance)
 
     def where(self, condition: str, name: str = "", *, strict: bool = True) -> Run:
-        """The part of the run that a condition means (`"camera=C2 and brightness=dark"`, see `segqa.conditions`).
+        """Return the cases that meet a condition (`"camera=C2 and brightness=dark"`, see `segqa.runs.query`).
 
         Args:
             condition: which cases.
@@ -273,7 +273,7 @@ class Run:
         return replace(self.only(kept, name or str(parsed)), condition=join_conditions(self.condition, condition))
 
     def slice(self, attribute: str, value: str) -> Run:
-        """The part of the run whose cases have this value of a tag or a measured property (`"brightness", "dark"`).
+        """Return the part of the run with this value of a tag or a measured property (`"brightness", "dark"`).
 
         Raises:
             SettingsError: no case has this tag or property, or none has this value of it.
@@ -300,7 +300,7 @@ class Run:
         return replace(self, condition=join_conditions(self.condition, condition)).how_to_repeat
 
     def only(self, outcomes: Iterable[Outcome], part: str) -> Run:
-        """The part of the run that consists of these outcomes, under a name; nothing is missing in it."""
+        """Return the part of the run with these outcomes, under a name and without missing cases."""
         kept = Outcomes.from_outcomes(outcomes)
         return replace(self, outcomes=kept, expected=kept.ids, part=part, condition="")
 
@@ -323,14 +323,14 @@ class Run:
                     yield str(Predicate(attribute, "=", value)), members
 
     def worst_slice(self, *, min_cases: int = 8) -> Run | None:
-        """The slice with the lowest mean IoU, or without any score; None where no slice has `min_cases` cases."""
+        """Return the slice with the lowest mean IoU, or without any score; None if no slice has `min_cases` cases."""
         parts = self.slices(min_cases=min_cases)
         return min(parts, key=lambda part: np.nan_to_num(part.mean_iou, nan=-1.0), default=None)
 
 
 @dataclass(frozen=True, slots=True)
 class Failures:
-    """The cases of a run that failed in one way.
+    """Failed cases of a run, of one kind.
 
     Attributes:
         run: the run.
@@ -357,12 +357,12 @@ class Failures:
 
     @property
     def recoverable(self) -> int:
-        """How many of them another pick would have saved."""
+        """Number of failures that another pick would have avoided."""
         return int(find_recoverable(self.outcomes, self.run.threshold).sum())
 
     @property
     def regret(self) -> Score:
-        """What picking lost in them: the mean IoU of their best proposals minus their own; NaN for errors."""
+        """IoU lost by picking: mean IoU of their best proposals minus their own; NaN for errors."""
         return self.run.only(self.outcomes, self.kind).regret
 
 
@@ -416,6 +416,6 @@ def describe(run: Run, outcome: Outcome) -> str:
 
 
 def compute_mean(values: Floats) -> float:
-    """The mean, exact in any order of summation; NaN where there are none."""
+    """Return the mean, independent of the order of summation; NaN without values."""
     parts = (values[start : start + _CHUNK_SIZE].tolist() for start in range(0, len(values), _CHUNK_SIZE))
     return math.fsum(chain.from_iterable(parts)) / len(values) if len(values) else math.nan

@@ -1,4 +1,4 @@
-"""A slice is a named subset of cases: `camera=C2`, `brightness=dark`. It is one value of an attribute.
+"""Slices: named subsets of cases by one attribute value, such as `camera=C2` or `brightness=dark`.
 
 Attributes are tags and measured properties; a tag hides a property of its name. Numbers are cut into thirds, and the
 edges of the cuts stay with the run, so that `brightness=dark` means the same in the next one.
@@ -20,7 +20,7 @@ from segqa.runs.outcomes import Outcomes
 from segqa.scoring.properties import BORDER, COUNTS, LEVELS
 
 Edges: TypeAlias = Mapping[str, tuple[float, ...]]
-"""For each numeric attribute the upper ends of its slices but the last: none, one or two, rising."""
+"""Upper slice edges of each numeric attribute except the last: none, one or two, ascending."""
 
 _TAG_LEVELS = ("low", "medium", "high")
 _MANY, _FEW = 10, 8
@@ -28,7 +28,7 @@ _NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?")
 
 
 def find_edges(cases: Iterable[Outcome]) -> dict[str, tuple[float, ...]]:
-    """Where to cut the numeric attributes of these cases: at the thirds of their values, as far as these differ.
+    """Compute the slice edges of the numeric attributes: the terciles of their values, where these differ.
 
     A tag is numeric if all its values are numbers (`12.5`, not `012`), more than ten different ones, of which none but
     the odd one returns: with eight cases to a value it is a name.
@@ -50,14 +50,14 @@ def find_edges(cases: Iterable[Outcome]) -> dict[str, tuple[float, ...]]:
 
 
 def list_attributes(cases: Iterable[Outcome]) -> list[str]:
-    """The names of all attributes of these cases: tags first, then properties, each in order."""
+    """Return the names of all attributes of these cases: tags, then properties, each in order."""
     cases = Outcomes.from_outcomes(cases)
     tags = set(cases.tags)
     return [*sorted(tags), *sorted(set(cases.properties) - tags)]
 
 
 def assign_slices(cases: Iterable[Outcome], attribute: str, edges: Edges) -> CategoricalColumn:
-    """For each case the value of an attribute, by which slices are named; none where it does not have it.
+    """Return the slice value of an attribute for each case; none where the case lacks it.
 
     >>> dim, none = Outcome(case_id="x", properties={"brightness": 0.2}), Outcome(case_id="y")
     >>> list(assign_slices([dim, none], "brightness", {"brightness": (0.3, 0.6)}))
@@ -73,7 +73,7 @@ def assign_slices(cases: Iterable[Outcome], attribute: str, edges: Edges) -> Cat
 
 
 def read_numbers(cases: Outcomes, attribute: str) -> Floats:
-    """For each case the number that a tag or property is, float64 `[n]`; NaN where it is none."""
+    """Return a tag or property of each case as a number, float64 `[n]`; NaN where it is not numeric."""
     tag, known = cases.tags.get(attribute), cases.properties.get(attribute)
     values = np.full(len(cases), np.nan) if known is None else known
     found: Floats = values if tag is None else np.where(tag.codes >= 0, _parse_numbers(tag), values)
@@ -81,7 +81,7 @@ def read_numbers(cases: Outcomes, attribute: str) -> Floats:
 
 
 def parse_number(text: str) -> float:
-    """The number that a text is; NaN where it is none."""
+    """Parse a number; NaN where the text is not one."""
     try:
         value = float(text)
     except ValueError:
@@ -92,13 +92,13 @@ def parse_number(text: str) -> float:
 
 
 def _parse_numbers(column: CategoricalColumn) -> Floats:
-    """The numbers that the texts of a column are, NaN where there is none."""
+    """Parse the strings of a column as numbers; NaN where one is not numeric."""
     found: Floats = np.array([*map(parse_number, column.values), math.nan])[column.codes]  # -1 is the last
     return found
 
 
 def _compute_thirds(values: Floats) -> tuple[float, ...]:
-    """The values at one and two thirds of the way; fewer where they would cut nothing off."""
+    """Return the terciles of the values; fewer where an edge would separate nothing."""
     # an observed value and not one between two: a count has whole edges then, and a file holds what was measured
     ordered = np.sort(values[~np.isnan(values)])
     cuts = {float(ordered[(len(ordered) * part + 2) // 3 - 1]) for part in (1, 2)}
@@ -106,7 +106,7 @@ def _compute_thirds(values: Floats) -> tuple[float, ...]:
 
 
 def _find_tag_level(text: str, cuts: tuple[float, ...] | None) -> str:
-    """The slice of a tag: the tag itself, or where its number lies."""
+    """Return the slice of a tag: the tag itself, or the interval of its number."""
     value = math.nan if cuts is None else parse_number(text)
     return (
         text if cuts is None or math.isnan(value) else _name_level(sum(value > cut for cut in cuts), cuts, _TAG_LEVELS)
@@ -114,7 +114,7 @@ def _find_tag_level(text: str, cuts: tuple[float, ...] | None) -> str:
 
 
 def _assign_property_slices(attribute: str, values: Floats, edges: Edges) -> CategoricalColumn:
-    """The slices of a property."""
+    """Return the slices of a property."""
     if attribute == "border":
         names = tuple(BORDER[each] for each in (0.0, 1.0))
         return CategoricalColumn(names, np.nan_to_num(values, nan=-1).astype(np.int8))
@@ -126,7 +126,7 @@ def _assign_property_slices(attribute: str, values: Floats, edges: Edges) -> Cat
 
 
 def _name_level(place: int, cuts: tuple[float, ...], levels: tuple[str, str, str] | None) -> str:
-    """The name of the slice after so many cuts; without levels it is named by the numbers in it."""
+    """Return the name of the slice after a number of edges; without levels, the range of its numbers."""
     if levels is None:
         return _name_range(place, cuts)
     if not cuts:
@@ -135,7 +135,7 @@ def _name_level(place: int, cuts: tuple[float, ...], levels: tuple[str, str, str
 
 
 def _name_range(place: int, cuts: tuple[float, ...]) -> str:
-    """The whole numbers of a slice: `0-1`, `2`, `3+`."""
+    """Return the integer range of a slice: `0-1`, `2`, `3+`."""
     low = int(cuts[place - 1]) + 1 if place else 0
     if place == len(cuts):
         return f"{low}+"

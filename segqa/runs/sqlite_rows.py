@@ -49,7 +49,7 @@ def create(folder: Path, expected: Iterable[str]) -> None:
 
 @contextmanager
 def connect(folder: Path) -> Iterator[sqlite3.Connection]:
-    """The file of a run; what is written inside the block is one transaction."""
+    """Open the file of a run; all writes inside the block are one transaction."""
     with closing(open_rows(folder)) as database, database:
         yield database
 
@@ -140,7 +140,7 @@ def read_some(folder: Path, case_ids: Iterable[str]) -> MemoryColumns:
 
 
 def read_blocks(folder: Path, size: int) -> Iterator[MemoryColumns]:
-    """Read all rows in the order of their ids, some at a time; as `read`."""
+    """Yield blocks of rows in the order of their ids; as `read`."""
     with _open_for_reading(folder) as database:
         rows = _verify(database, folder, _SORTED)
         while (held := _build_columns(islice(rows, size))).ids:
@@ -221,7 +221,7 @@ def _compute_digest(expected: Iterable[str], checksums: Sequence[int | None]) ->
 
 @contextmanager
 def _pause_garbage_collection() -> Iterator[None]:
-    """Nothing that is made inside is garbage; to look for some among a million objects takes as long as making them."""
+    """Pause garbage collection inside the block, where a million new objects would double the time for nothing."""
     was_on = gc.isenabled()
     gc.disable()
     try:
@@ -261,7 +261,7 @@ def _to_row(outcome: Outcome) -> tuple[Any, ...]:
 
 
 def _add_row(row: sqlite3.Row, gathered: ColumnBuilder) -> None:
-    """Put a row into the columns."""
+    """Add a row to the columns."""
     gathered.add_row(
         **{name: row[name] for name in ("case_id", "prompt", "digest", "picked", "size", "seconds")},
         **{name: row[name] for name in ("note", "error")},
@@ -277,5 +277,5 @@ def _add_row(row: sqlite3.Row, gathered: ColumnBuilder) -> None:
 
 @lru_cache(maxsize=4096)
 def _parse_tags(text: str) -> Mapping[str, str]:
-    """Tags from JSON; many outcomes get the same ones, so nobody can change them."""
+    """Parse tags from JSON. The mapping is read-only because many outcomes share it."""
     return MappingProxyType(json.loads(text))

@@ -32,10 +32,10 @@ from segqa.support.disk_errors import explain_disk_errors
 from segqa.support.plurals import format_count
 
 RUN_VERSION = 2
-"""Of the files of a run; a reader refuses others."""
+"""Format version of the files of a run; a reader refuses others."""
 
 LARGE = 1_000_000
-"""A run of more cases is kept in Parquet files."""
+"""Number of cases above which a run is kept in Parquet files."""
 
 _HEADER, _PARTS, _ORDER = "run.json", "cases", "order.json"
 _LISTED = 10
@@ -44,7 +44,7 @@ _LEFT_OUT = "run {} is left out: {}"
 
 
 class _OtherVersionError(StoreError):
-    """A run of another version: no damage, and nothing to tell of at every session."""
+    """Error for a run of another version, which is not damage and not reported at every session."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Store:
         return self.root / "runs" / run_id
 
     def proposals_path(self, run_id: str, *, shared: bool | None = None) -> Path:
-        """Where the proposals of a run are: with those of all others, or, if it shares none, beside its own files.
+        """Return the path of a run's proposals: the shared one, or beside its own files if it shares none.
 
         Args:
             run_id: the run.
@@ -76,7 +76,7 @@ class Store:
 
     @property
     def shared_proposals(self) -> Path:
-        """Where the proposals of all models are that have a fingerprint."""
+        """Path of the shared proposals of all models with a fingerprint."""
         return self.root / "proposals.sqlite"
 
     def run_ids(self) -> list[str]:
@@ -297,7 +297,7 @@ class Store:
         return next((run_id for run_id, *who in known if tuple(who) == wanted), None) if fingerprint else None
 
     def _read_headers(self, say: Callable[[str], None] = lambda _: None) -> Iterator[tuple[str, dict[str, Any]]]:
-        """The ids and headers of the runs that can be read, the newest first; of damaged ones a line is said."""
+        """Yield the ids and headers of the readable runs, newest first, and report each damaged run in a line."""
         for run_id in reversed(self.run_ids()):
             try:
                 header = self._read_header(run_id)
@@ -309,7 +309,7 @@ class Store:
             yield run_id, header
 
     def _read_whole(self, say: Callable[[str], None] = lambda _: None) -> Iterator[tuple[str, dict[str, Any]]]:
-        """The ids of the finished runs over whole data sets, newest first, and what their headers say of them."""
+        """Yield the ids and header contents of the finished runs over whole data sets, newest first."""
         for run_id, header in self._read_headers(say):
             if header["finished"] and not find_narrowing(header["run"]["provenance"]):
                 yield run_id, header["run"]
@@ -342,7 +342,7 @@ class Store:
         return _read_header(folder)
 
     def _read_order(self) -> list[str]:
-        """The ids of the runs that were begun or finished here, in that order; some may have been removed since."""
+        """Read the ids of the runs begun or finished here, in that order; some may have been removed since."""
         path = self.root / _ORDER
         advice = "remove it, and the runs are ordered by their ids: by the clock of the machine that made them"
         try:
@@ -378,7 +378,7 @@ class Store:
 
 
 def read_header(folder: Path) -> tuple[Run, bool]:
-    """What a folder says of its run, of whatever store, but for the cases; and whether it is finished.
+    """Read the run in a folder of any store without its cases, and whether it is finished.
 
     Raises:
         StoreError: there is no run in it, or one that is damaged or of another version.
@@ -393,7 +393,7 @@ def read_header(folder: Path) -> tuple[Run, bool]:
 
 
 def read_run(folder: Path) -> Run:
-    """The run in a folder, of whatever store, finished or not, with the outcomes that it has; as `read_header`.
+    """Read the run in a folder of any store, finished or not, with its outcomes; as `read_header`.
 
     Whatever was damaged in it is refused, see `segqa.runs.checksums`; of a run of an earlier version, as far as its
     counts tell.
@@ -507,7 +507,7 @@ def _refuse_version(header: object, path: Path) -> StoreError:
 
 
 def _is_header(header: Mapping[str, Any]) -> bool:
-    """Whether a header has all that runs are found by: one of an earlier version has no checksum."""
+    """Return whether a header has all fields by which runs are found; earlier versions have no checksum."""
     run = header.get("run")
     if not isinstance(run, dict) or not isinstance(run.get("provenance"), dict):
         return False
