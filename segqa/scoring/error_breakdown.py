@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from segqa.data.mask import Mask, bounding_box
 
 BOUNDARY_RATIO = 0.01
-"""The width of a boundary as a share of the image's diagonal; the paper's."""
+"""Boundary width as a share of the image's diagonal, as in the paper."""
 
 
 @dataclass(frozen=True, slots=True)

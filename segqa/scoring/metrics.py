@@ -43,7 +43,7 @@ class Counts(NamedTuple):
     tn: int
 
     def __add__(self, other: Counts) -> Counts:  # type: ignore[override]  # not a longer tuple
-        """The counts of both together, as for an IoU pooled over the pixels of many cases."""
+        """Return the sum of both counts, as for an IoU pooled over the pixels of many cases."""
         return Counts(self.tp + other.tp, self.fp + other.fp, self.fn + other.fn, self.tn + other.tn)
 
     @property
@@ -91,7 +91,7 @@ _FORMULAS: Mapping[str, Callable[[Any, Any, Any], Any]] = MappingProxyType(
         "recall": lambda tp, fp, fn: tp + fn,  # noqa: ARG005
     }
 )
-"""What TP is a share of."""
+"""Denominators of the metrics that are shares with TP as the numerator."""
 
 
 def compute_metric(counts: NDArray[Any], metric: str) -> NDArray[np.float64]:
@@ -323,7 +323,7 @@ class TargetCounter:
 
 
 def _count_pixels(prediction: NDArray[np.uint8], target: NDArray[np.uint8], wanted: int) -> Counts:
-    """The counts of two masks of one shape; of the target's pixels so many are wanted."""
+    """Count two masks of one shape, given the target's area."""
     predicted = _count_ones(prediction)
     return _to_counts(_count_intersection(prediction, predicted, target, wanted), predicted, wanted, prediction.size)
 

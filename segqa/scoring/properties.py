@@ -29,16 +29,16 @@ LEVELS = MappingProxyType(
         "image_size": ("small", "medium", "large"),
     }
 )
-"""What the lower, middle and upper third of a property is called."""
+"""Names of the lower, middle and upper third of each property."""
 
 COUNTS = frozenset({"components", "proposals"})
-"""The properties that are whole numbers; their slices are named by the numbers (`components=2-3`)."""
+"""Integer properties; their slices are named by the numbers (`components=2-3`)."""
 
 BORDER = MappingProxyType({0.0: "free", 1.0: "touching"})
-"""What the two values of `border` are called."""
+"""Names of the two values of `border`."""
 
 PROPERTIES = frozenset({*LEVELS, *COUNTS, "border"})
-"""The names of all properties. `proposals` is how many the model made, so a run has it and a data set does not."""
+"""Names of all properties. `proposals` counts the model's proposals, so a run has it and a data set does not."""
 
 _BINS = 8
 Box: TypeAlias = tuple[slice, slice]
