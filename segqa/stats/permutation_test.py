@@ -26,7 +26,7 @@ from segqa.runs.groups import Groups
 
 FLIPS = 10_000
 MOST_ROWS = 20_000
-"""Of more pairs, or groups of pairs, several are flipped together."""
+"""Maximum number of independently flipped rows; beyond it, several pairs or groups are flipped together."""
 
 FEW_SAMPLES = 30
 """With fewer, p-values are raised: the test does not hold its level if the differences are skewed."""
