@@ -52,7 +52,7 @@ class Store:
     """Store of runs in a folder.
 
     Attributes:
-        root: usually `.segqa`; made when the first run is.
+        root: usually `.segqa`; created with the first run.
         large: a run of more cases is kept in Parquet files.
     """
 
@@ -166,7 +166,7 @@ class Store:
 
         Args:
             run_id: the run, with its rows.
-            whole: how many cases there are in all, where it is a part of them.
+            whole: the total number of cases, where the run is a part of them.
         """
         folder = self.run_folder(run_id)
         if is_in_parts(folder):
@@ -258,7 +258,7 @@ class Store:
 
         Args:
             runs: some runs.
-            say: is told in a line of each damaged run, which is left out.
+            say: receives a line for each damaged run, which is left out.
         """
         runs = list(runs)
         models, names = {run.model for run in runs}, {run.dataset for run in runs}
@@ -456,14 +456,14 @@ def write_whole(path: Path, text: str | Iterable[str]) -> None:
     """Write a file atomically: a reader sees the old or the new content, never a part.
 
     Args:
-        path: of the file; its folder is made if it is not there.
-        text: what is in it, or some parts of that.
+        path: of the file; a missing folder is created.
+        text: the content, or its parts.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # not by `tempfile`, whose files are closed to everybody else
+    # not `tempfile`, whose files only their owner can read
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
-        # what UTF-8 cannot encode is better escaped than a file that is not there
+        # escaping what UTF-8 cannot encode is better than a missing file
         with temporary.open("x", encoding="utf-8", errors="backslashreplace") as file:
             file.writelines([text] if isinstance(text, str) else text)
             file.flush()
