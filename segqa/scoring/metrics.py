@@ -31,7 +31,7 @@ _CHUNK_SIZE = 1 << 16
 class Counts(NamedTuple):
     """Confusion counts of a prediction against its target, with the overlap metrics as properties.
 
-    A metric is NaN where both masks are empty. Where just one is empty there is nothing right, and all four are 0.
+    A metric is NaN where both masks are empty. Where just one is empty, nothing is correct and all four are 0.
 
     >>> Counts(tp=3, fp=1, fn=2, tn=10).iou
     0.5
@@ -105,7 +105,7 @@ def compute_metric(counts: NDArray[Any], metric: str) -> NDArray[np.float64]:
     array([0.5, nan])
     """
     found = np.empty(len(counts))
-    # some at a time: of millions the steps in between would take more memory than the counts
+    # in chunks: for millions of counts the intermediate arrays would need more memory than the counts
     for start in range(0, len(counts), _CHUNK_SIZE):
         tp, fp, fn = counts[start : start + _CHUNK_SIZE, :3].T.astype(np.int64)
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -145,11 +145,11 @@ def count(prediction: ArrayLike, target: ArrayLike) -> Counts:
 def count_each(predictions: Iterable[ArrayLike], target: ArrayLike) -> list[Counts]:
     """Count many predictions against one target, all `[H, W]`, as `count` does for one.
 
-    The proposals of a case, say, of which the best one is the oracle's.
+    For example the proposals of a case, of which the best is the oracle's.
 
     Args:
         predictions: masks, or an array of them `[N, H, W]`.
-        target: what they should be; read once for all of them.
+        target: the ground truth; read once for all of them.
 
     Raises:
         MaskError: one is not a mask, or has not the target's shape.
@@ -202,7 +202,7 @@ def boundary_iou(prediction: ArrayLike, target: ArrayLike, *, ratio: float = 0.0
         prediction: `[H, W]`.
         target: `[H, W]`.
         ratio: the band's width as a share of the image's diagonal, above 0.
-        empty: what it is where both masks are empty.
+        empty: value where both masks are empty.
     """
     p, t = _check_pair(prediction, target)
     width = compute_band_width(p.shape, ratio)
@@ -246,7 +246,7 @@ def nsd(prediction: ArrayLike, target: ArrayLike, *, tolerance: float, empty: Em
         prediction: `[H, W]`.
         target: `[H, W]`.
         tolerance: in pixels, 0 or more; an edge pixel just so far away is within it.
-        empty: what it is where both masks are empty; 0 where just one is.
+        empty: value where both masks are empty; 0 where just one is.
     """
     return hd95_and_nsd(prediction, target, tolerance=tolerance, empty=empty)[1]
 
@@ -271,7 +271,7 @@ def compute_band_width(shape: tuple[int, ...], ratio: float = 0.02) -> int:
 def count_interior(prediction: Mask, target: Mask, ratio: float = 0.02) -> Counts:
     """Count away from the target's contour: pixels within a boundary band on either side are left out.
 
-    Where these agree and the plain ones do not, only the contour is wrong.
+    Where these counts agree and the full counts do not, only the contour is wrong.
     """
     return TargetCounter.from_target(target, ratio).count(prediction)[1]
 
@@ -284,8 +284,8 @@ class TargetCounter:
         shape: the target's `(height, width)`.
         box: rows and columns outside of which the following are 0.
         whole: the target in the box, uint8, 0 and 1.
-        core: the same without its inner boundary band.
-        reach: the same with an outer band added.
+        core: the target without its inner boundary band.
+        reach: the target with an outer band added.
         areas: pixels of the three.
     """
 
@@ -315,7 +315,7 @@ class TargetCounter:
         wanted, core, reach = self.areas
         near = p8[self.box]
         nearby = _count_ones(near)
-        # what lies beyond the box meets nothing there, so that only the box is compared
+        # the target is empty outside the box, so only the box is compared
         met = _count_intersection(near, nearby, self.whole, wanted)
         right = _count_intersection(near, nearby, self.core, core)
         beyond = predicted - _count_intersection(near, nearby, self.reach, reach)

@@ -135,7 +135,7 @@ def _find_box(target: Mask) -> Box | None:
 
 def _compute_elongation(pixels: Image) -> float:
     """Compute the ratio of the axes from the central moments. Each pixel is a square, so a thin line has a width."""
-    # the pixels are 0 and 1 already; to be told that they are binary takes OpenCV twice as long
+    # the pixels are 0 and 1 already; OpenCV takes twice as long with its flag for binary images
     m = cv2.moments(pixels)
     xx, yy, xy = m["mu20"] / m["m00"] + 1 / 12, m["mu02"] / m["m00"] + 1 / 12, m["mu11"] / m["m00"]
     half, root = (xx + yy) / 2, math.hypot((xx - yy) / 2, xy)
