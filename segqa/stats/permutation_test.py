@@ -90,7 +90,7 @@ def compute_bootstrap_interval(
     sums, sizes = _compute_sums_and_sizes(differences, groups)
     if not 60 <= len(sums) <= 5_000 or float(differences.std()) == 0:
         return None
-    # half a second to import, and hardly ever needed
+    # takes half a second to import and is rarely needed
     from scipy import stats
 
     def mean(sums: Floats, sizes: Floats, axis: int = -1) -> Floats:
@@ -140,7 +140,7 @@ def raise_p(p: float, samples: int) -> float:
 def compute_smallest_p(samples: int, flips: int = FLIPS) -> float:
     """Compute the smallest possible p-value for a number of samples, raised where they are few.
 
-    One flip of all samples leaves everything as it is.
+    Flipping all samples changes nothing.
 
     >>> compute_smallest_p(4) > 0.05 > compute_smallest_p(7)
     True
@@ -181,8 +181,8 @@ class Drop:
 
     Attributes:
         mean: of the differences.
-        p: how likely so low a mean is by chance; one-sided, for these pairs alone.
-        corrected: the same, corrected for all that were tested together.
+        p: one-sided p-value of these pairs alone.
+        corrected: p-value corrected for all sets that were tested together.
     """
 
     mean: float
@@ -208,7 +208,7 @@ def judge_drops(
         members: a bool `[n]` for each set.
         tolerances: for each set.
         groups: pairs of one group are flipped together; by default each alone.
-        flips: so many.
+        flips: number of flips.
 
     Returns:
         One for each set; p-values are 1 where a set has fewer than two pairs, or has not dropped at all.
@@ -219,14 +219,14 @@ def judge_drops(
     alone, together = np.ones(len(members)), np.ones(len(members))
     # sums and sums of cubes change with the signs, sums of squares do not
     total = np.concatenate([sums, cubes])
-    # of two that are equal the flipped one has been rounded
+    # of two equal statistics the flipped one has been rounded
     reached = seen + 1e-5 * np.abs(np.where(np.isfinite(seen), seen, 0))
     for heads in _draw_sums(half, flips):
         flips_of = heads - total
         flipped = _compute_t(flips_of[:, : len(members)], squares, flips_of[:, len(members) :], sizes)
         alone += (flipped <= reached).sum(axis=0)
         together += (flipped.min(axis=1, keepdims=True, initial=np.inf) <= reached).sum(axis=0)
-    # one flip of all leaves everything as it is, and may have been rounded to something else
+    # flipping everything changes nothing, but may have been rounded to another value
     lowest = 0.5 ** np.count_nonzero(half[:, : len(members)], axis=0)
     alone, together = np.maximum(alone / (1 + flips), lowest), np.maximum(together / (1 + flips), lowest)
     means = [float(differences[m].mean()) if m.any() else math.nan for m in members]
@@ -244,10 +244,10 @@ def judge_gain(differences: Floats, margin: float = 0.0, *, groups: Groups | Non
         differences: `[n]`.
         margin: 0 for a gain; below 0 to show that the mean has not dropped by more.
         groups: as in `judge_drops`.
-        flips: so many.
+        flips: number of flips.
 
     Returns:
-        How likely so high a mean is by chance; one-sided, 1 where it is not above the margin.
+        One-sided p-value; 1 where the mean is not above the margin.
     """
     everything = [np.ones(len(differences), np.bool_)]
     return judge_drops(-differences, everything, [margin], groups=groups, flips=flips)[0].p
@@ -256,7 +256,7 @@ def judge_gain(differences: Floats, margin: float = 0.0, *, groups: Groups | Non
 def _find_few_groups(pairs: int, groups: Groups | None) -> NDArray[np.int64] | None:
     """Return groups merged to at most `MOST_ROWS`, to bound the time of the flips.
 
-    Where every pair's sign is a coin's, so is that of a sum of pairs: sets of them may be flipped as one.
+    If the sign of every pair is a fair coin, so is that of a sum of pairs: sets of pairs may be flipped together.
     """
     if groups is None:
         return None if pairs <= MOST_ROWS else np.arange(pairs) % MOST_ROWS
@@ -294,7 +294,7 @@ def _compute_t(sums: Floats, squares: Floats, cubes: Floats, sizes: NDArray[np.i
     some = np.maximum(sizes, 1)
     mean = sums / some
     variance = squares / some - mean**2
-    # what rounding leaves of no spread at all
+    # rounding residue of a zero variance
     variance = np.where(variance <= 1e-12 * squares, 0, variance)
     with np.errstate(divide="ignore", invalid="ignore"):
         t = mean / np.sqrt(variance / np.maximum(sizes - 1, 1))
@@ -308,7 +308,7 @@ def _compute_t(sums: Floats, squares: Floats, cubes: Floats, sizes: NDArray[np.i
 def _draw_sums(values: NDArray[np.float32], flips: int) -> Iterator[Floats]:
     """Yield blocks of column sums over random subsets of rows: one fair coin per row of `values` and flip.
 
-    The same each time. Blocks are as large as a processor's cache likes them.
+    Deterministic (fixed seed). The block size suits the processor's cache.
     """
     random = np.random.default_rng(_SEED)
     for start in range(0, flips, _BLOCK):
