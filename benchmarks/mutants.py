@@ -46,7 +46,7 @@ TESTS = {
     "segqa/stats/permutation_test.py": ["tests/stats/test_permutation_test.py"],
     "segqa/analysis/failure_clusters/clusters.py": ["tests/analysis/failure_clusters/test_clusters.py"],
     "segqa/stats/hypergeometric.py": ["tests/stats/test_hypergeometric.py"],
-    "segqa/analysis/iou_gap.py": ["tests/analysis/test_iou_gap.py"],
+    "segqa/analysis/iou_histogram_gap.py": ["tests/analysis/test_iou_histogram_gap.py"],
     "segqa/analysis/failure_clusters/rule_lattice.py": ["tests/analysis/failure_clusters/test_rule_lattice.py"],
     "segqa/analysis/failure_clusters/search.py": ["tests/analysis/failure_clusters/test_search.py"],
     "segqa/analysis/failure_clusters/attribute_table.py": ["tests/analysis/failure_clusters/test_attribute_table.py"],

@@ -16,7 +16,14 @@ from typing import Any, Self
 
 from segqa.errors import ModelError
 from segqa.models.object_state import Part, digest_value, read_state
-from segqa.models.user_code import digest_graph, digest_syntax, find_file, find_imported_files, is_user_file, parse_file
+from segqa.models.user_files import (
+    digest_graph,
+    digest_syntax,
+    find_file,
+    find_imported_files,
+    is_user_file,
+    parse_file,
+)
 
 _UNCOUNTED = "uncounted"
 _SHOWN = 3

@@ -19,7 +19,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from segqa.errors import ModelError
-from segqa.models.user_code import find_file, is_user_file
+from segqa.models.user_files import find_file, is_user_file
 
 Part: TypeAlias = tuple[str, bytes]
 """A counted part: its kind, and its content or a digest of it."""

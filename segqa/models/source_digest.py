@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from segqa.models.user_code import (
+from segqa.models.user_files import (
     digest_graph,
     digest_syntax,
     find_file,

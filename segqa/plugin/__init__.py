@@ -39,7 +39,7 @@ from segqa.plugin.hooks import (
 )
 from segqa.plugin.options import pytest_addoption
 
-pytest_plugins = ("segqa.plugin.early_exit",)
+pytest_plugins = ("segqa.plugin.refuse_exit_zero",)
 
 __all__ = [
     "_segqa_dataset",

@@ -14,9 +14,9 @@ import pytest
 from segqa.errors import BaselineError, UsageError
 from segqa.plugin.session import Session
 from segqa.plugin.usage_errors import stop_session
-from segqa.plugin.workers import is_worker
+from segqa.plugin.xdist_messages import is_worker
 from segqa.settings import GateSettings
-from segqa.support import committed_file
+from segqa.support import git_comparison
 from segqa.support.disk_errors import explain_disk_errors
 from segqa.support.escaping import to_block
 from segqa.support.plurals import format_count
@@ -361,7 +361,7 @@ def describe_change(session: Session, path: Path) -> str:
     if not session.ci:
         return ""
     if path not in session.changes:
-        session.changes[path] = committed_file.describe_change(path, _shorten(path, session))
+        session.changes[path] = git_comparison.describe_change(path, _shorten(path, session))
     return session.changes[path]
 
 

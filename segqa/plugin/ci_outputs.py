@@ -14,7 +14,7 @@ from segqa.plugin.context import EXIT_CODE, find_session
 from segqa.plugin.exit_code import decide_exit_code, find_reasons
 from segqa.plugin.session import Session
 from segqa.plugin.session_result import build_session_result
-from segqa.plugin.workers import is_worker, send_to_controller
+from segqa.plugin.xdist_messages import is_worker, send_to_controller
 
 if TYPE_CHECKING:
     from segqa.report.exports import JudgedRun

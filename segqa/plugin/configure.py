@@ -24,7 +24,7 @@ from segqa.plugin.option_parsing import parse_options, refuse_unknown_checkpoint
 from segqa.plugin.session import Session
 from segqa.plugin.settings_file import choose_settings_file
 from segqa.plugin.shards import read_shard
-from segqa.plugin.workers import is_worker
+from segqa.plugin.xdist_messages import is_worker
 from segqa.runs.failure_kinds import read_expected_kinds
 from segqa.runs.query import parse_condition
 from segqa.settings import Settings, override, read_settings

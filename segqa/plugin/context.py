@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from segqa.plugin.workers import CI, is_worker, read_input
+from segqa.plugin.xdist_messages import CI, is_worker, read_input
 from segqa.support.environment import is_ci
 
 if TYPE_CHECKING:  # numpy and OpenCV would load with them

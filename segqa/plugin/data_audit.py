@@ -13,8 +13,8 @@ from segqa.data.subsets import split
 from segqa.plugin.configure import open_train_folder
 from segqa.plugin.progress import create_progress
 from segqa.plugin.session import Session
-from segqa.plugin.workers import is_worker
 from segqa.plugin.xdist import hold_lock
+from segqa.plugin.xdist_messages import is_worker
 from segqa.runs.run import Run
 from segqa.support.plurals import format_count, select_form
 

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from segqa.plugin.bounds import find_left_out, find_unmeasured, report_missed
 from segqa.plugin.context import runs_no_tests
 from segqa.plugin.session import Session
-from segqa.plugin.suite_source import asks_for_evaluation, is_test_file
+from segqa.plugin.skipped_modules import asks_for_evaluation, is_test_file
 from segqa.plugin.test_reports import find_outcome, get_stats
+from segqa.plugin.unjudged import find_left_out, find_unmeasured, report_missed
 
 if TYPE_CHECKING:
     from segqa.gate.verdict import Verdict

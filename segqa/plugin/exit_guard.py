@@ -11,10 +11,10 @@ import pytest
 
 from segqa.plugin.ci_outputs import write_verdict
 from segqa.plugin.context import find_session, get_session
-from segqa.plugin.early_exit import make_exit_without_zero, refuse_exit_zero
 from segqa.plugin.exit_code import is_strict
+from segqa.plugin.refuse_exit_zero import make_exit_without_zero, refuse_exit_zero
 from segqa.plugin.session import Session
-from segqa.plugin.workers import is_worker
+from segqa.plugin.xdist_messages import is_worker
 
 
 @pytest.hookimpl(wrapper=True)

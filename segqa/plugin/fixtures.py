@@ -17,7 +17,7 @@ from segqa.plugin.context import find_session
 from segqa.plugin.decorators import build_model, refuse_exit, require_one_declaration
 from segqa.plugin.requested_fixtures import MODEL_NAME, requests_model, requests_model_or_dataset
 from segqa.plugin.usage_errors import refuse_collection, stop_session
-from segqa.plugin.workers import is_worker
+from segqa.plugin.xdist_messages import is_worker
 
 if TYPE_CHECKING:  # numpy and OpenCV would load with them
     from segqa.analysis.data_audit.audit import Audit
@@ -280,7 +280,7 @@ def robustness(
 def _segqa_run(request: pytest.FixtureRequest, pytestconfig: pytest.Config, _segqa_model_name: str) -> Run:
     from segqa.plugin.data_audit import warn_of_reading
     from segqa.plugin.known_failures import warn_of_misspelt_known_failures
-    from segqa.plugin.model_source import report_stored_answers
+    from segqa.plugin.model_source_digest import report_stored_answers
     from segqa.plugin.shards import skip_in_shard
     from segqa.plugin.xdist import share_run
 
@@ -330,7 +330,7 @@ def _require_same_dataset(folder: Path, cases: Dataset) -> None:
 def _evaluate(session: Session, name: str, model: Model | None, dataset: Dataset, config: pytest.Config) -> Run:
     """Evaluate, and draw example cases while the data set is available."""
     from segqa.plugin.baselines import keep_baseline
-    from segqa.plugin.model_source import report_stored_answers
+    from segqa.plugin.model_source_digest import report_stored_answers
     from segqa.plugin.progress import RecordedProgress, create_progress
     from segqa.plugin.ray_actors import create_engine
 
@@ -377,7 +377,7 @@ def _configure_evaluation(session: Session, name: str, progress: Progress, confi
     """Return the evaluator that the settings and options of this session configure."""
     from segqa.inference.evaluator import Evaluation
     from segqa.inference.target_cache import PackedTargets
-    from segqa.plugin.model_source import digest_builder, read_spot_check
+    from segqa.plugin.model_source_digest import digest_builder, read_spot_check
 
     settings = session.settings
     if session.targets is None and len(session.chosen_models) > 1:

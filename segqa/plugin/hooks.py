@@ -13,7 +13,7 @@ from segqa.plugin.context import SESSION, find_session
 from segqa.plugin.decorators import find_declared
 from segqa.plugin.options import MARKERS, read_options
 from segqa.plugin.report_folder import claim_report_folder, remove_empty_folders, withdraw_report
-from segqa.plugin.workers import is_worker, merge_output, read_problem, read_start, send_to_worker
+from segqa.plugin.xdist_messages import is_worker, merge_output, read_problem, read_start, send_to_worker
 from segqa.support.escaping import to_block
 
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 import pytest
 
 from segqa.inference.evaluator import Progress, ProgressBar
-from segqa.plugin.workers import is_worker
+from segqa.plugin.xdist_messages import is_worker
 from segqa.support.plurals import format_count
 
 T = TypeVar("T")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from segqa.plugin.context import is_hosting, runs_no_tests
-from segqa.plugin.workers import FOLDER, REPORT, is_worker, read_input
+from segqa.plugin.xdist_messages import FOLDER, REPORT, is_worker, read_input
 from segqa.support.escaping import to_block
 
 if TYPE_CHECKING:  # numpy and OpenCV would load with them

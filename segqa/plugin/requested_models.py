@@ -8,7 +8,7 @@ import pytest
 
 from segqa.plugin.context import get_session
 from segqa.plugin.requested_fixtures import MODEL_NAME, requests_evaluation
-from segqa.plugin.suite_source import asks_for_evaluation
+from segqa.plugin.skipped_modules import asks_for_evaluation
 
 MAY_SKIP = frozenset({"speed", "robustness"})
 """The fixtures that skip the tests that request them if they cannot or must not measure."""

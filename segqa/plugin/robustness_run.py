@@ -13,9 +13,9 @@ from segqa.analysis.robustness.result import Robustness
 from segqa.data.dataset import Dataset
 from segqa.errors import ModelError
 from segqa.inference.evaluator import Evaluation
-from segqa.models.corruptions import find_library_version
+from segqa.models.image_corruptions import find_library_version
 from segqa.models.protocol import Model
-from segqa.plugin.model_source import report_stored_answers
+from segqa.plugin.model_source_digest import report_stored_answers
 from segqa.plugin.progress import RecordedProgress, create_progress
 from segqa.plugin.session import Session
 from segqa.plugin.xdist import share_robustness

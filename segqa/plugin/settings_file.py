@@ -14,7 +14,7 @@ import pytest
 from segqa.errors import SettingsError
 from segqa.plugin.context import is_hosting
 from segqa.plugin.session import Session
-from segqa.plugin.workers import SETTINGS_FILE, is_worker, read_input
+from segqa.plugin.xdist_messages import SETTINGS_FILE, is_worker, read_input
 from segqa.settings import find_settings_file, has_settings
 
 

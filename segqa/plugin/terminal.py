@@ -14,7 +14,7 @@ from segqa.plugin.markers import count_behaviours, read_behaviour_marker
 from segqa.plugin.requested_fixtures import find_evaluation, requests_model
 from segqa.plugin.session import Session
 from segqa.plugin.shards import describe_shards
-from segqa.plugin.workers import is_worker
+from segqa.plugin.xdist_messages import is_worker
 from segqa.support.escaping import to_block, to_line, to_utf8
 
 if TYPE_CHECKING:

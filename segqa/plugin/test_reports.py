@@ -10,7 +10,7 @@ import pytest
 
 from segqa.plugin.context import find_session
 from segqa.plugin.requested_fixtures import requests_model
-from segqa.plugin.workers import is_worker
+from segqa.plugin.xdist_messages import is_worker
 from segqa.support.escaping import to_block
 
 _NAME = "segqa-reports"

@@ -8,7 +8,7 @@ import pytest
 
 from segqa.plugin.context import find_session
 from segqa.plugin.report_folder import withdraw_report
-from segqa.plugin.workers import is_worker, send_problem
+from segqa.plugin.xdist_messages import is_worker, send_problem
 from segqa.support.escaping import to_block
 
 

@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 
 from segqa.errors import StoreError
 from segqa.plugin.session import Session
-from segqa.plugin.workers import is_worker, read_input
+from segqa.plugin.xdist_messages import is_worker, read_input
 from segqa.runs.run import Run
 from segqa.runs.store import Store, write_whole
 from segqa.support.disk_errors import explain_disk_errors

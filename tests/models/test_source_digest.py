@@ -9,7 +9,7 @@ import pytest
 
 from segqa.models import source_digest
 from segqa.models.source_digest import digest_source
-from segqa.models.user_code import is_user_file
+from segqa.models.user_files import is_user_file
 
 CONFTEST = """
     import numpy as np

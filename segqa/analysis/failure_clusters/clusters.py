@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from segqa.analysis.iou_gap import Gap
+from segqa.analysis.iou_histogram_gap import Gap
 from segqa.errors import SettingsError
 from segqa.runs.failure_kinds import KINDS, find_recoverable
 from segqa.runs.groups import Grouping

@@ -14,7 +14,7 @@ from segqa.analysis.failure_clusters.clusters import BELOW, Cluster, Clusters
 from segqa.analysis.failure_clusters.group_significance import MIN_GROUPS, MOST_PERMUTATIONS, GroupTest
 from segqa.analysis.failure_clusters.rule_lattice import RuleLattice, RuleMatch
 from segqa.analysis.failure_clusters.significance import SEED, IndependentTest, SearchCorrection, SignificanceTest
-from segqa.analysis.iou_gap import find_gap
+from segqa.analysis.iou_histogram_gap import find_gap
 from segqa.data.mask import Mask
 from segqa.errors import SettingsError
 from segqa.runs.failure_kinds import KINDS

@@ -36,7 +36,7 @@ from segqa.inference.evaluator import Evaluation, ProgressBar
 from segqa.inference.model_identity import ModelIdentity, get_identity
 from segqa.inference.pipeline import get_prediction
 from segqa.inference.proposal_cache import ProposalCache
-from segqa.models.corruptions import find_library_version
+from segqa.models.image_corruptions import find_library_version
 from segqa.models.protocol import Model
 from segqa.runs.failure_kinds import get_kind_name
 from segqa.runs.groups import number_groups

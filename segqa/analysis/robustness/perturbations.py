@@ -17,7 +17,7 @@ import numpy as np
 from segqa.analysis.robustness.geometric import GEOMETRIC_MAPS, warp_image, warp_mask
 from segqa.data.mask import Image, Mask, bounding_box
 from segqa.errors import SettingsError
-from segqa.models.corruptions import apply_corruption, build_corruption
+from segqa.models.image_corruptions import apply_corruption, build_corruption
 from segqa.settings.checks import nearest
 
 PERTURBATIONS_VERSION = 1

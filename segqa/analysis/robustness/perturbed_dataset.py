@@ -14,7 +14,7 @@ from segqa.analysis.robustness.perturbations import PERTURBATIONS, PERTURBATIONS
 from segqa.data.case import Case, Source, Target
 from segqa.data.dataset import Dataset
 from segqa.data.mask import Image
-from segqa.models.corruptions import find_library_version
+from segqa.models.image_corruptions import find_library_version
 from segqa.support.plurals import format_count
 
 _MADE_BY = f"{PERTURBATIONS_VERSION}, albumentations {find_library_version()}, OpenCV {cv2.__version__}"

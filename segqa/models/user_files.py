@@ -23,7 +23,7 @@ Node = TypeVar("Node", bound=Hashable)
 _SEGQA = Path(__file__).resolve().parents[1]
 _OWN_MODELS = frozenset({_SEGQA / "models", _SEGQA / "demo"})
 _MECHANISM = frozenset(
-    _SEGQA / "models" / f"{name}.py" for name in ("fingerprint", "object_state", "source_digest", "user_code")
+    _SEGQA / "models" / f"{name}.py" for name in ("fingerprint", "object_state", "source_digest", "user_files")
 )
 """Modules that compute digests do not affect answers: a change of them must not invalidate cached proposals."""
 

@@ -17,7 +17,7 @@ import pytest
 from segqa.plugin.context import EXIT_CODE, is_hosting, read_ci, runs_no_tests
 from segqa.plugin.decorators import find_declared
 from segqa.plugin.options import read_options
-from segqa.plugin.workers import is_worker
+from segqa.plugin.xdist_messages import is_worker
 from segqa.support.environment import is_ci
 
 

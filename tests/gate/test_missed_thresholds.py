@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from segqa.gate.bounds import find_missed
+from segqa.gate.missed_thresholds import find_missed
 from segqa.settings import Thresholds
 from tests.gate.paired_runs import run_of
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from segqa.plugin import baselines
-from segqa.support.committed_file import describe_change
 from segqa.support.git import explain_silence
+from segqa.support.git_comparison import describe_change
 
 
 def run_git(folder: Path, *arguments: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from segqa.models.user_code import find_module, module_exists
+from segqa.models.user_files import find_module, module_exists
 
 
 @pytest.fixture

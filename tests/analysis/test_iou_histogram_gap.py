@@ -2,7 +2,7 @@ from dataclasses import FrozenInstanceError
 
 import pytest
 
-from segqa.analysis.iou_gap import Gap, find_gap
+from segqa.analysis.iou_histogram_gap import Gap, find_gap
 from segqa.runs.run import Run
 from segqa.scoring.metrics import Counts
 from tests.outcomes import outcome_of

@@ -25,7 +25,7 @@ def report_missed(session: pytest.Session, state: Session, run: Run, *, strict: 
 
     A slower speed is a finding only where the bound is the user's own: seconds are kept for every model.
     """
-    from segqa.gate.bounds import find_missed
+    from segqa.gate.missed_thresholds import find_missed
     from segqa.plugin.known_failures import exclude_known_failures
 
     thresholds = state.settings.thresholds_for(run.model)

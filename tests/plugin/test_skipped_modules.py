@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from segqa.plugin.suite_source import asks_for_evaluation, is_test_file
+from segqa.plugin.skipped_modules import asks_for_evaluation, is_test_file
 
 
 class _Config:
