@@ -1,4 +1,4 @@
-"""Speed: how long a model takes for a case, and how long it took before, on the same machine.
+"""Compare the latency of a model with its earlier latency on the same machine.
 
 The seconds that count are those of `predict`. They are kept beside the baseline, in a file of their own: a baseline has
 the same bytes wherever it is written, and seconds never do.

@@ -1,4 +1,4 @@
-"""The change of the mean IoU between two runs: how large, how sure, and what can be said of it."""
+"""Measure the change of the mean IoU between two runs: its size, its interval, and what is proven."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Thresholds that a run misses, computed without any test."""
+"""Find the thresholds that a run misses, without any test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The gate's own test: a finished run is damaged in known ways, and the gate has to see what it promises to see.
+"""Test the gate itself: damage a finished run in known ways, and check that the gate detects what it promises.
 
 It must also stay silent where there is nothing to see: at an identical copy, and at noise.
 """

@@ -1,4 +1,4 @@
-"""Batch size: how many images a model is asked for at once; fixed, or found out on the way."""
+"""Choose the batch size: fixed, or adapted to memory and speed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A tally is what counting an answer against a target gave: the same for every picker and threshold, so it is kept."""
+"""Score the proposals of a case against its target; the scores hold for every picker and threshold, so they are cached."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An engine is where the cases of an evaluation are asked: in this process, or by actors of Ray in many.
+"""Run inference in many processes with Ray, and keep what they return.
 
 What comes is kept here, and nowhere else: the actors have no store (`docs/decisions/ray.md`).
 """

@@ -1,4 +1,4 @@
-"""An evaluation makes a run: it begins or resumes one, goes through the loop, and keeps what comes."""
+"""Evaluate a model on a data set: start or resume a run, run the pipeline, store the outcomes."""
 
 from __future__ import annotations
 

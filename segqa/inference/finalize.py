@@ -1,4 +1,4 @@
-"""A conclusion is what can be said of a run once all its outcomes are there: how it is sliced, of what data it is."""
+"""Finalize a run: compute slice edges and the data-set digest once all outcomes are there."""
 
 from __future__ import annotations
 

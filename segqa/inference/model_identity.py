@@ -1,4 +1,4 @@
-"""An identity is who answers: what a model's proposals depend on beside image and prompt."""
+"""Identify a model: everything that its proposals depend on beside image and prompt."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The loop: read ahead, ask in batches, pick, count. A case that fails becomes an outcome that says why."""
+"""The pipeline of an evaluation: prefetch, predict in batches, pick, score. A case that fails becomes an outcome with the reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Asking: the model is given copies of images, or what it prepared of them ahead, in batches; its answers are checked.
+"""Call the model in batches, on copies of the images or on what it prepared of them, and validate what it returns.
 
 Neither side can write into what the other one holds (`docs/decisions/what-passes-between-segqa-and-a-model.md`).
 """

@@ -1,4 +1,4 @@
-"""Reading ahead: one thread fetches what comes next while the caller is busy with what came before."""
+"""Prefetch: one thread reads the next items while the caller works on the current ones."""
 
 from __future__ import annotations
 

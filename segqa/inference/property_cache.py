@@ -1,4 +1,4 @@
-"""What has been measured on the pixels of the cases, on disk: it depends on image and target alone, not on a model."""
+"""Cache measured image properties on disk; they depend on image and target alone, not on a model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The proposals on disk: what a model answered to an image, addressed by everything that the answer depends on.
+"""Cache proposals on disk, addressed by everything that a model's answer depends on.
 
 Beside them stands what counting them gave, so that another picker or threshold needs no pixels: it goes when they go.
 """

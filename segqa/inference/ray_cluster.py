@@ -1,4 +1,4 @@
-"""A connection to Ray: to the machines that it runs on, or to this one alone for as long as it is needed."""
+"""Connect to a Ray cluster, or start Ray on this machine for as long as it is needed."""
 
 from __future__ import annotations
 

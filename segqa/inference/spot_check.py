@@ -1,4 +1,4 @@
-"""Check stored answers: were they stored from other source, and does the model still give them?
+"""Spot-check cached proposals: were they made by other source code, and does the model still give them?
 
 A hand-written fingerprint promises that a model's answers have not changed. A spot check asks the model anew for a few
 cases whose answers were stored, and compares the two predictions.

@@ -1,4 +1,4 @@
-"""Targets that stay in memory, packed, for the next model: reading a mask costs more than scoring with it."""
+"""Keep packed targets in memory for the next model: reading a mask costs more than scoring with it."""
 
 from __future__ import annotations
 

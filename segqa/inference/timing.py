@@ -1,4 +1,4 @@
-"""A stage is a part of what is done with a case. How long each takes is a result, too."""
+"""Time the stages of an evaluation, such as reading, inference and scoring."""
 
 from __future__ import annotations
 

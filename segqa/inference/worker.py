@@ -1,4 +1,4 @@
-"""A worker holds a model in a process of its own, and evaluates blocks of cases for whoever keeps what comes."""
+"""A worker process: hold a model and evaluate blocks of cases for the process that stores the results."""
 
 from __future__ import annotations
 

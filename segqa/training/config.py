@@ -1,4 +1,4 @@
-"""A recipe is everything that decides what a training ends with, beside the data."""
+"""The configuration of a training: everything but the data that decides its result."""
 
 from __future__ import annotations
 

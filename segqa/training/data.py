@@ -1,4 +1,4 @@
-"""Pictures: the cases of a data set as a network trains on them, decoded once and kept in memory.
+"""The training images: the cases of a data set, decoded once, resized and kept in memory.
 
 What is done to a picture depends on the seed, the epoch and its place alone, so that a training that was interrupted
 goes on with the same batches.

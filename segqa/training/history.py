@@ -1,4 +1,4 @@
-"""A history is what a training went through, epoch by epoch: a CSV file and a picture."""
+"""The history of a training, epoch by epoch: a CSV file and an SVG chart."""
 
 from __future__ import annotations
 

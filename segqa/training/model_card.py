@@ -1,4 +1,4 @@
-"""A model card is the README of a checkpoint: how it was trained, on what, and how good it became."""
+"""Write the model card, the README of a checkpoint: how it was trained, on what data, and its scores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The networks that a recipe can ask for, with the weights that training begins with."""
+"""Build the networks that a configuration can name, with pretrained encoder weights."""
 
 from __future__ import annotations
 

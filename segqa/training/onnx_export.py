@@ -1,4 +1,4 @@
-"""Export: a checkpoint's network as ONNX, kept only if it gives the same masks on real cases."""
+"""Export the network of a checkpoint to ONNX, and keep it only if it gives the same masks on real cases."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A state is where a training stands after an epoch: one file, from which it goes on bit by bit.
+"""Save the state of a training after each epoch in one file, and resume from it bit by bit.
 
 Chance needs no place in it: order, augmentation and dropout of an epoch follow from the recipe's seed and the epoch's
 number.

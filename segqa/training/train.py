@@ -1,4 +1,4 @@
-"""Training: a recipe and a data set in, the best checkpoint and the history out."""
+"""Train a network by a configuration on a data set; keep the best checkpoint and the history."""
 
 from __future__ import annotations
 
