@@ -1,4 +1,4 @@
-"""Score the proposals of a case against its target; the scores hold for every picker and threshold, so they are cached."""
+"""Score the proposals of a case against its target; the scores hold for every picker, so they are cached."""
 
 from __future__ import annotations
 

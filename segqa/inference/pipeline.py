@@ -1,4 +1,4 @@
-"""The pipeline of an evaluation: prefetch, predict in batches, pick, score. A case that fails becomes an outcome with the reason."""
+"""The pipeline of an evaluation: prefetch, predict in batches, pick, score; failing cases become outcomes, too."""
 
 from __future__ import annotations
 
