@@ -28,7 +28,7 @@ class CaseScores:
     """All of an outcome that pixels are needed for.
 
     Attributes:
-        offers: of the proposals; broken down are those for which that was asked so far.
+        proposal_scores: one for each proposal; with an error breakdown where one was requested so far.
         empty_prediction: an empty prediction against the target.
         seconds: that the answer took.
         note: something odd about the target.

@@ -97,8 +97,8 @@ class Evaluation:
         settings: what else decides the outcomes, in JSON's types; stands in the provenance, since parts that are to be
             merged have to agree in it.
         engine: asks the model in other processes; None to ask it here.
-        built_by: a digest of the source of what builds the model, see `segqa.models.source_digest`; empty where not
-        known. spot_check: how many stored cases the model is asked for anew.
+        built_by: a digest of the source of what builds the model, see `segqa.models.source_digest`; empty if unknown.
+        spot_check: how many stored cases the model is asked for anew.
         work_tree: of the model's code; its commit and its changes stand in the provenance.
     """
 
