@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from segqa.data.image_io import SUFFIXES
+from segqa.support.plurals import list_first
 
 _SECOND_SUFFIX = re.compile(r"\.(png|jpe?g|bmp|tiff?|webp|gif)$")
 _ROLE = re.compile(r"masks?|gt|groundtruth|labels?|seg(mentation)?s?|annotations?|images?|img|targets?|mattes?|alpha")
@@ -116,7 +117,7 @@ def describe_no_image(place: str, part: str, others: Sequence[str]) -> str:
     text = f"no {what} in {place}/{part}; expected {known} files"
     if not there:
         return text
-    shown = ", ".join(there[:3]) + (f" and {len(there) - 3} more" if len(there) > 3 else "")
+    shown = list_first(there, 3)
     if all(name.endswith("/") for name in there):
         return f"{text} directly in it, got the folders {shown}: move their files up, or name one data set for each"
     return f"{text}, got {shown}: convert them to PNG"

@@ -22,7 +22,7 @@ from segqa.runs.provenance import describe_commits, read_changes
 from segqa.runs.run import Run, find_repeatable_options
 from segqa.support.escaping import join_lines
 from segqa.support.git import Changes, WorkTree, explain_silence, find_commit
-from segqa.support.plurals import format_count
+from segqa.support.plurals import format_count, list_first
 
 _SHOWN = 5
 _FALL = 0.1
@@ -259,8 +259,7 @@ def _find_losses(verdict: Verdict, reference: Mapping[str, float], drift: Mappin
 def _list_changed_data(comparison: Comparison) -> tuple[str, ...]:
     """Return a line that says which cases have other data than in the baseline; none where there are none."""
     told = [f"{case_id} ({part})" for case_id, part in comparison.changed.by_id.items()]
-    more = f" and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
-    return (f"other data than before: {', '.join(told[:_SHOWN])}{more}",) if told else ()
+    return (f"other data than before: {list_first(told, _SHOWN)}",) if told else ()
 
 
 def _find_fallen(before: Run, comparison: Comparison) -> dict[str, float]:
@@ -285,9 +284,8 @@ def _find_collapsed(fallen: Mapping[str, float], verdict: Verdict) -> list[str]:
     ]
     if bound is None or len(lost) <= bound:
         return []
-    more = f" and {len(lost) - _SHOWN} more" if len(lost) > _SHOWN else ""
     cases = format_count(len(lost), "case has", "cases have")
-    return [f"{cases} collapsed over several updates: {', '.join(lost[:_SHOWN])}{more}"]
+    return [f"{cases} collapsed over several updates: {list_first(lost, _SHOWN)}"]
 
 
 def _add_drift(before: Run, comparison: Comparison) -> tuple[dict[str, float], dict[str, float]]:

@@ -26,7 +26,7 @@ from segqa.runs.run import Run, find_repeatable_options
 from segqa.runs.slices import Edges
 from segqa.runs.store import Store, find_unchecked, is_in_parts, read_blocks, read_header, read_run
 from segqa.support.git import Changes
-from segqa.support.plurals import format_count, select_form
+from segqa.support.plurals import format_count, list_first, select_form
 
 _OF_ONE = ("stages", "peak_mb", "hardware", "batch_size", "inference_seconds", "started", "machine", "commit")
 """What the provenance of a whole says of each of its parts, and not of itself."""
@@ -148,8 +148,7 @@ def _gaps(parts: Sequence[ShardRun]) -> str:
     missing = [str(Shard(number, of)) for number in range(1, of + 1) if number not in there]
     if not missing:
         return "no shard is, so one of them was cut off; evaluate all again"
-    shown = ", ".join(missing[:_SHOWN]) + (f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else "")
-    return f"shard {shown} is not there; evaluate with --segqa-shard {missing[0]}"
+    return f"shard {list_first(missing, _SHOWN)} is not there; evaluate with --segqa-shard {missing[0]}"
 
 
 def _whole(parts: Sequence[ShardRun], expected: Sequence[str]) -> Run:
@@ -235,8 +234,7 @@ def _get_edges(run: Run) -> Edges | None:
 
 def _such(case_ids: Sequence[str]) -> str:
     """Some of the cases, as an apposition; nothing for none."""
-    more = f" and {len(case_ids) - _SHOWN} more" if len(case_ids) > _SHOWN else ""
-    return f" ({', '.join(case_ids[:_SHOWN])}{more})" if case_ids else ""
+    return f" ({list_first(case_ids, _SHOWN)})" if case_ids else ""
 
 
 def _get_setting(name: str) -> Callable[[ShardRun], object]:

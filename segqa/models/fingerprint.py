@@ -24,6 +24,7 @@ from segqa.models.user_files import (
     is_user_file,
     parse_file,
 )
+from segqa.support.plurals import list_first
 
 _UNCOUNTED = "uncounted"
 _SHOWN = 3
@@ -69,11 +70,9 @@ class PartialFingerprint(str):
     @property
     def note(self) -> str:
         """The note that a run shows about this fingerprint."""
-        more = len(self.uncounted) - _SHOWN
-        shown = ", ".join(self.uncounted[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
         return (
-            f"the fingerprint does not count {shown}, so it is treated as written by hand; "
-            "give segqa.fingerprint_of the files of that in addition to type(self)"
+            f"the fingerprint does not count {list_first(self.uncounted, _SHOWN)}, so it is treated as written by "
+            "hand; give segqa.fingerprint_of the files of that in addition to type(self)"
         )
 
 

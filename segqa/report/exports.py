@@ -20,7 +20,7 @@ from segqa.report.session_result import SessionResult
 from segqa.runs.failure_kinds import KINDS
 from segqa.runs.run import Run
 from segqa.support.escaping import to_line
-from segqa.support.plurals import format_count
+from segqa.support.plurals import format_count, list_first
 
 MAX_MARKDOWN = 60_000
 """Maximum length in characters; GitHub accepts 65,536 in a comment."""
@@ -218,8 +218,7 @@ def _section(one: JudgedRun) -> list[str]:
         lines += [f"  - {escape(line)}" for line in finding.lines]
     if one.verdict and one.verdict.comparison.broken:
         broken = one.verdict.comparison.broken.ids
-        more = f" and {len(broken) - _CASES} more" if len(broken) > _CASES else ""
-        lines.append(f"- broken cases: {', '.join(map(escape, broken[:_CASES]))}{more}")
+        lines.append(f"- broken cases: {list_first([*map(escape, broken[:_CASES])], _CASES, len(broken))}")
     lines += [f"- new cluster: {escape(str(cluster))}" for cluster in one.new_clusters]
     lines += [f"- failure clusters: {escape(one.clusters.note)}"] if one.clusters.note else []
     lines += [f"- {escape(note)}" for note in (one.verdict.notes if one.verdict else ())]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from segqa.errors import SegqaError
+from segqa.support.plurals import list_first
 
 _SHOWN = 5
 _KEPT = 200
@@ -45,8 +46,7 @@ class Changes:
         """
         if self.count and not self.files:
             return "no list of them was kept"
-        more = f" and {self.count - _SHOWN} more" if self.count > _SHOWN else ""
-        return ", ".join(self.files[:_SHOWN]) + more
+        return list_first(self.files, _SHOWN, self.count)
 
     def to_json(self) -> dict[str, Any]:
         """Return the changes in JSON's types."""

@@ -1,6 +1,8 @@
-"""Counts in messages: `1 case`, `2 cases`."""
+"""Counts and lists in messages: `1 case`, `2 cases`, `a, b and 3 more`."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 def format_count(count: int, singular: str, plural: str = "") -> str:
@@ -26,3 +28,18 @@ def select_form(count: int, singular: str, plural: str) -> str:
     '1 of 12 cases is missing'
     """
     return singular if count == 1 else plural
+
+
+def list_first(texts: Sequence[str], shown: int, total: int | None = None) -> str:
+    """Return the first of some texts, separated by commas, and how many more there are.
+
+    Args:
+        texts: the texts, or the beginning of them.
+        shown: how many to list.
+        total: how many there are; by default as many as texts.
+
+    >>> list_first(["a", "b"], 2), list_first(["a", "b", "c"], 2), list_first(["a", "b"], 2, 9)
+    ('a, b', 'a, b and 1 more', 'a, b and 7 more')
+    """
+    more = (len(texts) if total is None else total) - shown
+    return ", ".join(texts[:shown]) + (f" and {more} more" if more > 0 else "")
