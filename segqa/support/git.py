@@ -136,19 +136,17 @@ def ask_git(root: Path, *arguments: str) -> str | None:
 
 def run_git(root: Path, *arguments: str) -> bytes | None:
     """Run git and return its output as bytes; None where there is no git, or no repository."""
-    command = ["git", "--no-optional-locks", *arguments]
     try:
-        done = subprocess.run(  # noqa: S603
-            command, cwd=root, env=_make_environment(), capture_output=True, check=True, timeout=30
-        )
+        return _call_git(root, *arguments)
     except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout
 
 
-def _make_environment() -> dict[str, str]:
-    """Return the environment without what git tells its hooks: a relative GIT_DIR is wrong in any other folder."""
-    return {name: value for name, value in os.environ.items() if name not in _OF_HOOKS}
+def _call_git(root: Path, *arguments: str) -> bytes:
+    """Run git, in English and without what git tells its hooks: a relative GIT_DIR is wrong in any other folder."""
+    command = ["git", "--no-optional-locks", *arguments]
+    environment = {name: value for name, value in os.environ.items() if name not in _OF_HOOKS} | {"LC_ALL": "C"}
+    return subprocess.run(command, cwd=root, env=environment, capture_output=True, check=True, timeout=30).stdout  # noqa: S603
 
 
 _OF_HOOKS = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR"})
@@ -156,9 +154,8 @@ _OF_HOOKS = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX
 
 def explain_silence(folder: Path) -> str:
     """Say why git does not answer in a folder; empty where it does."""
-    command, environment = ["git", "rev-parse", "--show-toplevel"], {**_make_environment(), "LC_ALL": "C"}
     try:
-        subprocess.run(command, cwd=folder, env=environment, capture_output=True, check=True, timeout=30)  # noqa: S603
+        _call_git(folder, "rev-parse", "--show-toplevel")
     except FileNotFoundError:
         return "it is not installed"
     except subprocess.CalledProcessError as error:
