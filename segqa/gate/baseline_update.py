@@ -16,6 +16,7 @@ from segqa.gate.baseline import METRICS, read_baseline, round_means, write_basel
 from segqa.gate.comparison import BROKEN_DROP, Comparison
 from segqa.gate.pairs import fill_undefined
 from segqa.gate.policy import Policy
+from segqa.gate.rules import get_bound
 from segqa.gate.verdict import Verdict
 from segqa.inference.spot_check import judge_stored_answers
 from segqa.runs.provenance import describe_commits, read_changes
@@ -274,7 +275,7 @@ def _find_fallen(before: Run, comparison: Comparison) -> dict[str, float]:
 def _find_collapsed(fallen: Mapping[str, float], verdict: Verdict) -> list[str]:
     """Find the cases that collapse over several updates, as the rule `broken` finds those that collapse in one."""
     comparison = verdict.comparison
-    bound = next((rule.bound for rule in verdict.rules if rule.subject == "broken" and not rule.attribute), None)
+    bound = get_bound(verdict.rules, "broken")
     at_once, threshold = set(comparison.broken.ids), comparison.candidate.threshold
     pairs = zip(comparison.pairs.ids, comparison.pairs.ious[:, 1].tolist(), strict=True)
     lost = [

@@ -121,6 +121,11 @@ def resolve_rules(texts: Iterable[str]) -> tuple[Rule, ...]:
     return tuple(rule for rule in rules.values() if rule.bound is not None)
 
 
+def get_bound(rules: Iterable[Rule], key: str) -> float | None:
+    """Return the bound of the rule with a key, such as `mean_iou`; None without that rule."""
+    return next((rule.bound for rule in rules if rule.key == key), None)
+
+
 def _check_bound(text: str, subject: str, sign: str, size: float, *, percent: bool) -> None:
     """Refuse a bound that no value of the subject could break, or that any value does."""
     for subjects, wanted, example, fits in _BOUNDS:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import overload
@@ -17,7 +17,16 @@ from segqa.gate.coverage import describe_coverage, require_judged
 from segqa.gate.latency import NOISE
 from segqa.gate.mean_change import MeanChange, describe_support, measure_mean_change
 from segqa.gate.pairs import Pairs
-from segqa.gate.rules import HIGHER_IS_WORSE, KINDS_OF_RULES, LATENCIES, LOWER_IS_WORSE, MEANS, Rule, resolve_rules
+from segqa.gate.rules import (
+    HIGHER_IS_WORSE,
+    KINDS_OF_RULES,
+    LATENCIES,
+    LOWER_IS_WORSE,
+    MEANS,
+    Rule,
+    get_bound,
+    resolve_rules,
+)
 from segqa.runs.failure_kinds import KINDS
 from segqa.runs.groups import suggest_groups
 from segqa.stats.permutation_test import Drop, Interval, compute_smallest_p, judge_drops, raise_p
@@ -163,7 +172,7 @@ def judge(
     rules = resolve_rules(()) if rules is None else tuple(rules)
     findings = [finding for rule in rules if (finding := _check_rule(rule, comparison))]
     defined = comparison.defined
-    change = measure_mean_change(defined, _get_tolerance(rules) or 0.0, group_by)
+    change = measure_mean_change(defined, get_bound(rules, "mean_iou") or 0.0, group_by)
     tested, notes = _test_means(rules, defined, alpha, change)
     if not comparison.identical:
         notes += _describe_limits(rules, change, alpha, defined)
@@ -187,11 +196,6 @@ def _describe_acceptance(comparison: Comparison) -> str:
         "is wanted, make them part of the baseline: "
         '`pytest suites --segqa-update-baseline --segqa-accept "labels corrected"`'
     )
-
-
-def _get_tolerance(rules: Iterable[Rule]) -> float | None:
-    """Return the allowed drop of the mean IoU; None without a rule."""
-    return next((rule.bound for rule in rules if rule.key == "mean_iou"), None)
 
 
 def _check_rule(rule: Rule, comparison: Comparison) -> Finding | None:
@@ -330,7 +334,7 @@ def _describe_limits(rules: Sequence[Rule], change: MeanChange, alpha: float, co
     if compute_smallest_p(change.samples) > alpha:
         return [f"with {change.sample_name} nothing can be proven about means; {_STILL_JUDGED}"]
     notes = []
-    tolerance = _get_tolerance(rules)
+    tolerance = get_bound(rules, "mean_iou")
     what = "groups" if change.group_by else "cases"
     if change.claim == "inconclusive" and raise_p(0.5**change.changed, change.samples) > alpha:
         # a sign for each that changed: all of them may have come down by chance
