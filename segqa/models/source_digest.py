@@ -110,18 +110,24 @@ def _build_table(tree: ast.Module) -> _Table:
 
 
 def _add_imports(node: ast.AST, table: _Table) -> None:
+    """Add all imports in a statement to the table."""
     for each in ast.walk(node):
         if isinstance(each, ast.Import):
             for alias in each.names:
                 name = alias.asname or alias.name.split(".")[0]
                 table.imports.setdefault(name, []).append((alias.name if alias.asname else name, WHOLE, 0))
         elif isinstance(each, ast.ImportFrom):
-            for alias in each.names:
-                if alias.name == "*":
-                    table.stars.append((each.module or "", each.level))
-                else:
-                    found = (each.module or "", alias.name, each.level)
-                    table.imports.setdefault(alias.asname or alias.name, []).append(found)
+            _add_imported_names(each, table)
+
+
+def _add_imported_names(node: ast.ImportFrom, table: _Table) -> None:
+    """Add the names of a `from … import …` to the table."""
+    for alias in node.names:
+        if alias.name == "*":
+            table.stars.append((node.module or "", node.level))
+        else:
+            found = (node.module or "", alias.name, node.level)
+            table.imports.setdefault(alias.asname or alias.name, []).append(found)
 
 
 def _find_changed_names(statement: ast.stmt) -> set[str]:

@@ -10,7 +10,7 @@ import importlib.machinery
 import importlib.util
 import inspect
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar, overload
@@ -84,13 +84,18 @@ def _refuse_second(function: Callable[..., Any], kind: Kind, name: str) -> None:
         SettingsError: names both places.
     """
     module = function.__globals__
-    for bound, value in list(module.items()):
-        mark = vars(value).get(_MARK) if type(value) is _FIXTURE else None
+    for declared, first in _iterate_declared(module, kind):
         # a reloaded module still holds its earlier declarations
-        if mark is None or mark[0] != kind or mark[1].__globals__ is not module or _is_reloaded(mark[1], function):
-            continue
-        if (mark[2] or bound) == name:
-            raise SettingsError(_describe_second(kind, name, mark[1], function))
+        if declared == name and first.__globals__ is module and not _is_reloaded(first, function):
+            raise SettingsError(_describe_second(kind, name, first, function))
+
+
+def _iterate_declared(namespace: Mapping[str, Any], kind: Kind) -> Iterator[tuple[str, Callable[..., Any]]]:
+    """Yield the functions that are declared in a module, with the names that they are declared under."""
+    for name, value in list(namespace.items()):
+        mark = vars(value).get(_MARK) if type(value) is _FIXTURE else None
+        if mark is not None and mark[0] == kind:
+            yield mark[2] or name, mark[1]
 
 
 def _is_reloaded(first: Callable[..., Any], second: Callable[..., Any]) -> bool:
@@ -158,14 +163,11 @@ def find_declared(config: pytest.Config, kind: Kind) -> dict[str, Callable[..., 
     """
     found = dict[str, Callable[..., Any]]()
     for plugin in config.pluginmanager.get_plugins():
-        for name, value in list(getattr(plugin, "__dict__", {}).items()):
-            mark = vars(value).get(_MARK) if type(value) is _FIXTURE else None
-            if mark is not None and mark[0] == kind:
-                public = mark[2] or name
-                first = found.setdefault(public, mark[1])
-                # a file that is loaded under two names declares the same thing twice
-                if find_place(first) != find_place(mark[1]):
-                    raise pytest.UsageError(f"segqa: {_describe_second(kind, public, first, mark[1])}")
+        for name, function in _iterate_declared(getattr(plugin, "__dict__", {}), kind):
+            first = found.setdefault(name, function)
+            # a file that is loaded under two names declares the same thing twice
+            if find_place(first) != find_place(function):
+                raise pytest.UsageError(f"segqa: {_describe_second(kind, name, first, function)}")
     return dict(sorted(found.items()))
 
 
