@@ -10,8 +10,7 @@ import typer
 from segqa.cli.runs import Directory, find_run, read_project, refusal, say
 from segqa.errors import SegqaError
 from segqa.gate.rules import resolve_rules
-from segqa.gate.self_test import DamageTrial
-from segqa.gate.self_test import run_self_test as trials_of
+from segqa.gate.self_test import DamageTrial, run_self_test
 from segqa.report.tables import Table
 from segqa.runs.groups import suggest_groups
 from segqa.runs.store import Store
@@ -34,7 +33,7 @@ def selftest(
         run = find_run(directory, run_id or _find_last_run(directory, model))
         rules = resolve_rules([*gate.fail_on, *(fail_on or ())])
         tag = gate.group_by if group_by is None else group_by
-        trials = trials_of(run, rules, alpha=gate.alpha, group_by=tag)
+        trials = run_self_test(run, rules, alpha=gate.alpha, group_by=tag)
     except SegqaError as error:
         raise refusal(str(error)) from error
     typer.echo(f"{run.id}: {format_count(len(run.scored), 'case')}, rules {' '.join(map(str, rules))}")

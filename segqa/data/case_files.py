@@ -10,7 +10,7 @@ from typing import Protocol
 
 from PIL import Image as Pillow
 
-from segqa.data import image_io as pictures
+from segqa.data import image_io
 from segqa.data.bit_depth import read_rgb
 from segqa.data.case import Target
 from segqa.data.exif_orientation import ExifHeader, read_header
@@ -71,12 +71,12 @@ class LocalFile:
         Raises:
             CaseError: it cannot be read.
         """
-        return pictures.read_file(self.path)
+        return image_io.read_file(self.path)
 
     @contextmanager
     def open(self) -> Iterator[Pillow.Image]:
         """Open the image without decoding a pixel."""
-        with pictures.open_path(self.path) as picture:
+        with image_io.open_path(self.path) as picture:
             yield picture
 
     def open_header(self) -> AbstractContextManager[Pillow.Image]:
@@ -115,9 +115,9 @@ class CaseFiles:
 
     def digest(self) -> bytes:
         """Return 16 bytes of the SHA-256 of the image file and, unless it has 8 bits, of the rule that reads it."""
-        digest = pictures.digest_content(self.image_file.read())
+        digest = image_io.digest_content(self.image_file.read())
         rule = self.reading.image.text
-        return pictures.digest_content(digest + rule.encode()) if rule else digest
+        return image_io.digest_content(digest + rule.encode()) if rule else digest
 
     def image(self) -> Image:
         """Return the image, RGB uint8 `[H, W, 3]`, upright."""
@@ -136,8 +136,8 @@ class CaseFiles:
     def target_digest(self) -> bytes:
         """Return 16 bytes of the SHA-256 of the mask file and of the rule that reads it."""
         rules = self.reading.rules
-        digest = rules.digest(pictures.digest_content(self.mask_file.read()))
-        return pictures.digest_content(digest + self.digest()) if rules.needs_image else digest
+        digest = rules.digest(image_io.digest_content(self.mask_file.read()))
+        return image_io.digest_content(digest + self.digest()) if rules.needs_image else digest
 
     def stamp(self) -> str:
         """Return names, sizes and times of both files, and the settings of the data set."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
-from segqa.data import image_io as pictures
+from segqa.data import image_io
 from segqa.data.case import Case, Source, Unreadable
 from segqa.data.case_files import CaseFiles, ImageFile, LocalFile
 from segqa.data.case_table import CaseTable
@@ -183,10 +183,10 @@ def _list_images(place: _Folder, part: str) -> tuple[dict[str, list[str]], list[
     for name in place.names(part):
         path = PurePosixPath(name)
         if name.startswith("."):
-            if path.suffix.lower() in pictures.SUFFIXES:
+            if path.suffix.lower() in image_io.SUFFIXES:
                 other.append(f"{part}/{name}")
             continue
-        if path.suffix.lower() in pictures.SUFFIXES:
+        if path.suffix.lower() in image_io.SUFFIXES:
             # one spelling of é, whichever way the file system keeps it
             found[to_utf8(unicodedata.normalize("NFC", path.stem))].append(name)
         else:

@@ -16,8 +16,7 @@ import numpy as np
 import pytest
 
 from segqa import Case, Outcome, Proposals, audit_dataset, evaluate, open_folder
-from segqa.data import reading_rules as reading
-from segqa.data import storage
+from segqa.data import reading_rules, storage
 from segqa.data.mask import Image
 from segqa.data.remote_folder import RemoteFile, prefetch
 from segqa.errors import CaseError, DatasetError
@@ -85,8 +84,8 @@ def _as_if_new() -> Iterator[None]:
 @pytest.fixture
 def _without_sample(monkeypatch: pytest.MonkeyPatch) -> None:
     """No file is looked at to find the rules of a data set, so that all that is fetched is fetched for its cases."""
-    monkeypatch.setattr(reading, "SAMPLE", 0)
-    monkeypatch.setattr(reading, "_SEARCHED", 0)
+    monkeypatch.setattr(reading_rules, "SAMPLE", 0)
+    monkeypatch.setattr(reading_rules, "_SEARCHED", 0)
 
 
 def upload(folder: Path) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from segqa import Case, Dataset, open_studio
-from segqa.data import image_io as pictures
+from segqa.data import image_io
 from segqa.data.mask import Image, Mask
 
 NAME = re.compile(r"[^_]+_[^_]+_C\d+_\d{5}")
@@ -52,7 +52,7 @@ def test_four_cameras_take_twelve_views_each(studio: Dataset) -> None:
 
 def test_opening_reads_no_file(monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[Path] = []
-    monkeypatch.setattr(pictures, "open_path", read.append)
+    monkeypatch.setattr(image_io, "open_path", read.append)
     assert isinstance(next(iter(open_studio())), Case)
     assert read == []
 

@@ -24,7 +24,7 @@ from segqa.data.string_columns import CategoricalBuilder, StringColumn
 from segqa.errors import DatasetError, UsageError
 from segqa.inference.property_cache import narrow
 from segqa.inference.worker import Task, Worker
-from segqa.models import pickers as picking
+from segqa.models import pickers
 from segqa.models.protocol import Model, Proposals
 from segqa.report.write import write_report
 from segqa.runs.outcome import Outcome
@@ -187,7 +187,7 @@ def test_a_picker_that_leaves_is_an_error_of_its_case(
             raise error
         return 0
 
-    monkeypatch.setattr(picking, "PICKERS", {**picking.PICKERS, "leave": leave})
+    monkeypatch.setattr(pickers, "PICKERS", {**pickers.PICKERS, "leave": leave})
     outcomes = evaluated(dataset_of(Own(2)), tmp_path, pick="leave")
     assert [name for name, outcome in outcomes.items() if type(error).__name__ in outcome.error]
     assert any(not outcome.error for outcome in outcomes.values())

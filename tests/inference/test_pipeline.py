@@ -7,7 +7,7 @@ import pytest
 from segqa.data.folder import open_folder
 from segqa.data.mask import Image
 from segqa.errors import ProposalsError, StoreError
-from segqa.inference import pipeline as loop
+from segqa.inference import pipeline
 from segqa.inference.evaluator import Evaluation
 from segqa.inference.pipeline import _check_pick, get_prediction
 from segqa.inference.proposal_cache import ProposalCache
@@ -46,14 +46,14 @@ def events(squares: Squares, folder: Path) -> list[str]:
 def test_a_fast_model_is_asked_for_the_next_batch_while_the_one_before_is_scored(
     squares: Squares, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "_SLOW", 60)
+    monkeypatch.setattr(pipeline, "_SLOW", 60)
     assert events(squares, tmp_path) == ["0 done", "asked", "asked", "2 done", "asked", "4 done", "6 done"]
 
 
 def test_of_a_slow_model_each_batch_is_told_at_once(
     squares: Squares, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "_SLOW", 0)
+    monkeypatch.setattr(pipeline, "_SLOW", 0)
     assert events(squares, tmp_path) == ["0 done", "asked", "2 done", "asked", "4 done", "asked", "6 done"]
 
 

@@ -25,7 +25,7 @@ from segqa.models.checkpoint import write_checkpoint
 from segqa.models.network import Network
 from segqa.models.torch_runtime import TorchRuntime
 from segqa.models.unet import UNet
-from segqa.training import onnx_export as export
+from segqa.training import onnx_export
 from segqa.training.onnx_export import _compare, export_onnx
 from tests.conftest import bright_square, write_case
 
@@ -171,7 +171,7 @@ def test_an_export_that_gives_other_masks_is_not_kept(
         onnx.save(model, path)
 
     before = (copy / "model.onnx").read_bytes()
-    monkeypatch.setattr(export, "_write", write_wrongly)
+    monkeypatch.setattr(onnx_export, "_write", write_wrongly)
     said = r"float32 is not good enough: mean IoU 0\.\d+ with torch's masks over 6 cases, least .*--min-iou"
     with pytest.raises(ModelError, match=said):
         export_onnx(copy, squares)
@@ -192,7 +192,7 @@ def test_one_case_is_no_check(folder: Path, squares: list[Case]) -> None:
 
 def test_the_command_exports_and_says_how_well(copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (copy / "model.onnx").rename(tmp_path / "made before")
-    monkeypatch.setattr(export, "_write", lambda _, path: shutil.copy(tmp_path / "made before", path))
+    monkeypatch.setattr(onnx_export, "_write", lambda _, path: shutil.copy(tmp_path / "made before", path))
     write_case(tmp_path / "data", "a", *bright_square(0))
     write_case(tmp_path / "data", "b", *bright_square(1))
     result = CliRunner().invoke(app, ["export", str(copy), "--to", "onnx", "--dataset", str(tmp_path / "data")])
