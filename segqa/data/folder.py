@@ -140,6 +140,11 @@ def open_folder(
     return _list_cases(place, pattern, prompt, settings)
 
 
+def to_dataset(dataset: Dataset | str | os.PathLike[str]) -> Dataset:
+    """Return a data set, or open the one in a folder."""
+    return dataset if isinstance(dataset, Dataset) else open_folder(dataset)
+
+
 def _list_cases(place: _Folder, pattern: re.Pattern[str] | None, prompt: str, settings: ReadingSettings) -> Dataset:
     """Build a data set from the files in a folder; see `open_folder` for the arguments."""
     images, other_images = _list_images(place, "images")

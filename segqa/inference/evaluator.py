@@ -21,7 +21,7 @@ from tqdm.auto import tqdm
 from segqa.data.case import Case
 from segqa.data.case_table import CaseTable
 from segqa.data.dataset import Dataset
-from segqa.data.folder import open_folder
+from segqa.data.folder import to_dataset
 from segqa.data.mask import Image
 from segqa.data.remote_folder import prefetch
 from segqa.data.storage import expand_home
@@ -384,15 +384,13 @@ def evaluate(
         threshold: the IoU below which a case has failed.
         batch_size: images a `predict` call; `"auto"` for as many as are worth it on a GPU.
         directory: where to keep the run and the proposals, such as `.segqa`; without one, nothing is kept.
-        engine: `"ray"` asks the model in two actors of Ray, or in as many as its settings say; it is sent there by
-            cloudpickle, or built there if it is a function.
-        spot_check: how many cases with stored answers the model is asked for again (`docs/fingerprints.md`). By default
-            one, if the fingerprint is written by hand and the source has changed. A difference is a Python warning.
+        engine: `"ray"` runs the model in two actors of Ray, or as its settings say; a function builds it there.
+        spot_check: number of stored cases to ask for again; by default as `docs/fingerprints.md` says. Failures warn.
 
     Raises:
         UsageError: data set, picker or engine cannot be used. A case that fails is an outcome with status `error`.
     """
-    cases = (dataset if isinstance(dataset, Dataset) else open_folder(dataset)).with_prompt(prompt)
+    cases = to_dataset(dataset).with_prompt(prompt)
     asked = _build_model(model)
     how = Evaluation(
         pick=pick,
@@ -401,13 +399,10 @@ def evaluate(
         batch_size=batch_size,
         command="segqa.evaluate",
         progress=ProgressBar(),
+        engine=None if engine == "local" else _engine(model, engine),
+        built_by="" if asked is model else digest_source([model]),
+        spot_check=DEFAULT_SPOT_CHECK if spot_check is None else SpotCheck.for_all_cases(spot_check),
     )
-    if engine != "local":
-        how = replace(how, engine=_engine(model, engine))
-    if asked is not model:
-        how = replace(how, built_by=digest_source([model]))
-    if spot_check is not None:
-        how = replace(how, spot_check=SpotCheck.for_all_cases(spot_check))
     with tempfile.TemporaryDirectory(prefix="segqa-") as nowhere:
         run = how.run(asked, to_utf8(name or type(asked).__name__), cases, Store(expand_home(directory or nowhere)))
     for text in chain(*judge_stored_answers(run, is_strict=True)):

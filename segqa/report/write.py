@@ -12,7 +12,7 @@ from segqa.analysis.failure_clusters.search import find_clusters
 from segqa.analysis.label_errors import find_label_errors
 from segqa.analysis.robustness.result import find_robustness
 from segqa.data.dataset import Dataset
-from segqa.data.folder import open_folder
+from segqa.data.folder import to_dataset
 from segqa.data.storage import expand_home
 from segqa.errors import IncomparableError
 from segqa.gate.baseline import get_scope, get_stored_baseline_path, read_baseline
@@ -65,7 +65,7 @@ def write_report(
     rules = gate or GateSettings()
     judged = [_judge_run(run, _read_baseline(run, runs, baselines, store), rules, store) for run in runs]
     if dataset is not None:
-        cases = dataset if isinstance(dataset, Dataset) else open_folder(dataset)
+        cases = to_dataset(dataset)
         found = [(one.clusters, one.verdict.comparison if one.verdict else None) for one in judged]
         draw_choice(found, cases, store, settings)
     return write_review(

@@ -27,7 +27,7 @@ from segqa.analysis.robustness.result import (
 )
 from segqa.analysis.robustness.stability import PerturbationOutcome
 from segqa.data.dataset import Dataset
-from segqa.data.folder import open_folder
+from segqa.data.folder import to_dataset
 from segqa.data.mask import Mask
 from segqa.data.storage import expand_home
 from segqa.errors import DatasetError, SettingsError
@@ -286,7 +286,7 @@ def measure_robustness(
     Raises:
         UsageError: albumentations is not installed, or the data set or the picker cannot be used.
     """
-    opened = (dataset if isinstance(dataset, Dataset) else open_folder(dataset)).with_prompt(prompt)
+    opened = to_dataset(dataset).with_prompt(prompt)
     how = Evaluation(
         pick=pick,
         empty=empty,
