@@ -67,15 +67,9 @@ def configure_session(
     )
     if "run" in options:
         select_existing_run(session, session.chosen_models if "model" in options else ())
-    find_picker(settings.pick)
     _require_engine(config, session)
     _refuse_contradictions(options)
-    resolve_rules([*settings.gate.fail_on, *options.get("fail-on", ())])
-    for condition in [options.get("where"), *(known.where for known in settings.known)]:
-        if condition:
-            parse_condition(condition)
-    for known in settings.known:
-        read_expected_kinds(known)
+    _parse_expressions(settings, options)
     _refuse_unknown_models(settings, models, parse_options(options.get("model-option", ())))
     refuse_unknown_checkpoints(options.get("checkpoint", ()), models, session.start_folder)
     _refuse_reserved_names([*models, *datasets], reserved)
@@ -85,6 +79,16 @@ def configure_session(
     if not is_hosting(config):
         _list_given_folders(session)
     return session
+
+
+def _parse_expressions(settings: Settings, options: Mapping[str, Any]) -> None:
+    """Refuse a picker, a rule, a condition or a failure kind that means nothing."""
+    find_picker(settings.pick)
+    resolve_rules([*settings.gate.fail_on, *options.get("fail-on", ())])
+    for condition in filter(None, [options.get("where"), *(known.where for known in settings.known)]):
+        parse_condition(condition)
+    for known in settings.known:
+        read_expected_kinds(known)
 
 
 def _refuse_contradictions(options: Mapping[str, Any]) -> None:

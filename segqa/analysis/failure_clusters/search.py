@@ -71,13 +71,12 @@ def find_clusters(
     if split:
         searches.append(_Search.prepare(run, searched, ("error",), groups, level, min_cases, depth))
     found = sorted((pair for search in searches for pair in search.iter_clusters()), key=lambda pair: pair[0])
-    first = searches[0]
     return Clusters(
         run,
         tuple(replace(cluster, suggested=suggested) for _, cluster in found),
         find_gap(run),
-        first.lattice.sizes,
-        first.test.permutations if first.test else 0,
+        searches[0].lattice.sizes,
+        searches[0].test.permutations if searches[0].test else 0,
         alpha,
         len(searched),
         suggested=suggested,
