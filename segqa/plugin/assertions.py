@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import os
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
-from segqa.plugin.context import find_session
+from segqa.plugin.context import find_session, shorten_path
 from segqa.support.escaping import to_line
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ def pytest_assertrepr_compare(config: pytest.Config, op: str, left: object, righ
     page = session.page if session else None
     config.stash[NOTES] = [
         *([f"just these: {left.of.how_to_repeat}"] if left.of.condition else []),
-        *([f"review: {os.path.relpath(page, config.invocation_params.dir)}"] if page else []),
+        *([f"review: {shorten_path(page, config)}"] if page else []),
     ]
     config.stash[SHOWN_RUN] = left.of
     return [*map(to_line, _explain(left, float(right)))]

@@ -39,9 +39,9 @@ def require_verdict(config: pytest.Config, session: Session, run: Run) -> Verdic
     """
     path = find_baseline_path(session, run)
     if not path.exists():
-        hint = f"no baseline {_shorten(path, session)}; `pytest suites --segqa-update-baseline` makes one: commit it"
+        hint = f"no baseline {session.shorten_path(path)}; `pytest suites --segqa-update-baseline` makes one: commit it"
         if "update-baseline" in session.options:
-            pytest.skip(f"no baseline {_shorten(path, session)}: this session writes the first one")
+            pytest.skip(f"no baseline {session.shorten_path(path)}: this session writes the first one")
         if gone := describe_change(session, path):
             hint = f"no baseline: {gone}; restore it"
         if renamed := _explain_rename(session, run):
@@ -73,7 +73,9 @@ def _explain_rename(session: Session, run: Run) -> str:
 
     for path in sorted(find_baseline_path(session, run).parent.glob("*.jsonl")):
         if read_model(path) == run.model:
-            return f"{_shorten(path, session)} is the baseline of {run.model}: give it the name {run.model}.jsonl back"
+            return (
+                f"{session.shorten_path(path)} is the baseline of {run.model}: give it the name {run.model}.jsonl back"
+            )
     found = find_namesakes(session, run)
     hint = "if the data set was renamed, set dataset_name = {!r} in [tool.segqa]"
     return next((f"{text}: {hint.format(name)}" for name, text in found.items()), "")
@@ -102,7 +104,7 @@ def find_namesakes(session: Session, run: Run) -> dict[str, str]:
             continue
         if 2 * len(pairs) >= len(run.expected):
             cases = format_count(len(run.expected), "case")
-            found[other.dataset] = f"{_shorten(path, session)} has {len(pairs)} of these {cases}"
+            found[other.dataset] = f"{session.shorten_path(path)} has {len(pairs)} of these {cases}"
     return found
 
 
@@ -176,7 +178,7 @@ def update_baselines(session: Session) -> list[str]:
     for update in updates:
         update.write()
         cases = format_count(len(update.run.outcomes), "case")
-        said += [f"wrote {_shorten(update.path, session)} ({cases})", *update.notes]
+        said += [f"wrote {session.shorten_path(update.path)} ({cases})", *update.notes]
         said += _keep_speed(session, update.run)
     return said
 
@@ -221,7 +223,7 @@ def require_kept_speed(config: pytest.Config, session: Session, run: Run, speed:
     if changed := describe_change(session, path):
         session.warn(changed)
     if not kept:
-        pytest.skip(f"no speed is kept in {_shorten(path, session)}; --segqa-update-baseline keeps one")
+        pytest.skip(f"no speed is kept in {session.shorten_path(path)}; --segqa-update-baseline keeps one")
     if speed.machine not in kept:
         pytest.skip(f"this machine is {speed.machine}; what is kept is from {' and from '.join(kept)}")
     return kept[speed.machine]
@@ -234,7 +236,7 @@ def _keep_speed(session: Session, run: Run) -> list[str]:
     speed, path = compute_speed(run), get_speed_path(session.baselines, run)
     if speed is None or not keep_speed(path, speed, accepted=bool(session.options.get("accept", "").strip())):
         return []
-    said = [f"wrote {_shorten(path, session)} ({speed.p50:.3g} s a case on {speed.machine})"]
+    said = [f"wrote {session.shorten_path(path)} ({speed.p50:.3g} s a case on {speed.machine})"]
     reference = read_speeds(path)[speed.machine].reference
     if reference is not None:
         said.append(f"note: that is {speed.p50 / reference:.2g} times as long as the reference ({reference:.3g} s)")
@@ -312,8 +314,8 @@ def _judge(session: Session, comparison: Comparison) -> Verdict:
     verdict = judge_with_settings(session.settings, comparison, **_read_rules(session))
     folder, notes = session.baselines, [*verdict.notes]
     if folder.resolve() != session.root.resolve() / GateSettings().baseline:
-        real = "" if folder.resolve() == folder.absolute() else f", a link to {_shorten(folder.resolve(), session)}"
-        notes.append(f"the baselines are those in {_shorten(folder, session)}{real}")
+        real = "" if folder.resolve() == folder.absolute() else f", a link to {session.shorten_path(folder.resolve())}"
+        notes.append(f"the baselines are those in {session.shorten_path(folder)}{real}")
     path = find_baseline_path(session, comparison.candidate)
     if changed := describe_change(session, path):
         notes.append(changed)
@@ -331,7 +333,7 @@ def _warn_of_lowered(session: Session, path: Path) -> None:
     session.checked_baselines.add(path)
     rules = _read_rules(session)
     if lowered := describe_lowered(
-        path, _shorten(path, session), lambda both: judge_with_settings(session.settings, both, **rules)
+        path, session.shorten_path(path), lambda both: judge_with_settings(session.settings, both, **rules)
     ):
         session.warn(lowered)
 
@@ -348,11 +350,6 @@ def _read_rules(session: Session) -> dict[str, Any]:
     return {"fail_on": session.options.get("fail-on", ()), "group_by": session.group_by}
 
 
-def _shorten(path: Path, session: Session) -> str:
-    """Return a path relative to the folder that pytest was started in."""
-    return os.path.relpath(path, session.start_folder)
-
-
 def describe_change(session: Session, path: Path) -> str:
     """Describe how a file differs from its commit, or why git cannot tell; empty if it does not, and outside of CI.
 
@@ -361,7 +358,7 @@ def describe_change(session: Session, path: Path) -> str:
     if not session.ci:
         return ""
     if path not in session.changes:
-        session.changes[path] = git_comparison.describe_change(path, _shorten(path, session))
+        session.changes[path] = git_comparison.describe_change(path, session.shorten_path(path))
     return session.changes[path]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -49,6 +51,11 @@ def read_ci(config: pytest.Config) -> bool:
     if is_worker(config):
         return bool(read_input(config, CI))
     return config.stash.setdefault(_IN_CI, is_ci())
+
+
+def shorten_path(path: Path, config: pytest.Config) -> str:
+    """Return a path relative to the folder that pytest was started in."""
+    return os.path.relpath(path, config.invocation_params.dir)
 
 
 def runs_no_tests(config: pytest.Config) -> bool:

@@ -126,9 +126,9 @@ def _find_unjudged(state: Session) -> Iterator[str]:
             ):
                 continue
             why = "is not among the models to evaluate" if known else "is not declared any more"
-            yield f"nothing judges the baseline {os.path.relpath(path, state.start_folder)}: {model} {why}"
+            yield f"nothing judges the baseline {state.shorten_path(path)}: {model} {why}"
     for run in state.runs.values():
-        own = os.path.relpath(find_baseline_path(state, run), state.start_folder)
+        own = state.shorten_path(find_baseline_path(state, run))
         yield from (f"{text}, but another baseline judges them: {own}" for text in find_namesakes(state, run).values())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -186,6 +187,10 @@ class Session:
                 self.problem = self.problem or str(error)
             self.label_errors = find_label_errors(runs)
         return self.label_errors
+
+    def shorten_path(self, path: Path) -> str:
+        """Return a path relative to the folder that pytest was started in."""
+        return os.path.relpath(path, self.start_folder)
 
     def warn(self, *texts: str) -> None:
         """Add warnings, each once."""

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from segqa.errors import SettingsError
-from segqa.plugin.context import is_hosting
+from segqa.plugin.context import is_hosting, shorten_path
 from segqa.plugin.session import Session
 from segqa.plugin.xdist_messages import SETTINGS_FILE, is_worker, read_input
 from segqa.settings import find_settings_file, has_settings
@@ -37,7 +37,7 @@ def choose_settings_file(config: pytest.Config) -> Path | None:
     found = {file: folder for folder in _list_test_folders(config) if (file := find_settings_file(folder)) is not None}
     if len(found) > 1:
         listed = " and ".join(
-            f"{_shorten(file, config)} (for {_shorten(folder, config)})" for file, folder in found.items()
+            f"{shorten_path(file, config)} (for {shorten_path(folder, config)})" for file, folder in found.items()
         )
         raise SettingsError(f"expected tests with one settings file, got {listed}; start pytest once for each")
     in_rootdir = config.rootpath / "pyproject.toml"
@@ -55,10 +55,10 @@ def refuse_other_settings(config: pytest.Config, session: Session, folders: Iter
     for folder in folders:
         file = find_settings_file(folder)
         if file is not None and file != session.settings_file:
-            read = "no settings file" if session.settings_file is None else _shorten(session.settings_file, config)
+            read = "no settings file" if session.settings_file is None else shorten_path(session.settings_file, config)
             raise SettingsError(
-                f"the tests in {_shorten(folder, config)} have the settings file {_shorten(file, config)}, but this "
-                f"session reads {read}; name them on the command line: pytest {_shorten(folder, config)}"
+                f"the tests in {shorten_path(folder, config)} have the settings file {shorten_path(file, config)}, but "
+                f"this session reads {read}; name them on the command line: pytest {shorten_path(folder, config)}"
             )
 
 
@@ -66,7 +66,7 @@ def describe_settings_file(config: pytest.Config, session: Session) -> str:
     """Return a line that names the settings file."""
     if session.settings_file is None:
         return "segqa settings: defaults, no pyproject.toml with [tool.segqa] from the tests upwards"
-    return f"segqa settings: {_shorten(session.settings_file, config)}"
+    return f"segqa settings: {shorten_path(session.settings_file, config)}"
 
 
 def _find_given_file(config: pytest.Config) -> Path | None:
@@ -81,8 +81,3 @@ def _list_test_folders(config: pytest.Config) -> list[Path]:
     here = config.invocation_params.dir
     paths = [Path(os.path.normpath(here / argument.partition("::")[0])) for argument in config.args]
     return [path if path.is_dir() else path.parent for path in paths if path.exists()] or [here]
-
-
-def _shorten(path: Path, config: pytest.Config) -> str:
-    """Return a path relative to the folder that pytest was started in."""
-    return os.path.relpath(path, config.invocation_params.dir)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator, Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from segqa.plugin.context import find_session, get_session
+from segqa.plugin.context import find_session, get_session, shorten_path
 from segqa.plugin.markers import count_behaviours, read_behaviour_marker
 from segqa.plugin.requested_fixtures import find_evaluation, requests_model
 from segqa.plugin.session import Session
@@ -61,7 +59,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
         found = state.clusters.get((run.id, run.part, run.condition), ())
         item.user_properties += [
             ("segqa.cluster", "; ".join(cluster.condition for cluster in found)),
-            ("segqa.report", "" if state.page is None else _shorten(state.page, item.config)),
+            ("segqa.report", "" if state.page is None else shorten_path(state.page, item.config)),
         ]
         item.user_properties.extend(_list_verdict_properties(given.get("gate")))
     return (yield)
@@ -99,7 +97,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     for line in session.messages:
         terminalreporter.write_line(to_line(line))
     if session.runs and session.page is not None and session.page.exists():
-        terminalreporter.write_line(to_line(f"review page: {_shorten(session.page, config)}"))
+        terminalreporter.write_line(to_line(f"review page: {shorten_path(session.page, config)}"))
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -126,7 +124,7 @@ def _render_runs(session: Session, config: pytest.Config) -> Iterator[str]:
     if session.shard is not None:
         yield from describe_shards(session)
         yield from (f"  {line}" for run in session.runs.values() for line in describe_spot_check(run))
-        yield from (f"  run {_shorten(session.store.run_folder(run.id), config)}" for run in session.runs.values())
+        yield from (f"  run {shorten_path(session.store.run_folder(run.id), config)}" for run in session.runs.values())
         return
     from segqa.report.terminal import findings, paragraph, steadiness, suspicions
 
@@ -135,7 +133,7 @@ def _render_runs(session: Session, config: pytest.Config) -> Iterator[str]:
         yield from (f"  {line}" for line in describe_spot_check(run))
         if run.model in session.robustness:
             yield from steadiness(session.robustness[run.model])
-        yield f"  run {_shorten(session.store.run_folder(run.id), config)}"
+        yield f"  run {shorten_path(session.store.run_folder(run.id), config)}"
     yield from suspicions(session.find_label_errors())
     for one in session.judged_runs:
         if one.verdict:
@@ -179,8 +177,3 @@ def _list_verdict_properties(verdict: Verdict | None) -> list[tuple[str, object]
         ("segqa.broken", len(verdict.comparison.broken)),
         ("segqa.findings", len(verdict.findings)),
     ]
-
-
-def _shorten(path: Path, config: pytest.Config) -> str:
-    """Return a path relative to the folder that pytest was started in."""
-    return os.path.relpath(path, config.invocation_params.dir)

@@ -43,7 +43,6 @@ def report_missed(session: pytest.Session, state: Session, run: Run, *, strict: 
 
 def find_unmeasured(config: pytest.Config, state: Session, run: Run) -> Iterator[str]:
     """Describe measurements that a collected test requests and this session did not make."""
-    from segqa.gate.latency import compute_speed
     from segqa.plugin.baselines import has_speed
 
     test = state.requested_measurements.get("robustness", {}).get(run.model)
@@ -51,13 +50,7 @@ def find_unmeasured(config: pytest.Config, state: Session, run: Run) -> Iterator
     if test and on and run.model not in state.robustness:
         yield f"robustness of {run.model} is not judged ({find_outcome(test, config)})"
     test = state.requested_measurements.get("speed", {}).get(run.model)
-    if test and has_speed(state, run) and not _is_timed_here(state, run):
-        if "parts" in run.provenance:
-            why = "the run is merged of shards"
-        elif compute_speed(run) is None:
-            why = "its answers are stored; --segqa-refresh-cache asks again"
-        else:
-            why = "none is kept for this machine"
+    if test and has_speed(state, run) and (why := _explain_no_speed(state, run)):
         yield f"speed of {run.model} is not judged, though the baseline has one: {why}"
 
 
@@ -68,16 +61,20 @@ def find_left_out(state: Session, run: Run) -> Iterator[str]:
         yield f"only {format_count(limit, 'case')} of {run.dataset}: the settings say limit = {limit}"
 
 
-def _is_timed_here(state: Session, run: Run) -> bool:
-    """Return whether the speed of a run can be compared with a stored one."""
+def _explain_no_speed(state: Session, run: Run) -> str:
+    """Explain why the speed of a run cannot be compared with the stored one; empty if it can."""
     from segqa.gate.latency import compute_speed, get_speed_path, read_speeds
 
-    speed = compute_speed(run)
     try:
         kept = read_speeds(get_speed_path(state.baselines, run))
     except BaselineError:  # its test fails
-        return True
-    return speed is not None and "parts" not in run.provenance and speed.machine in kept
+        return ""
+    if "parts" in run.provenance:
+        return "the run is merged of shards"
+    speed = compute_speed(run)
+    if speed is None:
+        return "its answers are stored; --segqa-refresh-cache asks again"
+    return "" if speed.machine in kept else "none is kept for this machine"
 
 
 def _describe_slowdown(state: Session, run: Run) -> str:
