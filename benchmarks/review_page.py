@@ -41,7 +41,7 @@ from segqa.gate.baseline import read_baseline, write_baseline
 from segqa.gate.comparison import compare
 from segqa.report.case_images import THUMBNAIL, CaseImage, CaseImages
 from segqa.report.case_selection import select
-from segqa.report.drawing import encode_picture, error_map, fit
+from segqa.report.drawing import encode_image, error_map, fit
 from segqa.report.write import write_report
 from segqa.runs.outcome import Outcome, ProposalScore
 from segqa.runs.run import Run, describe
@@ -241,8 +241,8 @@ def _exhibit(outcome: Outcome, photo: Image, target: Mask, random: np.random.Gen
         boxes=tuple((float(x), float(y), float(x + w), float(y + h)) for x, y, w, h in boxes),
         before=encode_mask(_wobble(target, random)),
         measured={"boundary_iou": 0.6123, "boundary_f": 0.7012, "hd95": 14.2136, "pieces": 2.0, "target_pieces": 1.0},
-        photo=encode_picture(photo),
-        thumbnail=encode_picture(fit(error_map(photo, masks[0], target), THUMBNAIL, THUMBNAIL)),
+        photo=encode_image(photo),
+        thumbnail=encode_image(fit(error_map(photo, masks[0], target), THUMBNAIL, THUMBNAIL)),
     )
 
 

@@ -79,35 +79,35 @@ def find_image_rule(seen: Iterable[DeepValues], bits: int | None = None) -> Imag
     return ImageRule(bits, (1 if max(floats) <= 1 else 255) if floats else None)
 
 
-def is_deep(picture: Pillow.Image) -> bool:
+def is_deep(image: Pillow.Image) -> bool:
     """Return whether an image that is not decoded yet has more than 8 bits per channel."""
-    return picture.mode.startswith("I") or picture.mode == "F" or _is_deep_colour(picture)
+    return image.mode.startswith("I") or image.mode == "F" or _is_deep_colour(image)
 
 
-def read_deep_values(picture: Pillow.Image) -> DeepValues:
+def read_deep_values(image: Pillow.Image) -> DeepValues:
     """Read the range of values of an image of more than 8 bits.
 
     Raises:
         ValueError: a value is negative, not finite or above 65535.
     """
-    values = _decode_deep(picture)
+    values = _decode_deep(image)
     return DeepValues(float(values.max(initial=0)), values.dtype.kind == "f")
 
 
-def read_rgb(picture: Pillow.Image, rule: ImageRule | None = EIGHT_BITS) -> Image:
+def read_rgb(image: Pillow.Image, rule: ImageRule | None = EIGHT_BITS) -> Image:
     """Decode an image, upright, as RGB uint8 `[H, W, 3]`.
 
     Args:
-        picture: grey is repeated, alpha dropped, CMYK converted.
+        image: grey is repeated, alpha dropped, CMYK converted.
         rule: how more than 8 bits become 8; None to find it from this image alone.
 
     Raises:
         ValueError: the image breaks the rule.
     """
-    if not is_deep(picture):
-        ImageOps.exif_transpose(picture, in_place=True)
-        return np.array(picture if picture.mode == "RGB" else picture.convert("RGB"))
-    values = _decode_deep(picture)
+    if not is_deep(image):
+        ImageOps.exif_transpose(image, in_place=True)
+        return np.array(image if image.mode == "RGB" else image.convert("RGB"))
+    values = _decode_deep(image)
     if rule is None:
         rule = find_image_rule([DeepValues(float(values.max(initial=0)), values.dtype.kind == "f")])
     scaled = _scale_to_8_bits(values, rule)
@@ -129,13 +129,13 @@ def _scale_to_8_bits(values: NDArray[Any], rule: ImageRule) -> Image:
     return cast("Image", (values.astype(np.uint32) * 255 // (2**rule.bits - 1)).astype(np.uint8))
 
 
-def _decode_deep(picture: Pillow.Image) -> NDArray[Any]:
+def _decode_deep(image: Pillow.Image) -> NDArray[Any]:
     """Decode an image of more than 8 bits, upright, `[H, W]` or RGB `[H, W, 3]`."""
-    if _is_deep_colour(picture):
-        return _decode_deep_colour(picture)
-    white_is_zero = has_white_as_zero(picture)
-    ImageOps.exif_transpose(picture, in_place=True)
-    values: NDArray[Any] = np.asarray(picture)
+    if _is_deep_colour(image):
+        return _decode_deep_colour(image)
+    white_is_zero = has_white_as_zero(image)
+    ImageOps.exif_transpose(image, in_place=True)
+    values: NDArray[Any] = np.asarray(image)
     if not np.isfinite(values).all():
         raise ValueError("the image holds values that are not finite")
     if values.min(initial=0) < 0 or values.max(initial=0) > 65535:
@@ -143,25 +143,25 @@ def _decode_deep(picture: Pillow.Image) -> NDArray[Any]:
     return 65535 - values if white_is_zero else values
 
 
-def has_white_as_zero(picture: Pillow.Image) -> bool:
+def has_white_as_zero(image: Pillow.Image) -> bool:
     """Return whether this is a 16-bit TIFF in which 0 is white; Pillow inverts such files of 1 and 8 bits only."""
-    tags = getattr(picture, "tag_v2", {})
-    return picture.mode.startswith("I;16") and tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
+    tags = getattr(image, "tag_v2", {})
+    return image.mode.startswith("I;16") and tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
 
 
-def _is_deep_colour(picture: Pillow.Image) -> bool:
+def _is_deep_colour(image: Pillow.Image) -> bool:
     """Return whether Pillow would drop the low 8 of 16 bits."""
-    tiles = getattr(picture, "tile", ())
+    tiles = getattr(image, "tile", ())
     found = tiles[0][3] if tiles else ""
     mode = found[0] if isinstance(found, tuple) else found
     return str(mode).startswith(("RGB;16", "RGBA;16", "RGBX;16", "LA;16"))
 
 
-def _decode_deep_colour(picture: Pillow.Image) -> NDArray[Any]:
+def _decode_deep_colour(image: Pillow.Image) -> NDArray[Any]:
     """Decode the 16-bit channels of an image with OpenCV, after Pillow has verified that the file is complete."""
-    header, form, size = read_header(picture), picture.format, picture.size
-    data = _get_content(picture)
-    picture.load()
+    header, form, size = read_header(image), image.format, image.size
+    data = _get_content(image)
+    image.load()
     values = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if values is None or values.dtype != np.uint16 or values.shape[1::-1] != size:
         raise ValueError("the colour picture has 16 bits a channel in a form that cannot be read; store it as 8 bits")
@@ -169,9 +169,9 @@ def _decode_deep_colour(picture: Pillow.Image) -> NDArray[Any]:
     return turn_upright(values[:, :, 2::-1], 1 if form == "TIFF" else header.orientation)
 
 
-def _get_content(picture: Pillow.Image) -> bytes:
+def _get_content(image: Pillow.Image) -> bytes:
     """Return the bytes of an open file that is not decoded yet."""
-    file = cast("IO[bytes]", picture.fp)  # type: ignore[attr-defined] # of an image file
+    file = cast("IO[bytes]", image.fp)  # type: ignore[attr-defined] # of an image file
     place = file.tell()
     file.seek(0)
     data = file.read()

@@ -76,8 +76,8 @@ class LocalFile:
     @contextmanager
     def open(self) -> Iterator[Pillow.Image]:
         """Open the image without decoding a pixel."""
-        with image_io.open_path(self.path) as picture:
-            yield picture
+        with image_io.open_path(self.path) as image:
+            yield image
 
     def open_header(self) -> AbstractContextManager[Pillow.Image]:
         """Open the image for its header alone; only the beginning of the file is read."""
@@ -122,14 +122,14 @@ class CaseFiles:
     def image(self) -> Image:
         """Return the image, RGB uint8 `[H, W, 3]`, upright."""
         rule = self.reading.image
-        with self.image_file.open() as picture:
-            return read_rgb(picture, rule)
+        with self.image_file.open() as image:
+            return read_rgb(image, rule)
 
     def target(self) -> Target:
         """Read the mask, upright."""
         rules, header = self.reading.rules, self._image_header()
-        with self.mask_file.open() as picture:
-            own, raster = read_header(picture), read_raster(picture)
+        with self.mask_file.open() as image:
+            own, raster = read_header(image), read_raster(image)
         target = apply_mask_rule(self.mask_file.name, raster, rules.mask)
         return target if header is None else fit_to_image(self.mask_file.name, target, own, header, rules)
 
@@ -150,7 +150,7 @@ class CaseFiles:
     def _image_header(self) -> ExifHeader | None:
         """Read size and orientation of the image; None where that fails, since reading the image reports it."""
         try:
-            with self.image_file.open_header() as picture:
-                return read_header(picture)
+            with self.image_file.open_header() as image:
+                return read_header(image)
         except CaseError:
             return None

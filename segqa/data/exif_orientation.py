@@ -38,28 +38,28 @@ class ExifHeader:
         return self.size[::-1] if self.orientation >= _SWAPS_SIZES else self.size
 
 
-def read_header(picture: Pillow.Image) -> ExifHeader:
+def read_header(image: Pillow.Image) -> ExifHeader:
     """Read size and orientation of an open image that is not decoded yet."""
-    orientation = (_read_png_exif(picture) if picture.format == "PNG" else picture.getexif()).get(_TAG, 1)
+    orientation = (_read_png_exif(image) if image.format == "PNG" else image.getexif()).get(_TAG, 1)
     orientation = orientation if orientation in range(1, 9) else 1
     # Pillow turns a TIFF when it decodes it, and swaps the sizes before
-    is_swapped = orientation >= _SWAPS_SIZES and picture.format != "TIFF"
-    return ExifHeader(picture.size[::-1] if is_swapped else picture.size, orientation)
+    is_swapped = orientation >= _SWAPS_SIZES and image.format != "TIFF"
+    return ExifHeader(image.size[::-1] if is_swapped else image.size, orientation)
 
 
-def _read_png_exif(picture: Pillow.Image) -> Pillow.Exif:
+def _read_png_exif(image: Pillow.Image) -> Pillow.Exif:
     """Read the EXIF data of a PNG; Pillow would decode all pixels to find a chunk behind them."""
     probe = Pillow.new("1", (1, 1))
-    probe.info = dict(picture.info)
-    late = b"" if "exif" in probe.info else _find_chunk(picture, b"eXIf")
+    probe.info = dict(image.info)
+    late = b"" if "exif" in probe.info else _find_chunk(image, b"eXIf")
     if late:
         probe.info["exif"] = b"Exif\0\0" + late
     return probe.getexif()
 
 
-def _find_chunk(picture: Pillow.Image, kind: bytes) -> bytes:
+def _find_chunk(image: Pillow.Image, kind: bytes) -> bytes:
     """Find the content of the first chunk of a type in a PNG; None without one."""
-    file = cast("IO[bytes]", picture.fp)  # type: ignore[attr-defined] # of an image file
+    file = cast("IO[bytes]", image.fp)  # type: ignore[attr-defined] # of an image file
     place = file.tell()
     file.seek(_SIGNATURE)
     found = b""

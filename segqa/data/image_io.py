@@ -50,8 +50,8 @@ def decode_image(data: bytes, name: str) -> Image:
     Raises:
         CaseError: it cannot be read as an image.
     """
-    with open_image(BytesIO(data), name) as picture:
-        return read_rgb(picture, None)
+    with open_image(BytesIO(data), name) as image:
+        return read_rgb(image, None)
 
 
 def count_claimed_pixels(data: bytes, name: str) -> int:
@@ -61,8 +61,8 @@ def count_claimed_pixels(data: bytes, name: str) -> int:
         OversizeError: more than `MAX_PIXELS`.
         CaseError: it is no picture.
     """
-    with open_image(BytesIO(data), name) as picture:
-        return picture.width * picture.height
+    with open_image(BytesIO(data), name) as image:
+        return image.width * image.height
 
 
 def digest_content(content: bytes) -> bytes:
@@ -89,8 +89,8 @@ def open_path(path: Path) -> Iterator[Pillow.Image]:
     _require_file(path)
     try:
         # not by its path: Pillow would map a plain TIFF into memory and mistake its sides where it is turned
-        with path.open("rb") as file, open_image(file, path.name) as picture:
-            yield picture
+        with path.open("rb") as file, open_image(file, path.name) as image:
+            yield image
     except OSError as error:
         raise CaseError(f"cannot read {path.name}: {error.strerror}") from error
 
@@ -99,9 +99,9 @@ def open_path(path: Path) -> Iterator[Pillow.Image]:
 def open_image(source: BinaryIO, name: str) -> Iterator[Pillow.Image]:
     """Open an image without decoding a pixel; errors inside the block become a `CaseError`."""
     try:
-        with Pillow.open(source, formats=_FORMATS) as picture:
-            _require_size(name, picture)
-            yield picture
+        with Pillow.open(source, formats=_FORMATS) as image:
+            _require_size(name, image)
+            yield image
     except _TOO_LARGE as error:
         raise OversizeError(f"{name} claims more than {MAX_PIXELS} pixels; split it or scale it down") from error
     except UnidentifiedImageError as error:
@@ -138,8 +138,8 @@ def _explain_tiff(source: BinaryIO) -> str:
     return " that can be read: store this TIFF as uint8, uint16 or one channel of float32" if is_tiff else ""
 
 
-def _require_size(name: str, picture: Pillow.Image) -> None:
+def _require_size(name: str, image: Pillow.Image) -> None:
     """Refuse an image whose header claims too many pixels, before they are allocated."""
-    if picture.width * picture.height > MAX_PIXELS:
-        size = f"{picture.width} × {picture.height}"
+    if image.width * image.height > MAX_PIXELS:
+        size = f"{image.width} × {image.height}"
         raise OversizeError(f"{name} claims {size} pixels, more than {MAX_PIXELS}; split it or scale it down")

@@ -49,47 +49,47 @@ class Raster:
     is_lossy: bool = False
 
 
-def read_raster(picture: Pillow.Image) -> Raster:
+def read_raster(image: Pillow.Image) -> Raster:
     """Read the values of an open mask file, upright.
 
     Raises:
         ValueError: the shape is in the alpha channel.
     """
-    white, is_lossy = _get_white(picture), picture.format in {"JPEG", "WEBP"}
-    white_is_zero = has_white_as_zero(picture)
-    ImageOps.exif_transpose(picture, in_place=True)
-    if picture.mode == "P":
-        return _read_palette(picture)
-    if picture.mode in {"1", "L"}:
-        values = np.asarray(picture, np.uint8)
+    white, is_lossy = _get_white(image), image.format in {"JPEG", "WEBP"}
+    white_is_zero = has_white_as_zero(image)
+    ImageOps.exif_transpose(image, in_place=True)
+    if image.mode == "P":
+        return _read_palette(image)
+    if image.mode in {"1", "L"}:
+        values = np.asarray(image, np.uint8)
         return Raster(
-            values if white == 255 or picture.mode == "1" else values // (255 // white), white, is_lossy=is_lossy
+            values if white == 255 or image.mode == "1" else values // (255 // white), white, is_lossy=is_lossy
         )
-    if picture.mode.startswith("I"):
-        wide: Values = np.asarray(picture)
+    if image.mode.startswith("I"):
+        wide: Values = np.asarray(image)
         return Raster(65535 - wide if white_is_zero else wide, 65535)
-    if picture.mode == "F":
-        return Raster(np.asarray(picture))
-    _refuse_shape_in_alpha(picture)
-    return Raster(np.array(picture.convert("L")), is_coloured=_is_coloured(picture), is_lossy=is_lossy)
+    if image.mode == "F":
+        return Raster(np.asarray(image))
+    _refuse_shape_in_alpha(image)
+    return Raster(np.array(image.convert("L")), is_coloured=_is_coloured(image), is_lossy=is_lossy)
 
 
-def _get_white(picture: Pillow.Image) -> int:
+def _get_white(image: Pillow.Image) -> int:
     """Return the value of white at the bit depth of the header; Pillow scales 2 and 4 bits to 8 when it decodes."""
-    if picture.mode == "1":
+    if image.mode == "1":
         return 1
-    tiles = getattr(picture, "tile", ())
+    tiles = getattr(image, "tile", ())
     found = tiles[0][3] if tiles else ""
     mode = str(found[0] if isinstance(found, tuple) else found)
     name, _, depth = mode.partition(";")
     return _WHITE_OF_DEPTH.get(depth[:1], 255) if name == "L" else 255
 
 
-def _read_palette(picture: Pillow.Image) -> Raster:
+def _read_palette(image: Pillow.Image) -> Raster:
     """Read the indices of a palette file and the colours that they stand for."""
-    indices = np.asarray(picture)
+    indices = np.asarray(image)
     table = np.zeros((256, 3), np.uint8)
-    listed = np.array(picture.getpalette("RGB") or [], np.uint8).reshape(-1, 3)
+    listed = np.array(image.getpalette("RGB") or [], np.uint8).reshape(-1, 3)
     table[: len(listed)] = listed
     used = [int(index) for index in np.unique(indices)]
     colours: dict[int, Colour] = {index: tuple(table[index].tolist()) for index in used}
@@ -104,18 +104,18 @@ def _read_palette(picture: Pillow.Image) -> Raster:
     return Raster(indices, 255, palette, colours)
 
 
-def _is_coloured(picture: Pillow.Image) -> bool:
+def _is_coloured(image: Pillow.Image) -> bool:
     """Return whether the channels of an image differ."""
-    channels = np.asarray(picture.convert("RGB"), np.int16)
+    channels = np.asarray(image.convert("RGB"), np.int16)
     return bool((channels.max(axis=2) - channels.min(axis=2)).max(initial=0) > _COLOUR_NOISE)
 
 
-def _refuse_shape_in_alpha(picture: Pillow.Image) -> None:
+def _refuse_shape_in_alpha(image: Pillow.Image) -> None:
     """Refuse a mask of one colour whose shape is in the alpha channel."""
-    if "A" not in picture.getbands():
+    if "A" not in image.getbands():
         return
-    low, high = picture.getchannel("A").getextrema()
-    flat_low, flat_high = picture.convert("L").getextrema()
+    low, high = image.getchannel("A").getextrema()
+    flat_low, flat_high = image.convert("L").getextrema()
     if low != high and flat_low == flat_high:
         raise ValueError("the mask has its shape in the alpha channel; expected it in the grey values")
 

@@ -198,12 +198,12 @@ def _map_files(look: Callable[[ImageFile], T], files: Iterable[ImageFile]) -> li
 def _inspect_image(file: ImageFile) -> tuple[ExifHeader | None, DeepValues | None]:
     """Read the header of an image and the values of one with more than 8 bits; None where that fails."""
     try:
-        with file.open_header() as picture:
-            header, deep = read_header(picture), is_deep(picture)
+        with file.open_header() as image:
+            header, deep = read_header(image), is_deep(image)
         if not deep:
             return header, None
-        with file.open() as picture:
-            return header, read_deep_values(picture)
+        with file.open() as image:
+            return header, read_deep_values(image)
     except CaseError:
         return None, None
 
@@ -211,8 +211,8 @@ def _inspect_image(file: ImageFile) -> tuple[ExifHeader | None, DeepValues | Non
 def _inspect_mask(file: ImageFile) -> tuple[ExifHeader | None, MaskValues | None]:
     """Read header and values of a mask; None where that fails."""
     try:
-        with file.open() as picture:
-            return read_header(picture), inspect_mask(read_raster(picture))
+        with file.open() as image:
+            return read_header(image), inspect_mask(read_raster(image))
     except CaseError:
         return None, None
 

@@ -66,8 +66,8 @@ class RemoteFile:
     @contextmanager
     def open(self) -> Iterator[Pillow.Image]:
         """Open the image without decoding a pixel; errors inside the block become a `CaseError`."""
-        with open_image(BytesIO(self.read()), self.name) as picture:
-            yield picture
+        with open_image(BytesIO(self.read()), self.name) as image:
+            yield image
 
     def open_header(self) -> AbstractContextManager[Pillow.Image]:
         """Open the image for its header alone; of a large file only the beginning is fetched, if that is enough."""

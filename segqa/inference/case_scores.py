@@ -105,10 +105,10 @@ class CaseScores:
             wanted, rest, note, offers = json.loads(zlib.decompress(packed))
         except (zlib.error, TypeError) as error:
             raise ProposalsError(f"a tally is damaged: {error}") from error
-        return cls(tuple(map(_offer, offers)), Counts(0, 0, wanted, rest), seconds, note)
+        return cls(tuple(map(_from_numbers, offers)), Counts(0, 0, wanted, rest), seconds, note)
 
 
-def tally_target(digest: bytes) -> bytes:
+def digest_target(digest: bytes) -> bytes:
     """16 bytes for a target that was read and counted as it is here and now.
 
     Args:
@@ -144,7 +144,7 @@ def require_scalable(shape: tuple[int, ...], wanted: tuple[int, int]) -> None:
         raise ProposalsError(f"masks must have the image's size {wanted}, or be it scaled; got {shape}: {slip}")
 
 
-def _offer(numbers: Sequence[Any]) -> ProposalScore:
+def _from_numbers(numbers: Sequence[Any]) -> ProposalScore:
     """An offer from what `to_numbers` makes of it."""
     wrong = Breakdown(*numbers[10:]) if len(numbers) > 10 else None
     return ProposalScore(Counts(*numbers[2:6]), Counts(*numbers[6:10]), numbers[0], numbers[1], wrong)

@@ -18,7 +18,7 @@ from segqa.data.mask import Mask, resize_nearest
 from segqa.data.reading_rules import explain_sizes
 from segqa.errors import CaseError, ProposalsError
 from segqa.inference.batch_size import BatchSize
-from segqa.inference.case_scores import CaseScores, tally_target
+from segqa.inference.case_scores import CaseScores, digest_target
 from segqa.inference.predictor import Predictor, PredictRequest
 from segqa.inference.prefetch import read_ahead
 from segqa.inference.proposal_cache import DAMAGE, CachedAnswer, proposals_key
@@ -43,7 +43,7 @@ class ProposalStore(Protocol):
         ...
 
     def tally(self, key: bytes, target: bytes) -> CaseScores | None:
-        """What counting the answer under a key gave, for what `tally_target` gives; None where nothing is kept."""
+        """What counting the answer under a key gave, for what `digest_target` gives; None where nothing is kept."""
         ...
 
     def put(
@@ -168,7 +168,7 @@ class Pipeline:
         digest = source.digest()
         loaded.key = proposals_key(self.fingerprint, digest, loaded.case.prompt)
         target_digest = source.target_digest()
-        loaded.digests, loaded.target_key = digest + target_digest, tally_target(target_digest)
+        loaded.digests, loaded.target_key = digest + target_digest, digest_target(target_digest)
         known = self.measured.get(loaded.digests)
         if known is not None:
             loaded.measured = known

@@ -96,18 +96,18 @@ def _render_extras(config: pytest.Config, session: Session, run: Run) -> list[di
     from pytest_html import extras
 
     from segqa.report.case_images import CaseImages
-    from segqa.report.drawing import encode_picture, media_type
+    from segqa.report.drawing import encode_image, media_type
     from segqa.report.page_data import permalink
 
     worst = run.only(run.failures().outcomes, "failing").worst(len(run.outcomes))
     shown = None
     # problems of the store are reported at the end of the session; a hook must not end it
-    with suppress(StoreError), CaseImages(session.store, run.id) as exhibits:
-        shown = next(exhibits.get_all(worst.ids, 1), None)
+    with suppress(StoreError), CaseImages(session.store, run.id) as case_images:
+        shown = next(case_images.get_all(worst.ids, 1), None)
     if shown is None:
         return []
     (picked,) = (outcome.picked for outcome in worst.take(worst.ids.is_among({shown.case_id})))
-    strip = encode_picture(shown.strip(picked))
+    strip = encode_image(shown.strip(picked))
     name = escape(shown.case_id)
     address = f"data:{media_type(strip)};base64,{base64.b64encode(strip).decode()}"
     picture = f'<img alt="image, target, prediction and error map of {name}" src="{address}" width="720">'

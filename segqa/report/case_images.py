@@ -33,7 +33,7 @@ from segqa.gate.comparison import Comparison
 from segqa.inference.pipeline import get_prediction
 from segqa.inference.proposal_cache import CachedAnswer, ProposalCache
 from segqa.report.case_selection import select
-from segqa.report.drawing import decode_picture, draw_strip, encode_picture, error_map, fit
+from segqa.report.drawing import decode_image, draw_strip, encode_image, error_map, fit
 from segqa.runs.checksums import compute_checksum
 from segqa.runs.outcome import Outcome
 from segqa.runs.run import Run
@@ -126,7 +126,7 @@ class CaseImage:
 
     def strip(self, picked: int | None) -> Image:
         """Return image, target, prediction and error map side by side."""
-        picture = decode_picture(self.photo) if self.photo else _blank(self.shape)
+        picture = decode_image(self.photo) if self.photo else _blank(self.shape)
         return draw_strip(picture, self._prediction(picked), decode_mask(self.target, self.shape))
 
     def _prediction(self, picked: int | None) -> Mask:
@@ -164,13 +164,13 @@ class CaseImages(Database):
         """Return the images of these cases in this order, up to the limit; cases without an image are skipped."""
         there = self.case_ids()
         for case_id in islice((case_id for case_id in case_ids if case_id in there), limit):
-            exhibit = self.get(case_id)
-            if exhibit is not None:
-                yield exhibit
+            case_image = self.get(case_id)
+            if case_image is not None:
+                yield case_image
 
-    def put(self, exhibits: Iterable[CaseImage]) -> None:
+    def put(self, case_images: Iterable[CaseImage]) -> None:
         """Store case images, replacing those of the same cases."""
-        found = [(e.case_id, json.dumps(e.layers), e.photo, e.thumbnail, e.key) for e in exhibits]
+        found = [(e.case_id, json.dumps(e.layers), e.photo, e.thumbnail, e.key) for e in case_images]
         rows = [(*values, _compute_checksum(*values)) for values in found]
         into = f"INSERT OR REPLACE INTO exhibits ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)"  # noqa: S608 - ours
         with self._open_transaction():
@@ -191,7 +191,7 @@ def _is_whole(*row: Any) -> bool:
         return False
 
 
-def draw_exhibits(
+def draw_case_images(
     run: Run,
     outcomes: Iterable[Outcome],
     dataset: Dataset,
@@ -217,7 +217,7 @@ def draw_exhibits(
     outcomes = [outcome for outcome in outcomes if outcome.proposals_key]
     cases = dataset.select_ids({outcome.case_id for outcome in outcomes})
     outcomes = [outcome for outcome in outcomes if outcome.case_id in cases]
-    with ExitStack() as stack, CaseImages(store, run.id) as exhibits:
+    with ExitStack() as stack, CaseImages(store, run.id) as case_images:
         cache = stack.enter_context(ProposalCache(store.proposals_path(run.id)))
         others = [stack.enter_context(each) for each in _read_earlier_images(run, store)]
         wanted = [(each, _key(each, before.get(each.case_id), size=size, photos=photos)) for each in outcomes]
@@ -237,10 +237,10 @@ def draw_exhibits(
         # draw some while the next ones are read, and the first while the others are reused
         first, *rest = [new[start : start + _CHUNK_SIZE] for start in range(0, len(new), _CHUNK_SIZE)] or [[]]
         begun = [begin(*each) for each in first]
-        exhibits.put(_reuse_image(wanted, drawn))
+        case_images.put(_reuse_image(wanted, drawn))
         for part in [*rest, []]:
             begun, done = [begin(*each) for each in part], begun
-            exhibits.put(filter(None, (finish() for finish in done)))
+            case_images.put(filter(None, (finish() for finish in done)))
 
 
 def draw_choice(
@@ -260,9 +260,9 @@ def draw_choice(
     wanted = {case_id for outcomes in chosen for case_id in outcomes.ids}
     for clusters, comparison in found:
         run = clusters.run
-        with CaseImages(store, run.id) as exhibits:
-            missing = wanted - exhibits.case_ids()
-        draw_exhibits(
+        with CaseImages(store, run.id) as case_images:
+            missing = wanted - case_images.case_ids()
+        draw_case_images(
             run,
             run.columns.take(run.columns.ids.is_among(missing)),
             dataset,
@@ -379,14 +379,14 @@ def _draw(outcome: Outcome, pixels: _Pixels, before: Mask | None, *, key: str, s
         ),
         before=None if before is None else encode_mask(resize_nearest(before, shape)),
         measured=_measure(prediction, pixels.target),
-        photo=encode_picture(photo) if photos else b"",
+        photo=encode_image(photo) if photos else b"",
         thumbnail=_thumbnail(drawn),
         key=key,
     )
 
 
 def _thumbnail(drawn: Image) -> bytes:
-    return encode_picture(fit(drawn, THUMBNAIL, THUMBNAIL))
+    return encode_image(fit(drawn, THUMBNAIL, THUMBNAIL))
 
 
 def _measure(prediction: Mask, target: Mask) -> dict[str, float]:

@@ -73,7 +73,7 @@ def fit(image: Image, height: int, width: int) -> Image:
     return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
-def encode_picture(picture: Image) -> bytes:
+def encode_image(picture: Image) -> bytes:
     """Encode an image as WebP, or as JPEG if this Pillow has no WebP support."""
     buffer = io.BytesIO()
     if features.check("webp"):
@@ -84,8 +84,8 @@ def encode_picture(picture: Image) -> bytes:
     return buffer.getvalue()
 
 
-def decode_picture(encoded: bytes) -> Image:
-    """Decode an image file written by `encode_picture`."""
+def decode_image(encoded: bytes) -> Image:
+    """Decode an image file written by `encode_image`."""
     with Pillow.open(io.BytesIO(encoded)) as opened:
         return np.asarray(opened.convert("RGB"))
 

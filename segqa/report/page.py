@@ -119,7 +119,7 @@ class _Content:
 def _data(content: _Content, collection: PageImages) -> Iterator[str]:
     """Yield the data of the page's script as JSON, in pieces to save memory."""
     ids = (each.listed.columns.ids for each in content.listings)
-    exhibits = (
+    case_images = (
         {place: numbers[case_id] for place, case_id in enumerate(known) if case_id in numbers}
         for known, numbers in zip(ids, collection.numbers, strict=True)
     )
@@ -135,7 +135,7 @@ def _data(content: _Content, collection: PageImages) -> Iterator[str]:
     }
     names = name_runs([each.judged.run for each in content.listings])
     yield f'{to_script_json(known)[:-1]},"runs":['
-    for number, (run, shown) in enumerate(zip(content.columns, exhibits, strict=True)):
+    for number, (run, shown) in enumerate(zip(content.columns, case_images, strict=True)):
         yield ",{" if number else "{"
         yield from run
         listed = content.listings[number].listed
@@ -170,8 +170,8 @@ def _page(content: _Content, collection: PageImages) -> Iterator[str]:
     script = part("review.js")
     runs = [one.run for one in judged]
     shown = [
-        PageCases({exhibit.case_id: exhibit for exhibit, _ in exhibits}, numbers)
-        for exhibits, numbers in zip(collection.by_run, collection.numbers, strict=True)
+        PageCases({case_image.case_id: case_image for case_image, _ in case_images}, numbers)
+        for case_images, numbers in zip(collection.by_run, collection.numbers, strict=True)
     ]
     return render(
         "review.html",
@@ -185,9 +185,9 @@ def _page(content: _Content, collection: PageImages) -> Iterator[str]:
         suspicions=[
             (one, _first_with([each.listed for each in content.listings], one.case_id)) for one in content.suspicions
         ],
-        exhibits=[
-            to_script_json(exhibit.layers | {"photo": photo})
-            for exhibit, photo in zip(collection.all, collection.photos, strict=True)
+        case_images=[
+            to_script_json(case_image.layers | {"photo": photo})
+            for case_image, photo in zip(collection.all, collection.photos, strict=True)
         ],
         pictures=[] if in_files else list(collection.encode()),
         suffix=collection.suffix,

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from segqa.report.case_images import CaseImage, CaseImages
 from segqa.report.case_selection import select
-from segqa.report.drawing import encode_picture, media_type
+from segqa.report.drawing import encode_image, media_type
 from segqa.report.exports import JudgedRun
 from segqa.report.templates import part
 from segqa.runs.store import Store, write_whole
@@ -40,37 +40,37 @@ class PageImages:
     @property
     def all(self) -> list[CaseImage]:
         """The case images of all runs; their positions here are their numbers in the page."""
-        return [exhibit for exhibits in self.by_run for exhibit, _ in exhibits]
+        return [case_image for case_images in self.by_run for case_image, _ in case_images]
 
     @property
     def numbers(self) -> list[dict[str, int]]:
         """For each run, the number of each case's image."""
         starts = [sum(map(len, self.by_run[:place])) for place in range(len(self.by_run))]
         return [
-            {exhibit.case_id: start + place for place, (exhibit, _) in enumerate(exhibits)}
-            for start, exhibits in zip(starts, self.by_run, strict=True)
+            {case_image.case_id: start + place for place, (case_image, _) in enumerate(case_images)}
+            for start, case_images in zip(starts, self.by_run, strict=True)
         ]
 
     @property
     def photos(self) -> list[int]:
         """For each case image, the number of the first one with the same photo, shared by runs on one data set."""
         first: dict[bytes, int] = {}
-        return [first.setdefault(exhibit.photo, number) for number, exhibit in enumerate(self.all)]
+        return [first.setdefault(case_image.photo, number) for number, case_image in enumerate(self.all)]
 
     @property
     def has_photos(self) -> bool:
         """True if there are photos to show."""
-        return any(exhibit.photo for exhibit in self.all)
+        return any(case_image.photo for case_image in self.all)
 
     @property
     def suffix(self) -> str:
         """The file suffix of the images."""
-        return next((media_type(exhibit.thumbnail).removeprefix("image/") for exhibit in self.all), "webp")
+        return next((media_type(case_image.thumbnail).removeprefix("image/") for case_image in self.all), "webp")
 
     def encode(self) -> Iterator[tuple[str, int, str, str]]:
         """Yield each image's kind, number, media type and base64 data."""
-        for number, (exhibit, photo) in enumerate(zip(self.all, self.photos, strict=True)):
-            wanted = {"th": exhibit.thumbnail, "im": exhibit.photo if photo == number else b""}
+        for number, (case_image, photo) in enumerate(zip(self.all, self.photos, strict=True)):
+            wanted = {"th": case_image.thumbnail, "im": case_image.photo if photo == number else b""}
             for kind, encoded in wanted.items():
                 if encoded:
                     yield kind, number, media_type(encoded), base64.b64encode(encoded).decode()
@@ -94,11 +94,11 @@ def collect(queued: Sequence[Queue], room: float) -> PageImages:
         for number, entry in enumerate(row):
             if entry is None:
                 continue
-            exhibit = entry[0]
-            room -= exhibit.size - (len(exhibit.photo) * 4 // 3 if exhibit.photo in seen else 0)
+            case_image = entry[0]
+            room -= case_image.size - (len(case_image.photo) * 4 // 3 if case_image.photo in seen else 0)
             if room >= 0:
                 by_run[number].append(entry)
-                seen.add(exhibit.photo)
+                seen.add(case_image.photo)
     return PageImages(by_run, sum(map(len, queued)) - sum(map(len, by_run)))
 
 
@@ -114,9 +114,9 @@ def write_files(collection: PageImages, folder: Path) -> None:
     for kind in ("im", "th", "strips"):
         (folder / FILES / kind).mkdir()
     entries = [entry for entries in collection.by_run for entry in entries]
-    for number, (exhibit, picked) in enumerate(entries):
-        strip = encode_picture(exhibit.strip(picked))
-        for kind, encoded in (("im", exhibit.photo), ("th", exhibit.thumbnail), ("strips", strip)):
+    for number, (case_image, picked) in enumerate(entries):
+        strip = encode_image(case_image.strip(picked))
+        for kind, encoded in (("im", case_image.photo), ("th", case_image.thumbnail), ("strips", strip)):
             if encoded:
                 (folder / FILES / kind / f"{number}.{collection.suffix}").write_bytes(encoded)
 
@@ -129,6 +129,6 @@ def _queue(judged: JudgedRun, store: Store, limit: int, *, photos: bool) -> Queu
     order = dict(zip(chosen.ids, picked, strict=True))
     if not store.run_folder(judged.run.id).is_dir():
         return []
-    with CaseImages(store, judged.run.id) as exhibits:
-        found = [(exhibit, order[exhibit.case_id]) for exhibit in exhibits.get_all(order, limit)]
-    return found if photos else [(exhibit.remove_photo(picked), picked) for exhibit, picked in found]
+    with CaseImages(store, judged.run.id) as case_images:
+        found = [(case_image, order[case_image.case_id]) for case_image in case_images.get_all(order, limit)]
+    return found if photos else [(case_image.remove_photo(picked), picked) for case_image, picked in found]

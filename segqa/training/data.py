@@ -63,7 +63,7 @@ class TrainingImages:
         return torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(masks).astype(np.float32))
 
 
-def read_pictures(dataset: Dataset, size: int, *, title: str) -> TrainingImages:
+def read_images(dataset: Dataset, size: int, *, title: str) -> TrainingImages:
     """Decode and scale all cases, with a bar.
 
     Raises:

@@ -28,7 +28,7 @@ from segqa.runs.store import write_whole
 from segqa.scoring.metrics import iou
 from segqa.training import resume as states
 from segqa.training.config import TrainingConfig
-from segqa.training.data import Indices, TrainingImages, iterate_batches, read_pictures
+from segqa.training.data import Indices, TrainingImages, iterate_batches, read_images
 from segqa.training.history import Epoch, best, to_csv, to_svg
 from segqa.training.model_card import Provenance, model_card
 from segqa.training.networks import build_network
@@ -117,8 +117,8 @@ def _load_images(recipe: TrainingConfig, dataset: Dataset, out: Path, device: to
     if recipe.limit is not None:
         # after the split: a case that is held out is never trained on, whatever the limit
         parts = parts[0].limit(recipe.limit), parts[1].limit(recipe.limit)
-    training = read_pictures(parts[0], recipe.size, title="reading training cases")
-    validation = read_pictures(parts[1], recipe.size, title="reading cases held out")
+    training = read_images(parts[0], recipe.size, title="reading training cases")
+    validation = read_images(parts[1], recipe.size, title="reading cases held out")
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     digest = f"{training.digest}-{validation.digest}"
     provenance = Provenance(dataset.name, training.ids, validation.ids, digest, name)

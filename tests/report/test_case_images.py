@@ -11,8 +11,8 @@ from segqa.data.mask import resize_nearest
 from segqa.data.rle import decode_mask
 from segqa.gate.baseline import read_baseline, write_baseline
 from segqa.inference.evaluator import Evaluation
-from segqa.report.case_images import CaseImage, CaseImages, draw_exhibits, earlier_outcomes
-from segqa.report.drawing import decode_picture
+from segqa.report.case_images import CaseImage, CaseImages, draw_case_images, earlier_outcomes
+from segqa.report.drawing import decode_image
 from tests.reviewed import NAMES, Reviewed, Two, reviewed
 
 
@@ -23,7 +23,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Reviewed:
 
 def exhibit(small: Reviewed, case_id: str, **how: object) -> CaseImage:
     outcomes = [outcome for outcome in small.run.outcomes if outcome.case_id == case_id]
-    draw_exhibits(small.run, outcomes, small.dataset, small.store, **how)  # type: ignore[arg-type]
+    draw_case_images(small.run, outcomes, small.dataset, small.store, **how)  # type: ignore[arg-type]
     with CaseImages(small.store, small.run.id) as exhibits:
         found = exhibits.get(case_id)
     assert found is not None
@@ -46,7 +46,7 @@ def test_pictures_are_small_and_masks_resized_nearest(small: Reviewed) -> None:
     case = next(case for case in small.dataset if case.id == "B_000")
     assert found.shape == (30, 40)
     assert found.whole == (60, 80)
-    assert decode_picture(found.photo).shape == (30, 40, 3)
+    assert decode_image(found.photo).shape == (30, 40, 3)
     assert np.array_equal(decode_mask(found.target, (30, 40)), resize_nearest(case.target(), (30, 40)))
     assert found.boxes[0] == (0.5, 1, 15, 20)
 
@@ -54,7 +54,7 @@ def test_pictures_are_small_and_masks_resized_nearest(small: Reviewed) -> None:
 def test_photos_can_be_left_out(small: Reviewed) -> None:
     found = exhibit(small, "B_000", photos=False)
     assert found.photo == b""
-    assert (decode_picture(found.thumbnail)[:2, :2].astype(int) - 128 < 4).all()
+    assert (decode_image(found.thumbnail)[:2, :2].astype(int) - 128 < 4).all()
     assert (found.strip(1)[:, :80] == 128).all()
 
 
@@ -71,7 +71,7 @@ def test_a_case_whose_file_has_changed_has_no_exhibit(tmp_path: Path) -> None:
     Pillow.fromarray(np.zeros((60, 80, 3), np.uint8)).save(path)
     (tmp_path / "photos" / "masks" / "A_001.png").unlink()
     fresh = open_folder(tmp_path / "photos", name_pattern=NAMES)
-    draw_exhibits(small.run, small.run.outcomes, fresh, small.store)
+    draw_case_images(small.run, small.run.outcomes, fresh, small.store)
     with CaseImages(small.store, small.run.id) as exhibits:
         assert exhibits.case_ids() == {"A_002", "B_003", "A_004", "A_005"}
 
@@ -96,7 +96,7 @@ def test_an_error_has_no_exhibit(tmp_path: Path) -> None:
     (tmp_path / "photos" / "masks" / "A_001.png").write_bytes(b"no picture")
     dataset = open_folder(tmp_path / "photos", name_pattern=NAMES)
     run = Evaluation().run(Two(), "two", dataset, small.store)
-    draw_exhibits(run, run.outcomes, dataset, small.store)
+    draw_case_images(run, run.outcomes, dataset, small.store)
     with CaseImages(small.store, run.id) as exhibits:
         assert len(exhibits.case_ids()) == 5
         assert [each.case_id for each in exhibits.get_all(["A_001", "B_003", "A_002"], 1)] == ["B_003"]
@@ -104,13 +104,13 @@ def test_an_error_has_no_exhibit(tmp_path: Path) -> None:
 
 def test_what_has_been_drawn_is_not_drawn_again(tmp_path: Path) -> None:
     small = reviewed(tmp_path, 6)
-    draw_exhibits(small.run, small.run.outcomes, small.dataset, small.store)
+    draw_case_images(small.run, small.run.outcomes, small.dataset, small.store)
     again = Evaluation(pick="mask_score").run(Two(), "two", small.dataset, small.store)
     otherwise = Evaluation(pick="box_score").run(Two(), "two", small.dataset, small.store)
     shutil.rmtree(tmp_path / "photos")
     for run in (again, otherwise):
-        draw_exhibits(run, run.outcomes, small.dataset, small.store)
-    draw_exhibits(again, again.outcomes, small.dataset, small.store, size=32)
+        draw_case_images(run, run.outcomes, small.dataset, small.store)
+    draw_case_images(again, again.outcomes, small.dataset, small.store, size=32)
     with (
         CaseImages(small.store, small.run.id) as first,
         CaseImages(small.store, again.id) as second,
@@ -130,9 +130,9 @@ def test_without_a_baseline_what_was_drawn_beside_one_is_not_drawn_again(tmp_pat
     small = reviewed(tmp_path, 6)
     before = {outcome.case_id: outcome for outcome in small.before.outcomes}
     first, second = (Evaluation(pick="mask_score").run(Two(), "two", small.dataset, small.store) for _ in range(2))
-    draw_exhibits(first, first.outcomes, small.dataset, small.store, before=before)
+    draw_case_images(first, first.outcomes, small.dataset, small.store, before=before)
     shutil.rmtree(tmp_path / "photos")
-    draw_exhibits(second, second.outcomes, small.dataset, small.store)
+    draw_case_images(second, second.outcomes, small.dataset, small.store)
     with CaseImages(small.store, first.id) as beside, CaseImages(small.store, second.id) as alone:
         one, other = beside.get("B_000"), alone.get("B_000")
         assert one is not None

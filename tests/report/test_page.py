@@ -238,10 +238,10 @@ def test_what_the_session_found_stands_at_the_top(small: Reviewed, tmp_path: Pat
 
 def test_examples_are_chosen_to_differ(small: Reviewed) -> None:
     from segqa.report.case_images import CaseImage
-    from segqa.report.drawing import encode_picture
+    from segqa.report.drawing import encode_image
 
     def looks(name: str, grey: int) -> CaseImage:
-        picture = encode_picture(np.full((20, 20, 3), grey, np.uint8))
+        picture = encode_image(np.full((20, 20, 3), grey, np.uint8))
         return CaseImage(name, (20, 20), (20, 20), "", (), thumbnail=picture)
 
     alike = [looks(f"dark{i}", 10 + i) for i in range(9)] + [looks("bright", 240), looks("grey", 120)]

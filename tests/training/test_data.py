@@ -7,7 +7,7 @@ import pytest
 from segqa.data.folder import open_folder
 from segqa.errors import DatasetError
 from segqa.models import transforms
-from segqa.training.data import iterate_batches, read_pictures
+from segqa.training.data import iterate_batches, read_images
 from tests.conftest import bright_square, write_case
 
 
@@ -26,7 +26,7 @@ def test_order_and_augmentation_follow_from_seed_and_epoch() -> None:
 
 
 def test_half_of_the_pictures_are_flipped_with_their_masks(squares: Callable[[int], Path]) -> None:
-    pictures = read_pictures(open_folder(squares(1)), 64, title="")
+    pictures = read_images(open_folder(squares(1)), 64, title="")
     images, masks = pictures.batch(np.zeros(60, np.int64), transforms.build_augmentation(0.5), np.arange(60))
     flipped = [bool((mask.numpy()[0] != pictures.masks[0]).any()) for mask in masks]
     assert 15 < sum(flipped) < 45
@@ -35,7 +35,7 @@ def test_half_of_the_pictures_are_flipped_with_their_masks(squares: Callable[[in
 
 
 def test_pictures_are_normalised_as_imagenet_s(squares: Callable[[int], Path]) -> None:
-    pictures = read_pictures(open_folder(squares(1)), 64, title="")
+    pictures = read_images(open_folder(squares(1)), 64, title="")
     images, _ = pictures.batch(np.array([0]), transforms.build_normalization())
     expected = (pictures.images[0] / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
     assert images[0].permute(1, 2, 0).numpy() == pytest.approx(expected, abs=1e-5)
@@ -43,22 +43,22 @@ def test_pictures_are_normalised_as_imagenet_s(squares: Callable[[int], Path]) -
 
 def test_the_digest_changes_with_a_pixel(squares: Callable[[int], Path]) -> None:
     folder = squares(2)
-    before = read_pictures(open_folder(folder), 64, title="").digest
+    before = read_images(open_folder(folder), 64, title="").digest
     image, mask = bright_square(0)
     image[0, 0] = 255
     write_case(folder, "A_000", image, mask)
-    assert read_pictures(open_folder(folder), 64, title="").digest != before
+    assert read_images(open_folder(folder), 64, title="").digest != before
 
 
 def test_an_unreadable_case_is_named(squares: Callable[[int], Path]) -> None:
     folder = squares(2)
     (folder / "masks" / "B_001.png").write_bytes(b"")
     with pytest.raises(DatasetError, match=r"cannot train on case 'B_001': B_001\.png is empty"):
-        read_pictures(open_folder(folder), 64, title="")
+        read_images(open_folder(folder), 64, title="")
 
 
 def test_a_mask_of_another_size_is_named(squares: Callable[[int], Path]) -> None:
     folder = squares(1)
     write_case(folder, "A_000", bright_square(0)[0], bright_square(0, (41, 60))[1])
     with pytest.raises(DatasetError, match=r"case 'A_000': .* same size, got mask \(41, 60\), image \(40, 60\)"):
-        read_pictures(open_folder(folder), 64, title="")
+        read_images(open_folder(folder), 64, title="")
