@@ -340,9 +340,9 @@ def _from_row(row: Mapping[str, Any]) -> Outcome:
         )
     wanted, size = map(_parse_count, row["target"])
     nothing = Counts(0, 0, wanted, size - wanted)
-    offers = tuple(_read_proposal(row[key], nothing) for key in ("counts", "oracle") if key in row)
+    scores = tuple(_read_proposal(row[key], nothing) for key in ("counts", "oracle") if key in row)
     if "wrong" in row:
-        offers = (replace(offers[0], breakdown=_read_breakdown(row["wrong"], offers[0].counts)), *offers[1:])
+        scores = (replace(scores[0], breakdown=_read_breakdown(row["wrong"], scores[0].counts)), *scores[1:])
     picked = None if row["picked"] is None else 0
     if (picked is None) == ("counts" in row) or row["status"] != "ok":
         raise ValueError("picked and counts do not fit")
@@ -354,7 +354,7 @@ def _from_row(row: Mapping[str, Any]) -> Outcome:
         tags=tags,
         digest=digest,
         pixels=pixels,
-        proposal_scores=offers,
+        proposal_scores=scores,
         picked=picked,
         empty_prediction=nothing,
     )

@@ -25,7 +25,7 @@ from segqa.support.escaping import to_utf8
 
 @dataclass(frozen=True, slots=True)
 class CaseScores:
-    """All of an outcome that pixels are needed for.
+    """The part of an outcome that needs pixels.
 
     Attributes:
         proposal_scores: one for each proposal; with an error breakdown where one was requested so far.
@@ -41,46 +41,46 @@ class CaseScores:
 
     @classmethod
     def from_proposals(cls, proposals: Proposals, target: Target, seconds: float) -> CaseScores:
-        """Count an answer against a target, at the target's size.
+        """Count proposals against a target, at the target's size.
 
         Raises:
             ProposalsError: the masks have another size, and not as if scaled.
         """
         counter = TargetCounter.from_target(target.mask)
         scored = zip(proposals.masks, proposals.mask_scores, proposals.box_scores, strict=True)
-        offers = tuple(
+        scores = tuple(
             ProposalScore(*counter.count(fit_mask(mask, target.mask)), _number(mask_score), _number(box_score))
             for mask, mask_score, box_score in scored
         )
         wanted = counter.areas[0]
-        return cls(offers, Counts(0, 0, wanted, target.mask.size - wanted), seconds, target.note)
+        return cls(scores, Counts(0, 0, wanted, target.mask.size - wanted), seconds, target.note)
 
     @property
     def scores(self) -> Proposals:
-        """The proposals as far as a picker looks at them that goes by scores alone: their masks have no pixels."""
+        """The proposals for a picker that uses scores alone: their masks have no pixels."""
         count = len(self.proposal_scores)
         found = [[each.mask_score, each.box_score] for each in self.proposal_scores]
         table = np.array(found, np.float64).reshape(count, 2)
         return Proposals(np.empty((count, 0, 0), np.bool_), table[:, 0], table[:, 1], np.full((count, 4), np.nan))
 
     def lacks(self, picked: int | None, threshold: float) -> bool:
-        """Whether the picked proposal still has to be broken down: it is below the threshold."""
+        """Return whether the picked proposal is below the threshold and has no error breakdown yet."""
         if picked is None:
             return False
-        offer = self.proposal_scores[picked]
-        return offer.breakdown is None and offer.counts.iou < threshold
+        score = self.proposal_scores[picked]
+        return score.breakdown is None and score.counts.iou < threshold
 
     def break_down(self, picked: int, mask: Mask, target: Mask) -> CaseScores:
-        """The same with the breakdown of a proposal, whose mask this is."""
-        # many times as slow as counting: for those that nobody picks nobody asks
+        """Return the scores with the error breakdown of a proposal, given its mask."""
+        # many times as slow as counting, so only for the picked proposal
         wrong = break_down(fit_mask(mask, target), target)
-        offers = [
+        scores = [
             replace(each, breakdown=wrong) if at == picked else each for at, each in enumerate(self.proposal_scores)
         ]
-        return replace(self, proposal_scores=tuple(offers))
+        return replace(self, proposal_scores=tuple(scores))
 
     def select_scores(self, picked: int | None, threshold: float) -> tuple[ProposalScore, ...]:
-        """The offers as an outcome has them: broken down is none but the picked one, if it is below the threshold."""
+        """Return the scores for an outcome: only the picked one has a breakdown, if it is below the threshold."""
         return tuple(
             each
             if each.breakdown is None or (at == picked and each.counts.iou < threshold)
@@ -89,23 +89,23 @@ class CaseScores:
         )
 
     def pack(self) -> bytes:
-        """As files have it. Compressed less for the room than for the checksum, which tells what is damaged."""
-        offers = [to_numbers(offer) for offer in self.proposal_scores]
-        content = [self.empty_prediction.fn, self.empty_prediction.tn, self.note, offers]
+        """Pack the scores for a file. Compression saves little; its checksum reveals damage."""
+        scores = [to_numbers(score) for score in self.proposal_scores]
+        content = [self.empty_prediction.fn, self.empty_prediction.tn, self.note, scores]
         return zlib.compress(to_utf8(json.dumps(content, ensure_ascii=False)).encode(), level=1)
 
     @classmethod
     def unpack(cls, packed: bytes, seconds: float) -> CaseScores:
-        """What `packed` packed.
+        """Unpack what `pack` returned.
 
         Raises:
             ProposalsError: it is damaged.
         """
         try:
-            wanted, rest, note, offers = json.loads(zlib.decompress(packed))
+            wanted, rest, note, scores = json.loads(zlib.decompress(packed))
         except (zlib.error, TypeError) as error:
             raise ProposalsError(f"a tally is damaged: {error}") from error
-        return cls(tuple(map(_from_numbers, offers)), Counts(0, 0, wanted, rest), seconds, note)
+        return cls(tuple(map(_from_numbers, scores)), Counts(0, 0, wanted, rest), seconds, note)
 
 
 def digest_target(digest: bytes) -> bytes:

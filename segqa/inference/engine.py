@@ -201,7 +201,7 @@ class Distributed:
         """Keep what an actor has found out; its outcomes, but for those that another one has brought already."""
         if report.problem:
             raise EngineError(f"an actor cannot evaluate: {report.problem}")
-        self.cache.put_packed(report.answers, self.loop.name, report.tallies, self.loop.source)
+        self.cache.put_packed(report.answers, self.loop.name, report.scores, self.loop.source)
         self.measured.put(report.measured)
         self.loop.stages.add(report.seconds)
         self.notes += [note for note in report.notes if note not in self.notes]

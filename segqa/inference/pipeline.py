@@ -42,7 +42,7 @@ class ProposalStore(Protocol):
         """The answer under a key; None where there is none."""
         ...
 
-    def tally(self, key: bytes, target: bytes) -> CaseScores | None:
+    def get_scores(self, key: bytes, target: bytes) -> CaseScores | None:
         """What counting the answer under a key gave, for what `digest_target` gives; None where nothing is kept."""
         ...
 
@@ -50,7 +50,7 @@ class ProposalStore(Protocol):
         self,
         answers: Iterable[tuple[bytes, CachedAnswer]],
         model: str = "",
-        tallies: Iterable[tuple[bytes, bytes, CaseScores]] = (),
+        scores: Iterable[tuple[bytes, bytes, CaseScores]] = (),
         source: str = "",
     ) -> None:
         """Keep answers of a model, and what counting some gave."""
@@ -193,12 +193,14 @@ class Pipeline:
 
     def _recall(self, loaded: _Loaded) -> None:
         """What is kept of counting; with it the case is settled, unless its masks are needed to pick or break down."""
-        tally = None if self.refresh else self._read_cache(lambda: self.cache.tally(loaded.key, loaded.target_key))
-        loaded.tally = tally
-        if tally is None or not needs_only_scores(self.picker):
+        case_scores = (
+            None if self.refresh else self._read_cache(lambda: self.cache.get_scores(loaded.key, loaded.target_key))
+        )
+        loaded.case_scores = case_scores
+        if case_scores is None or not needs_only_scores(self.picker):
             return
-        loaded.picked = self._pick(tally.scores)
-        loaded.is_settled = not tally.lacks(loaded.picked, self.threshold)
+        loaded.picked = self._pick(case_scores.scores)
+        loaded.is_settled = not case_scores.lacks(loaded.picked, self.threshold)
 
     def _read_cache(self, read: Callable[[], T | None]) -> T | None:
         """What is in the cache; a damaged entry is none, and will be written anew."""
@@ -221,8 +223,10 @@ class Pipeline:
         """The outcomes of a batch for some of which the model has been asked; new answers are in the cache then."""
         outcomes = [self._outcome(loaded, cached=loaded not in asked) for loaded in batch]
         answers = ((loaded.key, loaded.answer) for loaded in asked if loaded.answer is not None)
-        tallies = ((each.key, each.target_key, each.tally) for each in batch if each.is_counted and each.tally)
-        self.cache.put(answers, self.name, tallies, self.source)
+        scores = (
+            (each.key, each.target_key, each.case_scores) for each in batch if each.is_counted and each.case_scores
+        )
+        self.cache.put(answers, self.name, scores, self.source)
         self.cache.touch(loaded.key for loaded in batch if loaded not in asked and loaded.is_answered)
         self.measured.put((loaded.digests, loaded.measured) for loaded in batch if loaded.is_new)
         return outcomes
@@ -251,21 +255,21 @@ class Pipeline:
         """The outcome of a case whose proposals are there."""
         if not loaded.is_settled:
             self._settle(loaded)
-        case, tally = loaded.case, loaded.known_tally
+        case, case_scores = loaded.case, loaded.known_scores
         return Outcome(
             case_id=case.id,
             prompt=case.prompt,
             tags=dict(case.tags),
-            properties=self._select_properties(loaded, proposals=float(len(tally.proposal_scores))),
+            properties=self._select_properties(loaded, proposals=float(len(case_scores.proposal_scores))),
             digest=loaded.digests.hex(),
             pixels=loaded.measured.pixels,
             proposals_key=loaded.key.hex(),
-            proposal_scores=tally.select_scores(loaded.picked, self.threshold),
+            proposal_scores=case_scores.select_scores(loaded.picked, self.threshold),
             picked=loaded.picked,
-            empty_prediction=tally.empty_prediction,
-            seconds=tally.seconds,
+            empty_prediction=case_scores.empty_prediction,
+            seconds=case_scores.seconds,
             cached=cached,
-            note=tally.note,
+            note=case_scores.note,
         )
 
     def _settle(self, loaded: _Loaded) -> None:
@@ -273,14 +277,14 @@ class Pipeline:
         answer, target = loaded.known_answer, loaded.known_target
         picked = loaded.picked = self._pick(answer.proposals)
         with self.stages.measure("score"):
-            if loaded.tally is None or loaded.tally.seconds != answer.seconds:
-                loaded.tally, loaded.is_counted = (
+            if loaded.case_scores is None or loaded.case_scores.seconds != answer.seconds:
+                loaded.case_scores, loaded.is_counted = (
                     CaseScores.from_proposals(answer.proposals, target, answer.seconds),
                     True,
                 )
-            if picked is not None and loaded.tally.lacks(picked, self.threshold):
+            if picked is not None and loaded.case_scores.lacks(picked, self.threshold):
                 mask = answer.proposals.masks[picked]
-                loaded.tally, loaded.is_counted = loaded.tally.break_down(picked, mask, target.mask), True
+                loaded.case_scores, loaded.is_counted = loaded.case_scores.break_down(picked, mask, target.mask), True
 
     def _pick(self, proposals: Proposals) -> int | None:
         with self.stages.measure("pick"):
@@ -304,7 +308,7 @@ class _Loaded:
     digests: bytes = b""
     target_key: bytes = b""
     answer: CachedAnswer | None = None
-    tally: CaseScores | None = None
+    case_scores: CaseScores | None = None
     picked: int | None = None
     measured: CaseProperties = field(default_factory=CaseProperties)
     is_new: bool = False
@@ -336,9 +340,9 @@ class _Loaded:
         return self.answer
 
     @property
-    def known_tally(self) -> CaseScores:
-        assert self.tally is not None  # noqa: S101 - as above
-        return self.tally
+    def known_scores(self) -> CaseScores:
+        assert self.case_scores is not None  # noqa: S101 - as above
+        return self.case_scores
 
 
 def get_prediction(proposals: Proposals, picked: int | None, shape: tuple[int, int]) -> Mask:

@@ -44,7 +44,7 @@ _ADDED = {
 _ANSWER = "key, seconds, image_height, image_width, count, height, width, numbers, masks"
 """The columns of an answer, which its checksum is of; an entry of an earlier version has none."""
 
-_TALLY = """
+_SCORES = """
 SELECT tallies.key, target, tally, of, seconds, tallies.checksum, numbers, masks
 FROM tallies JOIN proposals ON proposals.key = tallies.key
 """
@@ -56,8 +56,8 @@ length(masks) + length(numbers) + length(model) + 100
 Packed: TypeAlias = tuple[bytes | float, ...]
 """A key with its answer, as the file has them."""
 
-PackedTally: TypeAlias = tuple[bytes, bytes, bytes, float]
-"""What `tally_target` gives, a tally, and the key and the seconds of the answer that it is of."""
+PackedScores: TypeAlias = tuple[bytes, bytes, bytes, float]
+"""The digest of the target, the packed scores, and the key and the seconds of the answer that they belong to."""
 
 
 DAMAGE = (MaskError, ProposalsError, ValueError, TypeError)
@@ -148,19 +148,19 @@ class ProposalCache(Database):
         except DAMAGE:
             return None
 
-    def tally(self, key: bytes, target: bytes) -> CaseScores | None:
+    def get_scores(self, key: bytes, target: bytes) -> CaseScores | None:
         """What counting the answer under a key against a target gave; None where that is not kept.
 
         It is not, either, where the answer has been damaged or replaced since.
 
         Args:
             key: of the answer.
-            target: what `tally_target` gives for the target.
+            target: the digest of the target, see `digest_target`.
 
         Raises:
             ProposalsError: it is damaged.
         """
-        row = self._find(f"{_TALLY} WHERE tallies.key = ? AND target = ?", key, target)
+        row = self._find(f"{_SCORES} WHERE tallies.key = ? AND target = ?", key, target)
         # not by a function inside SQL: with another thread at the same connection that can lock both for ever
         if row is None or not _is_consistent(row[3], *row[-2:]):
             return None
@@ -187,7 +187,7 @@ class ProposalCache(Database):
         self,
         answers: Iterable[tuple[bytes, CachedAnswer]],
         model: str = "",
-        tallies: Iterable[tuple[bytes, bytes, CaseScores]] = (),
+        scores: Iterable[tuple[bytes, bytes, CaseScores]] = (),
         source: str = "",
     ) -> None:
         """Keep answers of a model, and what counting some gave: all of them or, if that fails, none.
@@ -195,21 +195,21 @@ class ProposalCache(Database):
         Args:
             answers: by their keys.
             model: its name.
-            tallies: each behind the key of its answer and what `tally_target` gives.
+            scores: each with the key of its answer and the digest of its target.
             source: a digest of the model's source; empty where it is not known, or where the fingerprint counts it.
 
         Raises:
             StoreError: there is no room, say.
         """
         packed = (pack(key, answer) for key, answer in answers)
-        self.put_packed(packed, model, (pack_tally(*each) for each in tallies), source)
+        self.put_packed(packed, model, (pack_scores(*each) for each in scores), source)
 
     def put_packed(
-        self, answers: Iterable[Packed], model: str = "", tallies: Iterable[PackedTally] = (), source: str = ""
+        self, answers: Iterable[Packed], model: str = "", scores: Iterable[PackedScores] = (), source: str = ""
     ) -> None:
         """Keep what has been packed elsewhere; as `put`."""
         today = _today()
-        rows, counted = [(*each, model, today, _compute_checksum(*each), source) for each in answers], list(tallies)
+        rows, counted = [(*each, model, today, _compute_checksum(*each), source) for each in answers], list(scores)
         with self._open_transaction():
             self._database.execute("BEGIN IMMEDIATE")
             # by name: in a file of an earlier version the columns may be in another order
@@ -220,15 +220,15 @@ class ProposalCache(Database):
             )
             self._database.executemany("DELETE FROM tallies WHERE key = ?", [row[:1] for row in rows])
             for each in counted:
-                self._put_tally(*each)
+                self._put_scores(*each)
 
-    def _put_tally(self, target: bytes, tally: bytes, key: bytes, seconds: float) -> None:
+    def _put_scores(self, target: bytes, case_scores: bytes, key: bytes, seconds: float) -> None:
         """Keep what was counted of the answer that is there by now; another process may have replaced it."""
         kept = "SELECT seconds, numbers, masks FROM proposals WHERE key = ? AND seconds = ?"
         row = self._database.execute(kept, (key, seconds)).fetchone()
         if row is not None:
             seconds = row[0]
-            entry = (key, target, tally, _content(*row[1:]))
+            entry = (key, target, case_scores, _content(*row[1:]))
             self._database.execute(
                 "INSERT OR REPLACE INTO tallies (key, target, tally, of, checksum) VALUES (?, ?, ?, ?, ?)",
                 (*entry, compute_checksum((seconds,), *entry)),
@@ -289,13 +289,13 @@ class ProposalCache(Database):
         for key in keys:
             try:
                 self.get(key)
-                self._check_tallies(key)
+                self._check_scores(key)
             except DAMAGE:
                 yield key
 
-    def _check_tallies(self, key: bytes) -> None:
+    def _check_scores(self, key: bytes) -> None:
         """Read all that was counted of an answer."""
-        for row in self._find_all(f"{_TALLY} WHERE tallies.key = ?", key):
+        for row in self._find_all(f"{_SCORES} WHERE tallies.key = ?", key):
             _unpack_scores(*row[:-2])
 
     @property
@@ -350,7 +350,7 @@ def _content(numbers: bytes, masks: bytes) -> bytes:
 
 
 def _is_consistent(content: object, *answer: Any) -> bool:
-    """Whether a tally is of an answer."""
+    """Return whether scores belong to an answer."""
     try:
         return content == _content(*answer)
     except TypeError:  # of another type than was written
@@ -375,16 +375,16 @@ def _is_whole(*row: object) -> bool:
 
 
 def _unpack_scores(
-    key: bytes, target: bytes, tally: bytes, of: bytes, seconds: float, checksum: int | None
+    key: bytes, target: bytes, case_scores: bytes, of: bytes, seconds: float, checksum: int | None
 ) -> CaseScores:
-    """A tally from its row, with the seconds of its answer.
+    """Unpack scores from their row, with the seconds of their answer.
 
     Raises:
         ProposalsError: it is damaged.
     """
-    if checksum is not None and checksum != compute_checksum((seconds,), key, target, tally, of):
+    if checksum is not None and checksum != compute_checksum((seconds,), key, target, case_scores, of):
         raise ProposalsError("a tally is damaged: it does not match its checksum")
-    return CaseScores.unpack(tally, seconds)
+    return CaseScores.unpack(case_scores, seconds)
 
 
 def _day(used: object) -> date:
@@ -404,6 +404,6 @@ def pack(key: bytes, answer: CachedAnswer) -> Packed:
     return (key, answer.seconds, *answer.image_shape, *p.masks.shape, numbers.tobytes(), pack_masks(p.masks))
 
 
-def pack_tally(key: bytes, target: bytes, tally: CaseScores) -> PackedTally:
-    """A tally as it is put into the file."""
-    return target, tally.pack(), key, tally.seconds
+def pack_scores(key: bytes, target: bytes, case_scores: CaseScores) -> PackedScores:
+    """Pack scores for the file."""
+    return target, case_scores.pack(), key, case_scores.seconds

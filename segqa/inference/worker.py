@@ -22,7 +22,7 @@ from segqa.inference.case_scores import CaseScores
 from segqa.inference.model_identity import identify
 from segqa.inference.pipeline import Pipeline
 from segqa.inference.predictor import Predictor
-from segqa.inference.proposal_cache import CachedAnswer, Packed, PackedTally, pack, pack_tally
+from segqa.inference.proposal_cache import CachedAnswer, Packed, PackedScores, pack, pack_scores
 from segqa.inference.timing import StageTimer
 from segqa.models.pickers import find_picker
 from segqa.models.protocol import Model
@@ -85,7 +85,7 @@ class Report:
     Attributes:
         outcomes: one a case; empty where there was no model to ask.
         answers: what the model answered, to be kept.
-        tallies: what counting gave, to be kept.
+        scores: scores of cases, to be stored.
         measured: the properties of the images, to be kept, by digests.
         seconds: that the stages took.
         batch_size: as it is by now.
@@ -96,7 +96,7 @@ class Report:
 
     outcomes: list[Outcome] = field(default_factory=list)
     answers: list[Packed] = field(default_factory=list)
-    tallies: list[PackedTally] = field(default_factory=list)
+    scores: list[PackedScores] = field(default_factory=list)
     measured: list[tuple[bytes, CaseProperties]] = field(default_factory=list)
     seconds: Mapping[str, array[float]] = field(default_factory=dict)
     batch_size: int = 0
@@ -237,7 +237,7 @@ class _Bench:
         return Report(
             outcomes=outcomes,
             answers=self.answers.take(),
-            tallies=self.answers.take_tallies(),
+            scores=self.answers.take_scores(),
             measured=self.measured.take(),
             seconds=self.loop.stages.take(),
             batch_size=self.loop.batch.current,
@@ -251,23 +251,23 @@ class _Answers:
 
     def __init__(self) -> None:
         self._packed: list[Packed] = []
-        self._tallies: list[PackedTally] = []
+        self._scores: list[PackedScores] = []
 
     def get(self, key: bytes) -> CachedAnswer | None:
         """Nothing is kept here."""
 
-    def tally(self, key: bytes, target: bytes) -> CaseScores | None:
+    def get_scores(self, key: bytes, target: bytes) -> CaseScores | None:
         """Nothing is kept here."""
 
     def put(
         self,
         answers: Iterable[tuple[bytes, CachedAnswer]],
         model: str = "",  # noqa: ARG002 - as `Answers` has it
-        tallies: Iterable[tuple[bytes, bytes, CaseScores]] = (),
+        scores: Iterable[tuple[bytes, bytes, CaseScores]] = (),
         source: str = "",  # noqa: ARG002 - likewise; whoever keeps them knows it
     ) -> None:
         self._packed += [pack(key, answer) for key, answer in answers]
-        self._tallies += [pack_tally(*each) for each in tallies]
+        self._scores += [pack_scores(*each) for each in scores]
 
     def touch(self, keys: Iterable[bytes]) -> None:
         """There is nothing to touch."""
@@ -276,8 +276,8 @@ class _Answers:
         taken, self._packed = self._packed, []
         return taken
 
-    def take_tallies(self) -> list[PackedTally]:
-        taken, self._tallies = self._tallies, []
+    def take_scores(self) -> list[PackedScores]:
+        taken, self._scores = self._scores, []
         return taken
 
 

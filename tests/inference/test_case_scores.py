@@ -90,8 +90,8 @@ def test_a_tally_comes_back_as_it_was_and_a_damaged_one_is_refused() -> None:
     target = Target(np.eye(9, dtype=np.bool_), "odd")
     masks = np.stack([target.mask, ~target.mask])
     offered = Proposals(masks, np.array([np.nan, 1 / 3]), np.array([0.1, 1.0]), np.zeros((2, 4)))
-    tally = CaseScores.from_proposals(offered, target, 0.5).break_down(1, masks[1], target.mask)
-    assert CaseScores.unpack(tally.pack(), 0.5) == tally
-    assert tally.select_scores(0, 0.7)[1].breakdown is None
+    case_scores = CaseScores.from_proposals(offered, target, 0.5).break_down(1, masks[1], target.mask)
+    assert CaseScores.unpack(case_scores.pack(), 0.5) == case_scores
+    assert case_scores.select_scores(0, 0.7)[1].breakdown is None
     with pytest.raises(ProposalsError, match="damaged"):
-        CaseScores.unpack(tally.pack()[:-3], 0.5)
+        CaseScores.unpack(case_scores.pack()[:-3], 0.5)

@@ -266,11 +266,11 @@ def shown(answer: CachedAnswer) -> list[Any]:
 
 
 def read_all(path: Path, keys: Sequence[bytes], target: bytes) -> list[Any]:
-    """All answers and tallies; None for what is absent or damaged."""
+    """All answers and scores; None for what is absent or damaged."""
     found: list[Any] = []
     with ProposalCache(path) as cache:
         for key in keys:
-            for read in (lambda key=key: cache.get(key), lambda key=key: cache.tally(key, target)):
+            for read in (lambda key=key: cache.get(key), lambda key=key: cache.get_scores(key, target)):
                 try:
                     value = read()
                 except (MaskError, ProposalsError, StoreError):
@@ -282,11 +282,11 @@ def read_all(path: Path, keys: Sequence[bytes], target: bytes) -> list[Any]:
 @pytest.mark.parametrize("count", HOW_MANY)
 def test_a_flipped_bit_in_the_proposals_makes_an_entry_absent_or_changes_nothing(tmp_path: Path, count: int) -> None:
     path, target, given = tmp_path / "proposals.sqlite", b"t" * 16, answers()
-    tally = CaseScores(
+    case_scores = CaseScores(
         (ProposalScore(Counts(1, 2, 3, 4), Counts(0, 1, 2, 3), 0.5, None),), Counts(0, 0, 4, 6), 0.25, "ü"
     )
     with ProposalCache(path) as cache:
-        cache.put(given, "m", [(key, target, tally) for key, _ in given])
+        cache.put(given, "m", [(key, target, case_scores) for key, _ in given])
     keys = [key for key, _ in given]
     whole = read_all(path, keys, target)
     assert None not in whole
