@@ -220,7 +220,7 @@ class Comparison:
         return found
 
     def groups(self, tag: str) -> Groups | None:
-        """Return the group number of each pair by a tag; None for no tag, see `segqa.groups.number_groups`.
+        """Return the group number of each pair by a tag; None for no tag, see `segqa.runs.groups.number_groups`.
 
         Raises:
             SettingsError: no case has this tag.

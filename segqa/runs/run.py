@@ -247,7 +247,7 @@ class Run:
 
     @property
     def is_changed(self) -> bool:
-        """True where the cases are perturbed by `segqa.robustness`."""
+        """True where the cases are perturbed by `segqa.analysis.robustness`."""
         return CHANGED in self.provenance.get("options", {})
 
     @property
