@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 from types import SimpleNamespace
@@ -123,7 +124,7 @@ def test_a_repository_of_another_user_is_named(committed: Path, monkeypatch: pyt
 
 
 def make_session(root: Path, *, ci: bool) -> Any:
-    return SimpleNamespace(root=root, start_folder=root, changes={}, ci=ci)
+    return SimpleNamespace(root=root, shorten_path=lambda path: os.path.relpath(path, root), changes={}, ci=ci)
 
 
 def test_git_is_asked_once_for_a_file(committed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
